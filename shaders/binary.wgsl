@@ -1,0 +1,55 @@
+// c = a (op) b. SAME: equal shapes. SUFFIX: b repeats every `period` elements. STRIDED: any broadcast, up to six dimensions.
+#include <common/index>
+#if LAYOUT == strided
+struct Params {
+  count: u32, rank: u32,
+#for d in 0..6
+  size${d}: u32, a${d}: u32, b${d}: u32,
+#end
+}
+#else
+struct Params { count: u32, period: u32 }
+#endif
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> c: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let i = flat_index(group, groups, local, 64u);
+  if (i >= params.count) { return; }
+#if LAYOUT == same
+  let left = a[i];
+  let right = b[i];
+#endif
+#if LAYOUT == suffix
+  let left = a[i];
+  let right = b[i % params.period];
+#endif
+#if LAYOUT == strided
+  var rest = i;
+  var at_a = 0u;
+  var at_b = 0u;
+#for d in 0..6
+  // Dimensions come last first.
+  at_a += (rest % params.size${d}) * params.a${d};
+  at_b += (rest % params.size${d}) * params.b${d};
+  rest /= params.size${d};
+#end
+  let left = a[at_a];
+  let right = b[at_b];
+#endif
+#if OP == add
+  c[i] = left + right;
+#endif
+#if OP == sub
+  c[i] = left - right;
+#endif
+#if OP == mul
+  c[i] = left * right;
+#endif
+#if OP == div
+  c[i] = left / right;
+#endif
+}

@@ -1,0 +1,14 @@
+// y = x · mask / (1 − p). The mask follows from (element, seed, stream), so that backward is the same kernel on dy.
+#include <common/index>
+#include <common/rng>
+struct Params { count: u32, seed: u32, stream: u32, threshold: u32, first: u32, scale: f32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let i = flat_index(group, groups, local, 64u);
+  if (i >= params.count) { return; }
+  y[i] = x[i] * dropout_scale(params.first + i, params.seed, params.stream, params.threshold, params.scale);
+}

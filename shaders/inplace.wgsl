@@ -1,0 +1,25 @@
+// Updates in place. ADD: y += x. SCALE: y *= factor[index]. FILL: y = bits.
+#include <common/index>
+struct Params { count: u32, index: u32, scale: f32 }
+@group(0) @binding(0) var<uniform> params: Params;
+#if OP == fill
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+#else
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+#endif
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let i = flat_index(group, groups, local, 64u);
+  if (i >= params.count) { return; }
+#if OP == add
+  y[i] = fma(params.scale, x[i], y[i]);
+#endif
+#if OP == scale
+  y[i] *= x[params.index];
+#endif
+#if OP == fill
+  y[i] = params.index;
+#endif
+}

@@ -1,0 +1,24 @@
+// y = activate(scale · x + shift), or its derivative times dy.
+#include <common/index>
+#include <common/activation>
+struct Params { count: u32, kind: u32, scale: f32, shift: f32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+#if BACKWARD
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+#else
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+#endif
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
+  let i = flat_index(group, groups, local, 64u);
+  if (i >= params.count) { return; }
+  let value = fma(params.scale, x[i], params.shift);
+#if BACKWARD
+  y[i] = dy[i] * params.scale * activate_slope(params.kind, value);
+#else
+  y[i] = activate(params.kind, value);
+#endif
+}

@@ -1,0 +1,137 @@
+/** A WebGPU device with its pool, recorder and pipelines. Knows buffers and kernels, nothing of tensors. */
+import { platform } from '#platform';
+import { DeviceLostError, GpuError, GpuOutOfMemoryError } from '../errors.ts';
+import type { AdapterRequest } from '../platform/contract.ts';
+import { PipelineCache } from './pipelines.ts';
+import { BufferPool, type PooledBuffer } from './pool.ts';
+import { Recorder, UNIFORM_BYTES } from './recorder.ts';
+
+export interface GpuOptions extends AdapterRequest {
+  /** Bytes a kernel may bind of one buffer; the adapter's limit unless lowered (tests do, to walk tensors in windows). */
+  maxBindingBytes?: number;
+}
+
+const WANTED_FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+const WANTED_LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+] as const;
+
+export class GpuContext {
+  readonly device: GPUDevice;
+  /** One line for people. */
+  readonly description: string;
+  /** True where the adapter computes on the CPU: kernels then avoid workgroup memory. */
+  readonly software: boolean;
+  readonly pool: BufferPool;
+  readonly recorder: Recorder;
+  readonly pipelines: PipelineCache;
+  readonly maxBindingBytes: number;
+  private failure: GpuError | null = null;
+  private closed = false;
+
+  /** Throws `NoAdapterError` where no adapter fits the request. */
+  static async request(options: GpuOptions = {}): Promise<GpuContext> {
+    const found = await platform.requestAdapter(options);
+    const requiredLimits: Record<string, number> = {};
+    for (const name of WANTED_LIMITS) requiredLimits[name] = found.adapter.limits[name];
+    const requiredFeatures = WANTED_FEATURES.filter((name) => found.adapter.features.has(name));
+    const device = await found.adapter.requestDevice({ requiredLimits, requiredFeatures });
+    return new GpuContext(device, found.description, found.software, options);
+  }
+
+  private constructor(device: GPUDevice, description: string, software: boolean, options: GpuOptions) {
+    this.device = device;
+    this.description = description;
+    this.software = software;
+    this.maxBindingBytes = Math.min(
+      options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
+      device.limits.maxStorageBufferBindingSize,
+    );
+    this.pool = new BufferPool(device);
+    this.recorder = new Recorder(device);
+    this.pipelines = new PipelineCache(device, UNIFORM_BYTES);
+    device.addEventListener('uncapturederror', (event) => {
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.failure ??= toGpuError(error);
+    });
+    void device.lost.then((info) => {
+      if (this.closed) return;
+      this.failure = new DeviceLostError(`the GPU device was lost: ${info.message || info.reason}`, {
+        remedy: 'a smaller batch may help; resume from the last checkpoint',
+      });
+    });
+  }
+
+  /** Throws the first GPU error that came in since the last call, if any. */
+  check(): void {
+    const { failure } = this;
+    if (failure === null) return;
+    if (!(failure instanceof DeviceLostError)) this.failure = null;
+    throw failure;
+  }
+
+  /** Sends the recorded work to the GPU. */
+  submit(): void {
+    this.recorder.submit();
+    this.check();
+  }
+
+  /** Waits until all recorded work is done. */
+  async sync(): Promise<void> {
+    this.recorder.submit();
+    await this.device.queue.onSubmittedWorkDone();
+    this.check();
+  }
+
+  /** A copy of `bytes` bytes from `offset`, after all work recorded so far. */
+  async read(buffer: PooledBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    const size = Math.ceil(bytes / 4) * 4;
+    const staging = this.device.createBuffer({
+      label: 'read-back',
+      size: Math.max(size, 4),
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+    try {
+      if (size > 0) this.recorder.copy(buffer, offset, staging, 0, size);
+      this.recorder.submit();
+      try {
+        await staging.mapAsync(GPUMapMode.READ);
+      } catch (cause) {
+        this.check();
+        throw new GpuError('the GPU could not be read back', { cause });
+      }
+      this.check();
+      return staging.getMappedRange().slice(0, bytes);
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** Frees idle buffers. */
+  trim(): void {
+    this.recorder.submit();
+    this.pool.trim();
+    this.recorder.forgetBindGroups();
+  }
+
+  /** Ends the device; every buffer goes with it. */
+  destroy(): void {
+    this.closed = true;
+    this.device.destroy();
+  }
+}
+
+function toGpuError(error: GPUError): GpuError {
+  if (error instanceof GPUOutOfMemoryError) {
+    return new GpuOutOfMemoryError(`the GPU is out of memory: ${error.message}`, {
+      remedy: 'use a smaller batch, a shorter sequence or gradient accumulation',
+    });
+  }
+  return new GpuError(`the GPU refused an operation: ${error.message}`);
+}

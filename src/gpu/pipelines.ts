@@ -1,0 +1,80 @@
+/** Compute pipelines, one for each kernel variant, compiled once per device. */
+import { type Defines, assembleShader } from './wgsl.ts';
+
+/** One shader file with one set of defines. Its entry point is `main`, binding 0 its uniform parameters. */
+export interface KernelVariant {
+  readonly shader: string;
+  readonly defines: Defines;
+  /** Unique name, also the pipeline's label. */
+  readonly key: string;
+}
+
+export interface Pipeline {
+  readonly id: number;
+  readonly gpu: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  readonly bindingCount: number;
+}
+
+/** `r` read-only storage, `w` read-write storage, for the bindings 1, 2, … in order. */
+function bindingAccess(wgsl: string): string {
+  const found: string[] = [];
+  for (const match of wgsl.matchAll(/@binding\((\d+)\)\s+var<storage,\s*(read|read_write)>/g)) {
+    found[Number(match[1]) - 1] = match[2] === 'read' ? 'r' : 'w';
+  }
+  return found.join('');
+}
+
+export class PipelineCache {
+  private readonly device: GPUDevice;
+  private readonly pipelines = new Map<string, Pipeline>();
+  private readonly layouts = new Map<string, { bind: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
+  private readonly uniformBytes: number;
+
+  constructor(device: GPUDevice, uniformBytes: number) {
+    this.device = device;
+    this.uniformBytes = uniformBytes;
+  }
+
+  /** Pipelines compiled so far. */
+  get size(): number {
+    return this.pipelines.size;
+  }
+
+  get(variant: KernelVariant): Pipeline {
+    const known = this.pipelines.get(variant.key);
+    if (known !== undefined) return known;
+    const code = assembleShader(variant.shader, variant.defines);
+    const access = bindingAccess(code);
+    const layout = this.layout(access);
+    const module = this.device.createShaderModule({ code, label: variant.key });
+    const gpu = this.device.createComputePipeline({
+      label: variant.key,
+      layout: layout.pipeline,
+      compute: { module, entryPoint: 'main' },
+    });
+    const pipeline = { id: this.pipelines.size, gpu, layout: layout.bind, bindingCount: access.length };
+    this.pipelines.set(variant.key, pipeline);
+    return pipeline;
+  }
+
+  private layout(access: string): { bind: GPUBindGroupLayout; pipeline: GPUPipelineLayout } {
+    const known = this.layouts.get(access);
+    if (known !== undefined) return known;
+    const visibility = GPUShaderStage.COMPUTE;
+    const uniform: GPUBufferBindingLayout = {
+      type: 'uniform',
+      hasDynamicOffset: true,
+      minBindingSize: this.uniformBytes,
+    };
+    const entries: GPUBindGroupLayoutEntry[] = [{ binding: 0, visibility, buffer: uniform }];
+    for (const [index, letter] of [...access].entries()) {
+      const type = letter === 'r' ? 'read-only-storage' : 'storage';
+      entries.push({ binding: index + 1, visibility, buffer: { type } });
+    }
+    const bind = this.device.createBindGroupLayout({ entries, label: `uniform + ${access}` });
+    const made = { bind, pipeline: this.device.createPipelineLayout({ bindGroupLayouts: [bind] }) };
+    this.layouts.set(access, made);
+    return made;
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Records dispatches into one open compute pass and submits them in bulk.
+ *
+ * Parameters of all dispatches of a submission share one uniform buffer, addressed by dynamic offsets and written
+ * once, just before the submission: the queue orders that write after everything submitted earlier.
+ */
+import type { Pipeline } from './pipelines.ts';
+import type { PooledBuffer } from './pool.ts';
+
+/** A range of a pooled buffer bound to a kernel. `offset` is a multiple of 256 bytes. */
+export interface Slot {
+  readonly buffer: PooledBuffer;
+  readonly offset?: number;
+  readonly size?: number;
+}
+
+/** Scalar parameters: all u32 first, then all f32, as the kernel's `Params` struct declares them. */
+export interface Scalars {
+  readonly uints?: readonly number[];
+  readonly floats?: readonly number[];
+}
+
+export interface RecorderStatistics {
+  dispatches: number;
+  submissions: number;
+  bindGroupHits: number;
+  bindGroupMisses: number;
+}
+
+/** Bytes of parameters of one dispatch: WebGPU's default alignment of dynamic offsets. */
+export const UNIFORM_BYTES = 256;
+const DISPATCHES_PER_SUBMISSION = 512;
+const BIND_GROUPS_KEPT = 16_384;
+
+export class Recorder {
+  readonly statistics: RecorderStatistics = { dispatches: 0, submissions: 0, bindGroupHits: 0, bindGroupMisses: 0 };
+  private readonly device: GPUDevice;
+  private readonly uniforms: GPUBuffer;
+  private readonly staging = new ArrayBuffer(UNIFORM_BYTES * DISPATCHES_PER_SUBMISSION);
+  private readonly stagingUints = new Uint32Array(this.staging);
+  private readonly stagingFloats = new Float32Array(this.staging);
+  private readonly bindGroups = new Map<string, GPUBindGroup>();
+  private encoder: GPUCommandEncoder | null = null;
+  private pass: GPUComputePassEncoder | null = null;
+  private recorded = 0;
+
+  constructor(device: GPUDevice) {
+    this.device = device;
+    this.uniforms = device.createBuffer({
+      label: 'kernel parameters',
+      size: this.staging.byteLength,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  dispatch(pipeline: Pipeline, slots: readonly Slot[], scalars: Scalars, x: number, y: number, z: number): void {
+    if (this.recorded === DISPATCHES_PER_SUBMISSION) this.submit();
+    const pass = this.openPass();
+    const at = (this.recorded * UNIFORM_BYTES) / 4;
+    const uints = scalars.uints ?? [];
+    this.stagingUints.set(uints, at);
+    if (scalars.floats !== undefined) this.stagingFloats.set(scalars.floats, at + uints.length);
+    pass.setPipeline(pipeline.gpu);
+    pass.setBindGroup(0, this.bindGroup(pipeline, slots), [this.recorded * UNIFORM_BYTES]);
+    pass.dispatchWorkgroups(x, y, z);
+    for (const slot of slots) slot.buffer.lastUse = this.statistics.submissions;
+    this.recorded += 1;
+    this.statistics.dispatches += 1;
+  }
+
+  copy(source: PooledBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, bytes: number): void {
+    this.openEncoder().copyBufferToBuffer(source.gpu, sourceOffset, target, targetOffset, bytes);
+    source.lastUse = this.statistics.submissions;
+  }
+
+  /** Writes host data now, after any recorded work that still uses the buffer. `offset` and the size are multiples of 4. */
+  write(buffer: PooledBuffer, offset: number, data: ArrayBufferView): void {
+    if (buffer.lastUse === this.statistics.submissions) this.submit();
+    this.device.queue.writeBuffer(buffer.gpu, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  }
+
+  submit(): void {
+    if (this.encoder === null) return;
+    this.pass?.end();
+    const bytes = this.recorded * UNIFORM_BYTES;
+    if (bytes > 0) this.device.queue.writeBuffer(this.uniforms, 0, this.staging, 0, bytes);
+    this.device.queue.submit([this.encoder.finish()]);
+    this.encoder = null;
+    this.pass = null;
+    this.recorded = 0;
+    this.statistics.submissions += 1;
+  }
+
+  /** Drops the cached bind groups: they hold their buffers. Call after buffers are destroyed. */
+  forgetBindGroups(): void {
+    this.bindGroups.clear();
+  }
+
+  private openEncoder(): GPUCommandEncoder {
+    this.pass?.end();
+    this.pass = null;
+    this.encoder ??= this.device.createCommandEncoder();
+    return this.encoder;
+  }
+
+  private openPass(): GPUComputePassEncoder {
+    if (this.pass === null) {
+      this.encoder ??= this.device.createCommandEncoder();
+      this.pass = this.encoder.beginComputePass();
+    }
+    return this.pass;
+  }
+
+  private bindGroup(pipeline: Pipeline, slots: readonly Slot[]): GPUBindGroup {
+    let key = `${pipeline.id}`;
+    for (const slot of slots) key += `|${slot.buffer.id},${slot.offset ?? 0},${slot.size ?? 0}`;
+    const known = this.bindGroups.get(key);
+    if (known !== undefined) {
+      this.statistics.bindGroupHits += 1;
+      return known;
+    }
+    this.statistics.bindGroupMisses += 1;
+    const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: this.uniforms, size: UNIFORM_BYTES } }];
+    for (const [index, slot] of slots.entries()) {
+      const range = slot.size === undefined ? {} : { size: slot.size };
+      entries.push({ binding: index + 1, resource: { buffer: slot.buffer.gpu, offset: slot.offset ?? 0, ...range } });
+    }
+    if (this.bindGroups.size >= BIND_GROUPS_KEPT) this.bindGroups.clear();
+    const made = this.device.createBindGroup({ layout: pipeline.layout, entries });
+    this.bindGroups.set(key, made);
+    return made;
+  }
+}

@@ -1,0 +1,61 @@
+/** Launchers for row lookup and its deterministic backward. The table may be larger than one binding. */
+import type { GpuContext } from '../gpu/context.ts';
+import { type Slot, type Window, elementGrid, kernel, launch, slice } from './launch.ts';
+
+const gather = kernel('embedding', { PART: 'gather' });
+const link = kernel('embedding', { PART: 'link' });
+const scatter = kernel('embedding', { PART: 'scatter' });
+
+export interface EmbeddingLaunch {
+  /** int32 [tokens]. */
+  ids: Slot;
+  tokens: number;
+  /** Rows of the table, and their width. */
+  rows: number;
+  cols: number;
+}
+
+/** Windows of whole rows, each beginning on a binding's alignment. */
+function rowWindows(gpu: GpuContext, rows: number, cols: number): Window[] {
+  // 64 rows of any width are a multiple of 256 bytes.
+  const fit = Math.floor(gpu.maxBindingBytes / 4 / cols / 64) * 64;
+  if (rows * cols * 4 <= gpu.maxBindingBytes || fit === 0) {
+    return [{ first: 0, count: rows, whole: true }];
+  }
+  const out: Window[] = [];
+  for (let first = 0; first < rows; first += fit) {
+    out.push({ first, count: Math.min(fit, rows - first), whole: false });
+  }
+  return out;
+}
+
+/** y[t] = table[ids[t]]. */
+export function embedding(gpu: GpuContext, options: EmbeddingLaunch & { table: Slot; y: Slot }): void {
+  const { ids, table, y, tokens, rows, cols } = options;
+  for (const w of rowWindows(gpu, rows, cols)) {
+    const part = slice(table, { first: w.first * cols, count: w.count * cols, whole: w.whole });
+    launch(gpu, gather, [ids, part, y], { uints: [tokens, cols, w.first, w.count] }, elementGrid(tokens * cols));
+  }
+}
+
+export interface EmbeddingGradientLaunch extends EmbeddingLaunch {
+  dy: Slot;
+  /** [rows, cols], zero before. */
+  dtable: Slot;
+  /** The id whose row gets no gradient, or −1. */
+  paddingId: number;
+  /** Scratch of `tokens` elements each. */
+  next: Slot;
+  head: Slot;
+}
+
+/** dtable[id] = Σ dy over the positions of id, in the order of positions. */
+export function embeddingGradient(gpu: GpuContext, options: EmbeddingGradientLaunch): void {
+  const { ids, dy, dtable, tokens, rows, cols, paddingId, next, head } = options;
+  launch(gpu, link, [ids, next, head], { uints: [tokens, paddingId >>> 0] }, elementGrid(tokens));
+  for (const w of rowWindows(gpu, rows, cols)) {
+    const part = slice(dtable, { first: w.first * cols, count: w.count * cols, whole: w.whole });
+    const scalars = { uints: [tokens, cols, w.first, w.count] };
+    launch(gpu, scatter, [ids, next, head, dy, part], scalars, elementGrid(tokens * cols));
+  }
+}

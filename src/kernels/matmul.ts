@@ -1,0 +1,155 @@
+/** Matrix multiplication: picks the variant, and walks operands that are larger than one binding. */
+import type { GpuContext } from '../gpu/context.ts';
+import { type Grid, type KernelVariant, type Slot, kernel, launch } from './launch.ts';
+import { ACTIVATIONS, type Activation } from './pointwise.ts';
+
+type Technique = 'matmul' | 'matmul_tiled';
+
+/** Both techniques give a workgroup a 64 × 64 tile of c. */
+const TILE = 64;
+
+const table = new Map<string, KernelVariant>();
+for (const technique of ['matmul', 'matmul_tiled'] satisfies Technique[]) {
+  for (const TRANSPOSE_A of [false, true]) {
+    for (const TRANSPOSE_B of [false, true]) {
+      for (const VEC of [false, true]) {
+        const variant = kernel(technique, { TRANSPOSE_A, TRANSPOSE_B, VEC });
+        table.set(`${technique}${+TRANSPOSE_A}${+TRANSPOSE_B}${+VEC}`, variant);
+      }
+    }
+  }
+}
+
+export interface MatmulLaunch {
+  /** [batch, m, k], or [batch, k, m] where `transposeA`. */
+  a: Slot;
+  /** [batch, k, n], or [batch, n, k] where `transposeB`; without the batch where `batchStrideB` is 0. */
+  b: Slot;
+  /** [n], added to every row. */
+  bias?: Slot;
+  /** [batch, m, n]. */
+  c: Slot;
+  m: number;
+  n: number;
+  k: number;
+  transposeA: boolean;
+  transposeB: boolean;
+  activation?: Activation;
+  alpha?: number;
+  /** Adds to what is in c, before bias and activation. */
+  accumulate?: boolean;
+  batch?: number;
+  /** Elements from one matrix of a, or b, to the next; the matrix's size unless given. */
+  batchStrideA?: number;
+  batchStrideB?: number;
+  /** For benches and tests; chosen by the adapter otherwise. */
+  technique?: Technique;
+}
+
+/** Rows [first, end) of an operand, bound from an aligned offset; `offset` counts the elements before the first row. */
+function bindRows(slot: Slot, rowSize: number, first: number, end: number): { slot: Slot; offset: number } {
+  const start = (slot.offset ?? 0) + first * rowSize * 4;
+  const aligned = Math.floor(start / 256) * 256;
+  const bytes = (end - first) * rowSize * 4 + (start - aligned);
+  return { slot: { buffer: slot.buffer, offset: aligned, size: bytes }, offset: (start - aligned) / 4 };
+}
+
+function ranges(total: number, most: number): [number, number][] {
+  const out: [number, number][] = [];
+  for (let first = 0; first < total; first += most) out.push([first, Math.min(first + most, total)]);
+  return out;
+}
+
+/** Rows of `rowSize` that fit a binding, a multiple of four where there are several. */
+function rowsThatFit(gpu: GpuContext, rowSize: number, rows: number): number {
+  if (rows * rowSize * 4 <= gpu.maxBindingBytes) return rows;
+  const fit = Math.floor((gpu.maxBindingBytes - 256) / 4 / rowSize);
+  return Math.max(fit >= 4 ? fit - (fit % 4) : fit, 1);
+}
+
+/** c = activation(alpha · op(a) · op(b) + bias), or with `accumulate` added to c. */
+export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
+  const batch = o.batch ?? 1;
+  const strideA = o.transposeA ? o.m : o.k;
+  const strideB = o.transposeB ? o.k : o.n;
+  const batchA = o.batchStrideA ?? o.m * o.k;
+  const batchB = o.batchStrideB ?? o.k * o.n;
+  const spans = [batchA * (batch - 1) + o.m * o.k, batchB * (batch - 1) + o.k * o.n, batch * o.m * o.n];
+  const whole = spans.every((elements) => elements * 4 <= gpu.maxBindingBytes);
+  if (whole || batch > 1) {
+    // A batched product too large to bind goes matrix by matrix.
+    if (!whole) {
+      for (let z = 0; z < batch; z += 1) {
+        const shift = (slot: Slot, elements: number): Slot => ({ buffer: slot.buffer, offset: (slot.offset ?? 0) + 4 * elements });
+        matmul(gpu, { ...o, batch: 1, a: shift(o.a, z * batchA), b: shift(o.b, z * batchB), c: shift(o.c, z * o.m * o.n) });
+      }
+      return;
+    }
+    const at = (slot: Slot, elements: number) =>
+      slot.offset === undefined ? { slot, offset: 0 } : bindRows(slot, elements, 0, 1);
+    runTile(gpu, o, {
+      a: at(o.a, spans[0]!), b: at(o.b, spans[1]!), c: at(o.c, spans[2]!),
+      m: o.m, n: o.n, k: o.k, strideA, strideB, batchA, batchB, batch, firstColumn: 0, accumulate: o.accumulate ?? false, last: true,
+    });
+    return;
+  }
+  const mStep = Math.min(rowsThatFit(gpu, o.n, o.m), o.transposeA ? o.m : rowsThatFit(gpu, o.k, o.m));
+  const nStep = o.transposeB ? rowsThatFit(gpu, o.k, o.n) : o.n;
+  const kStep = Math.min(
+    o.transposeA ? rowsThatFit(gpu, o.m, o.k) : o.k,
+    o.transposeB ? o.k : rowsThatFit(gpu, o.n, o.k),
+  );
+  for (const [m0, m1] of ranges(o.m, mStep)) {
+    for (const [n0, n1] of ranges(o.n, nStep)) {
+      for (const [k0, k1] of ranges(o.k, kStep)) {
+        const a = o.transposeA ? bindRows(o.a, o.m, k0, k1) : bindRows(o.a, o.k, m0, m1);
+        const b = o.transposeB ? bindRows(o.b, o.k, n0, n1) : bindRows(o.b, o.n, k0, k1);
+        const c = bindRows(o.c, o.n, m0, m1);
+        // The window of rows is bound; where it does not begin within the row itself, an offset skips the columns before it.
+        a.offset += o.transposeA ? m0 : k0;
+        b.offset += o.transposeB ? k0 : n0;
+        c.offset += n0;
+        runTile(gpu, o, {
+          a, b, c, m: m1 - m0, n: n1 - n0, k: k1 - k0, strideA, strideB, batchA, batchB, batch: 1,
+          firstColumn: n0, accumulate: k0 > 0 || (o.accumulate ?? false), last: k1 === o.k,
+        });
+      }
+    }
+  }
+}
+
+interface Tile {
+  a: { slot: Slot; offset: number };
+  b: { slot: Slot; offset: number };
+  c: { slot: Slot; offset: number };
+  m: number;
+  n: number;
+  k: number;
+  strideA: number;
+  strideB: number;
+  batchA: number;
+  batchB: number;
+  batch: number;
+  firstColumn: number;
+  accumulate: boolean;
+  /** Bias and activation belong to the last step over k. */
+  last: boolean;
+}
+
+function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
+  const starts = [t.a.offset, t.b.offset, t.c.offset, t.strideA, t.strideB, o.n, t.batchA, t.batchB, o.m * o.n];
+  const sizes = [o.transposeA ? t.m : t.k, o.transposeB ? t.k : t.n, t.n];
+  const vec = [...starts, ...sizes].every((value) => value % 4 === 0);
+  const technique = o.technique ?? (gpu.software ? 'matmul' : 'matmul_tiled');
+  const variant = table.get(`${technique}${+o.transposeA}${+o.transposeB}${+vec}`)!;
+  const bias = t.last ? o.bias : undefined;
+  const uints = [
+    t.m, t.n, t.k, ACTIVATIONS[t.last ? (o.activation ?? 'none') : 'none'],
+    t.strideA, t.strideB, o.n, bias === undefined ? 0 : 1,
+    t.a.offset, t.b.offset, t.c.offset, t.firstColumn,
+    t.batchA, t.batchB, o.m * o.n, t.accumulate ? 1 : 0,
+  ];
+  const grid: Grid = [Math.ceil(t.n / TILE), Math.ceil(t.m / TILE), t.batch];
+  // Binding 3 must hold some buffer; a stands in where there is no bias.
+  launch(gpu, variant, [t.a.slot, t.b.slot, bias ?? t.a.slot, t.c.slot], { uints, floats: [o.alpha ?? 1] }, grid);
+}

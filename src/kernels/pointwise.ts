@@ -1,0 +1,202 @@
+/** Launchers for elementwise kernels. Each walks its tensors in windows, so no tensor is too large to bind. */
+import type { GpuContext } from '../gpu/context.ts';
+import { type Slot, elementGrid, kernel, launch, slice, windows } from './launch.ts';
+
+/** Numbered as in shaders/common/activation.wgsl. */
+export const ACTIVATIONS = { none: 0, gelu: 1, tanh: 2, relu: 3, sigmoid: 4, silu: 5, exp: 6 } as const;
+export type Activation = keyof typeof ACTIVATIONS;
+
+const unaryForward = kernel('unary', { BACKWARD: false });
+const unaryBackward = kernel('unary', { BACKWARD: true });
+
+export interface UnaryLaunch {
+  x: Slot;
+  y: Slot;
+  count: number;
+  activation: Activation;
+  scale?: number;
+  shift?: number;
+}
+
+/** y = activation(scale · x + shift). */
+export function unary(gpu: GpuContext, { x, y, count, activation, scale = 1, shift = 0 }: UnaryLaunch): void {
+  for (const w of windows(gpu, count)) {
+    const scalars = { uints: [w.count, ACTIVATIONS[activation]], floats: [scale, shift] };
+    launch(gpu, unaryForward, [slice(x, w), slice(y, w)], scalars, elementGrid(w.count));
+  }
+}
+
+/** dx = dy · d activation(scale · x + shift) / dx. */
+export function unaryGradient(gpu: GpuContext, options: UnaryLaunch & { dy: Slot }): void {
+  const { x, dy, y, count, activation, scale = 1, shift = 0 } = options;
+  for (const w of windows(gpu, count)) {
+    const scalars = { uints: [w.count, ACTIVATIONS[activation]], floats: [scale, shift] };
+    launch(gpu, unaryBackward, [slice(x, w), slice(dy, w), slice(y, w)], scalars, elementGrid(w.count));
+  }
+}
+
+export type BinaryOperator = 'add' | 'sub' | 'mul' | 'div';
+const layouts = ['same', 'suffix', 'strided'] as const;
+const operators: readonly BinaryOperator[] = ['add', 'sub', 'mul', 'div'];
+const binaryKernels = Object.fromEntries(
+  layouts.map((LAYOUT) => [LAYOUT, Object.fromEntries(operators.map((OP) => [OP, kernel('binary', { LAYOUT, OP })]))]),
+) as Record<(typeof layouts)[number], Record<BinaryOperator, ReturnType<typeof kernel>>>;
+
+export interface BinaryLaunch {
+  a: Slot;
+  b: Slot;
+  c: Slot;
+  operator: BinaryOperator;
+  /** The result's shape, at most six dimensions, and how a and b are read over it: strides in elements, 0 where repeated. */
+  shape: readonly number[];
+  stridesA: readonly number[];
+  stridesB: readonly number[];
+}
+
+/** Most dimensions a strided kernel walks. */
+export const MAX_STRIDED_RANK = 6;
+
+/** (size, strides…) of each dimension, last first, padded with size 1. */
+export function stridedScalars(shape: readonly number[], ...strides: readonly (readonly number[])[]): number[] {
+  const out: number[] = [];
+  for (let d = 0; d < MAX_STRIDED_RANK; d += 1) {
+    const at = shape.length - 1 - d;
+    out.push(at < 0 ? 1 : shape[at]!, ...strides.map((s) => (at < 0 ? 0 : s[at]!)));
+  }
+  return out;
+}
+
+function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+  let expected = 1;
+  for (let d = shape.length - 1; d >= 0; d -= 1) {
+    if (shape[d] !== 1 && strides[d] !== expected) return false;
+    expected *= shape[d]!;
+  }
+  return true;
+}
+
+/** The number of elements after which b repeats where b is the shape's tail, else 0. */
+function suffixPeriod(shape: readonly number[], strides: readonly number[]): number {
+  let d = shape.length;
+  let period = 1;
+  while (d > 0 && (shape[d - 1] === 1 || strides[d - 1] === period)) {
+    d -= 1;
+    period *= shape[d]!;
+  }
+  return shape.slice(0, d).every((size, at) => size === 1 || strides[at] === 0) ? period : 0;
+}
+
+/** c = a (operator) b with broadcasting. */
+export function binary(gpu: GpuContext, options: BinaryLaunch): void {
+  const { a, b, c, operator, shape, stridesA, stridesB } = options;
+  const count = shape.reduce((product, size) => product * size, 1);
+  const plainA = isContiguous(shape, stridesA);
+  if (plainA && isContiguous(shape, stridesB)) {
+    for (const w of windows(gpu, count)) {
+      const slots = [slice(a, w), slice(b, w), slice(c, w)];
+      launch(gpu, binaryKernels.same[operator], slots, { uints: [w.count, w.count] }, elementGrid(w.count));
+    }
+    return;
+  }
+  const period = suffixPeriod(shape, stridesB);
+  const fits = count * 4 <= gpu.maxBindingBytes;
+  if (plainA && period > 0 && fits) {
+    launch(gpu, binaryKernels.suffix[operator], [a, b, c], { uints: [count, period] }, elementGrid(count));
+    return;
+  }
+  const uints = [count, shape.length, ...stridedScalars(shape, stridesA, stridesB)];
+  launch(gpu, binaryKernels.strided[operator], [a, b, c], { uints }, elementGrid(count));
+}
+
+const addKernel = kernel('inplace', { OP: 'add' });
+const scaleKernel = kernel('inplace', { OP: 'scale' });
+const fillKernel = kernel('inplace', { OP: 'fill' });
+
+/** y += scale · x. */
+export function addInPlace(gpu: GpuContext, { x, y, count, scale = 1 }: { x: Slot; y: Slot; count: number; scale?: number }): void {
+  for (const w of windows(gpu, count)) {
+    launch(gpu, addKernel, [slice(x, w), slice(y, w)], { uints: [w.count, 0], floats: [scale] }, elementGrid(w.count));
+  }
+}
+
+/** y *= factors[index], the factor read on the GPU. */
+export function scaleInPlace(gpu: GpuContext, options: { factors: Slot; index: number; y: Slot; count: number }): void {
+  const { factors, index, y, count } = options;
+  for (const w of windows(gpu, count)) {
+    launch(gpu, scaleKernel, [factors, slice(y, w)], { uints: [w.count, index], floats: [1] }, elementGrid(w.count));
+  }
+}
+
+/** Sets every four-byte element to `bits`. */
+export function fillBits(gpu: GpuContext, { y, count, bits }: { y: Slot; count: number; bits: number }): void {
+  for (const w of windows(gpu, count)) {
+    launch(gpu, fillKernel, [slice(y, w)], { uints: [w.count, bits], floats: [0] }, elementGrid(w.count));
+  }
+}
+
+const dropoutKernel = kernel('dropout');
+
+/** What draws a dropout mask: the same key gives the same mask. */
+export interface DropoutKey {
+  seed: number;
+  stream: number;
+  p: number;
+}
+
+/** An element is dropped where its 32 random bits are below this. */
+export function dropoutThreshold(p: number): number {
+  return Math.min(Math.round(p * 2 ** 32), 2 ** 32 - 1);
+}
+
+/** y = x · mask / (1 − p); on dy it is its own backward. */
+export function dropout(gpu: GpuContext, options: { x: Slot; y: Slot; count: number; key: DropoutKey }): void {
+  const { x, y, count, key } = options;
+  for (const w of windows(gpu, count)) {
+    const uints = [w.count, key.seed, key.stream, dropoutThreshold(key.p), w.first];
+    const scalars = { uints, floats: [1 / (1 - key.p)] };
+    launch(gpu, dropoutKernel, [slice(x, w), slice(y, w)], scalars, elementGrid(w.count));
+  }
+}
+
+const normalKernel = kernel('random', { NORMAL: true });
+const uniformKernel = kernel('random', { NORMAL: false });
+
+export interface RandomLaunch {
+  y: Slot;
+  count: number;
+  seed: number;
+  stream: number;
+  distribution: 'normal' | 'uniform';
+  /** Mean, or lower end. */
+  low: number;
+  /** Standard deviation, or width. */
+  width: number;
+}
+
+export function fillRandom(gpu: GpuContext, options: RandomLaunch): void {
+  const variant = options.distribution === 'normal' ? normalKernel : uniformKernel;
+  for (const w of windows(gpu, options.count)) {
+    const uints = [w.count, options.seed, options.stream, w.first];
+    launch(gpu, variant, [slice(options.y, w)], { uints, floats: [options.low, options.width] }, elementGrid(w.count));
+  }
+}
+
+const copyKernel = kernel('strided_copy');
+
+export interface StridedCopyLaunch {
+  source: Slot;
+  target: Slot;
+  /** The box copied, at most six dimensions; strides and offsets in elements. */
+  shape: readonly number[];
+  sourceStrides: readonly number[];
+  targetStrides: readonly number[];
+  sourceOffset?: number;
+  targetOffset?: number;
+}
+
+export function stridedCopy(gpu: GpuContext, options: StridedCopyLaunch): void {
+  const { source, target, shape, sourceStrides, targetStrides, sourceOffset = 0, targetOffset = 0 } = options;
+  const count = shape.reduce((product, size) => product * size, 1);
+  const uints = [count, sourceOffset, targetOffset, ...stridedScalars(shape, sourceStrides, targetStrides)];
+  launch(gpu, copyKernel, [source, target], { uints }, elementGrid(count));
+}

@@ -1,0 +1,67 @@
+/** What a host (Node, Deno, a browser) gives the engine. Each implements `Platform`; the import `#platform` picks one. */
+
+/** A file read by range; nothing is held in memory but the ranges asked for. */
+export interface FileSource {
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Exactly `length` bytes from `offset`; throws `FileError` where the file is shorter. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** A file written front to back. */
+export interface FileSink {
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+/** A folder under construction: names are relative to it, subfolders allowed ('a/b.json'). */
+export interface FolderWriter {
+  writeText(name: string, text: string): Promise<void>;
+  writeFile(name: string, body: (sink: FileSink) => Promise<void>): Promise<void>;
+}
+
+export type ExistingFolder = 'refuse' | 'replace' | 'merge';
+
+export interface AdapterRequest {
+  /**
+   * Which adapter: `auto` (a hardware GPU, else a software driver of the system, else the packaged one),
+   * `gpu` (hardware only), `software` (a software driver of the system, else the packaged one),
+   * `swiftshader` (the packaged one), `null` (Dawn's null backend: validates, computes nothing),
+   * or any part of an adapter's name.
+   */
+  adapter?: string;
+}
+
+export interface AdapterResult {
+  adapter: GPUAdapter;
+  /** One line for people: `NVIDIA H200 (vulkan)`. */
+  description: string;
+  /** True where the adapter computes on the CPU. */
+  software: boolean;
+}
+
+export interface Platform {
+  readonly name: 'node' | 'deno' | 'browser';
+  requestAdapter(request: AdapterRequest): Promise<AdapterResult>;
+  exists(path: string): Promise<boolean>;
+  isFolder(path: string): Promise<boolean>;
+  /** Names in a folder, sorted. */
+  list(path: string): Promise<string[]>;
+  joinPath(...parts: string[]): string;
+  /** Throws `FileError` naming the path where it is missing. */
+  openFile(path: string): Promise<FileSource>;
+  readText(path: string): Promise<string>;
+  /** Appends to a text file, creating it where needed. */
+  appendText(path: string, text: string): Promise<void>;
+  remove(path: string): Promise<void>;
+  /**
+   * Fills a folder so that it appears whole or not at all: `body` writes into a hidden sibling, which is renamed into
+   * place at the end and removed where `body` throws. `refuse` throws `OutputExistsError` if `path` exists (before `body`
+   * runs); `replace` swaps the old folder out whole; `merge` keeps the old folder's other files and replaces each written
+   * file by a rename.
+   */
+  writeFolder(path: string, existing: ExistingFolder, body: (folder: FolderWriter) => Promise<void>): Promise<void>;
+  /** The cache folder for the engine's own files (unpacked adapters, tuning tables), created where needed. */
+  cacheFolder(): Promise<string>;
+}

@@ -1,0 +1,257 @@
+/** `Device`: where tensors are made, and how long they live. */
+import { DawngradError, DtypeError, ShapeError } from '../errors.ts';
+import { GpuContext, type GpuOptions } from '../gpu/context.ts';
+import type { PoolStatistics } from '../gpu/pool.ts';
+import type { RecorderStatistics } from '../gpu/recorder.ts';
+import { type DropoutKey, fillBits, fillRandom } from '../kernels/pointwise.ts';
+import { type Shape, checkShape, formatShape, sizeOf } from './shape.ts';
+import { type Dtype, Storage, Tensor, type TypedArrays, typedArrayDtype } from './tensor.ts';
+
+export type DeviceOptions = GpuOptions;
+
+/** What a function may hand out of `tidy`: a tensor, or an array or record of such. */
+export type TensorTree = Tensor | null | undefined | number | string | boolean | readonly TensorTree[] | { readonly [key: string]: TensorTree };
+
+/** Tensors made since a scope was opened; closing it disposes of them. */
+export class Scope {
+  private readonly device: Device;
+  /** @internal */
+  readonly tensors = new Set<Tensor>();
+
+  constructor(device: Device) {
+    this.device = device;
+  }
+
+  /** Takes a tensor out of this scope: it then lives until its own `dispose`. */
+  keep<T extends Tensor>(tensor: T): T {
+    this.tensors.delete(tensor);
+    return tensor;
+  }
+
+  close(): void {
+    this.device.closeScope(this);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+export interface DeviceStatistics extends PoolStatistics, RecorderStatistics {
+  pipelines: number;
+}
+
+/** State of the random generator: with it, draws go on as if never interrupted. */
+export interface RandomState {
+  seed: number;
+  stream: number;
+}
+
+export class Device {
+  readonly gpu: GpuContext;
+  private readonly scopes: Scope[] = [];
+  private random: RandomState = { seed: 0, stream: 0 };
+
+  /** @internal Use `requestDevice`. */
+  constructor(gpu: GpuContext) {
+    this.gpu = gpu;
+  }
+
+  /** The adapter in one line: `NVIDIA H200 (vulkan)`. */
+  get description(): string {
+    return this.gpu.description;
+  }
+
+  /** True where the adapter computes on the CPU. */
+  get software(): boolean {
+    return this.gpu.software;
+  }
+
+  statistics(): DeviceStatistics {
+    return { ...this.gpu.pool.statistics, ...this.gpu.recorder.statistics, pipelines: this.gpu.pipelines.size };
+  }
+
+  /** A tensor of the given values. Throws `ShapeError` where they do not fill the shape. */
+  tensor(values: TypedArrays[Dtype] | readonly number[], shape?: Shape): Tensor {
+    const data = values instanceof Float32Array || values instanceof Int32Array || values instanceof Uint32Array ? values : Float32Array.from(values);
+    const dims = shape ?? [data.length];
+    if (sizeOf(dims) !== data.length) {
+      throw new ShapeError(`tensor: ${data.length} values do not fill ${formatShape(dims)}`);
+    }
+    const made = this.empty(dims, typedArrayDtype(data));
+    if (data.length > 0) made.write(data);
+    return made;
+  }
+
+  /** Memory with unspecified content. */
+  empty(shape: Shape, dtype: Dtype = 'float32'): Tensor {
+    return this.track(this.raw(shape, dtype));
+  }
+
+  full(shape: Shape, value: number, dtype: Dtype = 'float32'): Tensor {
+    const made = this.empty(shape, dtype);
+    this.fill(made, value);
+    return made;
+  }
+
+  zeros(shape: Shape, dtype: Dtype = 'float32'): Tensor {
+    return this.full(shape, 0, dtype);
+  }
+
+  ones(shape: Shape, dtype: Dtype = 'float32'): Tensor {
+    return this.full(shape, 1, dtype);
+  }
+
+  /** Normal numbers of the given mean and standard deviation, drawn on the GPU. */
+  randn(shape: Shape, { mean = 0, std = 1 }: { mean?: number; std?: number } = {}): Tensor {
+    const made = this.empty(shape);
+    this.fillNormal(made, { mean, std });
+    return made;
+  }
+
+  /** Uniform numbers in [0, 1). */
+  rand(shape: Shape): Tensor {
+    const made = this.empty(shape);
+    const { seed, stream } = this.nextRandomKey();
+    fillRandom(this.gpu, { y: made.slot, count: made.size, seed, stream, distribution: 'uniform', low: 0, width: 1 });
+    return made;
+  }
+
+  /** Overwrites a tensor with one value. */
+  fill(tensor: Tensor, value: number): void {
+    const bits = new DataView(new ArrayBuffer(4));
+    if (tensor.dtype === 'float32') bits.setFloat32(0, value);
+    else bits.setInt32(0, value);
+    if (tensor.size > 0) fillBits(this.gpu, { y: tensor.slot, count: tensor.size, bits: bits.getUint32(0) });
+  }
+
+  /** Overwrites a float32 tensor with normal numbers. */
+  fillNormal(tensor: Tensor, { mean = 0, std = 1 }: { mean?: number; std?: number } = {}): void {
+    if (tensor.dtype !== 'float32') throw new DtypeError(`fillNormal: the tensor is ${tensor.dtype}`);
+    const { seed, stream } = this.nextRandomKey();
+    const target = { y: tensor.slot, count: tensor.size, seed, stream };
+    fillRandom(this.gpu, { ...target, distribution: 'normal', low: mean, width: std });
+  }
+
+  /** Starts the generator of dropout masks and initial weights anew. `seed` is taken modulo 2^32. */
+  manualSeed(seed: number): void {
+    this.random = { seed: seed >>> 0, stream: 0 };
+  }
+
+  get randomState(): RandomState {
+    return { ...this.random };
+  }
+
+  set randomState(state: RandomState) {
+    this.random = { ...state };
+  }
+
+  /** @internal A key no earlier draw had. */
+  nextRandomKey(): RandomState {
+    const key = { ...this.random };
+    this.random.stream = (this.random.stream + 1) >>> 0;
+    return key;
+  }
+
+  /** @internal The key of a dropout mask. */
+  nextDropoutKey(p: number): DropoutKey {
+    return { ...this.nextRandomKey(), p };
+  }
+
+  /** Opens a scope: `using scope = device.scope()`. Scopes nest and close in reverse order. */
+  scope(): Scope {
+    const scope = new Scope(this);
+    this.scopes.push(scope);
+    return scope;
+  }
+
+  /** Runs `body` and disposes of every tensor it made but those it returns. Not for async functions: use `scope()`. */
+  tidy<T extends TensorTree>(body: () => T): T {
+    const scope = this.scope();
+    try {
+      const result = body();
+      if (result instanceof Promise) {
+        throw new DawngradError('tidy: the function is async', { remedy: 'use `using scope = device.scope()`' });
+      }
+      this.handOut(scope, result);
+      return result;
+    } finally {
+      scope.close();
+    }
+  }
+
+  /** Makes a tensor live until its own `dispose`, whatever scopes close. */
+  keep<T extends Tensor>(tensor: T): T {
+    for (const scope of this.scopes) scope.keep(tensor);
+    return tensor;
+  }
+
+  /** @internal */
+  closeScope(scope: Scope): void {
+    const at = this.scopes.lastIndexOf(scope);
+    if (at < 0) return;
+    // Inner scopes left open go first.
+    for (const open of this.scopes.splice(at).reverse()) {
+      for (const tensor of open.tensors) tensor.dispose();
+      open.tensors.clear();
+    }
+  }
+
+  /** @internal Puts a tensor under the innermost scope, if one is open. */
+  track(tensor: Tensor): Tensor {
+    this.scopes.at(-1)?.tensors.add(tensor);
+    return tensor;
+  }
+
+  /** @internal Memory outside every scope; whoever asks disposes of it. */
+  raw(shape: Shape, dtype: Dtype = 'float32'): Tensor {
+    checkShape('tensor', shape);
+    const buffer = this.gpu.pool.acquire(sizeOf(shape) * 4);
+    return new Tensor(this, new Storage(this, buffer), [...shape], dtype);
+  }
+
+  /** @internal A copy outside every scope. */
+  copy(source: Tensor): Tensor {
+    const made = this.raw(source.shape, source.dtype);
+    if (source.size > 0) this.gpu.recorder.copy(source.slot.buffer, 0, made.slot.buffer.gpu, 0, source.size * 4);
+    return made;
+  }
+
+  /** Waits until all work recorded so far is done; throws what went wrong on the GPU. */
+  async sync(): Promise<void> {
+    await this.gpu.sync();
+  }
+
+  /** Sends recorded work to the GPU without waiting. */
+  submit(): void {
+    this.gpu.submit();
+  }
+
+  /** Gives idle memory back to the driver. */
+  trim(): void {
+    this.gpu.trim();
+  }
+
+  /** Ends the device and everything on it. */
+  destroy(): void {
+    this.gpu.destroy();
+  }
+
+  private handOut(scope: Scope, tree: TensorTree): void {
+    if (tree instanceof Tensor) {
+      if (scope.tensors.delete(tree)) this.scopes.at(-2)?.tensors.add(tree);
+    } else if (Array.isArray(tree)) {
+      for (const item of tree as readonly TensorTree[]) this.handOut(scope, item);
+    } else if (typeof tree === 'object' && tree !== null) {
+      for (const item of Object.values(tree)) this.handOut(scope, item as TensorTree);
+    }
+  }
+}
+
+/**
+ * Finds an adapter and opens a device on it. By default a hardware GPU, else a software driver of the system,
+ * else the packaged software adapter. Throws `NoAdapterError` where there is none.
+ */
+export async function requestDevice(options: DeviceOptions = {}): Promise<Device> {
+  return new Device(await GpuContext.request(options));
+}

@@ -1,0 +1,110 @@
+/**
+ * `defineOp`: an operation in one place, its shape rule, forward, what it saves, and backward.
+ *
+ * Forward and backward work on tensors off the tape; what they make is outside every scope and handed over:
+ * `y` to the caller, saved tensors to the tape, gradients to whoever collects them. The rest is disposed of here.
+ */
+import { AutogradError, DtypeError } from '../errors.ts';
+import type { Shape } from './shape.ts';
+import { type Gradients, isGradEnabled, record } from './tape.ts';
+import type { Dtype, Tensor } from './tensor.ts';
+
+export type OpInputs = Readonly<Record<string, Tensor | undefined>>;
+
+export interface OutputSpec {
+  shape: Shape;
+  dtype: Dtype;
+}
+
+/** What backward gets: the saved tensors by name. */
+export type Saved = Readonly<Record<string, Tensor | undefined>>;
+/** Which inputs want a gradient. */
+export type Needs = Readonly<Record<string, boolean | undefined>>;
+
+interface OpCommon<I extends OpInputs, O> {
+  readonly name: string;
+  /** Element types by input; float32 where not given. */
+  readonly dtypes?: Readonly<Partial<Record<keyof I & string, Dtype | 'any'>>>;
+  /** Throws `ShapeError` naming the op and the shapes. */
+  shape(inputs: I, options: O): OutputSpec;
+  /** Fills `y`; may return further tensors (fresh ones) that `saves` can name. */
+  forward(inputs: I, y: Tensor, options: O): Record<string, Tensor> | void;
+}
+
+interface Differentiable<I extends OpInputs, O> extends OpCommon<I, O> {
+  /** What the tape keeps: names of inputs, of forward's further tensors, or `y`. */
+  readonly saves: readonly string[];
+  /** Gradients by input name, at least those that `needs` names; each a tensor of its own (use `alias` to pass one on). */
+  backward(dy: Tensor, saved: Saved, needs: Needs, options: O, shapes: Readonly<Record<string, Shape>>): Gradients;
+}
+
+interface NonDifferentiable<I extends OpInputs, O> extends OpCommon<I, O> {
+  /** Why there is no gradient. */
+  readonly nonDifferentiable: string;
+}
+
+export type OpDefinition<I extends OpInputs, O> = Differentiable<I, O> | NonDifferentiable<I, O>;
+
+/** Names of all operations; a test requires a row for each. */
+export const operationNames = new Set<string>();
+
+export function defineOp<I extends OpInputs, O = undefined>(definition: OpDefinition<I, O>): (inputs: I, options: O) => Tensor {
+  operationNames.add(definition.name);
+  return (inputs, options) => apply(definition, inputs, options);
+}
+
+function apply<I extends OpInputs, O>(definition: OpDefinition<I, O>, inputs: I, options: O): Tensor {
+  const present = Object.entries(inputs).filter((entry): entry is [string, Tensor] => entry[1] !== undefined);
+  checkDtypes(definition, present);
+  const wanted = isGradEnabled() ? present.filter(([, tensor]) => tensor.requiresGrad) : [];
+  if (wanted.length > 0 && 'nonDifferentiable' in definition) {
+    throw new AutogradError(`${definition.name} has no gradient: ${definition.nonDifferentiable}`, {
+      remedy: 'call it inside noGrad(), or on detach()ed tensors',
+    });
+  }
+  const { device } = present[0]![1];
+  const spec = definition.shape(inputs, options);
+  const y = device.raw(spec.shape, spec.dtype);
+  let extras: Record<string, Tensor>;
+  try {
+    extras = definition.forward(inputs, y, options) ?? {};
+  } catch (error) {
+    y.dispose();
+    throw error;
+  }
+  if (wanted.length > 0 && 'backward' in definition) {
+    tape(definition, present, wanted, { ...extras }, y, options);
+  }
+  for (const extra of Object.values(extras)) extra.dispose();
+  return device.track(y);
+}
+
+function checkDtypes<I extends OpInputs, O>(definition: OpCommon<I, O>, present: readonly [string, Tensor][]): void {
+  for (const [name, tensor] of present) {
+    const wanted = definition.dtypes?.[name] ?? 'float32';
+    if (wanted !== 'any' && tensor.dtype !== wanted) {
+      throw new DtypeError(`${definition.name}: ${name} is ${tensor.dtype}`, { remedy: `it must be ${wanted}` });
+    }
+  }
+}
+
+function tape<I extends OpInputs, O>(
+  definition: Differentiable<I, O>,
+  present: readonly [string, Tensor][],
+  wanted: readonly [string, Tensor][],
+  extras: Record<string, Tensor>,
+  y: Tensor,
+  options: O,
+): void {
+  const sources: Record<string, Tensor> = { ...Object.fromEntries(present), ...extras, y };
+  const saved: Record<string, Tensor> = {};
+  for (const name of definition.saves) {
+    const source = sources[name];
+    if (source !== undefined) saved[name] = source.alias();
+  }
+  const needs = Object.fromEntries(wanted.map(([name]) => [name, true]));
+  const shapes = Object.fromEntries(present.map(([name, tensor]) => [name, tensor.shape]));
+  record(y, definition.name, wanted, Object.values(saved), (dy) =>
+    definition.backward(dy, saved, needs, options, shapes),
+  );
+}

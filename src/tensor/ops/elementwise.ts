@@ -1,0 +1,166 @@
+/** Pointwise operations: activations, arithmetic with broadcasting, scaling, dropout. */
+import { ConfigError } from '../../errors.ts';
+import {
+  type Activation,
+  type BinaryOperator,
+  MAX_STRIDED_RANK,
+  binary,
+  dropout as dropoutKernel,
+  unary,
+  unaryGradient,
+} from '../../kernels/pointwise.ts';
+import { ShapeError } from '../../errors.ts';
+import { defineOp } from '../op.ts';
+import { type Shape, broadcastShapes, broadcastStrides, formatShape, sameShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { sumTo } from './reduction.ts';
+
+const same = ({ x }: { x: Tensor }) => ({ shape: x.shape, dtype: x.dtype });
+
+function defineActivation(name: Exclude<Activation, 'none'>): (x: Tensor) => Tensor {
+  const op = defineOp<{ x: Tensor }>({
+    name,
+    shape: same,
+    forward: ({ x }, y) => unary(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, activation: name }),
+    saves: ['x'],
+    backward: (dy, { x }) => {
+      const dx = dy.device.raw(dy.shape);
+      unaryGradient(dy.device.gpu, { x: x!.slot, dy: dy.slot, y: dx.slot, count: dy.size, activation: name });
+      return { x: dx };
+    },
+  });
+  return (x) => op({ x }, undefined);
+}
+
+/** x · Φ(x), the exact GELU (Hendrycks and Gimpel, 2016). */
+export const gelu = defineActivation('gelu');
+export const tanh = defineActivation('tanh');
+export const relu = defineActivation('relu');
+/** 1 / (1 + e^−x). */
+export const sigmoid = defineActivation('sigmoid');
+/** x · sigmoid(x). */
+export const silu = defineActivation('silu');
+export const exp = defineActivation('exp');
+
+const affine = defineOp<{ x: Tensor }, { scale: number; shift: number }>({
+  name: 'affine',
+  shape: same,
+  forward: ({ x }, y, options) =>
+    unary(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, activation: 'none', ...options }),
+  saves: [],
+  backward: (dy, _saved, _needs, { scale }) => {
+    const dx = dy.device.raw(dy.shape);
+    unary(dy.device.gpu, { x: dy.slot, y: dx.slot, count: dy.size, activation: 'none', scale });
+    return { x: dx };
+  },
+});
+
+/** scale · x + shift, with numbers known on the CPU. */
+export function scale(x: Tensor, factor: number, shift = 0): Tensor {
+  return affine({ x }, { scale: factor, shift });
+}
+
+interface Pair extends Readonly<Record<string, Tensor>> {
+  a: Tensor;
+  b: Tensor;
+}
+
+/** A fresh tensor with a (operator) b, outside every scope. */
+function combine(operator: BinaryOperator, a: Tensor, b: Tensor, shape: Shape): Tensor {
+  const c = a.device.raw(shape);
+  const strides = { stridesA: broadcastStrides(a.shape, shape), stridesB: broadcastStrides(b.shape, shape) };
+  binary(a.device.gpu, { a: a.slot, b: b.slot, c: c.slot, operator, shape, ...strides });
+  return c;
+}
+
+/** Brings a gradient of the broadcast shape back to the input's; takes it over. */
+function reduceTo(gradient: Tensor, shape: Shape): Tensor {
+  if (sameShape(gradient.shape, shape)) return gradient;
+  const reduced = sumTo(gradient, shape);
+  gradient.dispose();
+  return reduced;
+}
+
+/** How the gradient of each side follows from dy and the saved inputs. */
+type Rule = (dy: Tensor, a: Tensor | undefined, b: Tensor | undefined, needs: { a: boolean; b: boolean }) => { a?: Tensor; b?: Tensor };
+
+function defineBinary(operator: BinaryOperator, saves: readonly string[], rule: Rule): (a: Tensor, b: Tensor) => Tensor {
+  const op = defineOp<Pair>({
+    name: operator,
+    shape: ({ a, b }) => {
+      const shape = broadcastShapes(operator, a.shape, b.shape);
+      if (shape.length > MAX_STRIDED_RANK) {
+        throw new ShapeError(`${operator}: ${formatShape(shape)} has more than ${MAX_STRIDED_RANK} dimensions`);
+      }
+      return { shape, dtype: 'float32' };
+    },
+    forward: ({ a, b }, y) => {
+      const strides = { stridesA: broadcastStrides(a.shape, y.shape), stridesB: broadcastStrides(b.shape, y.shape) };
+      binary(y.device.gpu, { a: a.slot, b: b.slot, c: y.slot, operator, shape: y.shape, ...strides });
+    },
+    saves,
+    backward: (dy, saved, needs, _options, shapes) => {
+      const { a, b } = rule(dy, saved.a, saved.b, { a: needs.a === true, b: needs.b === true });
+      return {
+        a: a === undefined ? undefined : reduceTo(a, shapes.a!),
+        b: b === undefined ? undefined : reduceTo(b, shapes.b!),
+      };
+    },
+  });
+  return (a, b) => op({ a, b }, undefined);
+}
+
+function negate(x: Tensor): Tensor {
+  const y = x.device.raw(x.shape);
+  unary(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, activation: 'none', scale: -1 });
+  return y;
+}
+
+/** a + b, broadcast as NumPy does. */
+export const add = defineBinary('add', [], (dy, _a, _b, needs) => ({
+  ...(needs.a && { a: dy.alias() }),
+  ...(needs.b && { b: dy.alias() }),
+}));
+export const sub = defineBinary('sub', [], (dy, _a, _b, needs) => ({
+  ...(needs.a && { a: dy.alias() }),
+  ...(needs.b && { b: negate(dy) }),
+}));
+export const mul = defineBinary('mul', ['a', 'b'], (dy, a, b, needs) => ({
+  ...(needs.a && { a: combine('mul', dy, b!, dy.shape) }),
+  ...(needs.b && { b: combine('mul', dy, a!, dy.shape) }),
+}));
+/** a / b; d/db = −dy · a / b². */
+export const div = defineBinary('div', ['a', 'b'], (dy, a, b, needs) => {
+  const quotient = combine('div', dy, b!, dy.shape);
+  if (!needs.b) return { a: quotient };
+  const product = combine('mul', quotient, a!, dy.shape);
+  const slope = combine('div', product, b!, dy.shape);
+  product.dispose();
+  const result = { ...(needs.a && { a: quotient }), b: negate(slope) };
+  slope.dispose();
+  if (!needs.a) quotient.dispose();
+  return result;
+});
+
+const dropoutOp = defineOp<{ x: Tensor }, { seed: number; stream: number; p: number }>({
+  name: 'dropout',
+  shape: same,
+  forward: ({ x }, y, key) => dropoutKernel(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, key }),
+  saves: [],
+  backward: (dy, _saved, _needs, key) => {
+    const dx = dy.device.raw(dy.shape);
+    dropoutKernel(dy.device.gpu, { x: dy.slot, y: dx.slot, count: dy.size, key });
+    return { x: dx };
+  },
+});
+
+/** Throws `ConfigError` unless 0 ≤ p < 1. */
+export function checkDropout(p: number): void {
+  if (!(p >= 0 && p < 1)) throw new ConfigError(`dropout: p is ${p}`, { remedy: 'use 0 ≤ p < 1' });
+}
+
+/** Zeroes each element with probability p and scales the rest by 1/(1−p). The identity where p is 0. */
+export function dropout(x: Tensor, p: number): Tensor {
+  checkDropout(p);
+  return p === 0 ? x : dropoutOp({ x }, x.device.nextDropoutKey(p));
+}

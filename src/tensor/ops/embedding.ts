@@ -1,0 +1,47 @@
+/** Lookup of rows by index. */
+import { ShapeError } from '../../errors.ts';
+import { embedding as embeddingKernel, embeddingGradient } from '../../kernels/embedding.ts';
+import { defineOp } from '../op.ts';
+import { formatShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+
+interface Inputs extends Readonly<Record<string, Tensor>> {
+  table: Tensor;
+  ids: Tensor;
+}
+
+const embeddingOp = defineOp<Inputs, { paddingId: number }>({
+  name: 'embedding',
+  dtypes: { ids: 'int32' },
+  shape: ({ table, ids }) => {
+    if (table.rank !== 2) throw new ShapeError(`embedding: table ${formatShape(table.shape)} must be [rows, width]`);
+    return { shape: [...ids.shape, table.shape[1]!], dtype: 'float32' };
+  },
+  forward: ({ table, ids }, y) => {
+    const [rows, cols] = table.shape as [number, number];
+    embeddingKernel(y.device.gpu, { ids: ids.slot, table: table.slot, y: y.slot, tokens: ids.size, rows, cols });
+  },
+  saves: ['ids'],
+  backward: (dy, saved, _needs, { paddingId }, shapes) => {
+    const { device } = dy;
+    const ids = saved.ids!;
+    const [rows, cols] = shapes.table as [number, number];
+    const dtable = device.raw([rows, cols]);
+    device.fill(dtable, 0);
+    const next = device.raw([ids.size], 'uint32');
+    const head = device.raw([ids.size], 'uint32');
+    const slots = { ids: ids.slot, dy: dy.slot, dtable: dtable.slot, next: next.slot, head: head.slot };
+    embeddingGradient(device.gpu, { ...slots, tokens: ids.size, rows, cols, paddingId });
+    next.dispose();
+    head.dispose();
+    return { table: dtable };
+  },
+});
+
+/**
+ * Rows of `table` [rows, width] by `ids` (int32, any shape) → [...ids, width]. Ids must be within the table: they are
+ * checked where they come from the CPU. The row of `paddingId` gets no gradient, as in PyTorch.
+ */
+export function embedding(table: Tensor, ids: Tensor, paddingId = -1): Tensor {
+  return embeddingOp({ table, ids }, { paddingId });
+}

@@ -1,0 +1,99 @@
+/** Losses, reduced to their mean. */
+import { ShapeError } from '../../errors.ts';
+import {
+  crossEntropy as crossEntropyKernel,
+  crossEntropyGradient,
+  pairLoss,
+  pairLossGradient,
+} from '../../kernels/loss.ts';
+import { sum as sumKernel } from '../../kernels/reduce.ts';
+import { defineOp } from '../op.ts';
+import { formatShape, sameShape, sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+
+interface Inputs extends Readonly<Record<string, Tensor>> {
+  x: Tensor;
+  targets: Tensor;
+}
+
+const crossEntropyOp = defineOp<Inputs, { ignoreIndex: number }>({
+  name: 'crossEntropy',
+  dtypes: { targets: 'int32' },
+  shape: ({ x, targets }) => {
+    if (x.rank < 1 || !sameShape(x.shape.slice(0, -1), targets.shape) || x.size === 0) {
+      throw new ShapeError(`crossEntropy: logits ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`, {
+        remedy: 'logits must be [..., classes] and targets [...]',
+      });
+    }
+    return { shape: [], dtype: 'float32' };
+  },
+  forward: ({ x, targets }, y, { ignoreIndex }) => {
+    const [rows, cols] = [targets.size, x.shape.at(-1)!];
+    const stats = x.device.raw([rows, 3]);
+    const valid = x.device.raw([1]);
+    const slots = { x: x.slot, targets: targets.slot, stats: stats.slot, valid: valid.slot, loss: y.slot };
+    crossEntropyKernel(x.device.gpu, { ...slots, rows, cols, ignoreIndex });
+    return { stats, valid };
+  },
+  saves: ['x', 'targets', 'stats', 'valid'],
+  backward: (dy, { x, targets, stats, valid }, _needs, { ignoreIndex }, shapes) => {
+    const dx = dy.device.raw(shapes.x!);
+    const cols = shapes.x!.at(-1)!;
+    const slots = { x: x!.slot, targets: targets!.slot, stats: stats!.slot, valid: valid!.slot, dy: dy.slot, dx: dx.slot };
+    crossEntropyGradient(dy.device.gpu, { ...slots, rows: dx.size / cols, cols, ignoreIndex });
+    return { x: dx };
+  },
+});
+
+/**
+ * −log softmax(logits)[target], averaged over the targets that are not `ignoreIndex`; 0 where all are ignored (PyTorch
+ * gives NaN there). logits [..., classes], targets int32 [...] within the classes.
+ */
+export function crossEntropy(logits: Tensor, targets: Tensor, ignoreIndex = -100): Tensor {
+  return crossEntropyOp({ x: logits, targets }, { ignoreIndex });
+}
+
+function definePairLoss(name: 'mseLoss' | 'bceWithLogits', loss: 'mse' | 'bce'): (x: Tensor, targets: Tensor) => Tensor {
+  const op = defineOp<Inputs>({
+    name,
+    shape: ({ x, targets }) => {
+      if (!sameShape(x.shape, targets.shape) || x.size === 0) {
+        throw new ShapeError(`${name}: input ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`, {
+          remedy: 'both must have the same shape',
+        });
+      }
+      return { shape: [], dtype: 'float32' };
+    },
+    forward: ({ x, targets }, y) => {
+      const { device } = x;
+      const losses = device.raw(x.shape);
+      pairLoss(device.gpu, { loss, x: x.slot, targets: targets.slot, count: x.size, y: losses.slot });
+      sumKernel(device.gpu, {
+        x: losses.slot,
+        y: y.slot,
+        outer: 1,
+        n: x.size,
+        inner: 1,
+        borrow: (elements, use) => {
+          const scratch = device.raw([elements]);
+          use(scratch.slot);
+          scratch.dispose();
+        },
+      });
+      losses.dispose();
+    },
+    saves: ['x', 'targets'],
+    backward: (dy, { x, targets }, _needs, _options, shapes) => {
+      const dx = dy.device.raw(shapes.x!);
+      const count = sizeOf(dx.shape);
+      pairLossGradient(dy.device.gpu, { loss, x: x!.slot, targets: targets!.slot, count, dy: dy.slot, dx: dx.slot });
+      return { x: dx };
+    },
+  });
+  return (x, targets) => op({ x, targets }, undefined);
+}
+
+/** mean (x − target)². Gradients reach x only. */
+export const mseLoss = definePairLoss('mseLoss', 'mse');
+/** Binary cross-entropy of sigmoid(x) against targets in [0, 1], averaged over all elements. Gradients reach x only. */
+export const bceWithLogits = definePairLoss('bceWithLogits', 'bce');

@@ -1,0 +1,170 @@
+/** Matrix multiplication with its epilogue. */
+import { ShapeError } from '../../errors.ts';
+import { matmul as matmulKernel } from '../../kernels/matmul.ts';
+import type { Activation } from '../../kernels/pointwise.ts';
+import type { Slot } from '../../kernels/launch.ts';
+import { defineOp } from '../op.ts';
+import { type Shape, formatShape, sameShape, sizeOf } from '../shape.ts';
+import { isGradEnabled } from '../tape.ts';
+import type { Tensor } from '../tensor.ts';
+import { exp, gelu, relu, sigmoid, silu, tanh } from './elementwise.ts';
+import { sumTo } from './reduction.ts';
+
+export interface MatmulOptions {
+  /** Read a as its transpose (the last two dimensions). */
+  transposeA?: boolean;
+  transposeB?: boolean;
+}
+
+interface Inputs extends Readonly<Record<string, Tensor | undefined>> {
+  a: Tensor;
+  b: Tensor;
+  bias?: Tensor | undefined;
+}
+
+interface Plan {
+  m: number;
+  n: number;
+  k: number;
+  /** Matrices multiplied; 1 where the batch of a folds into its rows. */
+  batch: number;
+  shape: number[];
+  sharedB: boolean;
+}
+
+function planOf({ a, b, bias }: Inputs, { transposeA = false, transposeB = false }: MatmulOptions): Plan {
+  const both = `a ${formatShape(a.shape)}${transposeA ? 'ᵀ' : ''} · b ${formatShape(b.shape)}${transposeB ? 'ᵀ' : ''}`;
+  if (a.rank < 2 || b.rank < 2) throw new ShapeError(`matmul: both sides need two dimensions: ${both}`);
+  const [aRows, aCols] = [a.shape.at(-2)!, a.shape.at(-1)!];
+  const [bRows, bCols] = [b.shape.at(-2)!, b.shape.at(-1)!];
+  const [m, k] = transposeA ? [aCols, aRows] : [aRows, aCols];
+  const [inner, n] = transposeB ? [bCols, bRows] : [bRows, bCols];
+  if (k !== inner) {
+    const flipped = transposeB ? bRows : bCols;
+    const remedy = flipped === k ? `pass transposeB: ${!transposeB}?` : 'the last dimension of a must be the first of b';
+    throw new ShapeError(`matmul: inner dimensions differ: ${both}`, { remedy });
+  }
+  const lead = a.shape.slice(0, -2);
+  const sharedB = b.rank === 2;
+  if (!sharedB && !sameShape(lead, b.shape.slice(0, -2))) throw new ShapeError(`matmul: batch dimensions differ: ${both}`);
+  if (bias !== undefined && !sameShape(bias.shape, [n])) {
+    throw new ShapeError(`matmul: bias ${formatShape(bias.shape)} does not fit ${both}`, { remedy: `it must be [${n}]` });
+  }
+  const matrices = sizeOf(lead);
+  const shape = [...lead, m, n];
+  if (sharedB && !transposeA) return { m: m * matrices, n, k, batch: 1, shape, sharedB };
+  return { m, n, k, batch: matrices, shape, sharedB };
+}
+
+function launchOptions(inputs: Inputs, { m, n, k, batch, sharedB }: Plan, options: MatmulOptions) {
+  return {
+    a: inputs.a.slot,
+    b: inputs.b.slot,
+    ...(inputs.bias && { bias: inputs.bias.slot }),
+    m,
+    n,
+    k,
+    batch,
+    ...(sharedB && { batchStrideB: 0 }),
+    transposeA: options.transposeA ?? false,
+    transposeB: options.transposeB ?? false,
+  };
+}
+
+/** da, in the shape of a as it is stored. */
+function gradientA(dy: Tensor, b: Tensor, shape: Shape, plan: Plan, options: MatmulOptions): Tensor {
+  const { m, n, k, batch, sharedB } = plan;
+  const da = dy.device.raw(shape);
+  const transposeB = options.transposeB ?? false;
+  if (options.transposeA) {
+    const strides = { ...(sharedB && { batchStrideA: 0 }) };
+    const sides = { a: b.slot, b: dy.slot, c: da.slot, transposeA: transposeB, transposeB: true };
+    matmulKernel(dy.device.gpu, { ...sides, ...strides, m: k, n: m, k: n, batch });
+  } else {
+    const strides = { ...(sharedB && { batchStrideB: 0 }) };
+    const sides = { a: dy.slot, b: b.slot, c: da.slot, transposeA: false, transposeB: !transposeB };
+    matmulKernel(dy.device.gpu, { ...sides, ...strides, m, n: k, k: n, batch });
+  }
+  return da;
+}
+
+/** db, in the shape of b as it is stored; summed over the batch where b is shared. */
+function gradientB(dy: Tensor, a: Tensor, shape: Shape, plan: Plan, options: MatmulOptions): Tensor {
+  const { m, n, k, batch, sharedB } = plan;
+  const db = dy.device.raw(shape);
+  const transposeA = options.transposeA ?? false;
+  const at = (slot: Slot, elements: number): Slot => ({ buffer: slot.buffer, offset: elements * 4 });
+  const run = (aSlot: Slot, dySlot: Slot, matrices: number, accumulate: boolean): void => {
+    const shared = { c: db.slot, k: m, batch: matrices, accumulate };
+    if (options.transposeB) {
+      const sides = { a: dySlot, b: aSlot, transposeA: true, transposeB: transposeA };
+      matmulKernel(dy.device.gpu, { ...shared, ...sides, m: n, n: k });
+    } else {
+      const sides = { a: aSlot, b: dySlot, transposeA: !transposeA, transposeB: false };
+      matmulKernel(dy.device.gpu, { ...shared, ...sides, m: k, n });
+    }
+  };
+  if (!sharedB || batch === 1) {
+    run(a.slot, dy.slot, batch, false);
+    return db;
+  }
+  for (let z = 0; z < batch; z += 1) run(at(a.slot, z * m * k), at(dy.slot, z * m * n), 1, z > 0);
+  return db;
+}
+
+const matmulOp = defineOp<Inputs, MatmulOptions>({
+  name: 'matmul',
+  shape: (inputs, options) => ({ shape: planOf(inputs, options).shape, dtype: 'float32' }),
+  forward: (inputs, y, options) => {
+    matmulKernel(y.device.gpu, { ...launchOptions(inputs, planOf(inputs, options), options), c: y.slot });
+  },
+  saves: ['a', 'b'],
+  backward: (dy, { a, b }, needs, options, shapes) => {
+    const plan = planOf({ a: a!, b: b! }, options);
+    return {
+      a: needs.a ? gradientA(dy, b!, shapes.a!, plan, options) : undefined,
+      b: needs.b ? gradientB(dy, a!, shapes.b!, plan, options) : undefined,
+      bias: needs.bias ? sumTo(dy, shapes.bias!) : undefined,
+    };
+  },
+});
+
+interface ActivatedOptions extends MatmulOptions {
+  activation: Activation;
+}
+
+const activatedOp = defineOp<Inputs, ActivatedOptions>({
+  name: 'matmulActivation',
+  shape: (inputs, options) => ({ shape: planOf(inputs, options).shape, dtype: 'float32' }),
+  forward: (inputs, y, options) => {
+    const launch = launchOptions(inputs, planOf(inputs, options), options);
+    matmulKernel(y.device.gpu, { ...launch, c: y.slot, activation: options.activation });
+  },
+  nonDifferentiable: 'the input of the activation is not kept',
+});
+
+/**
+ * op(a) · op(b) over the last two dimensions. Leading dimensions of both must be equal; a b of two dimensions is shared.
+ * Throws `ShapeError` naming both shapes.
+ */
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  return matmulOp({ a, b }, options);
+}
+
+/** @internal Activation of x · weightᵀ + bias in one kernel, without a gradient. */
+export function matmulActivation(x: Tensor, weight: Tensor, bias: Tensor | undefined, activation: Activation): Tensor {
+  return activatedOp({ a: x, b: weight, bias }, { transposeB: true, activation });
+}
+
+const activations = { gelu, tanh, relu, sigmoid, silu, exp };
+
+/**
+ * activation(x · weightᵀ + bias): x [..., in], weight [out, in], bias [out] → [..., out].
+ * Without gradients the activation is part of the matmul's kernel.
+ */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor, activation: Activation = 'none'): Tensor {
+  if (activation === 'none') return matmulOp({ a: x, b: weight, bias }, { transposeB: true });
+  const recorded = isGradEnabled() && (x.requiresGrad || weight.requiresGrad || bias?.requiresGrad === true);
+  if (!recorded) return matmulActivation(x, weight, bias, activation);
+  return activations[activation](matmulOp({ a: x, b: weight, bias }, { transposeB: true }));
+}

@@ -1,0 +1,111 @@
+/** Sums and means. */
+import { sum as sumKernel } from '../../kernels/reduce.ts';
+import { unary, binary } from '../../kernels/pointwise.ts';
+import { defineOp } from '../op.ts';
+import { type Shape, broadcastStrides, normalizeDim, sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** Sums one axis of x, seen as [outer, n, inner], into y. */
+function sumAxis(x: Tensor, y: Tensor, dims: { outer: number; n: number; inner: number; scale?: number }): void {
+  sumKernel(x.device.gpu, {
+    x: x.slot,
+    y: y.slot,
+    ...dims,
+    borrow: (elements, use) => {
+      const scratch = x.device.raw([elements]);
+      use(scratch.slot);
+      scratch.dispose();
+    },
+  });
+}
+
+/** @internal The sum of x over the axes that broadcasting to x's shape repeated; outside every scope. */
+export function sumTo(x: Tensor, shape: Shape): Tensor {
+  const lead = x.rank - shape.length;
+  let current = x.alias();
+  for (let d = 0; d < x.rank; d += 1) {
+    const wanted = d < lead ? 1 : shape[d - lead]!;
+    const n = current.shape[d]!;
+    if (n === wanted) continue;
+    const next = current.device.raw(current.shape.map((size, at) => (at === d ? 1 : size)));
+    const outer = sizeOf(current.shape.slice(0, d));
+    sumAxis(current, next, { outer, n, inner: sizeOf(current.shape.slice(d + 1)) });
+    current.dispose();
+    current = next;
+  }
+  const shaped = current.alias(shape);
+  current.dispose();
+  return shaped;
+}
+
+interface ReduceOptions {
+  dim: number | undefined;
+  keepdim: boolean;
+  mean: boolean;
+}
+
+/** [outer, n, inner] of a reduction, and the shape that keeps the axis with size 1. */
+function axisOf(op: string, shape: Shape, dim: number | undefined): { outer: number; n: number; inner: number; kept: number[] } {
+  if (dim === undefined) return { outer: 1, n: sizeOf(shape), inner: 1, kept: shape.map(() => 1) };
+  const d = normalizeDim(op, dim, shape);
+  const kept = shape.map((size, at) => (at === d ? 1 : size));
+  return { outer: sizeOf(shape.slice(0, d)), n: shape[d]!, inner: sizeOf(shape.slice(d + 1)), kept };
+}
+
+function defineReduction(name: 'sum' | 'mean'): (x: Tensor, options: ReduceOptions) => Tensor {
+  const op = defineOp<{ x: Tensor }, ReduceOptions>({
+    name,
+    shape: ({ x }, { dim, keepdim }) => {
+      const { kept } = axisOf(name, x.shape, dim);
+      const removed = dim === undefined ? [] : kept.filter((_, at) => at !== normalizeDim(name, dim, x.shape));
+      return { shape: keepdim ? kept : removed, dtype: 'float32' };
+    },
+    forward: ({ x }, y, { dim, mean: average }) => {
+      const { outer, n, inner } = axisOf(name, x.shape, dim);
+      sumAxis(x, y, { outer, n, inner, scale: average ? 1 / n : 1 });
+    },
+    saves: [],
+    backward: (dy, _saved, _needs, { dim, mean: average }, shapes) => {
+      const shape = shapes.x!;
+      const { n, kept } = axisOf(name, shape, dim);
+      return { x: spread(dy, kept, shape, average ? 1 / n : 1) };
+    },
+  });
+  return (x, options) => op({ x }, options);
+}
+
+/** dy (seen as `kept`) repeated over `shape` and scaled. */
+function spread(dy: Tensor, kept: Shape, shape: Shape, factor: number): Tensor {
+  const { device } = dy;
+  const scaled = device.raw([dy.size]);
+  unary(device.gpu, { x: dy.slot, y: scaled.slot, count: dy.size, activation: 'none', scale: factor });
+  // 0 · x does not spread a NaN-free zero, so the repeat is a product with ones.
+  const one = device.raw([1]);
+  device.fill(one, 1);
+  const dx = device.raw(shape);
+  binary(device.gpu, {
+    a: one.slot,
+    b: scaled.slot,
+    c: dx.slot,
+    operator: 'mul',
+    shape,
+    stridesA: shape.map(() => 0),
+    stridesB: broadcastStrides(kept, shape),
+  });
+  scaled.dispose();
+  one.dispose();
+  return dx;
+}
+
+const sumOp = defineReduction('sum');
+const meanOp = defineReduction('mean');
+
+/** Σ over one dimension, or over all to a scalar `[]`. */
+export function sum(x: Tensor, dim?: number, keepdim = false): Tensor {
+  return sumOp(x, { dim, keepdim, mean: false });
+}
+
+/** The mean over one dimension, or over all to a scalar `[]`. */
+export function mean(x: Tensor, dim?: number, keepdim = false): Tensor {
+  return meanOp(x, { dim, keepdim, mean: true });
+}

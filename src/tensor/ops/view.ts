@@ -1,0 +1,122 @@
+/** Operations that move elements: reshape (free), permute, transpose, slice, select. */
+import { ShapeError } from '../../errors.ts';
+import { MAX_STRIDED_RANK, stridedCopy } from '../../kernels/pointwise.ts';
+import { defineOp } from '../op.ts';
+import { type Shape, formatShape, normalizeDim, sizeOf, stridesOf } from '../shape.ts';
+import { isGradEnabled, record } from '../tape.ts';
+import type { Tensor } from '../tensor.ts';
+
+/** The shape asked for, with one size of −1 worked out. Throws `ShapeError` where the elements do not fit. */
+function resolveShape(x: Tensor, shape: Shape): number[] {
+  const known = shape.filter((size) => size !== -1);
+  const rest = sizeOf(known);
+  const open = shape.length - known.length;
+  const inferred = open === 1 && rest > 0 ? x.size / rest : -1;
+  const resolved = shape.map((size) => (size === -1 ? inferred : size));
+  if (open > 1 || !resolved.every(Number.isInteger) || sizeOf(resolved) !== x.size || resolved.some((s) => s < 0)) {
+    throw new ShapeError(`reshape: ${formatShape(x.shape)} has ${x.size} elements and does not fit ${formatShape(shape)}`);
+  }
+  return resolved;
+}
+
+/** The same elements under another shape; shares memory. One size may be −1. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  const y = x.alias(resolveShape(x, shape));
+  if (isGradEnabled() && x.requiresGrad) {
+    const from = x.shape;
+    record(y, 'reshape', [['x', x]], [], (dy) => ({ x: dy.alias(from) }));
+  }
+  return x.device.track(y);
+}
+
+function checkRank(op: string, shape: Shape): void {
+  if (shape.length > MAX_STRIDED_RANK) {
+    throw new ShapeError(`${op}: ${formatShape(shape)} has more than ${MAX_STRIDED_RANK} dimensions`);
+  }
+}
+
+/** Copies x so that dimension d of the result is x's dimension dims[d]. */
+function permuteInto(x: Tensor, y: Tensor, dims: readonly number[]): void {
+  const strides = stridesOf(x.shape);
+  const sourceStrides = dims.map((d) => strides[d]!);
+  stridedCopy(x.device.gpu, { source: x.slot, target: y.slot, shape: y.shape, sourceStrides, targetStrides: stridesOf(y.shape) });
+}
+
+const permuteOp = defineOp<{ x: Tensor }, { dims: readonly number[] }>({
+  name: 'permute',
+  dtypes: { x: 'any' },
+  shape: ({ x }, { dims }) => {
+    checkRank('permute', x.shape);
+    const order = [...dims].sort((a, b) => a - b);
+    if (order.length !== x.rank || order.some((d, at) => d !== at)) {
+      throw new ShapeError(`permute: [${dims.join(',')}] does not order the dimensions of ${formatShape(x.shape)}`);
+    }
+    return { shape: dims.map((d) => x.shape[d]!), dtype: x.dtype };
+  },
+  forward: ({ x }, y, { dims }) => permuteInto(x, y, dims),
+  saves: [],
+  backward: (dy, _saved, _needs, { dims }, shapes) => {
+    const dx = dy.device.raw(shapes.x!);
+    const inverse = dims.map((_, at) => dims.indexOf(at));
+    permuteInto(dy, dx, inverse);
+    return { x: dx };
+  },
+});
+
+/** Reorders dimensions (a copy). */
+export function permute(x: Tensor, dims: readonly number[]): Tensor {
+  return permuteOp({ x }, { dims: dims.map((d) => normalizeDim('permute', d, x.shape)) });
+}
+
+/** Swaps two dimensions (a copy). */
+export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
+  const a = normalizeDim('transpose', dim0, x.shape);
+  const b = normalizeDim('transpose', dim1, x.shape);
+  return permute(x, x.shape.map((_, d) => (d === a ? b : d === b ? a : d)));
+}
+
+interface NarrowOptions {
+  dim: number;
+  start: number;
+  length: number;
+}
+
+const narrowOp = defineOp<{ x: Tensor }, NarrowOptions>({
+  name: 'narrow',
+  dtypes: { x: 'any' },
+  shape: ({ x }, { dim, start, length }) => {
+    checkRank('narrow', x.shape);
+    const size = x.shape[dim]!;
+    if (!Number.isInteger(start) || !Number.isInteger(length) || start < 0 || length < 0 || start + length > size) {
+      throw new ShapeError(`narrow: ${start} to ${start + length} is outside dimension ${dim} of ${formatShape(x.shape)}`);
+    }
+    return { shape: x.shape.map((s, d) => (d === dim ? length : s)), dtype: x.dtype };
+  },
+  forward: ({ x }, y, { dim, start }) => {
+    const sourceStrides = stridesOf(x.shape);
+    const box = { shape: y.shape, sourceStrides, targetStrides: stridesOf(y.shape) };
+    stridedCopy(x.device.gpu, { source: x.slot, target: y.slot, ...box, sourceOffset: start * sourceStrides[dim]! });
+  },
+  saves: [],
+  backward: (dy, _saved, _needs, { dim, start }, shapes) => {
+    const dx = dy.device.raw(shapes.x!);
+    dy.device.fill(dx, 0);
+    const targetStrides = stridesOf(dx.shape);
+    const box = { shape: dy.shape, sourceStrides: stridesOf(dy.shape), targetStrides };
+    stridedCopy(dy.device.gpu, { source: dy.slot, target: dx.slot, ...box, targetOffset: start * targetStrides[dim]! });
+    return { x: dx };
+  },
+});
+
+/** `length` entries of one dimension, from `start` on (a copy). */
+export function narrow(x: Tensor, dim: number, start: number, length: number): Tensor {
+  return narrowOp({ x }, { dim: normalizeDim('narrow', dim, x.shape), start, length });
+}
+
+/** One entry of a dimension, which is removed: `select(x, 1, 0)` of [batch, seq, hidden] is the first token, [batch, hidden]. */
+export function select(x: Tensor, dim: number, index: number): Tensor {
+  const at = normalizeDim('select', dim, x.shape);
+  const start = index < 0 ? index + x.shape[at]! : index;
+  const part = narrow(x, at, start, 1);
+  return reshape(part, x.shape.filter((_, d) => d !== at));
+}

@@ -1,0 +1,167 @@
+/**
+ * The autograd tape. Each differentiable result holds a node; a node holds what its op saved and the nodes it came from.
+ * Nodes are counted like memory: a node goes, with all it saved, when neither a tensor nor another node refers to it.
+ */
+import { AutogradError, ShapeError } from '../errors.ts';
+import { addInPlace, fillBits } from '../kernels/pointwise.ts';
+import { formatShape, sameShape } from './shape.ts';
+import type { Tensor } from './tensor.ts';
+
+/** Gradients by input name; an input that needs none may be left out. */
+export type Gradients = Readonly<Record<string, Tensor | undefined>>;
+
+/** One input of a recorded op: where its gradient goes. */
+interface TapeInput {
+  readonly name: string;
+  readonly node: TapeNode | null;
+  readonly leaf: Tensor | null;
+}
+
+export interface TapeNode {
+  readonly op: string;
+  readonly inputs: readonly TapeInput[];
+  saved: readonly Tensor[];
+  /** Null once spent. */
+  run: ((dy: Tensor) => Gradients) | null;
+  references: number;
+}
+
+let disabled = 0;
+
+export function isGradEnabled(): boolean {
+  return disabled === 0;
+}
+
+/** Runs `body` without recording. An async body counts until it settles; do not start other work beside it. */
+export function noGrad<T>(body: () => T): T {
+  disabled += 1;
+  let pending = false;
+  try {
+    const result = body();
+    if (result instanceof Promise) {
+      pending = true;
+      return result.finally(() => {
+        disabled -= 1;
+      }) as T;
+    }
+    return result;
+  } finally {
+    if (!pending) disabled -= 1;
+  }
+}
+
+/** Records how `output` came from `inputs`. The node takes over the `saved` aliases. */
+export function record(
+  output: Tensor,
+  op: string,
+  inputs: readonly (readonly [string, Tensor])[],
+  saved: readonly Tensor[],
+  run: (dy: Tensor) => Gradients,
+): void {
+  const edges = inputs
+    .filter(([, tensor]) => tensor.requiresGrad)
+    .map(([name, tensor]): TapeInput => {
+      if (tensor.node !== null) tensor.node.references += 1;
+      return { name, node: tensor.node, leaf: tensor.node === null ? tensor : null };
+    });
+  output.node = { op, inputs: edges, saved, run, references: 1 };
+}
+
+/** Drops one reference; without any left the node lets go of what it saved and of its inputs. */
+export function releaseNode(first: TapeNode): void {
+  const waiting = [first];
+  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+    node.references -= 1;
+    if (node.references > 0) continue;
+    spend(node);
+    for (const input of node.inputs) if (input.node !== null) waiting.push(input.node);
+  }
+}
+
+function spend(node: TapeNode): void {
+  for (const tensor of node.saved) tensor.dispose();
+  node.saved = [];
+  node.run = null;
+}
+
+/** Nodes from which the root was computed, each before those it came from. */
+function reverseOrder(root: TapeNode): TapeNode[] {
+  const order: TapeNode[] = [];
+  const seen = new Set<TapeNode>([root]);
+  const stack: { node: TapeNode; next: number }[] = [{ node: root, next: 0 }];
+  for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+    const input = top.node.inputs[top.next];
+    top.next += 1;
+    if (input === undefined) {
+      order.push(top.node);
+      stack.pop();
+    } else if (input.node !== null && !seen.has(input.node)) {
+      seen.add(input.node);
+      stack.push({ node: input.node, next: 0 });
+    }
+  }
+  return order.reverse();
+}
+
+/** Adds `more` to a gradient, in place where nobody else sees the memory; takes over both. */
+function accumulate(total: Tensor | undefined, more: Tensor): Tensor {
+  if (total === undefined) return more;
+  const [target, other] = total.shared && !more.shared ? [more, total] : [total, more];
+  const { gpu } = target.device;
+  if (target.shared) {
+    const sum = target.device.copy(target);
+    addInPlace(gpu, { x: other.slot, y: sum.slot, count: sum.size });
+    target.dispose();
+    other.dispose();
+    return sum;
+  }
+  addInPlace(gpu, { x: other.slot, y: target.slot, count: target.size });
+  other.dispose();
+  return target;
+}
+
+/** See `Tensor.backward`. */
+export function backward(root: Tensor, gradient: Tensor | undefined): void {
+  const start = root.node;
+  if (start === null) {
+    throw new AutogradError('backward: no gradients were recorded for this tensor', {
+      remedy: 'compute it outside noGrad() from a tensor with requiresGrad',
+    });
+  }
+  if (gradient !== undefined && !sameShape(gradient.shape, root.shape)) {
+    throw new ShapeError(`backward: gradient ${formatShape(gradient.shape)} for ${formatShape(root.shape)}`);
+  }
+  const order = reverseOrder(start);
+  if (order.some((node) => node.run === null)) {
+    throw new AutogradError('backward: the tape was already spent', { remedy: 'compute the loss again before a second backward' });
+  }
+  const { device } = root;
+  const ones = gradient?.alias() ?? device.raw(root.shape, 'float32');
+  if (gradient === undefined) fillBits(device.gpu, { y: ones.slot, count: ones.size, bits: ONE_BITS });
+  const pending = new Map<TapeNode, Tensor>([[start, ones]]);
+  noGrad(() => {
+    for (const node of order) {
+      const dy = pending.get(node);
+      pending.delete(node);
+      if (dy === undefined) continue;
+      const gradients = node.run!(dy);
+      dy.dispose();
+      spend(node);
+      route(node, gradients, pending);
+    }
+  });
+}
+
+/** The bits of 1.0 in float32. */
+const ONE_BITS = 0x3f800000;
+
+function route(node: TapeNode, gradients: Gradients, pending: Map<TapeNode, Tensor>): void {
+  for (const { name, node: source, leaf } of node.inputs) {
+    const gradient = gradients[name];
+    if (gradient === undefined) {
+      throw new AutogradError(`${node.op}: its backward gave no gradient for '${name}'`);
+    }
+    if (source !== null) pending.set(source, accumulate(pending.get(source), gradient));
+    else if (leaf !== null) leaf.grad = accumulate(leaf.grad ?? undefined, gradient);
+  }
+}

@@ -1,0 +1,207 @@
+/** `Tensor`: a shape, an element type and a share of a GPU buffer, with a place on the autograd tape. */
+import { AutogradError, DisposedError, DtypeError, ShapeError } from '../errors.ts';
+import type { PooledBuffer } from '../gpu/pool.ts';
+import type { Slot } from '../gpu/recorder.ts';
+import type { Device } from './device.ts';
+import { type Shape, formatShape, sizeOf } from './shape.ts';
+import { type TapeNode, backward, releaseNode } from './tape.ts';
+
+export type Dtype = 'float32' | 'int32' | 'uint32';
+
+export interface TypedArrays {
+  float32: Float32Array;
+  int32: Int32Array;
+  uint32: Uint32Array;
+}
+
+/** A pooled buffer and the number of tensors that share it; the last one to let go returns it. */
+export class Storage {
+  readonly buffer: PooledBuffer;
+  private readonly device: Device;
+  private count = 1;
+
+  constructor(device: Device, buffer: PooledBuffer) {
+    this.device = device;
+    this.buffer = buffer;
+  }
+
+  get shared(): boolean {
+    return this.count > 1;
+  }
+
+  retain(): this {
+    this.count += 1;
+    return this;
+  }
+
+  release(): void {
+    this.count -= 1;
+    if (this.count === 0) this.device.gpu.pool.release(this.buffer);
+  }
+}
+
+let tensorsMade = 0;
+
+export class Tensor {
+  readonly device: Device;
+  readonly shape: Shape;
+  readonly dtype: Dtype;
+  /** Unique in this process. */
+  readonly id: number;
+  /** The gradient, once `backward` has reached this leaf. Accumulates until `zeroGrad`. */
+  grad: Tensor | null = null;
+  /** @internal How this tensor was computed; null for a leaf. */
+  node: TapeNode | null = null;
+  private storage: Storage | null;
+  private wantsGrad = false;
+
+  /** @internal Use `device.tensor`, `device.zeros` and the like. Takes over one share of `storage`. */
+  constructor(device: Device, storage: Storage, shape: Shape, dtype: Dtype) {
+    this.device = device;
+    this.storage = storage;
+    this.shape = shape;
+    this.dtype = dtype;
+    tensorsMade += 1;
+    this.id = tensorsMade;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  get disposed(): boolean {
+    return this.storage === null;
+  }
+
+  /** Whether `backward` computes a gradient for this tensor or through it. */
+  get requiresGrad(): boolean {
+    return this.wantsGrad || this.node !== null;
+  }
+
+  /** Sets whether a leaf collects gradients. Throws `AutogradError` for a computed tensor, `DtypeError` for integers. */
+  set requiresGrad(value: boolean) {
+    if (this.node !== null && !value) {
+      throw new AutogradError('requiresGrad can be switched off for leaf tensors only', { remedy: 'use detach()' });
+    }
+    if (value && this.dtype !== 'float32') {
+      throw new DtypeError(`a tensor of ${this.dtype} cannot have a gradient`, { remedy: 'use float32' });
+    }
+    this.wantsGrad = value;
+  }
+
+  get isLeaf(): boolean {
+    return this.node === null;
+  }
+
+  /** @internal The buffer range that kernels bind. */
+  get slot(): Slot {
+    const { buffer } = this.requireStorage();
+    // The whole buffer where it may be bound: tensors of other sizes that reuse it then find the same bind group.
+    return buffer.size <= this.device.gpu.maxBindingBytes ? { buffer } : { buffer, size: this.size * 4 };
+  }
+
+  /** @internal True while another tensor shares the memory, so that it must not be written in place. */
+  get shared(): boolean {
+    return this.requireStorage().shared;
+  }
+
+  /** @internal A second tensor over the same memory, off the tape and outside every scope. */
+  alias(shape: Shape = this.shape): Tensor {
+    return new Tensor(this.device, this.requireStorage().retain(), shape, this.dtype);
+  }
+
+  /** The same values off the tape. */
+  detach(): Tensor {
+    return this.device.track(this.alias());
+  }
+
+  /**
+   * Computes the gradient of this scalar with respect to every leaf that requires one, adding it to the leaf's `grad`.
+   * Throws `AutogradError` for a tensor off the tape or a tape already spent, `ShapeError` for a non-scalar without `gradient`.
+   */
+  backward(gradient?: Tensor): void {
+    if (gradient === undefined && this.size !== 1) {
+      throw new ShapeError(`backward: ${formatShape(this.shape)} is not a scalar`, {
+        remedy: 'reduce it with mean() or sum(), or pass its gradient',
+      });
+    }
+    backward(this, gradient);
+  }
+
+  /** Copies the values to the CPU, once the GPU has computed them. */
+  async data(): Promise<TypedArrays[Dtype]> {
+    const bytes = await this.device.gpu.read(this.requireStorage().buffer, 0, this.size * 4);
+    return typedArray(this.dtype, bytes);
+  }
+
+  /** The values of a float32 tensor. Throws `DtypeError` for integers. */
+  async float32Data(): Promise<Float32Array> {
+    const values = await this.data();
+    if (!(values instanceof Float32Array)) {
+      throw new DtypeError(`float32Data: the tensor is ${this.dtype}`, { remedy: 'use data()' });
+    }
+    return values;
+  }
+
+  /** The value of a tensor of one element. */
+  async item(): Promise<number> {
+    if (this.size !== 1) {
+      throw new ShapeError(`item: ${formatShape(this.shape)} has ${this.size} elements`, { remedy: 'use data()' });
+    }
+    return (await this.data())[0]!;
+  }
+
+  /** Overwrites the values. `values` has as many elements as the tensor, from element `offset` on if given. */
+  write(values: TypedArrays[Dtype], offset = 0): void {
+    if (typedArrayDtype(values) !== this.dtype) {
+      throw new DtypeError(`write: the tensor is ${this.dtype}, the values ${typedArrayDtype(values)}`);
+    }
+    if (offset < 0 || offset + values.length > this.size) {
+      throw new ShapeError(`write: ${values.length} values from ${offset} do not fit ${formatShape(this.shape)}`);
+    }
+    this.device.gpu.recorder.write(this.requireStorage().buffer, offset * 4, values);
+  }
+
+  /** Releases this tensor's share of its memory, and of the tape that leads to it. */
+  dispose(): void {
+    if (this.storage === null) return;
+    this.storage.release();
+    this.storage = null;
+    if (this.node !== null) releaseNode(this.node);
+    this.node = null;
+    this.grad?.dispose();
+    this.grad = null;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  toString(): string {
+    return `Tensor(${formatShape(this.shape)}, ${this.dtype}${this.requiresGrad ? ', requiresGrad' : ''})`;
+  }
+
+  private requireStorage(): Storage {
+    if (this.storage === null) {
+      throw new DisposedError(`tensor ${formatShape(this.shape)} was disposed`, {
+        remedy: 'return it from tidy(), or keep() it, to use it outside its scope',
+      });
+    }
+    return this.storage;
+  }
+}
+
+export function typedArrayDtype(values: TypedArrays[Dtype]): Dtype {
+  if (values instanceof Float32Array) return 'float32';
+  return values instanceof Int32Array ? 'int32' : 'uint32';
+}
+
+function typedArray(dtype: Dtype, bytes: ArrayBuffer): TypedArrays[Dtype] {
+  if (dtype === 'float32') return new Float32Array(bytes);
+  return dtype === 'int32' ? new Int32Array(bytes) : new Uint32Array(bytes);
+}
