@@ -1,9 +1,14 @@
-// Cross-entropy over rows of logits with class indices; a target equal to `ignore` does not count.
+// Cross-entropy over rows of logits with class indices; a target equal to `ignore` does not count. `clamped` first moves targets
+// into 0 to cols, as question answering does with positions outside the text.
 //   LOSS: losses[row] = logsumexp(x) − x[target], lse[row], and valid[row].
 //   MEAN: result = Σ losses / max(Σ valid, 1), and that count.
 //   BACKWARD: dx = (softmax(x) − onehot(target)) · dy / count.
-struct Params { rows: u32, cols: u32, ignore: i32 }
+struct Params { rows: u32, cols: u32, ignore: i32, clamped: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
+
+fn class_of(value: i32) -> i32 {
+  return select(value, clamp(value, 0, i32(params.cols)), params.clamped != 0u);
+}
 #if PART == loss
 #include <common/rows>
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -17,7 +22,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let lane = lane_of(local);
   if (row >= params.rows) { return; }
   let start = row * params.cols;
-  let target_class = targets[row];
+  let target_class = class_of(targets[row]);
   let counts = target_class != params.ignore;
   var highest = -3.0e38;
   for (var c = lane; c < params.cols; c += ROW_THREADS) {
@@ -77,7 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let i = flat_index(group, groups, local, 64u);
   if (i >= params.rows * params.cols) { return; }
   let row = i / params.cols;
-  let hit = i32(i % params.cols) == targets[row];
+  let hit = i32(i % params.cols) == class_of(targets[row]);
   let factor = stats[3u * row + 1u] * dy[0] / count[0];
   dx[i] = (exp(x[i] - stats[3u * row + 2u]) - select(0.0, 1.0, hit)) * factor;
 }

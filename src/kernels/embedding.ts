@@ -5,6 +5,7 @@ import { type Slot, type Window, elementGrid, kernel, launch, slice } from './la
 const gather = kernel('embedding', { PART: 'gather' });
 const link = kernel('embedding', { PART: 'link' });
 const scatter = kernel('embedding', { PART: 'scatter' });
+const positions = kernel('position_ids');
 
 export interface EmbeddingLaunch {
   /** int32 [tokens]. */
@@ -58,4 +59,10 @@ export function embeddingGradient(gpu: GpuContext, options: EmbeddingGradientLau
     const scalars = { uints: [tokens, cols, w.first, w.count] };
     launch(gpu, scatter, [ids, next, head, dy, part], scalars, elementGrid(tokens * cols));
   }
+}
+
+/** positions[row, i] = padding + the number of tokens up to i that are not padding, or padding for padding. */
+export function positionIds(gpu: GpuContext, options: { ids: Slot; y: Slot; rows: number; cols: number; padding: number }): void {
+  const { ids, y, rows, cols, padding } = options;
+  launch(gpu, positions, [ids, y], { uints: [rows, cols, padding >>> 0] }, elementGrid(rows));
 }

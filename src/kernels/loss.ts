@@ -20,6 +20,8 @@ export interface CrossEntropyLaunch {
   cols: number;
   /** Rows with this target do not count. */
   ignoreIndex: number;
+  /** Move targets into 0 to cols first. */
+  clampTargets: boolean;
   /** [rows, 3]: each row's loss, 1 if it counts, and logsumexp. */
   stats: Slot;
   /** [1]: the number of rows that count. */
@@ -28,15 +30,15 @@ export interface CrossEntropyLaunch {
 
 /** loss: [1], the mean over the rows that count. */
 export function crossEntropy(gpu: GpuContext, options: CrossEntropyLaunch & { loss: Slot }): void {
-  const { x, targets, rows, cols, ignoreIndex, stats, valid, loss } = options;
-  const scalars = { uints: [rows, cols, ignoreIndex >>> 0] };
+  const { x, targets, rows, cols, ignoreIndex, clampTargets, stats, valid, loss } = options;
+  const scalars = { uints: [rows, cols, ignoreIndex >>> 0, clampTargets ? 1 : 0] };
   launch(gpu, byRowThreads(gpu, rowLoss), [x, targets, stats], scalars, rowGrid(gpu, rows));
   launch(gpu, meanLoss, [stats, loss, valid], scalars, [1, 1, 1]);
 }
 
 export function crossEntropyGradient(gpu: GpuContext, options: CrossEntropyLaunch & { dy: Slot; dx: Slot }): void {
-  const { x, targets, rows, cols, ignoreIndex, stats, valid, dy, dx } = options;
-  const scalars = { uints: [rows, cols, ignoreIndex >>> 0] };
+  const { x, targets, rows, cols, ignoreIndex, clampTargets, stats, valid, dy, dx } = options;
+  const scalars = { uints: [rows, cols, ignoreIndex >>> 0, clampTargets ? 1 : 0] };
   launch(gpu, backward, [x, targets, stats, valid, dy, dx], scalars, elementGrid(rows * cols));
 }
 

@@ -41,6 +41,22 @@ export interface AdapterResult {
   software: boolean;
 }
 
+/** What to fetch of a model on the hub. */
+export interface ModelDownload {
+  revision?: string;
+  token?: string;
+  cacheDir?: string;
+  localFilesOnly?: boolean;
+  hubUrl?: string;
+  /** Files that must be there. */
+  required: readonly string[];
+  /** The weights: one file, or an index that names several. */
+  weights: { single: string; index: string };
+  /** Files taken where they exist. */
+  optional: readonly string[];
+  onProgress?: (progress: { file: string; loadedBytes: number; totalBytes: number }) => void;
+}
+
 export interface Platform {
   readonly name: 'node' | 'deno' | 'browser';
   requestAdapter(request: AdapterRequest): Promise<AdapterResult>;
@@ -62,6 +78,8 @@ export interface Platform {
    * file by a rename.
    */
   writeFolder(path: string, existing: ExistingFolder, body: (folder: FolderWriter) => Promise<void>): Promise<void>;
+  /** Downloads a model from the hub into its cache and returns the snapshot's folder; what is cached is not fetched again. */
+  downloadModel(id: string, download: ModelDownload): Promise<string>;
   /** The cache folder for the engine's own files (unpacked adapters, tuning tables), created where needed. */
   cacheFolder(): Promise<string>;
 }

@@ -1,13 +1,23 @@
-// placeholder for the engine's first tests; the platform floor replaces this file
+/** The engine's host functions in Node. */
+import { join } from 'node:path';
 import type { Platform } from './contract.ts';
-let gpu: GPU;
-export const platform = {
+import { requestAdapter } from './node/adapter.ts';
+import { cacheFolder } from './node/cache.ts';
+import { downloadModel } from './node/download.ts';
+import * as files from './node/files.ts';
+
+export const platform: Platform = {
   name: 'node',
-  async requestAdapter(request: { adapter?: string }) {
-    const { create, globals } = await import('webgpu');
-    Object.assign(globalThis, globals);
-    gpu = create(request.adapter === 'null' ? ['backend=null'] : []);
-    const adapter = (await gpu.requestAdapter())!;
-    return { adapter, description: adapter.info.description, software: true };
-  },
-} as unknown as Platform;
+  requestAdapter,
+  downloadModel,
+  cacheFolder,
+  joinPath: (...parts) => join(...parts),
+  exists: files.exists,
+  isFolder: files.isFolder,
+  list: files.list,
+  openFile: files.openFile,
+  readText: files.readText,
+  appendText: files.appendText,
+  remove: files.remove,
+  writeFolder: files.writeFolder,
+};

@@ -112,8 +112,7 @@ export class Device {
   /** Uniform numbers in [0, 1). */
   rand(shape: Shape): Tensor {
     const made = this.empty(shape);
-    const { seed, stream } = this.nextRandomKey();
-    fillRandom(this.gpu, { y: made.slot, count: made.size, seed, stream, distribution: 'uniform', low: 0, width: 1 });
+    this.fillUniform(made, 0, 1);
     return made;
   }
 
@@ -131,6 +130,14 @@ export class Device {
     const { seed, stream } = this.nextRandomKey();
     const target = { y: tensor.slot, count: tensor.size, seed, stream };
     fillRandom(this.gpu, { ...target, distribution: 'normal', low: mean, width: std });
+  }
+
+  /** Overwrites a float32 tensor with uniform numbers in [low, high). */
+  fillUniform(tensor: Tensor, low: number, high: number): void {
+    if (tensor.dtype !== 'float32') throw new DtypeError(`fillUniform: the tensor is ${tensor.dtype}`);
+    const { seed, stream } = this.nextRandomKey();
+    const target = { y: tensor.slot, count: tensor.size, seed, stream };
+    fillRandom(this.gpu, { ...target, distribution: 'uniform', low, width: high - low });
   }
 
   /** Starts the generator of dropout masks and initial weights anew. `seed` is taken modulo 2^32. */

@@ -50,6 +50,8 @@ export class Tensor {
   readonly id: number;
   /** The gradient, once `backward` has reached this leaf. Accumulates until `zeroGrad`. */
   grad: Tensor | null = null;
+  /** @internal Lowest and highest value of integers that came from the CPU; lets ops refuse indices out of range. */
+  bounds: { min: number; max: number } | null = null;
   /** @internal How this tensor was computed; null for a leaf. */
   node: TapeNode | null = null;
   private storage: Storage | null;
@@ -112,7 +114,9 @@ export class Tensor {
 
   /** @internal A second tensor over the same memory, off the tape and outside every scope. */
   alias(shape: Shape = this.shape): Tensor {
-    return new Tensor(this.device, this.requireStorage().retain(), shape, this.dtype);
+    const other = new Tensor(this.device, this.requireStorage().retain(), shape, this.dtype);
+    other.bounds = this.bounds;
+    return other;
   }
 
   /** The same values off the tape. */
@@ -163,6 +167,10 @@ export class Tensor {
     }
     if (offset < 0 || offset + values.length > this.size) {
       throw new ShapeError(`write: ${values.length} values from ${offset} do not fit ${formatShape(this.shape)}`);
+    }
+    this.bounds = null;
+    if (values instanceof Int32Array && values.length === this.size && values.length > 0) {
+      this.bounds = { min: values.reduce((a, b) => Math.min(a, b)), max: values.reduce((a, b) => Math.max(a, b)) };
     }
     this.device.gpu.recorder.write(this.requireStorage().buffer, offset * 4, values);
   }

@@ -1,6 +1,6 @@
 /** Lookup of rows by index. */
 import { ShapeError } from '../../errors.ts';
-import { embedding as embeddingKernel, embeddingGradient } from '../../kernels/embedding.ts';
+import { embedding as embeddingKernel, embeddingGradient, positionIds as positionIdsKernel } from '../../kernels/embedding.ts';
 import { defineOp } from '../op.ts';
 import { formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -15,6 +15,12 @@ const embeddingOp = defineOp<Inputs, { paddingId: number }>({
   dtypes: { ids: 'int32' },
   shape: ({ table, ids }) => {
     if (table.rank !== 2) throw new ShapeError(`embedding: table ${formatShape(table.shape)} must be [rows, width]`);
+    if (ids.bounds !== null && (ids.bounds.min < 0 || ids.bounds.max >= table.shape[0]!)) {
+      const { min, max } = ids.bounds;
+      throw new ShapeError(`embedding: ids from ${min} to ${max} are outside a table of ${table.shape[0]} rows`, {
+        remedy: 'was the text encoded by another model\'s tokenizer?',
+      });
+    }
     return { shape: [...ids.shape, table.shape[1]!], dtype: 'float32' };
   },
   forward: ({ table, ids }, y) => {
@@ -44,4 +50,23 @@ const embeddingOp = defineOp<Inputs, { paddingId: number }>({
  */
 export function embedding(table: Tensor, ids: Tensor, paddingId = -1): Tensor {
   return embeddingOp({ table, ids }, { paddingId });
+}
+
+const positionIdsOp = defineOp<{ ids: Tensor }, { padding: number }>({
+  name: 'positionIds',
+  dtypes: { ids: 'int32' },
+  shape: ({ ids }) => {
+    if (ids.rank !== 2) throw new ShapeError(`positionIds: ids ${formatShape(ids.shape)} must be [batch, length]`);
+    return { shape: ids.shape, dtype: 'int32' };
+  },
+  forward: ({ ids }, y, { padding }) => {
+    const [rows, cols] = ids.shape as [number, number];
+    positionIdsKernel(y.device.gpu, { ids: ids.slot, y: y.slot, rows, cols, padding });
+  },
+  nonDifferentiable: 'positions are integers',
+});
+
+/** RoBERTa's positions of ids int32 [batch, length]: `padding` + 1, + 2, … over the tokens that are not `padding`. */
+export function positionIds(ids: Tensor, padding: number): Tensor {
+  return positionIdsOp({ ids }, { padding });
 }

@@ -16,31 +16,45 @@ interface Inputs extends Readonly<Record<string, Tensor>> {
   targets: Tensor;
 }
 
-const crossEntropyOp = defineOp<Inputs, { ignoreIndex: number }>({
+export interface CrossEntropyOptions {
+  /** Targets with this value do not count. */
+  ignoreIndex?: number;
+  /** Move targets into 0 to the number of classes first (then ignore that number, say): transformers' rule for answer spans. */
+  clampTargets?: boolean;
+}
+
+const crossEntropyOp = defineOp<Inputs, Required<CrossEntropyOptions>>({
   name: 'crossEntropy',
   dtypes: { targets: 'int32' },
-  shape: ({ x, targets }) => {
+  shape: ({ x, targets }, { ignoreIndex, clampTargets }) => {
     if (x.rank < 1 || !sameShape(x.shape.slice(0, -1), targets.shape) || x.size === 0) {
       throw new ShapeError(`crossEntropy: logits ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`, {
         remedy: 'logits must be [..., classes] and targets [...]',
       });
     }
+    const { bounds } = targets;
+    if (!clampTargets && bounds !== null && (bounds.max >= x.shape.at(-1)! || (bounds.min < 0 && bounds.min !== ignoreIndex))) {
+      const range = `targets from ${bounds.min} to ${bounds.max}`;
+      throw new ShapeError(`crossEntropy: ${range} are not classes 0 to ${x.shape.at(-1)! - 1}`, {
+        remedy: `check numLabels; ${ignoreIndex} marks what does not count`,
+      });
+    }
     return { shape: [], dtype: 'float32' };
   },
-  forward: ({ x, targets }, y, { ignoreIndex }) => {
+  forward: ({ x, targets }, y, options) => {
     const [rows, cols] = [targets.size, x.shape.at(-1)!];
     const stats = x.device.raw([rows, 3]);
     const valid = x.device.raw([1]);
     const slots = { x: x.slot, targets: targets.slot, stats: stats.slot, valid: valid.slot, loss: y.slot };
-    crossEntropyKernel(x.device.gpu, { ...slots, rows, cols, ignoreIndex });
+    crossEntropyKernel(x.device.gpu, { ...slots, rows, cols, ...options });
     return { stats, valid };
   },
   saves: ['x', 'targets', 'stats', 'valid'],
-  backward: (dy, { x, targets, stats, valid }, _needs, { ignoreIndex }, shapes) => {
+  backward: (dy, { x, targets, stats, valid }, _needs, options, shapes) => {
     const dx = dy.device.raw(shapes.x!);
     const cols = shapes.x!.at(-1)!;
     const slots = { x: x!.slot, targets: targets!.slot, stats: stats!.slot, valid: valid!.slot, dy: dy.slot, dx: dx.slot };
-    crossEntropyGradient(dy.device.gpu, { ...slots, rows: dx.size / cols, cols, ignoreIndex });
+    crossEntropyGradient(dy.device.gpu, { ...slots, rows: dx.size / cols, cols, ...options });
     return { x: dx };
   },
 });
@@ -49,8 +63,9 @@ const crossEntropyOp = defineOp<Inputs, { ignoreIndex: number }>({
  * −log softmax(logits)[target], averaged over the targets that are not `ignoreIndex`; 0 where all are ignored (PyTorch
  * gives NaN there). logits [..., classes], targets int32 [...] within the classes.
  */
-export function crossEntropy(logits: Tensor, targets: Tensor, ignoreIndex = -100): Tensor {
-  return crossEntropyOp({ x: logits, targets }, { ignoreIndex });
+export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  const { ignoreIndex = -100, clampTargets = false } = options;
+  return crossEntropyOp({ x: logits, targets }, { ignoreIndex, clampTargets });
 }
 
 function definePairLoss(name: 'mseLoss' | 'bceWithLogits', loss: 'mse' | 'bce'): (x: Tensor, targets: Tensor) => Tensor {

@@ -1,0 +1,26 @@
+/** dawngrad's public face. */
+export * from './errors.ts';
+export { type Device, type DeviceOptions, type DeviceStatistics, type RandomState, type Scope, requestDevice } from './tensor/device.ts';
+export { type Dtype, Tensor } from './tensor/tensor.ts';
+export type { Shape } from './tensor/shape.ts';
+export { isGradEnabled, noGrad } from './tensor/tape.ts';
+export { add, div, dropout, exp, gelu, mul, relu, scale, sigmoid, silu, sub, tanh } from './tensor/ops/elementwise.ts';
+export { type AttentionOptions, attention } from './tensor/ops/attention.ts';
+export { embedding } from './tensor/ops/embedding.ts';
+export { bceWithLogits, crossEntropy, mseLoss } from './tensor/ops/loss.ts';
+export { type MatmulOptions, linear, matmul } from './tensor/ops/matmul.ts';
+export { layerNorm, softmax } from './tensor/ops/normalize.ts';
+export { mean, sum } from './tensor/ops/reduction.ts';
+export { narrow, permute, reshape, select, transpose } from './tensor/ops/view.ts';
+export { Module } from './nn/module.ts';
+export { Dropout, Embedding, LayerNorm, Linear, skipInit } from './nn/layers.ts';
+export { AdamW, type AdamWOptions, type ParameterGroup } from './optim/adamw.ts';
+export { clipGradNorm } from './optim/clip.ts';
+export * from './optim/schedule.ts';
+export * from './models/auto.ts';
+export { BertModel, EncoderModel, type ModelInputs, type BaseModelOutput, RobertaModel } from './models/base.ts';
+export * from './models/tasks.ts';
+export type { ConfigOverrides, ModelType, PretrainedConfig, ProblemType } from './models/config.ts';
+export type { DownloadProgress, HubOptions } from './models/hub.ts';
+export { type LoadOptions, type LoadReport, type SaveOptions, saveModel } from './models/load.ts';
+export { PreTrainedModel } from './models/pretrained.ts';

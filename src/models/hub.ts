@@ -1,0 +1,63 @@
+/** A model's folder: on disk, or downloaded from the hub into the cache that Python uses too. */
+import { platform } from '#platform';
+import { FileError } from '../errors.ts';
+import { CONFIG_NAME, INDEX_NAME, WEIGHTS_NAME } from './checkpoint-files.ts';
+
+export interface HubOptions {
+  /** Branch, tag or commit; `main` where absent. */
+  revision?: string;
+  /** Access token; HF_TOKEN where absent. */
+  token?: string;
+  /** HF_HUB_CACHE or the hub's usual folder where absent. */
+  cacheDir?: string;
+  /** Use only what is in the cache. HF_HUB_OFFLINE=1 where absent. */
+  localFilesOnly?: boolean;
+  /** The hub's address; HF_ENDPOINT where absent. */
+  hubUrl?: string;
+  /** Called as a file's bytes arrive. */
+  onProgress?: (progress: DownloadProgress) => void;
+}
+
+export interface DownloadProgress {
+  file: string;
+  loadedBytes: number;
+  totalBytes: number;
+}
+
+const OPTIONAL_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'vocab.txt',
+  'vocab.json',
+  'merges.txt',
+];
+const HUB_ID = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/;
+
+/**
+ * The folder of a model: `idOrFolder` itself where it is one, else a download of that hub id. Throws `FileError` naming it where it is
+ * neither, or cannot be had.
+ */
+export async function resolveModel(idOrFolder: string, options: HubOptions = {}): Promise<string> {
+  if (await platform.isFolder(idOrFolder)) return idOrFolder;
+  if (!HUB_ID.test(idOrFolder)) {
+    throw new FileError(`model folder '${idOrFolder}' does not exist`, {
+      remedy: 'give a folder, or a hub id such as bert-base-uncased',
+    });
+  }
+  try {
+    return await platform.downloadModel(idOrFolder, {
+      ...options,
+      required: [CONFIG_NAME],
+      weights: { single: WEIGHTS_NAME, index: INDEX_NAME },
+      optional: OPTIONAL_FILES,
+    });
+  } catch (cause) {
+    if (cause instanceof FileError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FileError(`'${idOrFolder}' is no folder, and it could not be downloaded from the hub: ${reason}`, {
+      remedy: 'check the name and the network; HF_TOKEN gives access to private models',
+      cause,
+    });
+  }
+}

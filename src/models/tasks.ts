@@ -1,0 +1,261 @@
+/** Models for tasks: an encoder with a head, giving logits and, with labels, a loss. */
+import { Linear, type Dropout } from '../nn/layers.ts';
+import type { Device } from '../tensor/device.ts';
+import { add, scale } from '../tensor/ops/elementwise.ts';
+import { crossEntropy } from '../tensor/ops/loss.ts';
+import { select } from '../tensor/ops/view.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { type BaseModelOutput, BertModel, type EncoderModel, type ModelInputs, RobertaModel } from './base.ts';
+import type { PretrainedConfig } from './config.ts';
+import {
+  BertLmHead,
+  RobertaClassificationHead,
+  RobertaLmHead,
+  classifierDropout,
+  gatherPositions,
+  sequenceLoss,
+  spanLoss,
+} from './heads.ts';
+import { PreTrainedModel } from './pretrained.ts';
+
+export interface LabelledInputs extends ModelInputs {
+  labels?: Tensor | undefined;
+}
+
+export interface TaskOutput {
+  /** A scalar; absent without labels. */
+  loss?: Tensor;
+  logits: Tensor;
+  /** As `BaseModelOutput.hiddenStates`. */
+  hiddenStates?: Tensor[];
+}
+
+/** A model whose result is one tensor of logits. */
+export abstract class TaskModel extends PreTrainedModel {
+  /** Throws `ShapeError` where inputs do not fit the model. */
+  forward(inputs: LabelledInputs): TaskOutput {
+    return this.device.tidy(() => {
+      const output = this.base.forward(inputs);
+      const logits = this.logits(output, inputs);
+      const states = output.hiddenStates === undefined ? {} : { hiddenStates: output.hiddenStates };
+      return inputs.labels === undefined ? { logits, ...states } : { loss: this.loss(logits, inputs.labels), logits, ...states };
+    });
+  }
+
+  protected abstract logits(output: BaseModelOutput, inputs: LabelledInputs): Tensor;
+  protected abstract loss(logits: Tensor, labels: Tensor): Tensor;
+}
+
+abstract class SequenceClassification extends TaskModel {
+  protected override loss(logits: Tensor, labels: Tensor): Tensor {
+    return sequenceLoss(this.config, logits, labels);
+  }
+}
+
+/** Logits [B, labels] from the pooled first token. */
+export class BertForSequenceClassification extends SequenceClassification {
+  readonly bert: BertModel;
+  readonly dropout: Dropout;
+  readonly classifier: Linear;
+
+  constructor(config: PretrainedConfig, device: Device) {
+    super(config, device);
+    this.bert = new BertModel(config, { device });
+    this.dropout = classifierDropout(config);
+    this.classifier = new Linear(device, config.hiddenSize, config.numLabels);
+  }
+
+  override get base(): EncoderModel {
+    return this.bert;
+  }
+
+  protected override logits({ poolerOutput }: BaseModelOutput): Tensor {
+    return this.classifier.forward(this.dropout.forward(poolerOutput!));
+  }
+}
+
+export class RobertaForSequenceClassification extends SequenceClassification {
+  readonly roberta: RobertaModel;
+  readonly classifier: RobertaClassificationHead;
+
+  constructor(config: PretrainedConfig, device: Device) {
+    super(config, device);
+    this.roberta = new RobertaModel(config, { device, addPoolingLayer: false });
+    this.classifier = new RobertaClassificationHead(device, config);
+  }
+
+  override get base(): EncoderModel {
+    return this.roberta;
+  }
+
+  protected override logits({ lastHiddenState }: BaseModelOutput): Tensor {
+    return this.classifier.forward(lastHiddenState);
+  }
+}
+
+/** Logits [B, L, labels]; labels int32 [B, L], −100 where a token does not count. */
+abstract class TokenClassification extends TaskModel {
+  readonly dropout: Dropout;
+  readonly classifier: Linear;
+
+  constructor(config: PretrainedConfig, device: Device) {
+    super(config, device);
+    this.dropout = classifierDropout(config);
+    this.classifier = new Linear(device, config.hiddenSize, config.numLabels);
+  }
+
+  protected override logits({ lastHiddenState }: BaseModelOutput): Tensor {
+    return this.classifier.forward(this.dropout.forward(lastHiddenState));
+  }
+
+  protected override loss(logits: Tensor, labels: Tensor): Tensor {
+    return crossEntropy(logits, labels);
+  }
+}
+
+export class BertForTokenClassification extends TokenClassification {
+  readonly bert: BertModel;
+
+  constructor(config: PretrainedConfig, device: Device) {
+    super(config, device);
+    this.bert = new BertModel(config, { device, addPoolingLayer: false });
+  }
+
+  override get base(): EncoderModel {
+    return this.bert;
+  }
+}
+
+export class RobertaForTokenClassification extends TokenClassification {
+  readonly roberta: RobertaModel;
+
+  constructor(config: PretrainedConfig, device: Device) {
+    super(config, device);
+    this.roberta = new RobertaModel(config, { device, addPoolingLayer: false });
+  }
+
+  override get base(): EncoderModel {
+    return this.roberta;
+  }
+}
+
+export interface QuestionAnsweringInputs extends ModelInputs {
+  /** int32 [B]: first and last token of the answer. */
+  startPositions?: Tensor | undefined;
+  endPositions?: Tensor | undefined;
+}
+
+export interface QuestionAnsweringOutput {
+  loss?: Tensor;
+  /** [B, L] each. */
+  startLogits: Tensor;
+  endLogits: Tensor;
+}
+
+abstract class QuestionAnswering extends PreTrainedModel {
+  readonly qa_outputs: Linear;
+
+  constructor(config: PretrainedConfig, device: Device) {
+    super(config, device);
+    this.qa_outputs = new Linear(device, config.hiddenSize, config.numLabels);
+  }
+
+  /** Throws `ShapeError` where inputs do not fit the model. */
+  forward(inputs: QuestionAnsweringInputs): QuestionAnsweringOutput {
+    return this.device.tidy(() => {
+      const logits = this.qa_outputs.forward(this.base.forward(inputs).lastHiddenState);
+      const [startLogits, endLogits] = [select(logits, 2, 0), select(logits, 2, 1)];
+      const { startPositions, endPositions } = inputs;
+      if (startPositions === undefined || endPositions === undefined) return { startLogits, endLogits };
+      const [start, end] = spanLoss(startLogits, endLogits, startPositions, endPositions);
+      return { loss: scale(add(start, end), 0.5), startLogits, endLogits };
+    });
+  }
+}
+
+export class BertForQuestionAnswering extends QuestionAnswering {
+  readonly bert: BertModel;
+
+  constructor(config: PretrainedConfig, device: Device) {
+    super(config, device);
+    this.bert = new BertModel(config, { device, addPoolingLayer: false });
+  }
+
+  override get base(): EncoderModel {
+    return this.bert;
+  }
+}
+
+export class RobertaForQuestionAnswering extends QuestionAnswering {
+  readonly roberta: RobertaModel;
+
+  constructor(config: PretrainedConfig, device: Device) {
+    super(config, device);
+    this.roberta = new RobertaModel(config, { device, addPoolingLayer: false });
+  }
+
+  override get base(): EncoderModel {
+    return this.roberta;
+  }
+}
+
+export interface MaskedLmInputs extends LabelledInputs {
+  /** int32 [n]: flat positions (row · L + column) to predict; then logits are [n, V] and labels [n]. All, where absent. */
+  positions?: Tensor | undefined;
+}
+
+/** Logits [B, L, V] (or [n, V] for chosen positions); labels int32 of the same leading shape, −100 where not masked. */
+abstract class MaskedLm extends TaskModel {
+  protected abstract head(states: Tensor): Tensor;
+
+  override forward(inputs: MaskedLmInputs): TaskOutput {
+    return super.forward(inputs);
+  }
+
+  protected override logits({ lastHiddenState }: BaseModelOutput, inputs: MaskedLmInputs): Tensor {
+    const { positions } = inputs;
+    return this.head(positions === undefined ? lastHiddenState : gatherPositions(lastHiddenState, positions));
+  }
+
+  protected override loss(logits: Tensor, labels: Tensor): Tensor {
+    return crossEntropy(logits, labels);
+  }
+}
+
+export class BertForMaskedLM extends MaskedLm {
+  readonly bert: BertModel;
+  readonly cls: BertLmHead;
+
+  constructor(config: PretrainedConfig, device: Device) {
+    super(config, device);
+    this.bert = new BertModel(config, { device, addPoolingLayer: false });
+    this.cls = new BertLmHead(device, config, this.bert.embeddings.word_embeddings.weight);
+  }
+
+  override get base(): EncoderModel {
+    return this.bert;
+  }
+
+  protected override head(states: Tensor): Tensor {
+    return this.cls.forward(states);
+  }
+}
+
+export class RobertaForMaskedLM extends MaskedLm {
+  readonly roberta: RobertaModel;
+  readonly lm_head: RobertaLmHead;
+
+  constructor(config: PretrainedConfig, device: Device) {
+    super(config, device);
+    this.roberta = new RobertaModel(config, { device, addPoolingLayer: false });
+    this.lm_head = new RobertaLmHead(device, config, this.roberta.embeddings.word_embeddings.weight);
+  }
+
+  override get base(): EncoderModel {
+    return this.roberta;
+  }
+
+  protected override head(states: Tensor): Tensor {
+    return this.lm_head.forward(states);
+  }
+}

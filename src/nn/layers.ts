@@ -1,0 +1,123 @@
+/** Linear, Embedding, LayerNorm and Dropout, as in torch.nn. */
+import type { Device } from '../tensor/device.ts';
+import { dropout } from '../tensor/ops/elementwise.ts';
+import { embedding } from '../tensor/ops/embedding.ts';
+import { linear } from '../tensor/ops/matmul.ts';
+import { layerNorm } from '../tensor/ops/normalize.ts';
+import type { Shape } from '../tensor/shape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { Activation } from '../kernels/pointwise.ts';
+import { Module, checkWidth } from './module.ts';
+
+let skipping = 0;
+
+/** Builds modules whose weights are memory only: for a checkpoint to fill, or an initialiser of the caller's. */
+export function skipInit<T>(build: () => T): T {
+  skipping += 1;
+  try {
+    return build();
+  } finally {
+    skipping -= 1;
+  }
+}
+
+/** A weight: outside every scope, collecting gradients. Its content is unspecified. */
+export function parameter(device: Device, shape: Shape): Tensor {
+  const tensor = device.raw(shape);
+  tensor.requiresGrad = true;
+  return tensor;
+}
+
+/** y = activation(x · weightᵀ + bias); weight [outFeatures, inFeatures], bias [outFeatures]. */
+export class Linear extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+
+  constructor(device: Device, inFeatures: number, outFeatures: number, { bias = true }: { bias?: boolean } = {}) {
+    super();
+    this.weight = parameter(device, [outFeatures, inFeatures]);
+    this.bias = bias ? parameter(device, [outFeatures]) : null;
+    if (skipping === 0) this.resetParameters();
+  }
+
+  /** Uniform in ±1/√inFeatures, as torch.nn.Linear begins. */
+  resetParameters(): void {
+    const bound = 1 / Math.sqrt(this.weight.shape[1]!);
+    this.weight.device.fillUniform(this.weight, -bound, bound);
+    if (this.bias !== null) this.bias.device.fillUniform(this.bias, -bound, bound);
+  }
+
+  /** x [..., inFeatures] → [..., outFeatures]. */
+  forward(x: Tensor, activation: Activation = 'none'): Tensor {
+    return linear(x, this.weight, this.bias ?? undefined, activation);
+  }
+}
+
+/** Rows of weight [numEmbeddings, embeddingDim] by index. The row of `paddingIdx` begins as zeros and gets no gradient. */
+export class Embedding extends Module {
+  readonly weight: Tensor;
+  readonly paddingIdx: number | null;
+
+  constructor(device: Device, numEmbeddings: number, embeddingDim: number, { paddingIdx }: { paddingIdx?: number } = {}) {
+    super();
+    this.weight = parameter(device, [numEmbeddings, embeddingDim]);
+    this.paddingIdx = paddingIdx ?? null;
+    if (skipping === 0) this.resetParameters(1);
+  }
+
+  /** Normal with the given deviation; the padding row zero. */
+  resetParameters(std: number): void {
+    this.weight.device.fillNormal(this.weight, { std });
+    this.zeroPadding();
+  }
+
+  zeroPadding(): void {
+    if (this.paddingIdx === null) return;
+    const width = this.weight.shape[1]!;
+    this.weight.write(new Float32Array(width), this.paddingIdx * width);
+  }
+
+  /** ids int32 [...] → [..., embeddingDim]. */
+  forward(ids: Tensor): Tensor {
+    return embedding(this.weight, ids, this.paddingIdx ?? -1);
+  }
+}
+
+/** LayerNorm over the last dimension. */
+export class LayerNorm extends Module {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly eps: number;
+
+  constructor(device: Device, size: number, { eps = 1e-5 }: { eps?: number } = {}) {
+    super();
+    this.weight = parameter(device, [size]);
+    this.bias = parameter(device, [size]);
+    this.eps = eps;
+    if (skipping === 0) this.resetParameters();
+  }
+
+  resetParameters(): void {
+    this.weight.device.fill(this.weight, 1);
+    this.bias.device.fill(this.bias, 0);
+  }
+
+  forward(x: Tensor): Tensor {
+    checkWidth('LayerNorm', x, this.weight.size);
+    return layerNorm(x, this.weight, this.bias, this.eps);
+  }
+}
+
+/** Drops elements with probability p while training. */
+export class Dropout extends Module {
+  readonly p: number;
+
+  constructor(p: number) {
+    super();
+    this.p = p;
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.training ? dropout(x, this.p) : x;
+  }
+}

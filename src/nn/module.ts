@@ -1,0 +1,98 @@
+/** `Module`: a part of a model. Its properties are its weights and sub-modules, and their names are the checkpoint's keys. */
+import { ShapeError } from '../errors.ts';
+import { formatShape, sameShape } from '../tensor/shape.ts';
+import { Tensor } from '../tensor/tensor.ts';
+
+export abstract class Module {
+  /** Dropout acts while true. Set by `train` and `eval`. */
+  training = true;
+
+  /** Sub-modules by property name; an array of modules gives `layer.0`, `layer.1`, … */
+  namedChildren(): [string, Module][] {
+    const children: [string, Module][] = [];
+    for (const [name, value] of Object.entries(this)) {
+      if (value instanceof Module) children.push([name, value]);
+      else if (Array.isArray(value)) {
+        for (const [index, item] of value.entries()) {
+          if (item instanceof Module) children.push([`${name}.${index}`, item]);
+        }
+      }
+    }
+    return children;
+  }
+
+  /** This module and all below it, outermost first. */
+  *modules(): Generator<Module> {
+    yield this;
+    for (const [, child] of this.namedChildren()) yield* child.modules();
+  }
+
+  /** Every weight under every name it has; tied weights come more than once. */
+  private *everyParameter(prefix: string): Generator<[string, Tensor]> {
+    for (const [name, value] of Object.entries(this)) {
+      if (value instanceof Tensor) yield [prefix + name, value];
+    }
+    for (const [name, child] of this.namedChildren()) yield* child.everyParameter(`${prefix}${name}.`);
+  }
+
+  /** Weights by name, each tensor once. */
+  namedParameters(prefix = ''): [string, Tensor][] {
+    const seen = new Set<Tensor>();
+    return [...this.everyParameter(prefix)].filter(([, tensor]) => {
+      const first = !seen.has(tensor);
+      seen.add(tensor);
+      return first;
+    });
+  }
+
+  parameters(): Tensor[] {
+    return this.namedParameters().map(([, tensor]) => tensor);
+  }
+
+  /** Weights by every name, tied ones under each of theirs. */
+  stateDict(): Map<string, Tensor> {
+    return new Map(this.everyParameter(''));
+  }
+
+  /** Number of weights, each counted once. */
+  numParameters({ onlyTrainable = false }: { onlyTrainable?: boolean } = {}): number {
+    const counted = this.parameters().filter((tensor) => !onlyTrainable || tensor.requiresGrad);
+    return counted.reduce((total, tensor) => total + tensor.size, 0);
+  }
+
+  /** Switches dropout on (or off, with false) here and below. */
+  train(mode = true): this {
+    for (const module of this.modules()) module.training = mode;
+    return this;
+  }
+
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Whether the weights here and below collect gradients; false freezes them. */
+  setRequiresGrad(value: boolean): this {
+    for (const tensor of this.parameters()) tensor.requiresGrad = value;
+    return this;
+  }
+
+  /** Drops all gradients. */
+  zeroGrad(): void {
+    for (const tensor of this.parameters()) {
+      tensor.grad?.dispose();
+      tensor.grad = null;
+    }
+  }
+
+  /** Frees all weights. */
+  dispose(): void {
+    for (const tensor of this.parameters()) tensor.dispose();
+  }
+}
+
+/** Throws `ShapeError` unless the last dimension of x is `width`. */
+export function checkWidth(name: string, x: Tensor, width: number): void {
+  if (!sameShape(x.shape.slice(-1), [width])) {
+    throw new ShapeError(`${name}: the last dimension of ${formatShape(x.shape)} must be ${width}`);
+  }
+}

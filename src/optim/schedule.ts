@@ -1,0 +1,100 @@
+/** Learning-rate schedules of transformers: a factor of the initial rate for each step. */
+import { ConfigError } from '../errors.ts';
+import type { AdamW } from './adamw.ts';
+
+export type SchedulerType = 'linear' | 'cosine' | 'constant' | 'constant_with_warmup';
+export const schedulerTypes: readonly SchedulerType[] = ['linear', 'cosine', 'constant', 'constant_with_warmup'];
+
+/** Sets the rate of an optimizer's groups; `step()` after each `optimizer.step()`. */
+export class LambdaLR {
+  private readonly optimizer: AdamW;
+  private readonly factor: (step: number) => number;
+  private count = 0;
+
+  constructor(optimizer: AdamW, factor: (step: number) => number) {
+    this.optimizer = optimizer;
+    this.factor = factor;
+    this.apply();
+  }
+
+  /** Steps taken. */
+  get lastStep(): number {
+    return this.count;
+  }
+
+  /** The rates now, one for each group. */
+  getLastLr(): number[] {
+    return this.optimizer.groups.map((group) => group.lr);
+  }
+
+  step(): void {
+    this.count += 1;
+    this.apply();
+  }
+
+  /** Continues from a step, as after a resume. */
+  moveTo(step: number): void {
+    this.count = step;
+    this.apply();
+  }
+
+  private apply(): void {
+    for (const group of this.optimizer.groups) group.lr = group.initialLr * this.factor(this.count);
+  }
+}
+
+function warmup(step: number, warmupSteps: number): number {
+  return step / Math.max(1, warmupSteps);
+}
+
+/** Up linearly over the warm-up, then down linearly to 0 at `numTrainingSteps`. */
+export function getLinearScheduleWithWarmup(optimizer: AdamW, numWarmupSteps: number, numTrainingSteps: number): LambdaLR {
+  return new LambdaLR(optimizer, (step) => {
+    if (step < numWarmupSteps) return warmup(step, numWarmupSteps);
+    return Math.max(0, (numTrainingSteps - step) / Math.max(1, numTrainingSteps - numWarmupSteps));
+  });
+}
+
+/** Up linearly over the warm-up, then down along half a cosine (or `numCycles` waves) to 0. */
+export function getCosineScheduleWithWarmup(
+  optimizer: AdamW,
+  numWarmupSteps: number,
+  numTrainingSteps: number,
+  numCycles = 0.5,
+): LambdaLR {
+  return new LambdaLR(optimizer, (step) => {
+    if (step < numWarmupSteps) return warmup(step, numWarmupSteps);
+    const progress = (step - numWarmupSteps) / Math.max(1, numTrainingSteps - numWarmupSteps);
+    return Math.max(0, 0.5 * (1 + Math.cos(Math.PI * numCycles * 2 * progress)));
+  });
+}
+
+export function getConstantSchedule(optimizer: AdamW): LambdaLR {
+  return new LambdaLR(optimizer, () => 1);
+}
+
+export function getConstantScheduleWithWarmup(optimizer: AdamW, numWarmupSteps: number): LambdaLR {
+  return new LambdaLR(optimizer, (step) => (step < numWarmupSteps ? warmup(step, numWarmupSteps) : 1));
+}
+
+/** A schedule by transformers' name. Throws `ConfigError` for an unknown one. */
+export function getScheduler(
+  name: SchedulerType,
+  optimizer: AdamW,
+  { numWarmupSteps = 0, numTrainingSteps }: { numWarmupSteps?: number; numTrainingSteps: number },
+): LambdaLR {
+  switch (name) {
+    case 'linear':
+      return getLinearScheduleWithWarmup(optimizer, numWarmupSteps, numTrainingSteps);
+    case 'cosine':
+      return getCosineScheduleWithWarmup(optimizer, numWarmupSteps, numTrainingSteps);
+    case 'constant':
+      return getConstantSchedule(optimizer);
+    case 'constant_with_warmup':
+      return getConstantScheduleWithWarmup(optimizer, numWarmupSteps);
+    default:
+      throw new ConfigError(`'${String(name)}' is not a learning-rate schedule`, {
+        remedy: `use one of ${schedulerTypes.join(', ')}`,
+      });
+  }
+}

@@ -1,0 +1,86 @@
+/** Finds a WebGPU adapter through Dawn. */
+import { NoAdapterError } from '../../errors.ts';
+import type { AdapterRequest, AdapterResult } from '../contract.ts';
+import { usePackagedDriver } from './packaged-adapter.ts';
+
+/** Dawn's instances: one that is collected takes its adapters with it. */
+const instances: GPU[] = [];
+
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|warp|basic render/i;
+
+function describe(adapter: GPUAdapter): string {
+  const { description, device, vendor, architecture } = adapter.info;
+  return description || device || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
+}
+
+function isSoftware(adapter: GPUAdapter): boolean {
+  const { vendor, architecture, device, description } = adapter.info;
+  return SOFTWARE.test(`${vendor} ${architecture} ${device} ${description}`);
+}
+
+/** Opens Dawn anew, so that it sees drivers that were set up since. */
+async function openDawn(flags: string[]): Promise<GPU> {
+  const { create, globals } = await import('webgpu');
+  for (const [name, value] of Object.entries(globals)) {
+    if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  }
+  const gpu = create(flags);
+  instances.push(gpu);
+  return gpu;
+}
+
+async function query(flags: string[] = []): Promise<GPUAdapter | null> {
+  const gpu = await openDawn(flags);
+  return (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ?? (await gpu.requestAdapter());
+}
+
+function result(adapter: GPUAdapter): AdapterResult {
+  const software = isSoftware(adapter);
+  return { adapter, software, description: `${describe(adapter)}${software ? ' (software)' : ''}` };
+}
+
+async function packaged(): Promise<GPUAdapter | null> {
+  return (await usePackagedDriver()) ? query() : null;
+}
+
+/** See `Platform.requestAdapter`. */
+export async function requestAdapter(request: AdapterRequest): Promise<AdapterResult> {
+  const wanted = request.adapter ?? process.env.DAWNGRAD_ADAPTER ?? 'auto';
+  const name = wanted.toLowerCase();
+  const tried: string[] = [];
+  const accept = (adapter: GPUAdapter | null, fits: (adapter: GPUAdapter) => boolean): AdapterResult | null => {
+    if (adapter === null) return null;
+    if (fits(adapter)) return result(adapter);
+    tried.push(describe(adapter));
+    return null;
+  };
+  if (name === 'null') {
+    const adapter = await query(['backend=null']);
+    if (adapter !== null) return result(adapter);
+  } else if (name === 'swiftshader') {
+    const found = accept(await packaged(), () => true);
+    if (found !== null) return found;
+  } else {
+    const rules: Record<string, (adapter: GPUAdapter) => boolean> = {
+      auto: () => true,
+      gpu: (adapter) => !isSoftware(adapter),
+      software: isSoftware,
+    };
+    const fits = rules[name] ?? ((adapter) => describe(adapter).toLowerCase().includes(name));
+    const flags = rules[name] === undefined ? [`adapter=${wanted}`] : [];
+    const found = accept(await query(flags), fits) ?? (flags.length > 0 ? accept(await query(), fits) : null);
+    if (found !== null) return found;
+    const fallback = name === 'gpu' ? null : accept(await packaged(), fits);
+    if (fallback !== null) return fallback;
+  }
+  throw noAdapter(wanted, tried);
+}
+
+function noAdapter(wanted: string, tried: string[]): NoAdapterError {
+  const seen = tried.length === 0 ? 'none was found' : `found only: ${[...new Set(tried)].join(', ')}`;
+  const what = wanted === 'auto' ? 'no WebGPU adapter' : `no WebGPU adapter '${wanted}'`;
+  return new NoAdapterError(`${what}: ${seen}`, {
+    remedy:
+      "install a GPU driver with Vulkan, Metal or D3D12, or let npm install optional dependencies for the packaged software adapter ('swiftshader', Linux x64)",
+  });
+}

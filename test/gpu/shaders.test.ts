@@ -1,0 +1,27 @@
+/** Every shader in every variant compiles, on Dawn's null backend: no GPU needed. */
+import { expect, it } from 'vitest';
+import '../../src/index.ts';
+import { shaderSources } from '../../src/gpu/shaders.generated.ts';
+import { kernelVariants } from '../../src/kernels/launch.ts';
+import { useDevice } from '../support/device.ts';
+
+const device = useDevice({ adapter: 'null' });
+
+it('has a variant of every shader file', () => {
+  const used = new Set([...kernelVariants.values()].map((variant) => variant.shader));
+  const files = Object.keys(shaderSources).filter((name) => !name.startsWith('common/'));
+  expect(files.filter((name) => !used.has(name))).toEqual([]);
+});
+
+it('compiles every variant', async () => {
+  const { gpu } = device.current;
+  expect(kernelVariants.size).toBeGreaterThan(50);
+  const failures: string[] = [];
+  for (const variant of kernelVariants.values()) {
+    gpu.device.pushErrorScope('validation');
+    gpu.pipelines.get(variant);
+    const error = await gpu.device.popErrorScope();
+    if (error !== null) failures.push(`${variant.key}: ${error.message}`);
+  }
+  expect(failures).toEqual([]);
+});

@@ -1,0 +1,145 @@
+/** Logits, losses, gradients and training curves against transformers and PyTorch (test/reference/model_fixtures.py). */
+import { describe, expect, it } from 'vitest';
+import {
+  AutoModel,
+  AutoModelForMaskedLM,
+  AutoModelForQuestionAnswering,
+  AutoModelForSequenceClassification,
+  AutoModelForTokenClassification,
+} from '../../src/models/auto.ts';
+import { AdamW } from '../../src/optim/adamw.ts';
+import { clipGradNorm } from '../../src/optim/clip.ts';
+import { getLinearScheduleWithWarmup } from '../../src/optim/schedule.ts';
+import { noGrad } from '../../src/tensor/tape.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { useDevice } from '../support/device.ts';
+import { type FixtureInputs, type Ids, int32, maxDifference, modelInputs, models, readJson, readTensors, relativeError } from '../support/fixtures.ts';
+
+const device = useDevice();
+
+interface Expected {
+  inputs: FixtureInputs;
+  labels: Record<string, number[] | Ids>;
+  loss: number;
+}
+
+const silent = () => {};
+type Outputs = { loss?: Tensor } & Record<string, Tensor | undefined>;
+interface Runnable {
+  forward(inputs: object): Outputs;
+  namedParameters(): [string, Tensor][];
+}
+
+const tasks = {
+  single: AutoModelForSequenceClassification,
+  multi: AutoModelForSequenceClassification,
+  regression: AutoModelForSequenceClassification,
+  token: AutoModelForTokenClassification,
+  qa: AutoModelForQuestionAnswering,
+  mlm: AutoModelForMaskedLM,
+};
+
+function labelTensors(task: string, labels: Expected['labels']): Record<string, Tensor> {
+  const float = task === 'multi' || task === 'regression';
+  const camel = { labels: 'labels', start_positions: 'startPositions', end_positions: 'endPositions' } as Record<string, string>;
+  return Object.fromEntries(
+    Object.entries(labels).map(([name, values]) => {
+      const shape = Array.isArray(values[0]) ? [values.length, values[0].length] : [values.length];
+      const flat = values.flat();
+      return [camel[name]!, device.current.tensor(float ? Float32Array.from(flat) : Int32Array.from(flat), shape)];
+    }),
+  );
+}
+
+describe.each(['bert', 'roberta'])('%s', (family) => {
+  describe.each(Object.entries(tasks))('%s', (task, auto) => {
+    it('gives the logits, the loss and every gradient', async () => {
+      const folder = `${models}${family}-${task}`;
+      const expected = await readJson<Expected>(`${folder}/expected.json`);
+      const tensors = await readTensors(`${folder}/expected.safetensors`);
+      const model = await auto.fromPretrained(folder, { device: device.current });
+      const runnable = model as unknown as Runnable;
+      using scope = device.current.scope();
+      const output = runnable.forward({ ...modelInputs(device.current, expected.inputs), ...labelTensors(task, expected.labels) });
+      const names = { logits: 'logits', start_logits: 'startLogits', end_logits: 'endLogits' };
+      let compared = 0;
+      for (const [theirs, ours] of Object.entries(names)) {
+        const reference = tensors.get(`out.${theirs}`);
+        if (reference === undefined) continue;
+        compared += 1;
+        expect(maxDifference(await output[ours]!.data(), reference), theirs).toBeLessThan(1e-4);
+      }
+      expect(compared).toBe(task === 'qa' ? 2 : 1);
+      expect(Math.abs((await output.loss!.item()) - expected.loss) / expected.loss).toBeLessThan(1e-5);
+      output.loss!.backward();
+      const gradients = new Map(runnable.namedParameters().map(([name, tensor]) => [name, tensor.grad]));
+      const theirs = [...tensors].filter(([name]) => name.startsWith('grad.'));
+      expect([...gradients.keys()].sort()).toEqual(theirs.map(([name]) => name.slice(5)).sort());
+      const largest = Math.max(...theirs.map(([, reference]) => Math.hypot(...reference)));
+      for (const [name, reference] of theirs) {
+        const gradient = gradients.get(name.slice(5));
+        const actual = gradient ? await gradient.data() : new Float32Array(reference.length);
+        // A gradient that is zero in exact arithmetic (a key's bias) is rounding noise on both sides.
+        if (Math.hypot(...reference) < 1e-6 * largest) expect(Math.hypot(...actual), name).toBeLessThan(1e-5 * largest);
+        else expect(relativeError(actual, reference), name).toBeLessThan(1e-3);
+      }
+      model.dispose();
+      scope.close();
+    });
+  });
+
+  it('gives the base model states', async () => {
+    const folder = `${models}${family}-base`;
+    const { inputs } = await readJson<Expected>(`${folder}/expected.json`);
+    const expected = await readTensors(`${folder}/expected.safetensors`);
+    const model = await AutoModel.fromPretrained(folder, { device: device.current });
+    using scope = device.current.scope();
+    const output = noGrad(() => model.forward(modelInputs(device.current, inputs)));
+    expect(maxDifference(await output.lastHiddenState.data(), expected.get('last_hidden_state')!)).toBeLessThan(1e-4);
+    expect(maxDifference(await output.poolerOutput!.data(), expected.get('pooler_output')!)).toBeLessThan(1e-4);
+    model.dispose();
+    scope.close();
+  });
+
+  it('follows twenty steps of AdamW with schedule, clipping and weight decay', async () => {
+    const folder = `${models}${family}-single`;
+    const curve = await readJson<{
+      batches: FixtureInputs[];
+      labels: number[][];
+      steps: { loss: number; norm: number; lr: number }[];
+    }>(`${folder}/curve.json`);
+    const model = await AutoModelForSequenceClassification.fromPretrained(folder, {
+      device: device.current,
+      onReport: silent,
+      hiddenDropoutProb: 0,
+      attentionProbsDropoutProb: 0,
+    });
+    model.train();
+    const plain = (name: string): boolean => name.endsWith('bias') || name.includes('LayerNorm');
+    const params = model.namedParameters();
+    const optimizer = new AdamW(
+      [
+        { params: params.filter(([name]) => !plain(name)).map(([, tensor]) => tensor), weightDecay: 0.1 },
+        { params: params.filter(([name]) => plain(name)).map(([, tensor]) => tensor), weightDecay: 0 },
+      ],
+      { lr: 1e-3 },
+    );
+    const scheduler = getLinearScheduleWithWarmup(optimizer, 4, 20);
+    for (const [step, expected] of curve.steps.entries()) {
+      using scope = device.current.scope();
+      const labels = int32(device.current, curve.labels[step % 5]!);
+      const { loss } = model.forward({ ...modelInputs(device.current, curve.batches[step % 5]!), labels });
+      loss!.backward();
+      const norm = clipGradNorm(model.parameters(), 0.5)!;
+      expect(scheduler.getLastLr()[0]).toBeCloseTo(expected.lr, 12);
+      expect(Math.abs((await loss!.item()) / expected.loss - 1), `loss of step ${step}`).toBeLessThan(1e-3);
+      expect(Math.abs((await norm.data())[0]! / expected.norm - 1), `norm of step ${step}`).toBeLessThan(1e-3);
+      optimizer.step();
+      scheduler.step();
+      optimizer.zeroGrad();
+      scope.close();
+    }
+    optimizer.dispose();
+    model.dispose();
+  });
+});

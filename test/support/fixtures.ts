@@ -1,0 +1,66 @@
+/** Reading what test/reference/ wrote. */
+import { platform } from '../../src/platform/node.ts';
+import { openSafetensors } from '../../src/models/safetensors-reader.ts';
+import type { Device } from '../../src/tensor/device.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+
+export const fixtures = new URL('../reference/fixtures/', import.meta.url).pathname;
+export const models = `${fixtures}models/`;
+
+export type Ids = number[][];
+
+export async function readJson<T>(path: string): Promise<T> {
+  return JSON.parse(await platform.readText(path)) as T;
+}
+
+/** All tensors of a safetensors file as float32. */
+export async function readTensors(path: string): Promise<Map<string, Float32Array>> {
+  const file = await openSafetensors(await platform.openFile(path));
+  const out = new Map<string, Float32Array>();
+  for (const name of file.tensors.keys()) out.set(name, await file.readFloat32(name));
+  await file.close();
+  return out;
+}
+
+export function int32(device: Device, rows: Ids | number[]): Tensor {
+  const shape = Array.isArray(rows[0]) ? [rows.length, rows[0].length] : [rows.length];
+  return device.tensor(Int32Array.from(rows.flat()), shape);
+}
+
+export interface FixtureInputs {
+  input_ids: Ids;
+  attention_mask: Ids;
+  token_type_ids?: Ids;
+}
+
+/** A fixture's batch as tensors. */
+export function modelInputs(device: Device, inputs: FixtureInputs) {
+  return {
+    inputIds: int32(device, inputs.input_ids),
+    attentionMask: int32(device, inputs.attention_mask),
+    ...(inputs.token_type_ids && { tokenTypeIds: int32(device, inputs.token_type_ids) }),
+  };
+}
+
+export function maxDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
+  let worst = 0;
+  for (let i = 0; i < expected.length; i += 1) {
+    const difference = Math.abs(actual[i]! - expected[i]!);
+    // Not a plain maximum: NaN must not pass.
+    worst = difference <= worst ? worst : difference;
+  }
+  return worst;
+}
+
+/** Norm of the difference over the norm. */
+export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
+  let difference = 0;
+  let norm = 0;
+  for (let i = 0; i < expected.length; i += 1) {
+    difference += (actual[i]! - expected[i]!) ** 2;
+    norm += expected[i]! ** 2;
+  }
+  return Math.sqrt(difference) / Math.max(Math.sqrt(norm), 1e-12);
+}

@@ -1,0 +1,392 @@
+/** The op table: one entry or more for each registered operation. The test of the table is ops.test.ts. */
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { attention } from '../../src/tensor/ops/attention.ts';
+import * as elementwise from '../../src/tensor/ops/elementwise.ts';
+import { embedding, positionIds } from '../../src/tensor/ops/embedding.ts';
+import { bceWithLogits, crossEntropy, mseLoss } from '../../src/tensor/ops/loss.ts';
+import { linear, matmul, matmulActivation } from '../../src/tensor/ops/matmul.ts';
+import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
+import { mean, sum } from '../../src/tensor/ops/reduction.ts';
+import { narrow, permute } from '../../src/tensor/ops/view.ts';
+import { type NdArray, at, atBroadcast, build, erf, map, nd, sumOver } from '../support/ndarray.ts';
+
+type Shapes = Readonly<Record<string, readonly number[]>>;
+/** Values of integer inputs; they take no gradient. */
+type Integers = Readonly<Record<string, NdArray>>;
+
+export interface OpRow {
+  /** The registered operation this row tests. */
+  op: string;
+  /** What is special about this row. */
+  note: string;
+  shapes: Shapes;
+  integers?: Integers;
+  /** Multiplies the random inputs of [-1, 1). */
+  range?: number;
+  /** Added to the random inputs, by name. */
+  shift?: Readonly<Record<string, number>>;
+  run: (inputs: Record<string, Tensor>) => Tensor;
+  reference: (inputs: Record<string, NdArray>) => NdArray;
+  atol?: number;
+  gradAtol?: number;
+  /** Inputs without a gradient. */
+  constant?: readonly string[];
+  /** Shapes that must throw; the messages are a snapshot. */
+  bad?: readonly Shapes[];
+}
+
+const lastDim = (shape: readonly number[]): number => shape.at(-1)!;
+
+function pointwise(op: string, run: (x: Tensor) => Tensor, f: (x: number) => number, range = 4): OpRow[] {
+  return [[1], [7, 13], [3, 5, 17], [1029]].map((shape) => ({
+    op,
+    note: `[${shape.join(',')}]`,
+    shapes: { x: shape },
+    range,
+    run: ({ x }) => run(x!),
+    reference: ({ x }) => map(x!, f),
+    atol: 2e-6,
+  }));
+}
+
+function broadcasting(op: 'add' | 'sub' | 'mul' | 'div', f: (a: number, b: number) => number): OpRow[] {
+  const cases: [readonly number[], readonly number[], readonly number[]][] = [
+    [[5, 7], [5, 7], [5, 7]],
+    [[3, 5, 7], [7], [3, 5, 7]],
+    [[3, 5, 7], [5, 7], [3, 5, 7]],
+    [[3, 1, 7], [5, 1], [3, 5, 7]],
+    [[2, 3], [], [2, 3]],
+    [[1], [4, 1], [4, 1]],
+  ];
+  return cases.map(([a, b, shape], index) => ({
+    op,
+    note: `[${a.join(',')}] with [${b.join(',')}]`,
+    shapes: { a, b },
+    shift: op === 'div' ? { b: 2.5 } : {},
+    run: (t) => elementwise[op](t.a!, t.b!),
+    reference: (r) => build(shape, (i) => f(atBroadcast(r.a!, i), atBroadcast(r.b!, i))),
+    atol: 2e-6,
+    ...(index === 0 && { bad: [{ a: [2, 3], b: [2] }] }),
+  }));
+}
+
+interface Product {
+  a: readonly number[];
+  b: readonly number[];
+  ta?: boolean;
+  tb?: boolean;
+}
+
+function productReference({ ta = false, tb = false }: Product) {
+  return (r: Record<string, NdArray>): NdArray => {
+    const a = r.a!;
+    const b = r.b!;
+    const lead = a.shape.slice(0, -2);
+    const [ar, ac] = [a.shape.at(-2)!, a.shape.at(-1)!];
+    const [m, k] = ta ? [ac, ar] : [ar, ac];
+    const n = tb ? b.shape.at(-2)! : b.shape.at(-1)!;
+    return build([...lead, m, n], (index) => {
+      const z = index.slice(0, -2);
+      const [i, j] = [index.at(-2)!, index.at(-1)!];
+      const zb = b.shape.length === 2 ? [] : z;
+      const dot = sumOver(k, (l) => at(a, [...z, ...(ta ? [l, i] : [i, l])]) * at(b, [...zb, ...(tb ? [j, l] : [l, j])]));
+      return dot + (r.bias ? r.bias.data[j]! : 0);
+    });
+  };
+}
+
+const products: Product[] = [
+  { a: [1, 1], b: [1, 1] },
+  { a: [8, 8], b: [8, 8] },
+  { a: [5, 7], b: [7, 3] },
+  { a: [5, 7], b: [3, 7], tb: true },
+  { a: [7, 5], b: [7, 3], ta: true },
+  { a: [7, 5], b: [3, 7], ta: true, tb: true },
+  { a: [12, 20], b: [20, 16] },
+  { a: [12, 20], b: [16, 20], tb: true },
+  { a: [20, 12], b: [20, 16], ta: true },
+  { a: [20, 12], b: [16, 20], ta: true, tb: true },
+  { a: [2, 3, 5], b: [5, 4] },
+  { a: [2, 3, 5], b: [2, 5, 4] },
+  { a: [2, 3, 5], b: [2, 4, 5], tb: true },
+  { a: [2, 5, 3], b: [5, 4], ta: true },
+  { a: [2, 2, 4, 4], b: [2, 2, 4, 4], ta: true },
+];
+
+const matmulRows: OpRow[] = products.map((p, index) => ({
+  op: 'matmul',
+  note: `${p.ta ? 'ᵀ' : ''}[${p.a.join(',')}] · [${p.b.join(',')}]${p.tb ? 'ᵀ' : ''}`,
+  shapes: { a: p.a, b: p.b },
+  run: (t) => matmul(t.a!, t.b!, { transposeA: p.ta ?? false, transposeB: p.tb ?? false }),
+  reference: productReference(p),
+  atol: 5e-6,
+  ...(index === 0 && { bad: [{ a: [8, 128, 768], b: [512, 768] }, { a: [3], b: [3, 2] }, { a: [2, 3, 4], b: [3, 4, 5] }] }),
+}));
+
+const linearRows: OpRow[] = [
+  { x: [6, 5], weight: [3, 5], bias: [3] },
+  { x: [2, 3, 8], weight: [4, 8], bias: [4] },
+].map(({ x, weight, bias }) => ({
+  op: 'matmul',
+  note: `with bias, x [${x.join(',')}]`,
+  shapes: { x, weight, bias },
+  run: (t) => linear(t.x!, t.weight!, t.bias!),
+  reference: (r) => productReference({ a: x, b: weight, tb: true })({ a: r.x!, b: r.weight!, bias: r.bias! }),
+  atol: 5e-6,
+  bad: [{ x, weight, bias: [9] }],
+}));
+
+const geluOf = (x: number): number => 0.5 * x * (1 + erf(x / Math.SQRT2));
+
+const activatedRow: OpRow = {
+  op: 'matmulActivation',
+  note: 'gelu in the epilogue',
+  shapes: { x: [9, 12], weight: [8, 12], bias: [8] },
+  constant: ['x', 'weight', 'bias'],
+  run: (t) => matmulActivation(t.x!, t.weight!, t.bias!, 'gelu'),
+  reference: (r) => map(productReference({ a: [9, 12], b: [8, 12], tb: true })({ a: r.x!, b: r.weight!, bias: r.bias! }), geluOf),
+  atol: 5e-6,
+};
+
+function reductions(op: 'sum' | 'mean', run: (x: Tensor, dim?: number, keepdim?: boolean) => Tensor): OpRow[] {
+  const cases: [readonly number[], number | undefined, boolean][] = [
+    [[5], undefined, false],
+    [[130, 3], 0, false],
+    [[3, 131], 1, true],
+    [[2, 67, 5], 1, false],
+    [[70, 70], undefined, false],
+  ];
+  return cases.map(([shape, dim, keepdim], index) => ({
+    op,
+    note: `[${shape.join(',')}] over ${dim ?? 'all'}`,
+    shapes: { x: shape },
+    run: ({ x }) => run(x!, dim, keepdim),
+    reference: ({ x }) => {
+      const n = dim === undefined ? x!.data.length : shape[dim]!;
+      const factor = op === 'mean' ? 1 / n : 1;
+      if (dim === undefined) return nd([], [factor * sumOver(n, (i) => x!.data[i]!)]);
+      const kept = shape.map((size, d) => (d === dim ? 1 : size));
+      const total = build(kept, (i) => factor * sumOver(n, (l) => at(x!, i.map((v, d) => (d === dim ? l : v)))));
+      return keepdim ? total : { shape: kept.filter((_, d) => d !== dim), data: total.data };
+    },
+    atol: 2e-5,
+    ...(index === 1 && { bad: [] }),
+  }));
+}
+
+function softmaxOf(x: NdArray): NdArray {
+  const n = lastDim(x.shape);
+  return build(x.shape, (_, flat) => {
+    const start = flat - (flat % n);
+    return Math.exp(x.data[flat]!) / sumOver(n, (c) => Math.exp(x.data[start + c]!));
+  });
+}
+
+const softmaxRows: OpRow[] = [[1, 1], [5, 7], [2, 3, 65], [4, 130]].map((shape) => ({
+  op: 'softmax',
+  note: `[${shape.join(',')}]`,
+  shapes: { x: shape },
+  range: 6,
+  run: ({ x }) => softmax(x!),
+  reference: ({ x }) => softmaxOf(x!),
+  atol: 2e-6,
+}));
+
+function layerNormOf(x: NdArray, weight: NdArray, bias: NdArray, eps: number): NdArray {
+  const n = lastDim(x.shape);
+  return build(x.shape, (_, flat) => {
+    const start = flat - (flat % n);
+    const average = sumOver(n, (c) => x.data[start + c]!) / n;
+    const variance = sumOver(n, (c) => (x.data[start + c]! - average) ** 2) / n;
+    const column = flat % n;
+    return ((x.data[flat]! - average) / Math.sqrt(variance + eps)) * weight.data[column]! + bias.data[column]!;
+  });
+}
+
+const layerNormRows: OpRow[] = [[1, 4], [5, 7], [2, 35, 33]].map((shape, index) => ({
+  op: 'layerNorm',
+  note: `[${shape.join(',')}]`,
+  shapes: { x: shape, weight: [lastDim(shape)], bias: [lastDim(shape)] },
+  run: (t) => layerNorm(t.x!, t.weight!, t.bias!, 1e-5),
+  reference: (r) => layerNormOf(r.x!, r.weight!, r.bias!, 1e-5),
+  atol: 1e-5,
+  gradAtol: 1e-4,
+  ...(index === 0 && { bad: [{ x: [2, 4], weight: [3], bias: [4] }] }),
+}));
+
+function attentionOf(r: Record<string, NdArray>, heads: number): NdArray {
+  const q = r.q!;
+  const [batch, length, width] = q.shape as [number, number, number];
+  const size = width / heads;
+  // Softmax weights by batch, head, query and key.
+  const weights = build([batch, heads, length, length], ([b, h, i, j]) => {
+    if (r.mask !== undefined && at(r.mask, [b!, j!]) === 0) return 0;
+    const score = sumOver(size, (d) => at(q, [b!, i!, h! * size + d]) * at(r.k!, [b!, j!, h! * size + d]));
+    return Math.exp(score / Math.sqrt(size));
+  });
+  return build(q.shape, ([b, i, c]) => {
+    const head = Math.floor(c! / size);
+    const total = sumOver(length, (j) => at(weights, [b!, head, i!, j]));
+    return total === 0 ? 0 : sumOver(length, (j) => at(weights, [b!, head, i!, j]) * at(r.v!, [b!, j, c!])) / total;
+  });
+}
+
+const attentionRows: OpRow[] = [
+  { shape: [1, 1, 4], heads: 1, mask: undefined },
+  { shape: [2, 5, 16], heads: 2, mask: nd([2, 5], [1, 1, 1, 1, 1, 1, 1, 0, 0, 0]) },
+  { shape: [2, 3, 12], heads: 2, mask: nd([2, 3], [1, 1, 1, 0, 0, 0]) },
+  { shape: [1, 67, 8], heads: 1, mask: undefined },
+].map(({ shape, heads, mask }, index) => ({
+  op: 'attention',
+  note: `[${shape.join(',')}], ${heads} heads${mask ? ', masked' : ''}`,
+  shapes: { q: shape, k: shape, v: shape },
+  ...(mask && { integers: { mask } }),
+  range: 1.5,
+  run: (t) => attention(t.q!, t.k!, t.v!, { heads, mask: t.mask }),
+  reference: (r) => attentionOf(r, heads),
+  atol: 5e-6,
+  gradAtol: 5e-5,
+  ...(index === 0 && { bad: [{ q: [1, 2, 4], k: [1, 3, 4], v: [1, 3, 4] }, { q: [2, 4], k: [2, 4], v: [2, 4] }] }),
+}));
+
+const embeddingRows: OpRow[] = [
+  { table: [5, 3], ids: nd([4], [4, 0, 4, 2]) },
+  { table: [9, 16], ids: nd([2, 3], [8, 1, 1, 1, 0, 8]) },
+].map(({ table, ids }) => ({
+  op: 'embedding',
+  note: `table [${table.join(',')}]`,
+  shapes: { table },
+  integers: { ids },
+  run: (t) => embedding(t.table!, t.ids!),
+  reference: (r) => build([...ids.shape, table[1]!], (index) => at(r.table!, [at(ids, index.slice(0, -1)), index.at(-1)!])),
+  atol: 0,
+  bad: [{ table: [5] }],
+}));
+
+const positionRow: OpRow = {
+  op: 'positionIds',
+  note: 'with padding 1',
+  shapes: {},
+  integers: { ids: nd([3, 5], [0, 7, 9, 2, 1, 0, 2, 1, 1, 1, 1, 1, 0, 5, 2]) },
+  run: (t) => positionIds(t.ids!, 1),
+  reference: () => nd([3, 5], [2, 3, 4, 5, 1, 2, 3, 1, 1, 1, 1, 1, 2, 3, 4]),
+  atol: 0,
+};
+
+function crossEntropyOf(x: NdArray, targets: NdArray): NdArray {
+  const n = lastDim(x.shape);
+  const losses: number[] = [];
+  for (const [row, wanted] of targets.data.entries()) {
+    if (wanted === -100) continue;
+    const logSum = Math.log(sumOver(n, (c) => Math.exp(x.data[row * n + c]!)));
+    losses.push(logSum - x.data[row * n + wanted]!);
+  }
+  return nd([], [losses.reduce((a, b) => a + b, 0) / Math.max(losses.length, 1)]);
+}
+
+const lossRows: OpRow[] = [
+  ...[
+    { x: [3, 5], targets: nd([3], [0, 4, 2]) },
+    { x: [2, 2, 7], targets: nd([2, 2], [1, -100, 6, -100]) },
+    { x: [2, 3], targets: nd([2], [-100, -100]) },
+    { x: [67, 2], targets: build([67], ([i]) => i! % 2) },
+  ].map(({ x, targets }, index) => ({
+    op: 'crossEntropy',
+    note: `[${x.join(',')}]`,
+    shapes: { x },
+    integers: { targets },
+    range: 3,
+    run: (t: Record<string, Tensor>) => crossEntropy(t.x!, t.targets!),
+    reference: (r: Record<string, NdArray>) => crossEntropyOf(r.x!, targets),
+    atol: 3e-6,
+    ...(index === 0 && { bad: [{ x: [4, 5] }] }),
+  })),
+  {
+    op: 'crossEntropy',
+    note: 'with targets clamped',
+    shapes: { x: [3, 4] },
+    integers: { targets: nd([3], [9, 2, -3]) },
+    run: (t) => crossEntropy(t.x!, t.targets!, { ignoreIndex: 4, clampTargets: true }),
+    reference: (r) => crossEntropyOf(r.x!, nd([3], [-100, 2, 0])),
+  },
+  ...[[3], [4, 5], [130]].map((shape) => ({
+    op: 'mseLoss',
+    note: `[${shape.join(',')}]`,
+    shapes: { x: shape, targets: shape },
+    constant: ['targets'],
+    run: (t: Record<string, Tensor>) => mseLoss(t.x!, t.targets!),
+    reference: ({ x, targets }: Record<string, NdArray>) =>
+      nd([], [sumOver(x!.data.length, (i) => (x!.data[i]! - targets!.data[i]!) ** 2) / x!.data.length]),
+    atol: 2e-6,
+    bad: [{ x: [3], targets: [4] }],
+  })),
+  ...[[3], [4, 5]].map((shape) => ({
+    op: 'bceWithLogits',
+    note: `[${shape.join(',')}]`,
+    shapes: { x: shape, targets: shape },
+    constant: ['targets'],
+    range: 3,
+    run: (t: Record<string, Tensor>) => bceWithLogits(t.x!, t.targets!),
+    reference: ({ x, targets }: Record<string, NdArray>) =>
+      nd(
+        [],
+        [
+          sumOver(x!.data.length, (i) => {
+            const v = x!.data[i]!;
+            return Math.max(v, 0) - v * targets!.data[i]! + Math.log1p(Math.exp(-Math.abs(v)));
+          }) / x!.data.length,
+        ],
+      ),
+    atol: 2e-6,
+    bad: [{ x: [3], targets: [4] }],
+  })),
+];
+
+const moveRows: OpRow[] = [
+  ...([[[3, 5], [1, 0]], [[2, 3, 5], [2, 0, 1]], [[2, 3, 4, 5], [0, 2, 1, 3]]] as const).map(([shape, dims]) => ({
+    op: 'permute',
+    note: `[${shape.join(',')}] by [${dims.join(',')}]`,
+    shapes: { x: shape },
+    run: ({ x }: Record<string, Tensor>) => permute(x!, dims),
+    reference: ({ x }: Record<string, NdArray>) =>
+      build(dims.map((d) => shape[d]!), (index) => at(x!, shape.map((_, d) => index[(dims as readonly number[]).indexOf(d)]!))),
+    atol: 0,
+    bad: [{ x: [3] }],
+  })),
+  ...([[[3, 5], 1, 2, 2], [[2, 7, 3], 1, 0, 1], [[4, 2], 0, 1, 3]] as const).map(([shape, dim, start, length]) => ({
+    op: 'narrow',
+    note: `[${shape.join(',')}] from ${start}, ${length} of dimension ${dim}`,
+    shapes: { x: shape },
+    run: ({ x }: Record<string, Tensor>) => narrow(x!, dim, start, length),
+    reference: ({ x }: Record<string, NdArray>) =>
+      build(shape.map((s, d) => (d === dim ? length : s)), (index) => at(x!, index.map((v, d) => (d === dim ? v + start : v)))),
+    atol: 0,
+    ...(dim === 1 && start === 2 && { bad: [{ x: [3, 3] }] }),
+  })),
+];
+
+export const opRows: readonly OpRow[] = [
+  ...pointwise('gelu', elementwise.gelu, geluOf),
+  ...pointwise('tanh', elementwise.tanh, Math.tanh),
+  ...pointwise('relu', elementwise.relu, (x) => Math.max(x, 0)),
+  ...pointwise('sigmoid', elementwise.sigmoid, (x) => 1 / (1 + Math.exp(-x))),
+  ...pointwise('silu', elementwise.silu, (x) => x / (1 + Math.exp(-x))),
+  ...pointwise('exp', elementwise.exp, Math.exp, 1),
+  ...pointwise('affine', (x) => elementwise.scale(x, -2.5, 0.75), (x) => -2.5 * x + 0.75),
+  ...broadcasting('add', (a, b) => a + b),
+  ...broadcasting('sub', (a, b) => a - b),
+  ...broadcasting('mul', (a, b) => a * b),
+  ...broadcasting('div', (a, b) => a / b),
+  ...matmulRows,
+  ...linearRows,
+  activatedRow,
+  ...reductions('sum', sum),
+  ...reductions('mean', mean),
+  ...softmaxRows,
+  ...layerNormRows,
+  ...attentionRows,
+  ...embeddingRows,
+  positionRow,
+  ...lossRows,
+  ...moveRows,
+];
