@@ -1,0 +1,108 @@
+/** Ids, offsets, words, pairs and truncation against Python's tokenizers on 1,000 strings (test/reference/tokenizer_fixtures.py). */
+import { existsSync } from 'node:fs';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { platform } from '../../src/platform/node.ts';
+import { AutoTokenizer } from '../../src/text/auto.ts';
+import { fixtures, readJson } from '../support/fixtures.ts';
+
+const folder = `${fixtures}tokenizers/`;
+const shared = new URL('../../../shared/data/', import.meta.url).pathname;
+
+interface Strings {
+  texts: string[];
+  pairs: [number, number, number][];
+}
+interface Expected {
+  singles: { ids: number[]; offsets?: number[]; words?: (number | null)[] }[];
+  pairs: { ids: number[]; types: number[] }[];
+}
+
+async function compare(model: string, expectedFile: string): Promise<void> {
+  const { texts, pairs } = await readJson<Strings>(`${folder}strings.json`);
+  const expected = await readJson<Expected>(folder + expectedFile);
+  expect(texts.length).toBe(1000);
+  const tokenizer = await AutoTokenizer.fromPretrained(model);
+  for (const [i, text] of texts.entries()) {
+    const { ids, offsets, words } = expected.singles[i]!;
+    const encoding = tokenizer.encode(text);
+    const label = JSON.stringify(text.slice(0, 200));
+    expect(encoding.inputIds, label).toEqual(ids);
+    if (offsets !== undefined) expect(encoding.offsets.flat(), `offsets of ${label}`).toEqual(offsets);
+    if (words !== undefined) expect(encoding.wordIds, `words of ${label}`).toEqual(words);
+  }
+  for (const [i, [a, b, maxLength]] of pairs.entries()) {
+    const encoding = tokenizer.encode(texts[a]!, texts[b]!, { truncation: true, maxLength });
+    expect(encoding.inputIds, `pair ${i} cut to ${maxLength}`).toEqual(expected.pairs[i]!.ids);
+    expect(encoding.tokenTypeIds, `types of pair ${i}`).toEqual(expected.pairs[i]!.types);
+  }
+}
+
+describe('against Python', () => {
+  it.each(['bert-uncased', 'bert-cased', 'roberta', 'roberta-json'])('%s', (name) => compare(folder + name, `${name}.json`));
+
+  // The real vocabularies stay outside the project; where they lie beside it, they are tested too.
+  it.runIf(existsSync(`${shared}bert-base-uncased`))('bert-base-uncased', () => compare(`${shared}bert-base-uncased`, 'real-bert.json'));
+  it.runIf(existsSync(`${shared}roberta-base`))('roberta-base', () => compare(`${shared}roberta-base`, 'real-roberta.json'));
+});
+
+describe('batches', () => {
+  it('pads to the longest, to a multiple, and to a length', async () => {
+    const tokenizer = await AutoTokenizer.fromPretrained(`${folder}bert-uncased`);
+    const batch = tokenizer.encodeBatch(['the river', 'a'], { padToMultipleOf: 8 });
+    expect(batch.shape).toEqual([2, 8]);
+    const [first, second] = batch.encodings;
+    expect([...batch.inputIds.subarray(0, 8)]).toEqual([...first!.inputIds, ...new Array(8 - first!.inputIds.length).fill(0)]);
+    expect([...batch.attentionMask.subarray(8)]).toEqual([1, 1, 1, 0, 0, 0, 0, 0]);
+    expect(tokenizer.encodeBatch(['a', 'the'], { padding: 'max_length', maxLength: 12 }).shape).toEqual([2, 12]);
+    expect(tokenizer.encodeBatch([['a', 'the'], 'the']).tokenTypeIds.slice(0, 5)).toEqual(Int32Array.from([0, 0, 0, 1, 1]));
+    expect(second!.specialTokensMask).toEqual([1, 0, 1]);
+    expect(() => tokenizer.encodeBatch(['a', 'the river'], { padding: false })).toThrowErrorMatchingSnapshot();
+  });
+
+  it('keeps the special tokens when it truncates', async () => {
+    const tokenizer = await AutoTokenizer.fromPretrained(`${folder}bert-uncased`);
+    const { inputIds } = tokenizer.encode('the river and the garden and the bridge', undefined, { truncation: true, maxLength: 5 });
+    expect(inputIds.length).toBe(5);
+    expect([inputIds[0], inputIds[4]]).toEqual([tokenizer.clsTokenId, tokenizer.sepTokenId]);
+    expect(() => tokenizer.encode('a b', 'c d e f', { truncation: 'only_first', maxLength: 5 })).toThrowErrorMatchingSnapshot();
+  });
+
+  it('knows its special tokens, and decodes', async () => {
+    const tokenizer = await AutoTokenizer.fromPretrained(`${folder}bert-uncased`);
+    expect(tokenizer.allSpecialIds).toEqual([0, 1, 2, 3, 4]);
+    expect(tokenizer.convertIdsToTokens([2, 3])).toEqual(['[CLS]', '[SEP]']);
+    const { inputIds } = tokenizer.encode('The river, and the bridge.');
+    expect(tokenizer.decode(inputIds, { skipSpecialTokens: true })).toBe('the river, and the bridge.');
+  });
+});
+
+describe('files', () => {
+  it('saves what it was made from, so that it loads again', async () => {
+    const scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
+    for (const name of ['bert-uncased', 'roberta']) {
+      const tokenizer = await AutoTokenizer.fromPretrained(folder + name);
+      await platform.writeFolder(join(scratch, name), 'refuse', (writer) => tokenizer.write(writer));
+      const again = await AutoTokenizer.fromPretrained(join(scratch, name));
+      for (const text of ['The naïve café, <mask> [MASK]', '']) expect(again.encode(text)).toEqual(tokenizer.encode(text));
+    }
+    await rm(scratch, { recursive: true });
+  });
+
+  it('names what is wrong', async () => {
+    const scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
+    const message = async (): Promise<string> =>
+      AutoTokenizer.fromPretrained(scratch).then(() => 'no error', (error: Error) => error.message.replaceAll(scratch, 'FOLDER'));
+    const messages = [await message()];
+    await cp(`${folder}roberta/vocab.json`, join(scratch, 'vocab.json'));
+    messages.push(await message());
+    await writeFile(join(scratch, 'vocab.txt'), 'only\nthese\n');
+    messages.push(await message());
+    await writeFile(join(scratch, 'tokenizer.json'), '{"model": ');
+    messages.push(await message());
+    expect(messages).toMatchSnapshot();
+    await rm(scratch, { recursive: true });
+  });
+});
