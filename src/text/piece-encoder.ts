@@ -143,9 +143,9 @@ export class PieceEncoder {
   private trimmed(piece: string, first: boolean, start: number, end: number, wide: boolean): [number, number] {
     if (!this.trimOffsets) return [start, end];
     // A space put in front stands for the first character of the source, which may be two units long.
-    const unit = wide && end - start === 2 ? 2 : 1;
+    const unit = wide ? 2 : 1;
     const leading = unit * (piece.length - piece.replace(/^Ġ+/, '').length);
-    const trailing = unit * (piece.length - piece.replace(/Ġ+$/, '').length);
+    const trailing = (end - start === 2 ? unit : 1) * (piece.length - piece.replace(/Ġ+$/, '').length);
     const keep = (first || start === 0) && this.byteLevel!.addPrefixSpace;
     const from = keep ? start : Math.min(start + leading, end);
     return [from, trailing > 0 && end >= trailing ? Math.max(end - trailing, from) : end];
