@@ -1,0 +1,110 @@
+/** Examples to padded batches. */
+import { ConfigError, DataError } from '../errors.ts';
+import type { Example } from './dataset.ts';
+import { Random } from './random.ts';
+
+/** Flat row-major arrays of `shape` = [batch, length]. */
+export interface Batch {
+  inputIds: Int32Array;
+  /** 1 for a token, 0 for padding. */
+  attentionMask: Int32Array;
+  tokenTypeIds: Int32Array;
+  /** Int32 classes, or float32 values and indicators. */
+  labels?: Int32Array | Float32Array;
+  /** Shape of `labels`. */
+  labelShape?: number[];
+  /** Flat positions that `labels` are for, where only some are predicted. */
+  positions?: Int32Array;
+  shape: [number, number];
+  /** Where the examples stand in the dataset. */
+  indices: number[];
+}
+
+export type Collator = (examples: readonly Example[], indices: readonly number[]) => Batch;
+
+export interface PaddingOptions {
+  padTokenId: number;
+  padToMultipleOf?: number;
+}
+
+/** Pads to the longest example, token types with 0. */
+function padInputs(examples: readonly Example[], indices: readonly number[], { padTokenId, padToMultipleOf = 1 }: PaddingOptions): Batch {
+  const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
+  const length = Math.ceil(longest / padToMultipleOf) * padToMultipleOf;
+  const size = examples.length * length;
+  const batch: Batch = {
+    inputIds: new Int32Array(size).fill(padTokenId),
+    attentionMask: new Int32Array(size),
+    tokenTypeIds: new Int32Array(size),
+    shape: [examples.length, length],
+    indices: [...indices],
+  };
+  for (const [row, { inputIds, tokenTypeIds }] of examples.entries()) {
+    batch.inputIds.set(inputIds, row * length);
+    batch.attentionMask.fill(1, row * length, row * length + inputIds.length);
+    if (tokenTypeIds !== undefined) batch.tokenTypeIds.set(tokenTypeIds, row * length);
+  }
+  return batch;
+}
+
+/** Labels of whole texts: classes as int32, values as float32 [batch], indicators as float32 [batch, classes]. */
+export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?: boolean }): Collator {
+  return (examples, indices) => {
+    const batch = padInputs(examples, indices, options);
+    const labels = examples.map(({ label }) => label).filter((label) => label !== undefined);
+    if (labels.length === 0) return batch;
+    if (labels.length !== examples.length) throw new DataError('some examples of a batch have labels, others not');
+    const width = Array.isArray(labels[0]) ? labels[0].length : null;
+    const flat = labels.flat();
+    batch.labels = options.floatLabels === true || width !== null ? Float32Array.from(flat) : Int32Array.from(flat);
+    batch.labelShape = width === null ? [examples.length] : [examples.length, width];
+    return batch;
+  };
+}
+
+/** Labels of tokens, padded with −100. */
+export function dataCollatorForTokenClassification(options: PaddingOptions): Collator {
+  return (examples, indices) => {
+    const batch = padInputs(examples, indices, options);
+    const [rows, length] = batch.shape;
+    const labels = new Int32Array(rows * length).fill(-100);
+    for (const [row, { label }] of examples.entries()) if (Array.isArray(label)) labels.set(label, row * length);
+    return { ...batch, labels, labelShape: [rows, length] };
+  };
+}
+
+export interface MaskingOptions extends PaddingOptions {
+  maskTokenId: number;
+  vocabSize: number;
+  /** Never masked. */
+  specialIds: readonly number[];
+  /** Share of tokens to predict. Default 0.15. */
+  mlmProbability?: number;
+  seed: number;
+}
+
+/**
+ * Masked language modelling (Devlin et al., 2019): of the tokens chosen, 80 % become the mask, 10 % another token, 10 % stay. Labels are
+ * given for the chosen positions only. Every batch draws anew; `stream` says which draw.
+ */
+export function dataCollatorForLanguageModeling(options: MaskingOptions): (examples: readonly Example[], indices: readonly number[], stream: number) => Batch {
+  const probability = options.mlmProbability ?? 0.15;
+  if (!(probability > 0 && probability < 1)) throw new ConfigError(`mlmProbability is ${probability}`, { remedy: 'use a number between 0 and 1' });
+  const special = new Set(options.specialIds);
+  return (examples, indices, stream) => {
+    const batch = padInputs(examples, indices, options);
+    const random = new Random(options.seed, stream);
+    const open: number[] = [];
+    for (const [at, id] of batch.inputIds.entries()) if (batch.attentionMask[at] === 1 && !special.has(id)) open.push(at);
+    let chosen = open.filter(() => random.uniform() < probability);
+    // A batch without anything to predict would have no loss.
+    if (chosen.length === 0 && open.length > 0) chosen = [open[random.integer(open.length)]!];
+    const labels = Int32Array.from(chosen, (at) => batch.inputIds[at]!);
+    for (const at of chosen) {
+      const draw = random.uniform();
+      if (draw < 0.8) batch.inputIds[at] = options.maskTokenId;
+      else if (draw < 0.9) batch.inputIds[at] = random.integer(options.vocabSize);
+    }
+    return { ...batch, labels, labelShape: [chosen.length], positions: Int32Array.from(chosen) };
+  };
+}

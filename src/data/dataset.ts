@@ -1,0 +1,60 @@
+/** Datasets: encoded examples by index. */
+import { DataError } from '../errors.ts';
+import type { Encoding, PreTrainedTokenizer } from '../text/tokenizer.ts';
+import type { Label } from './labels.ts';
+import type { TextTable } from './table.ts';
+
+/** One encoded text. */
+export interface Example {
+  inputIds: readonly number[];
+  tokenTypeIds?: readonly number[];
+  /** A class, an indicator for each class, a value, or a class for each token. */
+  label?: Label;
+}
+
+/** Anything with a length and examples by index. */
+export interface Dataset {
+  readonly length: number;
+  get(index: number): Example;
+}
+
+export class ArrayDataset implements Dataset {
+  private readonly examples: readonly Example[];
+
+  constructor(examples: readonly Example[]) {
+    this.examples = examples;
+  }
+
+  get length(): number {
+    return this.examples.length;
+  }
+
+  get(index: number): Example {
+    const example = this.examples[index];
+    if (example === undefined) throw new DataError(`there is no example ${index} in a dataset of ${this.length}`);
+    return example;
+  }
+}
+
+export interface EncodeTableOptions {
+  /** Tokens a text may have. */
+  maxLength: number;
+  /** Cut longer texts; otherwise they throw. */
+  truncation: boolean;
+}
+
+/** Encodes a table's texts. Throws `DataError` naming file and line for a text that is too long where truncation is off. */
+export function encodeTable(table: TextTable, labels: readonly Label[] | null, tokenizer: PreTrainedTokenizer, options: EncodeTableOptions): ArrayDataset {
+  const { maxLength, truncation } = options;
+  const examples = table.rows.map(({ text, pair, line }, index): Example => {
+    const encoding: Encoding = tokenizer.encode(text, pair, { truncation, maxLength });
+    if (encoding.inputIds.length > maxLength) {
+      throw new DataError(`${table.path}: line ${line} has ${encoding.inputIds.length} tokens, the model takes ${maxLength}`, {
+        remedy: 'switch truncation on, or shorten the text',
+      });
+    }
+    const label = labels?.[index];
+    return { inputIds: encoding.inputIds, tokenTypeIds: encoding.tokenTypeIds, ...(label !== undefined && { label }) };
+  });
+  return new ArrayDataset(examples);
+}

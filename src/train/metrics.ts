@@ -1,0 +1,219 @@
+/** Metrics, defined as scikit-learn and SciPy define them; a quotient 0/0 is 0 unless said otherwise. */
+import { DataError } from '../errors.ts';
+import type { ProblemType } from '../models/config.ts';
+
+export type Average = 'binary' | 'macro' | 'micro' | 'weighted';
+
+type Values = ArrayLike<number>;
+
+function ratio(a: number, b: number): number {
+  return b === 0 ? 0 : a / b;
+}
+
+function sumOf(n: number, term: (i: number) => number): number {
+  let total = 0;
+  for (let i = 0; i < n; i += 1) total += term(i);
+  return total;
+}
+
+function checkLengths(a: Values, b: Values): void {
+  if (a.length !== b.length || a.length === 0) throw new DataError(`metrics: ${a.length} predictions for ${b.length} labels`);
+}
+
+/** rows: true class, columns: predicted. */
+export function confusionMatrix(predictions: Values, labels: Values, classes: number): number[][] {
+  checkLengths(predictions, labels);
+  const matrix = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
+  for (let i = 0; i < labels.length; i += 1) matrix[labels[i]!]![predictions[i]!]! += 1;
+  return matrix;
+}
+
+export function accuracy(predictions: Values, labels: Values): number {
+  checkLengths(predictions, labels);
+  return sumOf(labels.length, (i) => (predictions[i] === labels[i] ? 1 : 0)) / labels.length;
+}
+
+export interface PrecisionRecallF1 {
+  precision: number;
+  recall: number;
+  f1: number;
+}
+
+/** Hits, predictions and occurrences of one class. */
+interface Counts {
+  hits: number;
+  predicted: number;
+  actual: number;
+}
+
+function scores({ hits, predicted, actual }: Counts): PrecisionRecallF1 {
+  return { precision: ratio(hits, predicted), recall: ratio(hits, actual), f1: ratio(2 * hits, predicted + actual) };
+}
+
+/** From each class's counts. `binary` looks at class 1 alone. */
+function averaged(counts: readonly Counts[], average: Average): PrecisionRecallF1 {
+  if (average === 'binary') return scores(counts[1] ?? { hits: 0, predicted: 0, actual: 0 });
+  const total = (key: keyof Counts): number => counts.reduce((sum, count) => sum + count[key], 0);
+  if (average === 'micro') return scores({ hits: total('hits'), predicted: total('predicted'), actual: total('actual') });
+  const weights = counts.map(({ actual }) => (average === 'macro' ? 1 / counts.length : ratio(actual, total('actual'))));
+  const mean = (key: keyof PrecisionRecallF1): number => sumOf(counts.length, (i) => weights[i]! * scores(counts[i]!)[key]);
+  return { precision: mean('precision'), recall: mean('recall'), f1: mean('f1') };
+}
+
+function classCounts(matrix: readonly (readonly number[])[]): Counts[] {
+  return matrix.map((row, c) => ({
+    hits: row[c]!,
+    predicted: matrix.reduce((sum, other) => sum + other[c]!, 0),
+    actual: row.reduce((sum, count) => sum + count, 0),
+  }));
+}
+
+export function precisionRecallF1(predictions: Values, labels: Values, classes: number, average: Average): PrecisionRecallF1 {
+  return averaged(classCounts(confusionMatrix(predictions, labels, classes)), average);
+}
+
+/** Ranks from 1, ties sharing their mean rank. */
+function ranks(values: Values): Float64Array {
+  const order = Array.from({ length: values.length }, (_, i) => i).sort((a, b) => values[a]! - values[b]!);
+  const out = new Float64Array(values.length);
+  for (let start = 0; start < order.length; ) {
+    let end = start + 1;
+    while (end < order.length && values[order[end]!] === values[order[start]!]) end += 1;
+    for (let i = start; i < end; i += 1) out[order[i]!] = (start + end + 1) / 2;
+    start = end;
+  }
+  return out;
+}
+
+/** Area under the ROC curve of scores for label 1 against 0; null where only one class occurs. */
+export function rocAuc(scores_: Values, labels: Values): number | null {
+  checkLengths(scores_, labels);
+  const positives = sumOf(labels.length, (i) => labels[i]!);
+  const negatives = labels.length - positives;
+  if (positives === 0 || negatives === 0) return null;
+  const rank = ranks(scores_);
+  const rankSum = sumOf(labels.length, (i) => (labels[i] === 1 ? rank[i]! : 0));
+  return (rankSum - (positives * (positives + 1)) / 2) / (positives * negatives);
+}
+
+/** Unweighted mean of each class's AUC against the rest; `probabilities` row-major [n, classes]. Null where a class does not occur. */
+export function rocAucOneVsRest(probabilities: Values, labels: Values, classes: number): number | null {
+  let total = 0;
+  for (let c = 0; c < classes; c += 1) {
+    const own = Float64Array.from({ length: labels.length }, (_, i) => probabilities[i * classes + c]!);
+    const area = rocAuc(own, Array.from({ length: labels.length }, (_, i) => (labels[i] === c ? 1 : 0)));
+    if (area === null) return null;
+    total += area;
+  }
+  return total / classes;
+}
+
+/** Matthews correlation coefficient, for any number of classes (Gorodkin, 2004). */
+export function matthewsCorrelation(predictions: Values, labels: Values, classes: number): number {
+  const counts = classCounts(confusionMatrix(predictions, labels, classes));
+  const n = labels.length;
+  const hits = counts.reduce((sum, count) => sum + count.hits, 0);
+  const cross = counts.reduce((sum, { predicted, actual }) => sum + predicted * actual, 0);
+  const predicted = n * n - counts.reduce((sum, count) => sum + count.predicted ** 2, 0);
+  const actual = n * n - counts.reduce((sum, count) => sum + count.actual ** 2, 0);
+  return ratio(hits * n - cross, Math.sqrt(predicted) * Math.sqrt(actual));
+}
+
+/** Pearson's correlation; null where either side is constant. */
+export function pearson(a: Values, b: Values): number | null {
+  checkLengths(a, b);
+  const n = a.length;
+  const [meanA, meanB] = [sumOf(n, (i) => a[i]!) / n, sumOf(n, (i) => b[i]!) / n];
+  const covariance = sumOf(n, (i) => (a[i]! - meanA) * (b[i]! - meanB));
+  const spread = Math.sqrt(sumOf(n, (i) => (a[i]! - meanA) ** 2)) * Math.sqrt(sumOf(n, (i) => (b[i]! - meanB) ** 2));
+  return spread === 0 ? null : covariance / spread;
+}
+
+/** Pearson's correlation of the ranks. */
+export function spearman(a: Values, b: Values): number | null {
+  checkLengths(a, b);
+  return pearson(ranks(a), ranks(b));
+}
+
+export function meanSquaredError(predictions: Values, labels: Values): number {
+  checkLengths(predictions, labels);
+  return sumOf(labels.length, (i) => (predictions[i]! - labels[i]!) ** 2) / labels.length;
+}
+
+/** Index of the largest of each row. */
+export function argmaxRows(logits: Values, classes: number): number[] {
+  return Array.from({ length: logits.length / classes }, (_, row) => {
+    let best = 0;
+    for (let c = 1; c < classes; c += 1) if (logits[row * classes + c]! > logits[row * classes + best]!) best = c;
+    return best;
+  });
+}
+
+/** Softmax of each row. */
+export function softmaxRows(logits: Values, classes: number): Float64Array {
+  const out = new Float64Array(logits.length);
+  for (let start = 0; start < logits.length; start += classes) {
+    let highest = Number.NEGATIVE_INFINITY;
+    for (let c = 0; c < classes; c += 1) highest = Math.max(highest, logits[start + c]!);
+    const total = sumOf(classes, (c) => Math.exp(logits[start + c]! - highest));
+    for (let c = 0; c < classes; c += 1) out[start + c] = Math.exp(logits[start + c]! - highest) / total;
+  }
+  return out;
+}
+
+/** A report's numbers by name; null where one is not defined for the data. */
+export type Metrics = Record<string, number | null>;
+
+export interface Evaluation {
+  metrics: Metrics;
+  /** For single-label tasks: rows true, columns predicted. */
+  confusion?: number[][];
+}
+
+/** What a report shows for logits [n, classes] and labels: classes [n], indicators [n, classes] or values [n]. */
+export function evaluateLogits(problemType: ProblemType, logits: Float32Array, labels: Values, classes: number): Evaluation {
+  if (problemType === 'regression') {
+    return {
+      metrics: {
+        mse: meanSquaredError(logits, labels),
+        pearson: pearson(logits, labels),
+        spearman: spearman(logits, labels),
+      },
+    };
+  }
+  return problemType === 'multi_label_classification' ? multiLabel(logits, labels, classes) : singleLabel(logits, labels, classes);
+}
+
+function singleLabel(logits: Float32Array, labels: Values, classes: number): Evaluation {
+  const predictions = argmaxRows(logits, classes);
+  const probabilities = softmaxRows(logits, classes);
+  const average = classes === 2 ? 'binary' : 'macro';
+  const positive = Float64Array.from({ length: labels.length }, (_, i) => probabilities[i * classes + 1]!);
+  const metrics: Metrics = {
+    accuracy: accuracy(predictions, labels),
+    ...precisionRecallF1(predictions, labels, classes, average),
+    roc_auc: classes === 2 ? rocAuc(positive, labels) : rocAucOneVsRest(probabilities, labels, classes),
+    matthews_correlation: matthewsCorrelation(predictions, labels, classes),
+  };
+  return { metrics, confusion: confusionMatrix(predictions, labels, classes) };
+}
+
+/** Each class is predicted where its sigmoid is above one half, that is, its logit above zero. */
+function multiLabel(logits: Float32Array, labels: Values, classes: number): Evaluation {
+  const predicted = Array.from(logits, (value) => (value > 0 ? 1 : 0));
+  const rows = labels.length / classes;
+  const counts = Array.from({ length: classes }, (_, c): Counts => {
+    const at = (values: Values, row: number): number => values[row * classes + c]!;
+    return {
+      hits: sumOf(rows, (row) => at(predicted, row) * at(labels, row)),
+      predicted: sumOf(rows, (row) => at(predicted, row)),
+      actual: sumOf(rows, (row) => at(labels, row)),
+    };
+  });
+  const exact = sumOf(rows, (row) => {
+    const same = sumOf(classes, (c) => (predicted[row * classes + c] === labels[row * classes + c] ? 1 : 0));
+    return same === classes ? 1 : 0;
+  });
+  const { precision, recall, f1 } = averaged(counts, 'micro');
+  return { metrics: { accuracy: exact / rows, precision, recall, f1, f1_macro: averaged(counts, 'macro').f1, roc_auc: rocAuc(logits, labels) } };
+}

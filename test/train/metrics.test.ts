@@ -1,0 +1,70 @@
+/** Metrics against scikit-learn and SciPy (test/reference/metrics_fixtures.py). */
+import { describe, expect, it } from 'vitest';
+import {
+  type Average,
+  accuracy,
+  argmaxRows,
+  confusionMatrix,
+  evaluateLogits,
+  matthewsCorrelation,
+  pearson,
+  precisionRecallF1,
+  rocAuc,
+} from '../../src/train/metrics.ts';
+import { fixtures, readJson } from '../support/fixtures.ts';
+
+interface Fixture {
+  cases: {
+    classes: number;
+    labels: number[];
+    logits: number[];
+    accuracy: number;
+    confusion: number[][];
+    matthews: number;
+    averages: Record<Average, [number, number, number]>;
+    auc: number;
+  }[];
+  correlation: { a: number[]; b: number[]; pearson: number; spearman: number; mse: number };
+  multi: Record<'labels' | 'logits', number[]> & Record<'accuracy' | 'precision' | 'recall' | 'f1' | 'f1_macro', number>;
+}
+const fixture = await readJson<Fixture>(`${fixtures}metrics.json`);
+
+describe('against scikit-learn', () => {
+  it.each(fixture.cases)('$classes classes', ({ classes, labels, logits, ...expected }) => {
+    const predictions = argmaxRows(logits, classes);
+    expect(accuracy(predictions, labels)).toBeCloseTo(expected.accuracy, 12);
+    expect(confusionMatrix(predictions, labels, classes)).toEqual(expected.confusion);
+    expect(matthewsCorrelation(predictions, labels, classes)).toBeCloseTo(expected.matthews, 12);
+    for (const [average, [precision, recall, f1]] of Object.entries(expected.averages)) {
+      const ours = precisionRecallF1(predictions, labels, classes, average as Average);
+      expect(ours.precision, average).toBeCloseTo(precision, 12);
+      expect(ours.recall, average).toBeCloseTo(recall, 12);
+      expect(ours.f1, average).toBeCloseTo(f1, 12);
+    }
+    const { metrics } = evaluateLogits('single_label_classification', Float32Array.from(logits), labels, classes);
+    expect(metrics.roc_auc).toBeCloseTo(expected.auc, 9);
+  });
+
+  it('correlations', () => {
+    const { a, b, ...expected } = fixture.correlation;
+    const { metrics } = evaluateLogits('regression', Float32Array.from(a), b, 1);
+    expect(metrics.pearson).toBeCloseTo(expected.pearson, 6);
+    expect(metrics.spearman).toBeCloseTo(expected.spearman, 12);
+    expect(metrics.mse).toBeCloseTo(expected.mse, 6);
+  });
+
+  it('several labels a text', () => {
+    const { labels, logits, ...expected } = fixture.multi;
+    const { metrics } = evaluateLogits('multi_label_classification', Float32Array.from(logits), labels, 4);
+    for (const [name, value] of Object.entries(expected)) expect(metrics[name], name).toBeCloseTo(value, 12);
+  });
+});
+
+describe('where a metric is not defined', () => {
+  it('gives null or 0 as documented', () => {
+    expect(rocAuc([0.1, 0.9], [1, 1])).toBeNull();
+    expect(pearson([1, 1], [0, 1])).toBeNull();
+    expect(precisionRecallF1([0, 0], [0, 0], 2, 'binary')).toEqual({ precision: 0, recall: 0, f1: 0 });
+    expect(() => accuracy([], [])).toThrowErrorMatchingSnapshot();
+  });
+});
