@@ -224,6 +224,14 @@ export class Device {
     return made;
   }
 
+  /** Copies the values of one tensor over another's of the same size. */
+  assign(target: Tensor, source: Tensor): void {
+    if (target.size !== source.size || target.dtype !== source.dtype) {
+      throw new ShapeError(`assign: ${source.dtype} ${formatShape(source.shape)} does not fit ${target.dtype} ${formatShape(target.shape)}`);
+    }
+    if (source.size > 0) this.gpu.recorder.copy(source.slot.buffer, 0, target.slot.buffer.gpu, 0, source.size * 4);
+  }
+
   /** Waits until all work recorded so far is done; throws what went wrong on the GPU. */
   async sync(): Promise<void> {
     await this.gpu.sync();

@@ -1,0 +1,157 @@
+/** Checkpoints: everything a training needs to go on as if never interrupted. */
+import { platform } from '#platform';
+import { CheckpointError, FileError } from '../errors.ts';
+import { CONFIG_NAME, WEIGHTS_NAME, openCheckpoint } from '../models/checkpoint-files.ts';
+import { writeModel } from '../models/load.ts';
+import type { PreTrainedModel } from '../models/pretrained.ts';
+import { openSafetensors } from '../models/safetensors-reader.ts';
+import { type TensorToWrite, writeSafetensors } from '../models/safetensors-writer.ts';
+import type { AdamW } from '../optim/adamw.ts';
+import type { RandomState } from '../tensor/device.ts';
+import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
+import type { TrainingArguments } from './arguments.ts';
+import { type TrainerState, stateFromJson, stateToJson } from './state.ts';
+
+export const TRAINER_STATE_NAME = 'trainer_state.json';
+const TRAINING_ARGS_NAME = 'training_args.json';
+const OPTIMIZER_NAME = 'optimizer.safetensors';
+const PROGRESS_NAME = 'progress.json';
+const CHECKPOINT = /^checkpoint-(\d+)$/;
+
+/** What trainer_state.json has no key for. */
+export interface Progress {
+  /** Epoch and batch that come next. */
+  epoch: number;
+  batch: number;
+  schedulerStep: number;
+  random: RandomState;
+  /** Sum of the losses since the last log, and over how many steps. */
+  lossSum: number;
+  lossSteps: number;
+  /** Steps each parameter's optimizer state has taken. */
+  optimizerSteps: Record<string, number>;
+}
+
+export interface CheckpointContent {
+  model: PreTrainedModel;
+  tokenizer: PreTrainedTokenizer | undefined;
+  optimizer: AdamW;
+  args: TrainingArguments;
+  state: TrainerState;
+  progress: Omit<Progress, 'optimizerSteps'>;
+}
+
+/** Writes `checkpoint-<step>` whole or not at all; returns its path. */
+export async function saveCheckpoint(content: CheckpointContent): Promise<string> {
+  const { model, tokenizer, optimizer, args, state, progress } = content;
+  const path = platform.joinPath(args.outputDir, `checkpoint-${state.globalStep}`);
+  const optimizerSteps: Record<string, number> = {};
+  const tensors: TensorToWrite[] = [];
+  for (const [name, tensor] of model.namedParameters()) {
+    const moments = optimizer.state(tensor);
+    if (moments === undefined) continue;
+    optimizerSteps[name] = moments.step;
+    for (const [kind, value] of [['exp_avg', moments.expAvg], ['exp_avg_sq', moments.expAvgSq]] as const) {
+      tensors.push({ name: `${kind}.${name}`, shape: value.shape, dtype: 'F32', read: () => value.float32Data() });
+    }
+  }
+  await platform.writeFolder(path, 'replace', async (folder) => {
+    await writeModel(folder, model);
+    await tokenizer?.write(folder);
+    await folder.writeFile(OPTIMIZER_NAME, (sink) => writeSafetensors(sink, tensors));
+    await folder.writeText(TRAINER_STATE_NAME, stateToJson(state));
+    await folder.writeText(TRAINING_ARGS_NAME, `${JSON.stringify(args, null, 2)}\n`);
+    await folder.writeText(PROGRESS_NAME, `${JSON.stringify({ ...progress, optimizerSteps }, null, 2)}\n`);
+  });
+  return path;
+}
+
+/** Numbers and paths of the checkpoints in a folder, oldest first. */
+export async function listCheckpoints(outputDir: string): Promise<{ step: number; path: string }[]> {
+  if (!(await platform.isFolder(outputDir))) return [];
+  const found = (await platform.list(outputDir)).flatMap((name) => {
+    const step = CHECKPOINT.exec(name)?.[1];
+    return step === undefined ? [] : [{ step: Number(step), path: platform.joinPath(outputDir, name) }];
+  });
+  return found.sort((a, b) => a.step - b.step);
+}
+
+/** The newest checkpoint in a folder. Throws `FileError` where there is none. */
+export async function lastCheckpoint(outputDir: string): Promise<string> {
+  const last = (await listCheckpoints(outputDir)).at(-1);
+  if (last === undefined) {
+    throw new FileError(`there is no checkpoint in '${outputDir}'`, { remedy: 'start without --resume, or name the folder of the interrupted training' });
+  }
+  return last.path;
+}
+
+async function readJson(path: string): Promise<Record<string, unknown>> {
+  if (!(await platform.exists(path))) throw new CheckpointError(`'${path}' is missing`, { remedy: 'resume from a checkpoint this engine wrote' });
+  try {
+    return JSON.parse(await platform.readText(path)) as Record<string, unknown>;
+  } catch (cause) {
+    throw new CheckpointError(`${path}: not JSON`, { cause });
+  }
+}
+
+/** Fills model and optimizer from a checkpoint; returns where the training stood. Throws `CheckpointError` where it does not fit the model. */
+export async function loadCheckpoint(path: string, model: PreTrainedModel, optimizer: AdamW): Promise<{ state: TrainerState; progress: Progress }> {
+  const state = stateFromJson(await readJson(platform.joinPath(path, TRAINER_STATE_NAME)));
+  const progress = (await readJson(platform.joinPath(path, PROGRESS_NAME))) as unknown as Progress;
+  await loadWeights(path, model);
+  const file = await openSafetensors(await platform.openFile(platform.joinPath(path, OPTIMIZER_NAME)));
+  try {
+    const parameters = new Map(model.namedParameters());
+    for (const [name, step] of Object.entries(progress.optimizerSteps)) {
+      const tensor = parameters.get(name);
+      if (tensor === undefined) throw new CheckpointError(`${path}: the model has no weight '${name}'`, { remedy: 'resume with the model the training began with' });
+      const [expAvg, expAvgSq] = [await file.readFloat32(`exp_avg.${name}`), await file.readFloat32(`exp_avg_sq.${name}`)];
+      optimizer.loadState(tensor, { step, expAvg, expAvgSq });
+    }
+  } finally {
+    await file.close();
+  }
+  return { state, progress };
+}
+
+/** Reads a checkpoint's weights into a model of the same shape. */
+export async function loadWeights(path: string, model: PreTrainedModel): Promise<void> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    for (const [name, tensor] of model.namedParameters()) {
+      if (checkpoint.entry(name).shape.join() !== tensor.shape.join()) {
+        throw new CheckpointError(`${path}: '${name}' is [${checkpoint.entry(name).shape.join(',')}], the model's is [${tensor.shape.join(',')}]`);
+      }
+      for await (const { elementOffset, values } of checkpoint.float32Chunks(name)) tensor.write(values, elementOffset);
+    }
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/** Writes the finished model, tokenizer and state into the output folder; other files there stay. */
+export async function saveFinal(content: Pick<CheckpointContent, 'model' | 'tokenizer' | 'args' | 'state'>): Promise<void> {
+  const { model, tokenizer, args, state } = content;
+  await platform.writeFolder(args.outputDir, 'merge', async (folder) => {
+    await writeModel(folder, model);
+    await tokenizer?.write(folder);
+    await folder.writeText(TRAINING_ARGS_NAME, `${JSON.stringify(args, null, 2)}\n`);
+    await folder.writeText('loss_log.jsonl', state.logHistory.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+    await folder.writeText(TRAINER_STATE_NAME, stateToJson(state));
+  });
+}
+
+/** Deletes the oldest checkpoints beyond a limit, never the best. */
+export async function rotateCheckpoints(args: TrainingArguments, state: TrainerState): Promise<void> {
+  if (args.saveTotalLimit === null) return;
+  const others = (await listCheckpoints(args.outputDir)).filter(({ path }) => path !== state.bestModelCheckpoint);
+  const keep = Math.max(args.saveTotalLimit - (state.bestModelCheckpoint === null ? 0 : 1), 1);
+  for (const { path } of others.slice(0, Math.max(others.length - keep, 0))) await platform.remove(path);
+}
+
+/** Whether a folder holds what this engine writes, so that it may be written over. */
+export async function isTrainingOutput(path: string): Promise<boolean> {
+  const names = await platform.list(path);
+  const ours = names.some((name) => [CONFIG_NAME, WEIGHTS_NAME, TRAINER_STATE_NAME].includes(name) || CHECKPOINT.test(name));
+  return names.length === 0 || ours;
+}

@@ -1,0 +1,26 @@
+/** Batches to tensors. */
+import type { Batch } from '../data/collate.ts';
+import type { LabelledInputs } from '../models/tasks.ts';
+import type { Device } from '../tensor/device.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+export interface BatchTensors extends LabelledInputs {
+  positions?: Tensor;
+}
+
+/** Uploads a batch; the tensors belong to the open scope. */
+export function toTensors(device: Device, batch: Batch): BatchTensors {
+  const { inputIds, attentionMask, tokenTypeIds, labels, labelShape, positions, shape } = batch;
+  return {
+    inputIds: device.tensor(inputIds, shape),
+    attentionMask: device.tensor(attentionMask, shape),
+    tokenTypeIds: device.tensor(tokenTypeIds, shape),
+    ...(labels !== undefined && { labels: device.tensor(labels, labelShape ?? [labels.length]) }),
+    ...(positions !== undefined && { positions: device.tensor(positions) }),
+  };
+}
+
+/** Tokens of a batch, padding left out. */
+export function countTokens({ attentionMask }: Batch): number {
+  return attentionMask.reduce((sum, value) => sum + value, 0);
+}

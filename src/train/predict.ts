@@ -1,0 +1,51 @@
+/** Logits of many batches, without gradients. */
+import type { Batch } from '../data/collate.ts';
+import type { PreTrainedModel } from '../models/pretrained.ts';
+import { noGrad } from '../tensor/tape.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { type BatchTensors, toTensors } from './inputs.ts';
+
+/** A model the loop can train: its forward gives a loss where there are labels. */
+export interface TrainableModel extends PreTrainedModel {
+  forward(inputs: BatchTensors): { loss?: Tensor; logits?: Tensor };
+}
+
+export interface BatchPrediction {
+  batch: Batch;
+  /** Row-major, the model's logits for the batch. */
+  logits: Float32Array;
+  /** null without labels. */
+  loss: number | null;
+}
+
+/** Runs the model in eval mode over batches; the next batch is recorded while the last one's result is on its way back. */
+export async function* predictBatches(model: TrainableModel, batches: Iterable<Batch>): AsyncGenerator<BatchPrediction> {
+  const wasTraining = model.training;
+  model.eval();
+  let pending: Promise<BatchPrediction> | null = null;
+  try {
+    for (const batch of batches) {
+      const next = runBatch(model, batch);
+      // The generator may be left before this is awaited.
+      next.catch(() => {});
+      if (pending !== null) yield await pending;
+      pending = next;
+    }
+    if (pending !== null) yield await pending;
+  } finally {
+    model.train(wasTraining);
+  }
+}
+
+function runBatch(model: TrainableModel, batch: Batch): Promise<BatchPrediction> {
+  const { device } = model;
+  const scope = device.scope();
+  try {
+    const { loss, logits } = noGrad(() => model.forward(toTensors(device, batch)));
+    // Reading records a copy at once, so that the tensors may go when the scope closes.
+    const reads = [logits?.float32Data() ?? new Float32Array(), loss?.float32Data() ?? null] as const;
+    return Promise.all(reads).then(([values, lossValue]) => ({ batch, logits: values, loss: lossValue?.[0] ?? null }));
+  } finally {
+    scope.close();
+  }
+}
