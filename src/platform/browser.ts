@@ -68,5 +68,6 @@ export const platform: Platform = {
   downloadModel: async (id) => {
     throw new FileError(`'${id}' is not a model's address`, { remedy: 'give the URL of a folder that holds config.json' });
   },
+  packagePath: (name) => new URL(`../../${name}`, import.meta.url).href,
   cacheFolder: readOnly,
 };

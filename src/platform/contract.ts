@@ -80,6 +80,8 @@ export interface Platform {
   writeFolder(path: string, existing: ExistingFolder, body: (folder: FolderWriter) => Promise<void>): Promise<void>;
   /** Downloads a model from the hub into its cache and returns the snapshot's folder; what is cached is not fetched again. */
   downloadModel(id: string, download: ModelDownload): Promise<string>;
+  /** The path of a file or folder that ships with the package. */
+  packagePath(name: string): string;
   /** The cache folder for the engine's own files (unpacked adapters, tuning tables), created where needed. */
   cacheFolder(): Promise<string>;
 }

@@ -1,5 +1,6 @@
 /** The engine's host functions in Node. */
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Platform } from './contract.ts';
 import { requestAdapter } from './node/adapter.ts';
 import { cacheFolder } from './node/cache.ts';
@@ -11,6 +12,8 @@ export const platform: Platform = {
   requestAdapter,
   downloadModel,
   cacheFolder,
+  // This file lies two folders below the package's root, as source and as compiled code.
+  packagePath: (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url)),
   joinPath: (...parts) => join(...parts),
   exists: files.exists,
   isFolder: files.isFolder,

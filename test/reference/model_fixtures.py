@@ -1,21 +1,26 @@
 """Writes tiny random checkpoints with transformers, and what PyTorch computes from them, to fixtures/models/.
 
-    python test/reference/model_fixtures.py
+    python test/reference/model_fixtures.py [new folder to write instead]
+
+The layout of what it writes is in README.md. Attention is transformers' eager one: the plain formula.
 """
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForMaskedLM, AutoModelForQuestionAnswering, AutoModelForSequenceClassification,
-    AutoModelForTokenClassification, AutoModel, BertConfig, BertForPreTraining, RobertaConfig,
+    AutoModelForTokenClassification, AutoModel, BertConfig, BertForPreTraining, RobertaConfig, Trainer,
+    get_constant_schedule, get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup,
     get_linear_schedule_with_warmup,
 )
 
-OUT = Path(__file__).parent / "fixtures" / "models"
+OUT = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "fixtures" / "models"
+EAGER = dict(attn_implementation="eager")
 NO_DROPOUT = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 BERT = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=37, vocab_size=131,
             max_position_embeddings=40, type_vocab_size=2, pad_token_id=0, initializer_range=0.2)
@@ -62,6 +67,15 @@ def lists(inputs):
     return {k: v.tolist() for k, v in inputs.items()}
 
 
+def write_json(path, value, **options):
+    path.write_text(json.dumps(value, **options))
+
+
+def gradient_norms(model):
+    """The Euclidean norm of each parameter's gradient: enough where a task's file already holds every element."""
+    return {n: 0.0 if p.grad is None else p.grad.norm().item() for n, p in model.named_parameters()}
+
+
 def case(folder, model, inputs, labels):
     """Saves a checkpoint with expected outputs, loss and gradients."""
     model.save_pretrained(OUT / folder)
@@ -74,8 +88,7 @@ def case(folder, model, inputs, labels):
     for name, p in model.named_parameters():
         tensors[f"grad.{name}"] = (p.grad if p.grad is not None else torch.zeros_like(p)).contiguous()
     save_file(tensors, OUT / folder / "expected.safetensors")
-    (OUT / folder / "expected.json").write_text(json.dumps(
-        dict(inputs=lists(inputs), labels=lists(labels), loss=out.loss.item())))
+    write_json(OUT / folder / "expected.json", dict(inputs=lists(inputs), labels=lists(labels), loss=out.loss.item()))
 
 
 def tasks(family):
@@ -83,7 +96,7 @@ def tasks(family):
     torch.manual_seed(11 if family == "bert" else 12)
     inputs = batch(family, [9, 4, 1], g)
     B, L = inputs["input_ids"].shape
-    make = lambda auto, **kw: perturb(auto.from_config(config_of(family, **kw)), g)
+    make = lambda auto, **kw: perturb(auto.from_config(config_of(family, **kw), **EAGER), g)
     seq = AutoModelForSequenceClassification
     case(f"{family}-single", make(seq, num_labels=3), inputs, dict(labels=torch.tensor([2, 0, 1])))
     case(f"{family}-multi", make(seq, num_labels=4, problem_type="multi_label_classification"), inputs,
@@ -97,24 +110,80 @@ def tasks(family):
     mlm_labels = torch.full((B, L), -100)
     mlm_labels[0, 2], mlm_labels[0, 5], mlm_labels[1, 1] = 17, 60, 99
     case(f"{family}-mlm", make(AutoModelForMaskedLM), inputs, dict(labels=mlm_labels))
-    base = make(AutoModel)
-    base.save_pretrained(OUT / f"{family}-base")
-    out = base(**inputs)
-    save_file(dict(last_hidden_state=out.last_hidden_state.detach().contiguous(),
-                   pooler_output=out.pooler_output.detach().contiguous()), OUT / f"{family}-base" / "expected.safetensors")
-    (OUT / f"{family}-base" / "expected.json").write_text(json.dumps(dict(inputs=lists(inputs))))
+    base_case(family, make(AutoModel), inputs)
+
+
+def base_case(family, model, inputs):
+    """The base model has no loss of its own: the mean squared errors of both outputs against stored targets, summed."""
+    folder = OUT / f"{family}-base"
+    model.save_pretrained(folder)
+    out = model(**inputs)
+    g = torch.Generator().manual_seed(41)
+    tensors, loss = {}, 0.0
+    for key in ("last_hidden_state", "pooler_output"):
+        value = getattr(out, key)
+        target = torch.randn(value.shape, generator=g)
+        tensors[key], tensors[f"target.{key}"] = value.detach().contiguous(), target
+        loss = loss + torch.nn.functional.mse_loss(value, target)
+    loss.backward()
+    save_file(tensors, folder / "expected.safetensors")
+    write_json(folder / "expected.json", dict(inputs=lists(inputs), loss=loss.item(), grad_norms=gradient_norms(model)))
+
+
+def left_padded(family, lengths, generator):
+    inputs = batch(family, lengths, generator)
+    return {k: torch.stack([row.roll(row.shape[0] - n) for row, n in zip(v, lengths)]) for k, v in inputs.items()}
+
+
+def batches(family):
+    """Shapes of batches that go wrong easily, through the single-label classifier."""
+    g = torch.Generator().manual_seed(51 if family == "bert" else 52)
+    positions = FAMILIES[family][1]["max_position_embeddings"] - (0 if family == "bert" else 2)
+    unpadded = batch(family, [7, 7, 7], g)
+    cases = {
+        "unpadded": unpadded,
+        "ids only": dict(input_ids=unpadded["input_ids"]),
+        "one token": batch(family, [1], g),
+        "a row of one token": batch(family, [6, 1, 3], g),
+        "padded past the longest": batch(family, [5, 2], g, width=16),
+        "padded on the left": left_padded(family, [8, 3, 5], g),
+        "every position": batch(family, [positions, 2], g),
+    }
+    folder, info, tensors = OUT / f"{family}-single", {}, {}
+    for name, inputs in cases.items():
+        model = AutoModelForSequenceClassification.from_pretrained(folder, **EAGER).eval()
+        labels = torch.randint(0, 3, (inputs["input_ids"].shape[0],), generator=g)
+        out = model(**inputs, labels=labels)
+        out.loss.backward()
+        tensors[f"{name}.logits"] = out.logits.detach().contiguous()
+        info[name] = dict(inputs=lists(inputs), labels=dict(labels=labels.tolist()), loss=out.loss.item(),
+                          grad_norms=gradient_norms(model))
+    save_file(tensors, folder / "batches.safetensors")
+    write_json(folder / "batches.json", info)
+
+
+def decayed(model):
+    """The names that transformers' Trainer gives weight decay (the method reads nothing of the trainer)."""
+    return Trainer.get_decay_parameter_names(None, model)
+
+
+# Small ones of every kind; the position embedding has rows no batch uses, which only decay. No key bias: its gradient is
+# zero but for rounding, which AdamW scales up to whole steps of either sign.
+KEPT = ("position_embeddings.weight", "layer.0.attention.self.query.weight", "layer.1.intermediate.dense.bias",
+        "layer.1.output.LayerNorm.weight", "pooler.dense.weight", "classifier.dense.weight", "classifier.weight",
+        "classifier.bias", "out_proj.weight", "out_proj.bias")
 
 
 def curve(family):
     """Twenty steps of AdamW as transformers' Trainer would take them, dropout off."""
-    model = AutoModelForSequenceClassification.from_pretrained(OUT / f"{family}-single")
+    model = AutoModelForSequenceClassification.from_pretrained(OUT / f"{family}-single", **EAGER)
     model.train()
     g = torch.Generator().manual_seed(21)
     batches = [batch(family, torch.randint(2, 14, (4,), generator=g).tolist(), g) for _ in range(5)]
     labels = [torch.randint(0, 3, (4,), generator=g) for _ in range(5)]
-    plain = lambda n: n.endswith("bias") or "LayerNorm" in n
-    groups = [dict(params=[p for n, p in model.named_parameters() if not plain(n)], weight_decay=0.1),
-              dict(params=[p for n, p in model.named_parameters() if plain(n)], weight_decay=0.0)]
+    decay = decayed(model)
+    groups = [dict(params=[p for n, p in model.named_parameters() if n in decay], weight_decay=0.1),
+              dict(params=[p for n, p in model.named_parameters() if n not in decay], weight_decay=0.0)]
     optimizer = torch.optim.AdamW(groups, lr=1e-3)
     scheduler = get_linear_schedule_with_warmup(optimizer, 4, 20)
     steps = []
@@ -126,50 +195,132 @@ def curve(family):
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad()
-    (OUT / f"{family}-single" / "curve.json").write_text(json.dumps(
-        dict(batches=[lists(b) for b in batches], labels=[l.tolist() for l in labels], steps=steps)))
+    write_json(OUT / f"{family}-single" / "curve.json",
+               dict(batches=[lists(b) for b in batches], labels=[l.tolist() for l in labels], steps=steps))
+    save_file({n: p.detach().contiguous() for n, p in model.named_parameters() if n.endswith(KEPT)},
+              OUT / f"{family}-single" / "curve.safetensors")
 
 
-def report(auto, folder):
-    _, info = auto.from_pretrained(folder, output_loading_info=True)
-    return dict(missing=sorted(info["missing_keys"]), unexpected=sorted(info["unexpected_keys"]))
+def rates(make, steps):
+    """The learning rate before each step, from an initial rate of 1."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = make(optimizer)
+    out = []
+    for _ in range(steps):
+        out.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+    return out
+
+
+def optimization():
+    """Schedules past their last step too, and the split of parameters by weight decay."""
+    linear, cosine = get_linear_schedule_with_warmup, get_cosine_schedule_with_warmup
+    schedules = [
+        dict(type=kind, warmup_steps=warmup, training_steps=total, values=rates(lambda o: make(o, warmup, total), total + 3))
+        for kind, make in (("linear", linear), ("cosine", cosine)) for warmup, total in ((0, 10), (4, 20), (1, 7), (5, 5))
+    ]
+    schedules += [dict(type="cosine", warmup_steps=3, training_steps=17, cycles=c,
+                       values=rates(lambda o: cosine(o, 3, 17, num_cycles=c), 20)) for c in (0.25, 2)]
+    schedules.append(dict(type="constant", warmup_steps=0, training_steps=5, values=rates(get_constant_schedule, 8)))
+    schedules += [dict(type="constant_with_warmup", warmup_steps=w, training_steps=6,
+                       values=rates(lambda o: get_constant_schedule_with_warmup(o, w), 9)) for w in (0, 4)]
+    split = {}
+    for folder in sorted(OUT.glob("*-single")) + sorted(OUT.glob("*-mlm")):
+        auto = AutoModelForSequenceClassification if folder.name.endswith("single") else AutoModelForMaskedLM
+        model = auto.from_pretrained(folder)
+        decay, names = set(decayed(model)), [n for n, _ in model.named_parameters()]
+        split[folder.name] = dict(decay=[n for n in names if n in decay], no_decay=[n for n in names if n not in decay])
+    write_json(OUT / "optim.json", dict(schedules=schedules, weight_decay=split))
+
+
+def configs():
+    """config.json with what a fine-tuned model has: named labels, a problem type, dropouts of its own."""
+    for family in FAMILIES:
+        cls, values = FAMILIES[family]
+        named = {0: "negative", 1: "neutral", 2: "positive, perhaps"}
+        config = cls(**values, hidden_dropout_prob=0.15, attention_probs_dropout_prob=0.05, classifier_dropout=0.3,
+                     id2label=named, label2id={v: k for k, v in named.items()}, problem_type="single_label_classification")
+        AutoModelForSequenceClassification.from_config(config).config.save_pretrained(OUT / "configs" / family)
+
+
+def report(auto, folder, **more):
+    _, info = auto.from_pretrained(folder, output_loading_info=True, **more)
+    out = dict(missing=sorted(info["missing_keys"]), unexpected=sorted(info["unexpected_keys"]))
+    if info["mismatched_keys"]:
+        out["mismatched"] = sorted([n, list(theirs), list(ours)] for n, theirs, ours in info["mismatched_keys"])
+    return out
+
+
+def old_names(tensors):
+    return {k.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): v
+            for k, v in tensors.items()}
+
+
+def states(folder):
+    """What the base model in a folder gives for bert-base's batch, computed in float32."""
+    model, info = AutoModel.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **EAGER)
+    inputs = json.loads((OUT / "bert-base" / "expected.json").read_text())["inputs"]
+    with torch.no_grad():
+        out = model.eval()(**{k: torch.tensor(v) for k, v in inputs.items()})
+    return dict(last_hidden_state=out.last_hidden_state.contiguous(), pooler_output=out.pooler_output.contiguous()), info
 
 
 def variants():
-    """The same weights under old names, in shards, and in 16 bits; and what transformers reports when loading across tasks."""
+    """The same weights under old names, in shards, and in 16 bits."""
     torch.manual_seed(31)
     pretraining = perturb(BertForPreTraining(config_of("bert")), torch.Generator().manual_seed(3))
     pretraining.save_pretrained(OUT / "bert-pretraining")
     base = load_file(OUT / "bert-base" / "model.safetensors")
-    config = OUT / "bert-base" / "config.json"
-    old = {k.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): v for k, v in base.items()}
-    prefixed = {f"bert.{k}": v for k, v in old.items()}
-    prefixed["bert.embeddings.position_ids"] = torch.arange(40)[None]
-    for name, tensors in (("bert-old", old), ("bert-old-prefixed", prefixed),
-                          ("bert-bf16", {k: v.bfloat16() for k, v in base.items()}),
-                          ("bert-f16", {k: v.half() for k, v in base.items()})):
-        folder = OUT / name
-        folder.mkdir()
-        shutil.copy(config, folder)
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    widened = AutoModel.from_pretrained(OUT / "bert-bf16", dtype=torch.float32).eval()
-    inputs = json.loads((OUT / "bert-base" / "expected.json").read_text())["inputs"]
-    out = widened(**{k: torch.tensor(v) for k, v in inputs.items()})
-    save_file(dict(last_hidden_state=out.last_hidden_state.detach().contiguous()), OUT / "bert-bf16" / "expected.safetensors")
+    prefixed = {f"bert.{k}": v for k, v in old_names(base).items()}
+    position_ids = {"bert.embeddings.position_ids": torch.arange(40)[None]}
+    old_pretraining = old_names(load_file(OUT / "bert-pretraining" / "model.safetensors"))
+    for name, source, tensors in (("bert-old", "bert-base", old_names(base)),
+                                  ("bert-old-prefixed", "bert-base", prefixed | position_ids),
+                                  ("bert-old-pretraining", "bert-pretraining", old_pretraining | position_ids)):
+        (OUT / name).mkdir()
+        shutil.copy(OUT / source / "config.json", OUT / name)
+        save_file(tensors, OUT / name / "model.safetensors", metadata={"format": "pt"})
+    for name, dtype in (("bert-bf16", torch.bfloat16), ("bert-f16", torch.float16)):
+        AutoModel.from_pretrained(OUT / "bert-base").to(dtype).save_pretrained(OUT / name)
+        save_file(states(OUT / name)[0], OUT / name / "expected.safetensors")
     AutoModel.from_pretrained(OUT / "bert-base").save_pretrained(OUT / "bert-sharded", max_shard_size="40KB")
-    (OUT / "loading.json").write_text(json.dumps({
-        "base to sequence classification": report(AutoModelForSequenceClassification, OUT / "bert-base"),
-        "masked LM to sequence classification": report(AutoModelForSequenceClassification, OUT / "bert-mlm"),
+    expected = load_file(OUT / "bert-base" / "expected.safetensors")
+    for name in ("bert-old", "bert-old-prefixed", "bert-sharded"):
+        values, info = states(OUT / name)
+        assert not info["missing_keys"] and not info["unexpected_keys"], (name, info)
+        for key, value in values.items():
+            assert (value - expected[key]).abs().max() < 1e-6, f"{name}: {key} is not bert-base's"
+
+
+def loading():
+    """What transformers reports when loading across tasks."""
+    sequence, token = AutoModelForSequenceClassification, AutoModelForTokenClassification
+    write_json(OUT / "loading.json", {
+        "base to sequence classification": report(sequence, OUT / "bert-base"),
+        "masked LM to sequence classification": report(sequence, OUT / "bert-mlm"),
         "pretraining to base": report(AutoModel, OUT / "bert-pretraining"),
-        "roberta masked LM to token classification": report(AutoModelForTokenClassification, OUT / "roberta-mlm"),
-    }, indent=1))
+        "roberta masked LM to token classification": report(token, OUT / "roberta-mlm"),
+        "sequence classification to base": report(AutoModel, OUT / "bert-single"),
+        "pretraining to masked LM": report(AutoModelForMaskedLM, OUT / "bert-pretraining"),
+        "old pretraining to base": report(AutoModel, OUT / "bert-old-pretraining"),
+        "old pretraining to sequence classification": report(sequence, OUT / "bert-old-pretraining"),
+        "three labels to seven": report(sequence, OUT / "bert-single", num_labels=7, ignore_mismatched_sizes=True),
+    }, indent=1)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
+    if len(sys.argv) > 1:
+        OUT.mkdir(parents=True)  # a folder of the caller's is never emptied
+    else:
+        shutil.rmtree(OUT, ignore_errors=True)
+        OUT.mkdir(parents=True)
     for family in FAMILIES:
         tasks(family)
+        batches(family)
         curve(family)
     variants()
+    loading()
+    optimization()
+    configs()

@@ -1,0 +1,38 @@
+/** `dawngrad evaluate`: metrics of a fine-tuned model on labelled text. */
+import type { Command } from 'commander';
+import { encodeTable } from '../data/dataset.ts';
+import { encodeLabels } from '../data/labels.ts';
+import { readTable } from '../data/table.ts';
+import { Trainer } from '../train/trainer.ts';
+import { loadClassifier } from './classifier.ts';
+import { type CommonOptions, type DataOptions, addAdapterOption, addDataOptions, integer, tableOptions } from './options.ts';
+import { formatEvaluation } from './report.ts';
+
+interface EvaluateOptions extends CommonOptions, DataOptions {
+  model: string;
+  data: string;
+  batchSize: number;
+  json?: boolean;
+}
+
+export function addEvaluate(program: Command): void {
+  const command = program
+    .command('evaluate')
+    .description('report how well a fine-tuned model classifies labelled texts')
+    .requiredOption('--model <folder or id>', 'fine-tuned model')
+    .requiredOption('--data <file>', 'labelled data: .tsv, .csv or .jsonl')
+    .option('--batch-size <n>', 'texts in a batch', integer, 32)
+    .option('--json', 'print the metrics as JSON');
+  addAdapterOption(addDataOptions(command)).action(evaluate);
+}
+
+async function evaluate(options: EvaluateOptions): Promise<void> {
+  const table = await readTable(options.data, tableOptions(options, true));
+  const { device, model, tokenizer, labels, maxLength } = await loadClassifier(options.model, options);
+  const evalDataset = encodeTable(table, encodeLabels(table, labels), tokenizer, { maxLength, truncation: true });
+  const args = { outputDir: options.model, perDeviceEvalBatchSize: options.batchSize };
+  const result = await new Trainer({ model, processingClass: tokenizer, evalDataset, args }).evaluate();
+  if (options.json === true) console.log(JSON.stringify({ ...result.metrics, confusion_matrix: result.confusion }));
+  else console.log(`${evalDataset.length} texts of ${options.data}:\n${formatEvaluation(result, labels.names)}`);
+  device.destroy();
+}

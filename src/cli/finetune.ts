@@ -1,0 +1,220 @@
+/** `dawngrad finetune`: a checkpoint and labelled text in, a fine-tuned checkpoint out. */
+import { platform } from '#platform';
+import { type Command, Option } from 'commander';
+import { ConfigError } from '../errors.ts';
+import { encodeTable } from '../data/dataset.ts';
+import { type LabelSet, encodeLabels, inferLabels, labelsOfModel } from '../data/labels.ts';
+import { type TextTable, readTable } from '../data/table.ts';
+import { AutoModelForSequenceClassification } from '../models/auto.ts';
+import type { ProblemType } from '../models/config.ts';
+import { resolveModel } from '../models/hub.ts';
+import { loadConfig } from '../models/load.ts';
+import { type SchedulerType, schedulerTypes } from '../optim/schedule.ts';
+import type { Device } from '../tensor/device.ts';
+import { AutoTokenizer } from '../text/auto.ts';
+import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
+import { EarlyStoppingCallback } from '../train/callbacks.ts';
+import { lastCheckpoint, listCheckpoints } from '../train/checkpoint.ts';
+import type { TrainableModel } from '../train/predict.ts';
+import { Trainer } from '../train/trainer.ts';
+import {
+  type CommonOptions, type DataOptions, addAdapterOption, addDataOptions, checkOutput, integer, interruptSignal, number, openDevice,
+  problemTypes, required, tableOptions,
+} from './options.ts';
+import { ProgressCallback, downloadProgress } from './progress.ts';
+import { formatEvaluation } from './report.ts';
+
+interface FinetuneOptions extends CommonOptions, DataOptions {
+  model?: string;
+  train?: string;
+  eval?: string;
+  test?: string;
+  output?: string;
+  example?: boolean;
+  fromScratch?: boolean;
+  overwrite?: boolean;
+  resume?: string | true;
+  epochs: number;
+  maxSteps: number;
+  batchSize: number;
+  evalBatchSize?: number;
+  lr: number;
+  weightDecay: number;
+  warmupSteps: number;
+  scheduler: SchedulerType;
+  maxGradNorm: number;
+  gradientAccumulation: number;
+  maxLength?: number;
+  truncation: boolean;
+  freezeEpochs: number;
+  unfreezeLayers: number;
+  groupByLength?: boolean;
+  evalSteps?: number;
+  saveSteps?: number;
+  saveTotalLimit?: number;
+  earlyStopping?: number;
+  metric?: string;
+  loggingSteps: number;
+  problemType?: ProblemType;
+  seed: number;
+}
+
+/** What the example sets where the user does not. */
+const example = {
+  folder: 'examples/sentiment',
+  values: { epochs: 6, batchSize: 16, lr: 5e-4, freezeEpochs: 1, warmupSteps: 0.1, output: 'out' },
+};
+
+export function addFinetune(program: Command): void {
+  const command = program
+    .command('finetune')
+    .description('fine-tune a BERT or RoBERTa checkpoint to classify texts')
+    .option('--example', 'use the sentiment example that ships with the package')
+    .option('--model <folder or id>', 'checkpoint to start from: a folder, or a hub id')
+    .option('--train <file>', 'training data: .tsv, .csv or .jsonl')
+    .option('--eval <file>', 'data to evaluate on after every epoch')
+    .option('--test <file>', 'data to report on at the end')
+    .option('--output <folder>', 'where the fine-tuned model goes')
+    .option('--overwrite', 'replace a model in the output folder')
+    .option('--resume [checkpoint]', 'continue an interrupted training (its newest checkpoint in the output folder)')
+    .option('--from-scratch', "draw all weights anew, keeping the checkpoint's config and tokenizer")
+    .option('--epochs <n>', 'times through the training data', number, 3)
+    .option('--max-steps <n>', 'optimizer steps in all; overrides --epochs', integer, -1)
+    .option('--batch-size <n>', 'texts in a batch', integer, 8)
+    .option('--eval-batch-size <n>', 'texts in a batch of evaluation (default: 32)', integer)
+    .option('--lr <rate>', 'highest learning rate', number, 5e-5)
+    .option('--weight-decay <w>', 'decay of weights other than biases and LayerNorm', number, 0)
+    .option('--warmup-steps <n>', 'steps of warm-up, or below 1 a share of all steps', number, 0)
+    .addOption(new Option('--scheduler <name>', 'course of the learning rate').choices([...schedulerTypes]).default('linear'))
+    .option('--max-grad-norm <norm>', 'clip gradients to this norm; 0 switches clipping off', number, 1)
+    .option('--gradient-accumulation <n>', 'batches an optimizer step adds up', integer, 1)
+    .option('--max-length <n>', "tokens a text may have (default: the model's limit)", integer)
+    .option('--no-truncation', 'refuse texts that are too long instead of cutting them')
+    .option('--freeze-epochs <n>', 'epochs in which only the classifier learns', integer, 0)
+    .option('--unfreeze-layers <n>', 'layers thawed each epoch after those, from the top; 0 thaws all', integer, 0)
+    .option('--group-by-length', 'put texts of like length in a batch')
+    .option('--eval-steps <n>', 'evaluate every n steps instead of every epoch', integer)
+    .option('--save-steps <n>', 'save a checkpoint every n steps (default: after every epoch with --eval)', integer)
+    .option('--save-total-limit <n>', 'checkpoints kept', integer)
+    .option('--early-stopping <n>', 'stop after n evaluations without improvement', integer)
+    .option('--metric <name>', 'metric that decides which checkpoint is best (default: loss)')
+    .option('--logging-steps <n>', 'steps between entries of the loss log', integer, 10)
+    .addOption(new Option('--problem-type <type>', 'told from the labels if not given').choices([...problemTypes]))
+    .option('--seed <n>', 'of order, dropout and new weights', integer, 42);
+  addAdapterOption(addDataOptions(command));
+  command.action((options: FinetuneOptions) => finetune(withExample(options, command)));
+}
+
+/** Fills in the example's files and settings, where `--example` asks for it and the user set nothing else. */
+function withExample(options: FinetuneOptions, command: Command): FinetuneOptions {
+  if (options.example !== true) return options;
+  const file = (name: string): string => platform.joinPath(platform.packagePath(example.folder), name);
+  const open = Object.entries(example.values).filter(([name]) => ['default', undefined].includes(command.getOptionValueSource(name)));
+  const files = { model: file('model'), train: file('train.tsv'), eval: file('dev.tsv'), test: file('test.tsv') };
+  return { ...files, ...options, ...Object.fromEntries(open) };
+}
+
+interface Prepared {
+  device: Device;
+  model: TrainableModel;
+  tokenizer: PreTrainedTokenizer;
+  labels: LabelSet;
+  maxLength: number;
+}
+
+async function finetune(options: FinetuneOptions): Promise<void> {
+  const output = required(options.output, '--output');
+  const table = await readTable(required(options.train, '--train'), tableOptions(options, true));
+  const evalTable = options.eval === undefined ? null : await readTable(options.eval, tableOptions(options, true));
+  const testTable = options.test === undefined ? null : await readTable(options.test, tableOptions(options, true));
+  const checkpoint = options.resume === undefined ? undefined : options.resume === true ? await lastCheckpoint(output) : options.resume;
+  if (checkpoint === undefined) await checkOutput(output, options.overwrite === true);
+  const prepared = await prepare(options, table, checkpoint);
+  const dataset = (rows: TextTable) =>
+    encodeTable(rows, encodeLabels(rows, prepared.labels), prepared.tokenizer, { maxLength: prepared.maxLength, truncation: options.truncation });
+  const [trainDataset, evalDataset, testDataset] = [dataset(table), evalTable && dataset(evalTable), testTable && dataset(testTable)];
+  console.error(`training on ${trainDataset.length} texts${evalDataset ? `, evaluating on ${evalDataset.length}` : ''}`);
+  if (checkpoint === undefined) for (const { path } of await listCheckpoints(output)) await platform.remove(path);
+  const progress = new ProgressCallback();
+  const trainer = new Trainer({
+    model: prepared.model,
+    processingClass: prepared.tokenizer,
+    trainDataset,
+    ...(evalDataset && { evalDataset }),
+    args: trainingArguments(options, output, evalDataset !== null),
+    callbacks: [progress, ...(options.earlyStopping === undefined ? [] : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })])],
+    signal: interruptSignal('stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once'),
+  });
+  try {
+    const { interruptedAt } = await trainer.train(checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint });
+    if (interruptedAt !== null) {
+      console.error(`\nsaved ${interruptedAt}\nresume with: ${resumeCommand(interruptedAt)}`);
+      process.exitCode = 130;
+      return;
+    }
+  } finally {
+    progress.stop();
+  }
+  const [name, reported] = testDataset ? ['test', testDataset] : ['evaluation', evalDataset];
+  if (reported) console.log(`\n${name}, ${reported.length} texts:\n${formatEvaluation(await trainer.evaluate(reported), prepared.labels.names)}`);
+  console.log(`\nsaved to ${output}. Classify a text with:\n\n  npx dawngrad predict --model ${output} "I loved every minute of it"\n`);
+  prepared.device.destroy();
+}
+
+/** The command that was given, with --resume in place of what it replaces. */
+function resumeCommand(checkpoint: string): string {
+  const words = process.argv.slice(2).filter((word) => word !== '--overwrite');
+  const at = words.indexOf('--resume');
+  if (at >= 0) words.splice(at, words[at + 1]?.startsWith('--') === false ? 2 : 1);
+  const quoted = [...words, '--resume', checkpoint].map((word) => (/^[\w./:=@,+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
+  return `npx dawngrad ${quoted.join(' ')}`;
+}
+
+async function prepare(options: FinetuneOptions, table: TextTable, checkpoint: string | undefined): Promise<Prepared> {
+  const folder = checkpoint ?? (await resolveModel(required(options.model, '--model'), { onProgress: downloadProgress() }));
+  const config = await loadConfig(folder);
+  const tokenizer = await AutoTokenizer.fromPretrained(folder);
+  const labels = checkpoint === undefined ? inferLabels(table, options.problemType) : labelsOfModel(config);
+  const device = await openDevice(options);
+  // New weights are drawn when the model is loaded.
+  device.manualSeed(options.seed);
+  const id2label = Object.fromEntries(labels.names.map((name, id) => [id, name]));
+  const overrides = { id2label, problemType: labels.problemType };
+  const model = options.fromScratch === true && checkpoint === undefined
+    ? await AutoModelForSequenceClassification.fromConfig({ ...config, ...overrides, numLabels: labels.names.length, label2id: Object.fromEntries(labels.names.map((name, id) => [name, id])) }, { device })
+    : await AutoModelForSequenceClassification.fromPretrained(folder, { device, ...overrides, ignoreMismatchedSizes: true, onReport: ({ text }) => text !== '' && console.error(text) });
+  const limit = Math.min(model.base.maxLength, tokenizer.modelMaxLength);
+  const maxLength = options.maxLength ?? limit;
+  if (maxLength > model.base.maxLength || maxLength < 1) {
+    throw new ConfigError(`--max-length ${maxLength}: the model has positions for 1 to ${model.base.maxLength} tokens`);
+  }
+  return { device, model: model as TrainableModel, tokenizer, labels, maxLength };
+}
+
+function trainingArguments(o: FinetuneOptions, outputDir: string, evaluates: boolean) {
+  return {
+    outputDir,
+    numTrainEpochs: o.epochs,
+    maxSteps: o.maxSteps,
+    perDeviceTrainBatchSize: o.batchSize,
+    perDeviceEvalBatchSize: o.evalBatchSize ?? 32,
+    learningRate: o.lr,
+    weightDecay: o.weightDecay,
+    warmupSteps: o.warmupSteps,
+    lrSchedulerType: o.scheduler,
+    maxGradNorm: o.maxGradNorm,
+    gradientAccumulationSteps: o.gradientAccumulation,
+    freezeEncoderEpochs: o.freezeEpochs,
+    unfreezeLayersPerEpoch: o.unfreezeLayers,
+    groupByLength: o.groupByLength === true,
+    loggingSteps: o.loggingSteps,
+    evalStrategy: evaluates ? (o.evalSteps === undefined ? ('epoch' as const) : ('steps' as const)) : ('no' as const),
+    evalSteps: o.evalSteps ?? null,
+    saveStrategy: o.saveSteps === undefined ? ('no' as const) : ('steps' as const),
+    saveSteps: o.saveSteps ?? 500,
+    saveTotalLimit: o.saveTotalLimit ?? 2,
+    loadBestModelAtEnd: evaluates,
+    metricForBestModel: o.metric ?? null,
+    seed: o.seed,
+  };
+}

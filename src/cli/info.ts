@@ -1,0 +1,43 @@
+/** `dawngrad info`: the adapter, its limits and features, and versions. */
+import { platform } from '#platform';
+import type { Command } from 'commander';
+import { requestDevice } from '../tensor/device.ts';
+import { type CommonOptions, addAdapterOption } from './options.ts';
+
+const LIMITS = [
+  'maxBufferSize', 'maxStorageBufferBindingSize', 'maxStorageBuffersPerShaderStage', 'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupsPerDimension',
+] as const;
+
+export async function packageVersion(): Promise<string> {
+  const { version } = JSON.parse(await platform.readText(platform.packagePath('package.json'))) as { version: string };
+  return version;
+}
+
+export function addInfo(program: Command): void {
+  const command = program.command('info').description('show the adapter, its limits and features, and versions').option('--json', 'print JSON');
+  addAdapterOption(command).action(info);
+}
+
+async function info(options: CommonOptions & { json?: boolean }): Promise<void> {
+  const device = await requestDevice({ adapter: options.adapter ?? 'auto' });
+  const { limits, features } = device.gpu.device;
+  const report = {
+    dawngrad: await packageVersion(),
+    runtime: `${platform.name} ${process.version}`,
+    platform: `${process.platform} ${process.arch}`,
+    adapter: device.description,
+    software: device.software,
+    features: [...features].sort(),
+    limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])),
+  };
+  device.destroy();
+  if (options.json === true) {
+    console.log(JSON.stringify(report, null, 2));
+    return;
+  }
+  const { limits: shown, features: names, ...lines } = report;
+  for (const [name, value] of Object.entries(lines)) console.log(`${name.padEnd(12)}${String(value)}`);
+  console.log(`${'features'.padEnd(12)}${names.join(', ')}\nlimits`);
+  for (const [name, value] of Object.entries(shown)) console.log(`  ${name.padEnd(36)}${value.toLocaleString('en-US')}`);
+}

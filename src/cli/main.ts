@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+/** The `dawngrad` command. */
+import { Command } from 'commander';
+import { DawngradError } from '../errors.ts';
+import { addEvaluate } from './evaluate.ts';
+import { addFinetune } from './finetune.ts';
+import { addInfo, packageVersion } from './info.ts';
+import { addPredict } from './predict.ts';
+import { addPretrain } from './pretrain.ts';
+
+const program = new Command('dawngrad')
+  .description('Fine-tune BERT and RoBERTa on WebGPU.')
+  .version(await packageVersion())
+  .showHelpAfterError('(see --help)');
+for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addInfo]) add(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // An error of ours says what to do; anything else is a defect, whose stack helps to find it.
+  console.error(error instanceof DawngradError ? `error: ${error.message}` : error);
+  process.exitCode = 1;
+}
+// A device that an error left open must not keep the process alive.
+process.stdout.write('', () => process.exit());

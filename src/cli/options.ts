@@ -1,0 +1,100 @@
+/** Option values and the options several commands share. */
+import { platform } from '#platform';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { OutputExistsError, UsageError } from '../errors.ts';
+import type { ProblemType } from '../models/config.ts';
+import type { TableOptions } from '../data/table.ts';
+import { type Device, requestDevice } from '../tensor/device.ts';
+import { isTrainingOutput } from '../train/checkpoint.ts';
+
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
+  return value;
+}
+
+export function integer(text: string): number {
+  const value = number(text);
+  if (!Number.isInteger(value)) throw new InvalidArgumentError('It must be an integer.');
+  return value;
+}
+
+/** A column by name, or by number from 0. */
+export function column(text: string): string | number {
+  return /^\d+$/.test(text) ? Number(text) : text;
+}
+
+export interface CommonOptions {
+  adapter?: string;
+}
+
+export function addAdapterOption(command: Command): Command {
+  return command.option('--adapter <name>', "auto, gpu, software, swiftshader, or part of an adapter's name", 'auto');
+}
+
+export interface DataOptions {
+  textColumn?: string | number;
+  pairColumn?: string | number;
+  labelColumn?: string | number;
+  /** undefined: told from the first row. */
+  header?: boolean;
+  format?: 'tsv' | 'csv' | 'jsonl';
+}
+
+export function addDataOptions(command: Command): Command {
+  return command
+    .option('--text-column <column>', 'column of the text, by name or by number from 0', column)
+    .option('--pair-column <column>', 'column of the second text', column)
+    .option('--label-column <column>', 'column of the label', column)
+    .option('--header', 'the first row names the columns (told from the row if not given)')
+    .option('--no-header', 'the first row is data')
+    .addOption(new Option('--format <format>', 'file format (told from the name if not given)').choices(['tsv', 'csv', 'jsonl']));
+}
+
+export function tableOptions(options: DataOptions, requireLabels: boolean): TableOptions {
+  return {
+    requireLabels,
+    ...(options.format !== undefined && { format: options.format }),
+    ...(options.header !== undefined && { header: options.header }),
+    ...(options.textColumn !== undefined && { textColumn: options.textColumn }),
+    ...(options.pairColumn !== undefined && { textPairColumn: options.pairColumn }),
+    ...(options.labelColumn !== undefined && { labelColumn: options.labelColumn }),
+  };
+}
+
+export const problemTypes: readonly ProblemType[] = ['single_label_classification', 'multi_label_classification', 'regression'];
+
+/** Opens the device and says in one line which it is, with a warning for a software one. */
+export async function openDevice(options: CommonOptions): Promise<Device> {
+  const device = await requestDevice({ adapter: options.adapter ?? 'auto' });
+  const warning = device.software ? ', which computes on the CPU: expect it to be slow' : '';
+  console.error(`adapter: ${device.description}${warning}`);
+  return device;
+}
+
+/** Throws `OutputExistsError` for an output folder that exists and may not be written over. */
+export async function checkOutput(path: string, overwrite: boolean): Promise<void> {
+  if (!(await platform.exists(path))) return;
+  if (!overwrite) throw new OutputExistsError(`output folder '${path}' exists`, { remedy: 'choose another, or pass --overwrite' });
+  if (!(await platform.isFolder(path))) throw new OutputExistsError(`'${path}' is a file`, { remedy: 'choose another output' });
+  if (!(await isTrainingOutput(path))) {
+    throw new OutputExistsError(`'${path}' holds files that are not a model`, { remedy: 'choose another folder: --overwrite only replaces models' });
+  }
+}
+
+/** Throws `UsageError` unless an option was given. */
+export function required<T>(value: T | undefined, name: string): T {
+  if (value === undefined) throw new UsageError(`${name} is missing`, { remedy: 'see --help' });
+  return value;
+}
+
+/** A signal that Ctrl-C aborts; a second Ctrl-C ends the process at once. */
+export function interruptSignal(message: string): AbortSignal {
+  const controller = new AbortController();
+  process.on('SIGINT', () => {
+    if (controller.signal.aborted) process.exit(130);
+    console.error(`\n${message}`);
+    controller.abort();
+  });
+  return controller.signal;
+}

@@ -1,0 +1,127 @@
+/** `dawngrad pretrain`: masked language modelling on plain text, from new weights or from a checkpoint. */
+import { platform } from '#platform';
+import type { Command } from 'commander';
+import { ConfigError, DataError, FileError } from '../errors.ts';
+import { dataCollatorForLanguageModeling } from '../data/collate.ts';
+import { ArrayDataset } from '../data/dataset.ts';
+import { AutoModelForMaskedLM } from '../models/auto.ts';
+import { makeConfig } from '../models/config.ts';
+import { AutoTokenizer } from '../text/auto.ts';
+import type { TrainableModel } from '../train/predict.ts';
+import { Trainer } from '../train/trainer.ts';
+import { type CommonOptions, addAdapterOption, checkOutput, integer, interruptSignal, number, openDevice } from './options.ts';
+import { ProgressCallback } from './progress.ts';
+
+interface PretrainOptions extends CommonOptions {
+  corpus: string;
+  tokenizer?: string;
+  model?: string;
+  output: string;
+  overwrite?: boolean;
+  hiddenSize: number;
+  layers: number;
+  heads: number;
+  intermediateSize?: number;
+  maxLength: number;
+  epochs: number;
+  maxSteps: number;
+  batchSize: number;
+  lr: number;
+  weightDecay: number;
+  warmupSteps: number;
+  mlmProbability: number;
+  evalShare: number;
+  dropout: number;
+  seed: number;
+}
+
+export function addPretrain(program: Command): void {
+  const command = program
+    .command('pretrain')
+    .description('pre-train a BERT by masked language modelling on plain text, one passage a line')
+    .requiredOption('--corpus <file>', 'text file')
+    .option('--tokenizer <folder>', 'folder with the tokenizer (for a new model)')
+    .option('--model <folder or id>', 'checkpoint to go on from; its tokenizer is used')
+    .requiredOption('--output <folder>', 'where the model goes')
+    .option('--overwrite', 'replace a model in the output folder')
+    .option('--hidden-size <n>', 'width of a new model', integer, 128)
+    .option('--layers <n>', 'layers of a new model', integer, 2)
+    .option('--heads <n>', 'attention heads of a new model', integer, 2)
+    .option('--intermediate-size <n>', 'width of the feed-forward part (default: four times the hidden size)', integer)
+    .option('--max-length <n>', 'positions of a new model; longer lines are cut', integer, 128)
+    .option('--dropout <p>', 'dropout of a new model', number, 0.1)
+    .option('--epochs <n>', 'times through the corpus', number, 1)
+    .option('--max-steps <n>', 'optimizer steps in all; overrides --epochs', integer, -1)
+    .option('--batch-size <n>', 'lines in a batch', integer, 32)
+    .option('--lr <rate>', 'highest learning rate', number, 5e-4)
+    .option('--weight-decay <w>', 'decay of weights other than biases and LayerNorm', number, 0.01)
+    .option('--warmup-steps <n>', 'steps of warm-up, or below 1 a share of all steps', number, 0.05)
+    .option('--mlm-probability <p>', 'share of tokens to predict', number, 0.15)
+    .option('--eval-share <p>', 'share of the lines kept for evaluation', number, 0.01)
+    .option('--seed <n>', 'of order, masks, dropout and new weights', integer, 42);
+  addAdapterOption(command).action(pretrain);
+}
+
+async function pretrain(options: PretrainOptions): Promise<void> {
+  const source = options.model ?? options.tokenizer;
+  if (source === undefined) throw new ConfigError('pretrain needs --tokenizer for a new model, or --model to go on from one');
+  if (!(await platform.exists(options.corpus))) throw new FileError(`corpus '${options.corpus}' does not exist`, { remedy: 'check the path' });
+  await checkOutput(options.output, options.overwrite === true);
+  const lines = (await platform.readText(options.corpus)).split('\n').filter((line) => line.trim() !== '');
+  if (lines.length === 0) throw new DataError(`${options.corpus}: there is no text`);
+  const tokenizer = await AutoTokenizer.fromPretrained(source);
+  const { maskTokenId } = tokenizer;
+  if (maskTokenId === null) throw new ConfigError(`the tokenizer of '${source}' has no mask token`);
+  const device = await openDevice(options);
+  device.manualSeed(options.seed);
+  const model = options.model === undefined ? await AutoModelForMaskedLM.fromConfig(newConfig(options, tokenizer), { device }) : await AutoModelForMaskedLM.fromPretrained(options.model, { device });
+  const maxLength = Math.min(options.maxLength, model.base.maxLength);
+  const examples = lines.map((line) => ({ inputIds: tokenizer.encode(line, undefined, { truncation: true, maxLength }).inputIds }));
+  const held = Math.min(Math.ceil(lines.length * options.evalShare), lines.length - 1);
+  const masking = {
+    padTokenId: tokenizer.padTokenId, maskTokenId, vocabSize: model.config.vocabSize, specialIds: tokenizer.allSpecialIds,
+    mlmProbability: options.mlmProbability, seed: options.seed,
+  };
+  const progress = new ProgressCallback();
+  const trainer = new Trainer({
+    model: model as TrainableModel,
+    processingClass: tokenizer,
+    trainDataset: new ArrayDataset(examples.slice(held)),
+    evalDataset: new ArrayDataset(examples.slice(0, Math.max(held, 1))),
+    dataCollator: dataCollatorForLanguageModeling(masking),
+    callbacks: [progress],
+    signal: interruptSignal('stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once'),
+    args: {
+      outputDir: options.output,
+      numTrainEpochs: options.epochs,
+      maxSteps: options.maxSteps,
+      perDeviceTrainBatchSize: options.batchSize,
+      perDeviceEvalBatchSize: 32,
+      learningRate: options.lr,
+      weightDecay: options.weightDecay,
+      warmupSteps: options.warmupSteps,
+      evalStrategy: 'epoch',
+      saveStrategy: 'no',
+      groupByLength: true,
+      loggingSteps: 20,
+      seed: options.seed,
+    },
+  });
+  const { interruptedAt } = await trainer.train();
+  console.log(interruptedAt === null ? `saved to ${options.output}` : `stopped; a checkpoint is in ${interruptedAt}`);
+  device.destroy();
+}
+
+function newConfig(options: PretrainOptions, tokenizer: { vocabSize: number; padTokenId: number }) {
+  return makeConfig('bert', {
+    vocabSize: tokenizer.vocabSize,
+    padTokenId: tokenizer.padTokenId,
+    hiddenSize: options.hiddenSize,
+    numHiddenLayers: options.layers,
+    numAttentionHeads: options.heads,
+    intermediateSize: options.intermediateSize ?? 4 * options.hiddenSize,
+    maxPositionEmbeddings: options.maxLength,
+    hiddenDropoutProb: options.dropout,
+    attentionProbsDropoutProb: options.dropout,
+  });
+}

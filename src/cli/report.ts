@@ -1,0 +1,39 @@
+/** Evaluations as tables. */
+import Table from 'cli-table3';
+import type { Evaluation } from '../train/metrics.ts';
+
+/** Borders that any terminal and log can show. */
+const plain = {
+  chars: {
+    top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
+    left: '  ', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ',
+  },
+  style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+};
+
+const titles: Record<string, string> = {
+  loss: 'loss',
+  accuracy: 'accuracy',
+  precision: 'precision',
+  recall: 'recall',
+  f1: 'F1',
+  f1_macro: 'F1 (macro)',
+  roc_auc: 'ROC-AUC',
+  matthews_correlation: 'Matthews',
+  mse: 'MSE',
+  pearson: 'Pearson',
+  spearman: 'Spearman',
+};
+
+/** The metrics, and the confusion matrix with the true classes as rows. */
+export function formatEvaluation({ metrics, confusion }: Evaluation, names: readonly string[]): string {
+  const table = new Table(plain);
+  for (const [key, title] of Object.entries(titles)) {
+    const value = metrics[`eval_${key}`];
+    if (value !== undefined) table.push([title, value === null ? 'not defined' : value.toFixed(4)]);
+  }
+  if (confusion === undefined) return table.toString();
+  const matrix = new Table({ ...plain, head: ['true \\ predicted', ...names], colAligns: ['left', ...names.map(() => 'right' as const)] });
+  for (const [index, row] of confusion.entries()) matrix.push([names[index] ?? String(index), ...row.map(String)]);
+  return `${table.toString()}\n\n${matrix.toString()}`;
+}
