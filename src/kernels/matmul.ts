@@ -3,21 +3,37 @@ import type { GpuContext } from '../gpu/context.ts';
 import { type Grid, type KernelVariant, type Slot, kernel, launch } from './launch.ts';
 import { ACTIVATIONS, type Activation } from './pointwise.ts';
 
-type Technique = 'matmul' | 'matmul_tiled';
+/** Invocations side by side in the direct technique, with four columns each. */
+const LANES = 8;
+/** Rows of c that one of them computes: what ran fastest on lavapipe, and on SwiftShader. */
+const ROWS = { matmul: 8, matmul_tall: 16 } as const;
 
-/** Both techniques give a workgroup a 64 × 64 tile of c. */
-const TILE = 64;
+type Variant = keyof typeof ROWS | 'matmul_tiled';
+
+/** Columns and rows of c that a workgroup computes. */
+const TILES: Record<Variant, readonly [number, number]> = {
+  matmul: [LANES * 4, ROWS.matmul],
+  matmul_tall: [LANES * 4, ROWS.matmul_tall],
+  matmul_tiled: [64, 64],
+};
 
 const table = new Map<string, KernelVariant>();
-for (const technique of ['matmul', 'matmul_tiled'] satisfies Technique[]) {
+for (const name of Object.keys(TILES) as Variant[]) {
   for (const TRANSPOSE_A of [false, true]) {
     for (const TRANSPOSE_B of [false, true]) {
       for (const VEC of [false, true]) {
-        const variant = kernel(technique, { TRANSPOSE_A, TRANSPOSE_B, VEC });
-        table.set(`${technique}${+TRANSPOSE_A}${+TRANSPOSE_B}${+VEC}`, variant);
+        const sides = { TRANSPOSE_A, TRANSPOSE_B, VEC };
+        const variant = name === 'matmul_tiled' ? kernel(name, sides) : kernel('matmul', { ...sides, ROWS: ROWS[name], LANES });
+        table.set(`${name}${+TRANSPOSE_A}${+TRANSPOSE_B}${+VEC}`, variant);
       }
     }
   }
+}
+
+/** The technique that suits an adapter. */
+function choose(gpu: GpuContext): Variant {
+  if (!gpu.software) return 'matmul_tiled';
+  return /swiftshader/i.test(gpu.description) ? 'matmul_tall' : 'matmul';
 }
 
 export interface MatmulLaunch {
@@ -43,7 +59,7 @@ export interface MatmulLaunch {
   batchStrideA?: number;
   batchStrideB?: number;
   /** For benches and tests; chosen by the adapter otherwise. */
-  technique?: Technique;
+  technique?: Variant;
 }
 
 /** Rows [first, end) of an operand, bound from an aligned offset; `offset` counts the elements before the first row. */
@@ -140,7 +156,7 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
   const starts = [t.a.offset, t.b.offset, t.c.offset, t.strideA, t.strideB, o.n, t.batchA, t.batchB, o.m * o.n];
   const sizes = [o.transposeA ? t.m : t.k, o.transposeB ? t.k : t.n, t.n];
   const vec = [...starts, ...sizes].every((value) => value % 4 === 0);
-  const technique = o.technique ?? (gpu.software ? 'matmul' : 'matmul_tiled');
+  const technique = o.technique ?? choose(gpu);
   const variant = table.get(`${technique}${+o.transposeA}${+o.transposeB}${+vec}`)!;
   const bias = t.last ? o.bias : undefined;
   const uints = [
@@ -149,7 +165,7 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
     t.a.offset, t.b.offset, t.c.offset, t.firstColumn,
     t.batchA, t.batchB, o.m * o.n, t.accumulate ? 1 : 0,
   ];
-  const grid: Grid = [Math.ceil(t.n / TILE), Math.ceil(t.m / TILE), t.batch];
+  const grid: Grid = [Math.ceil(t.n / TILES[technique][0]), Math.ceil(t.m / TILES[technique][1]), t.batch];
   // Binding 3 must hold some buffer; a stands in where there is no bias.
   launch(gpu, variant, [t.a.slot, t.b.slot, bias ?? t.a.slot, t.c.slot], { uints, floats: [o.alpha ?? 1] }, grid);
 }
