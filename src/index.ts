@@ -24,3 +24,18 @@ export type { ConfigOverrides, ModelType, PretrainedConfig, ProblemType } from '
 export type { DownloadProgress, HubOptions } from './models/hub.ts';
 export { type LoadOptions, type LoadReport, type SaveOptions, saveModel } from './models/load.ts';
 export { PreTrainedModel } from './models/pretrained.ts';
+export { AutoTokenizer } from './text/auto.ts';
+export { type BatchEncoding, type BatchOptions, type EncodeOptions, type Encoding, PreTrainedTokenizer, type TextInput } from './text/tokenizer.ts';
+export * from './data/collate.ts';
+export { ArrayDataset, type Dataset, type Example, encodeTable } from './data/dataset.ts';
+export { encodeLabels, inferLabels, type Label, type LabelSet, labelsOfModel } from './data/labels.ts';
+export { DataLoader, type DataLoaderOptions } from './data/loader.ts';
+export { readTable, type TableOptions, type TextRow, type TextTable } from './data/table.ts';
+export { type TrainingArguments, defaultTrainingArguments } from './train/arguments.ts';
+export { type CallbackContext, EarlyStoppingCallback, type StepReport, type TrainerCallback } from './train/callbacks.ts';
+export { lastCheckpoint } from './train/checkpoint.ts';
+export { toTensors } from './train/inputs.ts';
+export * from './train/metrics.ts';
+export { predictBatches, type TrainableModel } from './train/predict.ts';
+export type { LogEntry, TrainerState } from './train/state.ts';
+export { type EvalPrediction, Trainer, type TrainerOptions, type TrainOutput } from './train/trainer.ts';

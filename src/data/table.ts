@@ -78,6 +78,7 @@ function parseCells(path: string, text: string, format: 'tsv' | 'csv'): Raw[] {
   try {
     const records = parse(text, {
       delimiter: format === 'tsv' ? '\t' : ',',
+      record_delimiter: ['\r\n', '\n'],
       quote: format === 'tsv' ? null : '"',
       escape: format === 'tsv' ? null : '"',
       relax_column_count: true,

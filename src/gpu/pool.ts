@@ -1,4 +1,7 @@
-/** Storage buffers by size class, reused in the order they came back, so that a repeated step asks for the same ones. */
+/**
+ * Storage buffers by size class. The idle buffer made first is lent first: which one is lent then depends only on which are idle, so that
+ * a repeated step gets the same buffers at the same places, and its bind groups are found again.
+ */
 import { GpuOutOfMemoryError } from '../errors.ts';
 
 /** A storage buffer on loan from the pool. */
@@ -77,7 +80,7 @@ export class BufferPool {
     counts.idleBytes += buffer.size;
     const list = this.idle.get(buffer.size);
     if (list === undefined) this.idle.set(buffer.size, [buffer]);
-    else list.push(buffer);
+    else insertDescending(list, buffer);
   }
 
   /** Gives the idle buffers back to the driver; returns their ids. */
@@ -94,4 +97,16 @@ export class BufferPool {
     this.counts.idleBytes = 0;
     return ids;
   }
+}
+
+/** Keeps the list in falling order of ids, so that `pop` gives the lowest. */
+function insertDescending(list: PooledBuffer[], buffer: PooledBuffer): void {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (list[middle]!.id > buffer.id) low = middle + 1;
+    else high = middle;
+  }
+  list.splice(low, 0, buffer);
 }

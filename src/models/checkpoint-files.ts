@@ -1,12 +1,20 @@
 /** A checkpoint folder: one safetensors file, or several named by an index. */
-import { platform } from '#platform';
+
 import * as v from 'valibot';
+import { platform } from '#platform';
 import { CheckpointError, FileError } from '../errors.ts';
-import { type FloatChunk, type SafetensorsFile, type TensorEntry, openSafetensors } from './safetensors-reader.ts';
+import {
+  type FloatChunk,
+  openSafetensors,
+  type SafetensorsFile,
+  type TensorEntry,
+} from './safetensors-reader.ts';
 
 export const WEIGHTS_NAME = 'model.safetensors';
 export const INDEX_NAME = 'model.safetensors.index.json';
 export const CONFIG_NAME = 'config.json';
+
+const AGAIN = { remedy: 'download the model again, or save it again' };
 
 const indexSchema = v.looseObject({ weight_map: v.record(v.string(), v.string()) });
 
@@ -15,7 +23,11 @@ export class Checkpoint {
   private readonly files: readonly SafetensorsFile[];
   private readonly homes: ReadonlyMap<string, SafetensorsFile>;
 
-  constructor(folder: string, files: readonly SafetensorsFile[], homes: ReadonlyMap<string, SafetensorsFile>) {
+  constructor(
+    folder: string,
+    files: readonly SafetensorsFile[],
+    homes: ReadonlyMap<string, SafetensorsFile>,
+  ) {
     this.folder = folder;
     this.files = files;
     this.homes = homes;
@@ -82,14 +94,18 @@ async function openShards(folder: string, indexPath: string): Promise<Checkpoint
     for (const name of new Set(Object.values(map))) {
       const path = platform.joinPath(folder, name);
       if (!(await platform.exists(path))) {
-        throw new CheckpointError(`${indexPath}: shard '${name}' is missing`, { remedy: 'download all shards' });
+        throw new CheckpointError(`${indexPath}: shard '${name}' is missing`, {
+          remedy: 'download all shards',
+        });
       }
       byName.set(name, await open(path));
     }
     const homes = new Map<string, SafetensorsFile>();
     for (const [key, name] of Object.entries(map)) {
       const file = byName.get(name)!;
-      if (!file.tensors.has(key)) throw new CheckpointError(`${indexPath}: '${key}' is not in shard '${name}'`);
+      if (!file.tensors.has(key)) {
+        throw new CheckpointError(`${indexPath}: '${key}' is not in shard '${name}'`, AGAIN);
+      }
       homes.set(key, file);
     }
     return new Checkpoint(folder, [...byName.values()], homes);
@@ -99,18 +115,23 @@ async function openShards(folder: string, indexPath: string): Promise<Checkpoint
   }
 }
 
-function parseIndex(path: string, text: string): Record<string, string> {
+/** Tensor → shard of an index. Throws `CheckpointError` naming the file where it cannot be used. */
+export function parseIndex(path: string, text: string): Record<string, string> {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new CheckpointError(`${path}: not JSON`, { cause });
+    throw new CheckpointError(`${path}: not JSON`, { ...AGAIN, cause });
   }
   const result = v.safeParse(indexSchema, json);
-  if (!result.success) throw new CheckpointError(`${path}: 'weight_map' must map tensors to shard files`);
+  if (!result.success) {
+    throw new CheckpointError(`${path}: 'weight_map' must map tensors to shard files`, AGAIN);
+  }
   for (const name of Object.values(result.output.weight_map)) {
     // A shard lies beside its index, nowhere else.
-    if (!/^[^/\\]+\.safetensors$/.test(name)) throw new CheckpointError(`${path}: '${name}' is not a shard's file name`);
+    if (!/^[^/\\]+\.safetensors$/.test(name)) {
+      throw new CheckpointError(`${path}: '${name}' is not a shard's file name`, AGAIN);
+    }
   }
   return result.output.weight_map;
 }

@@ -1,12 +1,12 @@
 /** A model's folder: on disk, or downloaded from the hub into the cache that Python uses too. */
 import { platform } from '#platform';
-import { FileError } from '../errors.ts';
-import { CONFIG_NAME, INDEX_NAME, WEIGHTS_NAME } from './checkpoint-files.ts';
+import { DawngradError, FileError } from '../errors.ts';
+import { CONFIG_NAME, INDEX_NAME, parseIndex, WEIGHTS_NAME } from './checkpoint-files.ts';
 
 export interface HubOptions {
   /** Branch, tag or commit; `main` where absent. */
   revision?: string;
-  /** Access token; HF_TOKEN where absent. */
+  /** Access token; HF_TOKEN, or what a log-in left, where absent. */
   token?: string;
   /** HF_HUB_CACHE or the hub's usual folder where absent. */
   cacheDir?: string;
@@ -36,10 +36,13 @@ const HUB_ID = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/;
 
 /**
  * The folder of a model: `idOrFolder` itself where it is one, else a download of that hub id. Throws `FileError` naming it where it is
- * neither, or cannot be had.
+ * neither, or cannot be had, `CheckpointError` where its index of shards cannot be used.
  */
 export async function resolveModel(idOrFolder: string, options: HubOptions = {}): Promise<string> {
   if (await platform.isFolder(idOrFolder)) return idOrFolder;
+  if (idOrFolder !== '' && (await platform.exists(idOrFolder))) {
+    throw new FileError(`'${idOrFolder}' is a file`, { remedy: 'give the folder that holds it' });
+  }
   if (!HUB_ID.test(idOrFolder)) {
     throw new FileError(`model folder '${idOrFolder}' does not exist`, {
       remedy: 'give a folder, or a hub id such as bert-base-uncased',
@@ -49,15 +52,22 @@ export async function resolveModel(idOrFolder: string, options: HubOptions = {})
     return await platform.downloadModel(idOrFolder, {
       ...options,
       required: [CONFIG_NAME],
-      weights: { single: WEIGHTS_NAME, index: INDEX_NAME },
+      weights: {
+        single: WEIGHTS_NAME,
+        index: INDEX_NAME,
+        shardsOf: (path, text) => [...new Set(Object.values(parseIndex(path, text)))],
+      },
       optional: OPTIONAL_FILES,
     });
   } catch (cause) {
-    if (cause instanceof FileError) throw cause;
+    if (cause instanceof DawngradError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FileError(`'${idOrFolder}' is no folder, and it could not be downloaded from the hub: ${reason}`, {
-      remedy: 'check the name and the network; HF_TOKEN gives access to private models',
-      cause,
-    });
+    throw new FileError(
+      `'${idOrFolder}' is no folder, and it could not be downloaded from the hub: ${reason}`,
+      {
+        remedy: 'check the name and the network; HF_TOKEN gives access to private models',
+        cause,
+      },
+    );
   }
 }

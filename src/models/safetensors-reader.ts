@@ -5,7 +5,21 @@ import type { FileSource } from '../platform/contract.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from './half.ts';
 
 export const itemSizes = {
-  F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1, F8_E4M3: 1, F8_E5M2: 1,
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
 } as const;
 export type SafetensorsDtype = keyof typeof itemSizes;
 
@@ -31,7 +45,10 @@ const RETRY = { remedy: 'the file may be cut off or damaged: download or save it
 const entrySchema = v.object({
   dtype: v.picklist(Object.keys(itemSizes) as SafetensorsDtype[]),
   shape: v.array(v.pipe(v.number(), v.integer(), v.minValue(0))),
-  data_offsets: v.strictTuple([v.pipe(v.number(), v.integer(), v.minValue(0)), v.pipe(v.number(), v.integer(), v.minValue(0))]),
+  data_offsets: v.strictTuple([
+    v.pipe(v.number(), v.integer(), v.minValue(0)),
+    v.pipe(v.number(), v.integer(), v.minValue(0)),
+  ]),
 });
 
 export class SafetensorsFile {
@@ -58,7 +75,9 @@ export class SafetensorsFile {
   async *float32Chunks(name: string): AsyncGenerator<FloatChunk> {
     const { dtype, offset, byteLength } = this.entry(name);
     if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') {
-      throw new DtypeError(`${this.path}: tensor '${name}' is ${dtype}`, { remedy: 'weights must be F32, F16 or BF16' });
+      throw new DtypeError(`${this.path}: tensor '${name}' is ${dtype}`, {
+        remedy: 'weights must be F32, F16 or BF16',
+      });
     }
     const size = itemSizes[dtype];
     for (let at = 0; at < byteLength; at += CHUNK_BYTES) {
@@ -106,7 +125,8 @@ export async function openSafetensors(source: FileSource): Promise<SafetensorsFi
   const header = parseHeader(path, await source.read(8, length));
   const { __metadata__: metadata, ...entries } = header;
   const metadataResult = v.safeParse(v.record(v.string(), v.string()), metadata ?? {});
-  if (!metadataResult.success) throw new CheckpointError(`${path}: '__metadata__' must map strings to strings`, RETRY);
+  if (!metadataResult.success)
+    throw new CheckpointError(`${path}: '__metadata__' must map strings to strings`, RETRY);
   const tensors = new Map<string, TensorEntry>();
   for (const [name, value] of Object.entries(entries)) {
     tensors.set(name, parseEntry(path, name, value, { start: 8 + length, size }));
@@ -116,19 +136,23 @@ export async function openSafetensors(source: FileSource): Promise<SafetensorsFi
 }
 
 function parseHeader(path: string, bytes: Uint8Array): Record<string, unknown> {
+  // The format has a brace first: no space, no byte-order mark.
+  if (bytes[0] !== 0x7b) throw new CheckpointError(`${path}: the header is not a JSON object`, RETRY);
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
     throw new CheckpointError(`${path}: the header is not JSON`, { ...RETRY, cause });
   }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw new CheckpointError(`${path}: the header is not a JSON object`, RETRY);
-  }
   return parsed as Record<string, unknown>;
 }
 
-function parseEntry(path: string, name: string, value: unknown, data: { start: number; size: number }): TensorEntry {
+function parseEntry(
+  path: string,
+  name: string,
+  value: unknown,
+  data: { start: number; size: number },
+): TensorEntry {
   const result = v.safeParse(entrySchema, value);
   if (!result.success) {
     const issue = result.issues[0];
@@ -154,12 +178,17 @@ function parseEntry(path: string, name: string, value: unknown, data: { start: n
 }
 
 /** The tensors fill the rest of the file without overlap or hole. */
-function checkCoverage(path: string, tensors: Map<string, TensorEntry>, data: { start: number; size: number }): void {
+function checkCoverage(
+  path: string,
+  tensors: Map<string, TensorEntry>,
+  data: { start: number; size: number },
+): void {
   const ordered = [...tensors].sort(([, a], [, b]) => a.offset - b.offset || a.byteLength - b.byteLength);
   let at = data.start;
   for (const [name, { offset, byteLength }] of ordered) {
     if (offset !== at) {
-      const what = offset < at ? 'overlaps the one before it' : `leaves a hole of ${offset - at} bytes before it`;
+      const what =
+        offset < at ? 'overlaps the one before it' : `leaves a hole of ${offset - at} bytes before it`;
       throw new CheckpointError(`${path}: tensor '${name}' ${what}`, RETRY);
     }
     at += byteLength;

@@ -10,15 +10,19 @@ export interface TensorToWrite {
   read(): Promise<Float32Array>;
 }
 
-/** Throws `CheckpointError` where a tensor gives another number of elements than its shape says. */
+/** Throws `CheckpointError` where a name comes twice or a tensor gives another number of elements than its shape says. */
 export async function writeSafetensors(
   sink: FileSink,
   tensors: readonly TensorToWrite[],
   metadata: Record<string, string> = { format: 'pt' },
 ): Promise<void> {
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  const header: Record<string, unknown> = Object.assign(Object.create(null), { __metadata__: metadata });
   let end = 0;
   for (const { name, shape, dtype } of tensors) {
+    if (name in header)
+      throw new CheckpointError(`tensor '${name}' is there twice`, {
+        remedy: 'give each tensor a name of its own',
+      });
     const begin = end;
     end += elements(shape) * (dtype === 'F32' ? 4 : 2);
     header[name] = { dtype, shape, data_offsets: [begin, end] };
@@ -33,7 +37,9 @@ export async function writeSafetensors(
   for (const { name, shape, dtype, read } of tensors) {
     const values = await read();
     if (values.length !== elements(shape)) {
-      throw new CheckpointError(`tensor '${name}' has ${values.length} elements, its shape [${shape.join(',')}] another number`);
+      throw new CheckpointError(
+        `tensor '${name}' has ${values.length} elements, its shape [${shape.join(',')}] takes ${elements(shape)}`,
+      );
     }
     const data = dtype === 'F32' ? values : float32ToFloat16(values);
     await sink.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));

@@ -5,7 +5,7 @@ export interface WeightMapping {
   found: Map<string, string>;
   /** Weights the checkpoint does not have; they keep their initial values. */
   missing: string[];
-  /** Tensors the model has no use for. */
+  /** Tensors the model has no use for, by their modern names, as transformers gives them. */
   unexpected: string[];
 }
 
@@ -21,12 +21,24 @@ const ignored = /(^|\.)(position_ids|embeddings\.token_type_ids)$/;
  * Maps a model's weight names to a checkpoint's keys. `prefix` is the encoder's ('bert'); a bare encoder's checkpoint loads into a
  * model with a head and the other way round. `ties` gives the names of each tied weight: one of them is enough.
  */
-export function mapWeights(expected: readonly string[], keys: readonly string[], prefix: string, ties: readonly (readonly string[])[]): WeightMapping {
-  const byName = new Map(keys.map((key) => [modernName(key), key]));
+export function mapWeights(
+  expected: readonly string[],
+  keys: readonly string[],
+  prefix: string,
+  ties: readonly (readonly string[])[],
+): WeightMapping {
+  // A key that needs no renaming comes last and so wins.
+  const old = keys.filter((key) => modernName(key) !== key);
+  const byName = new Map(
+    [...old, ...keys.filter((key) => modernName(key) === key)].map((key) => [modernName(key), key]),
+  );
   const found = new Map<string, string>();
   const used = new Set<string>();
   for (const name of expected) {
-    const candidates = [name, name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : `${prefix}.${name}`];
+    const candidates = [
+      name,
+      name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : `${prefix}.${name}`,
+    ];
     const key = candidates.map((candidate) => byName.get(candidate)).find((match) => match !== undefined);
     if (key === undefined) continue;
     found.set(name, key);
@@ -36,19 +48,24 @@ export function mapWeights(expected: readonly string[], keys: readonly string[],
   return {
     found,
     missing: expected.filter((name) => !found.has(name) && !supplied.has(name)),
-    unexpected: keys.filter((key) => !used.has(key) && !ignored.test(key)),
+    unexpected: keys.filter((key) => !used.has(key) && !ignored.test(key)).map(modernName),
   };
 }
 
 /** A few lines for people, or an empty string where everything fits. */
-export function formatLoadReport(source: string, { missing, unexpected }: Pick<WeightMapping, 'missing' | 'unexpected'>): string {
+export function formatLoadReport(
+  source: string,
+  { missing, unexpected }: Pick<WeightMapping, 'missing' | 'unexpected'>,
+): string {
   if (missing.length === 0 && unexpected.length === 0) return '';
   const rows = [
     ...missing.map((name) => `  missing     ${name}`),
     ...unexpected.map((name) => `  unexpected  ${name}`),
   ];
   const notes = [
-    ...(missing.length > 0 ? ['Missing weights were drawn anew: train the model before you rely on it.'] : []),
+    ...(missing.length > 0
+      ? ['Missing weights were drawn anew: train the model before you rely on it.']
+      : []),
     ...(unexpected.length > 0 ? ['Unexpected tensors were not used.'] : []),
   ];
   return [`Weights of ${source}:`, ...rows, ...notes].join('\n');

@@ -50,8 +50,8 @@ export interface ModelDownload {
   hubUrl?: string;
   /** Files that must be there. */
   required: readonly string[];
-  /** The weights: one file, or an index that names several. */
-  weights: { single: string; index: string };
+  /** The weights: one file, or an index whose text `shardsOf` turns into the names of several. */
+  weights: { single: string; index: string; shardsOf: (path: string, text: string) => readonly string[] };
   /** Files taken where they exist. */
   optional: readonly string[];
   onProgress?: (progress: { file: string; loadedBytes: number; totalBytes: number }) => void;
@@ -77,7 +77,11 @@ export interface Platform {
    * runs); `replace` swaps the old folder out whole; `merge` keeps the old folder's other files and replaces each written
    * file by a rename.
    */
-  writeFolder(path: string, existing: ExistingFolder, body: (folder: FolderWriter) => Promise<void>): Promise<void>;
+  writeFolder(
+    path: string,
+    existing: ExistingFolder,
+    body: (folder: FolderWriter) => Promise<void>,
+  ): Promise<void>;
   /** Downloads a model from the hub into its cache and returns the snapshot's folder; what is cached is not fetched again. */
   downloadModel(id: string, download: ModelDownload): Promise<string>;
   /** The path of a file or folder that ships with the package. */

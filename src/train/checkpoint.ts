@@ -144,8 +144,11 @@ export async function saveFinal(content: Pick<CheckpointContent, 'model' | 'toke
 /** Deletes the oldest checkpoints beyond a limit, never the best. */
 export async function rotateCheckpoints(args: TrainingArguments, state: TrainerState): Promise<void> {
   if (args.saveTotalLimit === null) return;
-  const others = (await listCheckpoints(args.outputDir)).filter(({ path }) => path !== state.bestModelCheckpoint);
-  const keep = Math.max(args.saveTotalLimit - (state.bestModelCheckpoint === null ? 0 : 1), 1);
+  const all = await listCheckpoints(args.outputDir);
+  const others = all.filter(({ path }) => path !== state.bestModelCheckpoint);
+  // The best counts too, but the newest stays in any case: a training resumes from it.
+  const bestIsNewest = all.at(-1)?.path === state.bestModelCheckpoint;
+  const keep = Math.max(args.saveTotalLimit - (all.length - others.length), bestIsNewest ? 0 : 1);
   for (const { path } of others.slice(0, Math.max(others.length - keep, 0))) await platform.remove(path);
 }
 

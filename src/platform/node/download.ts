@@ -1,106 +1,219 @@
-/** Models from the hub, in the cache layout that Python's huggingface_hub uses. */
-import { readFile, stat } from 'node:fs/promises';
+/** Models from the hub, in the cache layout that Python's huggingface_hub uses: refs, blobs, and snapshots of links to them. */
+import { randomBytes } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { copyFile, mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ReadableStream } from 'node:stream/web';
 import { FileError } from '../../errors.ts';
 import type { ModelDownload } from '../contract.ts';
 
-function defaultCacheDir(): string {
-  if (process.env.HF_HUB_CACHE) return process.env.HF_HUB_CACHE;
-  const home = process.env.HF_HOME || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
-  return join(home, 'hub');
+const COMMIT = /^[0-9a-f]{40}$/;
+
+/** The hub did not answer, or is ill; what is cached may still serve. */
+class HubUnreachable extends FileError {}
+
+function hubHome(): string {
+  return process.env.HF_HOME || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
 }
 
 function isOffline(download: ModelDownload): boolean {
   return download.localFilesOnly ?? /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '');
 }
 
-/** A fetch that reports the bytes of large answers as they arrive. */
-function reportingFetch(file: () => string, onProgress: NonNullable<ModelDownload['onProgress']>): typeof fetch {
-  return async (input, init) => {
-    const response = await fetch(input, init);
-    const totalBytes = Number(response.headers.get('content-length') ?? 0);
-    if (response.body === null || totalBytes === 0) return response;
-    let loadedBytes = 0;
-    const counter = new TransformStream<Uint8Array, Uint8Array>({
-      transform(chunk, controller) {
-        loadedBytes += chunk.byteLength;
-        onProgress({ file: file(), loadedBytes, totalBytes });
-        controller.enqueue(chunk);
-      },
-    });
-    const { status, statusText, headers } = response;
-    const counted = new Response(response.body.pipeThrough(counter), { status, statusText, headers });
-    Object.defineProperty(counted, 'url', { value: response.url });
-    return counted;
-  };
-}
-
-/** The snapshot of a model that an earlier download left, or null. */
-async function cachedSnapshot(id: string, cacheDir: string, download: ModelDownload): Promise<string | null> {
-  const folder = join(cacheDir, `models--${id.replaceAll('/', '--')}`);
-  const revision = download.revision ?? 'main';
-  const commit = await readFile(join(folder, 'refs', revision), 'utf8').catch(() => revision);
-  const snapshot = join(folder, 'snapshots', commit.trim());
-  for (const name of download.required) {
-    if ((await stat(join(snapshot, name)).catch(() => null)) === null) return null;
-  }
-  return snapshot;
+/** The token given, that of the environment, or the one that a log-in from Python left. */
+async function accessToken(download: ModelDownload): Promise<string | undefined> {
+  if (download.token || process.env.HF_TOKEN) return download.token || process.env.HF_TOKEN;
+  const saved = await readFile(process.env.HF_TOKEN_PATH || join(hubHome(), 'token'), 'utf8').catch(() => '');
+  return saved.trim() || undefined;
 }
 
 /** See `Platform.downloadModel`. */
 export async function downloadModel(id: string, download: ModelDownload): Promise<string> {
-  const cacheDir = download.cacheDir ?? defaultCacheDir();
-  if (isOffline(download)) {
-    const cached = await cachedSnapshot(id, cacheDir, download);
+  const cacheDir = download.cacheDir ?? (process.env.HF_HUB_CACHE || join(hubHome(), 'hub'));
+  const repo = join(cacheDir, `models--${id.replaceAll('/', '--')}`);
+  const { revision = 'main' } = download;
+  const offline = isOffline(download);
+  if (offline || COMMIT.test(revision)) {
+    const cached = await cachedSnapshot(repo, revision, download);
     if (cached !== null) return cached;
-    throw new FileError(`'${id}' is not in the hub cache '${cacheDir}', and downloads are switched off`, {
-      remedy: 'download it once without HF_HUB_OFFLINE, or give a folder',
-    });
+  }
+  if (offline) {
+    throw new FileError(
+      `'${id}' is no folder and not in the hub cache '${cacheDir}', and downloads are switched off`,
+      {
+        remedy: 'download it once without HF_HUB_OFFLINE, or give a folder',
+      },
+    );
   }
   try {
-    return await fetchFiles(id, cacheDir, download);
+    return await fetchSnapshot(id, repo, revision, download);
   } catch (error) {
-    // Without a network what is cached still serves; a hub that answers with an error is believed.
-    const cached = isNetworkError(error) ? await cachedSnapshot(id, cacheDir, download) : null;
+    const cached = error instanceof HubUnreachable ? await cachedSnapshot(repo, revision, download) : null;
     if (cached !== null) return cached;
     throw error;
   }
 }
 
-function isNetworkError(error: unknown): boolean {
-  return error instanceof TypeError;
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => null)) !== null;
 }
 
-async function fetchFiles(id: string, cacheDir: string, download: ModelDownload): Promise<string> {
-  const { downloadFileToCacheDir, fileExists } = await import('@huggingface/hub');
-  let current = '';
-  const token = download.token ?? process.env.HF_TOKEN;
-  const hubUrl = download.hubUrl ?? process.env.HF_ENDPOINT;
-  const common = {
-    repo: { type: 'model' as const, name: id },
-    revision: download.revision ?? 'main',
-    ...(token !== undefined && { accessToken: token }),
-    ...(hubUrl !== undefined && { hubUrl }),
-    ...(download.onProgress !== undefined && { fetch: reportingFetch(() => current, download.onProgress) }),
+/** The snapshot that an earlier download left, or null where a file of the model is not in it. */
+async function cachedSnapshot(
+  repo: string,
+  revision: string,
+  download: ModelDownload,
+): Promise<string | null> {
+  const commit = await readFile(join(repo, 'refs', revision), 'utf8').catch(() => revision);
+  const snapshot = join(repo, 'snapshots', commit.trim());
+  const needed = [...download.required];
+  const { single, index, shardsOf } = download.weights;
+  if (await exists(join(snapshot, single))) needed.push(single);
+  else {
+    const path = join(snapshot, index);
+    const text = await readFile(path, 'utf8').catch(() => null);
+    if (text === null) return null;
+    needed.push(...shardsOf(path, text));
+  }
+  for (const name of needed) if (!(await exists(join(snapshot, name)))) return null;
+  return snapshot;
+}
+
+/** A fetch whose failures name the hub. */
+function hubFetch(id: string, hubUrl: string): typeof fetch {
+  const unreachable = (reason: string, cause?: unknown) =>
+    new HubUnreachable(`'${id}' is no folder, and the hub at ${hubUrl} cannot be reached: ${reason}`, {
+      remedy: 'check the network, or give a folder',
+      cause,
+    });
+  return async (input, init) => {
+    const response = await fetch(input, init).catch((error: Error) => {
+      // fetch only says that it failed; why stands in the cause.
+      throw unreachable(error.cause instanceof Error ? error.cause.message : error.message, error);
+    });
+    if (response.status >= 500) throw unreachable(`HTTP ${response.status}`);
+    return response;
   };
-  const get = async (path: string): Promise<string> => {
-    current = path;
-    return downloadFileToCacheDir({ ...common, path, cacheDir });
+}
+
+async function fetchSnapshot(
+  id: string,
+  repo: string,
+  revision: string,
+  download: ModelDownload,
+): Promise<string> {
+  const hub = await import('@huggingface/hub');
+  const hubUrl = (download.hubUrl || process.env.HF_ENDPOINT || hub.HUB_URL).replace(/\/+$/, '');
+  const token = await accessToken(download);
+  const access = { hubUrl, fetch: hubFetch(id, hubUrl), ...(token !== undefined && { accessToken: token }) };
+  const { sha, filePaths } = await hub.modelInfo({
+    name: id,
+    revision,
+    additionalFields: ['sha', 'filePaths'],
+    ...access,
+  });
+  const names = wantedFiles(id, filePaths, download);
+  // Every file is asked for by this commit, so that all land in one snapshot even if the branch moves meanwhile.
+  const snapshot = join(repo, 'snapshots', sha);
+  const common = { repo: { type: 'model' as const, name: id }, revision: sha, ...access };
+  const get = async (paths: readonly string[]): Promise<void> => {
+    const absent: string[] = [];
+    for (const path of paths) if (!(await exists(join(snapshot, path)))) absent.push(path);
+    if (absent.length === 0) return;
+    const infos = new Map(
+      (await hub.pathsInfo({ ...common, paths: absent })).map((info) => [info.path, info]),
+    );
+    for (const path of absent) {
+      const info = infos.get(path);
+      const etag = info?.lfs?.oid ?? info?.oid;
+      const blob = etag === undefined ? null : join(repo, 'blobs', etag);
+      if (info === undefined || blob === null) throw new FileError(`'${id}' has no ${path} on the hub`);
+      if (!(await exists(blob))) {
+        await saveBlob(id, blob, info, () => hub.downloadFile({ ...common, path }), download.onProgress);
+      }
+      await link(blob, join(snapshot, path));
+    }
   };
-  const has = (path: string): Promise<boolean> => fileExists({ ...common, path });
-  let snapshot = '';
-  for (const path of download.required) snapshot = dirname(await get(path));
-  for (const path of download.optional) if (await has(path)) await get(path);
-  if (await has(download.weights.single)) {
-    await get(download.weights.single);
-  } else if (await has(download.weights.index)) {
-    const index = JSON.parse(await readFile(await get(download.weights.index), 'utf8')) as { weight_map: Record<string, string> };
-    for (const shard of new Set(Object.values(index.weight_map))) await get(shard);
-  } else {
+  await get(names);
+  if (names.includes(download.weights.index)) {
+    const path = join(snapshot, download.weights.index);
+    await get(download.weights.shardsOf(path, await readFile(path, 'utf8')));
+  }
+  if (revision !== sha) await writeRef(join(repo, 'refs', revision), sha);
+  return snapshot;
+}
+
+/** Which of a model's files to take; an index stands for its shards. Throws `FileError` where one that is needed is not there. */
+function wantedFiles(id: string, present: readonly string[], download: ModelDownload): string[] {
+  const { required, optional, weights } = download;
+  for (const name of required) {
+    if (!present.includes(name))
+      throw new FileError(`'${id}' has no ${name} on the hub`, {
+        remedy: 'choose another model or revision',
+      });
+  }
+  const found = [weights.single, weights.index].find((name) => present.includes(name));
+  if (found === undefined) {
     throw new FileError(`'${id}' has no safetensors weights on the hub`, {
-      remedy: 'choose a model or revision with model.safetensors',
+      remedy: `choose a model or revision with ${weights.single}`,
     });
   }
-  return snapshot;
+  return [...required, ...optional.filter((name) => present.includes(name)), found];
+}
+
+/** Streams a file to the blobs. It gets its name when it is whole. */
+async function saveBlob(
+  id: string,
+  path: string,
+  { path: file, size: totalBytes }: { path: string; size: number },
+  open: () => Promise<Blob | null>,
+  onProgress: ModelDownload['onProgress'],
+): Promise<void> {
+  const content = await open();
+  if (content === null) throw new FileError(`'${id}' has no ${file} on the hub`);
+  await mkdir(dirname(path), { recursive: true });
+  const incomplete = `${path}.${randomBytes(4).toString('hex')}.incomplete`;
+  let loadedBytes = 0;
+  async function* count(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      loadedBytes += chunk.byteLength;
+      onProgress?.({ file, loadedBytes, totalBytes });
+      yield chunk;
+    }
+  }
+  try {
+    await pipeline(
+      Readable.fromWeb(content.stream() as ReadableStream<Uint8Array>),
+      count,
+      createWriteStream(incomplete),
+    );
+    if (loadedBytes !== totalBytes) throw new Error(`${loadedBytes} of ${totalBytes} bytes came`);
+    await rename(incomplete, path);
+  } catch (cause) {
+    await rm(incomplete, { force: true });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FileError(`'${file}' of '${id}' could not be downloaded whole: ${reason}`, {
+      remedy: 'try again',
+      cause,
+    });
+  }
+}
+
+/** A relative link, as Python makes it; a copy where the system allows no links. */
+async function link(blob: string, path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  try {
+    await symlink(relative(dirname(path), blob), path);
+  } catch (error) {
+    // Another process may have been faster.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') await copyFile(blob, path);
+  }
+}
+
+async function writeRef(path: string, commit: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, commit);
 }

@@ -1,0 +1,66 @@
+/**
+ * Fine-tuning with a loop of one's own: forward, backward, clip, step.
+ *
+ *     npx tsx examples/loop.ts
+ */
+import { fileURLToPath } from 'node:url';
+import {
+  AdamW,
+  AutoModelForSequenceClassification,
+  AutoTokenizer,
+  DataLoader,
+  clipGradNorm,
+  dataCollatorWithPadding,
+  encodeLabels,
+  encodeTable,
+  getLinearScheduleWithWarmup,
+  inferLabels,
+  noGrad,
+  readTable,
+  requestDevice,
+  toTensors,
+} from '../src/index.ts';
+
+const file = (name: string): string => fileURLToPath(new URL(`sentiment/${name}`, import.meta.url));
+
+/** Trains for some epochs; returns the mean loss of each. */
+export async function loop(epochs = 3, folder = file('model')): Promise<number[]> {
+  const device = await requestDevice();
+  device.manualSeed(42);
+  const tokenizer = await AutoTokenizer.fromPretrained(folder);
+  const table = await readTable(file('train.tsv'));
+  const dataset = encodeTable(table, encodeLabels(table, inferLabels(table)), tokenizer, { maxLength: 64, truncation: true });
+  const collate = dataCollatorWithPadding({ padTokenId: tokenizer.padTokenId });
+  const loader = new DataLoader(dataset, { batchSize: 16, shuffle: true, seed: 42, collate });
+
+  const model = await AutoModelForSequenceClassification.fromPretrained(folder, { device, numLabels: 2, onReport: () => {} });
+  const optimizer = new AdamW(model.parameters(), { lr: 5e-4, weightDecay: 0.01 });
+  const scheduler = getLinearScheduleWithWarmup(optimizer, 5, epochs * loader.length);
+
+  const means: number[] = [];
+  for (let epoch = 0; epoch < epochs; epoch += 1) {
+    model.train();
+    const losses: number[] = [];
+    for (const batch of loader.batches(epoch)) {
+      // Every tensor made below goes when the scope closes, at the end of this block.
+      using _scope = device.scope();
+      const { loss } = model.forward(toTensors(device, batch));
+      loss!.backward();
+      clipGradNorm(model.parameters(), 1);
+      optimizer.step();
+      scheduler.step();
+      optimizer.zeroGrad();
+      losses.push(await loss!.item());
+    }
+    means.push(losses.reduce((a, b) => a + b, 0) / losses.length);
+  }
+
+  model.eval();
+  using _scope = device.scope();
+  const { logits } = noGrad(() => model.forward(toTensors(device, collate([dataset.get(0)], [0]))));
+  console.log('logits of the first row:', await logits.data());
+  device.destroy();
+  return means;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) console.log('mean loss of each epoch:', await loop());

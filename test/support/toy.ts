@@ -1,0 +1,14 @@
+/** Small datasets for the tiny fixture models: random tokens whose class can be learnt. */
+import { ArrayDataset } from '../../src/data/dataset.ts';
+import { Random } from '../../src/data/random.ts';
+
+/** Texts of 3 to 12 tokens; the class is the first token's remainder. */
+export function toyDataset(count: number, classes: number, seed: number, length?: number): ArrayDataset {
+  const random = new Random(seed);
+  return new ArrayDataset(
+    Array.from({ length: count }, () => {
+      const tokens = Array.from({ length: length ?? 3 + random.integer(10) }, () => 5 + random.integer(120));
+      return { inputIds: [2, ...tokens, 3], label: tokens[0]! % classes };
+    }),
+  );
+}

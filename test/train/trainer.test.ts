@@ -1,0 +1,189 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
+import type { TrainingArguments } from '../../src/train/arguments.ts';
+import { EarlyStoppingCallback, type TrainerCallback } from '../../src/train/callbacks.ts';
+import { trainableGroups } from '../../src/train/freeze.ts';
+import { Trainer } from '../../src/train/trainer.ts';
+import { useDevice } from '../support/device.ts';
+import { models, readTensors } from '../support/fixtures.ts';
+import { toyDataset } from '../support/toy.ts';
+
+const device = useDevice();
+let scratch = '';
+let folders = 0;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
+});
+afterAll(() => rm(scratch, { recursive: true }));
+
+const freshFolder = (): string => join(scratch, `run-${folders++}`);
+
+/** A tiny BERT with dropout on, so that the random state matters. */
+async function tinyModel(dropout = 0.1) {
+  return AutoModelForSequenceClassification.fromPretrained(`${models}bert-single`, {
+    device: device.current,
+    hiddenDropoutProb: dropout,
+    attentionProbsDropoutProb: dropout,
+  });
+}
+
+interface Setup {
+  args?: Partial<TrainingArguments>;
+  callbacks?: TrainerCallback[];
+  signal?: AbortSignal;
+  dropout?: number;
+  length?: number;
+}
+
+async function makeTrainer(outputDir: string, { args = {}, callbacks = [], signal, dropout, length }: Setup = {}): Promise<Trainer> {
+  return new Trainer({
+    model: await tinyModel(dropout),
+    trainDataset: toyDataset(40, 3, 1, length),
+    evalDataset: toyDataset(12, 3, 2),
+    callbacks,
+    ...(signal && { signal }),
+    args: { outputDir, numTrainEpochs: 2, learningRate: 1e-3, loggingSteps: 1, saveStrategy: 'no', ...args },
+  });
+}
+
+const losses = (trainer: Trainer): number[] => trainer.state.logHistory.flatMap(({ loss }) => (typeof loss === 'number' ? [loss] : []));
+
+describe('resume', () => {
+  it('continues with the numbers of an unbroken run', async () => {
+    const args = { weightDecay: 0.1, warmupSteps: 0.2, gradientAccumulationSteps: 2, freezeEncoderEpochs: 1, numTrainEpochs: 3, perDeviceTrainBatchSize: 4 };
+    const whole = await makeTrainer(freshFolder(), { args });
+    await whole.train();
+    const reference = losses(whole);
+    expect(reference.length).toBe(15);
+
+    const outputDir = freshFolder();
+    const controller = new AbortController();
+    const stopper: TrainerCallback = { onStepEnd: ({ state }) => state.globalStep === 7 && controller.abort() };
+    const broken = await makeTrainer(outputDir, { args, callbacks: [stopper], signal: controller.signal });
+    const { interruptedAt } = await broken.train();
+    expect(interruptedAt).toBe(join(outputDir, 'checkpoint-7'));
+    expect(existsSync(join(outputDir, 'model.safetensors'))).toBe(false);
+
+    const resumed = await makeTrainer(outputDir, { args });
+    await resumed.train({ resumeFromCheckpoint: interruptedAt! });
+    expect(losses(resumed)).toEqual(reference);
+    const [ours, theirs] = [await readTensors(join(outputDir, 'model.safetensors')), await readTensors(join(whole.args.outputDir, 'model.safetensors'))];
+    for (const [name, values] of theirs) expect(ours.get(name), name).toEqual(values);
+    for (const trainer of [whole, broken, resumed]) trainer.model.dispose();
+  });
+});
+
+describe('steady state', () => {
+  it('holds as many buffers after step 200 as after step 3, and makes no new pipeline', async () => {
+    const seen: { step: number; live: number; pipelines: number; created: number; bindGroupMisses: number }[] = [];
+    const watch: TrainerCallback = {
+      onStepEnd: ({ state }) => {
+        const { live, pipelines, created, bindGroupMisses } = device.current.statistics();
+        seen.push({ step: state.globalStep, live, pipelines, created, bindGroupMisses });
+      },
+    };
+    const trainer = await makeTrainer(freshFolder(), { args: { maxSteps: 200, loggingSteps: 1000 }, callbacks: [watch], length: 9 });
+    await trainer.train();
+    const [third, last] = [seen[2]!, seen[199]!];
+    expect(last.step).toBe(200);
+    expect(last.live).toBe(third.live);
+    expect(last.pipelines).toBe(third.pipelines);
+    // With batches of one shape the pool and the bind groups settle too.
+    expect(last.created).toBe(seen[20]!.created);
+    expect(last.bindGroupMisses).toBe(seen[20]!.bindGroupMisses);
+    trainer.model.dispose();
+  });
+
+  it('gives everything back at the end', async () => {
+    const before = device.current.statistics().live;
+    const trainer = await makeTrainer(freshFolder());
+    await trainer.train();
+    trainer.model.dispose();
+    expect(device.current.statistics().live).toBe(before);
+  });
+});
+
+describe('gradient accumulation', () => {
+  it('takes the steps of a batch as large', async () => {
+    const one = await makeTrainer(freshFolder(), { dropout: 0, length: 6, args: { perDeviceTrainBatchSize: 8, numTrainEpochs: 1 } });
+    const four = await makeTrainer(freshFolder(), { dropout: 0, length: 6, args: { perDeviceTrainBatchSize: 2, gradientAccumulationSteps: 4, numTrainEpochs: 1 } });
+    await one.train();
+    await four.train();
+    expect(losses(four).length).toBe(5);
+    for (const [step, loss] of losses(one).entries()) expect(losses(four)[step]).toBeCloseTo(loss, 4);
+    for (const trainer of [one, four]) trainer.model.dispose();
+  });
+});
+
+describe('freezing', () => {
+  it('thaws from the top', () => {
+    const open = (epoch: number, freezeEncoderEpochs: number, unfreezeLayersPerEpoch: number) =>
+      trainableGroups(5, epoch, { freezeEncoderEpochs, unfreezeLayersPerEpoch });
+    expect([0, 1, 2].map((epoch) => open(epoch, 0, 0))).toEqual([5, 5, 5]);
+    expect([0, 1, 2].map((epoch) => open(epoch, 2, 0))).toEqual([1, 1, 5]);
+    expect([0, 1, 2, 3].map((epoch) => open(epoch, 1, 2))).toEqual([1, 3, 5, 5]);
+  });
+
+  it('leaves frozen weights as they were', async () => {
+    const outputDir = freshFolder();
+    const trainer = await makeTrainer(outputDir, { args: { freezeEncoderEpochs: 2, weightDecay: 0.1 } });
+    await trainer.train();
+    const [after, before] = [await readTensors(join(outputDir, 'model.safetensors')), await readTensors(`${models}bert-single/model.safetensors`)];
+    for (const [name, values] of before) {
+      const head = /^classifier|pooler/.test(name);
+      if (head) expect(after.get(name), name).not.toEqual(values);
+      else expect(after.get(name), name).toEqual(values);
+    }
+    trainer.model.dispose();
+  });
+});
+
+describe('evaluation and the best model', () => {
+  it('keeps the best checkpoint, loads it at the end, and stops early', async () => {
+    const outputDir = freshFolder();
+    const trainer = await makeTrainer(outputDir, {
+      args: { numTrainEpochs: 30, learningRate: 5e-3, evalStrategy: 'epoch', loadBestModelAtEnd: true, saveTotalLimit: 1 },
+      callbacks: [new EarlyStoppingCallback({ earlyStoppingPatience: 2 })],
+    });
+    await trainer.train();
+    const { state } = trainer;
+    const evaluations = state.logHistory.filter((entry) => 'eval_loss' in entry);
+    const best = Math.min(...evaluations.map((entry) => entry.eval_loss as number));
+    expect(state.bestMetric).toBe(best);
+    expect(evaluations.length).toBeLessThan(30);
+    expect(evaluations.slice(-2).every((entry) => (entry.eval_loss as number) >= best)).toBe(true);
+    const { metrics } = await trainer.evaluate();
+    expect(metrics.eval_loss).toBeCloseTo(best, 6);
+    const kept = (await readdir(outputDir)).filter((name) => name.startsWith('checkpoint-'));
+    expect(kept).toEqual([`checkpoint-${state.bestGlobalStep}`]);
+    const saved = JSON.parse(readFileSync(join(outputDir, 'trainer_state.json'), 'utf8')) as Record<string, unknown>;
+    expect(Object.keys(saved)).toEqual(expect.arrayContaining(['best_metric', 'best_model_checkpoint', 'epoch', 'global_step', 'log_history', 'max_steps']));
+    const log = readFileSync(join(outputDir, 'loss_log.jsonl'), 'utf8').trim().split('\n');
+    expect(log.map((line) => JSON.parse(line))).toEqual(saved.log_history);
+    trainer.model.dispose();
+  });
+});
+
+describe('what goes wrong', () => {
+  it('stops at a loss that is not finite, and saves no model', async () => {
+    const outputDir = freshFolder();
+    const trainer = await makeTrainer(outputDir, { args: { learningRate: 3e38, maxGradNorm: 0 } });
+    await expect(trainer.train()).rejects.toThrow(/^the (loss|gradient norm) is .* at step \d+ · lower the learning rate/);
+    expect(existsSync(outputDir)).toBe(false);
+    trainer.model.dispose();
+  });
+
+  it('names the argument', async () => {
+    const model = await tinyModel();
+    const attempt = (args: Partial<TrainingArguments>) => () => new Trainer({ model, args: { outputDir: 'x', ...args } });
+    expect(attempt({ perDeviceTrainBatchSize: 0 })).toThrowErrorMatchingSnapshot();
+    expect(attempt({ learningRate: -1 })).toThrowErrorMatchingSnapshot();
+    expect(attempt({ lrSchedulerType: 'sawtooth' as never })).toThrowErrorMatchingSnapshot();
+    expect(attempt({ loadBestModelAtEnd: true })).toThrowErrorMatchingSnapshot();
+    model.dispose();
+  });
+});

@@ -1,0 +1,63 @@
+/**
+ * Writes the text on which the example's model is pre-trained: sentences of the grammar, and the training sentences (never those of dev
+ * and test).
+ *
+ *     npx tsx tools/example/make-corpus.ts corpus.txt [lines]
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { Random } from '../../src/data/random.ts';
+import { type Topic, feelings, patterns, plainPatterns, topics } from './grammar.ts';
+
+const folder = new URL('../../examples/sentiment/', import.meta.url);
+const random = new Random(2026);
+const pick = <T>(list: readonly T[]): T => list[random.integer(list.length)]!;
+
+type Polarity = 'good' | 'bad';
+const other = (polarity: Polarity): Polarity => (polarity === 'good' ? 'bad' : 'good');
+
+function judged(topic: Topic, polarity: Polarity): string {
+  if (random.uniform() < 0.25) return pick(feelings[polarity]).replace('{the}', `the ${pick(topic.things)}`);
+  return pick(patterns)
+    .replaceAll('{n}', () => pick(topic.things))
+    .replaceAll('{m}', () => pick(topic.things))
+    .replaceAll('{a}', () => pick(topic[polarity]))
+    .replaceAll('{b}', () => pick(topic[polarity]))
+    .replaceAll('{x}', () => pick(topic[other(polarity)]));
+}
+
+function plain(topic: Topic): string {
+  return pick(plainPatterns)
+    .replaceAll('{n}', () => pick(topic.things))
+    .replaceAll('{m}', () => pick(topic.things))
+    .replaceAll('{p}', () => pick(topic.plain));
+}
+
+/** One to three sentences that mostly agree, sometimes on different topics, so that words of one mood stand together. */
+function passage(): string {
+  const polarity: Polarity = random.uniform() < 0.5 ? 'good' : 'bad';
+  const first = pick(topics);
+  const next = (): Topic => (random.uniform() < 0.4 ? first : pick(topics));
+  const draw = random.uniform();
+  if (draw < 0.12) return `${judged(first, other(polarity))}, but ${judged(next(), polarity)} .`;
+  const sentences = [judged(first, polarity)];
+  if (draw > 0.3) sentences.push(judged(next(), polarity));
+  if (draw > 0.75) sentences.push(random.uniform() < 0.3 ? plain(next()) : judged(next(), polarity));
+  return sentences.map((sentence) => `${sentence} .`).join(' ');
+}
+
+/** Sentences of a split, in the corpus's spelling. */
+function split(name: string): string[] {
+  const rows = readFileSync(new URL(`${name}.tsv`, folder), 'utf8').trim().split('\n').slice(1);
+  return rows.map((row) => row.split('\t')[0]!.toLowerCase());
+}
+
+const [path, count = '60000'] = process.argv.slice(2);
+if (path === undefined) throw new Error('give the file to write');
+const withheld = new Set([...split('dev'), ...split('test')].map((sentence) => sentence.replace(/\W+/g, ' ').trim()));
+const train = split('train');
+const lines: string[] = [];
+while (lines.length < Number(count)) {
+  const line = random.uniform() < 0.05 ? pick(train) : passage();
+  if (line.split(' . ').every((sentence) => !withheld.has(sentence.replace(/\W+/g, ' ').trim()))) lines.push(line);
+}
+writeFileSync(path, `${lines.join('\n')}\n`);
