@@ -8,8 +8,8 @@ import {
   AdamW,
   AutoModelForSequenceClassification,
   AutoTokenizer,
-  DataLoader,
   clipGradNorm,
+  DataLoader,
   dataCollatorWithPadding,
   encodeLabels,
   encodeTable,
@@ -29,11 +29,18 @@ export async function loop(epochs = 3, folder = file('model')): Promise<number[]
   device.manualSeed(42);
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const table = await readTable(file('train.tsv'));
-  const dataset = encodeTable(table, encodeLabels(table, inferLabels(table)), tokenizer, { maxLength: 64, truncation: true });
+  const dataset = encodeTable(table, encodeLabels(table, inferLabels(table)), tokenizer, {
+    maxLength: 64,
+    truncation: true,
+  });
   const collate = dataCollatorWithPadding({ padTokenId: tokenizer.padTokenId });
   const loader = new DataLoader(dataset, { batchSize: 16, shuffle: true, seed: 42, collate });
 
-  const model = await AutoModelForSequenceClassification.fromPretrained(folder, { device, numLabels: 2, onReport: () => {} });
+  const model = await AutoModelForSequenceClassification.fromPretrained(folder, {
+    device,
+    numLabels: 2,
+    onReport: () => {},
+  });
   const optimizer = new AdamW(model.parameters(), { lr: 5e-4, weightDecay: 0.01 });
   const scheduler = getLinearScheduleWithWarmup(optimizer, 5, epochs * loader.length);
 

@@ -8,13 +8,13 @@ import {
   AutoModelForSequenceClassification,
   AutoTokenizer,
   EarlyStoppingCallback,
-  Trainer,
-  type TrainerOptions,
   encodeLabels,
   encodeTable,
   inferLabels,
   readTable,
   requestDevice,
+  Trainer,
+  type TrainerOptions,
 } from '../src/index.ts';
 
 const file = (name: string): string => fileURLToPath(new URL(`sentiment/${name}`, import.meta.url));
@@ -27,8 +27,16 @@ export interface ExampleFiles {
 }
 
 /** Returns the accuracy on the development data. */
-export async function finetune(files: ExampleFiles = {}, more: Partial<TrainerOptions['args']> = {}): Promise<number> {
-  const { model: folder = file('model'), train = file('train.tsv'), dev = file('dev.tsv'), output = 'out-trainer' } = files;
+export async function finetune(
+  files: ExampleFiles = {},
+  more: Partial<TrainerOptions['args']> = {},
+): Promise<number> {
+  const {
+    model: folder = file('model'),
+    train = file('train.tsv'),
+    dev = file('dev.tsv'),
+    output = 'out-trainer',
+  } = files;
   const device = await requestDevice();
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const [trainTable, devTable] = [await readTable(train), await readTable(dev)];
@@ -66,6 +74,11 @@ export async function finetune(files: ExampleFiles = {}, more: Partial<TrainerOp
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [model, train, dev, output] = process.argv.slice(2);
-  const accuracy = await finetune({ ...(model && { model }), ...(train && { train }), ...(dev && { dev }), ...(output && { output }) });
+  const accuracy = await finetune({
+    ...(model && { model }),
+    ...(train && { train }),
+    ...(dev && { dev }),
+    ...(output && { output }),
+  });
   console.log(`accuracy ${accuracy.toFixed(4)}`);
 }

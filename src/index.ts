@@ -1,38 +1,77 @@
 /** dawngrad's public face. */
-export * from './errors.ts';
-export { type Device, type DeviceOptions, type DeviceStatistics, type RandomState, type Scope, requestDevice } from './tensor/device.ts';
-export { type Dtype, Tensor } from './tensor/tensor.ts';
-export type { Shape } from './tensor/shape.ts';
-export { isGradEnabled, noGrad } from './tensor/tape.ts';
-export { add, div, dropout, exp, gelu, mul, relu, scale, sigmoid, silu, sub, tanh } from './tensor/ops/elementwise.ts';
-export { type AttentionOptions, attention } from './tensor/ops/attention.ts';
-export { embedding } from './tensor/ops/embedding.ts';
-export { bceWithLogits, crossEntropy, mseLoss } from './tensor/ops/loss.ts';
-export { type MatmulOptions, linear, matmul } from './tensor/ops/matmul.ts';
-export { layerNorm, softmax } from './tensor/ops/normalize.ts';
-export { mean, sum } from './tensor/ops/reduction.ts';
-export { narrow, permute, reshape, select, transpose } from './tensor/ops/view.ts';
-export { Module } from './nn/module.ts';
-export { Dropout, Embedding, LayerNorm, Linear, skipInit } from './nn/layers.ts';
-export { AdamW, type AdamWOptions, type ParameterGroup } from './optim/adamw.ts';
-export { clipGradNorm } from './optim/clip.ts';
-export * from './optim/schedule.ts';
-export * from './models/auto.ts';
-export { BertModel, EncoderModel, type ModelInputs, type BaseModelOutput, RobertaModel } from './models/base.ts';
-export * from './models/tasks.ts';
-export type { ConfigOverrides, ModelType, PretrainedConfig, ProblemType } from './models/config.ts';
-export type { DownloadProgress, HubOptions } from './models/hub.ts';
-export { type LoadOptions, type LoadReport, type SaveOptions, saveModel } from './models/load.ts';
-export { PreTrainedModel } from './models/pretrained.ts';
-export { AutoTokenizer } from './text/auto.ts';
-export { type BatchEncoding, type BatchOptions, type EncodeOptions, type Encoding, PreTrainedTokenizer, type TextInput } from './text/tokenizer.ts';
+
 export * from './data/collate.ts';
 export { ArrayDataset, type Dataset, type Example, encodeTable } from './data/dataset.ts';
 export { encodeLabels, inferLabels, type Label, type LabelSet, labelsOfModel } from './data/labels.ts';
 export { DataLoader, type DataLoaderOptions } from './data/loader.ts';
 export { readTable, type TableOptions, type TextRow, type TextTable } from './data/table.ts';
-export { type TrainingArguments, defaultTrainingArguments } from './train/arguments.ts';
-export { type CallbackContext, EarlyStoppingCallback, type StepReport, type TrainerCallback } from './train/callbacks.ts';
+export * from './errors.ts';
+export * from './models/auto.ts';
+export {
+  type BaseModelOutput,
+  BertModel,
+  EncoderModel,
+  type ModelInputs,
+  RobertaModel,
+} from './models/base.ts';
+export type { ConfigOverrides, ModelType, PretrainedConfig, ProblemType } from './models/config.ts';
+export type { DownloadProgress, HubOptions } from './models/hub.ts';
+export { type LoadOptions, type LoadReport, type SaveOptions, saveModel } from './models/load.ts';
+export { PreTrainedModel } from './models/pretrained.ts';
+export * from './models/tasks.ts';
+export { Dropout, Embedding, LayerNorm, Linear, skipInit } from './nn/layers.ts';
+export { Module } from './nn/module.ts';
+export { AdamW, type AdamWOptions, type ParameterGroup } from './optim/adamw.ts';
+export { clipGradNorm } from './optim/clip.ts';
+export * from './optim/schedule.ts';
+export {
+  type Device,
+  type DeviceOptions,
+  type DeviceStatistics,
+  type RandomState,
+  requestDevice,
+  type Scope,
+} from './tensor/device.ts';
+export { type AttentionOptions, attention } from './tensor/ops/attention.ts';
+export {
+  add,
+  div,
+  dropout,
+  exp,
+  gelu,
+  mul,
+  relu,
+  scale,
+  sigmoid,
+  silu,
+  sub,
+  tanh,
+} from './tensor/ops/elementwise.ts';
+export { embedding } from './tensor/ops/embedding.ts';
+export { bceWithLogits, crossEntropy, mseLoss } from './tensor/ops/loss.ts';
+export { linear, type MatmulOptions, matmul } from './tensor/ops/matmul.ts';
+export { layerNorm, softmax } from './tensor/ops/normalize.ts';
+export { mean, sum } from './tensor/ops/reduction.ts';
+export { narrow, permute, reshape, select, transpose } from './tensor/ops/view.ts';
+export type { Shape } from './tensor/shape.ts';
+export { isGradEnabled, noGrad } from './tensor/tape.ts';
+export { type Dtype, Tensor } from './tensor/tensor.ts';
+export { AutoTokenizer } from './text/auto.ts';
+export {
+  type BatchEncoding,
+  type BatchOptions,
+  type EncodeOptions,
+  type Encoding,
+  PreTrainedTokenizer,
+  type TextInput,
+} from './text/tokenizer.ts';
+export { defaultTrainingArguments, type TrainingArguments } from './train/arguments.ts';
+export {
+  type CallbackContext,
+  EarlyStoppingCallback,
+  type StepReport,
+  type TrainerCallback,
+} from './train/callbacks.ts';
 export { lastCheckpoint } from './train/checkpoint.ts';
 export { toTensors } from './train/inputs.ts';
 export * from './train/metrics.ts';

@@ -1,9 +1,9 @@
 /** A saved classifier with its tokenizer, as evaluate and predict use it. */
 import { type LabelSet, labelsOfModel } from '../data/labels.ts';
+import { ConfigError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
 import { resolveModel } from '../models/hub.ts';
 import { loadConfig } from '../models/load.ts';
-import { ConfigError } from '../errors.ts';
 import type { Device } from '../tensor/device.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
@@ -29,7 +29,9 @@ export async function loadClassifier(idOrFolder: string, options: CommonOptions)
     device,
     onReport: ({ missing }) => {
       if (missing.length === 0) return;
-      throw new ConfigError(`'${folder}' holds no trained classifier: ${missing[0]} is missing`, { remedy: 'fine-tune it first' });
+      throw new ConfigError(`'${folder}' holds no trained classifier: ${missing[0]} is missing`, {
+        remedy: 'fine-tune it first',
+      });
     },
   });
   const maxLength = Math.min(model.base.maxLength, tokenizer.modelMaxLength);

@@ -5,7 +5,14 @@ import { encodeLabels } from '../data/labels.ts';
 import { readTable } from '../data/table.ts';
 import { Trainer } from '../train/trainer.ts';
 import { loadClassifier } from './classifier.ts';
-import { type CommonOptions, type DataOptions, addAdapterOption, addDataOptions, integer, tableOptions } from './options.ts';
+import {
+  addAdapterOption,
+  addDataOptions,
+  type CommonOptions,
+  type DataOptions,
+  integer,
+  tableOptions,
+} from './options.ts';
 import { formatEvaluation } from './report.ts';
 
 interface EvaluateOptions extends CommonOptions, DataOptions {
@@ -29,10 +36,15 @@ export function addEvaluate(program: Command): void {
 async function evaluate(options: EvaluateOptions): Promise<void> {
   const table = await readTable(options.data, tableOptions(options, true));
   const { device, model, tokenizer, labels, maxLength } = await loadClassifier(options.model, options);
-  const evalDataset = encodeTable(table, encodeLabels(table, labels), tokenizer, { maxLength, truncation: true });
+  const evalDataset = encodeTable(table, encodeLabels(table, labels), tokenizer, {
+    maxLength,
+    truncation: true,
+  });
   const args = { outputDir: options.model, perDeviceEvalBatchSize: options.batchSize };
   const result = await new Trainer({ model, processingClass: tokenizer, evalDataset, args }).evaluate();
-  if (options.json === true) console.log(JSON.stringify({ ...result.metrics, confusion_matrix: result.confusion }));
-  else console.log(`${evalDataset.length} texts of ${options.data}:\n${formatEvaluation(result, labels.names)}`);
+  if (options.json === true)
+    console.log(JSON.stringify({ ...result.metrics, confusion_matrix: result.confusion }));
+  else
+    console.log(`${evalDataset.length} texts of ${options.data}:\n${formatEvaluation(result, labels.names)}`);
   device.destroy();
 }

@@ -1,10 +1,11 @@
 /** `dawngrad finetune`: a checkpoint and labelled text in, a fine-tuned checkpoint out. */
-import { platform } from '#platform';
+
 import { type Command, Option } from 'commander';
-import { ConfigError } from '../errors.ts';
+import { platform } from '#platform';
 import { encodeTable } from '../data/dataset.ts';
-import { type LabelSet, encodeLabels, inferLabels, labelsOfModel } from '../data/labels.ts';
-import { type TextTable, readTable } from '../data/table.ts';
+import { encodeLabels, inferLabels, type LabelSet, labelsOfModel } from '../data/labels.ts';
+import { readTable, type TextTable } from '../data/table.ts';
+import { ConfigError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
 import type { ProblemType } from '../models/config.ts';
 import { resolveModel } from '../models/hub.ts';
@@ -18,10 +19,20 @@ import { lastCheckpoint, listCheckpoints } from '../train/checkpoint.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import { Trainer } from '../train/trainer.ts';
 import {
-  type CommonOptions, type DataOptions, addAdapterOption, addDataOptions, checkOutput, integer, interruptSignal, number, openDevice,
-  problemTypes, required, tableOptions,
+  addAdapterOption,
+  addDataOptions,
+  type CommonOptions,
+  checkOutput,
+  type DataOptions,
+  integer,
+  interruptSignal,
+  number,
+  openDevice,
+  problemTypes,
+  required,
+  tableOptions,
 } from './options.ts';
-import { ProgressCallback, downloadProgress } from './progress.ts';
+import { downloadProgress, ProgressCallback } from './progress.ts';
 import { formatEvaluation } from './report.ts';
 
 interface FinetuneOptions extends CommonOptions, DataOptions {
@@ -76,7 +87,10 @@ export function addFinetune(program: Command): void {
     .option('--test <file>', 'data to report on at the end')
     .option('--output <folder>', 'where the fine-tuned model goes')
     .option('--overwrite', 'replace a model in the output folder')
-    .option('--resume [checkpoint]', 'continue an interrupted training (its newest checkpoint in the output folder)')
+    .option(
+      '--resume [checkpoint]',
+      'continue an interrupted training (its newest checkpoint in the output folder)',
+    )
     .option('--from-scratch', "draw all weights anew, keeping the checkpoint's config and tokenizer")
     .option('--epochs <n>', 'times through the training data', number, 3)
     .option('--max-steps <n>', 'optimizer steps in all; overrides --epochs', integer, -1)
@@ -85,21 +99,36 @@ export function addFinetune(program: Command): void {
     .option('--lr <rate>', 'highest learning rate', number, 5e-5)
     .option('--weight-decay <w>', 'decay of weights other than biases and LayerNorm', number, 0)
     .option('--warmup-steps <n>', 'steps of warm-up, or below 1 a share of all steps', number, 0)
-    .addOption(new Option('--scheduler <name>', 'course of the learning rate').choices([...schedulerTypes]).default('linear'))
+    .addOption(
+      new Option('--scheduler <name>', 'course of the learning rate')
+        .choices([...schedulerTypes])
+        .default('linear'),
+    )
     .option('--max-grad-norm <norm>', 'clip gradients to this norm; 0 switches clipping off', number, 1)
     .option('--gradient-accumulation <n>', 'batches an optimizer step adds up', integer, 1)
     .option('--max-length <n>', "tokens a text may have (default: the model's limit)", integer)
     .option('--no-truncation', 'refuse texts that are too long instead of cutting them')
     .option('--freeze-epochs <n>', 'epochs in which only the classifier learns', integer, 0)
-    .option('--unfreeze-layers <n>', 'layers thawed each epoch after those, from the top; 0 thaws all', integer, 0)
+    .option(
+      '--unfreeze-layers <n>',
+      'layers thawed each epoch after those, from the top; 0 thaws all',
+      integer,
+      0,
+    )
     .option('--group-by-length', 'put texts of like length in a batch')
     .option('--eval-steps <n>', 'evaluate every n steps instead of every epoch', integer)
-    .option('--save-steps <n>', 'save a checkpoint every n steps (default: after every epoch with --eval)', integer)
+    .option(
+      '--save-steps <n>',
+      'save a checkpoint every n steps (default: after every epoch with --eval)',
+      integer,
+    )
     .option('--save-total-limit <n>', 'checkpoints kept', integer)
     .option('--early-stopping <n>', 'stop after n evaluations without improvement', integer)
     .option('--metric <name>', 'metric that decides which checkpoint is best (default: loss)')
     .option('--logging-steps <n>', 'steps between entries of the loss log', integer, 10)
-    .addOption(new Option('--problem-type <type>', 'told from the labels if not given').choices([...problemTypes]))
+    .addOption(
+      new Option('--problem-type <type>', 'told from the labels if not given').choices([...problemTypes]),
+    )
     .option('--seed <n>', 'of order, dropout and new weights', integer, 42);
   addAdapterOption(addDataOptions(command));
   command.action((options: FinetuneOptions) => finetune(withExample(options, command)));
@@ -109,8 +138,15 @@ export function addFinetune(program: Command): void {
 function withExample(options: FinetuneOptions, command: Command): FinetuneOptions {
   if (options.example !== true) return options;
   const file = (name: string): string => platform.joinPath(platform.packagePath(example.folder), name);
-  const open = Object.entries(example.values).filter(([name]) => ['default', undefined].includes(command.getOptionValueSource(name)));
-  const files = { model: file('model'), train: file('train.tsv'), eval: file('dev.tsv'), test: file('test.tsv') };
+  const open = Object.entries(example.values).filter(([name]) =>
+    ['default', undefined].includes(command.getOptionValueSource(name)),
+  );
+  const files = {
+    model: file('model'),
+    train: file('train.tsv'),
+    eval: file('dev.tsv'),
+    test: file('test.tsv'),
+  };
   return { ...files, ...options, ...Object.fromEntries(open) };
 }
 
@@ -125,16 +161,33 @@ interface Prepared {
 async function finetune(options: FinetuneOptions): Promise<void> {
   const output = required(options.output, '--output');
   const table = await readTable(required(options.train, '--train'), tableOptions(options, true));
-  const evalTable = options.eval === undefined ? null : await readTable(options.eval, tableOptions(options, true));
-  const testTable = options.test === undefined ? null : await readTable(options.test, tableOptions(options, true));
-  const checkpoint = options.resume === undefined ? undefined : options.resume === true ? await lastCheckpoint(output) : options.resume;
+  const evalTable =
+    options.eval === undefined ? null : await readTable(options.eval, tableOptions(options, true));
+  const testTable =
+    options.test === undefined ? null : await readTable(options.test, tableOptions(options, true));
+  const checkpoint =
+    options.resume === undefined
+      ? undefined
+      : options.resume === true
+        ? await lastCheckpoint(output)
+        : options.resume;
   if (checkpoint === undefined) await checkOutput(output, options.overwrite === true);
   const prepared = await prepare(options, table, checkpoint);
   const dataset = (rows: TextTable) =>
-    encodeTable(rows, encodeLabels(rows, prepared.labels), prepared.tokenizer, { maxLength: prepared.maxLength, truncation: options.truncation });
-  const [trainDataset, evalDataset, testDataset] = [dataset(table), evalTable && dataset(evalTable), testTable && dataset(testTable)];
-  console.error(`training on ${trainDataset.length} texts${evalDataset ? `, evaluating on ${evalDataset.length}` : ''}`);
-  if (checkpoint === undefined) for (const { path } of await listCheckpoints(output)) await platform.remove(path);
+    encodeTable(rows, encodeLabels(rows, prepared.labels), prepared.tokenizer, {
+      maxLength: prepared.maxLength,
+      truncation: options.truncation,
+    });
+  const [trainDataset, evalDataset, testDataset] = [
+    dataset(table),
+    evalTable && dataset(evalTable),
+    testTable && dataset(testTable),
+  ];
+  console.error(
+    `training on ${trainDataset.length} texts${evalDataset ? `, evaluating on ${evalDataset.length}` : ''}`,
+  );
+  if (checkpoint === undefined)
+    for (const { path } of await listCheckpoints(output)) await platform.remove(path);
   const progress = new ProgressCallback();
   const trainer = new Trainer({
     model: prepared.model,
@@ -142,11 +195,20 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     trainDataset,
     ...(evalDataset && { evalDataset }),
     args: trainingArguments(options, output, evalDataset !== null),
-    callbacks: [progress, ...(options.earlyStopping === undefined ? [] : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })])],
-    signal: interruptSignal('stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once'),
+    callbacks: [
+      progress,
+      ...(options.earlyStopping === undefined
+        ? []
+        : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })]),
+    ],
+    signal: interruptSignal(
+      'stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once',
+    ),
   });
   try {
-    const { interruptedAt } = await trainer.train(checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint });
+    const { interruptedAt } = await trainer.train(
+      checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint },
+    );
     if (interruptedAt !== null) {
       console.error(`\nsaved ${interruptedAt}\nresume with: ${resumeCommand(interruptedAt)}`);
       process.exitCode = 130;
@@ -156,8 +218,13 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     progress.stop();
   }
   const [name, reported] = testDataset ? ['test', testDataset] : ['evaluation', evalDataset];
-  if (reported) console.log(`\n${name}, ${reported.length} texts:\n${formatEvaluation(await trainer.evaluate(reported), prepared.labels.names)}`);
-  console.log(`\nsaved to ${output}. Classify a text with:\n\n  npx dawngrad predict --model ${output} "I loved every minute of it"\n`);
+  if (reported)
+    console.log(
+      `\n${name}, ${reported.length} texts:\n${formatEvaluation(await trainer.evaluate(reported), prepared.labels.names)}`,
+    );
+  console.log(
+    `\nsaved to ${output}. Classify a text with:\n\n  npx dawngrad predict --model ${output} "I loved every minute of it"\n`,
+  );
   prepared.device.destroy();
 }
 
@@ -166,12 +233,20 @@ function resumeCommand(checkpoint: string): string {
   const words = process.argv.slice(2).filter((word) => word !== '--overwrite');
   const at = words.indexOf('--resume');
   if (at >= 0) words.splice(at, words[at + 1]?.startsWith('--') === false ? 2 : 1);
-  const quoted = [...words, '--resume', checkpoint].map((word) => (/^[\w./:=@,+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
+  const quoted = [...words, '--resume', checkpoint].map((word) =>
+    /^[\w./:=@,+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`,
+  );
   return `npx dawngrad ${quoted.join(' ')}`;
 }
 
-async function prepare(options: FinetuneOptions, table: TextTable, checkpoint: string | undefined): Promise<Prepared> {
-  const folder = checkpoint ?? (await resolveModel(required(options.model, '--model'), { onProgress: downloadProgress() }));
+async function prepare(
+  options: FinetuneOptions,
+  table: TextTable,
+  checkpoint: string | undefined,
+): Promise<Prepared> {
+  const folder =
+    checkpoint ??
+    (await resolveModel(required(options.model, '--model'), { onProgress: downloadProgress() }));
   const config = await loadConfig(folder);
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const labels = checkpoint === undefined ? inferLabels(table, options.problemType) : labelsOfModel(config);
@@ -180,13 +255,29 @@ async function prepare(options: FinetuneOptions, table: TextTable, checkpoint: s
   device.manualSeed(options.seed);
   const id2label = Object.fromEntries(labels.names.map((name, id) => [id, name]));
   const overrides = { id2label, problemType: labels.problemType };
-  const model = options.fromScratch === true && checkpoint === undefined
-    ? await AutoModelForSequenceClassification.fromConfig({ ...config, ...overrides, numLabels: labels.names.length, label2id: Object.fromEntries(labels.names.map((name, id) => [name, id])) }, { device })
-    : await AutoModelForSequenceClassification.fromPretrained(folder, { device, ...overrides, ignoreMismatchedSizes: true, onReport: ({ text }) => text !== '' && console.error(text) });
+  const model =
+    options.fromScratch === true && checkpoint === undefined
+      ? await AutoModelForSequenceClassification.fromConfig(
+          {
+            ...config,
+            ...overrides,
+            numLabels: labels.names.length,
+            label2id: Object.fromEntries(labels.names.map((name, id) => [name, id])),
+          },
+          { device },
+        )
+      : await AutoModelForSequenceClassification.fromPretrained(folder, {
+          device,
+          ...overrides,
+          ignoreMismatchedSizes: true,
+          onReport: ({ text }) => text !== '' && console.error(text),
+        });
   const limit = Math.min(model.base.maxLength, tokenizer.modelMaxLength);
   const maxLength = options.maxLength ?? limit;
   if (maxLength > model.base.maxLength || maxLength < 1) {
-    throw new ConfigError(`--max-length ${maxLength}: the model has positions for 1 to ${model.base.maxLength} tokens`);
+    throw new ConfigError(
+      `--max-length ${maxLength}: the model has positions for 1 to ${model.base.maxLength} tokens`,
+    );
   }
   return { device, model: model as TrainableModel, tokenizer, labels, maxLength };
 }
@@ -208,7 +299,11 @@ function trainingArguments(o: FinetuneOptions, outputDir: string, evaluates: boo
     unfreezeLayersPerEpoch: o.unfreezeLayers,
     groupByLength: o.groupByLength === true,
     loggingSteps: o.loggingSteps,
-    evalStrategy: evaluates ? (o.evalSteps === undefined ? ('epoch' as const) : ('steps' as const)) : ('no' as const),
+    evalStrategy: evaluates
+      ? o.evalSteps === undefined
+        ? ('epoch' as const)
+        : ('steps' as const)
+      : ('no' as const),
     evalSteps: o.evalSteps ?? null,
     saveStrategy: o.saveSteps === undefined ? ('no' as const) : ('steps' as const),
     saveSteps: o.saveSteps ?? 500,

@@ -1,21 +1,31 @@
 /** `dawngrad info`: the adapter, its limits and features, and versions. */
-import { platform } from '#platform';
+
 import type { Command } from 'commander';
+import { platform } from '#platform';
 import { requestDevice } from '../tensor/device.ts';
-import { type CommonOptions, addAdapterOption } from './options.ts';
+import { addAdapterOption, type CommonOptions } from './options.ts';
 
 const LIMITS = [
-  'maxBufferSize', 'maxStorageBufferBindingSize', 'maxStorageBuffersPerShaderStage', 'maxComputeWorkgroupStorageSize',
-  'maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupsPerDimension',
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupsPerDimension',
 ] as const;
 
 export async function packageVersion(): Promise<string> {
-  const { version } = JSON.parse(await platform.readText(platform.packagePath('package.json'))) as { version: string };
+  const { version } = JSON.parse(await platform.readText(platform.packagePath('package.json'))) as {
+    version: string;
+  };
   return version;
 }
 
 export function addInfo(program: Command): void {
-  const command = program.command('info').description('show the adapter, its limits and features, and versions').option('--json', 'print JSON');
+  const command = program
+    .command('info')
+    .description('show the adapter, its limits and features, and versions')
+    .option('--json', 'print JSON');
   addAdapterOption(command).action(info);
 }
 
@@ -39,5 +49,6 @@ async function info(options: CommonOptions & { json?: boolean }): Promise<void> 
   const { limits: shown, features: names, ...lines } = report;
   for (const [name, value] of Object.entries(lines)) console.log(`${name.padEnd(12)}${String(value)}`);
   console.log(`${'features'.padEnd(12)}${names.join(', ')}\nlimits`);
-  for (const [name, value] of Object.entries(shown)) console.log(`  ${name.padEnd(36)}${value.toLocaleString('en-US')}`);
+  for (const [name, value] of Object.entries(shown))
+    console.log(`  ${name.padEnd(36)}${value.toLocaleString('en-US')}`);
 }

@@ -1,9 +1,10 @@
 /** Option values and the options several commands share. */
-import { platform } from '#platform';
+
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { platform } from '#platform';
+import type { TableOptions } from '../data/table.ts';
 import { OutputExistsError, UsageError } from '../errors.ts';
 import type { ProblemType } from '../models/config.ts';
-import type { TableOptions } from '../data/table.ts';
 import { type Device, requestDevice } from '../tensor/device.ts';
 import { isTrainingOutput } from '../train/checkpoint.ts';
 
@@ -29,7 +30,11 @@ export interface CommonOptions {
 }
 
 export function addAdapterOption(command: Command): Command {
-  return command.option('--adapter <name>', "auto, gpu, software, swiftshader, or part of an adapter's name", 'auto');
+  return command.option(
+    '--adapter <name>',
+    "auto, gpu, software, swiftshader, or part of an adapter's name",
+    'auto',
+  );
 }
 
 export interface DataOptions {
@@ -48,7 +53,13 @@ export function addDataOptions(command: Command): Command {
     .option('--label-column <column>', 'column of the label', column)
     .option('--header', 'the first row names the columns (told from the row if not given)')
     .option('--no-header', 'the first row is data')
-    .addOption(new Option('--format <format>', 'file format (told from the name if not given)').choices(['tsv', 'csv', 'jsonl']));
+    .addOption(
+      new Option('--format <format>', 'file format (told from the name if not given)').choices([
+        'tsv',
+        'csv',
+        'jsonl',
+      ]),
+    );
 }
 
 export function tableOptions(options: DataOptions, requireLabels: boolean): TableOptions {
@@ -62,7 +73,11 @@ export function tableOptions(options: DataOptions, requireLabels: boolean): Tabl
   };
 }
 
-export const problemTypes: readonly ProblemType[] = ['single_label_classification', 'multi_label_classification', 'regression'];
+export const problemTypes: readonly ProblemType[] = [
+  'single_label_classification',
+  'multi_label_classification',
+  'regression',
+];
 
 /** Opens the device and says in one line which it is, with a warning for a software one. */
 export async function openDevice(options: CommonOptions): Promise<Device> {
@@ -75,10 +90,16 @@ export async function openDevice(options: CommonOptions): Promise<Device> {
 /** Throws `OutputExistsError` for an output folder that exists and may not be written over. */
 export async function checkOutput(path: string, overwrite: boolean): Promise<void> {
   if (!(await platform.exists(path))) return;
-  if (!overwrite) throw new OutputExistsError(`output folder '${path}' exists`, { remedy: 'choose another, or pass --overwrite' });
-  if (!(await platform.isFolder(path))) throw new OutputExistsError(`'${path}' is a file`, { remedy: 'choose another output' });
+  if (!overwrite)
+    throw new OutputExistsError(`output folder '${path}' exists`, {
+      remedy: 'choose another, or pass --overwrite',
+    });
+  if (!(await platform.isFolder(path)))
+    throw new OutputExistsError(`'${path}' is a file`, { remedy: 'choose another output' });
   if (!(await isTrainingOutput(path))) {
-    throw new OutputExistsError(`'${path}' holds files that are not a model`, { remedy: 'choose another folder: --overwrite only replaces models' });
+    throw new OutputExistsError(`'${path}' holds files that are not a model`, {
+      remedy: 'choose another folder: --overwrite only replaces models',
+    });
   }
 }
 

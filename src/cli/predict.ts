@@ -1,12 +1,12 @@
 /** `dawngrad predict`: classes of texts, given as arguments or as lines on standard input. */
 import type { Command } from 'commander';
 import { dataCollatorWithPadding } from '../data/collate.ts';
+import { UsageError } from '../errors.ts';
 import type { ProblemType } from '../models/config.ts';
 import { softmaxRows } from '../train/metrics.ts';
 import { predictBatches } from '../train/predict.ts';
 import { type Classifier, loadClassifier } from './classifier.ts';
-import { UsageError } from '../errors.ts';
-import { type CommonOptions, addAdapterOption, integer } from './options.ts';
+import { addAdapterOption, type CommonOptions, integer } from './options.ts';
 
 interface PredictOptions extends CommonOptions {
   model: string;
@@ -38,14 +38,18 @@ export function addPredict(program: Command): void {
 async function predict(texts: string[], options: PredictOptions): Promise<void> {
   const fromInput = texts.length === 0;
   if (fromInput && process.stdin.isTTY === true) {
-    throw new UsageError('there is no text to classify', { remedy: 'give texts as arguments, or lines on standard input' });
+    throw new UsageError('there is no text to classify', {
+      remedy: 'give texts as arguments, or lines on standard input',
+    });
   }
   const classifier = await loadClassifier(options.model, options);
   const source = fromInput ? inputLines() : texts;
   let waiting: string[] = [];
   const flush = async (): Promise<void> => {
     for (const prediction of await classify(classifier, waiting, options.pair)) {
-      process.stdout.write(`${fromInput || options.json === true ? JSON.stringify(prediction) : describe(prediction)}\n`);
+      process.stdout.write(
+        `${fromInput || options.json === true ? JSON.stringify(prediction) : describe(prediction)}\n`,
+      );
     }
     waiting = [];
   };
@@ -68,23 +72,36 @@ async function* inputLines(): AsyncGenerator<string> {
   if (rest.trim() !== '') yield rest;
 }
 
-async function classify({ model, tokenizer, labels, maxLength }: Classifier, texts: readonly string[], pair: string | undefined): Promise<Prediction[]> {
+async function classify(
+  { model, tokenizer, labels, maxLength }: Classifier,
+  texts: readonly string[],
+  pair: string | undefined,
+): Promise<Prediction[]> {
   const examples = texts.map((text) => tokenizer.encode(text, pair, { truncation: true, maxLength }));
   const collate = dataCollatorWithPadding({ padTokenId: tokenizer.padTokenId });
   const out: Prediction[] = [];
   for await (const { logits } of predictBatches(model, [collate(examples, [...examples.keys()])])) {
     const width = logits.length / texts.length;
     for (const [row, text] of texts.entries()) {
-      out.push({ text, ...interpret(labels.problemType, logits.subarray(row * width, (row + 1) * width), labels.names) });
+      out.push({
+        text,
+        ...interpret(labels.problemType, logits.subarray(row * width, (row + 1) * width), labels.names),
+      });
     }
   }
   return out;
 }
 
-function interpret(type: ProblemType, logits: Float32Array, names: readonly string[]): Omit<Prediction, 'text'> {
+function interpret(
+  type: ProblemType,
+  logits: Float32Array,
+  names: readonly string[],
+): Omit<Prediction, 'text'> {
   if (type === 'regression') return { label: logits[0]! };
   const multi = type === 'multi_label_classification';
-  const values = multi ? Array.from(logits, (x) => 1 / (1 + Math.exp(-x))) : [...softmaxRows(logits, names.length)];
+  const values = multi
+    ? Array.from(logits, (x) => 1 / (1 + Math.exp(-x)))
+    : [...softmaxRows(logits, names.length)];
   const scores = Object.fromEntries(names.map((name, id) => [name, values[id]!]));
   if (multi) return { label: names.filter((_, id) => values[id]! > 0.5), scores };
   const best = values.indexOf(Math.max(...values));
@@ -92,6 +109,10 @@ function interpret(type: ProblemType, logits: Float32Array, names: readonly stri
 }
 
 function describe({ text, label, score }: Prediction): string {
-  const shown = Array.isArray(label) ? label.join(', ') || '(none)' : typeof label === 'number' ? label.toFixed(4) : label;
+  const shown = Array.isArray(label)
+    ? label.join(', ') || '(none)'
+    : typeof label === 'number'
+      ? label.toFixed(4)
+      : label;
   return score === undefined ? `${shown}\t${text}` : `${shown}\t${score.toFixed(4)}\t${text}`;
 }

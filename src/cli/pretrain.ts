@@ -1,15 +1,24 @@
 /** `dawngrad pretrain`: masked language modelling on plain text, from new weights or from a checkpoint. */
-import { platform } from '#platform';
+
 import type { Command } from 'commander';
-import { ConfigError, DataError, FileError } from '../errors.ts';
+import { platform } from '#platform';
 import { dataCollatorForLanguageModeling } from '../data/collate.ts';
 import { ArrayDataset } from '../data/dataset.ts';
+import { ConfigError, DataError, FileError } from '../errors.ts';
 import { AutoModelForMaskedLM } from '../models/auto.ts';
 import { makeConfig } from '../models/config.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import { Trainer } from '../train/trainer.ts';
-import { type CommonOptions, addAdapterOption, checkOutput, integer, interruptSignal, number, openDevice } from './options.ts';
+import {
+  addAdapterOption,
+  type CommonOptions,
+  checkOutput,
+  integer,
+  interruptSignal,
+  number,
+  openDevice,
+} from './options.ts';
 import { ProgressCallback } from './progress.ts';
 
 interface PretrainOptions extends CommonOptions {
@@ -47,7 +56,11 @@ export function addPretrain(program: Command): void {
     .option('--hidden-size <n>', 'width of a new model', integer, 128)
     .option('--layers <n>', 'layers of a new model', integer, 2)
     .option('--heads <n>', 'attention heads of a new model', integer, 2)
-    .option('--intermediate-size <n>', 'width of the feed-forward part (default: four times the hidden size)', integer)
+    .option(
+      '--intermediate-size <n>',
+      'width of the feed-forward part (default: four times the hidden size)',
+      integer,
+    )
     .option('--max-length <n>', 'positions of a new model; longer lines are cut', integer, 128)
     .option('--dropout <p>', 'dropout of a new model', number, 0.1)
     .option('--epochs <n>', 'times through the corpus', number, 1)
@@ -64,8 +77,10 @@ export function addPretrain(program: Command): void {
 
 async function pretrain(options: PretrainOptions): Promise<void> {
   const source = options.model ?? options.tokenizer;
-  if (source === undefined) throw new ConfigError('pretrain needs --tokenizer for a new model, or --model to go on from one');
-  if (!(await platform.exists(options.corpus))) throw new FileError(`corpus '${options.corpus}' does not exist`, { remedy: 'check the path' });
+  if (source === undefined)
+    throw new ConfigError('pretrain needs --tokenizer for a new model, or --model to go on from one');
+  if (!(await platform.exists(options.corpus)))
+    throw new FileError(`corpus '${options.corpus}' does not exist`, { remedy: 'check the path' });
   await checkOutput(options.output, options.overwrite === true);
   const lines = (await platform.readText(options.corpus)).split('\n').filter((line) => line.trim() !== '');
   if (lines.length === 0) throw new DataError(`${options.corpus}: there is no text`);
@@ -74,13 +89,22 @@ async function pretrain(options: PretrainOptions): Promise<void> {
   if (maskTokenId === null) throw new ConfigError(`the tokenizer of '${source}' has no mask token`);
   const device = await openDevice(options);
   device.manualSeed(options.seed);
-  const model = options.model === undefined ? await AutoModelForMaskedLM.fromConfig(newConfig(options, tokenizer), { device }) : await AutoModelForMaskedLM.fromPretrained(options.model, { device });
+  const model =
+    options.model === undefined
+      ? await AutoModelForMaskedLM.fromConfig(newConfig(options, tokenizer), { device })
+      : await AutoModelForMaskedLM.fromPretrained(options.model, { device });
   const maxLength = Math.min(options.maxLength, model.base.maxLength);
-  const examples = lines.map((line) => ({ inputIds: tokenizer.encode(line, undefined, { truncation: true, maxLength }).inputIds }));
+  const examples = lines.map((line) => ({
+    inputIds: tokenizer.encode(line, undefined, { truncation: true, maxLength }).inputIds,
+  }));
   const held = Math.min(Math.ceil(lines.length * options.evalShare), lines.length - 1);
   const masking = {
-    padTokenId: tokenizer.padTokenId, maskTokenId, vocabSize: model.config.vocabSize, specialIds: tokenizer.allSpecialIds,
-    mlmProbability: options.mlmProbability, seed: options.seed,
+    padTokenId: tokenizer.padTokenId,
+    maskTokenId,
+    vocabSize: model.config.vocabSize,
+    specialIds: tokenizer.allSpecialIds,
+    mlmProbability: options.mlmProbability,
+    seed: options.seed,
   };
   const progress = new ProgressCallback();
   const trainer = new Trainer({
@@ -90,7 +114,9 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     evalDataset: new ArrayDataset(examples.slice(0, Math.max(held, 1))),
     dataCollator: dataCollatorForLanguageModeling(masking),
     callbacks: [progress],
-    signal: interruptSignal('stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once'),
+    signal: interruptSignal(
+      'stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once',
+    ),
     args: {
       outputDir: options.output,
       numTrainEpochs: options.epochs,
@@ -108,7 +134,9 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     },
   });
   const { interruptedAt } = await trainer.train();
-  console.log(interruptedAt === null ? `saved to ${options.output}` : `stopped; a checkpoint is in ${interruptedAt}`);
+  console.log(
+    interruptedAt === null ? `saved to ${options.output}` : `stopped; a checkpoint is in ${interruptedAt}`,
+  );
   device.destroy();
 }
 

@@ -4,7 +4,8 @@ import type { CallbackContext, StepReport, TrainerCallback } from '../train/call
 import type { Metrics } from '../train/metrics.ts';
 import type { LogEntry } from '../train/state.ts';
 
-const FORMAT = '{bar} {value}/{total} | epoch {epoch} | loss {loss} | lr {rate} | {speed} tokens/s | {left} left';
+const FORMAT =
+  '{bar} {value}/{total} | epoch {epoch} | loss {loss} | lr {rate} | {speed} tokens/s | {left} left';
 
 function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '-';
@@ -22,22 +23,40 @@ export class ProgressCallback implements TrainerCallback {
   private firstStep = 0;
 
   constructor() {
-    this.bar = new SingleBar({ format: FORMAT, stream: process.stderr, hideCursor: true, barsize: 24, fps: 5 }, Presets.shades_classic);
+    this.bar = new SingleBar(
+      { format: FORMAT, stream: process.stderr, hideCursor: true, barsize: 24, fps: 5 },
+      Presets.shades_classic,
+    );
   }
 
   onTrainBegin({ state }: CallbackContext): void {
     this.firstStep = state.globalStep;
-    if (this.interactive) this.bar.start(state.maxSteps, state.globalStep, { epoch: 0, loss: '-', rate: '-', speed: '-', left: '-' });
+    if (this.interactive)
+      this.bar.start(state.maxSteps, state.globalStep, {
+        epoch: 0,
+        loss: '-',
+        rate: '-',
+        speed: '-',
+        left: '-',
+      });
   }
 
   onStepEnd({ state }: CallbackContext, { learningRate, tokens, seconds }: StepReport): void {
     this.tokens += tokens;
     const left = (seconds / (state.globalStep - this.firstStep)) * (state.maxSteps - state.globalStep);
-    const values = { epoch: state.epoch.toFixed(2), loss: this.loss, rate: learningRate.toExponential(2), speed: Math.round(this.tokens / seconds), left: duration(left) };
+    const values = {
+      epoch: state.epoch.toFixed(2),
+      loss: this.loss,
+      rate: learningRate.toExponential(2),
+      speed: Math.round(this.tokens / seconds),
+      left: duration(left),
+    };
     if (this.interactive) this.bar.update(state.globalStep, values);
     // A log file gets a line now and then.
     else if (state.globalStep % Math.max(1, Math.ceil(state.maxSteps / 20)) === 0) {
-      console.error(`step ${state.globalStep}/${state.maxSteps} | epoch ${values.epoch} | loss ${values.loss} | lr ${values.rate} | ${values.speed} tokens/s | ${values.left} left`);
+      console.error(
+        `step ${state.globalStep}/${state.maxSteps} | epoch ${values.epoch} | loss ${values.loss} | lr ${values.rate} | ${values.speed} tokens/s | ${values.left} left`,
+      );
     }
   }
 
@@ -65,14 +84,26 @@ export class ProgressCallback implements TrainerCallback {
 }
 
 /** A bar for downloads, one line for each file. */
-export function downloadProgress(): (progress: { file: string; loadedBytes: number; totalBytes: number }) => void {
+export function downloadProgress(): (progress: {
+  file: string;
+  loadedBytes: number;
+  totalBytes: number;
+}) => void {
   let current = '';
   let bar: SingleBar | null = null;
   return ({ file, loadedBytes, totalBytes }) => {
     if (file !== current) {
       bar?.stop();
       current = file;
-      bar = new SingleBar({ format: `${file} {bar} {percentage}% of {size} MB`, stream: process.stderr, hideCursor: true, barsize: 24 }, Presets.shades_classic);
+      bar = new SingleBar(
+        {
+          format: `${file} {bar} {percentage}% of {size} MB`,
+          stream: process.stderr,
+          hideCursor: true,
+          barsize: 24,
+        },
+        Presets.shades_classic,
+      );
       bar.start(totalBytes, 0, { size: (totalBytes / 1e6).toFixed(1) });
     }
     bar?.update(loadedBytes);

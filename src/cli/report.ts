@@ -5,8 +5,21 @@ import type { Evaluation } from '../train/metrics.ts';
 /** Borders that any terminal and log can show. */
 const plain = {
   chars: {
-    top: '', 'top-mid': '', 'top-left': '', 'top-right': '', bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
-    left: '  ', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ',
+    top: '',
+    'top-mid': '',
+    'top-left': '',
+    'top-right': '',
+    bottom: '',
+    'bottom-mid': '',
+    'bottom-left': '',
+    'bottom-right': '',
+    left: '  ',
+    'left-mid': '',
+    mid: '',
+    'mid-mid': '',
+    right: '',
+    'right-mid': '',
+    middle: '  ',
   },
   style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
 };
@@ -33,7 +46,12 @@ export function formatEvaluation({ metrics, confusion }: Evaluation, names: read
     if (value !== undefined) table.push([title, value === null ? 'not defined' : value.toFixed(4)]);
   }
   if (confusion === undefined) return table.toString();
-  const matrix = new Table({ ...plain, head: ['true \\ predicted', ...names], colAligns: ['left', ...names.map(() => 'right' as const)] });
-  for (const [index, row] of confusion.entries()) matrix.push([names[index] ?? String(index), ...row.map(String)]);
+  const matrix = new Table({
+    ...plain,
+    head: ['true \\ predicted', ...names],
+    colAligns: ['left', ...names.map(() => 'right' as const)],
+  });
+  for (const [index, row] of confusion.entries())
+    matrix.push([names[index] ?? String(index), ...row.map(String)]);
   return `${table.toString()}\n\n${matrix.toString()}`;
 }

@@ -28,7 +28,11 @@ export interface PaddingOptions {
 }
 
 /** Pads to the longest example, token types with 0. */
-function padInputs(examples: readonly Example[], indices: readonly number[], { padTokenId, padToMultipleOf = 1 }: PaddingOptions): Batch {
+function padInputs(
+  examples: readonly Example[],
+  indices: readonly number[],
+  { padTokenId, padToMultipleOf = 1 }: PaddingOptions,
+): Batch {
   const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
   const length = Math.ceil(longest / padToMultipleOf) * padToMultipleOf;
   const size = examples.length * length;
@@ -47,28 +51,51 @@ function padInputs(examples: readonly Example[], indices: readonly number[], { p
   return batch;
 }
 
-/** Labels of whole texts: classes as int32, values as float32 [batch], indicators as float32 [batch, classes]. */
+/**
+ * Labels of whole texts: classes as int32 [batch]; with `floatLabels`, values as float32 [batch]; indicators as float32 [batch, classes].
+ * Throws `DataError` where a batch has labels of several kinds, or a class that is no whole number.
+ */
 export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?: boolean }): Collator {
   return (examples, indices) => {
     const batch = padInputs(examples, indices, options);
     const labels = examples.map(({ label }) => label).filter((label) => label !== undefined);
     if (labels.length === 0) return batch;
-    if (labels.length !== examples.length) throw new DataError('some examples of a batch have labels, others not');
+    if (labels.length !== examples.length)
+      throw new DataError('some examples of a batch have labels, others not');
     const width = Array.isArray(labels[0]) ? labels[0].length : null;
+    if (labels.some((label) => (Array.isArray(label) ? label.length : null) !== width))
+      throw new DataError('the labels of a batch are not alike', {
+        remedy: 'give each example one number, or as many indicators as the others',
+      });
     const flat = labels.flat();
-    batch.labels = options.floatLabels === true || width !== null ? Float32Array.from(flat) : Int32Array.from(flat);
+    const float = options.floatLabels === true || width !== null;
+    const broken = float ? undefined : flat.find((label) => !Number.isInteger(label));
+    if (broken !== undefined)
+      throw new DataError(`the label ${broken} is no class number`, {
+        remedy: 'pass floatLabels for regression',
+      });
+    batch.labels = float ? Float32Array.from(flat) : Int32Array.from(flat);
     batch.labelShape = width === null ? [examples.length] : [examples.length, width];
     return batch;
   };
 }
 
-/** Labels of tokens, padded with −100. */
+/** Labels of tokens, padded with −100. Throws `DataError` where an example has not as many labels as tokens. */
 export function dataCollatorForTokenClassification(options: PaddingOptions): Collator {
   return (examples, indices) => {
     const batch = padInputs(examples, indices, options);
     const [rows, length] = batch.shape;
     const labels = new Int32Array(rows * length).fill(-100);
-    for (const [row, { label }] of examples.entries()) if (Array.isArray(label)) labels.set(label, row * length);
+    for (const [row, { inputIds, label }] of examples.entries()) {
+      if (label === undefined) continue;
+      if (!Array.isArray(label) || label.length !== inputIds.length) {
+        const count = Array.isArray(label) ? label.length : 1;
+        throw new DataError(`example ${indices[row]}: labels: ${count}, tokens: ${inputIds.length}`, {
+          remedy: 'give one label a token, −100 where none counts',
+        });
+      }
+      labels.set(label, row * length);
+    }
     return { ...batch, labels, labelShape: [rows, length] };
   };
 }
@@ -87,15 +114,19 @@ export interface MaskingOptions extends PaddingOptions {
  * Masked language modelling (Devlin et al., 2019): of the tokens chosen, 80 % become the mask, 10 % another token, 10 % stay. Labels are
  * given for the chosen positions only. Every batch draws anew; `stream` says which draw.
  */
-export function dataCollatorForLanguageModeling(options: MaskingOptions): (examples: readonly Example[], indices: readonly number[], stream: number) => Batch {
+export function dataCollatorForLanguageModeling(
+  options: MaskingOptions,
+): (examples: readonly Example[], indices: readonly number[], stream: number) => Batch {
   const probability = options.mlmProbability ?? 0.15;
-  if (!(probability > 0 && probability < 1)) throw new ConfigError(`mlmProbability is ${probability}`, { remedy: 'use a number between 0 and 1' });
+  if (!(probability > 0 && probability < 1))
+    throw new ConfigError(`mlmProbability is ${probability}`, { remedy: 'use a number between 0 and 1' });
   const special = new Set(options.specialIds);
   return (examples, indices, stream) => {
     const batch = padInputs(examples, indices, options);
     const random = new Random(options.seed, stream);
     const open: number[] = [];
-    for (const [at, id] of batch.inputIds.entries()) if (batch.attentionMask[at] === 1 && !special.has(id)) open.push(at);
+    for (const [at, id] of batch.inputIds.entries())
+      if (batch.attentionMask[at] === 1 && !special.has(id)) open.push(at);
     let chosen = open.filter(() => random.uniform() < probability);
     // A batch without anything to predict would have no loss.
     if (chosen.length === 0 && open.length > 0) chosen = [open[random.integer(open.length)]!];

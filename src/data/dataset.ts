@@ -1,6 +1,5 @@
 /** Datasets: encoded examples by index. */
 import { DataError } from '../errors.ts';
-import type { Encoding, PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { Label } from './labels.ts';
 import type { TextTable } from './table.ts';
 
@@ -31,9 +30,19 @@ export class ArrayDataset implements Dataset {
 
   get(index: number): Example {
     const example = this.examples[index];
-    if (example === undefined) throw new DataError(`there is no example ${index} in a dataset of ${this.length}`);
+    if (example === undefined)
+      throw new DataError(`there is no example ${index} in a dataset of ${this.length}`);
     return example;
   }
+}
+
+/** What a dataset asks of a tokenizer; `PreTrainedTokenizer` is one. */
+export interface Encoder {
+  encode(
+    text: string,
+    pair: string | undefined,
+    options: { truncation: boolean; maxLength: number },
+  ): { inputIds: number[]; tokenTypeIds: number[] };
 }
 
 export interface EncodeTableOptions {
@@ -44,17 +53,29 @@ export interface EncodeTableOptions {
 }
 
 /** Encodes a table's texts. Throws `DataError` naming file and line for a text that is too long where truncation is off. */
-export function encodeTable(table: TextTable, labels: readonly Label[] | null, tokenizer: PreTrainedTokenizer, options: EncodeTableOptions): ArrayDataset {
+export function encodeTable(
+  table: TextTable,
+  labels: readonly Label[] | null,
+  tokenizer: Encoder,
+  options: EncodeTableOptions,
+): ArrayDataset {
   const { maxLength, truncation } = options;
   const examples = table.rows.map(({ text, pair, line }, index): Example => {
-    const encoding: Encoding = tokenizer.encode(text, pair, { truncation, maxLength });
+    const encoding = tokenizer.encode(text, pair, { truncation, maxLength });
     if (encoding.inputIds.length > maxLength) {
-      throw new DataError(`${table.path}: line ${line} has ${encoding.inputIds.length} tokens, the model takes ${maxLength}`, {
-        remedy: 'switch truncation on, or shorten the text',
-      });
+      throw new DataError(
+        `${table.path}: line ${line} has ${encoding.inputIds.length} tokens, the model takes ${maxLength}`,
+        {
+          remedy: 'switch truncation on, or shorten the text',
+        },
+      );
     }
     const label = labels?.[index];
-    return { inputIds: encoding.inputIds, tokenTypeIds: encoding.tokenTypeIds, ...(label !== undefined && { label }) };
+    return {
+      inputIds: encoding.inputIds,
+      tokenTypeIds: encoding.tokenTypeIds,
+      ...(label !== undefined && { label }),
+    };
   });
   return new ArrayDataset(examples);
 }

@@ -4,6 +4,13 @@ import type { Batch } from './collate.ts';
 import type { Dataset, Example } from './dataset.ts';
 import { Random } from './random.ts';
 
+/** An order of one's own: indices into the dataset, of which some may be left out or come more than once. */
+export interface Sampler {
+  /** Indices of an epoch, the same number in each. */
+  readonly length: number;
+  order(epoch: number): readonly number[];
+}
+
 export interface DataLoaderOptions {
   batchSize: number;
   /** `stream` is the number of batches drawn before this one, over all epochs. */
@@ -13,34 +20,52 @@ export interface DataLoaderOptions {
   seed?: number;
   /** Put texts of like length together (the order still depends on the seed). Default false. */
   groupByLength?: boolean;
+  /** Takes the place of `shuffle` and `groupByLength`. */
+  sampler?: Sampler;
   /** Leave out a last batch that is not full. Default false. */
   dropLast?: boolean;
 }
 
-/** Batches over which lengths are sorted when grouping, as transformers has it. */
-const MEGA_BATCHES = 50;
+/**
+ * Batches over which lengths are sorted when grouping, as transformers has it: at most 50, and at most a quarter of the epoch, so
+ * that a small dataset does not come in the same order each time.
+ */
+function megaBatches(examples: number, batchSize: number): number {
+  return Math.max(1, Math.min(50, Math.floor(examples / (4 * batchSize))));
+}
 
 export class DataLoader {
   private readonly dataset: Dataset;
   private readonly options: DataLoaderOptions;
 
-  /** Throws `ConfigError` for a batch size below 1, `DataError` for an empty dataset. */
+  /** Throws `ConfigError` for a batch size below 1 and a sampler beside another order, `DataError` for an empty dataset. */
   constructor(dataset: Dataset, options: DataLoaderOptions) {
     if (!Number.isInteger(options.batchSize) || options.batchSize < 1) {
       throw new ConfigError(`batchSize is ${options.batchSize}`, { remedy: 'use an integer of 1 or more' });
     }
-    if (dataset.length === 0) throw new DataError('the dataset is empty');
+    if (options.sampler && (options.shuffle === true || options.groupByLength === true)) {
+      throw new ConfigError('a sampler was given along with shuffle or groupByLength', {
+        remedy: 'leave the order to one of them',
+      });
+    }
+    if (dataset.length === 0 || options.sampler?.length === 0) throw new DataError('the dataset is empty');
     this.dataset = dataset;
     this.options = options;
     if (this.length === 0) {
-      throw new DataError(`${dataset.length} examples do not fill a batch of ${options.batchSize}`, { remedy: 'use a smaller batch, or keep the last' });
+      throw new DataError(`${this.perEpoch} examples do not fill a batch of ${options.batchSize}`, {
+        remedy: 'use a smaller batch, or keep the last',
+      });
     }
   }
 
   /** Batches of an epoch. */
   get length(): number {
-    const batches = this.dataset.length / this.options.batchSize;
+    const batches = this.perEpoch / this.options.batchSize;
     return this.options.dropLast === true ? Math.floor(batches) : Math.ceil(batches);
+  }
+
+  private get perEpoch(): number {
+    return this.options.sampler?.length ?? this.dataset.length;
   }
 
   get examples(): number {
@@ -49,15 +74,28 @@ export class DataLoader {
 
   /** The order of an epoch: the same for the same seed and epoch, on every platform. */
   order(epoch: number): number[] {
-    const { shuffle = false, groupByLength = false, seed = 0, batchSize } = this.options;
+    const { shuffle = false, groupByLength = false, seed = 0, batchSize, sampler } = this.options;
+    if (sampler !== undefined) return this.sampled(sampler, epoch);
     const n = this.dataset.length;
     if (!shuffle && !groupByLength) return Array.from({ length: n }, (_, i) => i);
     const order = new Random(seed, epoch).permutation(n);
     if (!groupByLength) return order;
     const length = (index: number): number => this.dataset.get(index).inputIds.length;
-    const mega = batchSize * MEGA_BATCHES;
-    const groups = Array.from({ length: Math.ceil(n / mega) }, (_, i) => order.slice(i * mega, (i + 1) * mega));
+    const mega = batchSize * megaBatches(n, batchSize);
+    const groups = Array.from({ length: Math.ceil(n / mega) }, (_, i) =>
+      order.slice(i * mega, (i + 1) * mega),
+    );
     return groups.flatMap((group) => group.sort((a, b) => length(b) - length(a)));
+  }
+
+  private sampled(sampler: Sampler, epoch: number): number[] {
+    const order = [...sampler.order(epoch)];
+    if (order.length !== sampler.length) {
+      throw new DataError(`the sampler gave ${order.length} indices for epoch ${epoch}`, {
+        remedy: `its length says ${sampler.length}`,
+      });
+    }
+    return order;
   }
 
   /** Batches of an epoch from number `first` on. */

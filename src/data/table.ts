@@ -1,11 +1,14 @@
 /** Rows of labelled text from TSV, CSV and JSON-lines files. */
-import { platform } from '#platform';
+
 import { parse } from 'csv-parse/sync';
+import { platform } from '#platform';
 import { DataError, FileError } from '../errors.ts';
+import { type Chunk, type ChunkOptions, readChunks } from './chunks.ts';
+import { type ColumnOptions, type Columns, chooseColumns, looksLikeHeader } from './columns.ts';
 
 export type TableFormat = 'tsv' | 'csv' | 'jsonl';
 
-export interface TableOptions {
+export interface TableOptions extends ColumnOptions {
   /** From the file's ending where absent. */
   format?: TableFormat;
   /**
@@ -13,19 +16,17 @@ export interface TableOptions {
    * usual column name (text, sentence, label, …).
    */
   header?: boolean;
-  /** Columns by name, or by number from 0. */
-  textColumn?: string | number;
-  textPairColumn?: string | number;
-  labelColumn?: string | number;
-  /** Throw where there is no label column. Default false. */
-  requireLabels?: boolean;
+  /** Bytes read at a time. Default 4 MiB. */
+  chunkBytes?: number;
 }
 
 export interface TextRow {
+  /** May be empty: it is encoded as special tokens alone. */
   text: string;
   pair?: string;
+  /** Several labels of a JSON list stand with commas between. Empty where the row has none. */
   label?: string;
-  /** Line in the file, from 1. */
+  /** Line in the file, from 1, on which the row starts. */
   line: number;
 }
 
@@ -34,36 +35,26 @@ export interface TextTable {
   rows: TextRow[];
 }
 
-/** Usual names of the text column, each with its pair's. */
-const TEXT_NAMES: readonly (readonly [string, string?])[] = [
-  ['sentence'], ['sentence1', 'sentence2'], ['text'], ['#1 string', '#2 string'], ['question1', 'question2'],
-  ['premise', 'hypothesis'], ['question', 'sentence'], ['text_a', 'text_b'], ['review'], ['content'],
-];
-const LABEL_NAMES = ['label', 'labels', 'score', 'quality', 'gold_label', 'is_duplicate', 'class', 'sentiment'];
-
-interface Raw {
-  cells: readonly string[];
-  line: number;
-}
-
-interface Columns {
-  text: number;
-  pair: number | null;
-  label: number | null;
-  /** For messages. */
-  names: readonly string[] | null;
-}
+/** Takes the pieces of a file one after the other. */
+type RowReader = (chunk: Chunk) => TextRow[];
 
 /**
- * Reads a file. TSV is taken as it stands, without quoting, as GLUE writes it; CSV with quotes. A byte-order mark is dropped.
- * Throws `FileError` for a missing file, `DataError` naming file, line and column for anything else.
+ * Reads a file, piece by piece. TSV is taken as it stands, without quoting, as GLUE writes it; CSV with quotes. A byte-order mark is
+ * dropped. Throws `FileError` for a missing file, `DataError` naming file, line and column for anything else.
  */
 export async function readTable(path: string, options: TableOptions = {}): Promise<TextTable> {
-  if (!(await platform.exists(path))) throw new FileError(`data file '${path}' does not exist`, { remedy: 'check the path' });
-  const text = (await platform.readText(path)).replace(/^\uFEFF/, '');
+  if (!(await platform.exists(path)))
+    throw new FileError(`data file '${path}' does not exist`, { remedy: 'check the path' });
   const format = options.format ?? formatOf(path);
-  const rows = format === 'jsonl' ? jsonRows(path, text, options) : cellRows(path, text, format, options);
-  if (rows.length === 0) throw new DataError(`${path}: there are no rows`, { remedy: 'the file is empty, or has only a header' });
+  const reader = format === 'jsonl' ? jsonReader(path, options) : cellReader(path, format, options);
+  const chunks: ChunkOptions = {
+    quoted: format === 'csv',
+    ...(options.chunkBytes !== undefined && { chunkBytes: options.chunkBytes }),
+  };
+  const rows: TextRow[] = [];
+  for await (const chunk of readChunks(path, chunks)) for (const row of reader(chunk)) rows.push(row);
+  if (rows.length === 0)
+    throw new DataError(`${path}: there are no rows`, { remedy: 'the file is empty, or has only a header' });
   return { path, rows };
 }
 
@@ -71,10 +62,17 @@ function formatOf(path: string): TableFormat {
   const ending = /\.([a-z]+)$/i.exec(path)?.[1]?.toLowerCase();
   if (ending === 'tsv' || ending === 'csv') return ending;
   if (ending === 'jsonl' || ending === 'ndjson' || ending === 'json') return 'jsonl';
-  throw new DataError(`${path}: cannot tell the format from the name`, { remedy: 'end the name with .tsv, .csv or .jsonl, or pass the format' });
+  throw new DataError(`${path}: cannot tell the format from the name`, {
+    remedy: 'end the name with .tsv, .csv or .jsonl, or pass the format',
+  });
 }
 
-function parseCells(path: string, text: string, format: 'tsv' | 'csv'): Raw[] {
+interface Raw {
+  cells: readonly string[];
+  line: number;
+}
+
+function parseCells(path: string, { text, linesBefore }: Chunk, format: 'tsv' | 'csv'): Raw[] {
   try {
     const records = parse(text, {
       delimiter: format === 'tsv' ? '\t' : ',',
@@ -85,114 +83,136 @@ function parseCells(path: string, text: string, format: 'tsv' | 'csv'): Raw[] {
       skip_empty_lines: true,
       info: true,
     }) as unknown as { record: string[]; info: { lines: number } }[];
-    return records.map(({ record, info }) => ({ cells: record, line: info.lines }));
+    return records.map(({ record, info }) => {
+      // The parser counts to the row's last line.
+      const inside = record.reduce((sum, cell) => sum + cell.split('\n').length - 1, 0);
+      return { cells: record, line: linesBefore + info.lines - inside };
+    });
   } catch (cause) {
-    throw new DataError(`${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const placed = message.replace(/\bat line (\d+)/, (_, line) => `at line ${linesBefore + Number(line)}`);
+    throw new DataError(`${path}: ${placed}`, {
+      remedy: 'put a text with quotes in double quotes, and double those inside',
+      cause,
+    });
   }
 }
 
-function cellRows(path: string, text: string, format: 'tsv' | 'csv', options: TableOptions): TextRow[] {
-  const raw = parseCells(path, text, format);
-  const first = raw[0];
-  if (first === undefined) return [];
-  const header = options.header ?? looksLikeHeader(first.cells, options);
-  const columns = chooseColumns(path, first.cells, header, options);
-  const least = Math.max(columns.text, columns.pair ?? 0, columns.label ?? 0) + 1;
-  const width = header ? Math.max(first.cells.length, least) : least;
-  return raw.slice(header ? 1 : 0).map(({ cells, line }) => {
-    if (cells.length < width) {
-      const start = cells.join(format === 'tsv' ? '\t' : ',').slice(0, 60);
-      throw new DataError(`${path}: line ${line} has ${cells.length} columns, ${width} are needed: '${start}'`, {
-        remedy: 'mend or remove the row',
+/** How a file's rows are taken apart, known once its first row is. */
+interface CellLayout {
+  columns: Columns;
+  /** Cells that a row has at least. */
+  least: number;
+  /** Cells beyond this one are blank: text here would have moved the label. */
+  most: number;
+}
+
+function cellReader(path: string, format: 'tsv' | 'csv', options: TableOptions): RowReader {
+  let layout: CellLayout | null = null;
+  return (chunk) => {
+    let raw = parseCells(path, chunk, format);
+    const first = raw[0];
+    if (first === undefined) return [];
+    if (layout === null) {
+      const header = options.header ?? looksLikeHeader(first.cells, options);
+      layout = cellLayout(path, first.cells, header, options);
+      if (header) raw = raw.slice(1);
+    }
+    const { columns, least, most } = layout;
+    return raw.map(({ cells, line }) => {
+      checkWidth(path, format, { cells, line }, least, most);
+      return {
+        text: cells[columns.text]!,
+        ...(columns.pair !== null && { pair: cells[columns.pair]! }),
+        ...(columns.label !== null && { label: cells[columns.label]!.trim() }),
+        line,
+      };
+    });
+  };
+}
+
+function cellLayout(
+  path: string,
+  first: readonly string[],
+  header: boolean,
+  options: TableOptions,
+): CellLayout {
+  const columns = chooseColumns(path, first, header, options);
+  const needed = Math.max(columns.text, columns.pair ?? 0, columns.label ?? 0) + 1;
+  // Someone who numbers the columns of a file without a header may have rows of any width.
+  const ragged = !header && options.textColumn !== undefined;
+  return {
+    columns,
+    least: header ? first.length : needed,
+    most: ragged ? Number.POSITIVE_INFINITY : first.length,
+  };
+}
+
+function checkWidth(
+  path: string,
+  format: 'tsv' | 'csv',
+  { cells, line }: Raw,
+  least: number,
+  most: number,
+): void {
+  const delimiter = format === 'tsv' ? '\t' : ',';
+  const start = cells.join(delimiter).slice(0, 60);
+  if (cells.length < least) {
+    throw new DataError(
+      `${path}: line ${line} has ${cells.length} columns, ${least} are needed: '${start}'`,
+      { remedy: 'mend or remove the row' },
+    );
+  }
+  if (cells.length > most && cells.slice(most).some((cell) => cell.trim() !== '')) {
+    throw new DataError(
+      `${path}: line ${line} has ${cells.length} columns, ${most} were expected: '${start}'`,
+      { remedy: format === 'tsv' ? 'take the tab out of the text' : 'put the text in double quotes' },
+    );
+  }
+}
+
+function jsonReader(path: string, options: TableOptions): RowReader {
+  let keys: string[] | null = null;
+  let columns: Columns | null = null;
+  return ({ text, linesBefore }) => {
+    const rows: TextRow[] = [];
+    for (const [index, source] of text.split('\n').entries()) {
+      if (source.trim() === '') continue;
+      const line = linesBefore + index + 1;
+      const value = parseLine(path, source, line);
+      keys ??= Object.keys(value);
+      columns ??= chooseColumns(path, keys, true, options);
+      const { pair, label } = columns;
+      const textCell = (key: string): string => scalar(path, line, key, value[key]);
+      rows.push({
+        text: textCell(keys[columns.text]!),
+        ...(pair !== null && { pair: textCell(keys[pair]!) }),
+        ...(label !== null && { label: labelCell(path, line, keys[label]!, value[keys[label]!]) }),
+        line,
       });
     }
-    return {
-      text: cells[columns.text]!,
-      ...(columns.pair !== null && { pair: cells[columns.pair]! }),
-      ...(columns.label !== null && { label: checkLabel(path, line, cells[columns.label]!) }),
-      line,
-    };
-  });
-}
-
-function checkLabel(path: string, line: number, label: string): string {
-  if (label.trim() === '') throw new DataError(`${path}: line ${line} has no label`, { remedy: 'label or remove the row' });
-  return label.trim();
-}
-
-function looksLikeHeader(cells: readonly string[], options: TableOptions): boolean {
-  const byName = [options.textColumn, options.textPairColumn, options.labelColumn].some((column) => typeof column === 'string');
-  const usual = new Set([...TEXT_NAMES.flat(), ...LABEL_NAMES]);
-  return byName || cells.some((cell) => usual.has(cell.trim().toLowerCase()));
-}
-
-function chooseColumns(path: string, cells: readonly string[], header: boolean, options: TableOptions): Columns {
-  const names = header ? cells.map((cell) => cell.trim()) : null;
-  const find = (column: string | number | undefined): number | null => {
-    if (column === undefined) return null;
-    const at = typeof column === 'number' ? column : (names?.indexOf(column) ?? -1);
-    if (!Number.isInteger(at) || at < 0 || at >= cells.length) throw unknownColumn(path, column, names, cells.length);
-    return at;
+    return rows;
   };
-  const guess = guessColumns(names, cells.length);
-  const text = find(options.textColumn) ?? guess.text;
-  if (text === null) {
-    throw new DataError(`${path}: cannot tell which column holds the text`, {
-      remedy: `name it with --text-column (${describeColumns(names, cells.length)})`,
+}
+
+function scalar(path: string, line: number, key: string, value: unknown): string {
+  if (value === undefined || value === null)
+    throw new DataError(`${path}: line ${line} has no '${key}'`, {
+      remedy: 'every line needs the same keys',
     });
-  }
-  // A pair is guessed only along with its first text.
-  const pair = find(options.textPairColumn) ?? (options.textColumn === undefined ? guess.pair : null);
-  const label = find(options.labelColumn) ?? guess.label;
-  if (label === null && options.requireLabels === true) {
-    throw new DataError(`${path}: cannot tell which column holds the label`, {
-      remedy: `name it with --label-column (${describeColumns(names, cells.length)})`,
+  if (typeof value === 'object')
+    throw new DataError(`${path}: line ${line} has a list or an object for '${key}'`, {
+      remedy: 'use a string or a number',
     });
-  }
-  return { text, pair, label, names };
+  return String(value);
 }
 
-function guessColumns(names: readonly string[] | null, width: number): { text: number | null; pair: number | null; label: number | null } {
-  if (names === null) return { text: width <= 2 ? 0 : null, pair: null, label: width === 2 ? 1 : null };
-  const lower = names.map((name) => name.toLowerCase());
-  const at = (name: string | undefined): number | null => (name === undefined || !lower.includes(name) ? null : lower.indexOf(name));
-  const match = TEXT_NAMES.find(([text, pair]) => at(text) !== null && (pair === undefined || at(pair) !== null));
-  const label = LABEL_NAMES.map(at).find((index) => index !== null) ?? null;
-  return { text: at(match?.[0]), pair: at(match?.[1]), label };
-}
-
-function describeColumns(names: readonly string[] | null, width: number): string {
-  return names === null ? `columns 0 to ${width - 1}` : `columns: ${names.join(', ')}`;
-}
-
-function unknownColumn(path: string, column: string | number, names: readonly string[] | null, width: number): DataError {
-  return new DataError(`${path}: there is no column '${column}'`, { remedy: describeColumns(names, width) });
-}
-
-function jsonRows(path: string, text: string, options: TableOptions): TextRow[] {
-  const rows: { value: Record<string, unknown>; line: number }[] = [];
-  for (const [index, line] of text.split('\n').entries()) {
-    if (line.trim() === '') continue;
-    rows.push({ value: parseLine(path, line, index + 1), line: index + 1 });
-  }
-  const first = rows[0];
-  if (first === undefined) return [];
-  const keys = Object.keys(first.value);
-  const { text: textAt, pair, label } = chooseColumns(path, keys, true, options);
-  const cell = (row: { value: Record<string, unknown>; line: number }, index: number): string => {
-    const value = row.value[keys[index]!];
-    if (Array.isArray(value)) return value.join(',');
-    if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
-      throw new DataError(`${path}: line ${row.line} has no '${keys[index]}'`, { remedy: 'every line needs the same keys' });
-    }
-    return String(value);
-  };
-  return rows.map((row) => ({
-    text: cell(row, textAt),
-    ...(pair !== null && { pair: cell(row, pair) }),
-    ...(label !== null && { label: checkLabel(path, row.line, cell(row, label)) }),
-    line: row.line,
-  }));
+function labelCell(path: string, line: number, key: string, value: unknown): string {
+  const parts = Array.isArray(value) ? value : [value];
+  return parts
+    .map((part) => scalar(path, line, key, part))
+    .join(',')
+    .trim();
 }
 
 function parseLine(path: string, line: string, number: number): Record<string, unknown> {
@@ -200,10 +220,15 @@ function parseLine(path: string, line: string, number: number): Record<string, u
   try {
     value = JSON.parse(line);
   } catch (cause) {
-    throw new DataError(`${path}: line ${number} is not JSON: '${line.slice(0, 60)}'`, { remedy: 'write one object a line', cause });
+    throw new DataError(`${path}: line ${number} is not JSON: '${line.slice(0, 60)}'`, {
+      remedy: 'write one object a line',
+      cause,
+    });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new DataError(`${path}: line ${number} is not a JSON object`, { remedy: 'write one object a line' });
+    throw new DataError(`${path}: line ${number} is not a JSON object`, {
+      remedy: 'write one object a line',
+    });
   }
   return value as Record<string, unknown>;
 }

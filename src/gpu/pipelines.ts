@@ -1,5 +1,5 @@
 /** Compute pipelines, one for each kernel variant, compiled once per device. */
-import { type Defines, assembleShader } from './wgsl.ts';
+import { assembleShader, type Defines } from './wgsl.ts';
 
 /** One shader file with one set of defines. Its entry point is `main`, binding 0 its uniform parameters. */
 export interface KernelVariant {

@@ -37,7 +37,14 @@ export function sizeClass(bytes: number): number {
 export class BufferPool {
   private readonly device: GPUDevice;
   private readonly idle = new Map<number, PooledBuffer[]>();
-  private readonly counts: PoolStatistics = { live: 0, liveBytes: 0, idle: 0, idleBytes: 0, created: 0, peakBytes: 0 };
+  private readonly counts: PoolStatistics = {
+    live: 0,
+    liveBytes: 0,
+    idle: 0,
+    idleBytes: 0,
+    created: 0,
+    peakBytes: 0,
+  };
 
   constructor(device: GPUDevice) {
     this.device = device;

@@ -33,7 +33,12 @@ const DISPATCHES_PER_SUBMISSION = 512;
 const BIND_GROUPS_KEPT = 16_384;
 
 export class Recorder {
-  readonly statistics: RecorderStatistics = { dispatches: 0, submissions: 0, bindGroupHits: 0, bindGroupMisses: 0 };
+  readonly statistics: RecorderStatistics = {
+    dispatches: 0,
+    submissions: 0,
+    bindGroupHits: 0,
+    bindGroupMisses: 0,
+  };
   private readonly device: GPUDevice;
   private readonly uniforms: GPUBuffer;
   private readonly staging = new ArrayBuffer(UNIFORM_BYTES * DISPATCHES_PER_SUBMISSION);
@@ -53,7 +58,14 @@ export class Recorder {
     });
   }
 
-  dispatch(pipeline: Pipeline, slots: readonly Slot[], scalars: Scalars, x: number, y: number, z: number): void {
+  dispatch(
+    pipeline: Pipeline,
+    slots: readonly Slot[],
+    scalars: Scalars,
+    x: number,
+    y: number,
+    z: number,
+  ): void {
     if (this.recorded === DISPATCHES_PER_SUBMISSION) this.submit();
     const pass = this.openPass();
     const at = (this.recorded * UNIFORM_BYTES) / 4;
@@ -68,7 +80,13 @@ export class Recorder {
     this.statistics.dispatches += 1;
   }
 
-  copy(source: PooledBuffer, sourceOffset: number, target: GPUBuffer, targetOffset: number, bytes: number): void {
+  copy(
+    source: PooledBuffer,
+    sourceOffset: number,
+    target: GPUBuffer,
+    targetOffset: number,
+    bytes: number,
+  ): void {
     this.openEncoder().copyBufferToBuffer(source.gpu, sourceOffset, target, targetOffset, bytes);
     source.lastUse = this.statistics.submissions;
   }
@@ -76,7 +94,13 @@ export class Recorder {
   /** Writes host data now, after any recorded work that still uses the buffer. `offset` and the size are multiples of 4. */
   write(buffer: PooledBuffer, offset: number, data: ArrayBufferView): void {
     if (buffer.lastUse === this.statistics.submissions) this.submit();
-    this.device.queue.writeBuffer(buffer.gpu, offset, data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    this.device.queue.writeBuffer(
+      buffer.gpu,
+      offset,
+      data.buffer as ArrayBuffer,
+      data.byteOffset,
+      data.byteLength,
+    );
   }
 
   submit(): void {
@@ -120,10 +144,15 @@ export class Recorder {
       return known;
     }
     this.statistics.bindGroupMisses += 1;
-    const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: this.uniforms, size: UNIFORM_BYTES } }];
+    const entries: GPUBindGroupEntry[] = [
+      { binding: 0, resource: { buffer: this.uniforms, size: UNIFORM_BYTES } },
+    ];
     for (const [index, slot] of slots.entries()) {
       const range = slot.size === undefined ? {} : { size: slot.size };
-      entries.push({ binding: index + 1, resource: { buffer: slot.buffer.gpu, offset: slot.offset ?? 0, ...range } });
+      entries.push({
+        binding: index + 1,
+        resource: { buffer: slot.buffer.gpu, offset: slot.offset ?? 0, ...range },
+      });
     }
     if (this.bindGroups.size >= BIND_GROUPS_KEPT) this.bindGroups.clear();
     const made = this.device.createBindGroup({ layout: pipeline.layout, entries });

@@ -138,7 +138,8 @@ class Assembler {
       while (tokens[at] === '*' || tokens[at] === '/' || tokens[at] === '%') {
         const operator = tokens[at++];
         const right = factor();
-        value = operator === '*' ? value * right : operator === '/' ? Math.trunc(value / right) : value % right;
+        value =
+          operator === '*' ? value * right : operator === '/' ? Math.trunc(value / right) : value % right;
       }
       return value;
     };

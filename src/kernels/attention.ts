@@ -1,6 +1,6 @@
 /** Launchers for fused attention, forward and backward. */
 import type { GpuContext } from '../gpu/context.ts';
-import { GROUP_SIZE, type Grid, type KernelVariant, type Slot, kernel, launch } from './launch.ts';
+import { GROUP_SIZE, type Grid, type KernelVariant, kernel, launch, type Slot } from './launch.ts';
 import { type DropoutKey, dropoutThreshold } from './pointwise.ts';
 
 export interface AttentionLaunch {

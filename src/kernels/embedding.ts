@@ -1,6 +1,6 @@
 /** Launchers for row lookup and its deterministic backward. The table may be larger than one binding. */
 import type { GpuContext } from '../gpu/context.ts';
-import { type Slot, type Window, elementGrid, kernel, launch, slice } from './launch.ts';
+import { elementGrid, kernel, launch, type Slot, slice, type Window } from './launch.ts';
 
 const gather = kernel('embedding', { PART: 'gather' });
 const link = kernel('embedding', { PART: 'link' });
@@ -35,7 +35,13 @@ export function embedding(gpu: GpuContext, options: EmbeddingLaunch & { table: S
   const { ids, table, y, tokens, rows, cols } = options;
   for (const w of rowWindows(gpu, rows, cols)) {
     const part = slice(table, { first: w.first * cols, count: w.count * cols, whole: w.whole });
-    launch(gpu, gather, [ids, part, y], { uints: [tokens, cols, w.first, w.count] }, elementGrid(tokens * cols));
+    launch(
+      gpu,
+      gather,
+      [ids, part, y],
+      { uints: [tokens, cols, w.first, w.count] },
+      elementGrid(tokens * cols),
+    );
   }
 }
 
@@ -62,7 +68,10 @@ export function embeddingGradient(gpu: GpuContext, options: EmbeddingGradientLau
 }
 
 /** positions[row, i] = padding + the number of tokens up to i that are not padding, or padding for padding. */
-export function positionIds(gpu: GpuContext, options: { ids: Slot; y: Slot; rows: number; cols: number; padding: number }): void {
+export function positionIds(
+  gpu: GpuContext,
+  options: { ids: Slot; y: Slot; rows: number; cols: number; padding: number },
+): void {
   const { ids, y, rows, cols, padding } = options;
   launch(gpu, positions, [ids, y], { uints: [rows, cols, padding >>> 0] }, elementGrid(rows));
 }

@@ -1,6 +1,6 @@
 /** Launchers for losses. */
 import type { GpuContext } from '../gpu/context.ts';
-import { type Slot, elementGrid, kernel, launch, rowGrid } from './launch.ts';
+import { elementGrid, kernel, launch, rowGrid, type Slot } from './launch.ts';
 import { byRowThreads } from './normalize.ts';
 
 const rowLoss = [1, 64].map((ROW_THREADS) => kernel('cross_entropy', { PART: 'loss', ROW_THREADS }));
@@ -36,7 +36,10 @@ export function crossEntropy(gpu: GpuContext, options: CrossEntropyLaunch & { lo
   launch(gpu, meanLoss, [stats, loss, valid], scalars, [1, 1, 1]);
 }
 
-export function crossEntropyGradient(gpu: GpuContext, options: CrossEntropyLaunch & { dy: Slot; dx: Slot }): void {
+export function crossEntropyGradient(
+  gpu: GpuContext,
+  options: CrossEntropyLaunch & { dy: Slot; dx: Slot },
+): void {
   const { x, targets, rows, cols, ignoreIndex, clampTargets, stats, valid, dy, dx } = options;
   const scalars = { uints: [rows, cols, ignoreIndex >>> 0, clampTargets ? 1 : 0] };
   launch(gpu, backward, [x, targets, stats, valid, dy, dx], scalars, elementGrid(rows * cols));
@@ -50,7 +53,10 @@ export interface PairLossLaunch {
 }
 
 /** y: [count], each element's loss / count. */
-export function pairLoss(gpu: GpuContext, { loss, x, targets, count, y }: PairLossLaunch & { y: Slot }): void {
+export function pairLoss(
+  gpu: GpuContext,
+  { loss, x, targets, count, y }: PairLossLaunch & { y: Slot },
+): void {
   const scalars = { uints: [count], floats: [1 / count] };
   launch(gpu, pairKernels[loss === 'mse' ? 0 : 1]!.forward, [x, targets, y], scalars, elementGrid(count));
 }
@@ -58,5 +64,11 @@ export function pairLoss(gpu: GpuContext, { loss, x, targets, count, y }: PairLo
 export function pairLossGradient(gpu: GpuContext, options: PairLossLaunch & { dy: Slot; dx: Slot }): void {
   const { loss, x, targets, count, dy, dx } = options;
   const scalars = { uints: [count], floats: [1 / count] };
-  launch(gpu, pairKernels[loss === 'mse' ? 0 : 1]!.backward, [x, targets, dy, dx], scalars, elementGrid(count));
+  launch(
+    gpu,
+    pairKernels[loss === 'mse' ? 0 : 1]!.backward,
+    [x, targets, dy, dx],
+    scalars,
+    elementGrid(count),
+  );
 }

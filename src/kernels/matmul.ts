@@ -1,6 +1,6 @@
 /** Matrix multiplication: picks the variant, and walks operands that are larger than one binding. */
 import type { GpuContext } from '../gpu/context.ts';
-import { type Grid, type KernelVariant, type Slot, kernel, launch } from './launch.ts';
+import { type Grid, type KernelVariant, kernel, launch, type Slot } from './launch.ts';
 import { ACTIVATIONS, type Activation } from './pointwise.ts';
 
 /** Invocations side by side in the direct technique, with four columns each. */
@@ -23,7 +23,10 @@ for (const name of Object.keys(TILES) as Variant[]) {
     for (const TRANSPOSE_B of [false, true]) {
       for (const VEC of [false, true]) {
         const sides = { TRANSPOSE_A, TRANSPOSE_B, VEC };
-        const variant = name === 'matmul_tiled' ? kernel(name, sides) : kernel('matmul', { ...sides, ROWS: ROWS[name], LANES });
+        const variant =
+          name === 'matmul_tiled'
+            ? kernel(name, sides)
+            : kernel('matmul', { ...sides, ROWS: ROWS[name], LANES });
         table.set(`${name}${+TRANSPOSE_A}${+TRANSPOSE_B}${+VEC}`, variant);
       }
     }
@@ -96,16 +99,37 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
     // A batched product too large to bind goes matrix by matrix.
     if (!whole) {
       for (let z = 0; z < batch; z += 1) {
-        const shift = (slot: Slot, elements: number): Slot => ({ buffer: slot.buffer, offset: (slot.offset ?? 0) + 4 * elements });
-        matmul(gpu, { ...o, batch: 1, a: shift(o.a, z * batchA), b: shift(o.b, z * batchB), c: shift(o.c, z * o.m * o.n) });
+        const shift = (slot: Slot, elements: number): Slot => ({
+          buffer: slot.buffer,
+          offset: (slot.offset ?? 0) + 4 * elements,
+        });
+        matmul(gpu, {
+          ...o,
+          batch: 1,
+          a: shift(o.a, z * batchA),
+          b: shift(o.b, z * batchB),
+          c: shift(o.c, z * o.m * o.n),
+        });
       }
       return;
     }
     const at = (slot: Slot, elements: number) =>
       slot.offset === undefined ? { slot, offset: 0 } : bindRows(slot, elements, 0, 1);
     runTile(gpu, o, {
-      a: at(o.a, spans[0]!), b: at(o.b, spans[1]!), c: at(o.c, spans[2]!),
-      m: o.m, n: o.n, k: o.k, strideA, strideB, batchA, batchB, batch, firstColumn: 0, accumulate: o.accumulate ?? false, last: true,
+      a: at(o.a, spans[0]!),
+      b: at(o.b, spans[1]!),
+      c: at(o.c, spans[2]!),
+      m: o.m,
+      n: o.n,
+      k: o.k,
+      strideA,
+      strideB,
+      batchA,
+      batchB,
+      batch,
+      firstColumn: 0,
+      accumulate: o.accumulate ?? false,
+      last: true,
     });
     return;
   }
@@ -126,8 +150,20 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
         b.offset += o.transposeB ? k0 : n0;
         c.offset += n0;
         runTile(gpu, o, {
-          a, b, c, m: m1 - m0, n: n1 - n0, k: k1 - k0, strideA, strideB, batchA, batchB, batch: 1,
-          firstColumn: n0, accumulate: k0 > 0 || (o.accumulate ?? false), last: k1 === o.k,
+          a,
+          b,
+          c,
+          m: m1 - m0,
+          n: n1 - n0,
+          k: k1 - k0,
+          strideA,
+          strideB,
+          batchA,
+          batchB,
+          batch: 1,
+          firstColumn: n0,
+          accumulate: k0 > 0 || (o.accumulate ?? false),
+          last: k1 === o.k,
         });
       }
     }
@@ -153,19 +189,47 @@ interface Tile {
 }
 
 function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
-  const starts = [t.a.offset, t.b.offset, t.c.offset, t.strideA, t.strideB, o.n, t.batchA, t.batchB, o.m * o.n];
+  const starts = [
+    t.a.offset,
+    t.b.offset,
+    t.c.offset,
+    t.strideA,
+    t.strideB,
+    o.n,
+    t.batchA,
+    t.batchB,
+    o.m * o.n,
+  ];
   const sizes = [o.transposeA ? t.m : t.k, o.transposeB ? t.k : t.n, t.n];
   const vec = [...starts, ...sizes].every((value) => value % 4 === 0);
   const technique = o.technique ?? choose(gpu);
   const variant = table.get(`${technique}${+o.transposeA}${+o.transposeB}${+vec}`)!;
   const bias = t.last ? o.bias : undefined;
   const uints = [
-    t.m, t.n, t.k, ACTIVATIONS[t.last ? (o.activation ?? 'none') : 'none'],
-    t.strideA, t.strideB, o.n, bias === undefined ? 0 : 1,
-    t.a.offset, t.b.offset, t.c.offset, t.firstColumn,
-    t.batchA, t.batchB, o.m * o.n, t.accumulate ? 1 : 0,
+    t.m,
+    t.n,
+    t.k,
+    ACTIVATIONS[t.last ? (o.activation ?? 'none') : 'none'],
+    t.strideA,
+    t.strideB,
+    o.n,
+    bias === undefined ? 0 : 1,
+    t.a.offset,
+    t.b.offset,
+    t.c.offset,
+    t.firstColumn,
+    t.batchA,
+    t.batchB,
+    o.m * o.n,
+    t.accumulate ? 1 : 0,
   ];
   const grid: Grid = [Math.ceil(t.n / TILES[technique][0]), Math.ceil(t.m / TILES[technique][1]), t.batch];
   // Binding 3 must hold some buffer; a stands in where there is no bias.
-  launch(gpu, variant, [t.a.slot, t.b.slot, bias ?? t.a.slot, t.c.slot], { uints, floats: [o.alpha ?? 1] }, grid);
+  launch(
+    gpu,
+    variant,
+    [t.a.slot, t.b.slot, bias ?? t.a.slot, t.c.slot],
+    { uints, floats: [o.alpha ?? 1] },
+    grid,
+  );
 }

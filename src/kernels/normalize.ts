@@ -1,12 +1,14 @@
 /** Launchers for kernels that work on rows: softmax and LayerNorm. */
 import type { GpuContext } from '../gpu/context.ts';
-import { type Slot, elementGrid, kernel, launch, rowGrid, rowThreads } from './launch.ts';
+import { elementGrid, kernel, launch, rowGrid, rowThreads, type Slot } from './launch.ts';
 
 const threads = [1, 64] as const;
 const softmaxForward = threads.map((ROW_THREADS) => kernel('softmax', { BACKWARD: false, ROW_THREADS }));
 const softmaxBackward = threads.map((ROW_THREADS) => kernel('softmax', { BACKWARD: true, ROW_THREADS }));
 const layerNormForward = threads.map((ROW_THREADS) => kernel('layer_norm', { ROW_THREADS }));
-const layerNormInput = threads.map((ROW_THREADS) => kernel('layer_norm_backward', { PART: 'input', ROW_THREADS }));
+const layerNormInput = threads.map((ROW_THREADS) =>
+  kernel('layer_norm_backward', { PART: 'input', ROW_THREADS }),
+);
 const layerNormWeights = kernel('layer_norm_backward', { PART: 'weights' });
 
 /** The variant for this adapter of a pair made for 1 and 64 threads a row. */
@@ -26,7 +28,10 @@ export function softmax(gpu: GpuContext, { x, y, rows, cols }: RowsLaunch): void
 }
 
 /** dx from the softmax's result y and dy. */
-export function softmaxGradient(gpu: GpuContext, options: { y: Slot; dy: Slot; dx: Slot; rows: number; cols: number }): void {
+export function softmaxGradient(
+  gpu: GpuContext,
+  options: { y: Slot; dy: Slot; dx: Slot; rows: number; cols: number },
+): void {
   const { y, dy, dx, rows, cols } = options;
   launch(gpu, byRowThreads(gpu, softmaxBackward), [y, dy, dx], { uints: [rows, cols] }, rowGrid(gpu, rows));
 }
@@ -38,7 +43,13 @@ export function layerNorm(
 ): void {
   const { x, y, rows, cols, weight, bias, moments, eps } = options;
   const scalars = { uints: [rows, cols], floats: [eps] };
-  launch(gpu, byRowThreads(gpu, layerNormForward), [x, weight, bias, y, moments], scalars, rowGrid(gpu, rows));
+  launch(
+    gpu,
+    byRowThreads(gpu, layerNormForward),
+    [x, weight, bias, y, moments],
+    scalars,
+    rowGrid(gpu, rows),
+  );
 }
 
 export interface LayerNormGradientLaunch {

@@ -1,6 +1,6 @@
 /** Launchers for AdamW and for clipping by the global norm. */
 import type { GpuContext } from '../gpu/context.ts';
-import { type Slot, elementGrid, kernel, launch, slice, windows } from './launch.ts';
+import { elementGrid, kernel, launch, type Slot, slice, windows } from './launch.ts';
 
 const adamwKernel = kernel('adamw');
 const normPartial = kernel('grad_norm', { PART: 'partial' });
@@ -43,7 +43,10 @@ export function normParts(count: number): number {
 }
 
 /** partials[first …] = sums of squares of x; returns how many were written. */
-export function squaredNorm(gpu: GpuContext, options: { x: Slot; count: number; partials: Slot; first: number }): number {
+export function squaredNorm(
+  gpu: GpuContext,
+  options: { x: Slot; count: number; partials: Slot; first: number },
+): number {
   let written = 0;
   for (const w of windows(gpu, options.count)) {
     const parts = normParts(w.count);
@@ -56,7 +59,10 @@ export function squaredNorm(gpu: GpuContext, options: { x: Slot; count: number; 
 }
 
 /** result = [norm, factor], the factor that brings the norm down to maxNorm (1 where it is below). */
-export function finishNorm(gpu: GpuContext, options: { partials: Slot; count: number; maxNorm: number; result: Slot }): void {
+export function finishNorm(
+  gpu: GpuContext,
+  options: { partials: Slot; count: number; maxNorm: number; result: Slot },
+): void {
   const { partials, count, maxNorm, result } = options;
   launch(gpu, normFinish, [partials, result], { uints: [count, 0, 0, 0], floats: [maxNorm] }, [1, 1, 1]);
 }

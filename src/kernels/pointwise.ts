@@ -1,6 +1,6 @@
 /** Launchers for elementwise kernels. Each walks its tensors in windows, so no tensor is too large to bind. */
 import type { GpuContext } from '../gpu/context.ts';
-import { type Slot, elementGrid, kernel, launch, slice, windows } from './launch.ts';
+import { elementGrid, kernel, launch, type Slot, slice, windows } from './launch.ts';
 
 /** Numbered as in shaders/common/activation.wgsl. */
 export const ACTIVATIONS = { none: 0, gelu: 1, tanh: 2, relu: 3, sigmoid: 4, silu: 5, exp: 6 } as const;
@@ -39,7 +39,10 @@ export type BinaryOperator = 'add' | 'sub' | 'mul' | 'div';
 const layouts = ['same', 'suffix', 'strided'] as const;
 const operators: readonly BinaryOperator[] = ['add', 'sub', 'mul', 'div'];
 const binaryKernels = Object.fromEntries(
-  layouts.map((LAYOUT) => [LAYOUT, Object.fromEntries(operators.map((OP) => [OP, kernel('binary', { LAYOUT, OP })]))]),
+  layouts.map((LAYOUT) => [
+    LAYOUT,
+    Object.fromEntries(operators.map((OP) => [OP, kernel('binary', { LAYOUT, OP })])),
+  ]),
 ) as Record<(typeof layouts)[number], Record<BinaryOperator, ReturnType<typeof kernel>>>;
 
 export interface BinaryLaunch {
@@ -57,7 +60,10 @@ export interface BinaryLaunch {
 export const MAX_STRIDED_RANK = 6;
 
 /** (size, strides…) of each dimension, last first, padded with size 1. */
-export function stridedScalars(shape: readonly number[], ...strides: readonly (readonly number[])[]): number[] {
+export function stridedScalars(
+  shape: readonly number[],
+  ...strides: readonly (readonly number[])[]
+): number[] {
   const out: number[] = [];
   for (let d = 0; d < MAX_STRIDED_RANK; d += 1) {
     const at = shape.length - 1 - d;
@@ -113,22 +119,43 @@ const scaleKernel = kernel('inplace', { OP: 'scale' });
 const fillKernel = kernel('inplace', { OP: 'fill' });
 
 /** y += scale · x. */
-export function addInPlace(gpu: GpuContext, { x, y, count, scale = 1 }: { x: Slot; y: Slot; count: number; scale?: number }): void {
+export function addInPlace(
+  gpu: GpuContext,
+  { x, y, count, scale = 1 }: { x: Slot; y: Slot; count: number; scale?: number },
+): void {
   for (const w of windows(gpu, count)) {
-    launch(gpu, addKernel, [slice(x, w), slice(y, w)], { uints: [w.count, 0], floats: [scale] }, elementGrid(w.count));
+    launch(
+      gpu,
+      addKernel,
+      [slice(x, w), slice(y, w)],
+      { uints: [w.count, 0], floats: [scale] },
+      elementGrid(w.count),
+    );
   }
 }
 
 /** y *= factors[index], the factor read on the GPU. */
-export function scaleInPlace(gpu: GpuContext, options: { factors: Slot; index: number; y: Slot; count: number }): void {
+export function scaleInPlace(
+  gpu: GpuContext,
+  options: { factors: Slot; index: number; y: Slot; count: number },
+): void {
   const { factors, index, y, count } = options;
   for (const w of windows(gpu, count)) {
-    launch(gpu, scaleKernel, [factors, slice(y, w)], { uints: [w.count, index], floats: [1] }, elementGrid(w.count));
+    launch(
+      gpu,
+      scaleKernel,
+      [factors, slice(y, w)],
+      { uints: [w.count, index], floats: [1] },
+      elementGrid(w.count),
+    );
   }
 }
 
 /** Sets every four-byte element to `bits`. */
-export function fillBits(gpu: GpuContext, { y, count, bits }: { y: Slot; count: number; bits: number }): void {
+export function fillBits(
+  gpu: GpuContext,
+  { y, count, bits }: { y: Slot; count: number; bits: number },
+): void {
   for (const w of windows(gpu, count)) {
     launch(gpu, fillKernel, [slice(y, w)], { uints: [w.count, bits], floats: [0] }, elementGrid(w.count));
   }
@@ -149,7 +176,10 @@ export function dropoutThreshold(p: number): number {
 }
 
 /** y = x · mask / (1 − p); on dy it is its own backward. */
-export function dropout(gpu: GpuContext, options: { x: Slot; y: Slot; count: number; key: DropoutKey }): void {
+export function dropout(
+  gpu: GpuContext,
+  options: { x: Slot; y: Slot; count: number; key: DropoutKey },
+): void {
   const { x, y, count, key } = options;
   for (const w of windows(gpu, count)) {
     const uints = [w.count, key.seed, key.stream, dropoutThreshold(key.p), w.first];
@@ -177,7 +207,13 @@ export function fillRandom(gpu: GpuContext, options: RandomLaunch): void {
   const variant = options.distribution === 'normal' ? normalKernel : uniformKernel;
   for (const w of windows(gpu, options.count)) {
     const uints = [w.count, options.seed, options.stream, w.first];
-    launch(gpu, variant, [slice(options.y, w)], { uints, floats: [options.low, options.width] }, elementGrid(w.count));
+    launch(
+      gpu,
+      variant,
+      [slice(options.y, w)],
+      { uints, floats: [options.low, options.width] },
+      elementGrid(w.count),
+    );
   }
 }
 

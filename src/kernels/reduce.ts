@@ -1,6 +1,6 @@
 /** Sums over one axis. */
 import type { GpuContext } from '../gpu/context.ts';
-import { type Slot, elementGrid, kernel, launch } from './launch.ts';
+import { elementGrid, kernel, launch, type Slot } from './launch.ts';
 
 const reduceKernel = kernel('reduce');
 

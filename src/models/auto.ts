@@ -2,7 +2,7 @@
 import { ConfigError } from '../errors.ts';
 import { type Device, requestDevice } from '../tensor/device.ts';
 import { BertModel, type EncoderModel, RobertaModel } from './base.ts';
-import { type ConfigOverrides, type ModelType, type PretrainedConfig, makeConfig } from './config.ts';
+import { type ConfigOverrides, type ModelType, makeConfig, type PretrainedConfig } from './config.ts';
 import type { HubOptions } from './hub.ts';
 import { type LoadOptions, loadConfig, loadPretrained } from './load.ts';
 import type { PreTrainedModel } from './pretrained.ts';
@@ -41,7 +41,10 @@ export interface AutoClass<M extends PreTrainedModel> {
   fromConfig(config: PretrainedConfig, options?: { device?: Device }): Promise<M>;
 }
 
-function autoClass<M extends PreTrainedModel>(classes: Record<ModelType, Create<M>>, check?: (config: PretrainedConfig) => void): AutoClass<M> {
+function autoClass<M extends PreTrainedModel>(
+  classes: Record<ModelType, Create<M>>,
+  check?: (config: PretrainedConfig) => void,
+): AutoClass<M> {
   const create: Create<M> = (config, device) => {
     check?.(config);
     return classes[config.modelType](config, device);
@@ -62,23 +65,30 @@ export const AutoModel = autoClass<EncoderModel>({
   roberta: (config, device) => new RobertaModel(config, { device }),
 });
 
-export const AutoModelForSequenceClassification = autoClass<BertForSequenceClassification | RobertaForSequenceClassification>({
+export const AutoModelForSequenceClassification = autoClass<
+  BertForSequenceClassification | RobertaForSequenceClassification
+>({
   bert: (config, device) => new BertForSequenceClassification(config, device),
   roberta: (config, device) => new RobertaForSequenceClassification(config, device),
 });
 
-export const AutoModelForTokenClassification = autoClass<BertForTokenClassification | RobertaForTokenClassification>({
+export const AutoModelForTokenClassification = autoClass<
+  BertForTokenClassification | RobertaForTokenClassification
+>({
   bert: (config, device) => new BertForTokenClassification(config, device),
   roberta: (config, device) => new RobertaForTokenClassification(config, device),
 });
 
-export const AutoModelForQuestionAnswering = autoClass<BertForQuestionAnswering | RobertaForQuestionAnswering>(
+export const AutoModelForQuestionAnswering = autoClass<
+  BertForQuestionAnswering | RobertaForQuestionAnswering
+>(
   {
     bert: (config, device) => new BertForQuestionAnswering(config, device),
     roberta: (config, device) => new RobertaForQuestionAnswering(config, device),
   },
   ({ numLabels }) => {
-    if (numLabels !== 2) throw new ConfigError(`question answering has 2 outputs, start and end; numLabels is ${numLabels}`);
+    if (numLabels !== 2)
+      throw new ConfigError(`question answering has 2 outputs, start and end; numLabels is ${numLabels}`);
   },
 );
 

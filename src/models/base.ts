@@ -3,8 +3,8 @@ import { ShapeError } from '../errors.ts';
 import { Dropout, Embedding, LayerNorm } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
-import { positionIds } from '../tensor/ops/embedding.ts';
 import { add } from '../tensor/ops/elementwise.ts';
+import { positionIds } from '../tensor/ops/embedding.ts';
 import { narrow } from '../tensor/ops/view.ts';
 import { formatShape, sameShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -65,9 +65,12 @@ abstract class Embeddings extends Module {
   forward(inputIds: Tensor, tokenTypeIds: Tensor | undefined): Tensor {
     const length = inputIds.shape[1]!;
     if (length > this.maxLength) {
-      throw new ShapeError(`a sequence of ${length} tokens is longer than the model's ${this.maxLength} positions`, {
-        remedy: 'truncate the text (truncation: true, or a smaller maxLength)',
-      });
+      throw new ShapeError(
+        `a sequence of ${length} tokens is longer than the model's ${this.maxLength} positions`,
+        {
+          remedy: 'truncate the text (truncation: true, or a smaller maxLength)',
+        },
+      );
     }
     return inputIds.device.tidy(() => {
       const words = this.word_embeddings.forward(inputIds);
@@ -130,7 +133,11 @@ export abstract class EncoderModel extends PreTrainedModel {
   readonly encoder: Encoder;
   readonly pooler: Pooler | null;
 
-  constructor(config: PretrainedConfig, embeddings: Embeddings, { addPoolingLayer = true, device }: BaseOptions) {
+  constructor(
+    config: PretrainedConfig,
+    embeddings: Embeddings,
+    { addPoolingLayer = true, device }: BaseOptions,
+  ) {
     super(config, device);
     this.embeddings = embeddings;
     this.encoder = new Encoder(device, config);
@@ -146,13 +153,21 @@ export abstract class EncoderModel extends PreTrainedModel {
   }
 
   /** Throws `ShapeError` where shapes do not agree or a text is too long. */
-  forward({ inputIds, attentionMask, tokenTypeIds, outputHiddenStates = false }: ModelInputs): BaseModelOutput {
+  forward({
+    inputIds,
+    attentionMask,
+    tokenTypeIds,
+    outputHiddenStates = false,
+  }: ModelInputs): BaseModelOutput {
     for (const [name, tensor] of Object.entries({ attentionMask, tokenTypeIds })) {
       if (tensor !== undefined && !sameShape(tensor.shape, inputIds.shape)) {
-        throw new ShapeError(`${name} ${formatShape(tensor.shape)} does not fit inputIds ${formatShape(inputIds.shape)}`);
+        throw new ShapeError(
+          `${name} ${formatShape(tensor.shape)} does not fit inputIds ${formatShape(inputIds.shape)}`,
+        );
       }
     }
-    if (inputIds.rank !== 2) throw new ShapeError(`inputIds ${formatShape(inputIds.shape)} must be [batch, length]`);
+    if (inputIds.rank !== 2)
+      throw new ShapeError(`inputIds ${formatShape(inputIds.shape)} must be [batch, length]`);
     return this.device.tidy(() => {
       const embedded = this.embeddings.forward(inputIds, tokenTypeIds);
       const states = this.encoder.forward(embedded, attentionMask, outputHiddenStates);

@@ -76,11 +76,15 @@ const defaultsByType: Record<ModelType, Record<string, unknown>> = {
 /** Reads a parsed config.json. Throws `ConfigError` naming the file and the key, `UnsupportedModelError` for an unknown type. */
 export function parseConfig(json: unknown, source: string): PretrainedConfig {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new ConfigError(`${source}: not a JSON object`, { remedy: 'use the config.json that came with the model' });
+    throw new ConfigError(`${source}: not a JSON object`, {
+      remedy: 'use the config.json that came with the model',
+    });
   }
   const type = (json as Record<string, unknown>).model_type;
   if (typeof type !== 'string') {
-    throw new ConfigError(`${source}: 'model_type' is missing`, { remedy: `it must be one of ${modelTypes.join(', ')}` });
+    throw new ConfigError(`${source}: 'model_type' is missing`, {
+      remedy: `it must be one of ${modelTypes.join(', ')}`,
+    });
   }
   const known = modelTypes.find((name) => name === type);
   if (known === undefined) {
@@ -97,7 +101,9 @@ export function parseConfig(json: unknown, source: string): PretrainedConfig {
   checkUnsupported(json as Record<string, unknown>, source);
   const c = result.output;
   if (c.hidden_size % c.num_attention_heads !== 0) {
-    throw new ConfigError(`${source}: hidden_size ${c.hidden_size} is not a multiple of num_attention_heads ${c.num_attention_heads}`);
+    throw new ConfigError(
+      `${source}: hidden_size ${c.hidden_size} is not a multiple of num_attention_heads ${c.num_attention_heads}`,
+    );
   }
   const id2label = labelsOf(c.id2label, c.num_labels, source);
   return {
@@ -128,23 +134,34 @@ export function parseConfig(json: unknown, source: string): PretrainedConfig {
 function checkUnsupported(json: Record<string, unknown>, source: string): void {
   const position = json.position_embedding_type;
   if (position !== undefined && position !== 'absolute') {
-    throw new ConfigError(`${source}: position_embedding_type '${String(position)}' is not supported`, { remedy: "only 'absolute' is" });
+    throw new ConfigError(`${source}: position_embedding_type '${String(position)}' is not supported`, {
+      remedy: "only 'absolute' is",
+    });
   }
   for (const key of ['is_decoder', 'add_cross_attention']) {
-    if (json[key] === true) throw new ConfigError(`${source}: '${key}' is not supported`, { remedy: 'only encoders are' });
+    if (json[key] === true)
+      throw new ConfigError(`${source}: '${key}' is not supported`, { remedy: 'only encoders are' });
   }
 }
 
-function labelsOf(id2label: Record<string, string> | null, count: number | null, source: string): Record<number, string> {
+function labelsOf(
+  id2label: Record<string, string> | null,
+  count: number | null,
+  source: string,
+): Record<number, string> {
   if (id2label === null) return defaultLabels(count ?? 2);
   const out: Record<number, string> = {};
   for (const [key, label] of Object.entries(id2label)) {
     const id = Number(key);
-    if (!Number.isInteger(id) || id < 0) throw new ConfigError(`${source}: 'id2label.${key}' is not a class number`);
+    if (!Number.isInteger(id) || id < 0)
+      throw new ConfigError(`${source}: 'id2label.${key}' is not a class number`);
     out[id] = label;
   }
   for (let id = 0; id < Object.keys(out).length; id += 1) {
-    if (out[id] === undefined) throw new ConfigError(`${source}: 'id2label' has no entry ${id}`, { remedy: 'number the classes from 0' });
+    if (out[id] === undefined)
+      throw new ConfigError(`${source}: 'id2label' has no entry ${id}`, {
+        remedy: 'number the classes from 0',
+      });
   }
   return out;
 }

@@ -18,7 +18,10 @@ class SelfAttention extends Module {
   private readonly heads: number;
   private readonly dropoutProb: number;
 
-  constructor(device: Device, { hiddenSize: H, numAttentionHeads, attentionProbsDropoutProb }: PretrainedConfig) {
+  constructor(
+    device: Device,
+    { hiddenSize: H, numAttentionHeads, attentionProbsDropoutProb }: PretrainedConfig,
+  ) {
     super();
     this.query = new Linear(device, H, H);
     this.key = new Linear(device, H, H);
@@ -40,7 +43,11 @@ class ResidualOutput extends Module {
   readonly LayerNorm: LayerNorm;
   readonly dropout: Dropout;
 
-  constructor(device: Device, inFeatures: number, { hiddenSize, layerNormEps, hiddenDropoutProb }: PretrainedConfig) {
+  constructor(
+    device: Device,
+    inFeatures: number,
+    { hiddenSize, layerNormEps, hiddenDropoutProb }: PretrainedConfig,
+  ) {
     super();
     this.dense = new Linear(device, inFeatures, hiddenSize);
     this.LayerNorm = new LayerNorm(device, hiddenSize, { eps: layerNormEps });

@@ -144,10 +144,17 @@ export function sequenceLoss(config: PretrainedConfig, logits: Tensor, labels: T
 }
 
 /** Mean of the cross-entropies of start and end logits [B, L]; a position outside the text does not count. */
-export function spanLoss(start: Tensor, end: Tensor, startPositions: Tensor, endPositions: Tensor): [Tensor, Tensor] {
+export function spanLoss(
+  start: Tensor,
+  end: Tensor,
+  startPositions: Tensor,
+  endPositions: Tensor,
+): [Tensor, Tensor] {
   const length = start.shape[1]!;
   if (startPositions.rank !== 1 || endPositions.rank !== 1) {
-    throw new ShapeError(`startPositions ${formatShape(startPositions.shape)} and endPositions must be [batch]`);
+    throw new ShapeError(
+      `startPositions ${formatShape(startPositions.shape)} and endPositions must be [batch]`,
+    );
   }
   // transformers moves positions past the end to `length`, and ignores that class.
   const options = { ignoreIndex: length, clampTargets: true };

@@ -1,17 +1,23 @@
 /** Loading a checkpoint into a model, and saving a model as transformers does. */
 import { platform } from '#platform';
 import { CheckpointError, ConfigError, FileError } from '../errors.ts';
-import type { ExistingFolder, FolderWriter } from '../platform/contract.ts';
 import { skipInit } from '../nn/layers.ts';
+import type { ExistingFolder, FolderWriter } from '../platform/contract.ts';
 import { type Device, requestDevice } from '../tensor/device.ts';
 import { formatShape, sameShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { CONFIG_NAME, type Checkpoint, WEIGHTS_NAME, openCheckpoint } from './checkpoint-files.ts';
-import { type ConfigOverrides, type PretrainedConfig, configToJson, parseConfig, withOverrides } from './config.ts';
+import { type Checkpoint, CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from './checkpoint-files.ts';
+import {
+  type ConfigOverrides,
+  configToJson,
+  type PretrainedConfig,
+  parseConfig,
+  withOverrides,
+} from './config.ts';
 import { type HubOptions, resolveModel } from './hub.ts';
 import type { PreTrainedModel } from './pretrained.ts';
 import { writeSafetensors } from './safetensors-writer.ts';
-import { type WeightMapping, formatLoadReport, mapWeights } from './weight-names.ts';
+import { formatLoadReport, mapWeights, type WeightMapping } from './weight-names.ts';
 
 export interface LoadOptions extends HubOptions, ConfigOverrides {
   /** Where the weights go; the best adapter there is where absent. */
@@ -34,7 +40,9 @@ export async function loadConfig(idOrFolder: string, options: HubOptions = {}): 
   const folder = await resolveModel(idOrFolder, options);
   const path = platform.joinPath(folder, CONFIG_NAME);
   if (!(await platform.exists(path))) {
-    throw new FileError(`'${path}' does not exist`, { remedy: 'is it a folder that save_pretrained() wrote?' });
+    throw new FileError(`'${path}' does not exist`, {
+      remedy: 'is it a folder that save_pretrained() wrote?',
+    });
   }
   const text = await platform.readText(path);
   let json: unknown;
@@ -47,9 +55,24 @@ export async function loadConfig(idOrFolder: string, options: HubOptions = {}): 
 }
 
 const overrideKeys = [
-  'vocabSize', 'hiddenSize', 'numHiddenLayers', 'numAttentionHeads', 'intermediateSize', 'hiddenAct', 'hiddenDropoutProb',
-  'attentionProbsDropoutProb', 'classifierDropout', 'maxPositionEmbeddings', 'typeVocabSize', 'initializerRange', 'layerNormEps',
-  'padTokenId', 'tieWordEmbeddings', 'problemType', 'numLabels', 'id2label',
+  'vocabSize',
+  'hiddenSize',
+  'numHiddenLayers',
+  'numAttentionHeads',
+  'intermediateSize',
+  'hiddenAct',
+  'hiddenDropoutProb',
+  'attentionProbsDropoutProb',
+  'classifierDropout',
+  'maxPositionEmbeddings',
+  'typeVocabSize',
+  'initializerRange',
+  'layerNormEps',
+  'padTokenId',
+  'tieWordEmbeddings',
+  'problemType',
+  'numLabels',
+  'id2label',
 ] as const satisfies readonly (keyof ConfigOverrides)[];
 
 function overridesOf(options: LoadOptions): ConfigOverrides {
@@ -90,7 +113,11 @@ function tiesOf(state: Map<string, Tensor>): string[][] {
   return [...names.values()].filter((group) => group.length > 1);
 }
 
-async function fill(model: PreTrainedModel, checkpoint: Checkpoint, ignoreMismatched: boolean): Promise<LoadReport> {
+async function fill(
+  model: PreTrainedModel,
+  checkpoint: Checkpoint,
+  ignoreMismatched: boolean,
+): Promise<LoadReport> {
   const state = model.stateDict();
   const mapping = mapWeights([...state.keys()], checkpoint.keys(), model.baseModelPrefix, tiesOf(state));
   const mismatched: LoadReport['mismatched'] = [];
@@ -100,7 +127,8 @@ async function fill(model: PreTrainedModel, checkpoint: Checkpoint, ignoreMismat
     if (!ignoreMismatched) {
       const shapes = `${formatShape(file)} in '${checkpoint.home(key).path}', ${formatShape(model_)} in the model's config`;
       throw new CheckpointError(`tensor '${key}' is ${shapes}`, {
-        remedy: 'check the config, or pass ignoreMismatchedSizes to draw the weight anew (a head of other labels)',
+        remedy:
+          'check the config, or pass ignoreMismatchedSizes to draw the weight anew (a head of other labels)',
       });
     }
     mismatched.push({ name, checkpoint: file, model: model_ });
@@ -113,12 +141,16 @@ async function fill(model: PreTrainedModel, checkpoint: Checkpoint, ignoreMismat
     const tensor = state.get(name)!;
     if (skip.has(name) || loaded.has(tensor)) continue;
     loaded.add(tensor);
-    for await (const { elementOffset, values } of checkpoint.float32Chunks(key)) tensor.write(values, elementOffset);
+    for await (const { elementOffset, values } of checkpoint.float32Chunks(key))
+      tensor.write(values, elementOffset);
   }
   const rows = mismatched.map(
-    ({ name, checkpoint: from, model: to }) => `  mismatched  ${name}: ${formatShape(from)} → ${formatShape(to)}, drawn anew`,
+    ({ name, checkpoint: from, model: to }) =>
+      `  mismatched  ${name}: ${formatShape(from)} → ${formatShape(to)}, drawn anew`,
   );
-  const text = [formatLoadReport(checkpoint.folder, mapping), ...rows].filter((line) => line !== '').join('\n');
+  const text = [formatLoadReport(checkpoint.folder, mapping), ...rows]
+    .filter((line) => line !== '')
+    .join('\n');
   return { missing: mapping.missing, unexpected: mapping.unexpected, mismatched, text };
 }
 
@@ -130,7 +162,11 @@ export interface SaveOptions {
 }
 
 /** Writes config.json and model.safetensors into a folder under construction. */
-export async function writeModel(folder: FolderWriter, model: PreTrainedModel, { dtype = 'F32' }: SaveOptions = {}): Promise<void> {
+export async function writeModel(
+  folder: FolderWriter,
+  model: PreTrainedModel,
+  { dtype = 'F32' }: SaveOptions = {},
+): Promise<void> {
   await folder.writeText(CONFIG_NAME, configToJson(model.config, model.architecture));
   const tensors = model.namedParameters().map(([name, tensor]) => ({
     name,
@@ -142,6 +178,12 @@ export async function writeModel(folder: FolderWriter, model: PreTrainedModel, {
 }
 
 /** Saves config.json and model.safetensors so that the folder's files appear whole or not at all. */
-export async function saveModel(model: PreTrainedModel, path: string, options: SaveOptions = {}): Promise<void> {
-  await platform.writeFolder(path, options.existing ?? 'merge', (folder) => writeModel(folder, model, options));
+export async function saveModel(
+  model: PreTrainedModel,
+  path: string,
+  options: SaveOptions = {},
+): Promise<void> {
+  await platform.writeFolder(path, options.existing ?? 'merge', (folder) =>
+    writeModel(folder, model, options),
+  );
 }

@@ -36,7 +36,8 @@ export abstract class PreTrainedModel extends Module {
    */
   initWeights(which?: ReadonlySet<Tensor>): void {
     const std = this.config.initializerRange;
-    const wanted = (tensor: Tensor | null): tensor is Tensor => tensor !== null && (which === undefined || which.has(tensor));
+    const wanted = (tensor: Tensor | null): tensor is Tensor =>
+      tensor !== null && (which === undefined || which.has(tensor));
     const drawn = new Set<Tensor>();
     for (const module of this.modules()) {
       if (module instanceof Linear || module instanceof Embedding) {
@@ -61,7 +62,12 @@ export abstract class PreTrainedModel extends Module {
   /** Parts from the top down: heads, pooler, the last layer to the first, embeddings. The order in which fine-tuning thaws them. */
   layerGroups(): Module[][] {
     const { base } = this;
-    const heads = (base as PreTrainedModel) === this ? [] : this.namedChildren().map(([, child]) => child).filter((child) => child !== base);
+    const heads =
+      (base as PreTrainedModel) === this
+        ? []
+        : this.namedChildren()
+            .map(([, child]) => child)
+            .filter((child) => child !== base);
     const top = base.pooler === null ? heads : [...heads, base.pooler];
     const layers = [...base.encoder.layer].reverse().map((layer) => [layer]);
     return [top, ...layers, [base.embeddings]];

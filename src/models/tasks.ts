@@ -1,18 +1,24 @@
 /** Models for tasks: an encoder with a head, giving logits and, with labels, a loss. */
-import { Linear, type Dropout } from '../nn/layers.ts';
+import { type Dropout, Linear } from '../nn/layers.ts';
 import type { Device } from '../tensor/device.ts';
 import { add, scale } from '../tensor/ops/elementwise.ts';
 import { crossEntropy } from '../tensor/ops/loss.ts';
 import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type BaseModelOutput, BertModel, type EncoderModel, type ModelInputs, RobertaModel } from './base.ts';
+import {
+  type BaseModelOutput,
+  BertModel,
+  type EncoderModel,
+  type ModelInputs,
+  RobertaModel,
+} from './base.ts';
 import type { PretrainedConfig } from './config.ts';
 import {
   BertLmHead,
-  RobertaClassificationHead,
-  RobertaLmHead,
   classifierDropout,
   gatherPositions,
+  RobertaClassificationHead,
+  RobertaLmHead,
   sequenceLoss,
   spanLoss,
 } from './heads.ts';
@@ -38,7 +44,9 @@ export abstract class TaskModel extends PreTrainedModel {
       const output = this.base.forward(inputs);
       const logits = this.logits(output, inputs);
       const states = output.hiddenStates === undefined ? {} : { hiddenStates: output.hiddenStates };
-      return inputs.labels === undefined ? { logits, ...states } : { loss: this.loss(logits, inputs.labels), logits, ...states };
+      return inputs.labels === undefined
+        ? { logits, ...states }
+        : { loss: this.loss(logits, inputs.labels), logits, ...states };
     });
   }
 

@@ -1,4 +1,6 @@
 /** Linear, Embedding, LayerNorm and Dropout, as in torch.nn. */
+
+import type { Activation } from '../kernels/pointwise.ts';
 import type { Device } from '../tensor/device.ts';
 import { dropout } from '../tensor/ops/elementwise.ts';
 import { embedding } from '../tensor/ops/embedding.ts';
@@ -6,8 +8,7 @@ import { linear } from '../tensor/ops/matmul.ts';
 import { layerNorm } from '../tensor/ops/normalize.ts';
 import type { Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { Activation } from '../kernels/pointwise.ts';
-import { Module, checkWidth } from './module.ts';
+import { checkWidth, Module } from './module.ts';
 
 let skipping = 0;
 
@@ -33,7 +34,12 @@ export class Linear extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
 
-  constructor(device: Device, inFeatures: number, outFeatures: number, { bias = true }: { bias?: boolean } = {}) {
+  constructor(
+    device: Device,
+    inFeatures: number,
+    outFeatures: number,
+    { bias = true }: { bias?: boolean } = {},
+  ) {
     super();
     this.weight = parameter(device, [outFeatures, inFeatures]);
     this.bias = bias ? parameter(device, [outFeatures]) : null;
@@ -58,7 +64,12 @@ export class Embedding extends Module {
   readonly weight: Tensor;
   readonly paddingIdx: number | null;
 
-  constructor(device: Device, numEmbeddings: number, embeddingDim: number, { paddingIdx }: { paddingIdx?: number } = {}) {
+  constructor(
+    device: Device,
+    numEmbeddings: number,
+    embeddingDim: number,
+    { paddingIdx }: { paddingIdx?: number } = {},
+  ) {
     super();
     this.weight = parameter(device, [numEmbeddings, embeddingDim]);
     this.paddingIdx = paddingIdx ?? null;

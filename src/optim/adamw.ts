@@ -110,7 +110,9 @@ export class AdamW {
   /** Puts back a state read from a checkpoint. Throws `CheckpointError` where the sizes differ. */
   loadState(value: Tensor, state: { step: number; expAvg: Float32Array; expAvgSq: Float32Array }): void {
     if (state.expAvg.length !== value.size || state.expAvgSq.length !== value.size) {
-      throw new CheckpointError(`AdamW: a state of ${state.expAvg.length} elements for a parameter of ${value.size}`);
+      throw new CheckpointError(
+        `AdamW: a state of ${state.expAvg.length} elements for a parameter of ${value.size}`,
+      );
     }
     const moments = this.stateOf(value);
     moments.step = state.step;

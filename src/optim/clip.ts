@@ -1,7 +1,8 @@
 /** Clipping by the norm of all gradients together. */
+
+import { windows } from '../kernels/launch.ts';
 import { finishNorm, normParts, squaredNorm } from '../kernels/optimizer.ts';
 import { scaleInPlace } from '../kernels/pointwise.ts';
-import { windows } from '../kernels/launch.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 /**

@@ -3,7 +3,12 @@ import { ConfigError } from '../errors.ts';
 import type { AdamW } from './adamw.ts';
 
 export type SchedulerType = 'linear' | 'cosine' | 'constant' | 'constant_with_warmup';
-export const schedulerTypes: readonly SchedulerType[] = ['linear', 'cosine', 'constant', 'constant_with_warmup'];
+export const schedulerTypes: readonly SchedulerType[] = [
+  'linear',
+  'cosine',
+  'constant',
+  'constant_with_warmup',
+];
 
 /** Sets the rate of an optimizer's groups; `step()` after each `optimizer.step()`. */
 export class LambdaLR {
@@ -48,7 +53,11 @@ function warmup(step: number, warmupSteps: number): number {
 }
 
 /** Up linearly over the warm-up, then down linearly to 0 at `numTrainingSteps`. */
-export function getLinearScheduleWithWarmup(optimizer: AdamW, numWarmupSteps: number, numTrainingSteps: number): LambdaLR {
+export function getLinearScheduleWithWarmup(
+  optimizer: AdamW,
+  numWarmupSteps: number,
+  numTrainingSteps: number,
+): LambdaLR {
   return new LambdaLR(optimizer, (step) => {
     if (step < numWarmupSteps) return warmup(step, numWarmupSteps);
     return Math.max(0, (numTrainingSteps - step) / Math.max(1, numTrainingSteps - numWarmupSteps));

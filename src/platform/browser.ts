@@ -5,12 +5,18 @@ import type { AdapterRequest, AdapterResult, FileSource, Platform } from './cont
 async function requestAdapter(request: AdapterRequest): Promise<AdapterResult> {
   const { gpu } = navigator;
   if (gpu === undefined) {
-    throw new NoAdapterError('this browser has no WebGPU', { remedy: 'use a current browser, on a page served by https or localhost' });
+    throw new NoAdapterError('this browser has no WebGPU', {
+      remedy: 'use a current browser, on a page served by https or localhost',
+    });
   }
   const software = request.adapter === 'software' || request.adapter === 'swiftshader';
-  const adapter = await gpu.requestAdapter(software ? { forceFallbackAdapter: true } : { powerPreference: 'high-performance' });
+  const adapter = await gpu.requestAdapter(
+    software ? { forceFallbackAdapter: true } : { powerPreference: 'high-performance' },
+  );
   if (adapter === null) {
-    throw new NoAdapterError('the browser offers no WebGPU adapter', { remedy: 'check that hardware acceleration is switched on' });
+    throw new NoAdapterError('the browser offers no WebGPU adapter', {
+      remedy: 'check that hardware acceleration is switched on',
+    });
   }
   const { vendor, architecture, description } = adapter.info;
   return {
@@ -41,7 +47,8 @@ async function openFile(path: string): Promise<FileSource> {
       const bytes = new Uint8Array(await response.arrayBuffer());
       // A server without ranges sends the whole file.
       const part = response.status === 206 ? bytes : bytes.subarray(offset, offset + length);
-      if (part.length !== length) throw new FileError(`'${path}' ends early: ${part.length} of ${length} bytes from ${offset}`);
+      if (part.length !== length)
+        throw new FileError(`'${path}' ends early: ${part.length} of ${length} bytes from ${offset}`);
       return part;
     },
     close: async () => {},
@@ -49,7 +56,9 @@ async function openFile(path: string): Promise<FileSource> {
 }
 
 const readOnly = async (): Promise<never> => {
-  throw new FileError('a browser page cannot write files', { remedy: 'read weights with stateDict() and save them yourself' });
+  throw new FileError('a browser page cannot write files', {
+    remedy: 'read weights with stateDict() and save them yourself',
+  });
 };
 
 export const platform: Platform = {
@@ -66,7 +75,9 @@ export const platform: Platform = {
   remove: readOnly,
   writeFolder: readOnly,
   downloadModel: async (id) => {
-    throw new FileError(`'${id}' is not a model's address`, { remedy: 'give the URL of a folder that holds config.json' });
+    throw new FileError(`'${id}' is not a model's address`, {
+      remedy: 'give the URL of a folder that holds config.json',
+    });
   },
   packagePath: (name) => new URL(`../../${name}`, import.meta.url).href,
   cacheFolder: readOnly,

@@ -4,13 +4,21 @@ import { GpuContext, type GpuOptions } from '../gpu/context.ts';
 import type { PoolStatistics } from '../gpu/pool.ts';
 import type { RecorderStatistics } from '../gpu/recorder.ts';
 import { type DropoutKey, fillBits, fillRandom } from '../kernels/pointwise.ts';
-import { type Shape, checkShape, formatShape, sizeOf } from './shape.ts';
+import { checkShape, formatShape, type Shape, sizeOf } from './shape.ts';
 import { type Dtype, Storage, Tensor, type TypedArrays, typedArrayDtype } from './tensor.ts';
 
 export type DeviceOptions = GpuOptions;
 
 /** What a function may hand out of `tidy`: a tensor, or an array or record of such. */
-export type TensorTree = Tensor | null | undefined | number | string | boolean | readonly TensorTree[] | { readonly [key: string]: TensorTree };
+export type TensorTree =
+  | Tensor
+  | null
+  | undefined
+  | number
+  | string
+  | boolean
+  | readonly TensorTree[]
+  | { readonly [key: string]: TensorTree };
 
 /** Tensors made since a scope was opened; closing it disposes of them. */
 export class Scope {
@@ -68,12 +76,19 @@ export class Device {
   }
 
   statistics(): DeviceStatistics {
-    return { ...this.gpu.pool.statistics, ...this.gpu.recorder.statistics, pipelines: this.gpu.pipelines.size };
+    return {
+      ...this.gpu.pool.statistics,
+      ...this.gpu.recorder.statistics,
+      pipelines: this.gpu.pipelines.size,
+    };
   }
 
   /** A tensor of the given values. Throws `ShapeError` where they do not fill the shape. */
   tensor(values: TypedArrays[Dtype] | readonly number[], shape?: Shape): Tensor {
-    const data = values instanceof Float32Array || values instanceof Int32Array || values instanceof Uint32Array ? values : Float32Array.from(values);
+    const data =
+      values instanceof Float32Array || values instanceof Int32Array || values instanceof Uint32Array
+        ? values
+        : Float32Array.from(values);
     const dims = shape ?? [data.length];
     if (sizeOf(dims) !== data.length) {
       throw new ShapeError(`tensor: ${data.length} values do not fill ${formatShape(dims)}`);
@@ -178,7 +193,9 @@ export class Device {
     try {
       const result = body();
       if (result instanceof Promise) {
-        throw new DawngradError('tidy: the function is async', { remedy: 'use `using scope = device.scope()`' });
+        throw new DawngradError('tidy: the function is async', {
+          remedy: 'use `using scope = device.scope()`',
+        });
       }
       this.handOut(scope, result);
       return result;
@@ -220,16 +237,20 @@ export class Device {
   /** @internal A copy outside every scope. */
   copy(source: Tensor): Tensor {
     const made = this.raw(source.shape, source.dtype);
-    if (source.size > 0) this.gpu.recorder.copy(source.slot.buffer, 0, made.slot.buffer.gpu, 0, source.size * 4);
+    if (source.size > 0)
+      this.gpu.recorder.copy(source.slot.buffer, 0, made.slot.buffer.gpu, 0, source.size * 4);
     return made;
   }
 
   /** Copies the values of one tensor over another's of the same size. */
   assign(target: Tensor, source: Tensor): void {
     if (target.size !== source.size || target.dtype !== source.dtype) {
-      throw new ShapeError(`assign: ${source.dtype} ${formatShape(source.shape)} does not fit ${target.dtype} ${formatShape(target.shape)}`);
+      throw new ShapeError(
+        `assign: ${source.dtype} ${formatShape(source.shape)} does not fit ${target.dtype} ${formatShape(target.shape)}`,
+      );
     }
-    if (source.size > 0) this.gpu.recorder.copy(source.slot.buffer, 0, target.slot.buffer.gpu, 0, source.size * 4);
+    if (source.size > 0)
+      this.gpu.recorder.copy(source.slot.buffer, 0, target.slot.buffer.gpu, 0, source.size * 4);
   }
 
   /** Waits until all work recorded so far is done; throws what went wrong on the GPU. */

@@ -28,6 +28,7 @@ interface OpCommon<I extends OpInputs, O> {
   /** Throws `ShapeError` naming the op and the shapes. */
   shape(inputs: I, options: O): OutputSpec;
   /** Fills `y`; may return further tensors (fresh ones) that `saves` can name. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a forward that makes nothing but y returns nothing
   forward(inputs: I, y: Tensor, options: O): Record<string, Tensor> | void;
 }
 
@@ -35,7 +36,13 @@ interface Differentiable<I extends OpInputs, O> extends OpCommon<I, O> {
   /** What the tape keeps: names of inputs, of forward's further tensors, or `y`. */
   readonly saves: readonly string[];
   /** Gradients by input name, at least those that `needs` names; each a tensor of its own (use `alias` to pass one on). */
-  backward(dy: Tensor, saved: Saved, needs: Needs, options: O, shapes: Readonly<Record<string, Shape>>): Gradients;
+  backward(
+    dy: Tensor,
+    saved: Saved,
+    needs: Needs,
+    options: O,
+    shapes: Readonly<Record<string, Shape>>,
+  ): Gradients;
 }
 
 interface NonDifferentiable<I extends OpInputs, O> extends OpCommon<I, O> {
@@ -48,7 +55,9 @@ export type OpDefinition<I extends OpInputs, O> = Differentiable<I, O> | NonDiff
 /** Names of all operations; a test requires a row for each. */
 export const operationNames = new Set<string>();
 
-export function defineOp<I extends OpInputs, O = undefined>(definition: OpDefinition<I, O>): (inputs: I, options: O) => Tensor {
+export function defineOp<I extends OpInputs, O = undefined>(
+  definition: OpDefinition<I, O>,
+): (inputs: I, options: O) => Tensor {
   operationNames.add(definition.name);
   return (inputs, options) => apply(definition, inputs, options);
 }
@@ -79,11 +88,16 @@ function apply<I extends OpInputs, O>(definition: OpDefinition<I, O>, inputs: I,
   return device.track(y);
 }
 
-function checkDtypes<I extends OpInputs, O>(definition: OpCommon<I, O>, present: readonly [string, Tensor][]): void {
+function checkDtypes<I extends OpInputs, O>(
+  definition: OpCommon<I, O>,
+  present: readonly [string, Tensor][],
+): void {
   for (const [name, tensor] of present) {
     const wanted = definition.dtypes?.[name] ?? 'float32';
     if (wanted !== 'any' && tensor.dtype !== wanted) {
-      throw new DtypeError(`${definition.name}: ${name} is ${tensor.dtype}`, { remedy: `it must be ${wanted}` });
+      throw new DtypeError(`${definition.name}: ${name} is ${tensor.dtype}`, {
+        remedy: `it must be ${wanted}`,
+      });
     }
   }
 }

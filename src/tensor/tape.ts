@@ -133,7 +133,9 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
   }
   const order = reverseOrder(start);
   if (order.some((node) => node.run === null)) {
-    throw new AutogradError('backward: the tape was already spent', { remedy: 'compute the loss again before a second backward' });
+    throw new AutogradError('backward: the tape was already spent', {
+      remedy: 'compute the loss again before a second backward',
+    });
   }
   const { device } = root;
   const ones = gradient?.alias() ?? device.raw(root.shape, 'float32');

@@ -3,8 +3,8 @@ import { AutogradError, DisposedError, DtypeError, ShapeError } from '../errors.
 import type { PooledBuffer } from '../gpu/pool.ts';
 import type { Slot } from '../gpu/recorder.ts';
 import type { Device } from './device.ts';
-import { type Shape, formatShape, sizeOf } from './shape.ts';
-import { type TapeNode, backward, releaseNode } from './tape.ts';
+import { formatShape, type Shape, sizeOf } from './shape.ts';
+import { backward, releaseNode, type TapeNode } from './tape.ts';
 
 export type Dtype = 'float32' | 'int32' | 'uint32';
 
@@ -88,7 +88,9 @@ export class Tensor {
   /** Sets whether a leaf collects gradients. Throws `AutogradError` for a computed tensor, `DtypeError` for integers. */
   set requiresGrad(value: boolean) {
     if (this.node !== null && !value) {
-      throw new AutogradError('requiresGrad can be switched off for leaf tensors only', { remedy: 'use detach()' });
+      throw new AutogradError('requiresGrad can be switched off for leaf tensors only', {
+        remedy: 'use detach()',
+      });
     }
     if (value && this.dtype !== 'float32') {
       throw new DtypeError(`a tensor of ${this.dtype} cannot have a gradient`, { remedy: 'use float32' });
@@ -155,7 +157,9 @@ export class Tensor {
   /** The value of a tensor of one element. */
   async item(): Promise<number> {
     if (this.size !== 1) {
-      throw new ShapeError(`item: ${formatShape(this.shape)} has ${this.size} elements`, { remedy: 'use data()' });
+      throw new ShapeError(`item: ${formatShape(this.shape)} has ${this.size} elements`, {
+        remedy: 'use data()',
+      });
     }
     return (await this.data())[0]!;
   }
@@ -166,11 +170,16 @@ export class Tensor {
       throw new DtypeError(`write: the tensor is ${this.dtype}, the values ${typedArrayDtype(values)}`);
     }
     if (offset < 0 || offset + values.length > this.size) {
-      throw new ShapeError(`write: ${values.length} values from ${offset} do not fit ${formatShape(this.shape)}`);
+      throw new ShapeError(
+        `write: ${values.length} values from ${offset} do not fit ${formatShape(this.shape)}`,
+      );
     }
     this.bounds = null;
     if (values instanceof Int32Array && values.length === this.size && values.length > 0) {
-      this.bounds = { min: values.reduce((a, b) => Math.min(a, b)), max: values.reduce((a, b) => Math.max(a, b)) };
+      this.bounds = {
+        min: values.reduce((a, b) => Math.min(a, b)),
+        max: values.reduce((a, b) => Math.max(a, b)),
+      };
     }
     this.device.gpu.recorder.write(this.requireStorage().buffer, offset * 4, values);
   }

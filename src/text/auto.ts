@@ -3,9 +3,21 @@ import { platform } from '#platform';
 import { FileError, TokenizerError } from '../errors.ts';
 import { type HubOptions, resolveModel } from '../models/hub.ts';
 import { PreTrainedTokenizer, type TokenizerFiles } from './tokenizer.ts';
-import { type TokenizerConfig, type TokenizerJson, bertTokenizerJson, robertaTokenizerJson } from './tokenizer-json.ts';
+import {
+  bertTokenizerJson,
+  robertaTokenizerJson,
+  type TokenizerConfig,
+  type TokenizerJson,
+} from './tokenizer-json.ts';
 
-const FILES = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'vocab.txt', 'vocab.json', 'merges.txt'] as const;
+const FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'vocab.txt',
+  'vocab.json',
+  'merges.txt',
+] as const;
 type FileName = (typeof FILES)[number];
 
 function parseJson(text: string, path: string): Record<string, unknown> {
@@ -13,14 +25,22 @@ function parseJson(text: string, path: string): Record<string, unknown> {
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new TokenizerError(`${path}: not JSON`, { remedy: 'the file may be damaged: download or save it again', cause });
+    throw new TokenizerError(`${path}: not JSON`, {
+      remedy: 'the file may be damaged: download or save it again',
+      cause,
+    });
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new TokenizerError(`${path}: not a JSON object`);
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw new TokenizerError(`${path}: not a JSON object`);
   return json as Record<string, unknown>;
 }
 
 /** Reads tokenizer.json, or makes it from a vocabulary. */
-function readTokenizerJson(files: Partial<Record<FileName, string>>, config: TokenizerConfig, folder: string): TokenizerJson {
+function readTokenizerJson(
+  files: Partial<Record<FileName, string>>,
+  config: TokenizerConfig,
+  folder: string,
+): TokenizerJson {
   const path = (name: FileName): string => platform.joinPath(folder, name);
   const { 'tokenizer.json': full, 'vocab.txt': words, 'vocab.json': bpe, 'merges.txt': merges } = files;
   if (full !== undefined) {
@@ -29,14 +49,28 @@ function readTokenizerJson(files: Partial<Record<FileName, string>>, config: Tok
     if (typeof model !== 'object' || model === null || typeof model.vocab !== 'object') {
       throw new TokenizerError(`${path('tokenizer.json')}: 'model.vocab' is missing`);
     }
-    return { truncation: null, padding: null, normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, ...json, model, added_tokens: (json.added_tokens ?? []) as TokenizerJson['added_tokens'] };
+    return {
+      truncation: null,
+      padding: null,
+      normalizer: null,
+      pre_tokenizer: null,
+      post_processor: null,
+      decoder: null,
+      ...json,
+      model,
+      added_tokens: (json.added_tokens ?? []) as TokenizerJson['added_tokens'],
+    };
   }
   if (words !== undefined) return bertTokenizerJson(words, config, path('vocab.txt'));
-  if (bpe !== undefined && merges !== undefined) return robertaTokenizerJson(bpe, merges, config, path('vocab.json'));
+  if (bpe !== undefined && merges !== undefined)
+    return robertaTokenizerJson(bpe, merges, config, path('vocab.json'));
   const half = bpe !== undefined ? `, and ${path('vocab.json')} needs merges.txt beside it` : '';
-  throw new TokenizerError(`'${folder}' has no tokenizer.json, no vocab.txt and no vocab.json with merges.txt${half}`, {
-    remedy: 'copy the tokenizer files that came with the model into the folder',
-  });
+  throw new TokenizerError(
+    `'${folder}' has no tokenizer.json, no vocab.txt and no vocab.json with merges.txt${half}`,
+    {
+      remedy: 'copy the tokenizer files that came with the model into the folder',
+    },
+  );
 }
 
 export const AutoTokenizer = {
@@ -52,10 +86,15 @@ export const AutoTokenizer = {
       if (await platform.exists(path)) files[name] = await platform.readText(path);
     }
     if (Object.keys(files).length === 0) {
-      throw new FileError(`'${folder}' has no tokenizer files`, { remedy: 'copy tokenizer.json or vocab.txt into the folder' });
+      throw new FileError(`'${folder}' has no tokenizer files`, {
+        remedy: 'copy tokenizer.json or vocab.txt into the folder',
+      });
     }
     const configText = files['tokenizer_config.json'];
-    const config = configText === undefined ? {} : parseJson(configText, platform.joinPath(folder, 'tokenizer_config.json'));
+    const config =
+      configText === undefined
+        ? {}
+        : parseJson(configText, platform.joinPath(folder, 'tokenizer_config.json'));
     const json = readTokenizerJson(files, config, folder);
     const kept: TokenizerFiles = {
       ...(files as Record<string, string>),
@@ -68,5 +107,8 @@ export const AutoTokenizer = {
 
 /** What Python needs to know where no tokenizer_config.json came with the vocabulary. */
 function defaultConfig(json: TokenizerJson): TokenizerConfig {
-  return { tokenizer_class: json.model.type === 'BPE' ? 'RobertaTokenizer' : 'BertTokenizer', model_max_length: 512 };
+  return {
+    tokenizer_class: json.model.type === 'BPE' ? 'RobertaTokenizer' : 'BertTokenizer',
+    model_max_length: 512,
+  };
 }

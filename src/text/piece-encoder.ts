@@ -42,10 +42,15 @@ export class PieceEncoder {
     checkNormalizer(json.normalizer, source);
     this.library = new Tokenizer(json, config);
     this.added = new Map(json.added_tokens.map((token) => [token.content, token]));
-    const escaped = [...this.added.keys()].sort((a, b) => b.length - a.length).map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'));
+    const escaped = [...this.added.keys()]
+      .sort((a, b) => b.length - a.length)
+      .map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'));
     this.addedPattern = escaped.length === 0 ? null : new RegExp(escaped.join('|'), 'gu');
     const split = json.pre_tokenizer;
-    this.byteLevel = split?.type === 'ByteLevel' ? { addPrefixSpace: split.add_prefix_space === true, split: split.use_regex !== false } : null;
+    this.byteLevel =
+      split?.type === 'ByteLevel'
+        ? { addPrefixSpace: split.add_prefix_space === true, split: split.use_regex !== false }
+        : null;
     this.trimOffsets = trimOffsets;
     this.prefix = json.model.continuing_subword_prefix ?? '';
     this.unknown = json.model.unk_token ?? null;
@@ -77,7 +82,9 @@ export class PieceEncoder {
   /** Encodes a run without added tokens; returns the next word's number. */
   private encodePlain(text: string, base: number, firstWord: number, out: Pieces): number {
     if (text === '') return firstWord;
-    return this.byteLevel === null ? this.encodeWords(text, base, firstWord, out) : this.encodeBytes(text, base, firstWord, out);
+    return this.byteLevel === null
+      ? this.encodeWords(text, base, firstWord, out)
+      : this.encodeBytes(text, base, firstWord, out);
   }
 
   private encodeWords(text: string, base: number, firstWord: number, out: Pieces): number {
@@ -128,7 +135,15 @@ export class PieceEncoder {
         const length = lengths[index]!;
         const end = at + length;
         const piece = word.slice(inWord, inWord + length);
-        out.offsets.push(this.trimmed(piece, out.ids.length === 0, base + starts[at]!, base + ends[end - 1]!, addSpace && at === 0 && firstLength === 2));
+        out.offsets.push(
+          this.trimmed(
+            piece,
+            out.ids.length === 0,
+            base + starts[at]!,
+            base + ends[end - 1]!,
+            addSpace && at === 0 && firstLength === 2,
+          ),
+        );
         out.ids.push(id);
         out.words.push(number);
         inWord += length;
@@ -140,7 +155,13 @@ export class PieceEncoder {
   }
 
   /** Takes the spaces of a piece off its offsets, but not the one put in front of the text: the rule of Python's tokenizers. */
-  private trimmed(piece: string, first: boolean, start: number, end: number, wide: boolean): [number, number] {
+  private trimmed(
+    piece: string,
+    first: boolean,
+    start: number,
+    end: number,
+    wide: boolean,
+  ): [number, number] {
     if (!this.trimOffsets) return [start, end];
     // A space put in front stands for the first character of the source, which may be two units long.
     const unit = wide ? 2 : 1;
@@ -159,11 +180,15 @@ export class PieceEncoder {
     const pieces: string[] = model.encode([word]);
     const ids = pieces.map((piece) => {
       const id = model.tokens_to_ids.get(piece) ?? model.unk_token_id;
-      if (id === undefined) throw new TokenizerError(`the vocabulary has no token for '${piece}' and no unknown token`);
+      if (id === undefined)
+        throw new TokenizerError(`the vocabulary has no token for '${piece}' and no unknown token`);
       return id;
     });
-    const lengths = pieces.map((piece, index) => (index > 0 && piece.startsWith(this.prefix) ? piece.length - this.prefix.length : piece.length));
-    if (pieces.length === 1 && (pieces[0] === this.unknown || lengths[0] !== word.length)) lengths[0] = word.length;
+    const lengths = pieces.map((piece, index) =>
+      index > 0 && piece.startsWith(this.prefix) ? piece.length - this.prefix.length : piece.length,
+    );
+    if (pieces.length === 1 && (pieces[0] === this.unknown || lengths[0] !== word.length))
+      lengths[0] = word.length;
     const made = { ids, lengths };
     if (this.wordCache.size >= CACHE_LIMIT) this.wordCache.clear();
     this.wordCache.set(word, made);

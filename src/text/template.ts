@@ -15,11 +15,17 @@ export interface Template {
 
 const TEXT_ONLY: Template = {
   single: [{ kind: 'text', which: 0, type: 0 }],
-  pair: [{ kind: 'text', which: 0, type: 0 }, { kind: 'text', which: 1, type: 1 }],
+  pair: [
+    { kind: 'text', which: 0, type: 0 },
+    { kind: 'text', which: 1, type: 1 },
+  ],
   trimOffsets: false,
 };
 
-type PieceJson = { SpecialToken?: { id: string; type_id: number }; Sequence?: { id: string; type_id: number } };
+type PieceJson = {
+  SpecialToken?: { id: string; type_id: number };
+  Sequence?: { id: string; type_id: number };
+};
 
 /** Reads a post-processor of tokenizer.json. Throws `TokenizerError` for a kind that is not known. */
 export function parseTemplate(json: ComponentJson | null, source: string): Template {
@@ -49,10 +55,15 @@ function templateProcessing(json: ComponentJson, source: string): Template {
       const { SpecialToken: token, Sequence: text } = piece;
       if (text !== undefined) return [{ kind: 'text', which: text.id === 'A' ? 0 : 1, type: text.type_id }];
       const ids = token === undefined ? undefined : specials[token.id]?.ids;
-      if (token === undefined || ids === undefined) throw new TokenizerError(`${source}: the post-processor's template is damaged`);
+      if (token === undefined || ids === undefined)
+        throw new TokenizerError(`${source}: the post-processor's template is damaged`);
       return ids.map((id) => ({ kind: 'special', id, type: token.type_id }));
     });
-  return { single: read(json.single as PieceJson[]), pair: read(json.pair as PieceJson[]), trimOffsets: false };
+  return {
+    single: read(json.single as PieceJson[]),
+    pair: read(json.pair as PieceJson[]),
+    trimOffsets: false,
+  };
 }
 
 /** BERT: [CLS] A [SEP] B [SEP] with types; RoBERTa: <s> A </s></s> B </s>, all of type 0. */

@@ -43,7 +43,8 @@ export type TokenizerConfig = Record<string, unknown>;
 /** A special token as tokenizer_config.json and special_tokens_map.json write it: text, or an object with `content`. */
 export function tokenContent(value: unknown): string | null {
   if (typeof value === 'string') return value;
-  if (typeof value === 'object' && value !== null && 'content' in value && typeof value.content === 'string') return value.content;
+  if (typeof value === 'object' && value !== null && 'content' in value && typeof value.content === 'string')
+    return value.content;
   return null;
 }
 
@@ -54,7 +55,10 @@ function special(id: number, content: string, lstrip = false): AddedTokenJson {
 /** Throws `TokenizerError` naming the file and the token. */
 function idOf(vocab: Record<string, number>, token: string, source: string): number {
   const id = Object.hasOwn(vocab, token) ? vocab[token] : undefined;
-  if (id === undefined) throw new TokenizerError(`${source}: there is no token '${token}'`, { remedy: 'is it the model’s own vocabulary?' });
+  if (id === undefined)
+    throw new TokenizerError(`${source}: there is no token '${token}'`, {
+      remedy: 'is it the model’s own vocabulary?',
+    });
   return id;
 }
 
@@ -71,7 +75,11 @@ export function bertTokenizerJson(vocabText: string, config: TokenizerConfig, so
   const vocab = parseVocabTxt(vocabText);
   const name = (key: string, usual: string): string => tokenContent(config[key]) ?? usual;
   const [pad, unk, cls, sep, mask] = [
-    name('pad_token', '[PAD]'), name('unk_token', '[UNK]'), name('cls_token', '[CLS]'), name('sep_token', '[SEP]'), name('mask_token', '[MASK]'),
+    name('pad_token', '[PAD]'),
+    name('unk_token', '[UNK]'),
+    name('cls_token', '[CLS]'),
+    name('sep_token', '[SEP]'),
+    name('mask_token', '[MASK]'),
   ] as const;
   const [clsId, sepId] = [idOf(vocab, cls, source), idOf(vocab, sep, source)];
   const specials = [pad, unk, cls, sep, mask].map((token) => special(idOf(vocab, token, source), token));
@@ -100,12 +108,23 @@ export function bertTokenizerJson(vocabText: string, config: TokenizerConfig, so
       },
     },
     decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-    model: { type: 'WordPiece', unk_token: unk, continuing_subword_prefix: '##', max_input_chars_per_word: 100, vocab },
+    model: {
+      type: 'WordPiece',
+      unk_token: unk,
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab,
+    },
   };
 }
 
 /** RoBERTa: byte-level BPE. */
-export function robertaTokenizerJson(vocabText: string, mergesText: string, config: TokenizerConfig, source: string): TokenizerJson {
+export function robertaTokenizerJson(
+  vocabText: string,
+  mergesText: string,
+  config: TokenizerConfig,
+  source: string,
+): TokenizerJson {
   let vocab: Record<string, number>;
   try {
     vocab = JSON.parse(vocabText) as Record<string, number>;
@@ -118,10 +137,16 @@ export function robertaTokenizerJson(vocabText: string, mergesText: string, conf
     .filter((line, at) => line !== '' && !(at === 0 && line.startsWith('#version')));
   const name = (key: string, usual: string): string => tokenContent(config[key]) ?? usual;
   const [bos, pad, eos, unk, mask] = [
-    name('bos_token', '<s>'), name('pad_token', '<pad>'), name('eos_token', '</s>'), name('unk_token', '<unk>'), name('mask_token', '<mask>'),
+    name('bos_token', '<s>'),
+    name('pad_token', '<pad>'),
+    name('eos_token', '</s>'),
+    name('unk_token', '<unk>'),
+    name('mask_token', '<mask>'),
   ] as const;
   const [cls, sep] = [name('cls_token', bos), name('sep_token', eos)];
-  const specials = [...new Set([bos, pad, eos, unk, mask, cls, sep])].map((token) => special(idOf(vocab, token, source), token, token === mask));
+  const specials = [...new Set([bos, pad, eos, unk, mask, cls, sep])].map((token) =>
+    special(idOf(vocab, token, source), token, token === mask),
+  );
   const prefix = config.add_prefix_space === true;
   return {
     version: '1.0',
@@ -139,8 +164,15 @@ export function robertaTokenizerJson(vocabText: string, mergesText: string, conf
     },
     decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
     model: {
-      type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: '', end_of_word_suffix: '', fuse_unk: false, byte_fallback: false,
-      vocab, merges,
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: '',
+      end_of_word_suffix: '',
+      fuse_unk: false,
+      byte_fallback: false,
+      vocab,
+      merges,
     },
   };
 }

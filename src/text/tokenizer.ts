@@ -2,7 +2,7 @@
 import { ConfigError, TokenizerError } from '../errors.ts';
 import type { FolderWriter } from '../platform/contract.ts';
 import { PieceEncoder, type Pieces } from './piece-encoder.ts';
-import { type Template, type TemplatePiece, parseTemplate } from './template.ts';
+import { parseTemplate, type Template, type TemplatePiece } from './template.ts';
 import { type TokenizerConfig, type TokenizerJson, tokenContent } from './tokenizer-json.ts';
 import { type TruncationStrategy, truncatedLengths } from './truncation.ts';
 
@@ -81,7 +81,10 @@ export class PreTrainedTokenizer {
     const named = (name: TokenName): string | null =>
       tokenContent(config[`${name}_token`]) ?? USUAL[name].find((token) => this.vocab.has(token)) ?? null;
     const names: TokenName[] = ['pad', 'unk', 'cls', 'sep', 'mask', 'bos', 'eos'];
-    this.tokens = Object.fromEntries(names.map((name) => [name, named(name)])) as Record<TokenName, string | null>;
+    this.tokens = Object.fromEntries(names.map((name) => [name, named(name)])) as Record<
+      TokenName,
+      string | null
+    >;
     const limit = config.model_max_length;
     this.modelMaxLength = typeof limit === 'number' && limit < VERY_LARGE ? limit : Number.POSITIVE_INFINITY;
   }
@@ -114,7 +117,9 @@ export class PreTrainedTokenizer {
 
   /** Ids of all special tokens, ascending. */
   get allSpecialIds(): number[] {
-    const ids = Object.values(this.tokens).map((token) => (token === null ? undefined : this.vocab.get(token)));
+    const ids = Object.values(this.tokens).map((token) =>
+      token === null ? undefined : this.vocab.get(token),
+    );
     return [...new Set(ids.filter((id) => id !== undefined))].sort((a, b) => a - b);
   }
 
@@ -138,11 +143,16 @@ export class PreTrainedTokenizer {
     return assemble(parts, lengths, layout);
   }
 
-  private lengths(parts: readonly Pieces[], addSpecial: boolean, { truncation = false, maxLength }: EncodeOptions): [number, number] {
+  private lengths(
+    parts: readonly Pieces[],
+    addSpecial: boolean,
+    { truncation = false, maxLength }: EncodeOptions,
+  ): [number, number] {
     const [first, second] = [parts[0]!.ids.length, parts[1]?.ids.length ?? 0];
     if (truncation === false) return [first, second];
     const limit = maxLength ?? this.modelMaxLength;
-    if (!(limit > 0)) throw new ConfigError(`maxLength is ${limit}`, { remedy: 'use a positive number of tokens' });
+    if (!(limit > 0))
+      throw new ConfigError(`maxLength is ${limit}`, { remedy: 'use a positive number of tokens' });
     const room = limit - (addSpecial ? this.numSpecialTokensToAdd(parts.length === 2) : 0);
     if (room < 0) throw new TokenizerError(`maxLength ${limit} leaves no room beside the special tokens`);
     return truncatedLengths(first, second, room, truncation === true ? 'longest_first' : truncation);
@@ -150,18 +160,26 @@ export class PreTrainedTokenizer {
 
   /** Encodes and pads. Throws `TokenizerError` as `encode`. */
   encodeBatch(texts: readonly TextInput[], options: BatchOptions = {}): BatchEncoding {
-    const encodings = texts.map((text) => (typeof text === 'string' ? this.encode(text, undefined, options) : this.encode(text[0], text[1], options)));
+    const encodings = texts.map((text) =>
+      typeof text === 'string'
+        ? this.encode(text, undefined, options)
+        : this.encode(text[0], text[1], options),
+    );
     return this.pad(encodings, options);
   }
 
   /** Pads encodings to one length. */
-  pad(encodings: Encoding[], { padding = true, maxLength, padToMultipleOf = 1 }: BatchOptions = {}): BatchEncoding {
+  pad(
+    encodings: Encoding[],
+    { padding = true, maxLength, padToMultipleOf = 1 }: BatchOptions = {},
+  ): BatchEncoding {
     const longest = encodings.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 0);
     if (padding === false && encodings.some(({ inputIds }) => inputIds.length !== longest)) {
       throw new TokenizerError('texts of different lengths make no batch', { remedy: 'pass padding: true' });
     }
     const wanted = padding === 'max_length' ? Math.max(maxLength ?? this.modelMaxLength, longest) : longest;
-    if (!Number.isFinite(wanted)) throw new ConfigError("padding 'max_length' needs maxLength: this tokenizer has no limit of its own");
+    if (!Number.isFinite(wanted))
+      throw new ConfigError("padding 'max_length' needs maxLength: this tokenizer has no limit of its own");
     const length = Math.ceil(wanted / padToMultipleOf) * padToMultipleOf;
     const size = encodings.length * length;
     const batch = {
@@ -177,7 +195,10 @@ export class PreTrainedTokenizer {
     return { ...batch, shape: [encodings.length, length], encodings };
   }
 
-  decode(ids: readonly number[], { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {}): string {
+  decode(
+    ids: readonly number[],
+    { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {},
+  ): string {
     return this.pieces.library.decode([...ids], { skip_special_tokens: skipSpecialTokens });
   }
 
@@ -200,8 +221,20 @@ export class PreTrainedTokenizer {
   }
 }
 
-function assemble(parts: readonly Pieces[], lengths: readonly number[], layout: readonly TemplatePiece[]): Encoding {
-  const out: Encoding = { inputIds: [], attentionMask: [], tokenTypeIds: [], offsets: [], specialTokensMask: [], wordIds: [], sequenceIds: [] };
+function assemble(
+  parts: readonly Pieces[],
+  lengths: readonly number[],
+  layout: readonly TemplatePiece[],
+): Encoding {
+  const out: Encoding = {
+    inputIds: [],
+    attentionMask: [],
+    tokenTypeIds: [],
+    offsets: [],
+    specialTokensMask: [],
+    wordIds: [],
+    sequenceIds: [],
+  };
   for (const piece of layout) {
     if (piece.kind === 'special') {
       out.inputIds.push(piece.id);

@@ -4,15 +4,23 @@ import { TokenizerError } from '../errors.ts';
 export type TruncationStrategy = 'longest_first' | 'only_first' | 'only_second';
 
 /** Tokens kept of each text so that both take at most `room`. Throws `TokenizerError` where the strategy cannot get there. */
-export function truncatedLengths(first: number, second: number, room: number, strategy: TruncationStrategy): [number, number] {
+export function truncatedLengths(
+  first: number,
+  second: number,
+  room: number,
+  strategy: TruncationStrategy,
+): [number, number] {
   if (first + second <= room) return [first, second];
   if (strategy === 'longest_first') return longestFirst(first, second, Math.max(room, 0));
   const [cut, kept] = strategy === 'only_first' ? [first, second] : [second, first];
   const left = room - kept;
   if (left <= 0 || left > cut) {
-    throw new TokenizerError(`truncation '${strategy}' cannot bring ${first} and ${second} tokens down to ${room}`, {
-      remedy: "use 'longest_first'",
-    });
+    throw new TokenizerError(
+      `truncation '${strategy}' cannot bring ${first} and ${second} tokens down to ${room}`,
+      {
+        remedy: "use 'longest_first'",
+      },
+    );
   }
   return strategy === 'only_first' ? [left, second] : [first, left];
 }

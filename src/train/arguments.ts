@@ -78,28 +78,49 @@ export const defaultTrainingArguments: Omit<TrainingArguments, 'outputDir'> = {
 };
 
 const positiveIntegers = [
-  'perDeviceTrainBatchSize', 'perDeviceEvalBatchSize', 'gradientAccumulationSteps', 'loggingSteps', 'saveSteps',
+  'perDeviceTrainBatchSize',
+  'perDeviceEvalBatchSize',
+  'gradientAccumulationSteps',
+  'loggingSteps',
+  'saveSteps',
 ] as const;
 const notNegative = [
-  'learningRate', 'weightDecay', 'adamEpsilon', 'maxGradNorm', 'warmupSteps', 'freezeEncoderEpochs', 'unfreezeLayersPerEpoch', 'numTrainEpochs',
+  'learningRate',
+  'weightDecay',
+  'adamEpsilon',
+  'maxGradNorm',
+  'warmupSteps',
+  'freezeEncoderEpochs',
+  'unfreezeLayersPerEpoch',
+  'numTrainEpochs',
 ] as const;
 
 /** Fills in defaults. Throws `ConfigError` naming the argument that cannot be used. */
-export function resolveArguments(given: Partial<TrainingArguments> & { outputDir: string }): TrainingArguments {
+export function resolveArguments(
+  given: Partial<TrainingArguments> & { outputDir: string },
+): TrainingArguments {
   const args: TrainingArguments = { ...defaultTrainingArguments, ...given };
   for (const name of positiveIntegers) {
-    if (!Number.isInteger(args[name]) || args[name] < 1) throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use an integer of 1 or more' });
+    if (!Number.isInteger(args[name]) || args[name] < 1)
+      throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use an integer of 1 or more' });
   }
   for (const name of notNegative) {
-    if (!(args[name] >= 0) || !Number.isFinite(args[name])) throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use a number of 0 or more' });
+    if (!(args[name] >= 0) || !Number.isFinite(args[name]))
+      throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use a number of 0 or more' });
   }
   if (!schedulerTypes.includes(args.lrSchedulerType)) {
-    throw new ConfigError(`lrSchedulerType is '${args.lrSchedulerType}'`, { remedy: `use one of ${schedulerTypes.join(', ')}` });
+    throw new ConfigError(`lrSchedulerType is '${args.lrSchedulerType}'`, {
+      remedy: `use one of ${schedulerTypes.join(', ')}`,
+    });
   }
-  if (!Number.isInteger(args.seed) || args.seed < 0) throw new ConfigError(`seed is ${args.seed}`, { remedy: 'use an integer of 0 or more' });
-  if (args.maxSteps <= 0 && args.numTrainEpochs === 0) throw new ConfigError('numTrainEpochs is 0', { remedy: 'train for some epochs or steps' });
+  if (!Number.isInteger(args.seed) || args.seed < 0)
+    throw new ConfigError(`seed is ${args.seed}`, { remedy: 'use an integer of 0 or more' });
+  if (args.maxSteps <= 0 && args.numTrainEpochs === 0)
+    throw new ConfigError('numTrainEpochs is 0', { remedy: 'train for some epochs or steps' });
   if (args.loadBestModelAtEnd && args.evalStrategy === 'no') {
-    throw new ConfigError('loadBestModelAtEnd needs evaluations', { remedy: "set evalStrategy to 'epoch' or 'steps'" });
+    throw new ConfigError('loadBestModelAtEnd needs evaluations', {
+      remedy: "set evalStrategy to 'epoch' or 'steps'",
+    });
   }
   return args;
 }

@@ -1,6 +1,6 @@
 /** Callbacks: what may look on, and ask the training to stop. */
 import { ConfigError } from '../errors.ts';
-import { type TrainingArguments, isGreaterBetter } from './arguments.ts';
+import { isGreaterBetter, type TrainingArguments } from './arguments.ts';
 import type { Metrics } from './metrics.ts';
 import type { LogEntry, TrainerState } from './state.ts';
 
@@ -40,12 +40,19 @@ export function bestMetricOf(args: TrainingArguments, metrics: Metrics): number 
   const key = name.startsWith('eval_') ? name : `eval_${name}`;
   const value = metrics[key];
   if (value === undefined) {
-    throw new ConfigError(`metricForBestModel '${name}' is not among the metrics`, { remedy: `use one of ${Object.keys(metrics).join(', ')}` });
+    throw new ConfigError(`metricForBestModel '${name}' is not among the metrics`, {
+      remedy: `use one of ${Object.keys(metrics).join(', ')}`,
+    });
   }
   return value;
 }
 
-export function isBetter(args: TrainingArguments, value: number, best: number | null, threshold = 0): boolean {
+export function isBetter(
+  args: TrainingArguments,
+  value: number,
+  best: number | null,
+  threshold = 0,
+): boolean {
   if (best === null) return true;
   return isGreaterBetter(args) ? value > best + threshold : value < best - threshold;
 }
@@ -57,7 +64,10 @@ export class EarlyStoppingCallback implements TrainerCallback {
   private best: number | null = null;
   private waited = 0;
 
-  constructor({ earlyStoppingPatience = 1, earlyStoppingThreshold = 0 }: { earlyStoppingPatience?: number; earlyStoppingThreshold?: number } = {}) {
+  constructor({
+    earlyStoppingPatience = 1,
+    earlyStoppingThreshold = 0,
+  }: { earlyStoppingPatience?: number; earlyStoppingThreshold?: number } = {}) {
     this.patience = earlyStoppingPatience;
     this.threshold = earlyStoppingThreshold;
   }

@@ -1,7 +1,7 @@
 /** Checkpoints: everything a training needs to go on as if never interrupted. */
 import { platform } from '#platform';
 import { CheckpointError, FileError } from '../errors.ts';
-import { CONFIG_NAME, WEIGHTS_NAME, openCheckpoint } from '../models/checkpoint-files.ts';
+import { CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from '../models/checkpoint-files.ts';
 import { writeModel } from '../models/load.ts';
 import type { PreTrainedModel } from '../models/pretrained.ts';
 import { openSafetensors } from '../models/safetensors-reader.ts';
@@ -10,7 +10,7 @@ import type { AdamW } from '../optim/adamw.ts';
 import type { RandomState } from '../tensor/device.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { TrainingArguments } from './arguments.ts';
-import { type TrainerState, stateFromJson, stateToJson } from './state.ts';
+import { stateFromJson, stateToJson, type TrainerState } from './state.ts';
 
 export const TRAINER_STATE_NAME = 'trainer_state.json';
 const TRAINING_ARGS_NAME = 'training_args.json';
@@ -51,8 +51,16 @@ export async function saveCheckpoint(content: CheckpointContent): Promise<string
     const moments = optimizer.state(tensor);
     if (moments === undefined) continue;
     optimizerSteps[name] = moments.step;
-    for (const [kind, value] of [['exp_avg', moments.expAvg], ['exp_avg_sq', moments.expAvgSq]] as const) {
-      tensors.push({ name: `${kind}.${name}`, shape: value.shape, dtype: 'F32', read: () => value.float32Data() });
+    for (const [kind, value] of [
+      ['exp_avg', moments.expAvg],
+      ['exp_avg_sq', moments.expAvgSq],
+    ] as const) {
+      tensors.push({
+        name: `${kind}.${name}`,
+        shape: value.shape,
+        dtype: 'F32',
+        read: () => value.float32Data(),
+      });
     }
   }
   await platform.writeFolder(path, 'replace', async (folder) => {
@@ -80,13 +88,18 @@ export async function listCheckpoints(outputDir: string): Promise<{ step: number
 export async function lastCheckpoint(outputDir: string): Promise<string> {
   const last = (await listCheckpoints(outputDir)).at(-1);
   if (last === undefined) {
-    throw new FileError(`there is no checkpoint in '${outputDir}'`, { remedy: 'start without --resume, or name the folder of the interrupted training' });
+    throw new FileError(`there is no checkpoint in '${outputDir}'`, {
+      remedy: 'start without --resume, or name the folder of the interrupted training',
+    });
   }
   return last.path;
 }
 
 async function readJson(path: string): Promise<Record<string, unknown>> {
-  if (!(await platform.exists(path))) throw new CheckpointError(`'${path}' is missing`, { remedy: 'resume from a checkpoint this engine wrote' });
+  if (!(await platform.exists(path)))
+    throw new CheckpointError(`'${path}' is missing`, {
+      remedy: 'resume from a checkpoint this engine wrote',
+    });
   try {
     return JSON.parse(await platform.readText(path)) as Record<string, unknown>;
   } catch (cause) {
@@ -95,7 +108,11 @@ async function readJson(path: string): Promise<Record<string, unknown>> {
 }
 
 /** Fills model and optimizer from a checkpoint; returns where the training stood. Throws `CheckpointError` where it does not fit the model. */
-export async function loadCheckpoint(path: string, model: PreTrainedModel, optimizer: AdamW): Promise<{ state: TrainerState; progress: Progress }> {
+export async function loadCheckpoint(
+  path: string,
+  model: PreTrainedModel,
+  optimizer: AdamW,
+): Promise<{ state: TrainerState; progress: Progress }> {
   const state = stateFromJson(await readJson(platform.joinPath(path, TRAINER_STATE_NAME)));
   const progress = (await readJson(platform.joinPath(path, PROGRESS_NAME))) as unknown as Progress;
   await loadWeights(path, model);
@@ -104,8 +121,14 @@ export async function loadCheckpoint(path: string, model: PreTrainedModel, optim
     const parameters = new Map(model.namedParameters());
     for (const [name, step] of Object.entries(progress.optimizerSteps)) {
       const tensor = parameters.get(name);
-      if (tensor === undefined) throw new CheckpointError(`${path}: the model has no weight '${name}'`, { remedy: 'resume with the model the training began with' });
-      const [expAvg, expAvgSq] = [await file.readFloat32(`exp_avg.${name}`), await file.readFloat32(`exp_avg_sq.${name}`)];
+      if (tensor === undefined)
+        throw new CheckpointError(`${path}: the model has no weight '${name}'`, {
+          remedy: 'resume with the model the training began with',
+        });
+      const [expAvg, expAvgSq] = [
+        await file.readFloat32(`exp_avg.${name}`),
+        await file.readFloat32(`exp_avg_sq.${name}`),
+      ];
       optimizer.loadState(tensor, { step, expAvg, expAvgSq });
     }
   } finally {
@@ -120,9 +143,12 @@ export async function loadWeights(path: string, model: PreTrainedModel): Promise
   try {
     for (const [name, tensor] of model.namedParameters()) {
       if (checkpoint.entry(name).shape.join() !== tensor.shape.join()) {
-        throw new CheckpointError(`${path}: '${name}' is [${checkpoint.entry(name).shape.join(',')}], the model's is [${tensor.shape.join(',')}]`);
+        throw new CheckpointError(
+          `${path}: '${name}' is [${checkpoint.entry(name).shape.join(',')}], the model's is [${tensor.shape.join(',')}]`,
+        );
       }
-      for await (const { elementOffset, values } of checkpoint.float32Chunks(name)) tensor.write(values, elementOffset);
+      for await (const { elementOffset, values } of checkpoint.float32Chunks(name))
+        tensor.write(values, elementOffset);
     }
   } finally {
     await checkpoint.close();
@@ -130,13 +156,18 @@ export async function loadWeights(path: string, model: PreTrainedModel): Promise
 }
 
 /** Writes the finished model, tokenizer and state into the output folder; other files there stay. */
-export async function saveFinal(content: Pick<CheckpointContent, 'model' | 'tokenizer' | 'args' | 'state'>): Promise<void> {
+export async function saveFinal(
+  content: Pick<CheckpointContent, 'model' | 'tokenizer' | 'args' | 'state'>,
+): Promise<void> {
   const { model, tokenizer, args, state } = content;
   await platform.writeFolder(args.outputDir, 'merge', async (folder) => {
     await writeModel(folder, model);
     await tokenizer?.write(folder);
     await folder.writeText(TRAINING_ARGS_NAME, `${JSON.stringify(args, null, 2)}\n`);
-    await folder.writeText('loss_log.jsonl', state.logHistory.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+    await folder.writeText(
+      'loss_log.jsonl',
+      state.logHistory.map((entry) => `${JSON.stringify(entry)}\n`).join(''),
+    );
     await folder.writeText(TRAINER_STATE_NAME, stateToJson(state));
   });
 }
@@ -155,6 +186,8 @@ export async function rotateCheckpoints(args: TrainingArguments, state: TrainerS
 /** Whether a folder holds what this engine writes, so that it may be written over. */
 export async function isTrainingOutput(path: string): Promise<boolean> {
   const names = await platform.list(path);
-  const ours = names.some((name) => [CONFIG_NAME, WEIGHTS_NAME, TRAINER_STATE_NAME].includes(name) || CHECKPOINT.test(name));
+  const ours = names.some(
+    (name) => [CONFIG_NAME, WEIGHTS_NAME, TRAINER_STATE_NAME].includes(name) || CHECKPOINT.test(name),
+  );
   return names.length === 0 || ours;
 }

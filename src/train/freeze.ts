@@ -3,7 +3,11 @@ import type { PreTrainedModel } from '../models/pretrained.ts';
 import type { TrainingArguments } from './arguments.ts';
 
 /** Number of groups of `model.layerGroups()`, from the top, that learn in an epoch (from 0). */
-export function trainableGroups(groups: number, epoch: number, args: Pick<TrainingArguments, 'freezeEncoderEpochs' | 'unfreezeLayersPerEpoch'>): number {
+export function trainableGroups(
+  groups: number,
+  epoch: number,
+  args: Pick<TrainingArguments, 'freezeEncoderEpochs' | 'unfreezeLayersPerEpoch'>,
+): number {
   const { freezeEncoderEpochs, unfreezeLayersPerEpoch } = args;
   if (epoch < freezeEncoderEpochs) return 1;
   if (freezeEncoderEpochs === 0 || unfreezeLayersPerEpoch === 0) return groups;
@@ -11,7 +15,12 @@ export function trainableGroups(groups: number, epoch: number, args: Pick<Traini
 }
 
 /** Freezes and thaws for an epoch. Weights that the caller froze (`fixed`) stay so. */
-export function applyFreezing(model: PreTrainedModel, epoch: number, args: TrainingArguments, fixed: ReadonlySet<unknown>): void {
+export function applyFreezing(
+  model: PreTrainedModel,
+  epoch: number,
+  args: TrainingArguments,
+  fixed: ReadonlySet<unknown>,
+): void {
   const groups = model.layerGroups();
   const open = trainableGroups(groups.length, epoch, args);
   for (const [index, modules] of groups.entries()) {
@@ -23,6 +32,7 @@ export function applyFreezing(model: PreTrainedModel, epoch: number, args: Train
   }
   // A weight shared with a group that learns learns with it.
   for (const modules of groups.slice(0, open)) {
-    for (const module of modules) for (const tensor of module.parameters()) if (!fixed.has(tensor)) tensor.requiresGrad = true;
+    for (const module of modules)
+      for (const tensor of module.parameters()) if (!fixed.has(tensor)) tensor.requiresGrad = true;
   }
 }

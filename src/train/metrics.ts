@@ -1,5 +1,5 @@
 /** Metrics, defined as scikit-learn and SciPy define them; a quotient 0/0 is 0 unless said otherwise. */
-import { DataError } from '../errors.ts';
+import { DataError, NonFiniteError } from '../errors.ts';
 import type { ProblemType } from '../models/config.ts';
 
 export type Average = 'binary' | 'macro' | 'micro' | 'weighted';
@@ -17,14 +17,23 @@ function sumOf(n: number, term: (i: number) => number): number {
 }
 
 function checkLengths(a: Values, b: Values): void {
-  if (a.length !== b.length || a.length === 0) throw new DataError(`metrics: ${a.length} predictions for ${b.length} labels`);
+  if (a.length !== b.length || a.length === 0)
+    throw new DataError(`metrics: ${a.length} predictions for ${b.length} labels`);
 }
 
-/** rows: true class, columns: predicted. */
+/** Rows: true class, columns: predicted. Throws `DataError` for a number that is none of the `classes`. */
 export function confusionMatrix(predictions: Values, labels: Values, classes: number): number[][] {
   checkLengths(predictions, labels);
   const matrix = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
-  for (let i = 0; i < labels.length; i += 1) matrix[labels[i]!]![predictions[i]!]! += 1;
+  for (let i = 0; i < labels.length; i += 1) {
+    const row = matrix[labels[i]!];
+    if (row?.[predictions[i]!] === undefined) {
+      throw new DataError(`metrics: example ${i} has label ${labels[i]} and prediction ${predictions[i]}`, {
+        remedy: `with ${classes} classes both are whole numbers from 0 to ${classes - 1}`,
+      });
+    }
+    row[predictions[i]!]! += 1;
+  }
   return matrix;
 }
 
@@ -47,16 +56,24 @@ interface Counts {
 }
 
 function scores({ hits, predicted, actual }: Counts): PrecisionRecallF1 {
-  return { precision: ratio(hits, predicted), recall: ratio(hits, actual), f1: ratio(2 * hits, predicted + actual) };
+  return {
+    precision: ratio(hits, predicted),
+    recall: ratio(hits, actual),
+    f1: ratio(2 * hits, predicted + actual),
+  };
 }
 
 /** From each class's counts. `binary` looks at class 1 alone. */
 function averaged(counts: readonly Counts[], average: Average): PrecisionRecallF1 {
   if (average === 'binary') return scores(counts[1] ?? { hits: 0, predicted: 0, actual: 0 });
   const total = (key: keyof Counts): number => counts.reduce((sum, count) => sum + count[key], 0);
-  if (average === 'micro') return scores({ hits: total('hits'), predicted: total('predicted'), actual: total('actual') });
-  const weights = counts.map(({ actual }) => (average === 'macro' ? 1 / counts.length : ratio(actual, total('actual'))));
-  const mean = (key: keyof PrecisionRecallF1): number => sumOf(counts.length, (i) => weights[i]! * scores(counts[i]!)[key]);
+  if (average === 'micro')
+    return scores({ hits: total('hits'), predicted: total('predicted'), actual: total('actual') });
+  const weights = counts.map(({ actual }) =>
+    average === 'macro' ? 1 / counts.length : ratio(actual, total('actual')),
+  );
+  const mean = (key: keyof PrecisionRecallF1): number =>
+    sumOf(counts.length, (i) => weights[i]! * scores(counts[i]!)[key]);
   return { precision: mean('precision'), recall: mean('recall'), f1: mean('f1') };
 }
 
@@ -68,8 +85,16 @@ function classCounts(matrix: readonly (readonly number[])[]): Counts[] {
   }));
 }
 
-export function precisionRecallF1(predictions: Values, labels: Values, classes: number, average: Average): PrecisionRecallF1 {
-  return averaged(classCounts(confusionMatrix(predictions, labels, classes)), average);
+/** `macro` is the mean over the classes that occur among labels or predictions, as scikit-learn has it; `binary` is class 1's. */
+export function precisionRecallF1(
+  predictions: Values,
+  labels: Values,
+  classes: number,
+  average: Average,
+): PrecisionRecallF1 {
+  const counts = classCounts(confusionMatrix(predictions, labels, classes));
+  const occurring = counts.filter(({ predicted, actual }) => predicted + actual > 0);
+  return averaged(average === 'binary' ? counts : occurring, average);
 }
 
 /** Ranks from 1, ties sharing their mean rank. */
@@ -101,7 +126,10 @@ export function rocAucOneVsRest(probabilities: Values, labels: Values, classes: 
   let total = 0;
   for (let c = 0; c < classes; c += 1) {
     const own = Float64Array.from({ length: labels.length }, (_, i) => probabilities[i * classes + c]!);
-    const area = rocAuc(own, Array.from({ length: labels.length }, (_, i) => (labels[i] === c ? 1 : 0)));
+    const area = rocAuc(
+      own,
+      Array.from({ length: labels.length }, (_, i) => (labels[i] === c ? 1 : 0)),
+    );
     if (area === null) return null;
     total += area;
   }
@@ -125,7 +153,8 @@ export function pearson(a: Values, b: Values): number | null {
   const n = a.length;
   const [meanA, meanB] = [sumOf(n, (i) => a[i]!) / n, sumOf(n, (i) => b[i]!) / n];
   const covariance = sumOf(n, (i) => (a[i]! - meanA) * (b[i]! - meanB));
-  const spread = Math.sqrt(sumOf(n, (i) => (a[i]! - meanA) ** 2)) * Math.sqrt(sumOf(n, (i) => (b[i]! - meanB) ** 2));
+  const spread =
+    Math.sqrt(sumOf(n, (i) => (a[i]! - meanA) ** 2)) * Math.sqrt(sumOf(n, (i) => (b[i]! - meanB) ** 2));
   return spread === 0 ? null : covariance / spread;
 }
 
@@ -140,11 +169,17 @@ export function meanSquaredError(predictions: Values, labels: Values): number {
   return sumOf(labels.length, (i) => (predictions[i]! - labels[i]!) ** 2) / labels.length;
 }
 
+export function meanAbsoluteError(predictions: Values, labels: Values): number {
+  checkLengths(predictions, labels);
+  return sumOf(labels.length, (i) => Math.abs(predictions[i]! - labels[i]!)) / labels.length;
+}
+
 /** Index of the largest of each row. */
 export function argmaxRows(logits: Values, classes: number): number[] {
   return Array.from({ length: logits.length / classes }, (_, row) => {
     let best = 0;
-    for (let c = 1; c < classes; c += 1) if (logits[row * classes + c]! > logits[row * classes + best]!) best = c;
+    for (let c = 1; c < classes; c += 1)
+      if (logits[row * classes + c]! > logits[row * classes + best]!) best = c;
     return best;
   });
 }
@@ -170,18 +205,38 @@ export interface Evaluation {
   confusion?: number[][];
 }
 
-/** What a report shows for logits [n, classes] and labels: classes [n], indicators [n, classes] or values [n]. */
-export function evaluateLogits(problemType: ProblemType, logits: Float32Array, labels: Values, classes: number): Evaluation {
+/**
+ * What a report shows for logits [n, classes] and labels: classes [n], indicators [n, classes] or values [n]. With several labels a
+ * text, `accuracy` asks for all of them, and precision, recall, F1 and ROC-AUC are micro-averaged. Throws `NonFiniteError` for a
+ * logit that is not finite, which would else count as class 0.
+ */
+export function evaluateLogits(
+  problemType: ProblemType,
+  logits: Float32Array,
+  labels: Values,
+  classes: number,
+): Evaluation {
+  const broken = logits.findIndex((value) => !Number.isFinite(value));
+  if (broken >= 0)
+    throw new NonFiniteError(
+      `metrics: the logits of example ${Math.floor(broken / classes)} are not finite`,
+      {
+        remedy: 'the weights are broken: train again with a lower learning rate',
+      },
+    );
   if (problemType === 'regression') {
     return {
       metrics: {
         mse: meanSquaredError(logits, labels),
+        mae: meanAbsoluteError(logits, labels),
         pearson: pearson(logits, labels),
         spearman: spearman(logits, labels),
       },
     };
   }
-  return problemType === 'multi_label_classification' ? multiLabel(logits, labels, classes) : singleLabel(logits, labels, classes);
+  return problemType === 'multi_label_classification'
+    ? multiLabel(logits, labels, classes)
+    : singleLabel(logits, labels, classes);
 }
 
 function singleLabel(logits: Float32Array, labels: Values, classes: number): Evaluation {
@@ -215,5 +270,14 @@ function multiLabel(logits: Float32Array, labels: Values, classes: number): Eval
     return same === classes ? 1 : 0;
   });
   const { precision, recall, f1 } = averaged(counts, 'micro');
-  return { metrics: { accuracy: exact / rows, precision, recall, f1, f1_macro: averaged(counts, 'macro').f1, roc_auc: rocAuc(logits, labels) } };
+  return {
+    metrics: {
+      accuracy: exact / rows,
+      precision,
+      recall,
+      f1,
+      f1_macro: averaged(counts, 'macro').f1,
+      roc_auc: rocAuc(logits, labels),
+    },
+  };
 }

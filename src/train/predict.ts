@@ -19,7 +19,10 @@ export interface BatchPrediction {
 }
 
 /** Runs the model in eval mode over batches; the next batch is recorded while the last one's result is on its way back. */
-export async function* predictBatches(model: TrainableModel, batches: Iterable<Batch>): AsyncGenerator<BatchPrediction> {
+export async function* predictBatches(
+  model: TrainableModel,
+  batches: Iterable<Batch>,
+): AsyncGenerator<BatchPrediction> {
   const wasTraining = model.training;
   model.eval();
   let pending: Promise<BatchPrediction> | null = null;
@@ -44,7 +47,11 @@ function runBatch(model: TrainableModel, batch: Batch): Promise<BatchPrediction>
     const { loss, logits } = noGrad(() => model.forward(toTensors(device, batch)));
     // Reading records a copy at once, so that the tensors may go when the scope closes.
     const reads = [logits?.float32Data() ?? new Float32Array(), loss?.float32Data() ?? null] as const;
-    return Promise.all(reads).then(([values, lossValue]) => ({ batch, logits: values, loss: lossValue?.[0] ?? null }));
+    return Promise.all(reads).then(([values, lossValue]) => ({
+      batch,
+      logits: values,
+      loss: lossValue?.[0] ?? null,
+    }));
   } finally {
     scope.close();
   }

@@ -1,22 +1,36 @@
 /** `Trainer`: the fine-tuning loop. */
-import { ConfigError, NonFiniteError } from '../errors.ts';
+
 import { type Batch, type Collator, dataCollatorWithPadding } from '../data/collate.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { DataLoader, type DataLoaderOptions } from '../data/loader.ts';
+import { ConfigError, NonFiniteError } from '../errors.ts';
+import { addInPlace } from '../kernels/pointwise.ts';
 import { AdamW } from '../optim/adamw.ts';
 import { clipGradNorm } from '../optim/clip.ts';
-import { type LambdaLR, getScheduler } from '../optim/schedule.ts';
-import { addInPlace } from '../kernels/pointwise.ts';
+import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
 import { scale } from '../tensor/ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
-import { type TrainingArguments, resolveArguments } from './arguments.ts';
-import { type CallbackContext, type TrainerCallback, type TrainerControl, bestMetricOf, isBetter } from './callbacks.ts';
-import { type Progress, loadCheckpoint, loadWeights, rotateCheckpoints, saveCheckpoint, saveFinal } from './checkpoint.ts';
+import { resolveArguments, type TrainingArguments } from './arguments.ts';
+import {
+  bestMetricOf,
+  type CallbackContext,
+  isBetter,
+  type TrainerCallback,
+  type TrainerControl,
+} from './callbacks.ts';
+import {
+  loadCheckpoint,
+  loadWeights,
+  type Progress,
+  rotateCheckpoints,
+  saveCheckpoint,
+  saveFinal,
+} from './checkpoint.ts';
 import { applyFreezing } from './freeze.ts';
 import { countTokens, toTensors } from './inputs.ts';
-import { type Evaluation, type Metrics, evaluateLogits } from './metrics.ts';
-import { type TrainableModel, predictBatches } from './predict.ts';
+import { type Evaluation, evaluateLogits, type Metrics } from './metrics.ts';
+import { predictBatches, type TrainableModel } from './predict.ts';
 import type { LogEntry, TrainerState } from './state.ts';
 
 export interface EvalPrediction {
@@ -84,17 +98,37 @@ export class Trainer {
 
   /** Loss and metrics of a dataset, their names with `eval_` in front. */
   async evaluate(dataset: Dataset | undefined = this.options.evalDataset): Promise<Evaluation> {
-    if (dataset === undefined) throw new ConfigError('evaluate: there is no dataset', { remedy: 'pass evalDataset' });
+    if (dataset === undefined)
+      throw new ConfigError('evaluate: there is no dataset', { remedy: 'pass evalDataset' });
     const started = performance.now();
-    const loader = new DataLoader(dataset, { batchSize: this.args.perDeviceEvalBatchSize, collate: this.collate(), shuffle: false });
+    const loader = new DataLoader(dataset, {
+      batchSize: this.args.perDeviceEvalBatchSize,
+      collate: this.collate(),
+      shuffle: false,
+    });
     const collected = await this.collect(loader);
     const { config } = this.model;
     const custom = this.options.computeMetrics;
     const prediction = { logits: collected.logits, labels: collected.labels };
-    const scored = collected.labels.length === 0 || collected.positions ? { metrics: {} } : custom ? { metrics: custom(prediction) } : evaluateLogits(config.problemType ?? 'single_label_classification', prediction.logits, prediction.labels, config.numLabels);
+    const scored =
+      collected.labels.length === 0 || collected.positions
+        ? { metrics: {} }
+        : custom
+          ? { metrics: custom(prediction) }
+          : evaluateLogits(
+              config.problemType ?? 'single_label_classification',
+              prediction.logits,
+              prediction.labels,
+              config.numLabels,
+            );
     const seconds = (performance.now() - started) / 1000;
     const named = Object.entries(scored.metrics).map(([name, value]) => [`eval_${name}`, value]);
-    const metrics = { eval_loss: collected.loss, ...Object.fromEntries(named), eval_runtime: round(seconds, 4), eval_samples_per_second: round(dataset.length / seconds, 3) };
+    const metrics = {
+      eval_loss: collected.loss,
+      ...Object.fromEntries(named),
+      eval_runtime: round(seconds, 4),
+      eval_samples_per_second: round(dataset.length / seconds, 3),
+    };
     return { ...scored, metrics };
   }
 
@@ -102,11 +136,18 @@ export class Trainer {
   collate(): DataLoaderOptions['collate'] {
     const { dataCollator, processingClass } = this.options;
     if (dataCollator !== undefined) return dataCollator;
-    const floatLabels = this.model.config.problemType !== null && this.model.config.problemType !== 'single_label_classification';
-    return dataCollatorWithPadding({ padTokenId: processingClass?.padTokenId ?? this.model.config.padTokenId ?? 0, floatLabels });
+    const floatLabels =
+      this.model.config.problemType !== null &&
+      this.model.config.problemType !== 'single_label_classification';
+    return dataCollatorWithPadding({
+      padTokenId: processingClass?.padTokenId ?? this.model.config.padTokenId ?? 0,
+      floatLabels,
+    });
   }
 
-  private async collect(loader: DataLoader): Promise<{ logits: Float32Array; labels: Float32Array; loss: number | null; positions: boolean }> {
+  private async collect(
+    loader: DataLoader,
+  ): Promise<{ logits: Float32Array; labels: Float32Array; loss: number | null; positions: boolean }> {
     const logits: Float32Array[] = [];
     const labels: number[] = [];
     let lossSum = 0;
@@ -126,7 +167,12 @@ export class Trainer {
       all.set(part, at);
       at += part.length;
     }
-    return { logits: all, labels: Float32Array.from(labels), loss: labels.length === 0 ? null : lossSum / count, positions };
+    return {
+      logits: all,
+      labels: Float32Array.from(labels),
+      loss: labels.length === 0 ? null : lossSum / count,
+      positions,
+    };
   }
 
   private freshState(): TrainerState {
@@ -171,11 +217,19 @@ class TrainingRun {
   private lastSaved: { step: number; path: string } | null = null;
   private lastEvaluated = -1;
 
-  constructor(trainer: Trainer, options: TrainerOptions, callbacks: readonly TrainerCallback[], control: TrainerControl) {
+  constructor(
+    trainer: Trainer,
+    options: TrainerOptions,
+    callbacks: readonly TrainerCallback[],
+    control: TrainerControl,
+  ) {
     const { args, model } = trainer;
-    if (options.trainDataset === undefined) throw new ConfigError('train: there is no dataset', { remedy: 'pass trainDataset' });
+    if (options.trainDataset === undefined)
+      throw new ConfigError('train: there is no dataset', { remedy: 'pass trainDataset' });
     if (args.evalStrategy !== 'no' && options.evalDataset === undefined) {
-      throw new ConfigError(`evalStrategy is '${args.evalStrategy}', but there is nothing to evaluate on`, { remedy: 'pass evalDataset' });
+      throw new ConfigError(`evalStrategy is '${args.evalStrategy}', but there is nothing to evaluate on`, {
+        remedy: 'pass evalDataset',
+      });
     }
     this.trainer = trainer;
     this.options = options;
@@ -198,7 +252,10 @@ class TrainingRun {
     this.optimizer = makeOptimizer(model, args);
     const { warmupSteps } = args;
     const numWarmupSteps = warmupSteps < 1 ? Math.ceil(warmupSteps * state.maxSteps) : warmupSteps;
-    this.scheduler = getScheduler(args.lrSchedulerType, this.optimizer, { numWarmupSteps, numTrainingSteps: state.maxSteps });
+    this.scheduler = getScheduler(args.lrSchedulerType, this.optimizer, {
+      numWarmupSteps,
+      numTrainingSteps: state.maxSteps,
+    });
     const { device } = model;
     this.lossSum = device.raw([1]);
     this.lastNorm = device.raw([2]);
@@ -220,7 +277,11 @@ class TrainingRun {
       const interruptedAt = await this.epochs(start);
       if (interruptedAt === null) await this.finish();
       this.each((callback) => callback.onTrainEnd?.(this.context));
-      return { globalStep: trainer.state.globalStep, trainingLoss: this.totalLoss / Math.max(this.totalSteps, 1), interruptedAt };
+      return {
+        globalStep: trainer.state.globalStep,
+        trainingLoss: this.totalLoss / Math.max(this.totalSteps, 1),
+        interruptedAt,
+      };
     } finally {
       this.release();
     }
@@ -239,7 +300,11 @@ class TrainingRun {
     model.device.randomState = progress.random;
     this.lossSum.write(Float32Array.of(progress.lossSum));
     this.lossSteps = progress.lossSteps;
-    this.lastEvaluated = state.logHistory.some((entry) => entry.step === state.globalStep && 'eval_loss' in entry) ? state.globalStep : -1;
+    this.lastEvaluated = state.logHistory.some(
+      (entry) => entry.step === state.globalStep && 'eval_loss' in entry,
+    )
+      ? state.globalStep
+      : -1;
     return progress;
   }
 
@@ -290,7 +355,10 @@ class TrainingRun {
       const scope = device.scope();
       try {
         const { loss } = model.forward(toTensors(device, batch));
-        if (loss === undefined) throw new ConfigError('the model gives no loss for the training data', { remedy: 'give the examples labels' });
+        if (loss === undefined)
+          throw new ConfigError('the model gives no loss for the training data', {
+            remedy: 'give the examples labels',
+          });
         const part = batches.length === 1 ? loss : scale(loss, 1 / args.gradientAccumulationSteps);
         part.backward();
         addInPlace(device.gpu, { x: part.slot, y: this.lossSum.slot, count: 1 });
@@ -314,7 +382,9 @@ class TrainingRun {
     state.numInputTokensSeen += tokens;
     await this.pace();
     const seconds = (performance.now() - this.started) / 1000;
-    this.each((callback) => callback.onStepEnd?.(this.context, { learningRate: learningRate!, tokens, seconds }));
+    this.each((callback) =>
+      callback.onStepEnd?.(this.context, { learningRate: learningRate!, tokens, seconds }),
+    );
   }
 
   /** Lets the host run a little ahead of the GPU, not more. */
@@ -340,11 +410,16 @@ class TrainingRun {
   private async log(): Promise<void> {
     const { state, model } = this.trainer;
     if (this.lossSteps === 0) return;
-    const [[sum], [norm]] = (await Promise.all([this.lossSum.data(), this.lastNorm.data()])) as [Float32Array, Float32Array];
+    const [[sum], [norm]] = (await Promise.all([this.lossSum.data(), this.lastNorm.data()])) as [
+      Float32Array,
+      Float32Array,
+    ];
     const loss = sum! / this.lossSteps;
     if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
       const what = Number.isFinite(loss) ? `gradient norm is ${norm}` : `loss is ${loss}`;
-      throw new NonFiniteError(`the ${what} at step ${state.globalStep}`, { remedy: 'lower the learning rate, add warm-up or look for broken labels' });
+      throw new NonFiniteError(`the ${what} at step ${state.globalStep}`, {
+        remedy: 'lower the learning rate, add warm-up or look for broken labels',
+      });
     }
     this.totalLoss += sum!;
     this.totalSteps += this.lossSteps;
@@ -391,7 +466,14 @@ class TrainingRun {
       lossSteps: this.lossSteps,
     };
     if (best) state.bestModelCheckpoint = `${args.outputDir}/checkpoint-${state.globalStep}`;
-    const path = await saveCheckpoint({ model, tokenizer: this.options.processingClass, optimizer, args, state, progress });
+    const path = await saveCheckpoint({
+      model,
+      tokenizer: this.options.processingClass,
+      optimizer,
+      args,
+      state,
+      progress,
+    });
     if (best) state.bestModelCheckpoint = path;
     this.lastSaved = { step: state.globalStep, path };
     await rotateCheckpoints(args, state);
@@ -405,10 +487,15 @@ class TrainingRun {
     await this.log();
     await model.device.sync();
     const best = state.bestModelCheckpoint;
-    if (args.loadBestModelAtEnd && best !== null && state.bestGlobalStep !== state.globalStep) await loadWeights(best, model);
+    if (args.loadBestModelAtEnd && best !== null && state.bestGlobalStep !== state.globalStep)
+      await loadWeights(best, model);
     model.eval();
     const seconds = (performance.now() - this.started) / 1000;
-    this.record({ train_runtime: round(seconds, 4), train_loss: this.totalLoss / Math.max(this.totalSteps, 1), train_steps_per_second: round(this.totalSteps / seconds, 3) });
+    this.record({
+      train_runtime: round(seconds, 4),
+      train_loss: this.totalLoss / Math.max(this.totalSteps, 1),
+      train_steps_per_second: round(this.totalSteps / seconds, 3),
+    });
     await saveFinal({ model, tokenizer: this.options.processingClass, args, state });
   }
 
@@ -424,7 +511,8 @@ class TrainingRun {
 
 function makeOptimizer(model: TrainableModel, args: TrainingArguments): AdamW {
   const named = model.namedParameters();
-  const group = (decayed: boolean) => named.filter(([name]) => isDecayed(name) === decayed).map(([, tensor]) => tensor);
+  const group = (decayed: boolean) =>
+    named.filter(([name]) => isDecayed(name) === decayed).map(([, tensor]) => tensor);
   return new AdamW(
     [
       { params: group(true), weightDecay: args.weightDecay },

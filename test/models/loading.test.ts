@@ -3,11 +3,23 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoModelForTokenClassification } from '../../src/models/auto.ts';
+import {
+  AutoModel,
+  AutoModelForMaskedLM,
+  AutoModelForSequenceClassification,
+  AutoModelForTokenClassification,
+} from '../../src/models/auto.ts';
 import type { LoadReport } from '../../src/models/load.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import { useDevice } from '../support/device.ts';
-import { type FixtureInputs, maxDifference, modelInputs, models, readJson, readTensors } from '../support/fixtures.ts';
+import {
+  type FixtureInputs,
+  maxDifference,
+  modelInputs,
+  models,
+  readJson,
+  readTensors,
+} from '../support/fixtures.ts';
 
 const device = useDevice();
 let scratch = '';
@@ -58,9 +70,14 @@ describe('reports', () => {
     ['roberta masked LM to token classification', AutoModelForTokenClassification, 'roberta-mlm'],
   ] as const;
   it.each(cases)('%s, as transformers reports it', async (title, auto, folder) => {
-    const expected = await readJson<Record<string, { missing: string[]; unexpected: string[] }>>(`${models}loading.json`);
+    const expected = await readJson<Record<string, { missing: string[]; unexpected: string[] }>>(
+      `${models}loading.json`,
+    );
     let report: LoadReport | undefined;
-    const model = await auto.fromPretrained(models + folder, { device: device.current, onReport: (r) => (report = r) });
+    const model = await auto.fromPretrained(models + folder, {
+      device: device.current,
+      onReport: (r) => (report = r),
+    });
     expect([...report!.missing].sort()).toEqual(expected[title]!.missing);
     expect([...report!.unexpected].sort()).toEqual(expected[title]!.unexpected);
     model.dispose();
@@ -78,7 +95,10 @@ describe('reports', () => {
       ignoreMismatchedSizes: true,
       onReport: (r) => (report = r),
     });
-    expect(report!.mismatched.map(({ name }) => name).sort()).toEqual(['classifier.bias', 'classifier.weight']);
+    expect(report!.mismatched.map(({ name }) => name).sort()).toEqual([
+      'classifier.bias',
+      'classifier.weight',
+    ]);
     expect(report!.text).toContain('mismatched  classifier.weight: [3,32] → [7,32], drawn anew');
     const weight = await model.stateDict().get('classifier.weight')!.float32Data();
     expect(weight.some((value) => value !== 0)).toBe(true);
@@ -91,10 +111,16 @@ describe('saving', () => {
     const model = await AutoModelForMaskedLM.fromPretrained(`${models}bert-mlm`, { device: device.current });
     const folder = join(scratch, 'saved');
     await model.savePretrained(folder);
-    const [ours, theirs] = [await readTensors(`${folder}/model.safetensors`), await readTensors(`${models}bert-mlm/model.safetensors`)];
+    const [ours, theirs] = [
+      await readTensors(`${folder}/model.safetensors`),
+      await readTensors(`${models}bert-mlm/model.safetensors`),
+    ];
     expect([...ours.keys()].sort()).toEqual([...theirs.keys()].sort());
     for (const [name, values] of theirs) expect(ours.get(name), name).toEqual(values);
-    const [written, original] = [await readJson<object>(`${folder}/config.json`), await readJson<object>(`${models}bert-mlm/config.json`)];
+    const [written, original] = [
+      await readJson<object>(`${folder}/config.json`),
+      await readJson<object>(`${models}bert-mlm/config.json`),
+    ];
     expect(written).toMatchObject(original);
     model.dispose();
   });
@@ -104,7 +130,8 @@ describe('saving', () => {
     const folder = join(scratch, 'half');
     await model.savePretrained(folder, { dtype: 'F16' });
     const theirs = await readTensors(`${models}bert-f16/model.safetensors`);
-    for (const [name, values] of await readTensors(`${folder}/model.safetensors`)) expect(values, name).toEqual(theirs.get(name));
+    for (const [name, values] of await readTensors(`${folder}/model.safetensors`))
+      expect(values, name).toEqual(theirs.get(name));
     model.dispose();
   });
 });

@@ -13,7 +13,17 @@ import { getLinearScheduleWithWarmup } from '../../src/optim/schedule.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
-import { type FixtureInputs, type Ids, int32, maxDifference, modelInputs, models, readJson, readTensors, relativeError } from '../support/fixtures.ts';
+import {
+  type FixtureInputs,
+  type Ids,
+  int32,
+  maxDifference,
+  modelInputs,
+  models,
+  readJson,
+  readTensors,
+  relativeError,
+} from '../support/fixtures.ts';
 
 const device = useDevice();
 
@@ -41,12 +51,19 @@ const tasks = {
 
 function labelTensors(task: string, labels: Expected['labels']): Record<string, Tensor> {
   const float = task === 'multi' || task === 'regression';
-  const camel = { labels: 'labels', start_positions: 'startPositions', end_positions: 'endPositions' } as Record<string, string>;
+  const camel = {
+    labels: 'labels',
+    start_positions: 'startPositions',
+    end_positions: 'endPositions',
+  } as Record<string, string>;
   return Object.fromEntries(
     Object.entries(labels).map(([name, values]) => {
       const shape = Array.isArray(values[0]) ? [values.length, values[0].length] : [values.length];
       const flat = values.flat();
-      return [camel[name]!, device.current.tensor(float ? Float32Array.from(flat) : Int32Array.from(flat), shape)];
+      return [
+        camel[name]!,
+        device.current.tensor(float ? Float32Array.from(flat) : Int32Array.from(flat), shape),
+      ];
     }),
   );
 }
@@ -60,7 +77,10 @@ describe.each(['bert', 'roberta'])('%s', (family) => {
       const model = await auto.fromPretrained(folder, { device: device.current });
       const runnable = model as unknown as Runnable;
       using scope = device.current.scope();
-      const output = runnable.forward({ ...modelInputs(device.current, expected.inputs), ...labelTensors(task, expected.labels) });
+      const output = runnable.forward({
+        ...modelInputs(device.current, expected.inputs),
+        ...labelTensors(task, expected.labels),
+      });
       const names = { logits: 'logits', start_logits: 'startLogits', end_logits: 'endLogits' };
       let compared = 0;
       for (const [theirs, ours] of Object.entries(names)) {
@@ -80,7 +100,8 @@ describe.each(['bert', 'roberta'])('%s', (family) => {
         const gradient = gradients.get(name.slice(5));
         const actual = gradient ? await gradient.data() : new Float32Array(reference.length);
         // A gradient that is zero in exact arithmetic (a key's bias) is rounding noise on both sides.
-        if (Math.hypot(...reference) < 1e-6 * largest) expect(Math.hypot(...actual), name).toBeLessThan(1e-5 * largest);
+        if (Math.hypot(...reference) < 1e-6 * largest)
+          expect(Math.hypot(...actual), name).toBeLessThan(1e-5 * largest);
         else expect(relativeError(actual, reference), name).toBeLessThan(1e-3);
       }
       model.dispose();
@@ -95,8 +116,12 @@ describe.each(['bert', 'roberta'])('%s', (family) => {
     const model = await AutoModel.fromPretrained(folder, { device: device.current });
     using scope = device.current.scope();
     const output = noGrad(() => model.forward(modelInputs(device.current, inputs)));
-    expect(maxDifference(await output.lastHiddenState.data(), expected.get('last_hidden_state')!)).toBeLessThan(1e-4);
-    expect(maxDifference(await output.poolerOutput!.data(), expected.get('pooler_output')!)).toBeLessThan(1e-4);
+    expect(
+      maxDifference(await output.lastHiddenState.data(), expected.get('last_hidden_state')!),
+    ).toBeLessThan(1e-4);
+    expect(maxDifference(await output.poolerOutput!.data(), expected.get('pooler_output')!)).toBeLessThan(
+      1e-4,
+    );
     model.dispose();
     scope.close();
   });
@@ -133,7 +158,9 @@ describe.each(['bert', 'roberta'])('%s', (family) => {
       const norm = clipGradNorm(model.parameters(), 0.5)!;
       expect(scheduler.getLastLr()[0]).toBeCloseTo(expected.lr, 12);
       expect(Math.abs((await loss!.item()) / expected.loss - 1), `loss of step ${step}`).toBeLessThan(1e-3);
-      expect(Math.abs((await norm.data())[0]! / expected.norm - 1), `norm of step ${step}`).toBeLessThan(1e-3);
+      expect(Math.abs((await norm.data())[0]! / expected.norm - 1), `norm of step ${step}`).toBeLessThan(
+        1e-3,
+      );
       optimizer.step();
       scheduler.step();
       optimizer.zeroGrad();

@@ -32,11 +32,30 @@ indicators = rng.integers(0, 2, (30, 4))
 scores = (rng.normal(size=(30, 4)) + indicators).astype(np.float32)
 hard = (scores > 0).astype(int)
 p, r, f, _ = m.precision_recall_fscore_support(indicators, hard, average="micro", zero_division=0)
+
+# Classes that occur nowhere, or only on one side; a class that is never right; one class throughout.
+edges = []
+for classes, labels, p_ in (
+    (3, [0, 1, 0, 1], [0, 1, 1, 1]),
+    (4, [0, 2, 2, 0], [0, 2, 3, 0]),
+    (3, [0, 1, 2, 2], [1, 0, 2, 2]),
+    (2, [0, 0, 0], [0, 0, 0]),
+    (2, [1, 1, 0], [0, 0, 1]),
+    (2, [0, 1, 1], [0, 0, 0]),
+):
+    averages = ["macro", "micro", "weighted"] + (["binary"] if classes == 2 else [])
+    edges.append(dict(
+        classes=classes, labels=labels, predictions=p_, matthews=m.matthews_corrcoef(labels, p_),
+        averages={a_: list(m.precision_recall_fscore_support(labels, p_, average=a_, zero_division=0)[:3]) for a_ in averages},
+    ))
+tied_labels, tied_scores = [0, 1, 1, 0, 1, 0, 0], [0.5, 0.5, 0.5, 0.1, 0.9, 0.9, 0.1]
 out = dict(
-    cases=cases,
+    cases=cases, edges=edges,
+    tied=dict(labels=tied_labels, scores=tied_scores, auc=m.roc_auc_score(tied_labels, tied_scores)),
     correlation=dict(a=a.tolist(), b=b.tolist(), pearson=stats.pearsonr(a, b)[0], spearman=stats.spearmanr(a, b)[0],
-                     mse=m.mean_squared_error(a, b)),
+                     mse=m.mean_squared_error(a, b), mae=m.mean_absolute_error(a, b)),
     multi=dict(labels=indicators.ravel().tolist(), logits=scores.ravel().tolist(), accuracy=m.accuracy_score(indicators, hard),
-               precision=p, recall=r, f1=f, f1_macro=m.f1_score(indicators, hard, average="macro", zero_division=0)),
+               precision=p, recall=r, f1=f, f1_macro=m.f1_score(indicators, hard, average="macro", zero_division=0),
+               roc_auc=m.roc_auc_score(indicators, scores, average="micro")),
 )
 (Path(__file__).parent / "fixtures" / "metrics.json").write_text(json.dumps(out))

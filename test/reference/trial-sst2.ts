@@ -7,9 +7,9 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { dataCollatorWithPadding } from '../../src/data/collate.ts';
 import { encodeTable } from '../../src/data/dataset.ts';
 import { encodeLabels, inferLabels } from '../../src/data/labels.ts';
-import { dataCollatorWithPadding } from '../../src/data/collate.ts';
 import { DataLoader } from '../../src/data/loader.ts';
 import { readTable } from '../../src/data/table.ts';
 import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
@@ -22,7 +22,12 @@ import { Trainer } from '../../src/train/trainer.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { dropout: { type: 'string', default: '1' }, head: { type: 'string' }, order: { type: 'string' }, output: { type: 'string' } },
+  options: {
+    dropout: { type: 'string', default: '1' },
+    head: { type: 'string' },
+    order: { type: 'string' },
+    output: { type: 'string' },
+  },
 });
 const [folder, trainFile, validationFile] = positionals as [string, string, string];
 const train = await readTable(trainFile);
@@ -30,18 +35,34 @@ const rows = { ...train, rows: train.rows.slice(0, 2000) };
 const validation = await readTable(validationFile);
 const labels = inferLabels(rows);
 const tokenizer = await AutoTokenizer.fromPretrained(folder);
-const dataset = (table: typeof rows) => encodeTable(table, encodeLabels(table, labels), tokenizer, { maxLength: 128, truncation: true });
+const dataset = (table: typeof rows) =>
+  encodeTable(table, encodeLabels(table, labels), tokenizer, { maxLength: 128, truncation: true });
 const device = await requestDevice();
 device.manualSeed(42);
-const dropouts = values.dropout === '0' ? { hiddenDropoutProb: 0, attentionProbsDropoutProb: 0, classifierDropout: 0 } : {};
-const model = await AutoModelForSequenceClassification.fromPretrained(folder, { device, numLabels: 2, onReport: () => {}, ...dropouts });
+const dropouts =
+  values.dropout === '0' ? { hiddenDropoutProb: 0, attentionProbsDropoutProb: 0, classifierDropout: 0 } : {};
+const model = await AutoModelForSequenceClassification.fromPretrained(folder, {
+  device,
+  numLabels: 2,
+  onReport: () => {},
+  ...dropouts,
+});
 if (values.head !== undefined) {
   const file = await openSafetensors(await platform.openFile(values.head));
-  for (const name of file.tensors.keys()) model.stateDict().get(name)!.write(await file.readFloat32(name));
+  for (const name of file.tensors.keys())
+    model
+      .stateDict()
+      .get(name)!
+      .write(await file.readFloat32(name));
   await file.close();
 }
 if (values.order !== undefined) {
-  const loader = new DataLoader(dataset(rows), { batchSize: 16, collate: dataCollatorWithPadding({ padTokenId: 0 }), shuffle: true, seed: 42 });
+  const loader = new DataLoader(dataset(rows), {
+    batchSize: 16,
+    collate: dataCollatorWithPadding({ padTokenId: 0 }),
+    shuffle: true,
+    seed: 42,
+  });
   writeFileSync(values.order, JSON.stringify(loader.order(0)));
 }
 const losses: number[] = [];
@@ -50,7 +71,9 @@ const trainer = new Trainer({
   processingClass: tokenizer,
   trainDataset: dataset(rows),
   evalDataset: dataset(validation),
-  callbacks: [{ onLog: (_, entry) => entry.loss !== undefined && entry.loss !== null && losses.push(entry.loss) }],
+  callbacks: [
+    { onLog: (_, entry) => entry.loss !== undefined && entry.loss !== null && losses.push(entry.loss) },
+  ],
   args: {
     outputDir: values.output ?? '/tmp/dawngrad-trial-sst2',
     numTrainEpochs: 1,

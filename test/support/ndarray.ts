@@ -29,7 +29,10 @@ export function at(x: NdArray, index: readonly number[]): number {
 /** Reads x as if broadcast over a shape that `index` points into. */
 export function atBroadcast(x: NdArray, index: readonly number[]): number {
   const lead = index.length - x.shape.length;
-  return at(x, x.shape.map((size, d) => (size === 1 ? 0 : index[d + lead]!)));
+  return at(
+    x,
+    x.shape.map((size, d) => (size === 1 ? 0 : index[d + lead]!)),
+  );
 }
 
 export function map(x: NdArray, f: (value: number) => number): NdArray {

@@ -1,5 +1,5 @@
 /** The op table: one entry or more for each registered operation. The test of the table is ops.test.ts. */
-import type { Tensor } from '../../src/tensor/tensor.ts';
+
 import { attention } from '../../src/tensor/ops/attention.ts';
 import * as elementwise from '../../src/tensor/ops/elementwise.ts';
 import { embedding, positionIds } from '../../src/tensor/ops/embedding.ts';
@@ -8,7 +8,8 @@ import { linear, matmul, matmulActivation } from '../../src/tensor/ops/matmul.ts
 import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
 import { mean, sum } from '../../src/tensor/ops/reduction.ts';
 import { narrow, permute } from '../../src/tensor/ops/view.ts';
-import { type NdArray, at, atBroadcast, build, erf, map, nd, sumOver } from '../support/ndarray.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { at, atBroadcast, build, erf, map, type NdArray, nd, sumOver } from '../support/ndarray.ts';
 
 type Shapes = Readonly<Record<string, readonly number[]>>;
 /** Values of integer inputs; they take no gradient. */
@@ -49,12 +50,26 @@ function pointwise(op: string, run: (x: Tensor) => Tensor, f: (x: number) => num
   }));
 }
 
+const arithmetic = { add: elementwise.add, sub: elementwise.sub, mul: elementwise.mul, div: elementwise.div };
+
 function broadcasting(op: 'add' | 'sub' | 'mul' | 'div', f: (a: number, b: number) => number): OpRow[] {
   const cases: [readonly number[], readonly number[], readonly number[]][] = [
-    [[5, 7], [5, 7], [5, 7]],
+    [
+      [5, 7],
+      [5, 7],
+      [5, 7],
+    ],
     [[3, 5, 7], [7], [3, 5, 7]],
-    [[3, 5, 7], [5, 7], [3, 5, 7]],
-    [[3, 1, 7], [5, 1], [3, 5, 7]],
+    [
+      [3, 5, 7],
+      [5, 7],
+      [3, 5, 7],
+    ],
+    [
+      [3, 1, 7],
+      [5, 1],
+      [3, 5, 7],
+    ],
     [[2, 3], [], [2, 3]],
     [[1], [4, 1], [4, 1]],
   ];
@@ -63,7 +78,7 @@ function broadcasting(op: 'add' | 'sub' | 'mul' | 'div', f: (a: number, b: numbe
     note: `[${a.join(',')}] with [${b.join(',')}]`,
     shapes: { a, b },
     shift: op === 'div' ? { b: 2.5 } : {},
-    run: (t) => elementwise[op](t.a!, t.b!),
+    run: (t) => arithmetic[op](t.a!, t.b!),
     reference: (r) => build(shape, (i) => f(atBroadcast(r.a!, i), atBroadcast(r.b!, i))),
     atol: 2e-6,
     ...(index === 0 && { bad: [{ a: [2, 3], b: [2] }] }),
@@ -89,7 +104,10 @@ function productReference({ ta = false, tb = false }: Product) {
       const z = index.slice(0, -2);
       const [i, j] = [index.at(-2)!, index.at(-1)!];
       const zb = b.shape.length === 2 ? [] : z;
-      const dot = sumOver(k, (l) => at(a, [...z, ...(ta ? [l, i] : [i, l])]) * at(b, [...zb, ...(tb ? [j, l] : [l, j])]));
+      const dot = sumOver(
+        k,
+        (l) => at(a, [...z, ...(ta ? [l, i] : [i, l])]) * at(b, [...zb, ...(tb ? [j, l] : [l, j])]),
+      );
       return dot + (r.bias ? r.bias.data[j]! : 0);
     });
   };
@@ -120,7 +138,13 @@ const matmulRows: OpRow[] = products.map((p, index) => ({
   run: (t) => matmul(t.a!, t.b!, { transposeA: p.ta ?? false, transposeB: p.tb ?? false }),
   reference: productReference(p),
   atol: 5e-6,
-  ...(index === 0 && { bad: [{ a: [8, 128, 768], b: [512, 768] }, { a: [3], b: [3, 2] }, { a: [2, 3, 4], b: [3, 4, 5] }] }),
+  ...(index === 0 && {
+    bad: [
+      { a: [8, 128, 768], b: [512, 768] },
+      { a: [3], b: [3, 2] },
+      { a: [2, 3, 4], b: [3, 4, 5] },
+    ],
+  }),
 }));
 
 const linearRows: OpRow[] = [
@@ -144,11 +168,18 @@ const activatedRow: OpRow = {
   shapes: { x: [9, 12], weight: [8, 12], bias: [8] },
   constant: ['x', 'weight', 'bias'],
   run: (t) => matmulActivation(t.x!, t.weight!, t.bias!, 'gelu'),
-  reference: (r) => map(productReference({ a: [9, 12], b: [8, 12], tb: true })({ a: r.x!, b: r.weight!, bias: r.bias! }), geluOf),
+  reference: (r) =>
+    map(
+      productReference({ a: [9, 12], b: [8, 12], tb: true })({ a: r.x!, b: r.weight!, bias: r.bias! }),
+      geluOf,
+    ),
   atol: 5e-6,
 };
 
-function reductions(op: 'sum' | 'mean', run: (x: Tensor, dim?: number, keepdim?: boolean) => Tensor): OpRow[] {
+function reductions(
+  op: 'sum' | 'mean',
+  run: (x: Tensor, dim?: number, keepdim?: boolean) => Tensor,
+): OpRow[] {
   const cases: [readonly number[], number | undefined, boolean][] = [
     [[5], undefined, false],
     [[130, 3], 0, false],
@@ -166,7 +197,17 @@ function reductions(op: 'sum' | 'mean', run: (x: Tensor, dim?: number, keepdim?:
       const factor = op === 'mean' ? 1 / n : 1;
       if (dim === undefined) return nd([], [factor * sumOver(n, (i) => x!.data[i]!)]);
       const kept = shape.map((size, d) => (d === dim ? 1 : size));
-      const total = build(kept, (i) => factor * sumOver(n, (l) => at(x!, i.map((v, d) => (d === dim ? l : v)))));
+      const total = build(
+        kept,
+        (i) =>
+          factor *
+          sumOver(n, (l) =>
+            at(
+              x!,
+              i.map((v, d) => (d === dim ? l : v)),
+            ),
+          ),
+      );
       return keepdim ? total : { shape: kept.filter((_, d) => d !== dim), data: total.data };
     },
     atol: 2e-5,
@@ -182,7 +223,12 @@ function softmaxOf(x: NdArray): NdArray {
   });
 }
 
-const softmaxRows: OpRow[] = [[1, 1], [5, 7], [2, 3, 65], [4, 130]].map((shape) => ({
+const softmaxRows: OpRow[] = [
+  [1, 1],
+  [5, 7],
+  [2, 3, 65],
+  [4, 130],
+].map((shape) => ({
   op: 'softmax',
   note: `[${shape.join(',')}]`,
   shapes: { x: shape },
@@ -199,11 +245,17 @@ function layerNormOf(x: NdArray, weight: NdArray, bias: NdArray, eps: number): N
     const average = sumOver(n, (c) => x.data[start + c]!) / n;
     const variance = sumOver(n, (c) => (x.data[start + c]! - average) ** 2) / n;
     const column = flat % n;
-    return ((x.data[flat]! - average) / Math.sqrt(variance + eps)) * weight.data[column]! + bias.data[column]!;
+    return (
+      ((x.data[flat]! - average) / Math.sqrt(variance + eps)) * weight.data[column]! + bias.data[column]!
+    );
   });
 }
 
-const layerNormRows: OpRow[] = [[1, 4], [5, 7], [2, 35, 33]].map((shape, index) => ({
+const layerNormRows: OpRow[] = [
+  [1, 4],
+  [5, 7],
+  [2, 35, 33],
+].map((shape, index) => ({
   op: 'layerNorm',
   note: `[${shape.join(',')}]`,
   shapes: { x: shape, weight: [lastDim(shape)], bias: [lastDim(shape)] },
@@ -227,7 +279,9 @@ function attentionOf(r: Record<string, NdArray>, heads: number): NdArray {
   return build(q.shape, ([b, i, c]) => {
     const head = Math.floor(c! / size);
     const total = sumOver(length, (j) => at(weights, [b!, head, i!, j]));
-    return total === 0 ? 0 : sumOver(length, (j) => at(weights, [b!, head, i!, j]) * at(r.v!, [b!, j, c!])) / total;
+    return total === 0
+      ? 0
+      : sumOver(length, (j) => at(weights, [b!, head, i!, j]) * at(r.v!, [b!, j, c!])) / total;
   });
 }
 
@@ -246,7 +300,12 @@ const attentionRows: OpRow[] = [
   reference: (r) => attentionOf(r, heads),
   atol: 5e-6,
   gradAtol: 5e-5,
-  ...(index === 0 && { bad: [{ q: [1, 2, 4], k: [1, 3, 4], v: [1, 3, 4] }, { q: [2, 4], k: [2, 4], v: [2, 4] }] }),
+  ...(index === 0 && {
+    bad: [
+      { q: [1, 2, 4], k: [1, 3, 4], v: [1, 3, 4] },
+      { q: [2, 4], k: [2, 4], v: [2, 4] },
+    ],
+  }),
 }));
 
 const embeddingRows: OpRow[] = [
@@ -258,7 +317,8 @@ const embeddingRows: OpRow[] = [
   shapes: { table },
   integers: { ids },
   run: (t) => embedding(t.table!, t.ids!),
-  reference: (r) => build([...ids.shape, table[1]!], (index) => at(r.table!, [at(ids, index.slice(0, -1)), index.at(-1)!])),
+  reference: (r) =>
+    build([...ids.shape, table[1]!], (index) => at(r.table!, [at(ids, index.slice(0, -1)), index.at(-1)!])),
   atol: 0,
   bad: [{ table: [5] }],
 }));
@@ -343,23 +403,58 @@ const lossRows: OpRow[] = [
 ];
 
 const moveRows: OpRow[] = [
-  ...([[[3, 5], [1, 0]], [[2, 3, 5], [2, 0, 1]], [[2, 3, 4, 5], [0, 2, 1, 3]]] as const).map(([shape, dims]) => ({
+  ...(
+    [
+      [
+        [3, 5],
+        [1, 0],
+      ],
+      [
+        [2, 3, 5],
+        [2, 0, 1],
+      ],
+      [
+        [2, 3, 4, 5],
+        [0, 2, 1, 3],
+      ],
+    ] as const
+  ).map(([shape, dims]) => ({
     op: 'permute',
     note: `[${shape.join(',')}] by [${dims.join(',')}]`,
     shapes: { x: shape },
     run: ({ x }: Record<string, Tensor>) => permute(x!, dims),
     reference: ({ x }: Record<string, NdArray>) =>
-      build(dims.map((d) => shape[d]!), (index) => at(x!, shape.map((_, d) => index[(dims as readonly number[]).indexOf(d)]!))),
+      build(
+        dims.map((d) => shape[d]!),
+        (index) =>
+          at(
+            x!,
+            shape.map((_, d) => index[(dims as readonly number[]).indexOf(d)]!),
+          ),
+      ),
     atol: 0,
     bad: [{ x: [3] }],
   })),
-  ...([[[3, 5], 1, 2, 2], [[2, 7, 3], 1, 0, 1], [[4, 2], 0, 1, 3]] as const).map(([shape, dim, start, length]) => ({
+  ...(
+    [
+      [[3, 5], 1, 2, 2],
+      [[2, 7, 3], 1, 0, 1],
+      [[4, 2], 0, 1, 3],
+    ] as const
+  ).map(([shape, dim, start, length]) => ({
     op: 'narrow',
     note: `[${shape.join(',')}] from ${start}, ${length} of dimension ${dim}`,
     shapes: { x: shape },
     run: ({ x }: Record<string, Tensor>) => narrow(x!, dim, start, length),
     reference: ({ x }: Record<string, NdArray>) =>
-      build(shape.map((s, d) => (d === dim ? length : s)), (index) => at(x!, index.map((v, d) => (d === dim ? v + start : v)))),
+      build(
+        shape.map((s, d) => (d === dim ? length : s)),
+        (index) =>
+          at(
+            x!,
+            index.map((v, d) => (d === dim ? v + start : v)),
+          ),
+      ),
     atol: 0,
     ...(dim === 1 && start === 2 && { bad: [{ x: [3, 3] }] }),
   })),
@@ -372,7 +467,11 @@ export const opRows: readonly OpRow[] = [
   ...pointwise('sigmoid', elementwise.sigmoid, (x) => 1 / (1 + Math.exp(-x))),
   ...pointwise('silu', elementwise.silu, (x) => x / (1 + Math.exp(-x))),
   ...pointwise('exp', elementwise.exp, Math.exp, 1),
-  ...pointwise('affine', (x) => elementwise.scale(x, -2.5, 0.75), (x) => -2.5 * x + 0.75),
+  ...pointwise(
+    'affine',
+    (x) => elementwise.scale(x, -2.5, 0.75),
+    (x) => -2.5 * x + 0.75,
+  ),
   ...broadcasting('add', (a, b) => a + b),
   ...broadcasting('sub', (a, b) => a - b),
   ...broadcasting('mul', (a, b) => a * b),

@@ -41,11 +41,17 @@ async function compare(model: string, expectedFile: string): Promise<void> {
 }
 
 describe('against Python', () => {
-  it.each(['bert-uncased', 'bert-cased', 'roberta', 'roberta-json'])('%s', (name) => compare(folder + name, `${name}.json`));
+  it.each(['bert-uncased', 'bert-cased', 'roberta', 'roberta-json'])('%s', (name) =>
+    compare(folder + name, `${name}.json`),
+  );
 
   // The real vocabularies stay outside the project; where they lie beside it, they are tested too.
-  it.runIf(existsSync(`${shared}bert-base-uncased`))('bert-base-uncased', () => compare(`${shared}bert-base-uncased`, 'real-bert.json'));
-  it.runIf(existsSync(`${shared}roberta-base`))('roberta-base', () => compare(`${shared}roberta-base`, 'real-roberta.json'));
+  it.runIf(existsSync(`${shared}bert-base-uncased`))('bert-base-uncased', () =>
+    compare(`${shared}bert-base-uncased`, 'real-bert.json'),
+  );
+  it.runIf(existsSync(`${shared}roberta-base`))('roberta-base', () =>
+    compare(`${shared}roberta-base`, 'real-roberta.json'),
+  );
 });
 
 describe('batches', () => {
@@ -54,20 +60,34 @@ describe('batches', () => {
     const batch = tokenizer.encodeBatch(['the river', 'a'], { padToMultipleOf: 8 });
     expect(batch.shape).toEqual([2, 8]);
     const [first, second] = batch.encodings;
-    expect([...batch.inputIds.subarray(0, 8)]).toEqual([...first!.inputIds, ...new Array(8 - first!.inputIds.length).fill(0)]);
+    expect([...batch.inputIds.subarray(0, 8)]).toEqual([
+      ...first!.inputIds,
+      ...new Array(8 - first!.inputIds.length).fill(0),
+    ]);
     expect([...batch.attentionMask.subarray(8)]).toEqual([1, 1, 1, 0, 0, 0, 0, 0]);
-    expect(tokenizer.encodeBatch(['a', 'the'], { padding: 'max_length', maxLength: 12 }).shape).toEqual([2, 12]);
-    expect(tokenizer.encodeBatch([['a', 'the'], 'the']).tokenTypeIds.slice(0, 5)).toEqual(Int32Array.from([0, 0, 0, 1, 1]));
+    expect(tokenizer.encodeBatch(['a', 'the'], { padding: 'max_length', maxLength: 12 }).shape).toEqual([
+      2, 12,
+    ]);
+    expect(tokenizer.encodeBatch([['a', 'the'], 'the']).tokenTypeIds.slice(0, 5)).toEqual(
+      Int32Array.from([0, 0, 0, 1, 1]),
+    );
     expect(second!.specialTokensMask).toEqual([1, 0, 1]);
-    expect(() => tokenizer.encodeBatch(['a', 'the river'], { padding: false })).toThrowErrorMatchingSnapshot();
+    expect(() =>
+      tokenizer.encodeBatch(['a', 'the river'], { padding: false }),
+    ).toThrowErrorMatchingSnapshot();
   });
 
   it('keeps the special tokens when it truncates', async () => {
     const tokenizer = await AutoTokenizer.fromPretrained(`${folder}bert-uncased`);
-    const { inputIds } = tokenizer.encode('the river and the garden and the bridge', undefined, { truncation: true, maxLength: 5 });
+    const { inputIds } = tokenizer.encode('the river and the garden and the bridge', undefined, {
+      truncation: true,
+      maxLength: 5,
+    });
     expect(inputIds.length).toBe(5);
     expect([inputIds[0], inputIds[4]]).toEqual([tokenizer.clsTokenId, tokenizer.sepTokenId]);
-    expect(() => tokenizer.encode('a b', 'c d e f', { truncation: 'only_first', maxLength: 5 })).toThrowErrorMatchingSnapshot();
+    expect(() =>
+      tokenizer.encode('a b', 'c d e f', { truncation: 'only_first', maxLength: 5 }),
+    ).toThrowErrorMatchingSnapshot();
   });
 
   it('knows its special tokens, and decodes', async () => {
@@ -86,7 +106,8 @@ describe('files', () => {
       const tokenizer = await AutoTokenizer.fromPretrained(folder + name);
       await platform.writeFolder(join(scratch, name), 'refuse', (writer) => tokenizer.write(writer));
       const again = await AutoTokenizer.fromPretrained(join(scratch, name));
-      for (const text of ['The naïve café, <mask> [MASK]', '']) expect(again.encode(text)).toEqual(tokenizer.encode(text));
+      for (const text of ['The naïve café, <mask> [MASK]', ''])
+        expect(again.encode(text)).toEqual(tokenizer.encode(text));
     }
     await rm(scratch, { recursive: true });
   });
@@ -94,7 +115,10 @@ describe('files', () => {
   it('names what is wrong', async () => {
     const scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
     const message = async (): Promise<string> =>
-      AutoTokenizer.fromPretrained(scratch).then(() => 'no error', (error: Error) => error.message.replaceAll(scratch, 'FOLDER'));
+      AutoTokenizer.fromPretrained(scratch).then(
+        () => 'no error',
+        (error: Error) => error.message.replaceAll(scratch, 'FOLDER'),
+      );
     const messages = [await message()];
     await cp(`${folder}roberta/vocab.json`, join(scratch, 'vocab.json'));
     messages.push(await message());

@@ -24,10 +24,33 @@ interface Fixture {
     averages: Record<Average, [number, number, number]>;
     auc: number;
   }[];
-  correlation: { a: number[]; b: number[]; pearson: number; spearman: number; mse: number };
-  multi: Record<'labels' | 'logits', number[]> & Record<'accuracy' | 'precision' | 'recall' | 'f1' | 'f1_macro', number>;
+  edges: {
+    classes: number;
+    labels: number[];
+    predictions: number[];
+    matthews: number;
+    averages: Record<Average, [number, number, number]>;
+  }[];
+  tied: { labels: number[]; scores: number[]; auc: number };
+  correlation: Record<'a' | 'b', number[]> & Record<'pearson' | 'spearman' | 'mse' | 'mae', number>;
+  multi: Record<'labels' | 'logits', number[]> &
+    Record<'accuracy' | 'precision' | 'recall' | 'f1' | 'f1_macro' | 'roc_auc', number>;
 }
 const fixture = await readJson<Fixture>(`${fixtures}metrics.json`);
+
+function expectAverages(
+  predictions: number[],
+  labels: number[],
+  classes: number,
+  averages: Record<Average, [number, number, number]>,
+): void {
+  for (const [average, [precision, recall, f1]] of Object.entries(averages)) {
+    const ours = precisionRecallF1(predictions, labels, classes, average as Average);
+    expect(ours.precision, average).toBeCloseTo(precision, 12);
+    expect(ours.recall, average).toBeCloseTo(recall, 12);
+    expect(ours.f1, average).toBeCloseTo(f1, 12);
+  }
+}
 
 describe('against scikit-learn', () => {
   it.each(fixture.cases)('$classes classes', ({ classes, labels, logits, ...expected }) => {
@@ -35,14 +58,27 @@ describe('against scikit-learn', () => {
     expect(accuracy(predictions, labels)).toBeCloseTo(expected.accuracy, 12);
     expect(confusionMatrix(predictions, labels, classes)).toEqual(expected.confusion);
     expect(matthewsCorrelation(predictions, labels, classes)).toBeCloseTo(expected.matthews, 12);
-    for (const [average, [precision, recall, f1]] of Object.entries(expected.averages)) {
-      const ours = precisionRecallF1(predictions, labels, classes, average as Average);
-      expect(ours.precision, average).toBeCloseTo(precision, 12);
-      expect(ours.recall, average).toBeCloseTo(recall, 12);
-      expect(ours.f1, average).toBeCloseTo(f1, 12);
-    }
-    const { metrics } = evaluateLogits('single_label_classification', Float32Array.from(logits), labels, classes);
+    expectAverages(predictions, labels, classes, expected.averages);
+    const { metrics } = evaluateLogits(
+      'single_label_classification',
+      Float32Array.from(logits),
+      labels,
+      classes,
+    );
     expect(metrics.roc_auc).toBeCloseTo(expected.auc, 9);
+  });
+
+  it.each(fixture.edges)(
+    '$classes classes: labels $labels, predictions $predictions',
+    ({ classes, labels, predictions, matthews, averages }) => {
+      expectAverages(predictions, labels, classes, averages);
+      expect(matthewsCorrelation(predictions, labels, classes)).toBeCloseTo(matthews, 12);
+    },
+  );
+
+  it('ROC-AUC of tied scores', () => {
+    const { scores, labels, auc } = fixture.tied;
+    expect(rocAuc(scores, labels)).toBeCloseTo(auc, 12);
   });
 
   it('correlations', () => {
@@ -51,12 +87,24 @@ describe('against scikit-learn', () => {
     expect(metrics.pearson).toBeCloseTo(expected.pearson, 6);
     expect(metrics.spearman).toBeCloseTo(expected.spearman, 12);
     expect(metrics.mse).toBeCloseTo(expected.mse, 6);
+    expect(metrics.mae).toBeCloseTo(expected.mae, 6);
   });
 
   it('several labels a text', () => {
     const { labels, logits, ...expected } = fixture.multi;
     const { metrics } = evaluateLogits('multi_label_classification', Float32Array.from(logits), labels, 4);
     for (const [name, value] of Object.entries(expected)) expect(metrics[name], name).toBeCloseTo(value, 12);
+  });
+});
+
+describe('bad input', () => {
+  it('is named', () => {
+    expect(() => confusionMatrix([0, 1], [0, 5], 2)).toThrowErrorMatchingSnapshot();
+    expect(() => confusionMatrix([0], [-100], 2)).toThrowErrorMatchingSnapshot();
+    const logits = Float32Array.from([0, 1, Number.NaN, 2]);
+    expect(() =>
+      evaluateLogits('single_label_classification', logits, [0, 1], 2),
+    ).toThrowErrorMatchingSnapshot();
   });
 });
 

@@ -39,7 +39,10 @@ interface Setup {
   length?: number;
 }
 
-async function makeTrainer(outputDir: string, { args = {}, callbacks = [], signal, dropout, length }: Setup = {}): Promise<Trainer> {
+async function makeTrainer(
+  outputDir: string,
+  { args = {}, callbacks = [], signal, dropout, length }: Setup = {},
+): Promise<Trainer> {
   return new Trainer({
     model: await tinyModel(dropout),
     trainDataset: toyDataset(40, 3, 1, length),
@@ -50,11 +53,19 @@ async function makeTrainer(outputDir: string, { args = {}, callbacks = [], signa
   });
 }
 
-const losses = (trainer: Trainer): number[] => trainer.state.logHistory.flatMap(({ loss }) => (typeof loss === 'number' ? [loss] : []));
+const losses = (trainer: Trainer): number[] =>
+  trainer.state.logHistory.flatMap(({ loss }) => (typeof loss === 'number' ? [loss] : []));
 
 describe('resume', () => {
   it('continues with the numbers of an unbroken run', async () => {
-    const args = { weightDecay: 0.1, warmupSteps: 0.2, gradientAccumulationSteps: 2, freezeEncoderEpochs: 1, numTrainEpochs: 3, perDeviceTrainBatchSize: 4 };
+    const args = {
+      weightDecay: 0.1,
+      warmupSteps: 0.2,
+      gradientAccumulationSteps: 2,
+      freezeEncoderEpochs: 1,
+      numTrainEpochs: 3,
+      perDeviceTrainBatchSize: 4,
+    };
     const whole = await makeTrainer(freshFolder(), { args });
     await whole.train();
     const reference = losses(whole);
@@ -62,7 +73,9 @@ describe('resume', () => {
 
     const outputDir = freshFolder();
     const controller = new AbortController();
-    const stopper: TrainerCallback = { onStepEnd: ({ state }) => state.globalStep === 7 && controller.abort() };
+    const stopper: TrainerCallback = {
+      onStepEnd: ({ state }) => state.globalStep === 7 && controller.abort(),
+    };
     const broken = await makeTrainer(outputDir, { args, callbacks: [stopper], signal: controller.signal });
     const { interruptedAt } = await broken.train();
     expect(interruptedAt).toBe(join(outputDir, 'checkpoint-7'));
@@ -71,7 +84,10 @@ describe('resume', () => {
     const resumed = await makeTrainer(outputDir, { args });
     await resumed.train({ resumeFromCheckpoint: interruptedAt! });
     expect(losses(resumed)).toEqual(reference);
-    const [ours, theirs] = [await readTensors(join(outputDir, 'model.safetensors')), await readTensors(join(whole.args.outputDir, 'model.safetensors'))];
+    const [ours, theirs] = [
+      await readTensors(join(outputDir, 'model.safetensors')),
+      await readTensors(join(whole.args.outputDir, 'model.safetensors')),
+    ];
     for (const [name, values] of theirs) expect(ours.get(name), name).toEqual(values);
     for (const trainer of [whole, broken, resumed]) trainer.model.dispose();
   });
@@ -79,14 +95,24 @@ describe('resume', () => {
 
 describe('steady state', () => {
   it('holds as many buffers after step 200 as after step 3, and makes no new pipeline', async () => {
-    const seen: { step: number; live: number; pipelines: number; created: number; bindGroupMisses: number }[] = [];
+    const seen: {
+      step: number;
+      live: number;
+      pipelines: number;
+      created: number;
+      bindGroupMisses: number;
+    }[] = [];
     const watch: TrainerCallback = {
       onStepEnd: ({ state }) => {
         const { live, pipelines, created, bindGroupMisses } = device.current.statistics();
         seen.push({ step: state.globalStep, live, pipelines, created, bindGroupMisses });
       },
     };
-    const trainer = await makeTrainer(freshFolder(), { args: { maxSteps: 200, loggingSteps: 1000 }, callbacks: [watch], length: 9 });
+    const trainer = await makeTrainer(freshFolder(), {
+      args: { maxSteps: 200, loggingSteps: 1000 },
+      callbacks: [watch],
+      length: 9,
+    });
     await trainer.train();
     const [third, last] = [seen[2]!, seen[199]!];
     expect(last.step).toBe(200);
@@ -109,8 +135,16 @@ describe('steady state', () => {
 
 describe('gradient accumulation', () => {
   it('takes the steps of a batch as large', async () => {
-    const one = await makeTrainer(freshFolder(), { dropout: 0, length: 6, args: { perDeviceTrainBatchSize: 8, numTrainEpochs: 1 } });
-    const four = await makeTrainer(freshFolder(), { dropout: 0, length: 6, args: { perDeviceTrainBatchSize: 2, gradientAccumulationSteps: 4, numTrainEpochs: 1 } });
+    const one = await makeTrainer(freshFolder(), {
+      dropout: 0,
+      length: 6,
+      args: { perDeviceTrainBatchSize: 8, numTrainEpochs: 1 },
+    });
+    const four = await makeTrainer(freshFolder(), {
+      dropout: 0,
+      length: 6,
+      args: { perDeviceTrainBatchSize: 2, gradientAccumulationSteps: 4, numTrainEpochs: 1 },
+    });
     await one.train();
     await four.train();
     expect(losses(four).length).toBe(5);
@@ -132,7 +166,10 @@ describe('freezing', () => {
     const outputDir = freshFolder();
     const trainer = await makeTrainer(outputDir, { args: { freezeEncoderEpochs: 2, weightDecay: 0.1 } });
     await trainer.train();
-    const [after, before] = [await readTensors(join(outputDir, 'model.safetensors')), await readTensors(`${models}bert-single/model.safetensors`)];
+    const [after, before] = [
+      await readTensors(join(outputDir, 'model.safetensors')),
+      await readTensors(`${models}bert-single/model.safetensors`),
+    ];
     for (const [name, values] of before) {
       const head = /^classifier|pooler/.test(name);
       if (head) expect(after.get(name), name).not.toEqual(values);
@@ -146,7 +183,13 @@ describe('evaluation and the best model', () => {
   it('keeps the best checkpoint, loads it at the end, and stops early', async () => {
     const outputDir = freshFolder();
     const trainer = await makeTrainer(outputDir, {
-      args: { numTrainEpochs: 30, learningRate: 5e-3, evalStrategy: 'epoch', loadBestModelAtEnd: true, saveTotalLimit: 1 },
+      args: {
+        numTrainEpochs: 30,
+        learningRate: 5e-3,
+        evalStrategy: 'epoch',
+        loadBestModelAtEnd: true,
+        saveTotalLimit: 1,
+      },
       callbacks: [new EarlyStoppingCallback({ earlyStoppingPatience: 2 })],
     });
     await trainer.train();
@@ -160,8 +203,20 @@ describe('evaluation and the best model', () => {
     expect(metrics.eval_loss).toBeCloseTo(best, 6);
     const kept = (await readdir(outputDir)).filter((name) => name.startsWith('checkpoint-'));
     expect(kept).toEqual([`checkpoint-${state.bestGlobalStep}`]);
-    const saved = JSON.parse(readFileSync(join(outputDir, 'trainer_state.json'), 'utf8')) as Record<string, unknown>;
-    expect(Object.keys(saved)).toEqual(expect.arrayContaining(['best_metric', 'best_model_checkpoint', 'epoch', 'global_step', 'log_history', 'max_steps']));
+    const saved = JSON.parse(readFileSync(join(outputDir, 'trainer_state.json'), 'utf8')) as Record<
+      string,
+      unknown
+    >;
+    expect(Object.keys(saved)).toEqual(
+      expect.arrayContaining([
+        'best_metric',
+        'best_model_checkpoint',
+        'epoch',
+        'global_step',
+        'log_history',
+        'max_steps',
+      ]),
+    );
     const log = readFileSync(join(outputDir, 'loss_log.jsonl'), 'utf8').trim().split('\n');
     expect(log.map((line) => JSON.parse(line))).toEqual(saved.log_history);
     trainer.model.dispose();
@@ -172,14 +227,17 @@ describe('what goes wrong', () => {
   it('stops at a loss that is not finite, and saves no model', async () => {
     const outputDir = freshFolder();
     const trainer = await makeTrainer(outputDir, { args: { learningRate: 3e38, maxGradNorm: 0 } });
-    await expect(trainer.train()).rejects.toThrow(/^the (loss|gradient norm) is .* at step \d+ · lower the learning rate/);
+    await expect(trainer.train()).rejects.toThrow(
+      /^the (loss|gradient norm) is .* at step \d+ · lower the learning rate/,
+    );
     expect(existsSync(outputDir)).toBe(false);
     trainer.model.dispose();
   });
 
   it('names the argument', async () => {
     const model = await tinyModel();
-    const attempt = (args: Partial<TrainingArguments>) => () => new Trainer({ model, args: { outputDir: 'x', ...args } });
+    const attempt = (args: Partial<TrainingArguments>) => () =>
+      new Trainer({ model, args: { outputDir: 'x', ...args } });
     expect(attempt({ perDeviceTrainBatchSize: 0 })).toThrowErrorMatchingSnapshot();
     expect(attempt({ learningRate: -1 })).toThrowErrorMatchingSnapshot();
     expect(attempt({ lrSchedulerType: 'sawtooth' as never })).toThrowErrorMatchingSnapshot();

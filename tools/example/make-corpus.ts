@@ -6,7 +6,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Random } from '../../src/data/random.ts';
-import { type Topic, feelings, patterns, plainPatterns, topics } from './grammar.ts';
+import { feelings, patterns, plainPatterns, type Topic, topics } from './grammar.ts';
 
 const folder = new URL('../../examples/sentiment/', import.meta.url);
 const random = new Random(2026);
@@ -47,17 +47,23 @@ function passage(): string {
 
 /** Sentences of a split, in the corpus's spelling. */
 function split(name: string): string[] {
-  const rows = readFileSync(new URL(`${name}.tsv`, folder), 'utf8').trim().split('\n').slice(1);
+  const rows = readFileSync(new URL(`${name}.tsv`, folder), 'utf8')
+    .trim()
+    .split('\n')
+    .slice(1);
   return rows.map((row) => row.split('\t')[0]!.toLowerCase());
 }
 
 const [path, count = '60000'] = process.argv.slice(2);
 if (path === undefined) throw new Error('give the file to write');
-const withheld = new Set([...split('dev'), ...split('test')].map((sentence) => sentence.replace(/\W+/g, ' ').trim()));
+const withheld = new Set(
+  [...split('dev'), ...split('test')].map((sentence) => sentence.replace(/\W+/g, ' ').trim()),
+);
 const train = split('train');
 const lines: string[] = [];
 while (lines.length < Number(count)) {
   const line = random.uniform() < 0.05 ? pick(train) : passage();
-  if (line.split(' . ').every((sentence) => !withheld.has(sentence.replace(/\W+/g, ' ').trim()))) lines.push(line);
+  if (line.split(' . ').every((sentence) => !withheld.has(sentence.replace(/\W+/g, ' ').trim())))
+    lines.push(line);
 }
 writeFileSync(path, `${lines.join('\n')}\n`);

@@ -22,7 +22,8 @@ function isSoftware(adapter: GPUAdapter): boolean {
 async function openDawn(flags: string[]): Promise<GPU> {
   const { create, globals } = await import('webgpu');
   for (const [name, value] of Object.entries(globals)) {
-    if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    if (!(name in globalThis))
+      Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
   const gpu = create(flags);
   instances.push(gpu);
@@ -48,7 +49,10 @@ export async function requestAdapter(request: AdapterRequest): Promise<AdapterRe
   const wanted = request.adapter ?? process.env.DAWNGRAD_ADAPTER ?? 'auto';
   const name = wanted.toLowerCase();
   const tried: string[] = [];
-  const accept = (adapter: GPUAdapter | null, fits: (adapter: GPUAdapter) => boolean): AdapterResult | null => {
+  const accept = (
+    adapter: GPUAdapter | null,
+    fits: (adapter: GPUAdapter) => boolean,
+  ): AdapterResult | null => {
     if (adapter === null) return null;
     if (fits(adapter)) return result(adapter);
     tried.push(describe(adapter));

@@ -1,6 +1,16 @@
 /** Files and folders over node:fs. */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, appendFile, mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import {
+  appendFile,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FileError, OutputExistsError } from '../../errors.ts';
 import type { ExistingFolder, FileSink, FileSource, FolderWriter } from '../contract.ts';
@@ -65,15 +75,23 @@ export async function openFile(path: string): Promise<FileSource> {
   };
 }
 
-async function readRange(handle: FileHandle, path: string, offset: number, length: number): Promise<Uint8Array> {
+async function readRange(
+  handle: FileHandle,
+  path: string,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   let at = 0;
   while (at < length) {
     const { bytesRead } = await handle.read(bytes, at, length - at, offset + at);
     if (bytesRead === 0) {
-      throw new FileError(`'${path}' ends at byte ${offset + at}; ${length} bytes from ${offset} were wanted`, {
-        remedy: 'the file was cut off or is still being written',
-      });
+      throw new FileError(
+        `'${path}' ends at byte ${offset + at}; ${length} bytes from ${offset} were wanted`,
+        {
+          remedy: 'the file was cut off or is still being written',
+        },
+      );
     }
     at += bytesRead;
   }
@@ -82,7 +100,10 @@ async function readRange(handle: FileHandle, path: string, offset: number, lengt
 
 /** A name beside `path` that nothing else has. */
 function sibling(path: string, purpose: string): string {
-  return join(dirname(path), `.${basename(path)}.${purpose}-${process.pid}-${randomBytes(4).toString('hex')}`);
+  return join(
+    dirname(path),
+    `.${basename(path)}.${purpose}-${process.pid}-${randomBytes(4).toString('hex')}`,
+  );
 }
 
 /** See `Platform.writeFolder`. */
@@ -95,7 +116,8 @@ export async function writeFolder(
   if (existing === 'refuse' && (await exists(target))) {
     throw new OutputExistsError(`'${path}' exists`, { remedy: 'choose another folder, or pass --overwrite' });
   }
-  if ((await exists(target)) && !(await isFolder(target))) throw new FileError(`'${path}' is a file, not a folder`);
+  if ((await exists(target)) && !(await isFolder(target)))
+    throw new FileError(`'${path}' is a file, not a folder`);
   const staging = sibling(target, 'tmp');
   const written: string[] = [];
   try {
@@ -119,7 +141,8 @@ function folderWriter(root: string, written: string[]): FolderWriter {
       await write({
         write: async (bytes) => {
           // One call may write less than it was given.
-          for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at, bytes.length - at)).bytesWritten;
+          for (let at = 0; at < bytes.length; )
+            at += (await handle.write(bytes, at, bytes.length - at)).bytesWritten;
         },
       });
       await handle.sync();

@@ -1,9 +1,9 @@
 /** Fused multi-head attention. */
 import { ShapeError } from '../../errors.ts';
-import { MAX_HEAD_SIZE, attention as attentionKernel, attentionGradient } from '../../kernels/attention.ts';
+import { attentionGradient, attention as attentionKernel, MAX_HEAD_SIZE } from '../../kernels/attention.ts';
 import type { DropoutKey } from '../../kernels/pointwise.ts';
 import { defineOp } from '../op.ts';
-import { type Shape, formatShape, sameShape } from '../shape.ts';
+import { formatShape, type Shape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkDropout } from './elementwise.ts';
 
@@ -36,7 +36,9 @@ function check({ q, k, v, mask }: Inputs, heads: number): void {
     });
   }
   if (mask !== undefined && !sameShape(mask.shape, q.shape.slice(0, 2))) {
-    throw new ShapeError(`attention: mask ${formatShape(mask.shape)} does not fit ${given}`, { remedy: 'it must be [batch, length]' });
+    throw new ShapeError(`attention: mask ${formatShape(mask.shape)} does not fit ${given}`, {
+      remedy: 'it must be [batch, length]',
+    });
   }
 }
 
@@ -51,7 +53,15 @@ const attentionOp = defineOp<Inputs, Options>({
     const dims = dimsOf(q.shape, heads);
     const lse = q.device.raw([dims.batch, heads, dims.length]);
     const optional = { ...(mask && { mask: mask.slot }), ...(dropout && { dropout }) };
-    attentionKernel(q.device.gpu, { q: q.slot, k: k.slot, v: v.slot, ...optional, ...dims, o: y.slot, lse: lse.slot });
+    attentionKernel(q.device.gpu, {
+      q: q.slot,
+      k: k.slot,
+      v: v.slot,
+      ...optional,
+      ...dims,
+      o: y.slot,
+      lse: lse.slot,
+    });
     return { lse };
   },
   saves: ['q', 'k', 'v', 'mask', 'y', 'lse'],
@@ -60,9 +70,22 @@ const attentionOp = defineOp<Inputs, Options>({
     const dims = dimsOf(dy.shape, heads);
     const [dq, dk, dv] = [device.raw(dy.shape), device.raw(dy.shape), device.raw(dy.shape)];
     const rows = device.raw([dims.batch, heads, dims.length, 2]);
-    const inputs = { q: q!.slot, k: k!.slot, v: v!.slot, ...(mask && { mask: mask.slot }), o: y!.slot, lse: lse!.slot };
+    const inputs = {
+      q: q!.slot,
+      k: k!.slot,
+      v: v!.slot,
+      ...(mask && { mask: mask.slot }),
+      o: y!.slot,
+      lse: lse!.slot,
+    };
     const outputs = { dq: dq.slot, dk: dk.slot, dv: dv.slot, rows: rows.slot };
-    attentionGradient(device.gpu, { ...inputs, ...outputs, dy: dy.slot, ...dims, ...(dropout && { dropout }) });
+    attentionGradient(device.gpu, {
+      ...inputs,
+      ...outputs,
+      dy: dy.slot,
+      ...dims,
+      ...(dropout && { dropout }),
+    });
     rows.dispose();
     return { q: dq, k: dk, v: dv };
   },

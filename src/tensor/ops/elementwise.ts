@@ -1,17 +1,16 @@
 /** Pointwise operations: activations, arithmetic with broadcasting, scaling, dropout. */
-import { ConfigError } from '../../errors.ts';
+import { ConfigError, ShapeError } from '../../errors.ts';
 import {
   type Activation,
   type BinaryOperator,
-  MAX_STRIDED_RANK,
   binary,
   dropout as dropoutKernel,
+  MAX_STRIDED_RANK,
   unary,
   unaryGradient,
 } from '../../kernels/pointwise.ts';
-import { ShapeError } from '../../errors.ts';
 import { defineOp } from '../op.ts';
-import { type Shape, broadcastShapes, broadcastStrides, formatShape, sameShape } from '../shape.ts';
+import { broadcastShapes, broadcastStrides, formatShape, type Shape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { sumTo } from './reduction.ts';
 
@@ -82,20 +81,34 @@ function reduceTo(gradient: Tensor, shape: Shape): Tensor {
 }
 
 /** How the gradient of each side follows from dy and the saved inputs. */
-type Rule = (dy: Tensor, a: Tensor | undefined, b: Tensor | undefined, needs: { a: boolean; b: boolean }) => { a?: Tensor; b?: Tensor };
+type Rule = (
+  dy: Tensor,
+  a: Tensor | undefined,
+  b: Tensor | undefined,
+  needs: { a: boolean; b: boolean },
+) => { a?: Tensor; b?: Tensor };
 
-function defineBinary(operator: BinaryOperator, saves: readonly string[], rule: Rule): (a: Tensor, b: Tensor) => Tensor {
+function defineBinary(
+  operator: BinaryOperator,
+  saves: readonly string[],
+  rule: Rule,
+): (a: Tensor, b: Tensor) => Tensor {
   const op = defineOp<Pair>({
     name: operator,
     shape: ({ a, b }) => {
       const shape = broadcastShapes(operator, a.shape, b.shape);
       if (shape.length > MAX_STRIDED_RANK) {
-        throw new ShapeError(`${operator}: ${formatShape(shape)} has more than ${MAX_STRIDED_RANK} dimensions`);
+        throw new ShapeError(
+          `${operator}: ${formatShape(shape)} has more than ${MAX_STRIDED_RANK} dimensions`,
+        );
       }
       return { shape, dtype: 'float32' };
     },
     forward: ({ a, b }, y) => {
-      const strides = { stridesA: broadcastStrides(a.shape, y.shape), stridesB: broadcastStrides(b.shape, y.shape) };
+      const strides = {
+        stridesA: broadcastStrides(a.shape, y.shape),
+        stridesB: broadcastStrides(b.shape, y.shape),
+      };
       binary(y.device.gpu, { a: a.slot, b: b.slot, c: y.slot, operator, shape: y.shape, ...strides });
     },
     saves,

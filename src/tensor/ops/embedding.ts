@@ -1,6 +1,10 @@
 /** Lookup of rows by index. */
 import { ShapeError } from '../../errors.ts';
-import { embedding as embeddingKernel, embeddingGradient, positionIds as positionIdsKernel } from '../../kernels/embedding.ts';
+import {
+  embeddingGradient,
+  embedding as embeddingKernel,
+  positionIds as positionIdsKernel,
+} from '../../kernels/embedding.ts';
 import { defineOp } from '../op.ts';
 import { formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -14,18 +18,29 @@ const embeddingOp = defineOp<Inputs, { paddingId: number }>({
   name: 'embedding',
   dtypes: { ids: 'int32' },
   shape: ({ table, ids }) => {
-    if (table.rank !== 2) throw new ShapeError(`embedding: table ${formatShape(table.shape)} must be [rows, width]`);
+    if (table.rank !== 2)
+      throw new ShapeError(`embedding: table ${formatShape(table.shape)} must be [rows, width]`);
     if (ids.bounds !== null && (ids.bounds.min < 0 || ids.bounds.max >= table.shape[0]!)) {
       const { min, max } = ids.bounds;
-      throw new ShapeError(`embedding: ids from ${min} to ${max} are outside a table of ${table.shape[0]} rows`, {
-        remedy: 'was the text encoded by another model\'s tokenizer?',
-      });
+      throw new ShapeError(
+        `embedding: ids from ${min} to ${max} are outside a table of ${table.shape[0]} rows`,
+        {
+          remedy: "was the text encoded by another model's tokenizer?",
+        },
+      );
     }
     return { shape: [...ids.shape, table.shape[1]!], dtype: 'float32' };
   },
   forward: ({ table, ids }, y) => {
     const [rows, cols] = table.shape as [number, number];
-    embeddingKernel(y.device.gpu, { ids: ids.slot, table: table.slot, y: y.slot, tokens: ids.size, rows, cols });
+    embeddingKernel(y.device.gpu, {
+      ids: ids.slot,
+      table: table.slot,
+      y: y.slot,
+      tokens: ids.size,
+      rows,
+      cols,
+    });
   },
   saves: ['ids'],
   backward: (dy, saved, _needs, { paddingId }, shapes) => {
@@ -56,7 +71,8 @@ const positionIdsOp = defineOp<{ ids: Tensor }, { padding: number }>({
   name: 'positionIds',
   dtypes: { ids: 'int32' },
   shape: ({ ids }) => {
-    if (ids.rank !== 2) throw new ShapeError(`positionIds: ids ${formatShape(ids.shape)} must be [batch, length]`);
+    if (ids.rank !== 2)
+      throw new ShapeError(`positionIds: ids ${formatShape(ids.shape)} must be [batch, length]`);
     return { shape: ids.shape, dtype: 'int32' };
   },
   forward: ({ ids }, y, { padding }) => {

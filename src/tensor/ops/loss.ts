@@ -1,8 +1,8 @@
 /** Losses, reduced to their mean. */
 import { ShapeError } from '../../errors.ts';
 import {
-  crossEntropy as crossEntropyKernel,
   crossEntropyGradient,
+  crossEntropy as crossEntropyKernel,
   pairLoss,
   pairLossGradient,
 } from '../../kernels/loss.ts';
@@ -28,12 +28,19 @@ const crossEntropyOp = defineOp<Inputs, Required<CrossEntropyOptions>>({
   dtypes: { targets: 'int32' },
   shape: ({ x, targets }, { ignoreIndex, clampTargets }) => {
     if (x.rank < 1 || !sameShape(x.shape.slice(0, -1), targets.shape) || x.size === 0) {
-      throw new ShapeError(`crossEntropy: logits ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`, {
-        remedy: 'logits must be [..., classes] and targets [...]',
-      });
+      throw new ShapeError(
+        `crossEntropy: logits ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`,
+        {
+          remedy: 'logits must be [..., classes] and targets [...]',
+        },
+      );
     }
     const { bounds } = targets;
-    if (!clampTargets && bounds !== null && (bounds.max >= x.shape.at(-1)! || (bounds.min < 0 && bounds.min !== ignoreIndex))) {
+    if (
+      !clampTargets &&
+      bounds !== null &&
+      (bounds.max >= x.shape.at(-1)! || (bounds.min < 0 && bounds.min !== ignoreIndex))
+    ) {
       const range = `targets from ${bounds.min} to ${bounds.max}`;
       throw new ShapeError(`crossEntropy: ${range} are not classes 0 to ${x.shape.at(-1)! - 1}`, {
         remedy: `check numLabels; ${ignoreIndex} marks what does not count`,
@@ -53,7 +60,14 @@ const crossEntropyOp = defineOp<Inputs, Required<CrossEntropyOptions>>({
   backward: (dy, { x, targets, stats, valid }, _needs, options, shapes) => {
     const dx = dy.device.raw(shapes.x!);
     const cols = shapes.x!.at(-1)!;
-    const slots = { x: x!.slot, targets: targets!.slot, stats: stats!.slot, valid: valid!.slot, dy: dy.slot, dx: dx.slot };
+    const slots = {
+      x: x!.slot,
+      targets: targets!.slot,
+      stats: stats!.slot,
+      valid: valid!.slot,
+      dy: dy.slot,
+      dx: dx.slot,
+    };
     crossEntropyGradient(dy.device.gpu, { ...slots, rows: dx.size / cols, cols, ...options });
     return { x: dx };
   },
@@ -68,14 +82,20 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
   return crossEntropyOp({ x: logits, targets }, { ignoreIndex, clampTargets });
 }
 
-function definePairLoss(name: 'mseLoss' | 'bceWithLogits', loss: 'mse' | 'bce'): (x: Tensor, targets: Tensor) => Tensor {
+function definePairLoss(
+  name: 'mseLoss' | 'bceWithLogits',
+  loss: 'mse' | 'bce',
+): (x: Tensor, targets: Tensor) => Tensor {
   const op = defineOp<Inputs>({
     name,
     shape: ({ x, targets }) => {
       if (!sameShape(x.shape, targets.shape) || x.size === 0) {
-        throw new ShapeError(`${name}: input ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`, {
-          remedy: 'both must have the same shape',
-        });
+        throw new ShapeError(
+          `${name}: input ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`,
+          {
+            remedy: 'both must have the same shape',
+          },
+        );
       }
       return { shape: [], dtype: 'float32' };
     },
@@ -101,7 +121,14 @@ function definePairLoss(name: 'mseLoss' | 'bceWithLogits', loss: 'mse' | 'bce'):
     backward: (dy, { x, targets }, _needs, _options, shapes) => {
       const dx = dy.device.raw(shapes.x!);
       const count = sizeOf(dx.shape);
-      pairLossGradient(dy.device.gpu, { loss, x: x!.slot, targets: targets!.slot, count, dy: dy.slot, dx: dx.slot });
+      pairLossGradient(dy.device.gpu, {
+        loss,
+        x: x!.slot,
+        targets: targets!.slot,
+        count,
+        dy: dy.slot,
+        dx: dx.slot,
+      });
       return { x: dx };
     },
   });

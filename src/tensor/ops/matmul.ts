@@ -1,10 +1,10 @@
 /** Matrix multiplication with its epilogue. */
 import { ShapeError } from '../../errors.ts';
+import type { Slot } from '../../kernels/launch.ts';
 import { matmul as matmulKernel } from '../../kernels/matmul.ts';
 import type { Activation } from '../../kernels/pointwise.ts';
-import type { Slot } from '../../kernels/launch.ts';
 import { defineOp } from '../op.ts';
-import { type Shape, formatShape, sameShape, sizeOf } from '../shape.ts';
+import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
 import { isGradEnabled } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { exp, gelu, relu, sigmoid, silu, tanh } from './elementwise.ts';
@@ -41,14 +41,18 @@ function planOf({ a, b, bias }: Inputs, { transposeA = false, transposeB = false
   const [inner, n] = transposeB ? [bCols, bRows] : [bRows, bCols];
   if (k !== inner) {
     const flipped = transposeB ? bRows : bCols;
-    const remedy = flipped === k ? `pass transposeB: ${!transposeB}?` : 'the last dimension of a must be the first of b';
+    const remedy =
+      flipped === k ? `pass transposeB: ${!transposeB}?` : 'the last dimension of a must be the first of b';
     throw new ShapeError(`matmul: inner dimensions differ: ${both}`, { remedy });
   }
   const lead = a.shape.slice(0, -2);
   const sharedB = b.rank === 2;
-  if (!sharedB && !sameShape(lead, b.shape.slice(0, -2))) throw new ShapeError(`matmul: batch dimensions differ: ${both}`);
+  if (!sharedB && !sameShape(lead, b.shape.slice(0, -2)))
+    throw new ShapeError(`matmul: batch dimensions differ: ${both}`);
   if (bias !== undefined && !sameShape(bias.shape, [n])) {
-    throw new ShapeError(`matmul: bias ${formatShape(bias.shape)} does not fit ${both}`, { remedy: `it must be [${n}]` });
+    throw new ShapeError(`matmul: bias ${formatShape(bias.shape)} does not fit ${both}`, {
+      remedy: `it must be [${n}]`,
+    });
   }
   const matrices = sizeOf(lead);
   const shape = [...lead, m, n];
@@ -152,7 +156,12 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 }
 
 /** @internal Activation of x · weightᵀ + bias in one kernel, without a gradient. */
-export function matmulActivation(x: Tensor, weight: Tensor, bias: Tensor | undefined, activation: Activation): Tensor {
+export function matmulActivation(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  activation: Activation,
+): Tensor {
   return activatedOp({ a: x, b: weight, bias }, { transposeB: true, activation });
 }
 

@@ -2,14 +2,14 @@
 import { ShapeError } from '../../errors.ts';
 import {
   LAYER_NORM_CHUNK,
-  layerNorm as layerNormKernel,
   layerNormInputGradient,
+  layerNorm as layerNormKernel,
   layerNormWeightGradients,
-  softmax as softmaxKernel,
   softmaxGradient,
+  softmax as softmaxKernel,
 } from '../../kernels/normalize.ts';
 import { defineOp } from '../op.ts';
-import { type Shape, formatShape, sameShape, sizeOf } from '../shape.ts';
+import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { sumTo } from './reduction.ts';
 
@@ -54,7 +54,9 @@ const layerNormOp = defineOp<LayerNormInputs, { eps: number }>({
     const { cols } = rowsOf('layerNorm', x.shape);
     if (!sameShape(weight.shape, [cols]) || !sameShape(bias.shape, [cols])) {
       const given = `x ${formatShape(x.shape)} · weight ${formatShape(weight.shape)} · bias ${formatShape(bias.shape)}`;
-      throw new ShapeError(`layerNorm: shapes do not fit: ${given}`, { remedy: `weight and bias must be [${cols}]` });
+      throw new ShapeError(`layerNorm: shapes do not fit: ${given}`, {
+        remedy: `weight and bias must be [${cols}]`,
+      });
     }
     return { shape: x.shape, dtype: 'float32' };
   },

@@ -1,12 +1,17 @@
 /** Sums and means. */
+
+import { binary, unary } from '../../kernels/pointwise.ts';
 import { sum as sumKernel } from '../../kernels/reduce.ts';
-import { unary, binary } from '../../kernels/pointwise.ts';
 import { defineOp } from '../op.ts';
-import { type Shape, broadcastStrides, normalizeDim, sizeOf } from '../shape.ts';
+import { broadcastStrides, normalizeDim, type Shape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** Sums one axis of x, seen as [outer, n, inner], into y. */
-function sumAxis(x: Tensor, y: Tensor, dims: { outer: number; n: number; inner: number; scale?: number }): void {
+function sumAxis(
+  x: Tensor,
+  y: Tensor,
+  dims: { outer: number; n: number; inner: number; scale?: number },
+): void {
   sumKernel(x.device.gpu, {
     x: x.slot,
     y: y.slot,
@@ -45,7 +50,11 @@ interface ReduceOptions {
 }
 
 /** [outer, n, inner] of a reduction, and the shape that keeps the axis with size 1. */
-function axisOf(op: string, shape: Shape, dim: number | undefined): { outer: number; n: number; inner: number; kept: number[] } {
+function axisOf(
+  op: string,
+  shape: Shape,
+  dim: number | undefined,
+): { outer: number; n: number; inner: number; kept: number[] } {
   if (dim === undefined) return { outer: 1, n: sizeOf(shape), inner: 1, kept: shape.map(() => 1) };
   const d = normalizeDim(op, dim, shape);
   const kept = shape.map((size, at) => (at === d ? 1 : size));
@@ -57,7 +66,8 @@ function defineReduction(name: 'sum' | 'mean'): (x: Tensor, options: ReduceOptio
     name,
     shape: ({ x }, { dim, keepdim }) => {
       const { kept } = axisOf(name, x.shape, dim);
-      const removed = dim === undefined ? [] : kept.filter((_, at) => at !== normalizeDim(name, dim, x.shape));
+      const removed =
+        dim === undefined ? [] : kept.filter((_, at) => at !== normalizeDim(name, dim, x.shape));
       return { shape: keepdim ? kept : removed, dtype: 'float32' };
     },
     forward: ({ x }, y, { dim, mean: average }) => {

@@ -2,7 +2,7 @@
 import { ShapeError } from '../../errors.ts';
 import { MAX_STRIDED_RANK, stridedCopy } from '../../kernels/pointwise.ts';
 import { defineOp } from '../op.ts';
-import { type Shape, formatShape, normalizeDim, sizeOf, stridesOf } from '../shape.ts';
+import { formatShape, normalizeDim, type Shape, sizeOf, stridesOf } from '../shape.ts';
 import { isGradEnabled, record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -13,8 +13,15 @@ function resolveShape(x: Tensor, shape: Shape): number[] {
   const open = shape.length - known.length;
   const inferred = open === 1 && rest > 0 ? x.size / rest : -1;
   const resolved = shape.map((size) => (size === -1 ? inferred : size));
-  if (open > 1 || !resolved.every(Number.isInteger) || sizeOf(resolved) !== x.size || resolved.some((s) => s < 0)) {
-    throw new ShapeError(`reshape: ${formatShape(x.shape)} has ${x.size} elements and does not fit ${formatShape(shape)}`);
+  if (
+    open > 1 ||
+    !resolved.every(Number.isInteger) ||
+    sizeOf(resolved) !== x.size ||
+    resolved.some((s) => s < 0)
+  ) {
+    throw new ShapeError(
+      `reshape: ${formatShape(x.shape)} has ${x.size} elements and does not fit ${formatShape(shape)}`,
+    );
   }
   return resolved;
 }
@@ -39,7 +46,13 @@ function checkRank(op: string, shape: Shape): void {
 function permuteInto(x: Tensor, y: Tensor, dims: readonly number[]): void {
   const strides = stridesOf(x.shape);
   const sourceStrides = dims.map((d) => strides[d]!);
-  stridedCopy(x.device.gpu, { source: x.slot, target: y.slot, shape: y.shape, sourceStrides, targetStrides: stridesOf(y.shape) });
+  stridedCopy(x.device.gpu, {
+    source: x.slot,
+    target: y.slot,
+    shape: y.shape,
+    sourceStrides,
+    targetStrides: stridesOf(y.shape),
+  });
 }
 
 const permuteOp = defineOp<{ x: Tensor }, { dims: readonly number[] }>({
@@ -49,7 +62,9 @@ const permuteOp = defineOp<{ x: Tensor }, { dims: readonly number[] }>({
     checkRank('permute', x.shape);
     const order = [...dims].sort((a, b) => a - b);
     if (order.length !== x.rank || order.some((d, at) => d !== at)) {
-      throw new ShapeError(`permute: [${dims.join(',')}] does not order the dimensions of ${formatShape(x.shape)}`);
+      throw new ShapeError(
+        `permute: [${dims.join(',')}] does not order the dimensions of ${formatShape(x.shape)}`,
+      );
     }
     return { shape: dims.map((d) => x.shape[d]!), dtype: x.dtype };
   },
@@ -72,7 +87,10 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
   const a = normalizeDim('transpose', dim0, x.shape);
   const b = normalizeDim('transpose', dim1, x.shape);
-  return permute(x, x.shape.map((_, d) => (d === a ? b : d === b ? a : d)));
+  return permute(
+    x,
+    x.shape.map((_, d) => (d === a ? b : d === b ? a : d)),
+  );
 }
 
 interface NarrowOptions {
@@ -87,15 +105,28 @@ const narrowOp = defineOp<{ x: Tensor }, NarrowOptions>({
   shape: ({ x }, { dim, start, length }) => {
     checkRank('narrow', x.shape);
     const size = x.shape[dim]!;
-    if (!Number.isInteger(start) || !Number.isInteger(length) || start < 0 || length < 0 || start + length > size) {
-      throw new ShapeError(`narrow: ${start} to ${start + length} is outside dimension ${dim} of ${formatShape(x.shape)}`);
+    if (
+      !Number.isInteger(start) ||
+      !Number.isInteger(length) ||
+      start < 0 ||
+      length < 0 ||
+      start + length > size
+    ) {
+      throw new ShapeError(
+        `narrow: ${start} to ${start + length} is outside dimension ${dim} of ${formatShape(x.shape)}`,
+      );
     }
     return { shape: x.shape.map((s, d) => (d === dim ? length : s)), dtype: x.dtype };
   },
   forward: ({ x }, y, { dim, start }) => {
     const sourceStrides = stridesOf(x.shape);
     const box = { shape: y.shape, sourceStrides, targetStrides: stridesOf(y.shape) };
-    stridedCopy(x.device.gpu, { source: x.slot, target: y.slot, ...box, sourceOffset: start * sourceStrides[dim]! });
+    stridedCopy(x.device.gpu, {
+      source: x.slot,
+      target: y.slot,
+      ...box,
+      sourceOffset: start * sourceStrides[dim]!,
+    });
   },
   saves: [],
   backward: (dy, _saved, _needs, { dim, start }, shapes) => {
@@ -103,7 +134,12 @@ const narrowOp = defineOp<{ x: Tensor }, NarrowOptions>({
     dy.device.fill(dx, 0);
     const targetStrides = stridesOf(dx.shape);
     const box = { shape: dy.shape, sourceStrides: stridesOf(dy.shape), targetStrides };
-    stridedCopy(dy.device.gpu, { source: dy.slot, target: dx.slot, ...box, targetOffset: start * targetStrides[dim]! });
+    stridedCopy(dy.device.gpu, {
+      source: dy.slot,
+      target: dx.slot,
+      ...box,
+      targetOffset: start * targetStrides[dim]!,
+    });
     return { x: dx };
   },
 });
@@ -118,5 +154,8 @@ export function select(x: Tensor, dim: number, index: number): Tensor {
   const at = normalizeDim('select', dim, x.shape);
   const start = index < 0 ? index + x.shape[at]! : index;
   const part = narrow(x, at, start, 1);
-  return reshape(part, x.shape.filter((_, d) => d !== at));
+  return reshape(
+    part,
+    x.shape.filter((_, d) => d !== at),
+  );
 }
