@@ -9,7 +9,11 @@ import { Recorder, UNIFORM_BYTES } from './recorder.ts';
 export interface GpuOptions extends AdapterRequest {
   /** Bytes a kernel may bind of one buffer; the adapter's limit unless lowered (tests do, to walk tensors in windows). */
   maxBindingBytes?: number;
+  /** The kernels made for adapters that compute on the CPU, or those for GPUs; by the adapter unless given (tests run both). */
+  kernels?: KernelFamily;
 }
+
+export type KernelFamily = 'cpu' | 'gpu';
 
 const WANTED_FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
 const WANTED_LIMITS = [
@@ -26,8 +30,10 @@ export class GpuContext {
   readonly device: GPUDevice;
   /** One line for people. */
   readonly description: string;
-  /** True where the adapter computes on the CPU: kernels then avoid workgroup memory. */
+  /** True where the adapter computes on the CPU. */
   readonly software: boolean;
+  /** `cpu`: kernels avoid workgroup memory and barriers, which only cost there. */
+  readonly kernels: KernelFamily;
   readonly pool: BufferPool;
   readonly recorder: Recorder;
   readonly pipelines: PipelineCache;
@@ -49,6 +55,7 @@ export class GpuContext {
     this.device = device;
     this.description = description;
     this.software = software;
+    this.kernels = options.kernels ?? (software ? 'cpu' : 'gpu');
     this.maxBindingBytes = Math.min(
       options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
       device.limits.maxStorageBufferBindingSize,

@@ -78,7 +78,7 @@ export function slice(slot: Slot, window: Window): Slot {
 
 /** Rows on hardware are shared by 64 invocations; a software adapter gives each row to one. */
 export function rowThreads(gpu: GpuContext): 1 | 64 {
-  return gpu.software ? 1 : 64;
+  return gpu.kernels === 'cpu' ? 1 : 64;
 }
 
 export function rowGrid(gpu: GpuContext, rows: number): Grid {

@@ -35,7 +35,7 @@ for (const name of Object.keys(TILES) as Variant[]) {
 
 /** The technique that suits an adapter. */
 function choose(gpu: GpuContext): Variant {
-  if (!gpu.software) return 'matmul_tiled';
+  if (gpu.kernels === 'gpu') return 'matmul_tiled';
   return /swiftshader/i.test(gpu.description) ? 'matmul_tall' : 'matmul';
 }
 

@@ -1,5 +1,7 @@
-/** Every row of the op table: values, gradients, leaks and messages. */
+/** Every row of the op table: values, gradients, leaks and messages; with each family of kernels, and in small windows. */
 import { describe, expect, it } from 'vitest';
+import type { GpuOptions } from '../../src/gpu/context.ts';
+import type { Device } from '../../src/tensor/device.ts';
 import { operationNames } from '../../src/tensor/op.ts';
 import { mul } from '../../src/tensor/ops/elementwise.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
@@ -7,8 +9,6 @@ import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
 import { type NdArray, randomArray, sumOver } from '../support/ndarray.ts';
 import { type OpRow, opRows } from './op-rows.ts';
-
-const device = useDevice();
 
 /** Rows with a test of their own: dropout has no reference value (dropout.test.ts). */
 const testedElsewhere = ['dropout'];
@@ -23,11 +23,10 @@ function makeInputs(row: OpRow): Record<string, NdArray> {
   return { ...Object.fromEntries(floats), ...row.integers };
 }
 
-function upload(row: OpRow, inputs: Record<string, NdArray>): Record<string, Tensor> {
+function upload(device: Device, row: OpRow, inputs: Record<string, NdArray>): Record<string, Tensor> {
   const entries = Object.entries(inputs).map(([name, { shape, data }]): [string, Tensor] => {
-    if (row.integers?.[name] !== undefined)
-      return [name, device.current.tensor(Int32Array.from(data), shape)];
-    const tensor = device.current.tensor(Float32Array.from(data), shape);
+    if (row.integers?.[name] !== undefined) return [name, device.tensor(Int32Array.from(data), shape)];
+    const tensor = device.tensor(Float32Array.from(data), shape);
     tensor.requiresGrad = row.constant?.includes(name) !== true;
     return [name, tensor];
   });
@@ -74,51 +73,63 @@ function numericGradient(
   });
 }
 
-describe('the op table', () => {
-  it('has a row for every registered operation', () => {
-    const covered = new Set([...opRows.map((row) => row.op), ...testedElsewhere]);
-    expect([...operationNames].filter((name) => !covered.has(name))).toEqual([]);
-  });
+const settings: Record<string, GpuOptions> = {
+  'kernels for CPU adapters': { kernels: 'cpu' },
+  'kernels for GPUs': { kernels: 'gpu' },
+  // A tensor larger than one binding is walked window by window; here small ones are.
+  'bindings of 512 bytes': { maxBindingBytes: 512 },
+};
 
-  for (const row of opRows) {
-    it(`${row.op} ${row.note}`, async () => {
-      const before = device.current.statistics().live;
-      const inputs = makeInputs(row);
-      const expected = row.reference(inputs);
-      const weights = randomArray(expected.shape, 7);
-      const scope = device.current.scope();
-      const tensors = upload(row, inputs);
-      const result = row.run(tensors);
-      expect(result.shape).toEqual(expected.shape);
-      expect(maxDifference(await result.data(), expected.data)).toBeLessThanOrEqual(row.atol ?? 1e-6);
-      const differentiated = Object.keys(row.shapes).filter((name) => row.constant?.includes(name) !== true);
-      if (differentiated.length > 0) {
-        sum(mul(result, device.current.tensor(Float32Array.from(weights.data), weights.shape))).backward();
-        for (const name of differentiated) {
-          const gradient = tensors[name]!.grad;
-          expect(gradient?.shape).toEqual(tensors[name]!.shape);
-          const numeric = numericGradient(row, inputs, name, weights);
-          const all = await gradient!.data();
-          const analytic = probed(all.length).map((index) => all[index]!);
-          expect(maxDifference(analytic, numeric), `gradient of ${name}`).toBeLessThanOrEqual(
-            row.gradAtol ?? 2e-5,
-          );
-        }
+it('has a row for every registered operation', () => {
+  const covered = new Set([...opRows.map((row) => row.op), ...testedElsewhere]);
+  expect([...operationNames].filter((name) => !covered.has(name))).toEqual([]);
+});
+
+describe.each(Object.entries(settings))('%s', (_, options) => {
+  const device = useDevice(options);
+
+  it.each(opRows.map((row) => [`${row.op} ${row.note}`, row] as const))('%s', async (_name, row) => {
+    const before = device.current.statistics().live;
+    const inputs = makeInputs(row);
+    const expected = row.reference(inputs);
+    const weights = randomArray(expected.shape, 7);
+    const scope = device.current.scope();
+    const tensors = upload(device.current, row, inputs);
+    const result = row.run(tensors);
+    expect(result.shape).toEqual(expected.shape);
+    expect(maxDifference(await result.data(), expected.data)).toBeLessThanOrEqual(row.atol ?? 1e-6);
+    const differentiated = Object.keys(row.shapes).filter((name) => row.constant?.includes(name) !== true);
+    if (differentiated.length > 0) {
+      sum(mul(result, device.current.tensor(Float32Array.from(weights.data), weights.shape))).backward();
+      for (const name of differentiated) {
+        const gradient = tensors[name]!.grad;
+        expect(gradient?.shape).toEqual(tensors[name]!.shape);
+        const numeric = numericGradient(row, inputs, name, weights);
+        const all = await gradient!.data();
+        const analytic = probed(all.length).map((index) => all[index]!);
+        const worst = maxDifference(analytic, numeric);
+        expect(worst, `gradient of ${name}`).toBeLessThanOrEqual(row.gradAtol ?? 2e-5);
       }
-      scope.close();
-      expect(device.current.statistics().live).toBe(before);
-    });
-
-    for (const shapes of row.bad ?? []) {
-      it(`${row.op} refuses ${JSON.stringify(shapes)}`, () => {
-        const before = device.current.statistics().live;
-        const scope = device.current.scope();
-        const bad = { ...row, shapes };
-        const tensors = upload(bad, makeInputs(bad));
-        expect(() => row.run(tensors)).toThrowErrorMatchingSnapshot();
-        scope.close();
-        expect(device.current.statistics().live).toBe(before);
-      });
     }
-  }
+    scope.close();
+    expect(device.current.statistics().live).toBe(before);
+  });
+});
+
+describe('shapes that do not fit', () => {
+  const device = useDevice();
+
+  it.each(
+    opRows.flatMap((row) =>
+      (row.bad ?? []).map((shapes) => [`${row.op} refuses ${JSON.stringify(shapes)}`, row, shapes] as const),
+    ),
+  )('%s', (_, row, shapes) => {
+    const before = device.current.statistics().live;
+    const scope = device.current.scope();
+    const bad = { ...row, shapes };
+    const tensors = upload(device.current, bad, makeInputs(bad));
+    expect(() => row.run(tensors)).toThrowErrorMatchingSnapshot();
+    scope.close();
+    expect(device.current.statistics().live).toBe(before);
+  });
 });
