@@ -58,6 +58,12 @@ export class BufferPool {
   acquire(bytes: number): PooledBuffer {
     const size = sizeClass(bytes);
     const { counts } = this;
+    if (size > this.device.limits.maxBufferSize) {
+      throw new GpuOutOfMemoryError(
+        `a buffer of ${bytes} bytes is larger than this adapter's limit of ${this.device.limits.maxBufferSize}`,
+        { remedy: 'use a smaller batch, a shorter sequence or a smaller model' },
+      );
+    }
     const reused = this.idle.get(size)?.pop();
     counts.live += 1;
     counts.liveBytes += size;
@@ -65,12 +71,6 @@ export class BufferPool {
       counts.idle -= 1;
       counts.idleBytes -= size;
       return reused;
-    }
-    if (size > this.device.limits.maxBufferSize) {
-      throw new GpuOutOfMemoryError(
-        `a buffer of ${bytes} bytes is larger than this adapter's limit of ${this.device.limits.maxBufferSize}`,
-        { remedy: 'use a smaller batch, a shorter sequence or a smaller model' },
-      );
     }
     counts.created += 1;
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;

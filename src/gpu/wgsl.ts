@@ -15,8 +15,12 @@ import { shaderSources } from './shaders.generated.ts';
 export type Defines = Readonly<Record<string, number | boolean | string>>;
 
 /** Throws `GpuError` naming the shader for an unknown file, an unknown name or an unclosed block. */
-export function assembleShader(name: string, defines: Defines): string {
-  return new Assembler(name, defines).run();
+export function assembleShader(
+  name: string,
+  defines: Defines,
+  sources: Readonly<Record<string, string>> = shaderSources,
+): string {
+  return new Assembler(name, defines, sources).run();
 }
 
 interface Block {
@@ -28,10 +32,12 @@ class Assembler {
   private readonly included = new Set<string>();
   private readonly shader: string;
   private readonly defines: Defines;
+  private readonly sources: Readonly<Record<string, string>>;
 
-  constructor(shader: string, defines: Defines) {
+  constructor(shader: string, defines: Defines, sources: Readonly<Record<string, string>>) {
     this.shader = shader;
     this.defines = defines;
+    this.sources = sources;
   }
 
   run(): string {
@@ -46,7 +52,7 @@ class Assembler {
   private include(name: string): string[] {
     if (this.included.has(name)) return [];
     this.included.add(name);
-    const text = shaderSources[name];
+    const text = this.sources[name];
     if (text === undefined) this.fail(`no file shaders/${name}.wgsl`);
     return text.split('\n').flatMap((line) => {
       const target = /^\s*#include <(.+)>/.exec(line)?.[1];

@@ -109,6 +109,40 @@ describe.each(['bert', 'roberta'])('%s', (family) => {
     });
   });
 
+  it('gives the logits and gradients of batches at the edges', async () => {
+    const folder = `${models}${family}-single`;
+    interface Batch {
+      inputs: Pick<FixtureInputs, 'input_ids'> & Partial<FixtureInputs>;
+      labels: { labels: number[] };
+      loss: number;
+      grad_norms: Record<string, number>;
+    }
+    const batches = await readJson<Record<string, Batch>>(`${folder}/batches.json`);
+    const logits = await readTensors(`${folder}/batches.safetensors`);
+    const model = await AutoModelForSequenceClassification.fromPretrained(folder, { device: device.current });
+    for (const [name, { inputs, labels, loss, grad_norms }] of Object.entries(batches)) {
+      using scope = device.current.scope();
+      const output = model.forward({
+        ...modelInputs(device.current, inputs),
+        labels: int32(device.current, labels.labels),
+      });
+      expect(maxDifference(await output.logits.data(), logits.get(`${name}.logits`)!), name).toBeLessThan(
+        1e-4,
+      );
+      expect(Math.abs((await output.loss!.item()) / loss - 1), name).toBeLessThan(1e-5);
+      output.loss!.backward();
+      const largest = Math.max(...Object.values(grad_norms));
+      for (const [key, tensor] of model.namedParameters()) {
+        const norm = tensor.grad === null ? 0 : Math.hypot(...(await tensor.grad.float32Data()));
+        const difference = Math.abs(norm - grad_norms[key]!);
+        expect(difference, `${name}: ${key}`).toBeLessThan(Math.max(1e-3 * grad_norms[key]!, 1e-5 * largest));
+      }
+      model.zeroGrad();
+      scope.close();
+    }
+    model.dispose();
+  });
+
   it('gives the base model states', async () => {
     const folder = `${models}${family}-base`;
     const { inputs } = await readJson<Expected>(`${folder}/expected.json`);

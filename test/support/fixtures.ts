@@ -35,10 +35,13 @@ export interface FixtureInputs {
 }
 
 /** A fixture's batch as tensors. */
-export function modelInputs(device: Device, inputs: FixtureInputs) {
+export function modelInputs(
+  device: Device,
+  inputs: Pick<FixtureInputs, 'input_ids'> & Partial<FixtureInputs>,
+) {
   return {
     inputIds: int32(device, inputs.input_ids),
-    attentionMask: int32(device, inputs.attention_mask),
+    ...(inputs.attention_mask && { attentionMask: int32(device, inputs.attention_mask) }),
     ...(inputs.token_type_ids && { tokenTypeIds: int32(device, inputs.token_type_ids) }),
   };
 }

@@ -31,8 +31,15 @@ async function openDawn(flags: string[]): Promise<GPU> {
 }
 
 async function query(flags: string[] = []): Promise<GPUAdapter | null> {
-  const gpu = await openDawn(flags);
-  return (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ?? (await gpu.requestAdapter());
+  try {
+    const gpu = await openDawn(flags);
+    return (
+      (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ?? (await gpu.requestAdapter())
+    );
+  } catch {
+    // The binding throws where no adapter has the name in `flags`; the caller goes on, or says what there is.
+    return null;
+  }
 }
 
 function result(adapter: GPUAdapter): AdapterResult {

@@ -1,0 +1,33 @@
+/** The shader preprocessor. */
+import { describe, expect, it } from 'vitest';
+import { assembleShader } from '../../src/gpu/wgsl.ts';
+
+/* biome-ignore-start lint/suspicious/noTemplateCurlyInString: the preprocessor's own syntax */
+const files = {
+  plain: 'a ${N} b ${2 * N + 1} ${(N + 1) % 3} ${7 / 2 - 1}',
+  loop: '#for i in 0..N\nx${i}\n#for j in i..N - 1\ny${i}${j}\n#end\n#end',
+  choice: '#if KIND == one\n1\n#else\n2\n#endif\n#if FLAG\n3\n#endif\n#if !FLAG\n4\n#endif',
+  nested: '#if FLAG\n#if FLAG\nin\n#else\nout\n#endif\n#else\nnot\n#endif',
+  include: '#include <common/part>\n#include <common/part>\nend',
+  'common/part': 'part',
+  unclosed: '#if FLAG\nx',
+  absent: '#include <common/nothing>',
+};
+/* biome-ignore-end lint/suspicious/noTemplateCurlyInString: as above */
+const expand = (name: string, defines = {}) =>
+  assembleShader(name, defines, files).trim().split('\n').join(' ');
+
+describe('assembling', () => {
+  it('fills in numbers and names', () => expect(expand('plain', { N: 4 })).toBe('a 4 b 9 2 2'));
+  it('unrolls loops', () => expect(expand('loop', { N: 3 })).toBe('x0 y00 y01 x1 y11 x2'));
+  it('chooses', () => {
+    expect(expand('choice', { KIND: 'one', FLAG: true })).toBe('1 3');
+    expect(expand('choice', { KIND: 'two', FLAG: false })).toBe('2 4');
+    expect(expand('nested', { FLAG: true })).toBe('in');
+    expect(expand('nested', { FLAG: false })).toBe('not');
+  });
+  it('includes each file once', () => expect(expand('include')).toBe('part end'));
+  it.each(['plain', 'unclosed', 'absent', 'nowhere'])('names what is wrong: %s', (name) => {
+    expect(() => expand(name)).toThrowErrorMatchingSnapshot();
+  });
+});

@@ -1,0 +1,82 @@
+/** Schedules, and which weights decay, against transformers (test/reference/model_fixtures.py). */
+import { describe, expect, it } from 'vitest';
+import { AutoModelForMaskedLM, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
+import { AdamW, type AdamWOptions } from '../../src/optim/adamw.ts';
+import { getCosineScheduleWithWarmup, getScheduler, type SchedulerType } from '../../src/optim/schedule.ts';
+import { isDecayed } from '../../src/train/trainer.ts';
+import { useDevice } from '../support/device.ts';
+import { models, readJson } from '../support/fixtures.ts';
+
+const device = useDevice({ adapter: 'null' });
+
+interface OptimFixture {
+  schedules: {
+    type: SchedulerType;
+    warmup_steps: number;
+    training_steps: number;
+    cycles?: number;
+    values: number[];
+  }[];
+  weight_decay: Record<string, { decay: string[]; no_decay: string[] }>;
+}
+const fixture = await readJson<OptimFixture>(`${models}optim.json`);
+
+describe('schedules', () => {
+  it.each(
+    fixture.schedules.map(
+      (s) => [`${s.type}, ${s.warmup_steps} of ${s.training_steps}, ${s.cycles ?? 0.5} waves`, s] as const,
+    ),
+  )('%s', (_, { type, warmup_steps, training_steps, cycles, values }) => {
+    const weight = device.current.zeros([1]);
+    const optimizer = new AdamW([{ params: [weight] }, { params: [], lr: 2 }], { lr: 1 });
+    const steps = { numWarmupSteps: warmup_steps, numTrainingSteps: training_steps };
+    const scheduler =
+      cycles === undefined
+        ? getScheduler(type, optimizer, steps)
+        : getCosineScheduleWithWarmup(optimizer, warmup_steps, training_steps, cycles);
+    for (const expected of values) {
+      expect(scheduler.getLastLr()[0]).toBeCloseTo(expected, 12);
+      expect(scheduler.getLastLr()[1]).toBeCloseTo(2 * expected, 12);
+      scheduler.step();
+    }
+    const middle = Math.floor(values.length / 2);
+    scheduler.moveTo(middle);
+    expect(scheduler.getLastLr()[0]).toBeCloseTo(values[middle]!, 12);
+    weight.dispose();
+  });
+
+  it('are refused by any other name', () => {
+    const optimizer = new AdamW([], {});
+    expect(() =>
+      getScheduler('sawtooth' as SchedulerType, optimizer, { numTrainingSteps: 1 }),
+    ).toThrowErrorMatchingSnapshot();
+  });
+});
+
+describe('weight decay', () => {
+  it.each(Object.entries(fixture.weight_decay))('%s', async (folder, { decay, no_decay }) => {
+    const auto = folder.endsWith('mlm') ? AutoModelForMaskedLM : AutoModelForSequenceClassification;
+    const model = await auto.fromPretrained(`${models}${folder}`, {
+      device: device.current,
+    });
+    const names = model.namedParameters().map(([name]) => name);
+    expect(names.filter(isDecayed).sort()).toEqual([...decay].sort());
+    expect(names.filter((name) => !isDecayed(name)).sort()).toEqual([...no_decay].sort());
+    model.dispose();
+  });
+});
+
+describe('AdamW', () => {
+  it('refuses hyper-parameters out of range', () => {
+    const params = [device.current.zeros([1])];
+    const bad: AdamWOptions[] = [
+      { lr: -1 },
+      { lr: Number.NaN },
+      { betas: [0.9, 1] },
+      { eps: -1 },
+      { weightDecay: -1 },
+    ];
+    for (const options of bad) expect(() => new AdamW(params, options)).toThrowErrorMatchingSnapshot();
+    params[0]!.dispose();
+  });
+});

@@ -1,0 +1,122 @@
+/** Dropout: its share, its scale, its seeds, and the same mask in backward. */
+import { describe, expect, it } from 'vitest';
+import { attention } from '../../src/tensor/ops/attention.ts';
+import { dropout } from '../../src/tensor/ops/elementwise.ts';
+import { sum } from '../../src/tensor/ops/reduction.ts';
+import { useDevice } from '../support/device.ts';
+import { maxDifference } from '../support/fixtures.ts';
+
+const device = useDevice();
+const windowed = useDevice({ maxBindingBytes: 1024 });
+
+describe('dropout', () => {
+  it.each([0.1, 0.5, 0.9])('drops a share of %f and scales the rest', async (p) => {
+    using _scope = device.current.scope();
+    device.current.manualSeed(1);
+    const values = await dropout(device.current.ones([100, 1000]), p).float32Data();
+    const kept = values.filter((value) => value !== 0);
+    // Four deviations of a binomial share.
+    expect(Math.abs(kept.length / values.length - (1 - p))).toBeLessThan(4 * Math.sqrt((p * (1 - p)) / 1e5));
+    for (const value of kept) expect(value).toBeCloseTo(1 / (1 - p), 5);
+  });
+
+  it('draws the same for the same seed, another mask at each call, and goes on from a saved state', async () => {
+    using _scope = device.current.scope();
+    const ones = device.current.ones([2000]);
+    const draw = () => dropout(ones, 0.5).float32Data();
+    device.current.manualSeed(7);
+    const first = await draw();
+    const state = device.current.randomState;
+    const second = await draw();
+    expect(second).not.toEqual(first);
+    device.current.manualSeed(7);
+    expect(await draw()).toEqual(first);
+    device.current.randomState = state;
+    expect(await draw()).toEqual(second);
+    device.current.manualSeed(8);
+    expect(await draw()).not.toEqual(first);
+  });
+
+  it('sends gradients through what it kept, at the same scale', async () => {
+    using _scope = device.current.scope();
+    const x = device.current.ones([3, 700]);
+    x.requiresGrad = true;
+    const y = dropout(x, 0.3);
+    const values = await y.data();
+    sum(y).backward();
+    expect(await x.grad!.data()).toEqual(values);
+  });
+
+  it('draws one mask whether or not the tensor is walked in windows', async () => {
+    const draw = async ({ current }: typeof device) => {
+      using _scope = current.scope();
+      current.manualSeed(3);
+      return dropout(current.ones([1000]), 0.5).data();
+    };
+    expect(await draw(windowed)).toEqual(await draw(device));
+  });
+
+  it('is the identity for p = 0, and refuses p outside [0, 1)', () => {
+    using _scope = device.current.scope();
+    const x = device.current.ones([2]);
+    expect(dropout(x, 0)).toBe(x);
+    for (const p of [-0.1, 1, Number.NaN]) expect(() => dropout(x, p)).toThrowErrorMatchingSnapshot();
+  });
+});
+
+describe('dropout of attention weights', () => {
+  const shape = [2, 9, 8];
+  const inputs = () => {
+    device.current.manualSeed(11);
+    const draw = () => {
+      const tensor = device.current.randn(shape);
+      tensor.requiresGrad = true;
+      return tensor;
+    };
+    return [draw(), draw(), draw()] as const;
+  };
+
+  it('has a gradient that follows the mask: by differences along each input', async () => {
+    using _scope = device.current.scope();
+    const [q, k, v] = inputs();
+    const weights = device.current.randn(shape);
+    const run = async (step: number, which: number, direction: Float32Array) => {
+      const moved = await Promise.all(
+        [q, k, v].map(async (tensor, at) => {
+          const values = await tensor.float32Data();
+          return device.current.tensor(
+            values.map((value, i) => value + (at === which ? step * direction[i]! : 0)),
+            shape,
+          );
+        }),
+      );
+      device.current.manualSeed(5);
+      const y = attention(moved[0]!, moved[1]!, moved[2]!, { heads: 2, dropout: 0.4 });
+      const [values, w] = [await y.float32Data(), await weights.float32Data()];
+      return values.reduce((total, value, i) => total + value * w[i]!, 0);
+    };
+    device.current.manualSeed(5);
+    attention(q, k, v, { heads: 2, dropout: 0.4 }).backward(weights);
+    for (const [which, tensor] of [q, k, v].entries()) {
+      const gradient = await tensor.grad!.float32Data();
+      const norm = Math.hypot(...gradient);
+      const direction = gradient.map((value) => value / norm);
+      const slope = ((await run(1e-2, which, direction)) - (await run(-1e-2, which, direction))) / 2e-2;
+      expect(Math.abs(slope / norm - 1), `input ${which}`).toBeLessThan(2e-3);
+    }
+  });
+
+  it('keeps the mean: many draws average to the result without dropout', async () => {
+    using _scope = device.current.scope();
+    const [q, k, v] = inputs();
+    const plain = await attention(q, k, v, { heads: 2 }).float32Data();
+    const mean = new Float64Array(plain.length);
+    const draws = 400;
+    for (let i = 0; i < draws; i += 1) {
+      using _inner = device.current.scope();
+      const values = await attention(q, k, v, { heads: 2, dropout: 0.2 }).float32Data();
+      for (const [at, value] of values.entries()) mean[at]! += value / draws;
+    }
+    expect(maxDifference(mean, plain)).toBeLessThan(0.15);
+  });
+});
