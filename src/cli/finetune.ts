@@ -15,12 +15,13 @@ import type { Device } from '../tensor/device.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { EarlyStoppingCallback } from '../train/callbacks.ts';
-import { lastCheckpoint, listCheckpoints } from '../train/checkpoint.ts';
+import { listCheckpoints } from '../train/checkpoint.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import { Trainer } from '../train/trainer.ts';
 import {
   addAdapterOption,
   addDataOptions,
+  addResumeOption,
   type CommonOptions,
   checkOutput,
   type DataOptions,
@@ -29,7 +30,9 @@ import {
   number,
   openDevice,
   problemTypes,
+  reportInterruption,
   required,
+  resumedFrom,
   tableOptions,
 } from './options.ts';
 import { downloadProgress, ProgressCallback } from './progress.ts';
@@ -87,10 +90,6 @@ export function addFinetune(program: Command): void {
     .option('--test <file>', 'data to report on at the end')
     .option('--output <folder>', 'where the fine-tuned model goes')
     .option('--overwrite', 'replace a model in the output folder')
-    .option(
-      '--resume [checkpoint]',
-      'continue an interrupted training (its newest checkpoint in the output folder)',
-    )
     .option('--from-scratch', "draw all weights anew, keeping the checkpoint's config and tokenizer")
     .option('--epochs <n>', 'times through the training data', number, 3)
     .option('--max-steps <n>', 'optimizer steps in all; overrides --epochs', integer, -1)
@@ -130,7 +129,7 @@ export function addFinetune(program: Command): void {
       new Option('--problem-type <type>', 'told from the labels if not given').choices([...problemTypes]),
     )
     .option('--seed <n>', 'of order, dropout and new weights', integer, 42);
-  addAdapterOption(addDataOptions(command));
+  addAdapterOption(addDataOptions(addResumeOption(command)));
   command.action((options: FinetuneOptions) => finetune(withExample(options, command)));
 }
 
@@ -165,12 +164,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     options.eval === undefined ? null : await readTable(options.eval, tableOptions(options, true));
   const testTable =
     options.test === undefined ? null : await readTable(options.test, tableOptions(options, true));
-  const checkpoint =
-    options.resume === undefined
-      ? undefined
-      : options.resume === true
-        ? await lastCheckpoint(output)
-        : options.resume;
+  const checkpoint = await resumedFrom(options.resume, output);
   if (checkpoint === undefined) await checkOutput(output, options.overwrite === true);
   const prepared = await prepare(options, table, checkpoint);
   const dataset = (rows: TextTable) =>
@@ -201,17 +195,14 @@ async function finetune(options: FinetuneOptions): Promise<void> {
         ? []
         : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })]),
     ],
-    signal: interruptSignal(
-      'stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once',
-    ),
+    signal: interruptSignal(),
   });
   try {
     const { interruptedAt } = await trainer.train(
       checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint },
     );
     if (interruptedAt !== null) {
-      console.error(`\nsaved ${interruptedAt}\nresume with: ${resumeCommand(interruptedAt)}`);
-      process.exitCode = 130;
+      reportInterruption(interruptedAt);
       return;
     }
   } finally {
@@ -226,17 +217,6 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     `\nsaved to ${output}. Classify a text with:\n\n  npx dawngrad predict --model ${output} "I loved every minute of it"\n`,
   );
   prepared.device.destroy();
-}
-
-/** The command that was given, with --resume in place of what it replaces. */
-function resumeCommand(checkpoint: string): string {
-  const words = process.argv.slice(2).filter((word) => word !== '--overwrite');
-  const at = words.indexOf('--resume');
-  if (at >= 0) words.splice(at, words[at + 1]?.startsWith('--') === false ? 2 : 1);
-  const quoted = [...words, '--resume', checkpoint].map((word) =>
-    /^[\w./:=@,+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`,
-  );
-  return `npx dawngrad ${quoted.join(' ')}`;
 }
 
 async function prepare(

@@ -6,7 +6,7 @@ import type { TableOptions } from '../data/table.ts';
 import { OutputExistsError, UsageError } from '../errors.ts';
 import type { ProblemType } from '../models/config.ts';
 import { type Device, requestDevice } from '../tensor/device.ts';
-import { isTrainingOutput } from '../train/checkpoint.ts';
+import { isTrainingOutput, lastCheckpoint } from '../train/checkpoint.ts';
 
 export function number(text: string): number {
   const value = Number(text);
@@ -109,13 +109,50 @@ export function required<T>(value: T | undefined, name: string): T {
   return value;
 }
 
-/** A signal that Ctrl-C aborts; a second Ctrl-C ends the process at once. */
-export function interruptSignal(message: string): AbortSignal {
+/** What a shell reports of a process that Ctrl-C ended. */
+const INTERRUPTED = 130;
+
+/** A signal that Ctrl-C, or a polite kill, aborts; a second one ends the process at once. */
+export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
-  process.on('SIGINT', () => {
-    if (controller.signal.aborted) process.exit(130);
-    console.error(`\n${message}`);
+  const stop = (): void => {
+    if (controller.signal.aborted) process.exit(INTERRUPTED);
+    console.error('\nstopping after this step and saving a checkpoint; press Ctrl-C again to quit at once');
     controller.abort();
-  });
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
   return controller.signal;
+}
+
+/** Says where a training stopped and how to go on; the process ends as an interrupted one. */
+export function reportInterruption(checkpoint: string): void {
+  console.error(`\nsaved ${checkpoint}\nresume with: ${resumeCommand(checkpoint)}`);
+  process.exitCode = INTERRUPTED;
+}
+
+/** The command that was given, with --resume in place of what it replaces. */
+function resumeCommand(checkpoint: string): string {
+  const words = process.argv.slice(2).filter((word) => word !== '--overwrite');
+  const at = words.indexOf('--resume');
+  if (at >= 0) words.splice(at, words[at + 1]?.startsWith('--') === false ? 2 : 1);
+  const quoted = [...words, '--resume', checkpoint].map((word) =>
+    /^[\w./:=@,+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`,
+  );
+  return `npx dawngrad ${quoted.join(' ')}`;
+}
+
+export function addResumeOption(command: Command): Command {
+  return command.option(
+    '--resume [checkpoint]',
+    'continue an interrupted training (its newest checkpoint in the output folder)',
+  );
+}
+
+/** The checkpoint to resume from; undefined for a new training. Throws `FileError` where there is none. */
+export async function resumedFrom(
+  resume: string | true | undefined,
+  output: string,
+): Promise<string | undefined> {
+  return resume === true ? lastCheckpoint(output) : resume;
 }

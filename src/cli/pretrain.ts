@@ -12,12 +12,15 @@ import type { TrainableModel } from '../train/predict.ts';
 import { Trainer } from '../train/trainer.ts';
 import {
   addAdapterOption,
+  addResumeOption,
   type CommonOptions,
   checkOutput,
   integer,
   interruptSignal,
   number,
   openDevice,
+  reportInterruption,
+  resumedFrom,
 } from './options.ts';
 import { ProgressCallback } from './progress.ts';
 
@@ -27,6 +30,7 @@ interface PretrainOptions extends CommonOptions {
   model?: string;
   output: string;
   overwrite?: boolean;
+  resume?: string | true;
   hiddenSize: number;
   layers: number;
   heads: number;
@@ -72,16 +76,17 @@ export function addPretrain(program: Command): void {
     .option('--mlm-probability <p>', 'share of tokens to predict', number, 0.15)
     .option('--eval-share <p>', 'share of the lines kept for evaluation', number, 0.01)
     .option('--seed <n>', 'of order, masks, dropout and new weights', integer, 42);
-  addAdapterOption(command).action(pretrain);
+  addAdapterOption(addResumeOption(command)).action(pretrain);
 }
 
 async function pretrain(options: PretrainOptions): Promise<void> {
-  const source = options.model ?? options.tokenizer;
+  const checkpoint = await resumedFrom(options.resume, options.output);
+  const source = checkpoint ?? options.model ?? options.tokenizer;
   if (source === undefined)
     throw new ConfigError('pretrain needs --tokenizer for a new model, or --model to go on from one');
   if (!(await platform.exists(options.corpus)))
     throw new FileError(`corpus '${options.corpus}' does not exist`, { remedy: 'check the path' });
-  await checkOutput(options.output, options.overwrite === true);
+  if (checkpoint === undefined) await checkOutput(options.output, options.overwrite === true);
   const lines = (await platform.readText(options.corpus)).split('\n').filter((line) => line.trim() !== '');
   if (lines.length === 0) throw new DataError(`${options.corpus}: there is no text`);
   const tokenizer = await AutoTokenizer.fromPretrained(source);
@@ -89,10 +94,11 @@ async function pretrain(options: PretrainOptions): Promise<void> {
   if (maskTokenId === null) throw new ConfigError(`the tokenizer of '${source}' has no mask token`);
   const device = await openDevice(options);
   device.manualSeed(options.seed);
+  const started = checkpoint ?? options.model;
   const model =
-    options.model === undefined
+    started === undefined
       ? await AutoModelForMaskedLM.fromConfig(newConfig(options, tokenizer), { device })
-      : await AutoModelForMaskedLM.fromPretrained(options.model, { device });
+      : await AutoModelForMaskedLM.fromPretrained(started, { device });
   const maxLength = Math.min(options.maxLength, model.base.maxLength);
   const examples = lines.map((line) => ({
     inputIds: tokenizer.encode(line, undefined, { truncation: true, maxLength }).inputIds,
@@ -114,9 +120,7 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     evalDataset: new ArrayDataset(examples.slice(0, Math.max(held, 1))),
     dataCollator: dataCollatorForLanguageModeling(masking),
     callbacks: [progress],
-    signal: interruptSignal(
-      'stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once',
-    ),
+    signal: interruptSignal(),
     args: {
       outputDir: options.output,
       numTrainEpochs: options.epochs,
@@ -133,10 +137,15 @@ async function pretrain(options: PretrainOptions): Promise<void> {
       seed: options.seed,
     },
   });
-  const { interruptedAt } = await trainer.train();
-  console.log(
-    interruptedAt === null ? `saved to ${options.output}` : `stopped; a checkpoint is in ${interruptedAt}`,
-  );
+  try {
+    const { interruptedAt } = await trainer.train(
+      checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint },
+    );
+    if (interruptedAt === null) console.log(`saved to ${options.output}`);
+    else reportInterruption(interruptedAt);
+  } finally {
+    progress.stop();
+  }
   device.destroy();
 }
 

@@ -1,6 +1,6 @@
 /** Labels as text to class numbers, class sets or values. */
 import { DataError } from '../errors.ts';
-import type { PretrainedConfig, ProblemType } from '../models/config.ts';
+import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/config.ts';
 import type { TextTable } from './table.ts';
 
 /** A class number, an indicator for each class, or a value. */
@@ -74,8 +74,7 @@ function sorted(labels: readonly string[]): string[] {
 /** The labels a model was trained with. */
 export function labelsOfModel(config: PretrainedConfig): LabelSet {
   const names = Array.from({ length: config.numLabels }, (_, id) => config.id2label[id]!);
-  const usual = config.numLabels === 1 ? 'regression' : 'single_label_classification';
-  return { problemType: config.problemType ?? usual, names };
+  return { problemType: problemTypeOf(config, false), names };
 }
 
 /** Labels of a table as numbers. Throws `DataError` naming file, line and label for one that is not in the set. */

@@ -175,6 +175,13 @@ function invert(id2label: Record<number, string>): Record<string, number> {
   return Object.fromEntries(Object.entries(id2label).map(([id, label]) => [label, Number(id)]));
 }
 
+/** transformers' rule where the config does not say: one label is regression, float labels are multi-label, integers single-label. */
+export function problemTypeOf(config: PretrainedConfig, floatLabels: boolean): ProblemType {
+  if (config.problemType !== null) return config.problemType;
+  if (config.numLabels === 1) return 'regression';
+  return floatLabels ? 'multi_label_classification' : 'single_label_classification';
+}
+
 /** A copy with some values changed. `numLabels` alone resets the names; `id2label` sets both. Throws `ConfigError` where they disagree. */
 export function withOverrides(config: PretrainedConfig, overrides: ConfigOverrides): PretrainedConfig {
   const merged = { ...config, ...overrides };

@@ -9,7 +9,7 @@ import { linear } from '../tensor/ops/matmul.ts';
 import { reshape, select } from '../tensor/ops/view.ts';
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { PretrainedConfig, ProblemType } from './config.ts';
+import { type PretrainedConfig, problemTypeOf } from './config.ts';
 
 export function classifierDropout(config: PretrainedConfig): Dropout {
   return new Dropout(config.classifierDropout ?? config.hiddenDropoutProb);
@@ -124,16 +124,9 @@ export class RobertaLmHead extends Module {
   }
 }
 
-/** transformers' rule: one label is regression, float labels are multi-label, integers single-label. */
-export function resolveProblemType(config: PretrainedConfig, labels: Tensor): ProblemType {
-  if (config.problemType !== null) return config.problemType;
-  if (config.numLabels === 1) return 'regression';
-  return labels.dtype === 'float32' ? 'multi_label_classification' : 'single_label_classification';
-}
-
 /** Loss of logits [B, labels]: int32 [B] for single-label, float32 [B, labels] for multi-label, float32 [B] or [B, labels] for regression. */
 export function sequenceLoss(config: PretrainedConfig, logits: Tensor, labels: Tensor): Tensor {
-  const type = resolveProblemType(config, labels);
+  const type = problemTypeOf(config, labels.dtype === 'float32');
   const expected = type === 'single_label_classification' ? 'int32' : 'float32';
   if (labels.dtype !== expected) {
     throw new DtypeError(`labels for ${type} are ${labels.dtype}`, { remedy: `they must be ${expected}` });

@@ -24,7 +24,10 @@ export interface DownloadProgress {
   totalBytes: number;
 }
 
-const OPTIONAL_FILES = [
+/** What of a model is wanted: only its config, its tokenizer's files, or all with the weights. */
+export type ModelPart = 'config' | 'tokenizer' | 'all';
+
+const TOKENIZER_FILES = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -32,13 +35,22 @@ const OPTIONAL_FILES = [
   'vocab.json',
   'merges.txt',
 ];
+const WEIGHTS = {
+  single: WEIGHTS_NAME,
+  index: INDEX_NAME,
+  shardsOf: (path: string, text: string) => [...new Set(Object.values(parseIndex(path, text)))],
+};
 const HUB_ID = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/;
 
 /**
  * The folder of a model: `idOrFolder` itself where it is one, else a download of that hub id. Throws `FileError` naming it where it is
  * neither, or cannot be had, `CheckpointError` where its index of shards cannot be used.
  */
-export async function resolveModel(idOrFolder: string, options: HubOptions = {}): Promise<string> {
+export async function resolveModel(
+  idOrFolder: string,
+  options: HubOptions = {},
+  part: ModelPart = 'all',
+): Promise<string> {
   if (await platform.isFolder(idOrFolder)) return idOrFolder;
   if (idOrFolder !== '' && (await platform.exists(idOrFolder))) {
     throw new FileError(`'${idOrFolder}' is a file`, { remedy: 'give the folder that holds it' });
@@ -51,13 +63,9 @@ export async function resolveModel(idOrFolder: string, options: HubOptions = {})
   try {
     return await platform.downloadModel(idOrFolder, {
       ...options,
-      required: [CONFIG_NAME],
-      weights: {
-        single: WEIGHTS_NAME,
-        index: INDEX_NAME,
-        shardsOf: (path, text) => [...new Set(Object.values(parseIndex(path, text)))],
-      },
-      optional: OPTIONAL_FILES,
+      required: part === 'tokenizer' ? [] : [CONFIG_NAME],
+      optional: part === 'config' ? [] : TOKENIZER_FILES,
+      weights: part === 'all' ? WEIGHTS : null,
     });
   } catch (cause) {
     if (cause instanceof DawngradError) throw cause;

@@ -37,7 +37,7 @@ export interface LoadReport extends Pick<WeightMapping, 'missing' | 'unexpected'
 
 /** Reads a model's config.json. Throws `FileError` where it is missing, `ConfigError` where it cannot be used. */
 export async function loadConfig(idOrFolder: string, options: HubOptions = {}): Promise<PretrainedConfig> {
-  const folder = await resolveModel(idOrFolder, options);
+  const folder = await resolveModel(idOrFolder, options, 'config');
   const path = platform.joinPath(folder, CONFIG_NAME);
   if (!(await platform.exists(path))) {
     throw new FileError(`'${path}' does not exist`, {

@@ -50,8 +50,12 @@ export interface ModelDownload {
   hubUrl?: string;
   /** Files that must be there. */
   required: readonly string[];
-  /** The weights: one file, or an index whose text `shardsOf` turns into the names of several. */
-  weights: { single: string; index: string; shardsOf: (path: string, text: string) => readonly string[] };
+  /** The weights: one file, or an index whose text `shardsOf` turns into the names of several. Null where they are not wanted. */
+  weights: {
+    single: string;
+    index: string;
+    shardsOf: (path: string, text: string) => readonly string[];
+  } | null;
   /** Files taken where they exist. */
   optional: readonly string[];
   onProgress?: (progress: { file: string; loadedBytes: number; totalBytes: number }) => void;

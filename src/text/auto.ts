@@ -79,7 +79,7 @@ export const AutoTokenizer = {
    * is downloaded first. Throws `FileError` for a missing folder, `TokenizerError` naming the file that cannot be used.
    */
   async fromPretrained(idOrFolder: string, options: HubOptions = {}): Promise<PreTrainedTokenizer> {
-    const folder = await resolveModel(idOrFolder, options);
+    const folder = await resolveModel(idOrFolder, options, 'tokenizer');
     const files: Partial<Record<FileName, string>> = {};
     for (const name of FILES) {
       const path = platform.joinPath(folder, name);

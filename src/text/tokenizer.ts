@@ -1,4 +1,5 @@
 /** `PreTrainedTokenizer`: encoding with special tokens, truncation and padding, as transformers does it. */
+import { platform } from '#platform';
 import { ConfigError, TokenizerError } from '../errors.ts';
 import type { FolderWriter } from '../platform/contract.ts';
 import { PieceEncoder, type Pieces } from './piece-encoder.ts';
@@ -215,7 +216,12 @@ export class PreTrainedTokenizer {
     return ids.map((id) => this.pieces.library.id_to_token(id) ?? null);
   }
 
-  /** Writes the tokenizer's files into a model's folder. */
+  /** Saves the tokenizer's files beside what is in the folder; Python's `AutoTokenizer` reads them. Files appear whole or not at all. */
+  async savePretrained(folder: string): Promise<void> {
+    await platform.writeFolder(folder, 'merge', (writer) => this.write(writer));
+  }
+
+  /** @internal Writes the tokenizer's files into a folder under construction. */
   async write(folder: FolderWriter): Promise<void> {
     for (const [name, text] of Object.entries(this.files)) await folder.writeText(name, text);
   }

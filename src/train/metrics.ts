@@ -6,6 +6,9 @@ export type Average = 'binary' | 'macro' | 'micro' | 'weighted';
 
 type Values = ArrayLike<number>;
 
+/** The label of what the loss leaves out: special tokens, padding. */
+const IGNORED = -100;
+
 function ratio(a: number, b: number): number {
   return b === 0 ? 0 : a / b;
 }
@@ -206,7 +209,7 @@ export interface Evaluation {
 }
 
 /**
- * What a report shows for logits [n, classes] and labels: classes [n], indicators [n, classes] or values [n]. With several labels a
+ * What a report shows for logits [n, classes] and labels: classes [n] (−100 does not count), indicators [n, classes] or values [n]. With several labels a
  * text, `accuracy` asks for all of them, and precision, recall, F1 and ROC-AUC are micro-averaged. Throws `NonFiniteError` for a
  * logit that is not finite, which would else count as class 0.
  */
@@ -239,7 +242,15 @@ export function evaluateLogits(
     : singleLabel(logits, labels, classes);
 }
 
-function singleLabel(logits: Float32Array, labels: Values, classes: number): Evaluation {
+/** Classes of texts, or of tokens: a label of −100 does not count, as in the loss. */
+function singleLabel(allLogits: Float32Array, allLabels: Values, classes: number): Evaluation {
+  const counted = Array.from({ length: allLabels.length }, (_, i) => i).filter(
+    (i) => allLabels[i] !== IGNORED,
+  );
+  const labels = counted.map((i) => allLabels[i]!);
+  const logits = new Float32Array(counted.length * classes);
+  for (const [row, i] of counted.entries())
+    logits.set(allLogits.subarray(i * classes, (i + 1) * classes), row * classes);
   const predictions = argmaxRows(logits, classes);
   const probabilities = softmaxRows(logits, classes);
   const average = classes === 2 ? 'binary' : 'macro';

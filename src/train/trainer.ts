@@ -5,6 +5,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { DataLoader, type DataLoaderOptions } from '../data/loader.ts';
 import { ConfigError, NonFiniteError } from '../errors.ts';
 import { addInPlace } from '../kernels/pointwise.ts';
+import { problemTypeOf } from '../models/config.ts';
 import { AdamW } from '../optim/adamw.ts';
 import { clipGradNorm } from '../optim/clip.ts';
 import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
@@ -116,7 +117,7 @@ export class Trainer {
         : custom
           ? { metrics: custom(prediction) }
           : evaluateLogits(
-              config.problemType ?? 'single_label_classification',
+              problemTypeOf(config, collected.floatLabels),
               prediction.logits,
               prediction.labels,
               config.numLabels,
@@ -136,27 +137,31 @@ export class Trainer {
   collate(): DataLoaderOptions['collate'] {
     const { dataCollator, processingClass } = this.options;
     if (dataCollator !== undefined) return dataCollator;
-    const floatLabels =
-      this.model.config.problemType !== null &&
-      this.model.config.problemType !== 'single_label_classification';
+    const { config } = this.model;
     return dataCollatorWithPadding({
-      padTokenId: processingClass?.padTokenId ?? this.model.config.padTokenId ?? 0,
-      floatLabels,
+      padTokenId: processingClass?.padTokenId ?? config.padTokenId ?? 0,
+      floatLabels: problemTypeOf(config, false) !== 'single_label_classification',
     });
   }
 
-  private async collect(
-    loader: DataLoader,
-  ): Promise<{ logits: Float32Array; labels: Float32Array; loss: number | null; positions: boolean }> {
+  private async collect(loader: DataLoader): Promise<{
+    logits: Float32Array;
+    labels: Float32Array;
+    floatLabels: boolean;
+    loss: number | null;
+    positions: boolean;
+  }> {
     const logits: Float32Array[] = [];
     const labels: number[] = [];
     let lossSum = 0;
     let count = 0;
     let positions = false;
+    let floatLabels = false;
     for await (const { batch, logits: values, loss } of predictBatches(this.model, loader.batches())) {
       positions ||= batch.positions !== undefined;
       if (!positions) logits.push(values);
       if (batch.labels !== undefined) labels.push(...batch.labels);
+      floatLabels ||= batch.labels instanceof Float32Array;
       const weight = batch.positions?.length ?? batch.shape[0];
       if (loss !== null) lossSum += loss * weight;
       count += weight;
@@ -170,6 +175,7 @@ export class Trainer {
     return {
       logits: all,
       labels: Float32Array.from(labels),
+      floatLabels,
       loss: labels.length === 0 ? null : lossSum / count,
       positions,
     };
@@ -359,7 +365,8 @@ class TrainingRun {
           throw new ConfigError('the model gives no loss for the training data', {
             remedy: 'give the examples labels',
           });
-        const part = batches.length === 1 ? loss : scale(loss, 1 / args.gradientAccumulationSteps);
+        // The last step of an epoch may have fewer batches: its mean is over those, as in transformers.
+        const part = batches.length === 1 ? loss : scale(loss, 1 / batches.length);
         part.backward();
         addInPlace(device.gpu, { x: part.slot, y: this.lossSum.slot, count: 1 });
         tokens += countTokens(batch);

@@ -99,6 +99,21 @@ describe('a download', () => {
     expect(hub.requests.filter(({ path }) => path.includes('/resolve/'))).toEqual([]);
   });
 
+  it('takes only the part that is asked for, and the rest when it is', async () => {
+    const repo = join(cacheDir, 'models--tiny-bert', 'snapshots', SHA);
+    await resolveModel('tiny-bert', options, 'config');
+    expect(await readdir(repo)).toEqual(['config.json']);
+    // A pinned commit is not asked for again where the cache has it; the tokenizer's files it does not have yet.
+    await resolveModel('tiny-bert', { ...options, revision: SHA }, 'tokenizer');
+    expect((await readdir(repo)).sort()).toEqual(['config.json', 'vocab.txt']);
+    await resolveModel('org/pickled', options, 'tokenizer');
+    await resolveModel('tiny-bert', { ...options, revision: SHA });
+    expect((await readdir(repo)).sort()).toEqual(['config.json', 'model.safetensors', 'vocab.txt']);
+    hub.requests.length = 0;
+    await resolveModel('tiny-bert', { ...options, revision: SHA }, 'tokenizer');
+    expect(hub.requests).toEqual([]);
+  });
+
   it('asks for nothing where a commit is in the cache', async () => {
     await resolveModel('tiny-bert', options);
     hub.requests.length = 0;

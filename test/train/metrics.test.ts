@@ -90,6 +90,13 @@ describe('against scikit-learn', () => {
     expect(metrics.mae).toBeCloseTo(expected.mae, 6);
   });
 
+  it('leaves out what the loss leaves out: labels of −100', () => {
+    const logits = Float32Array.from([2, 1, 9, 9, 0, 1, 0, 3]);
+    const all = evaluateLogits('single_label_classification', logits, [0, -100, 0, 1], 2);
+    const counted = Float32Array.from([2, 1, 0, 1, 0, 3]);
+    expect(all).toEqual(evaluateLogits('single_label_classification', counted, [0, 0, 1], 2));
+  });
+
   it('several labels a text', () => {
     const { labels, logits, ...expected } = fixture.multi;
     const { metrics } = evaluateLogits('multi_label_classification', Float32Array.from(logits), labels, 4);

@@ -3,7 +3,12 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
+import { dataCollatorForTokenClassification } from '../../src/data/collate.ts';
+import { ArrayDataset } from '../../src/data/dataset.ts';
+import {
+  AutoModelForSequenceClassification,
+  AutoModelForTokenClassification,
+} from '../../src/models/auto.ts';
 import type { TrainingArguments } from '../../src/train/arguments.ts';
 import { EarlyStoppingCallback, type TrainerCallback } from '../../src/train/callbacks.ts';
 import { trainableGroups } from '../../src/train/freeze.ts';
@@ -179,7 +184,47 @@ describe('freezing', () => {
   });
 });
 
-describe('evaluation and the best model', () => {
+describe('evaluation', () => {
+  it('scores tokens, padding and special tokens left out', async () => {
+    const model = await AutoModelForTokenClassification.fromPretrained(`${models}bert-token`, {
+      device: device.current,
+    });
+    const texts = [
+      [5, 9, 20, 31],
+      [7, 40],
+    ].map((tokens) => ({
+      inputIds: [2, ...tokens, 3],
+      label: [-100, ...tokens.map((token) => token % 3), -100],
+    }));
+    const trainer = new Trainer({
+      model,
+      args: { outputDir: freshFolder() },
+      dataCollator: dataCollatorForTokenClassification({ padTokenId: 0 }),
+      evalDataset: new ArrayDataset(texts),
+    });
+    const { confusion, metrics } = await trainer.evaluate();
+    expect(confusion!.flat().reduce((a, b) => a + b)).toBe(6);
+    expect(metrics.eval_loss).toBeGreaterThan(0);
+    model.dispose();
+  });
+
+  it('takes one label as a value where the config names no problem type', async () => {
+    const model = await AutoModelForSequenceClassification.fromPretrained(`${models}bert-single`, {
+      device: device.current,
+      numLabels: 1,
+      ignoreMismatchedSizes: true,
+      onReport: () => {},
+    });
+    const evalDataset = new ArrayDataset([0.5, 1.5, 2.25].map((label) => ({ inputIds: [2, 9, 3], label })));
+    const trainer = new Trainer({ model, args: { outputDir: freshFolder() }, evalDataset });
+    const { metrics } = await trainer.evaluate();
+    expect(Object.keys(metrics)).toEqual(expect.arrayContaining(['eval_mse', 'eval_pearson']));
+    expect(metrics.eval_loss).toBeCloseTo(metrics.eval_mse!, 5);
+    model.dispose();
+  });
+});
+
+describe('the best model', () => {
   it('keeps the best checkpoint, loads it at the end, and stops early', async () => {
     const outputDir = freshFolder();
     const trainer = await makeTrainer(outputDir, {

@@ -69,17 +69,27 @@ async function cachedSnapshot(
 ): Promise<string | null> {
   const commit = await readFile(join(repo, 'refs', revision), 'utf8').catch(() => revision);
   const snapshot = join(repo, 'snapshots', commit.trim());
-  const needed = [...download.required];
-  const { single, index, shardsOf } = download.weights;
-  if (await exists(join(snapshot, single))) needed.push(single);
-  else {
-    const path = join(snapshot, index);
-    const text = await readFile(path, 'utf8').catch(() => null);
-    if (text === null) return null;
-    needed.push(...shardsOf(path, text));
-  }
+  if (!(await exists(snapshot))) return null;
+  const weights = await cachedWeights(snapshot, download.weights);
+  if (weights === null) return null;
+  const needed = [...download.required, ...weights];
   for (const name of needed) if (!(await exists(join(snapshot, name)))) return null;
-  return snapshot;
+  if (needed.length > 0) return snapshot;
+  // Where no file is a must, one that was asked for has to be there.
+  for (const name of download.optional) if (await exists(join(snapshot, name))) return snapshot;
+  return null;
+}
+
+/** The weight files that a snapshot must have, or null where not even their index is there. */
+async function cachedWeights(
+  snapshot: string,
+  weights: ModelDownload['weights'],
+): Promise<readonly string[] | null> {
+  if (weights === null) return [];
+  if (await exists(join(snapshot, weights.single))) return [weights.single];
+  const path = join(snapshot, weights.index);
+  const text = await readFile(path, 'utf8').catch(() => null);
+  return text === null ? null : weights.shardsOf(path, text);
 }
 
 /** A fetch whose failures name the hub. */
@@ -138,9 +148,10 @@ async function fetchSnapshot(
     }
   };
   await get(names);
-  if (names.includes(download.weights.index)) {
-    const path = join(snapshot, download.weights.index);
-    await get(download.weights.shardsOf(path, await readFile(path, 'utf8')));
+  const { weights } = download;
+  if (weights !== null && names.includes(weights.index)) {
+    const path = join(snapshot, weights.index);
+    await get(weights.shardsOf(path, await readFile(path, 'utf8')));
   }
   if (revision !== sha) await writeRef(join(repo, 'refs', revision), sha);
   return snapshot;
@@ -155,13 +166,15 @@ function wantedFiles(id: string, present: readonly string[], download: ModelDown
         remedy: 'choose another model or revision',
       });
   }
+  const names = [...required, ...optional.filter((name) => present.includes(name))];
+  if (weights === null) return names;
   const found = [weights.single, weights.index].find((name) => present.includes(name));
   if (found === undefined) {
     throw new FileError(`'${id}' has no safetensors weights on the hub`, {
       remedy: `choose a model or revision with ${weights.single}`,
     });
   }
-  return [...required, ...optional.filter((name) => present.includes(name)), found];
+  return [...names, found];
 }
 
 /** Streams a file to the blobs. It gets its name when it is whole. */
