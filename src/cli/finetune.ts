@@ -51,7 +51,7 @@ interface FinetuneOptions extends CommonOptions, DataOptions {
   epochs: number;
   maxSteps: number;
   batchSize: number;
-  evalBatchSize?: number;
+  evalBatchSize: number;
   lr: number;
   weightDecay: number;
   warmupSteps: number;
@@ -65,7 +65,7 @@ interface FinetuneOptions extends CommonOptions, DataOptions {
   groupByLength?: boolean;
   evalSteps?: number;
   saveSteps?: number;
-  saveTotalLimit?: number;
+  saveTotalLimit: number;
   earlyStopping?: number;
   metric?: string;
   loggingSteps: number;
@@ -94,7 +94,7 @@ export function addFinetune(program: Command): void {
     .option('--epochs <n>', 'times through the training data', number, 3)
     .option('--max-steps <n>', 'optimizer steps in all; overrides --epochs', integer, -1)
     .option('--batch-size <n>', 'texts in a batch', integer, 8)
-    .option('--eval-batch-size <n>', 'texts in a batch of evaluation (default: 32)', integer)
+    .option('--eval-batch-size <n>', 'texts in a batch of evaluation', integer, 32)
     .option('--lr <rate>', 'highest learning rate', number, 5e-5)
     .option('--weight-decay <w>', 'decay of weights other than biases and LayerNorm', number, 0)
     .option('--warmup-steps <n>', 'steps of warm-up, or below 1 a share of all steps', number, 0)
@@ -116,12 +116,8 @@ export function addFinetune(program: Command): void {
     )
     .option('--group-by-length', 'put texts of like length in a batch')
     .option('--eval-steps <n>', 'evaluate every n steps instead of every epoch', integer)
-    .option(
-      '--save-steps <n>',
-      'save a checkpoint every n steps (default: after every epoch with --eval)',
-      integer,
-    )
-    .option('--save-total-limit <n>', 'checkpoints kept', integer)
+    .option('--save-steps <n>', 'save a checkpoint every n steps instead of every epoch', integer)
+    .option('--save-total-limit <n>', 'checkpoints kept, the best among them', integer, 2)
     .option('--early-stopping <n>', 'stop after n evaluations without improvement', integer)
     .option('--metric <name>', 'metric that decides which checkpoint is best (default: loss)')
     .option('--logging-steps <n>', 'steps between entries of the loss log', integer, 10)
@@ -268,7 +264,7 @@ function trainingArguments(o: FinetuneOptions, outputDir: string, evaluates: boo
     numTrainEpochs: o.epochs,
     maxSteps: o.maxSteps,
     perDeviceTrainBatchSize: o.batchSize,
-    perDeviceEvalBatchSize: o.evalBatchSize ?? 32,
+    perDeviceEvalBatchSize: o.evalBatchSize,
     learningRate: o.lr,
     weightDecay: o.weightDecay,
     warmupSteps: o.warmupSteps,
@@ -285,9 +281,9 @@ function trainingArguments(o: FinetuneOptions, outputDir: string, evaluates: boo
         : ('steps' as const)
       : ('no' as const),
     evalSteps: o.evalSteps ?? null,
-    saveStrategy: o.saveSteps === undefined ? ('no' as const) : ('steps' as const),
+    saveStrategy: o.saveSteps === undefined ? ('epoch' as const) : ('steps' as const),
     saveSteps: o.saveSteps ?? 500,
-    saveTotalLimit: o.saveTotalLimit ?? 2,
+    saveTotalLimit: o.saveTotalLimit,
     loadBestModelAtEnd: evaluates,
     metricForBestModel: o.metric ?? null,
     seed: o.seed,

@@ -14,6 +14,9 @@ const program = new Command('dawngrad')
   .showHelpAfterError('(see --help)');
 for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addInfo]) add(program);
 
+// A reader that has seen enough, as `| head` has, closes the pipe.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
 try {
   await program.parseAsync();
 } catch (error) {
