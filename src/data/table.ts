@@ -1,6 +1,7 @@
 /** Rows of labelled text from TSV, CSV and JSON-lines files. */
 
-import { parse } from 'csv-parse/sync';
+// The browser's build: the other one wants Node's Buffer.
+import { parse } from 'csv-parse/browser/esm/sync';
 import { platform } from '#platform';
 import { DataError, FileError } from '../errors.ts';
 import { type Chunk, type ChunkOptions, readChunks } from './chunks.ts';
