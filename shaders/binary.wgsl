@@ -1,8 +1,9 @@
-// c = a (op) b. SAME: equal shapes. SUFFIX: b repeats every `period` elements. STRIDED: any broadcast, up to six dimensions.
+// c = a (op) b. SAME: equal shapes. SUFFIX: b repeats every `period` elements. STRIDED: any broadcast, up to six
+// dimensions, c from element `first` on.
 #include <common/index>
 #if LAYOUT == strided
 struct Params {
-  count: u32, rank: u32,
+  count: u32, first: u32,
 #for d in 0..6
   size${d}: u32, a${d}: u32, b${d}: u32,
 #end
@@ -28,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let right = b[i % params.period];
 #endif
 #if LAYOUT == strided
-  var rest = i;
+  var rest = params.first + i;
   var at_a = 0u;
   var at_b = 0u;
 #for d in 0..6

@@ -1,6 +1,6 @@
 // Cross-entropy over rows of logits with class indices; a target equal to `ignore` does not count. `clamped` first moves targets
 // into 0 to cols, as question answering does with positions outside the text.
-//   LOSS: losses[row] = logsumexp(x) − x[target], lse[row], and valid[row].
+//   LOSS: per row logsumexp(x) − x[target], and what MEAN and BACKWARD need.
 //   MEAN: result = Σ losses / max(Σ valid, 1), and that count.
 //   BACKWARD: dx = (softmax(x) − onehot(target)) · dy / count.
 struct Params { rows: u32, cols: u32, ignore: i32, clamped: u32 }
@@ -13,7 +13,7 @@ fn class_of(value: i32) -> i32 {
 #include <common/rows>
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> targets: array<i32>;
-// Per row: loss, 1 if it counts, logsumexp.
+// Per row: loss, 1 if it counts, the largest logit, log Σ exp(x − largest). Apart, the two keep their precision where logits are large.
 @group(0) @binding(3) var<storage, read_write> stats: array<f32>;
 
 @compute @workgroup_size(64)
@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let start = row * params.cols;
   let target_class = class_of(targets[row]);
   let counts = target_class != params.ignore;
-  var highest = -3.0e38;
+  var highest = LOWEST;
   for (var c = lane; c < params.cols; c += ROW_THREADS) {
     highest = max(highest, x[start + c]);
   }
@@ -33,13 +33,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var c = lane; c < params.cols; c += ROW_THREADS) {
     total += exp(x[start + c] - highest);
   }
-  let lse = highest + log(row_sum(total, lane));
+  let log_total = log(row_sum(total, lane));
   if (lane == 0u) {
-    // A class outside the row reads as the last one here; the caller checks labels before they come to the GPU.
-    let at = min(u32(max(target_class, 0)), params.cols - 1u);
-    stats[3u * row] = select(0.0, lse - x[start + at], counts);
-    stats[3u * row + 1u] = select(0.0, 1.0, counts);
-    stats[3u * row + 2u] = lse;
+    // Labels are checked where they come from the CPU; any other class outside the row gives NaN, which a training refuses.
+    let inside = target_class >= 0 && target_class < i32(params.cols);
+    let at = select(0u, u32(target_class), inside);
+    let loss = select(bitcast<f32>(0x7fc00000u + params.rows * 0u), log_total + (highest - x[start + at]), inside);
+    stats[4u * row] = select(0.0, loss, counts);
+    stats[4u * row + 1u] = select(0.0, 1.0, counts);
+    stats[4u * row + 2u] = highest;
+    stats[4u * row + 3u] = log_total;
   }
 }
 #endif
@@ -53,7 +56,7 @@ var<workgroup> sums: array<vec2f, 64>;
 fn main(@builtin(local_invocation_index) local: u32) {
   var total = vec2f();
   for (var row = local; row < params.rows; row += 64u) {
-    total += vec2f(stats[3u * row], stats[3u * row + 1u]);
+    total += vec2f(stats[4u * row], stats[4u * row + 1u]);
   }
   sums[local] = total;
   workgroupBarrier();
@@ -83,7 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (i >= params.rows * params.cols) { return; }
   let row = i / params.cols;
   let hit = i32(i % params.cols) == class_of(targets[row]);
-  let factor = stats[3u * row + 1u] * dy[0] / count[0];
-  dx[i] = (exp(x[i] - stats[3u * row + 2u]) - select(0.0, 1.0, hit)) * factor;
+  let factor = stats[4u * row + 1u] * dy[0] / count[0];
+  dx[i] = (exp((x[i] - stats[4u * row + 2u]) - stats[4u * row + 3u]) - select(0.0, 1.0, hit)) * factor;
 }
 #endif

@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     y[start + c] = x[start + c] * (dy[start + c] - dot);
   }
 #else
-  var highest = -3.0e38;
+  var highest = LOWEST;
   for (var c = lane; c < params.cols; c += ROW_THREADS) {
     highest = max(highest, x[start + c]);
   }

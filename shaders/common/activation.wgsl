@@ -22,23 +22,33 @@ fn erf_approx(value: f32) -> f32 {
   return clamp(x * p / q, -1.0, 1.0);
 }
 
+// By bits: WGSL may assume that there is no NaN. Clamps would turn one into a number that looks healthy.
+fn is_nan(x: f32) -> bool {
+  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 // WGSL's tanh may overflow for large arguments; past 10 it is 1 in f32.
 fn tanh_safe(x: f32) -> f32 {
-  return tanh(clamp(x, -10.0, 10.0));
+  return select(tanh(clamp(x, -10.0, 10.0)), x, is_nan(x));
 }
 
 fn sigmoid(x: f32) -> f32 {
-  return 1.0 / (1.0 + exp(-clamp(x, -80.0, 80.0)));
+  return select(1.0 / (1.0 + exp(-clamp(x, -80.0, 80.0))), x, is_nan(x));
+}
+
+// The largest finite result is that of 88.72.
+fn exp_safe(x: f32) -> f32 {
+  return select(exp(min(x, 88.72)), x, is_nan(x));
 }
 
 fn activate(kind: u32, x: f32) -> f32 {
   switch kind {
     case 1u: { return 0.5 * x * (1.0 + erf_approx(x * SQRT_HALF)); }
     case 2u: { return tanh_safe(x); }
-    case 3u: { return max(x, 0.0); }
+    case 3u: { return select(max(x, 0.0), x, is_nan(x)); }
     case 4u: { return sigmoid(x); }
     case 5u: { return x * sigmoid(x); }
-    case 6u: { return exp(min(x, 88.0)); }
+    case 6u: { return exp_safe(x); }
     default: { return x; }
   }
 }
@@ -63,7 +73,7 @@ fn activate_slope(kind: u32, x: f32) -> f32 {
       let y = sigmoid(x);
       return y * (1.0 + x * (1.0 - y));
     }
-    case 6u: { return exp(min(x, 88.0)); }
+    case 6u: { return exp_safe(x); }
     default: { return 1.0; }
   }
 }

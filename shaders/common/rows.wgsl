@@ -1,6 +1,8 @@
 // Work on rows: ROW_THREADS invocations share one row (64 on hardware; 1 on software adapters, where a barrier costs more
 // than it saves). `row_of` gives the row, `lane_of` the invocation's place in it.
 const ROW_THREADS: u32 = ${ROW_THREADS}u;
+// The lowest float32: rows masked with it still have a maximum.
+const LOWEST: f32 = -0x1.fffffep+127f;
 
 fn row_of(workgroup: vec3u, workgroups: vec3u, local: u32) -> u32 {
   let group = workgroup.y * workgroups.x + workgroup.x;

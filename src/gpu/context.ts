@@ -79,19 +79,31 @@ export class GpuContext {
   check(): void {
     const { failure } = this;
     if (failure === null) return;
-    if (!(failure instanceof DeviceLostError)) this.failure = null;
+    if (!(failure instanceof DeviceLostError)) {
+      this.failure = null;
+      // A buffer made without memory is dead, and nobody can tell which: none of those made so far is lent again.
+      this.pool.renew();
+      this.recorder.forgetBindGroups();
+    }
     throw failure;
   }
 
   /** Sends the recorded work to the GPU. */
   submit(): void {
-    this.recorder.submit();
+    this.flush();
     this.check();
+  }
+
+  /** Submits; then gives idle memory back where far more is idle than was ever in use at once. */
+  private flush(): void {
+    this.recorder.submit();
+    const { idleBytes, peakLiveBytes } = this.pool.statistics;
+    if (idleBytes > peakLiveBytes) this.trim();
   }
 
   /** Waits until all recorded work is done. */
   async sync(): Promise<void> {
-    this.recorder.submit();
+    this.flush();
     await this.device.queue.onSubmittedWorkDone();
     this.check();
   }
@@ -105,8 +117,8 @@ export class GpuContext {
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
     try {
-      if (size > 0) this.recorder.copy(buffer, offset, staging, 0, size);
-      this.recorder.submit();
+      if (size > 0) this.recorder.copyOut(buffer, offset, staging, size);
+      this.flush();
       try {
         await staging.mapAsync(GPUMapMode.READ);
       } catch (cause) {

@@ -1,6 +1,6 @@
 /**
- * Storage buffers by size class. The idle buffer made first is lent first: which one is lent then depends only on which are idle, so that
- * a repeated step gets the same buffers at the same places, and its bind groups are found again.
+ * Storage buffers by size class. The idle buffer of the nearest class that was made first is lent first: which one is lent then depends
+ * only on which are idle, so that a repeated step gets the same buffers at the same places, and its bind groups are found again.
  */
 import { GpuOutOfMemoryError } from '../errors.ts';
 
@@ -12,6 +12,8 @@ export interface PooledBuffer {
   readonly size: number;
   /** The submission that last used it; a host write must not overtake that. */
   lastUse: number;
+  /** The pool's age when it was made; see `renew`. */
+  readonly generation: number;
 }
 
 export interface PoolStatistics {
@@ -23,14 +25,22 @@ export interface PoolStatistics {
   idleBytes: number;
   /** Buffers ever created. */
   created: number;
-  /** Highest sum of live and idle bytes so far. */
+  /** Highest sum of live and idle bytes so far, and of live ones. */
   peakBytes: number;
+  peakLiveBytes: number;
 }
 
-/** Bytes rounded up to a size class: eight classes to each power of two, so at most 12.5 % is wasted. */
+/** Steps between the size classes of a power of two. */
+const CLASSES = 8;
+
+function classStep(bytes: number): number {
+  return Math.max(256, 2 ** Math.floor(Math.log2(bytes)) / CLASSES);
+}
+
+/** Bytes rounded up to a size class: at most 12.5 % is wasted. */
 export function sizeClass(bytes: number): number {
   const least = Math.max(bytes, 256);
-  const step = Math.max(256, 2 ** (Math.floor(Math.log2(least)) - 3));
+  const step = classStep(least);
   return Math.ceil(least / step) * step;
 }
 
@@ -44,7 +54,9 @@ export class BufferPool {
     idleBytes: 0,
     created: 0,
     peakBytes: 0,
+    peakLiveBytes: 0,
   };
+  private generation = 0;
 
   constructor(device: GPUDevice) {
     this.device = device;
@@ -64,25 +76,46 @@ export class BufferPool {
         { remedy: 'use a smaller batch, a shorter sequence or a smaller model' },
       );
     }
-    const reused = this.idle.get(size)?.pop();
-    counts.live += 1;
-    counts.liveBytes += size;
+    const reused = this.takeIdle(size);
     if (reused !== undefined) {
+      this.countLive(reused);
       counts.idle -= 1;
-      counts.idleBytes -= size;
+      counts.idleBytes -= reused.size;
       return reused;
     }
     counts.created += 1;
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const gpu = this.device.createBuffer({ size, usage, label: `pool ${counts.created} (${size} bytes)` });
+    const made = { id: counts.created, gpu, size, lastUse: -1, generation: this.generation };
+    this.countLive(made);
     counts.peakBytes = Math.max(counts.peakBytes, counts.liveBytes + counts.idleBytes);
-    return { id: counts.created, gpu, size, lastUse: -1 };
+    return made;
+  }
+
+  /** An idle buffer of the class, or of a larger one up to twice the size: batches padded to many lengths then share buffers. */
+  private takeIdle(size: number): PooledBuffer | undefined {
+    for (let at = size; at <= 2 * size; at += classStep(at)) {
+      const found = this.idle.get(at)?.pop();
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  private countLive({ size }: PooledBuffer): void {
+    const { counts } = this;
+    counts.live += 1;
+    counts.liveBytes += size;
+    counts.peakLiveBytes = Math.max(counts.peakLiveBytes, counts.liveBytes);
   }
 
   release(buffer: PooledBuffer): void {
     const { counts } = this;
     counts.live -= 1;
     counts.liveBytes -= buffer.size;
+    if (buffer.generation < this.generation) {
+      // Recorded work may still name it; unreferenced, it goes when that is done.
+      return;
+    }
     counts.idle += 1;
     counts.idleBytes += buffer.size;
     const list = this.idle.get(buffer.size);
@@ -90,19 +123,22 @@ export class BufferPool {
     else insertDescending(list, buffer);
   }
 
-  /** Gives the idle buffers back to the driver; returns their ids. */
-  trim(): number[] {
-    const ids: number[] = [];
-    for (const list of this.idle.values()) {
-      for (const buffer of list) {
-        buffer.gpu.destroy();
-        ids.push(buffer.id);
-      }
-    }
+  /** Lends none of the buffers made so far again, idle or on loan. */
+  renew(): void {
+    this.generation += 1;
+    this.forgetIdle();
+  }
+
+  /** Gives the idle buffers back to the driver. */
+  trim(): void {
+    for (const list of this.idle.values()) for (const buffer of list) buffer.gpu.destroy();
+    this.forgetIdle();
+  }
+
+  private forgetIdle(): void {
     this.idle.clear();
     this.counts.idle = 0;
     this.counts.idleBytes = 0;
-    return ids;
   }
 }
 

@@ -80,14 +80,15 @@ export class Recorder {
     this.statistics.dispatches += 1;
   }
 
-  copy(
-    source: PooledBuffer,
-    sourceOffset: number,
-    target: GPUBuffer,
-    targetOffset: number,
-    bytes: number,
-  ): void {
-    this.openEncoder().copyBufferToBuffer(source.gpu, sourceOffset, target, targetOffset, bytes);
+  /** Copies the first `bytes` of one buffer over another's. */
+  copy(source: PooledBuffer, target: PooledBuffer, bytes: number): void {
+    this.copyOut(source, 0, target.gpu, bytes);
+    target.lastUse = this.statistics.submissions;
+  }
+
+  /** Copies a range out of the pool, for reading back. */
+  copyOut(source: PooledBuffer, offset: number, target: GPUBuffer, bytes: number): void {
+    this.openEncoder().copyBufferToBuffer(source.gpu, offset, target, 0, bytes);
     source.lastUse = this.statistics.submissions;
   }
 

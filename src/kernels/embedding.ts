@@ -1,6 +1,6 @@
 /** Launchers for row lookup and its deterministic backward. The table may be larger than one binding. */
 import type { GpuContext } from '../gpu/context.ts';
-import { elementGrid, kernel, launch, type Slot, slice, type Window } from './launch.ts';
+import { elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
 
 const gather = kernel('embedding', { PART: 'gather' });
 const link = kernel('embedding', { PART: 'link' });
@@ -16,25 +16,11 @@ export interface EmbeddingLaunch {
   cols: number;
 }
 
-/** Windows of whole rows, each beginning on a binding's alignment. */
-function rowWindows(gpu: GpuContext, rows: number, cols: number): Window[] {
-  // 64 rows of any width are a multiple of 256 bytes.
-  const fit = Math.floor(gpu.maxBindingBytes / 4 / cols / 64) * 64;
-  if (rows * cols * 4 <= gpu.maxBindingBytes || fit === 0) {
-    return [{ first: 0, count: rows, whole: true }];
-  }
-  const out: Window[] = [];
-  for (let first = 0; first < rows; first += fit) {
-    out.push({ first, count: Math.min(fit, rows - first), whole: false });
-  }
-  return out;
-}
-
 /** y[t] = table[ids[t]]. */
 export function embedding(gpu: GpuContext, options: EmbeddingLaunch & { table: Slot; y: Slot }): void {
   const { ids, table, y, tokens, rows, cols } = options;
   for (const w of rowWindows(gpu, rows, cols)) {
-    const part = slice(table, { first: w.first * cols, count: w.count * cols, whole: w.whole });
+    const part = slice(table, w, cols);
     launch(
       gpu,
       gather,
@@ -61,7 +47,7 @@ export function embeddingGradient(gpu: GpuContext, options: EmbeddingGradientLau
   const { ids, dy, dtable, tokens, rows, cols, paddingId, next, head } = options;
   launch(gpu, link, [ids, next, head], { uints: [tokens, paddingId >>> 0] }, elementGrid(tokens));
   for (const w of rowWindows(gpu, rows, cols)) {
-    const part = slice(dtable, { first: w.first * cols, count: w.count * cols, whole: w.whole });
+    const part = slice(dtable, w, cols);
     const scalars = { uints: [tokens, cols, w.first, w.count] };
     launch(gpu, scatter, [ids, next, head, dy, part], scalars, elementGrid(tokens * cols));
   }

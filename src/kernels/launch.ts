@@ -1,4 +1,5 @@
 /** The one way to run a shader: a variant, its bindings, its scalars and a grid. */
+import { GpuError } from '../errors.ts';
 import type { GpuContext } from '../gpu/context.ts';
 import type { KernelVariant } from '../gpu/pipelines.ts';
 import type { Scalars, Slot } from '../gpu/recorder.ts';
@@ -7,7 +8,8 @@ import type { Defines } from '../gpu/wgsl.ts';
 export type { KernelVariant } from '../gpu/pipelines.ts';
 export type { Slot } from '../gpu/recorder.ts';
 
-const MAX_GROUPS = 65_535;
+/** Workgroups in one dimension of a grid. */
+export const MAX_GROUPS = 65_535;
 export const GROUP_SIZE = 64;
 
 /** Every variant the engine may launch; a test compiles them all without a GPU. */
@@ -39,6 +41,7 @@ export function elementGrid(count: number): Grid {
   return foldedGrid(Math.ceil(count / GROUP_SIZE));
 }
 
+/** Throws `GpuError` where a slot is larger than the adapter lets a kernel bind, or the grid larger than it dispatches. */
 export function launch(
   gpu: GpuContext,
   variant: KernelVariant,
@@ -46,6 +49,20 @@ export function launch(
   scalars: Scalars,
   grid: Grid,
 ): void {
+  const limit = gpu.device.limits.maxStorageBufferBindingSize;
+  for (const { buffer, offset = 0, size = buffer.size - offset } of slots) {
+    if (size > limit)
+      throw new GpuError(
+        `${variant.key}: ${size} bytes are more than the ${limit} this adapter binds at once`,
+        {
+          remedy: 'use a smaller batch or a shorter sequence',
+        },
+      );
+  }
+  if (grid.some((groups) => groups > MAX_GROUPS))
+    throw new GpuError(`${variant.key}: a grid of ${grid.join(' × ')} workgroups is too large`, {
+      remedy: 'use a smaller batch',
+    });
   gpu.recorder.dispatch(gpu.pipelines.get(variant), slots, scalars, grid[0], grid[1], grid[2]);
 }
 
@@ -58,22 +75,33 @@ export interface Window {
   readonly whole: boolean;
 }
 
-/** Cuts `count` elements of `bytesPerElement` into windows within the adapter's binding limit, aligned for binding offsets. */
-export function windows(gpu: GpuContext, count: number, bytesPerElement = 4): Window[] {
-  // 64 elements of four bytes are 256 bytes, the alignment of binding offsets.
-  const most = Math.floor(gpu.maxBindingBytes / bytesPerElement / 64) * 64;
-  if (count <= most) return [{ first: 0, count, whole: true }];
+/** Elements of four bytes in 256 bytes, the alignment of binding offsets. */
+export const ALIGNED = 64;
+
+/**
+ * Cuts `rows` of `cols` four-byte elements into windows of whole rows within the adapter's binding limit, each beginning on a multiple
+ * of `align` rows. One window where not even `align` rows fit: `launch` then refuses it if it has to.
+ */
+export function rowWindows(gpu: GpuContext, rows: number, cols: number, align = ALIGNED): Window[] {
+  const most = Math.floor(gpu.maxBindingBytes / 4 / cols / align) * align;
+  if (rows * cols * 4 <= gpu.maxBindingBytes || most === 0) return [{ first: 0, count: rows, whole: true }];
   const out: Window[] = [];
-  for (let first = 0; first < count; first += most) {
-    out.push({ first, count: Math.min(most, count - first), whole: false });
+  for (let first = 0; first < rows; first += most) {
+    out.push({ first, count: Math.min(most, rows - first), whole: false });
   }
   return out;
 }
 
-/** A range of four-byte elements within `slot`. */
-export function slice(slot: Slot, window: Window): Slot {
+/** Cuts `count` elements into windows. */
+export function windows(gpu: GpuContext, count: number): Window[] {
+  return rowWindows(gpu, count, 1);
+}
+
+/** A window's range of `slot`, whose rows are `cols` elements wide. */
+export function slice(slot: Slot, window: Window, cols = 1): Slot {
   if (window.whole) return slot;
-  return { buffer: slot.buffer, offset: (slot.offset ?? 0) + window.first * 4, size: window.count * 4 };
+  const offset = (slot.offset ?? 0) + window.first * cols * 4;
+  return { buffer: slot.buffer, offset, size: window.count * cols * 4 };
 }
 
 /** Rows on hardware are shared by 64 invocations; a software adapter gives each row to one. */

@@ -1,15 +1,16 @@
 /** Launchers for losses. */
 import type { GpuContext } from '../gpu/context.ts';
-import { elementGrid, kernel, launch, rowGrid, type Slot } from './launch.ts';
+import { elementGrid, kernel, launch, rowGrid, rowWindows, type Slot, slice, windows } from './launch.ts';
 import { byRowThreads } from './normalize.ts';
 
 const rowLoss = [1, 64].map((ROW_THREADS) => kernel('cross_entropy', { PART: 'loss', ROW_THREADS }));
 const meanLoss = kernel('cross_entropy', { PART: 'mean' });
 const backward = kernel('cross_entropy', { PART: 'backward' });
-const pairKernels = (['mse', 'bce'] as const).map((LOSS) => ({
+const pairKernel = (LOSS: 'mse' | 'bce') => ({
   forward: kernel('pair_loss', { LOSS, BACKWARD: false }),
   backward: kernel('pair_loss', { LOSS, BACKWARD: true }),
-}));
+});
+const pairKernels = { mse: pairKernel('mse'), bce: pairKernel('bce') };
 
 export interface CrossEntropyLaunch {
   /** [rows, cols]. */
@@ -22,7 +23,7 @@ export interface CrossEntropyLaunch {
   ignoreIndex: number;
   /** Move targets into 0 to cols first. */
   clampTargets: boolean;
-  /** [rows, 3]: each row's loss, 1 if it counts, and logsumexp. */
+  /** [rows, 4]: each row's loss, 1 if it counts, and the two parts of its logsumexp. */
   stats: Slot;
   /** [1]: the number of rows that count. */
   valid: Slot;
@@ -31,9 +32,13 @@ export interface CrossEntropyLaunch {
 /** loss: [1], the mean over the rows that count. */
 export function crossEntropy(gpu: GpuContext, options: CrossEntropyLaunch & { loss: Slot }): void {
   const { x, targets, rows, cols, ignoreIndex, clampTargets, stats, valid, loss } = options;
-  const scalars = { uints: [rows, cols, ignoreIndex >>> 0, clampTargets ? 1 : 0] };
-  launch(gpu, byRowThreads(gpu, rowLoss), [x, targets, stats], scalars, rowGrid(gpu, rows));
-  launch(gpu, meanLoss, [stats, loss, valid], scalars, [1, 1, 1]);
+  const rule = [ignoreIndex >>> 0, clampTargets ? 1 : 0];
+  for (const w of rowWindows(gpu, rows, cols)) {
+    const slots = [slice(x, w, cols), slice(targets, w), slice(stats, w, 4)];
+    const uints = [w.count, cols, ...rule];
+    launch(gpu, byRowThreads(gpu, rowLoss), slots, { uints }, rowGrid(gpu, w.count));
+  }
+  launch(gpu, meanLoss, [stats, loss, valid], { uints: [rows, cols, ...rule] }, [1, 1, 1]);
 }
 
 export function crossEntropyGradient(
@@ -41,8 +46,11 @@ export function crossEntropyGradient(
   options: CrossEntropyLaunch & { dy: Slot; dx: Slot },
 ): void {
   const { x, targets, rows, cols, ignoreIndex, clampTargets, stats, valid, dy, dx } = options;
-  const scalars = { uints: [rows, cols, ignoreIndex >>> 0, clampTargets ? 1 : 0] };
-  launch(gpu, backward, [x, targets, stats, valid, dy, dx], scalars, elementGrid(rows * cols));
+  for (const w of rowWindows(gpu, rows, cols)) {
+    const slots = [slice(x, w, cols), slice(targets, w), slice(stats, w, 4), valid, dy, slice(dx, w, cols)];
+    const uints = [w.count, cols, ignoreIndex >>> 0, clampTargets ? 1 : 0];
+    launch(gpu, backward, slots, { uints }, elementGrid(w.count * cols));
+  }
 }
 
 export interface PairLossLaunch {
@@ -57,18 +65,18 @@ export function pairLoss(
   gpu: GpuContext,
   { loss, x, targets, count, y }: PairLossLaunch & { y: Slot },
 ): void {
-  const scalars = { uints: [count], floats: [1 / count] };
-  launch(gpu, pairKernels[loss === 'mse' ? 0 : 1]!.forward, [x, targets, y], scalars, elementGrid(count));
+  for (const w of windows(gpu, count)) {
+    const slots = [slice(x, w), slice(targets, w), slice(y, w)];
+    const scalars = { uints: [w.count], floats: [1 / count] };
+    launch(gpu, pairKernels[loss].forward, slots, scalars, elementGrid(w.count));
+  }
 }
 
 export function pairLossGradient(gpu: GpuContext, options: PairLossLaunch & { dy: Slot; dx: Slot }): void {
   const { loss, x, targets, count, dy, dx } = options;
-  const scalars = { uints: [count], floats: [1 / count] };
-  launch(
-    gpu,
-    pairKernels[loss === 'mse' ? 0 : 1]!.backward,
-    [x, targets, dy, dx],
-    scalars,
-    elementGrid(count),
-  );
+  for (const w of windows(gpu, count)) {
+    const slots = [slice(x, w), slice(targets, w), dy, slice(dx, w)];
+    const scalars = { uints: [w.count], floats: [1 / count] };
+    launch(gpu, pairKernels[loss].backward, slots, scalars, elementGrid(w.count));
+  }
 }

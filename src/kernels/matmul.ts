@@ -1,6 +1,6 @@
 /** Matrix multiplication: picks the variant, and walks operands that are larger than one binding. */
 import type { GpuContext } from '../gpu/context.ts';
-import { type Grid, type KernelVariant, kernel, launch, type Slot } from './launch.ts';
+import { type Grid, type KernelVariant, kernel, launch, MAX_GROUPS, type Slot } from './launch.ts';
 import { ACTIVATIONS, type Activation } from './pointwise.ts';
 
 /** Invocations side by side in the direct technique, with four columns each. */
@@ -96,16 +96,17 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
   const spans = [batchA * (batch - 1) + o.m * o.k, batchB * (batch - 1) + o.k * o.n, batch * o.m * o.n];
   const whole = spans.every((elements) => elements * 4 <= gpu.maxBindingBytes);
   if (whole || batch > 1) {
-    // A batched product too large to bind goes matrix by matrix.
-    if (!whole) {
-      for (let z = 0; z < batch; z += 1) {
+    // A batched product too large to bind goes matrix by matrix, one of too many matrices in runs.
+    const run = whole ? MAX_GROUPS : 1;
+    if (batch > run) {
+      for (let z = 0; z < batch; z += run) {
         const shift = (slot: Slot, elements: number): Slot => ({
           buffer: slot.buffer,
           offset: (slot.offset ?? 0) + 4 * elements,
         });
         matmul(gpu, {
           ...o,
-          batch: 1,
+          batch: Math.min(run, batch - z),
           a: shift(o.a, z * batchA),
           b: shift(o.b, z * batchB),
           c: shift(o.c, z * o.m * o.n),

@@ -1,6 +1,16 @@
 /** Launchers for kernels that work on rows: softmax and LayerNorm. */
 import type { GpuContext } from '../gpu/context.ts';
-import { elementGrid, kernel, launch, rowGrid, rowThreads, type Slot } from './launch.ts';
+import {
+  ALIGNED,
+  elementGrid,
+  kernel,
+  launch,
+  rowGrid,
+  rowThreads,
+  rowWindows,
+  type Slot,
+  slice,
+} from './launch.ts';
 
 const threads = [1, 64] as const;
 const softmaxForward = threads.map((ROW_THREADS) => kernel('softmax', { BACKWARD: false, ROW_THREADS }));
@@ -24,7 +34,11 @@ export interface RowsLaunch {
 }
 
 export function softmax(gpu: GpuContext, { x, y, rows, cols }: RowsLaunch): void {
-  launch(gpu, byRowThreads(gpu, softmaxForward), [x, y], { uints: [rows, cols] }, rowGrid(gpu, rows));
+  const variant = byRowThreads(gpu, softmaxForward);
+  for (const w of rowWindows(gpu, rows, cols)) {
+    const slots = [slice(x, w, cols), slice(y, w, cols)];
+    launch(gpu, variant, slots, { uints: [w.count, cols] }, rowGrid(gpu, w.count));
+  }
 }
 
 /** dx from the softmax's result y and dy. */
@@ -33,7 +47,11 @@ export function softmaxGradient(
   options: { y: Slot; dy: Slot; dx: Slot; rows: number; cols: number },
 ): void {
   const { y, dy, dx, rows, cols } = options;
-  launch(gpu, byRowThreads(gpu, softmaxBackward), [y, dy, dx], { uints: [rows, cols] }, rowGrid(gpu, rows));
+  const variant = byRowThreads(gpu, softmaxBackward);
+  for (const w of rowWindows(gpu, rows, cols)) {
+    const slots = [slice(y, w, cols), slice(dy, w, cols), slice(dx, w, cols)];
+    launch(gpu, variant, slots, { uints: [w.count, cols] }, rowGrid(gpu, w.count));
+  }
 }
 
 /** `moments`: [rows, 2], the mean and 1/σ of each row, which backward needs. */
@@ -42,14 +60,11 @@ export function layerNorm(
   options: RowsLaunch & { weight: Slot; bias: Slot; moments: Slot; eps: number },
 ): void {
   const { x, y, rows, cols, weight, bias, moments, eps } = options;
-  const scalars = { uints: [rows, cols], floats: [eps] };
-  launch(
-    gpu,
-    byRowThreads(gpu, layerNormForward),
-    [x, weight, bias, y, moments],
-    scalars,
-    rowGrid(gpu, rows),
-  );
+  const variant = byRowThreads(gpu, layerNormForward);
+  for (const w of rowWindows(gpu, rows, cols)) {
+    const slots = [slice(x, w, cols), weight, bias, slice(y, w, cols), slice(moments, w, 2)];
+    launch(gpu, variant, slots, { uints: [w.count, cols], floats: [eps] }, rowGrid(gpu, w.count));
+  }
 }
 
 export interface LayerNormGradientLaunch {
@@ -65,8 +80,11 @@ export function layerNormInputGradient(
   options: LayerNormGradientLaunch & { weight: Slot; dx: Slot },
 ): void {
   const { x, moments, dy, weight, dx, rows, cols } = options;
-  const slots = [x, moments, dy, weight, dx];
-  launch(gpu, byRowThreads(gpu, layerNormInput), slots, { uints: [rows, cols] }, rowGrid(gpu, rows));
+  const variant = byRowThreads(gpu, layerNormInput);
+  for (const w of rowWindows(gpu, rows, cols)) {
+    const slots = [slice(x, w, cols), slice(moments, w, 2), slice(dy, w, cols), weight, slice(dx, w, cols)];
+    launch(gpu, variant, slots, { uints: [w.count, cols] }, rowGrid(gpu, w.count));
+  }
 }
 
 /** Rows that one invocation sums for the gradients of weight and bias. */
@@ -78,7 +96,18 @@ export function layerNormWeightGradients(
   options: LayerNormGradientLaunch & { dweight: Slot; dbias: Slot },
 ): void {
   const { x, moments, dy, dweight, dbias, rows, cols } = options;
-  const chunks = Math.ceil(rows / LAYER_NORM_CHUNK);
-  const uints = [rows, cols, LAYER_NORM_CHUNK, chunks];
-  launch(gpu, layerNormWeights, [x, moments, dy, dweight, dbias], { uints }, elementGrid(chunks * cols));
+  for (const w of rowWindows(gpu, rows, cols, ALIGNED * LAYER_NORM_CHUNK)) {
+    // The sums of the window's chunks follow those of the windows before it.
+    const chunks = Math.ceil(w.count / LAYER_NORM_CHUNK);
+    const sums = { first: w.first / LAYER_NORM_CHUNK, count: chunks, whole: w.whole };
+    const slots = [
+      slice(x, w, cols),
+      slice(moments, w, 2),
+      slice(dy, w, cols),
+      slice(dweight, sums, cols),
+      slice(dbias, sums, cols),
+    ];
+    const uints = [w.count, cols, LAYER_NORM_CHUNK, chunks];
+    launch(gpu, layerNormWeights, slots, { uints }, elementGrid(chunks * cols));
+  }
 }

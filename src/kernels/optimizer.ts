@@ -30,6 +30,8 @@ export function adamw(gpu: GpuContext, o: AdamWLaunch): void {
     o.lr / (1 - o.beta1 ** o.step),
     Math.sqrt(1 - o.beta2 ** o.step),
     o.eps,
+    1 - o.beta1,
+    1 - o.beta2,
   ];
   for (const w of windows(gpu, o.count)) {
     const slots = [o.gradient, o.value, o.first, o.second].map((slot) => slice(slot, w));

@@ -1,6 +1,6 @@
 /** Launchers for elementwise kernels. Each walks its tensors in windows, so no tensor is too large to bind. */
 import type { GpuContext } from '../gpu/context.ts';
-import { elementGrid, kernel, launch, type Slot, slice, windows } from './launch.ts';
+import { elementGrid, kernel, launch, rowWindows, type Slot, slice, windows } from './launch.ts';
 
 /** Numbered as in shaders/common/activation.wgsl. */
 export const ACTIVATIONS = { none: 0, gelu: 1, tanh: 2, relu: 3, sigmoid: 4, silu: 5, exp: 6 } as const;
@@ -105,13 +105,19 @@ export function binary(gpu: GpuContext, options: BinaryLaunch): void {
     return;
   }
   const period = suffixPeriod(shape, stridesB);
-  const fits = count * 4 <= gpu.maxBindingBytes;
-  if (plainA && period > 0 && fits) {
-    launch(gpu, binaryKernels.suffix[operator], [a, b, c], { uints: [count, period] }, elementGrid(count));
+  if (plainA && period > 0) {
+    for (const w of rowWindows(gpu, count / period, period)) {
+      const part = w.count * period;
+      const slots = [slice(a, w, period), b, slice(c, w, period)];
+      launch(gpu, binaryKernels.suffix[operator], slots, { uints: [part, period] }, elementGrid(part));
+    }
     return;
   }
-  const uints = [count, shape.length, ...stridedScalars(shape, stridesA, stridesB)];
-  launch(gpu, binaryKernels.strided[operator], [a, b, c], { uints }, elementGrid(count));
+  const strided = stridedScalars(shape, stridesA, stridesB);
+  for (const w of windows(gpu, count)) {
+    const uints = [w.count, w.first, ...strided];
+    launch(gpu, binaryKernels.strided[operator], [a, b, slice(c, w)], { uints }, elementGrid(w.count));
+  }
 }
 
 const addKernel = kernel('inplace', { OP: 'add' });

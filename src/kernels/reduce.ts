@@ -1,6 +1,6 @@
 /** Sums over one axis. */
 import type { GpuContext } from '../gpu/context.ts';
-import { elementGrid, kernel, launch, type Slot } from './launch.ts';
+import { ALIGNED, elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
 
 const reduceKernel = kernel('reduce');
 
@@ -24,8 +24,22 @@ export function sum(gpu: GpuContext, options: SumLaunch): void {
   const { x, y, outer, n, inner, scale = 1, borrow } = options;
   const chunks = Math.max(Math.ceil(n / CHUNK), 1);
   const run = (target: Slot, targetScale: number): void => {
-    const scalars = { uints: [outer, n, inner, chunks, CHUNK], floats: [targetScale] };
-    launch(gpu, reduceKernel, [x, target], scalars, elementGrid(outer * chunks * inner));
+    if (outer === 1) {
+      // Windows of whole chunks: their sums follow one another.
+      for (const w of rowWindows(gpu, n, inner, ALIGNED * CHUNK)) {
+        const parts = Math.ceil(w.count / CHUNK);
+        const sums = { first: w.first / CHUNK, count: parts, whole: w.whole };
+        const slots = [slice(x, w, inner), slice(target, sums, inner)];
+        const scalars = { uints: [1, w.count, inner, parts, CHUNK], floats: [targetScale] };
+        launch(gpu, reduceKernel, slots, scalars, elementGrid(parts * inner));
+      }
+      return;
+    }
+    for (const w of rowWindows(gpu, outer, n * inner)) {
+      const slots = [slice(x, w, n * inner), slice(target, w, chunks * inner)];
+      const scalars = { uints: [w.count, n, inner, chunks, CHUNK], floats: [targetScale] };
+      launch(gpu, reduceKernel, slots, scalars, elementGrid(w.count * chunks * inner));
+    }
   };
   if (chunks === 1) {
     run(y, scale);

@@ -136,6 +136,7 @@ export class Device {
     const bits = new DataView(new ArrayBuffer(4));
     if (tensor.dtype === 'float32') bits.setFloat32(0, value);
     else bits.setInt32(0, value);
+    tensor.integers = null;
     if (tensor.size > 0) fillBits(this.gpu, { y: tensor.slot, count: tensor.size, bits: bits.getUint32(0) });
   }
 
@@ -237,8 +238,7 @@ export class Device {
   /** @internal A copy outside every scope. */
   copy(source: Tensor): Tensor {
     const made = this.raw(source.shape, source.dtype);
-    if (source.size > 0)
-      this.gpu.recorder.copy(source.slot.buffer, 0, made.slot.buffer.gpu, 0, source.size * 4);
+    this.assign(made, source);
     return made;
   }
 
@@ -249,8 +249,8 @@ export class Device {
         `assign: ${source.dtype} ${formatShape(source.shape)} does not fit ${target.dtype} ${formatShape(target.shape)}`,
       );
     }
-    if (source.size > 0)
-      this.gpu.recorder.copy(source.slot.buffer, 0, target.slot.buffer.gpu, 0, source.size * 4);
+    target.integers = source.integers;
+    if (source.size > 0) this.gpu.recorder.copy(source.slot.buffer, target.slot.buffer, source.size * 4);
   }
 
   /** Waits until all work recorded so far is done; throws what went wrong on the GPU. */

@@ -72,6 +72,8 @@ function apply<I extends OpInputs, O>(definition: OpDefinition<I, O>, inputs: I,
     });
   }
   const { device } = present[0]![1];
+  // A disposed input throws here, before anything is made.
+  for (const [, tensor] of present) tensor.requireLive();
   const spec = definition.shape(inputs, options);
   const y = device.raw(spec.shape, spec.dtype);
   let extras: Record<string, Tensor>;

@@ -2,7 +2,7 @@
  * The autograd tape. Each differentiable result holds a node; a node holds what its op saved and the nodes it came from.
  * Nodes are counted like memory: a node goes, with all it saved, when neither a tensor nor another node refers to it.
  */
-import { AutogradError, ShapeError } from '../errors.ts';
+import { AutogradError, DtypeError, ShapeError } from '../errors.ts';
 import { addInPlace, fillBits } from '../kernels/pointwise.ts';
 import { formatShape, sameShape } from './shape.ts';
 import type { Tensor } from './tensor.ts';
@@ -131,6 +131,8 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
   if (gradient !== undefined && !sameShape(gradient.shape, root.shape)) {
     throw new ShapeError(`backward: gradient ${formatShape(gradient.shape)} for ${formatShape(root.shape)}`);
   }
+  if (gradient !== undefined && gradient.dtype !== 'float32')
+    throw new DtypeError(`backward: the gradient is ${gradient.dtype}`, { remedy: 'it must be float32' });
   const order = reverseOrder(start);
   if (order.some((node) => node.run === null)) {
     throw new AutogradError('backward: the tape was already spent', {
@@ -141,29 +143,47 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
   const ones = gradient?.alias() ?? device.raw(root.shape, 'float32');
   if (gradient === undefined) fillBits(device.gpu, { y: ones.slot, count: ones.size, bits: ONE_BITS });
   const pending = new Map<TapeNode, Tensor>([[start, ones]]);
-  noGrad(() => {
-    for (const node of order) {
-      const dy = pending.get(node);
-      pending.delete(node);
-      if (dy === undefined) continue;
-      const gradients = node.run!(dy);
-      dy.dispose();
-      spend(node);
-      route(node, gradients, pending);
-    }
-  });
+  try {
+    noGrad(() => {
+      for (const node of order) {
+        const dy = pending.get(node);
+        if (dy === undefined) continue;
+        const gradients = node.run!(dy);
+        pending.delete(node);
+        dy.dispose();
+        spend(node);
+        route(node, gradients, pending);
+      }
+    });
+  } finally {
+    // Empty unless a backward threw.
+    for (const tensor of pending.values()) tensor.dispose();
+  }
 }
 
 /** The bits of 1.0 in float32. */
 const ONE_BITS = 0x3f800000;
 
+/** Hands each gradient to where its input came from; what nobody wants is freed. */
 function route(node: TapeNode, gradients: Gradients, pending: Map<TapeNode, Tensor>): void {
+  const left = new Map(Object.entries(gradients));
   for (const { name, node: source, leaf } of node.inputs) {
-    const gradient = gradients[name];
+    const gradient = left.get(name);
     if (gradient === undefined) {
       throw new AutogradError(`${node.op}: its backward gave no gradient for '${name}'`);
     }
+    left.delete(name);
     if (source !== null) pending.set(source, accumulate(pending.get(source), gradient));
-    else if (leaf !== null) leaf.grad = accumulate(leaf.grad ?? undefined, gradient);
+    else if (leaf === null || leaf.disposed) gradient.dispose();
+    else leaf.grad = accumulate(leaf.grad ?? undefined, owned(gradient));
   }
+  for (const gradient of left.values()) gradient?.dispose();
+}
+
+/** A leaf's gradient is written in place (clipping), so nobody else may see its memory. */
+function owned(gradient: Tensor): Tensor {
+  if (!gradient.shared) return gradient;
+  const copy = gradient.device.copy(gradient);
+  gradient.dispose();
+  return copy;
 }

@@ -17,6 +17,8 @@ export interface TypedArrays {
 /** A pooled buffer and the number of tensors that share it; the last one to let go returns it. */
 export class Storage {
   readonly buffer: PooledBuffer;
+  /** Integers as the CPU wrote them, which lets ops refuse indices out of range; null where the GPU may have written since. */
+  integers: Int32Array | null = null;
   private readonly device: Device;
   private count = 1;
 
@@ -50,8 +52,6 @@ export class Tensor {
   readonly id: number;
   /** The gradient, once `backward` has reached this leaf. Accumulates until `zeroGrad`. */
   grad: Tensor | null = null;
-  /** @internal Lowest and highest value of integers that came from the CPU; lets ops refuse indices out of range. */
-  bounds: { min: number; max: number } | null = null;
   /** @internal How this tensor was computed; null for a leaf. */
   node: TapeNode | null = null;
   private storage: Storage | null;
@@ -109,6 +109,20 @@ export class Tensor {
     return buffer.size <= this.device.gpu.maxBindingBytes ? { buffer } : { buffer, size: this.size * 4 };
   }
 
+  /** @internal What the CPU last wrote into this int32 tensor, if that is what it holds. */
+  get integers(): Int32Array | null {
+    return this.requireStorage().integers;
+  }
+
+  set integers(values: Int32Array | null) {
+    this.requireStorage().integers = values;
+  }
+
+  /** @internal Throws `DisposedError` for a tensor that was disposed. */
+  requireLive(): void {
+    this.requireStorage();
+  }
+
   /** @internal True while another tensor shares the memory, so that it must not be written in place. */
   get shared(): boolean {
     return this.requireStorage().shared;
@@ -116,9 +130,7 @@ export class Tensor {
 
   /** @internal A second tensor over the same memory, off the tape and outside every scope. */
   alias(shape: Shape = this.shape): Tensor {
-    const other = new Tensor(this.device, this.requireStorage().retain(), shape, this.dtype);
-    other.bounds = this.bounds;
-    return other;
+    return new Tensor(this.device, this.requireStorage().retain(), shape, this.dtype);
   }
 
   /** The same values off the tape. */
@@ -174,13 +186,8 @@ export class Tensor {
         `write: ${values.length} values from ${offset} do not fit ${formatShape(this.shape)}`,
       );
     }
-    this.bounds = null;
-    if (values instanceof Int32Array && values.length === this.size && values.length > 0) {
-      this.bounds = {
-        min: values.reduce((a, b) => Math.min(a, b)),
-        max: values.reduce((a, b) => Math.max(a, b)),
-      };
-    }
+    const whole = values instanceof Int32Array && values.length === this.size;
+    this.integers = whole ? values.slice() : null;
     this.device.gpu.recorder.write(this.requireStorage().buffer, offset * 4, values);
   }
 

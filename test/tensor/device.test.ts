@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { GpuOutOfMemoryError } from '../../src/errors.ts';
 import { requestDevice } from '../../src/tensor/device.ts';
 import { add, mul } from '../../src/tensor/ops/elementwise.ts';
+import { embedding } from '../../src/tensor/ops/embedding.ts';
 import { reshape } from '../../src/tensor/ops/view.ts';
 import { useDevice } from '../support/device.ts';
 
@@ -97,6 +98,33 @@ describe('values', () => {
     expect([await doubled.item(), await a.item()]).toEqual([2, 10]);
   });
 
+  it('are written after the copies that came before', async () => {
+    using _scope = device.current.scope();
+    const [x, source] = [device.current.zeros([2]), device.current.tensor([1, 2])];
+    device.current.assign(x, source);
+    x.write(Float32Array.of(7, 8));
+    expect([...(await x.data())]).toEqual([7, 8]);
+    const y = device.current.zeros([2]);
+    device.current.assign(y, source);
+    y.dispose();
+    // The pool lends y's buffer again.
+    expect([...(await device.current.tensor([5, 6]).data())]).toEqual([5, 6]);
+  });
+
+  it('of integers are known where the CPU wrote them, and only there', () => {
+    using _scope = device.current.scope();
+    const table = device.current.zeros([2, 2]);
+    const ids = device.current.tensor(Int32Array.of(0, 9));
+    expect(() => embedding(table, ids)).toThrowErrorMatchingSnapshot();
+    expect(() => embedding(table, reshape(ids, [2, 1]))).toThrow('id 9');
+    device.current.assign(ids, device.current.tensor(Int32Array.of(0, 1)));
+    embedding(table, ids);
+    device.current.fill(ids, 99);
+    expect(ids.integers).toBeNull();
+    reshape(ids, [2, 1]).write(Int32Array.of(1, 7));
+    expect(() => embedding(table, ids)).toThrow('id 7');
+  });
+
   it('are refused where they do not fit', async () => {
     using _scope = device.current.scope();
     const a = device.current.zeros([2, 2]);
@@ -109,6 +137,36 @@ describe('values', () => {
     ];
     for (const attempt of attempts) expect(attempt).toThrowErrorMatchingSnapshot();
     await expect(a.item()).rejects.toThrowErrorMatchingSnapshot();
+  });
+});
+
+describe('the pool', () => {
+  it('serves batches of many lengths from about what the longest needs', async () => {
+    const own = await requestDevice();
+    for (let length = 128; length >= 16; length -= 1) {
+      using _scope = own.scope();
+      let x = own.zeros([8, length, 64]);
+      for (let i = 0; i < 10; i += 1) x = add(x, x);
+      own.submit();
+    }
+    const { idleBytes, peakLiveBytes, live } = own.statistics();
+    expect(live).toBe(0);
+    expect(idleBytes).toBeLessThanOrEqual(1.5 * peakLiveBytes);
+    own.destroy();
+  });
+
+  it('lends no buffer again that was made before the GPU ran out of memory', async () => {
+    const own = await requestDevice();
+    const make = own.gpu.device.createBuffer.bind(own.gpu.device);
+    // An invalid buffer, as one without memory is.
+    own.gpu.device.createBuffer = (descriptor) => make({ ...descriptor, usage: 0x4000_0000 });
+    expect(() => own.zeros([1000]).dispose()).not.toThrow();
+    own.gpu.device.createBuffer = make;
+    await expect(own.sync()).rejects.toThrow('the GPU refused an operation');
+    await own.sync().catch(() => {});
+    const x = own.ones([1000]);
+    expect((await x.float32Data()).every((value) => value === 1)).toBe(true);
+    own.destroy();
   });
 });
 

@@ -1,10 +1,15 @@
 /** The tape: accumulation, sharing, freezing, and what it refuses. */
 import { describe, expect, it } from 'vitest';
+import { DisposedError } from '../../src/errors.ts';
+import { clipGradNorm } from '../../src/optim/clip.ts';
+import { attention } from '../../src/tensor/ops/attention.ts';
 import { add, mul, scale } from '../../src/tensor/ops/elementwise.ts';
 import { positionIds } from '../../src/tensor/ops/embedding.ts';
-import { matmulActivation } from '../../src/tensor/ops/matmul.ts';
+import { mseLoss } from '../../src/tensor/ops/loss.ts';
+import { linear, matmulActivation } from '../../src/tensor/ops/matmul.ts';
+import { layerNorm } from '../../src/tensor/ops/normalize.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
-import { reshape } from '../../src/tensor/ops/view.ts';
+import { reshape, select } from '../../src/tensor/ops/view.ts';
 import { isGradEnabled, noGrad } from '../../src/tensor/tape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
@@ -36,6 +41,28 @@ describe('backward', () => {
     sum(add(add(a, b), a)).backward();
     expect(await grad(a)).toEqual([2, 2]);
     expect(await grad(b)).toEqual([1, 1]);
+  });
+
+  it('gives each leaf a gradient of its own, and keeps the one it was given', async () => {
+    using _scope = device.current.scope();
+    const [a, b, c] = [leaf(1, 2), leaf(3, 4), leaf(5, 6)];
+    const g = device.current.tensor([30, 40]);
+    add(a, b).backward(g);
+    reshape(c, [2]).backward(g);
+    clipGradNorm([a, b], 1);
+    for (const tensor of [a, b])
+      for (const [at, value] of (await grad(tensor)).entries())
+        expect(value).toBeCloseTo([30, 40][at]! / (50 * Math.SQRT2), 5);
+    g.write(Float32Array.of(0, 0));
+    expect(await grad(c)).toEqual([30, 40]);
+  });
+
+  it('goes over more dimensions than kernels walk', async () => {
+    using _scope = device.current.scope();
+    const x = device.current.zeros([2, 1, 1, 1, 1, 1, 3]);
+    x.requiresGrad = true;
+    sum(x, 6).backward(device.current.tensor([1, 2], [2, 1, 1, 1, 1, 1]));
+    expect(await grad(x)).toEqual([1, 1, 1, 2, 2, 2]);
   });
 
   it('goes through views', async () => {
@@ -80,6 +107,49 @@ describe('backward', () => {
   });
 });
 
+describe('nothing is left behind', () => {
+  const live = (): number => device.current.statistics().live;
+
+  it('of gradients that nobody asked for', () => {
+    const before = live();
+    const q = device.current.zeros([1, 2, 4]);
+    const k = device.current.zeros([1, 2, 4]);
+    q.requiresGrad = true;
+    const y = attention(q, k, k, { heads: 1 });
+    y.backward(k);
+    for (const tensor of [q, k, y]) tensor.dispose();
+    expect(live()).toBe(before);
+  });
+
+  it('of a leaf that went before its gradient came', () => {
+    const before = live();
+    const [a, b] = [leaf(1), leaf(2)];
+    const y = mul(a, b);
+    a.dispose();
+    y.backward();
+    for (const tensor of [b, y]) tensor.dispose();
+    expect(live()).toBe(before);
+  });
+
+  it('of what ops make in between', () => {
+    const before = live();
+    const [x, w] = [device.current.zeros([2, 3]), device.current.zeros([3, 3])];
+    x.requiresGrad = true;
+    const made = [select(x, 0, 1), linear(x, w, undefined, 'gelu')];
+    for (const tensor of [x, w, ...made]) tensor.dispose();
+    expect(live()).toBe(before);
+  });
+
+  it('of an op whose input is gone', () => {
+    const before = live();
+    const [x, w] = [device.current.zeros([2, 3]), device.current.zeros([3])];
+    w.dispose();
+    expect(() => layerNorm(x, w, w)).toThrow(DisposedError);
+    x.dispose();
+    expect(live()).toBe(before);
+  });
+});
+
 describe('noGrad', () => {
   it('records nothing, nests, and ends with an async body', async () => {
     using _scope = device.current.scope();
@@ -121,6 +191,9 @@ describe('what the tape refuses', () => {
     'a computed tensor to be frozen': () => {
       mul(leaf(1), leaf(1)).requiresGrad = false;
     },
+    'a gradient of integers': () =>
+      mul(leaf(1, 2), leaf(1, 2)).backward(device.current.tensor(Int32Array.of(1, 2))),
+    'targets that want a gradient': () => mseLoss(leaf(1, 2), leaf(1, 2)),
     'a float where integers are wanted': () => positionIds(device.current.zeros([1, 1]), 0),
   };
 

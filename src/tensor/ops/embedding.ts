@@ -20,14 +20,12 @@ const embeddingOp = defineOp<Inputs, { paddingId: number }>({
   shape: ({ table, ids }) => {
     if (table.rank !== 2)
       throw new ShapeError(`embedding: table ${formatShape(table.shape)} must be [rows, width]`);
-    if (ids.bounds !== null && (ids.bounds.min < 0 || ids.bounds.max >= table.shape[0]!)) {
-      const { min, max } = ids.bounds;
-      throw new ShapeError(
-        `embedding: ids from ${min} to ${max} are outside a table of ${table.shape[0]} rows`,
-        {
-          remedy: "was the text encoded by another model's tokenizer?",
-        },
-      );
+    const [rows] = table.shape;
+    const stray = ids.integers?.find((id) => id < 0 || id >= rows!);
+    if (stray !== undefined) {
+      throw new ShapeError(`embedding: id ${stray} is outside a table of ${rows} rows`, {
+        remedy: "was the text encoded by another model's tokenizer?",
+      });
     }
     return { shape: [...ids.shape, table.shape[1]!], dtype: 'float32' };
   },

@@ -1,5 +1,5 @@
 /** Losses, reduced to their mean. */
-import { ShapeError } from '../../errors.ts';
+import { AutogradError, ShapeError } from '../../errors.ts';
 import {
   crossEntropyGradient,
   crossEntropy as crossEntropyKernel,
@@ -9,6 +9,7 @@ import {
 import { sum as sumKernel } from '../../kernels/reduce.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, sameShape, sizeOf } from '../shape.ts';
+import { isGradEnabled } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
 interface Inputs extends Readonly<Record<string, Tensor>> {
@@ -35,14 +36,12 @@ const crossEntropyOp = defineOp<Inputs, Required<CrossEntropyOptions>>({
         },
       );
     }
-    const { bounds } = targets;
-    if (
-      !clampTargets &&
-      bounds !== null &&
-      (bounds.max >= x.shape.at(-1)! || (bounds.min < 0 && bounds.min !== ignoreIndex))
-    ) {
-      const range = `targets from ${bounds.min} to ${bounds.max}`;
-      throw new ShapeError(`crossEntropy: ${range} are not classes 0 to ${x.shape.at(-1)! - 1}`, {
+    const classes = x.shape.at(-1)!;
+    const stray = clampTargets
+      ? undefined
+      : targets.integers?.find((target) => target !== ignoreIndex && (target < 0 || target >= classes));
+    if (stray !== undefined) {
+      throw new ShapeError(`crossEntropy: target ${stray} is not a class from 0 to ${classes - 1}`, {
         remedy: `check numLabels; ${ignoreIndex} marks what does not count`,
       });
     }
@@ -50,7 +49,7 @@ const crossEntropyOp = defineOp<Inputs, Required<CrossEntropyOptions>>({
   },
   forward: ({ x, targets }, y, options) => {
     const [rows, cols] = [targets.size, x.shape.at(-1)!];
-    const stats = x.device.raw([rows, 3]);
+    const stats = x.device.raw([rows, 4]);
     const valid = x.device.raw([1]);
     const slots = { x: x.slot, targets: targets.slot, stats: stats.slot, valid: valid.slot, loss: y.slot };
     crossEntropyKernel(x.device.gpu, { ...slots, rows, cols, ...options });
@@ -89,6 +88,10 @@ function definePairLoss(
   const op = defineOp<Inputs>({
     name,
     shape: ({ x, targets }) => {
+      if (isGradEnabled() && targets.requiresGrad)
+        throw new AutogradError(`${name}: the targets require a gradient, and get none`, {
+          remedy: 'detach() them',
+        });
       if (!sameShape(x.shape, targets.shape) || x.size === 0) {
         throw new ShapeError(
           `${name}: input ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`,

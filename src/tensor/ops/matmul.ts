@@ -175,5 +175,8 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor, activation: Act
   if (activation === 'none') return matmulOp({ a: x, b: weight, bias }, { transposeB: true });
   const recorded = isGradEnabled() && (x.requiresGrad || weight.requiresGrad || bias?.requiresGrad === true);
   if (!recorded) return matmulActivation(x, weight, bias, activation);
-  return activations[activation](matmulOp({ a: x, b: weight, bias }, { transposeB: true }));
+  const product = matmulOp({ a: x, b: weight, bias }, { transposeB: true });
+  const y = activations[activation](product);
+  product.dispose();
+  return y;
 }

@@ -77,19 +77,24 @@ function defineReduction(name: 'sum' | 'mean'): (x: Tensor, options: ReduceOptio
     saves: [],
     backward: (dy, _saved, _needs, { dim, mean: average }, shapes) => {
       const shape = shapes.x!;
-      const { n, kept } = axisOf(name, shape, dim);
-      return { x: spread(dy, kept, shape, average ? 1 / n : 1) };
+      const { outer, n, inner } = axisOf(name, shape, dim);
+      return { x: spread(dy, shape, { outer, n, inner }, average ? 1 / n : 1) };
     },
   });
   return (x, options) => op({ x }, options);
 }
 
-/** dy (seen as `kept`) repeated over `shape` and scaled. */
-function spread(dy: Tensor, kept: Shape, shape: Shape, factor: number): Tensor {
+/** dy, seen as [outer, 1, inner], repeated n times over `shape` and scaled. */
+function spread(
+  dy: Tensor,
+  shape: Shape,
+  { outer, n, inner }: { outer: number; n: number; inner: number },
+  factor: number,
+): Tensor {
   const { device } = dy;
   const scaled = device.raw([dy.size]);
   unary(device.gpu, { x: dy.slot, y: scaled.slot, count: dy.size, activation: 'none', scale: factor });
-  // 0 · x does not spread a NaN-free zero, so the repeat is a product with ones.
+  // The repeat is a product with ones.
   const one = device.raw([1]);
   device.fill(one, 1);
   const dx = device.raw(shape);
@@ -98,9 +103,9 @@ function spread(dy: Tensor, kept: Shape, shape: Shape, factor: number): Tensor {
     b: scaled.slot,
     c: dx.slot,
     operator: 'mul',
-    shape,
-    stridesA: shape.map(() => 0),
-    stridesB: broadcastStrides(kept, shape),
+    shape: [outer, n, inner],
+    stridesA: [0, 0, 0],
+    stridesB: broadcastStrides([outer, 1, inner], [outer, n, inner]),
   });
   scaled.dispose();
   one.dispose();

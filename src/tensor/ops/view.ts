@@ -154,8 +154,8 @@ export function select(x: Tensor, dim: number, index: number): Tensor {
   const at = normalizeDim('select', dim, x.shape);
   const start = index < 0 ? index + x.shape[at]! : index;
   const part = narrow(x, at, start, 1);
-  return reshape(
-    part,
-    x.shape.filter((_, d) => d !== at),
-  );
+  const shape = x.shape.filter((_, d) => d !== at);
+  const entry = reshape(part, shape);
+  part.dispose();
+  return entry;
 }

@@ -1,0 +1,65 @@
+/** Numbers at the edge: NaN, the lowest float, large arguments, labels out of range. */
+import { describe, expect, it } from 'vitest';
+import { exp, gelu, relu, sigmoid, silu, tanh } from '../../src/tensor/ops/elementwise.ts';
+import { crossEntropy } from '../../src/tensor/ops/loss.ts';
+import { softmax } from '../../src/tensor/ops/normalize.ts';
+import { useDevice } from '../support/device.ts';
+
+const device = useDevice();
+
+describe('NaN', () => {
+  it.each(Object.entries({ exp, gelu, relu, sigmoid, silu, tanh }))('stays one through %s', async (_, op) => {
+    using _scope = device.current.scope();
+    const values = await op(device.current.tensor([Number.NaN, 1])).data();
+    expect(values[0]).toBeNaN();
+    expect(values[1]).toBeGreaterThan(0.5);
+  });
+});
+
+describe('large arguments', () => {
+  it('give the limits', async () => {
+    using _scope = device.current.scope();
+    const x = device.current.tensor([-1e30, -100, 100, 1e30]);
+    expect([...(await tanh(x).data())]).toEqual([-1, -1, 1, 1]);
+    expect([...(await gelu(x).data())].map((value) => value + 0)).toEqual([0, 0, 100, Math.fround(1e30)]);
+    const ends = await sigmoid(x).data();
+    expect(ends[0]).toBeLessThan(1e-30);
+    expect(ends[3]).toBe(1);
+    expect((await exp(device.current.tensor([88.5])).data())[0]! / Math.exp(88.5)).toBeCloseTo(1, 4);
+  });
+
+  it('of softmax and cross-entropy: rows masked with the lowest float', async () => {
+    using _scope = device.current.scope();
+    const lowest = -3.4028234663852886e38;
+    const x = device.current.tensor([lowest, lowest, 0, lowest, 1000, 1000], [3, 2]);
+    expect([...(await softmax(x).data())]).toEqual([0.5, 0.5, 1, 0, 0.5, 0.5]);
+    expect(await crossEntropy(x, device.current.tensor(Int32Array.of(0, 0, 1))).item()).toBeCloseTo(
+      (2 * Math.log(2)) / 3,
+      5,
+    );
+  });
+});
+
+describe('labels of cross-entropy', () => {
+  const logits = () => device.current.zeros([3, 4]);
+  const targets = (...values: number[]) => device.current.tensor(Int32Array.from(values));
+
+  it('may be any number that is ignored', async () => {
+    using _scope = device.current.scope();
+    const loss = crossEntropy(logits(), targets(1, 255, 255), { ignoreIndex: 255 });
+    expect(await loss.item()).toBeCloseTo(Math.log(4), 5);
+  });
+
+  it('are refused out of range, whatever is ignored', () => {
+    using _scope = device.current.scope();
+    expect(() => crossEntropy(logits(), targets(1, -1, -100))).toThrowErrorMatchingSnapshot();
+    expect(() => crossEntropy(logits(), targets(1, 4, -100))).toThrowErrorMatchingSnapshot();
+  });
+
+  it('give NaN out of range where only the GPU knows them', async () => {
+    using _scope = device.current.scope();
+    const labels = targets(1, 2, 3);
+    device.current.fill(labels, 7);
+    expect(await crossEntropy(logits(), labels).item()).toBeNaN();
+  });
+});
