@@ -15,7 +15,8 @@ import type { Device } from '../tensor/device.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { EarlyStoppingCallback } from '../train/callbacks.ts';
-import { listCheckpoints } from '../train/checkpoint.ts';
+import { removeCheckpoints } from '../train/checkpoint.ts';
+import { metricNames } from '../train/metrics.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import { Trainer } from '../train/trainer.ts';
 import {
@@ -174,10 +175,8 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     testTable && dataset(testTable),
   ];
   console.error(
-    `training on ${trainDataset.length} texts${evalDataset ? `, evaluating on ${evalDataset.length}` : ''}`,
+    `training on ${trainDataset.length} texts${evalDataset ? `, evaluating on ${evalDataset.length}` : ''}: ${describeTask(prepared.labels)}`,
   );
-  if (checkpoint === undefined)
-    for (const { path } of await listCheckpoints(output)) await platform.remove(path);
   const progress = new ProgressCallback();
   const trainer = new Trainer({
     model: prepared.model,
@@ -193,6 +192,8 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     ],
     signal: interruptSignal(),
   });
+  // Only now that nothing is wrong with the options does anything old go.
+  if (checkpoint === undefined) await removeCheckpoints(output);
   try {
     const { interruptedAt } = await trainer.train(
       checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint },
@@ -215,6 +216,26 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   prepared.device.destroy();
 }
 
+/** What is learnt, so that a wrong guess shows before the training. */
+function describeTask({ problemType, names }: LabelSet): string {
+  if (problemType === 'regression') return 'a value';
+  const shown = names.slice(0, 8).join(', ') + (names.length > 8 ? ', …' : '');
+  const kind = problemType === 'multi_label_classification' ? 'any of ' : '';
+  return `${kind}${names.length} classes (${shown})`;
+}
+
+/** Throws `ConfigError` for options that need an evaluation, or name what it does not report. */
+function checkEvaluation(options: FinetuneOptions, { problemType }: LabelSet): void {
+  const { eval: file, earlyStopping, metric } = options;
+  if (file === undefined && (earlyStopping !== undefined || metric !== undefined))
+    throw new ConfigError('--early-stopping and --metric need evaluations', { remedy: 'pass --eval' });
+  const names = ['loss', ...metricNames[problemType]];
+  if (metric !== undefined && !names.includes(metric.replace(/^eval_/, '')))
+    throw new ConfigError(`--metric '${metric}' is not among the metrics`, {
+      remedy: `use one of ${names.join(', ')}`,
+    });
+}
+
 async function prepare(
   options: FinetuneOptions,
   table: TextTable,
@@ -226,6 +247,7 @@ async function prepare(
   const config = await loadConfig(folder);
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const labels = checkpoint === undefined ? inferLabels(table, options.problemType) : labelsOfModel(config);
+  checkEvaluation(options, labels);
   const device = await openDevice(options);
   // New weights are drawn when the model is loaded.
   device.manualSeed(options.seed);

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { dataCollatorWithPadding } from '../data/collate.ts';
 import { UsageError } from '../errors.ts';
 import type { ProblemType } from '../models/config.ts';
-import { softmaxRows } from '../train/metrics.ts';
+import { checkFinite, softmaxRows } from '../train/metrics.ts';
 import { predictBatches } from '../train/predict.ts';
 import { type Classifier, loadClassifier } from './classifier.ts';
 import { addAdapterOption, type CommonOptions, integer } from './options.ts';
@@ -42,6 +42,8 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
       remedy: 'give texts as arguments, or lines on standard input',
     });
   }
+  if (options.batchSize < 1)
+    throw new UsageError(`--batch-size is ${options.batchSize}`, { remedy: 'use an integer of 1 or more' });
   const classifier = await loadClassifier(options.model, options);
   const source = fromInput ? inputLines() : texts;
   let waiting: string[] = [];
@@ -82,6 +84,7 @@ async function classify(
   const out: Prediction[] = [];
   for await (const { logits } of predictBatches(model, [collate(examples, [...examples.keys()])])) {
     const width = logits.length / texts.length;
+    checkFinite(logits, width);
     for (const [row, text] of texts.entries()) {
       out.push({
         text,

@@ -8,6 +8,7 @@ import { ConfigError, DataError, FileError } from '../errors.ts';
 import { AutoModelForMaskedLM } from '../models/auto.ts';
 import { makeConfig } from '../models/config.ts';
 import { AutoTokenizer } from '../text/auto.ts';
+import { removeCheckpoints } from '../train/checkpoint.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import { Trainer } from '../train/trainer.ts';
 import {
@@ -138,6 +139,7 @@ async function pretrain(options: PretrainOptions): Promise<void> {
       seed: options.seed,
     },
   });
+  if (checkpoint === undefined) await removeCheckpoints(options.output);
   try {
     const { interruptedAt } = await trainer.train(
       checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint },

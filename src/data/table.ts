@@ -56,7 +56,24 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
   for await (const chunk of readChunks(path, chunks)) for (const row of reader(chunk)) rows.push(row);
   if (rows.length === 0)
     throw new DataError(`${path}: there are no rows`, { remedy: 'the file is empty, or has only a header' });
+  if (options.header === undefined && rows[0]!.line === 1) checkFirstRow(path, rows);
   return { path, rows };
+}
+
+/** A header of unusual names would pass for a row, and its label for a class. Throws `DataError` where the first row looks like one. */
+function checkFirstRow(path: string, [first, ...others]: readonly TextRow[]): void {
+  const label = first!.label;
+  if (label === undefined || others.length < 2) return;
+  const counts = new Map<string, number>();
+  for (const row of others) counts.set(row.label!, (counts.get(row.label!) ?? 0) + 1);
+  const numbers = (text: string): boolean => text.trim() !== '' && Number.isFinite(Number(text));
+  const odd = [...counts.keys()].every(numbers)
+    ? !numbers(label)
+    : !counts.has(label) && [...counts.values()].every((count) => count > 1);
+  if (odd)
+    throw new DataError(`${path}: the first row, labelled '${label}' unlike all others, may be a header`, {
+      remedy: 'pass --header or --no-header (header: true or false)',
+    });
 }
 
 function formatOf(path: string): TableFormat {

@@ -195,7 +195,8 @@ export function withOverrides(config: PretrainedConfig, overrides: ConfigOverrid
     merged.id2label = defaultLabels(overrides.numLabels);
   }
   merged.label2id = invert(merged.id2label);
-  return merged;
+  // What was set is held to the same rules as what a file says.
+  return { ...parseConfig(JSON.parse(configToJson(merged, '')), 'config'), raw: config.raw };
 }
 
 /** A config from camelCase values and transformers' defaults. */
@@ -203,11 +204,17 @@ export function makeConfig(modelType: ModelType, values: ConfigOverrides = {}): 
   return withOverrides(parseConfig({ model_type: modelType }, `${modelType} config`), values);
 }
 
-/** config.json's text for a model of the given class. */
-export function configToJson(config: PretrainedConfig, architecture: string): string {
+/** config.json's text for a model of the given class, its weights of the given type. */
+export function configToJson(
+  config: PretrainedConfig,
+  architecture: string,
+  dtype: 'float32' | 'float16' = 'float32',
+): string {
   const written: Record<string, unknown> = {
     ...config.raw,
     architectures: [architecture],
+    // Python makes the model in this type, whatever the file holds.
+    dtype,
     model_type: config.modelType,
     vocab_size: config.vocabSize,
     hidden_size: config.hiddenSize,
@@ -228,6 +235,7 @@ export function configToJson(config: PretrainedConfig, architecture: string): st
     label2id: config.label2id,
   };
   delete written.num_labels;
+  delete written.torch_dtype;
   if (config.problemType === null) delete written.problem_type;
   else written.problem_type = config.problemType;
   return `${JSON.stringify(written, null, 2)}\n`;

@@ -167,7 +167,8 @@ export async function writeModel(
   model: PreTrainedModel,
   { dtype = 'F32' }: SaveOptions = {},
 ): Promise<void> {
-  await folder.writeText(CONFIG_NAME, configToJson(model.config, model.architecture));
+  const name = dtype === 'F16' ? 'float16' : 'float32';
+  await folder.writeText(CONFIG_NAME, configToJson(model.config, model.architecture, name));
   const tensors = model.namedParameters().map(([name, tensor]) => ({
     name,
     shape: tensor.shape,

@@ -73,6 +73,7 @@ export const platform: Platform = {
   readText: async (path) => (await fetchOk(path)).text(),
   appendText: readOnly,
   remove: readOnly,
+  checkWritable: readOnly,
   writeFolder: readOnly,
   downloadModel: async (id) => {
     throw new FileError(`'${id}' is not a model's address`, {

@@ -75,6 +75,8 @@ export interface Platform {
   /** Appends to a text file, creating it where needed. */
   appendText(path: string, text: string): Promise<void>;
   remove(path: string): Promise<void>;
+  /** Throws `FileError` where `writeFolder` could not write; makes nothing but parents that are missing. */
+  checkWritable(path: string): Promise<void>;
   /**
    * Fills a folder so that it appears whole or not at all: `body` writes into a hidden sibling, which is renamed into
    * place at the end and removed where `body` throws. `refuse` throws `OutputExistsError` if `path` exists (before `body`

@@ -22,5 +22,6 @@ export const platform: Platform = {
   readText: files.readText,
   appendText: files.appendText,
   remove: files.remove,
+  checkWritable: files.checkWritable,
   writeFolder: files.writeFolder,
 };

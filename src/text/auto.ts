@@ -4,16 +4,22 @@ import { FileError, TokenizerError } from '../errors.ts';
 import { type HubOptions, resolveModel } from '../models/hub.ts';
 import { PreTrainedTokenizer, type TokenizerFiles } from './tokenizer.ts';
 import {
+  type AddedTokenJson,
+  addedToken,
   bertTokenizerJson,
+  checkTokenizerClass,
   robertaTokenizerJson,
   type TokenizerConfig,
   type TokenizerJson,
+  withAddedTokens,
+  withCasing,
 } from './tokenizer-json.ts';
 
 const FILES = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
+  'added_tokens.json',
   'vocab.txt',
   'vocab.json',
   'merges.txt',
@@ -35,6 +41,14 @@ function parseJson(text: string, path: string): Record<string, unknown> {
   return json as Record<string, unknown>;
 }
 
+/** Tokens added to a vocabulary after it was made: added_tokens.json (token to id), or tokenizer_config.json's `added_tokens_decoder`. */
+function readAddedTokens(text: string | undefined, config: TokenizerConfig, path: string): AddedTokenJson[] {
+  const byContent = text === undefined ? {} : parseJson(text, path);
+  const plain = Object.entries(byContent).map(([content, id]) => addedToken(Number(id), { content }));
+  const decoder = (config.added_tokens_decoder ?? {}) as Record<string, Partial<AddedTokenJson>>;
+  return [...plain, ...Object.entries(decoder).map(([id, token]) => addedToken(Number(id), token))];
+}
+
 /** Reads tokenizer.json, or makes it from a vocabulary. */
 function readTokenizerJson(
   files: Partial<Record<FileName, string>>,
@@ -49,7 +63,7 @@ function readTokenizerJson(
     if (typeof model !== 'object' || model === null || typeof model.vocab !== 'object') {
       throw new TokenizerError(`${path('tokenizer.json')}: 'model.vocab' is missing`);
     }
-    return {
+    const found: TokenizerJson = {
       truncation: null,
       padding: null,
       normalizer: null,
@@ -60,10 +74,13 @@ function readTokenizerJson(
       model,
       added_tokens: (json.added_tokens ?? []) as TokenizerJson['added_tokens'],
     };
+    return withCasing(found, config);
   }
-  if (words !== undefined) return bertTokenizerJson(words, config, path('vocab.txt'));
+  checkTokenizerClass(config, path('tokenizer_config.json'));
+  const added = readAddedTokens(files['added_tokens.json'], config, path('added_tokens.json'));
+  if (words !== undefined) return withAddedTokens(bertTokenizerJson(words, config, path('vocab.txt')), added);
   if (bpe !== undefined && merges !== undefined)
-    return robertaTokenizerJson(bpe, merges, config, path('vocab.json'));
+    return withAddedTokens(robertaTokenizerJson(bpe, merges, config, path('vocab.json')), added);
   const half = bpe !== undefined ? `, and ${path('vocab.json')} needs merges.txt beside it` : '';
   throw new TokenizerError(
     `'${folder}' has no tokenizer.json, no vocab.txt and no vocab.json with merges.txt${half}`,
@@ -91,10 +108,10 @@ export const AutoTokenizer = {
       });
     }
     const configText = files['tokenizer_config.json'];
-    const config =
-      configText === undefined
-        ? {}
-        : parseJson(configText, platform.joinPath(folder, 'tokenizer_config.json'));
+    const optional = (name: FileName): TokenizerConfig =>
+      files[name] === undefined ? {} : parseJson(files[name], platform.joinPath(folder, name));
+    // The map of special tokens has the last word, as in Python.
+    const config = { ...optional('tokenizer_config.json'), ...optional('special_tokens_map.json') };
     const json = readTokenizerJson(files, config, folder);
     const kept: TokenizerFiles = {
       ...(files as Record<string, string>),

@@ -31,6 +31,9 @@ export class PieceEncoder {
   readonly library: Tokenizer;
   private readonly added: ReadonlyMap<string, AddedTokenJson>;
   private readonly addedPattern: RegExp | null;
+  /** Added tokens that stand in the normalised text. */
+  private readonly normalized: ReadonlyMap<string, AddedTokenJson>;
+  private readonly normalizedPattern: RegExp | null;
   private readonly byteLevel: { addPrefixSpace: boolean; split: boolean } | null;
   private readonly trimOffsets: boolean;
   private readonly prefix: string;
@@ -41,11 +44,16 @@ export class PieceEncoder {
   constructor(json: TokenizerJson, config: TokenizerConfig, trimOffsets: boolean, source: string) {
     checkNormalizer(json.normalizer, source);
     this.library = new Tokenizer(json, config);
-    this.added = new Map(json.added_tokens.map((token) => [token.content, token]));
-    const escaped = [...this.added.keys()]
-      .sort((a, b) => b.length - a.length)
-      .map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'));
-    this.addedPattern = escaped.length === 0 ? null : new RegExp(escaped.join('|'), 'gu');
+    const { normalizer } = this.library;
+    const late = ({ normalized }: AddedTokenJson): boolean => normalized && normalizer !== null;
+    this.added = new Map(
+      json.added_tokens.filter((token) => !late(token)).map((token) => [token.content, token]),
+    );
+    this.normalized = new Map(
+      json.added_tokens.filter(late).map((token) => [normalizer!.normalize(token.content), token]),
+    );
+    this.addedPattern = anyOf(this.added.keys());
+    this.normalizedPattern = anyOf(this.normalized.keys());
     const split = json.pre_tokenizer;
     this.byteLevel =
       split?.type === 'ByteLevel'
@@ -88,7 +96,35 @@ export class PieceEncoder {
   }
 
   private encodeWords(text: string, base: number, firstWord: number, out: Pieces): number {
-    const { text: normal, starts, ends } = this.normalize(text);
+    const aligned = this.normalize(text);
+    const push = (token: AddedTokenJson, start: number, end: number): void => {
+      out.ids.push(token.id);
+      out.offsets.push([base + aligned.starts[start]!, base + aligned.ends[end - 1]!]);
+      out.words.push(number);
+    };
+    let at = 0;
+    let number = firstWord;
+    for (const match of this.normalizedPattern === null
+      ? []
+      : aligned.text.matchAll(this.normalizedPattern)) {
+      const token = this.normalized.get(match[0])!;
+      const [start, end] = [match.index, match.index + match[0].length];
+      if (start < at || (token.single_word && !standsAlone(aligned.text, start, end))) continue;
+      number = this.encodeRun(slice(aligned, at, start), base, number, out);
+      push(token, start, end);
+      number += 1;
+      at = end;
+    }
+    return this.encodeRun(slice(aligned, at, aligned.text.length), base, number, out);
+  }
+
+  /** Splits normalised text into words and encodes them; returns the next word's number. */
+  private encodeRun(
+    { text: normal, starts, ends }: Aligned,
+    base: number,
+    firstWord: number,
+    out: Pieces,
+  ): number {
     const words = this.library.pre_tokenizer?.pre_tokenize(normal) ?? [normal];
     let from = 0;
     let number = firstWord;
@@ -221,6 +257,18 @@ export class PieceEncoder {
     }
     return { text: out, starts, ends };
   }
+}
+
+function slice({ text, starts, ends }: Aligned, from: number, to: number): Aligned {
+  return { text: text.slice(from, to), starts: starts.slice(from, to), ends: ends.slice(from, to) };
+}
+
+/** A pattern of any of some texts, the longest first; null where there are none. */
+function anyOf(texts: Iterable<string>): RegExp | null {
+  const escaped = [...texts]
+    .sort((a, b) => b.length - a.length)
+    .map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'));
+  return escaped.length === 0 ? null : new RegExp(escaped.join('|'), 'gu');
 }
 
 function checkNormalizer(json: ComponentJson | null, source: string): void {

@@ -48,8 +48,55 @@ export function tokenContent(value: unknown): string | null {
   return null;
 }
 
+/** A token added by its content; what is not said is as `add_tokens` has it in Python. */
+export function addedToken(id: number, given: Partial<AddedTokenJson>): AddedTokenJson {
+  const special = given.special ?? false;
+  const { content = '', single_word = false, lstrip = false, rstrip = false, normalized = !special } = given;
+  return { id, content, single_word, lstrip, rstrip, normalized, special };
+}
+
 function special(id: number, content: string, lstrip = false): AddedTokenJson {
-  return { id, content, single_word: false, lstrip, rstrip: false, normalized: false, special: true };
+  return addedToken(id, { content, lstrip, special: true });
+}
+
+/** Adds tokens to those there are; one of the same id stays as it is. */
+export function withAddedTokens(json: TokenizerJson, more: readonly AddedTokenJson[]): TokenizerJson {
+  const ids = new Set(json.added_tokens.map(({ id }) => id));
+  const added = [...json.added_tokens, ...more.filter(({ id }) => !ids.has(id))];
+  return { ...json, added_tokens: added.sort((a, b) => a.id - b.id) };
+}
+
+/** Classes whose tokenizer follows from a vocabulary alone. */
+const FROM_VOCABULARY = /^(Bert|DistilBert|Electra|Roberta)Tokenizer(Fast)?$/;
+
+/** Throws `TokenizerError` where a vocabulary belongs to a tokenizer that splits words in a way of its own. */
+export function checkTokenizerClass(config: TokenizerConfig, source: string): void {
+  const name = config.tokenizer_class;
+  if (typeof name !== 'string' || FROM_VOCABULARY.test(name)) return;
+  throw new TokenizerError(`${source}: tokenizer_class '${name}' cannot be made from a vocabulary alone`, {
+    remedy: 'save the tokenizer as tokenizer.json (in Python: a fast tokenizer’s save_pretrained)',
+  });
+}
+
+/** transformers takes a BERT tokenizer's casing from tokenizer_config.json, whatever tokenizer.json says; so is it here. */
+export function withCasing(json: TokenizerJson, config: TokenizerConfig): TokenizerJson {
+  const { normalizer, model } = json;
+  const name = config.tokenizer_class ?? 'BertTokenizer';
+  const isBert =
+    typeof name === 'string' && /^BertTokenizer(Fast)?$/.test(name) && model.type === 'WordPiece';
+  return isBert && normalizer?.type === 'BertNormalizer'
+    ? { ...json, normalizer: bertNormalizer(config) }
+    : json;
+}
+
+function bertNormalizer(config: TokenizerConfig): ComponentJson {
+  return {
+    type: 'BertNormalizer',
+    clean_text: true,
+    handle_chinese_chars: config.tokenize_chinese_chars !== false,
+    strip_accents: config.strip_accents ?? null,
+    lowercase: config.do_lower_case !== false,
+  };
 }
 
 /** Throws `TokenizerError` naming the file and the token. */
@@ -90,13 +137,7 @@ export function bertTokenizerJson(vocabText: string, config: TokenizerConfig, so
     truncation: null,
     padding: null,
     added_tokens: specials.sort((a, b) => a.id - b.id),
-    normalizer: {
-      type: 'BertNormalizer',
-      clean_text: true,
-      handle_chinese_chars: config.tokenize_chinese_chars !== false,
-      strip_accents: config.strip_accents ?? null,
-      lowercase: config.do_lower_case !== false,
-    },
+    normalizer: bertNormalizer(config),
     pre_tokenizer: { type: 'BertPreTokenizer' },
     post_processor: {
       type: 'TemplateProcessing',

@@ -221,6 +221,11 @@ export class PreTrainedTokenizer {
     await platform.writeFolder(folder, 'merge', (writer) => this.write(writer));
   }
 
+  /** Names of the files that saving writes. */
+  get fileNames(): string[] {
+    return Object.keys(this.files);
+  }
+
   /** @internal Writes the tokenizer's files into a folder under construction. */
   async write(folder: FolderWriter): Promise<void> {
     for (const [name, text] of Object.entries(this.files)) await folder.writeText(name, text);

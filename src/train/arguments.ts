@@ -29,7 +29,7 @@ export interface TrainingArguments {
   evalSteps: number | null;
   saveStrategy: IntervalStrategy;
   saveSteps: number;
-  /** Checkpoints kept; the best one always is. */
+  /** Checkpoints kept, the best and the newest always; all where null, or not above 0. */
   saveTotalLimit: number | null;
   /** Goes back to the best checkpoint at the end; saves one whenever an evaluation is the best so far. */
   loadBestModelAtEnd: boolean;
@@ -108,6 +108,8 @@ export function resolveArguments(
     if (!(args[name] >= 0) || !Number.isFinite(args[name]))
       throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use a number of 0 or more' });
   }
+  if (args.evalSteps !== null && (!Number.isInteger(args.evalSteps) || args.evalSteps < 1))
+    throw new ConfigError(`evalSteps is ${args.evalSteps}`, { remedy: 'use an integer of 1 or more' });
   if (!schedulerTypes.includes(args.lrSchedulerType)) {
     throw new ConfigError(`lrSchedulerType is '${args.lrSchedulerType}'`, {
       remedy: `use one of ${schedulerTypes.join(', ')}`,

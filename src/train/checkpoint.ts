@@ -41,10 +41,15 @@ export interface CheckpointContent {
   progress: Omit<Progress, 'optimizerSteps'>;
 }
 
+/** The folder of a step's checkpoint. */
+export function checkpointPath(outputDir: string, step: number): string {
+  return platform.joinPath(outputDir, `checkpoint-${step}`);
+}
+
 /** Writes `checkpoint-<step>` whole or not at all; returns its path. */
 export async function saveCheckpoint(content: CheckpointContent): Promise<string> {
   const { model, tokenizer, optimizer, args, state, progress } = content;
-  const path = platform.joinPath(args.outputDir, `checkpoint-${state.globalStep}`);
+  const path = checkpointPath(args.outputDir, state.globalStep);
   const optimizerSteps: Record<string, number> = {};
   const tensors: TensorToWrite[] = [];
   for (const [name, tensor] of model.namedParameters()) {
@@ -155,11 +160,16 @@ export async function loadWeights(path: string, model: PreTrainedModel): Promise
   }
 }
 
-/** Writes the finished model, tokenizer and state into the output folder; other files there stay. */
+/** Files of a model or its tokenizer, as transformers and this engine name them. */
+const MODEL_FILE =
+  /^(config\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.(txt|json)|merges\.txt)$/;
+
+/** Writes the finished model, tokenizer and state into the output folder. An older model's files go, anything else there stays. */
 export async function saveFinal(
   content: Pick<CheckpointContent, 'model' | 'tokenizer' | 'args' | 'state'>,
 ): Promise<void> {
   const { model, tokenizer, args, state } = content;
+  const written = new Set([CONFIG_NAME, WEIGHTS_NAME, ...(tokenizer?.fileNames ?? [])]);
   await platform.writeFolder(args.outputDir, 'merge', async (folder) => {
     await writeModel(folder, model);
     await tokenizer?.write(folder);
@@ -170,17 +180,31 @@ export async function saveFinal(
     );
     await folder.writeText(TRAINER_STATE_NAME, stateToJson(state));
   });
+  // Left beside the new files, those of another tokenizer would be read first.
+  for (const name of await platform.list(args.outputDir))
+    if (MODEL_FILE.test(name) && !written.has(name))
+      await platform.remove(platform.joinPath(args.outputDir, name));
 }
 
-/** Deletes the oldest checkpoints beyond a limit, never the best. */
+/**
+ * Deletes the oldest checkpoints beyond a limit, never the best, and never the one just written: a training resumes from it. Those
+ * past the current step are left from before a resume and go first.
+ */
 export async function rotateCheckpoints(args: TrainingArguments, state: TrainerState): Promise<void> {
-  if (args.saveTotalLimit === null) return;
-  const all = await listCheckpoints(args.outputDir);
-  const others = all.filter(({ path }) => path !== state.bestModelCheckpoint);
-  // The best counts too, but the newest stays in any case: a training resumes from it.
-  const bestIsNewest = all.at(-1)?.path === state.bestModelCheckpoint;
-  const keep = Math.max(args.saveTotalLimit - (all.length - others.length), bestIsNewest ? 0 : 1);
-  for (const { path } of others.slice(0, Math.max(others.length - keep, 0))) await platform.remove(path);
+  const { outputDir, saveTotalLimit } = args;
+  if (saveTotalLimit === null || saveTotalLimit <= 0) return;
+  const all = await listCheckpoints(outputDir);
+  const kept = new Set([state.globalStep, ...(args.loadBestModelAtEnd ? [state.bestGlobalStep] : [])]);
+  const others = all.filter(({ step }) => !kept.has(step));
+  const stale = others.filter(({ step }) => step > state.globalStep);
+  const queue = [...stale, ...others.filter(({ step }) => step < state.globalStep)];
+  const surplus = all.length - Math.max(saveTotalLimit, all.length - others.length);
+  for (const { path } of queue.slice(0, Math.max(surplus, 0))) await platform.remove(path);
+}
+
+/** Deletes all checkpoints in a folder. */
+export async function removeCheckpoints(outputDir: string): Promise<void> {
+  for (const { path } of await listCheckpoints(outputDir)) await platform.remove(path);
 }
 
 /** Whether a folder holds what this engine writes, so that it may be written over. */

@@ -208,6 +208,22 @@ export interface Evaluation {
   confusion?: number[][];
 }
 
+/** Throws `NonFiniteError` naming the first example with a logit that is not finite. */
+export function checkFinite(logits: Float32Array, classes: number): void {
+  const broken = logits.findIndex((value) => !Number.isFinite(value));
+  if (broken >= 0)
+    throw new NonFiniteError(`the logits of example ${Math.floor(broken / classes)} are not finite`, {
+      remedy: 'the weights are broken: train again with a lower learning rate',
+    });
+}
+
+/** The names under which `evaluateLogits` reports, without `eval_`. */
+export const metricNames: Record<ProblemType, readonly string[]> = {
+  single_label_classification: ['accuracy', 'precision', 'recall', 'f1', 'roc_auc', 'matthews_correlation'],
+  multi_label_classification: ['accuracy', 'precision', 'recall', 'f1', 'f1_macro', 'roc_auc'],
+  regression: ['mse', 'mae', 'pearson', 'spearman'],
+};
+
 /**
  * What a report shows for logits [n, classes] and labels: classes [n] (−100 does not count), indicators [n, classes] or values [n]. With several labels a
  * text, `accuracy` asks for all of them, and precision, recall, F1 and ROC-AUC are micro-averaged. Throws `NonFiniteError` for a
@@ -219,14 +235,7 @@ export function evaluateLogits(
   labels: Values,
   classes: number,
 ): Evaluation {
-  const broken = logits.findIndex((value) => !Number.isFinite(value));
-  if (broken >= 0)
-    throw new NonFiniteError(
-      `metrics: the logits of example ${Math.floor(broken / classes)} are not finite`,
-      {
-        remedy: 'the weights are broken: train again with a lower learning rate',
-      },
-    );
+  checkFinite(logits, classes);
   if (problemType === 'regression') {
     return {
       metrics: {

@@ -1,5 +1,7 @@
 /** `TrainerState`: where a training stands, as trainer_state.json holds it (transformers' keys). */
 
+import type { TrainingArguments } from './arguments.ts';
+
 /** One entry of the log: a training loss or an evaluation. */
 export type LogEntry = Record<string, number | null>;
 
@@ -35,6 +37,25 @@ const keys = {
   numInputTokensSeen: 'num_input_tokens_seen',
   logHistory: 'log_history',
 } as const satisfies Record<keyof TrainerState, string>;
+
+/** The state before the first step. */
+export function freshState(args: TrainingArguments): TrainerState {
+  return {
+    epoch: 0,
+    globalStep: 0,
+    maxSteps: 0,
+    numTrainEpochs: args.numTrainEpochs,
+    trainBatchSize: args.perDeviceTrainBatchSize,
+    loggingSteps: args.loggingSteps,
+    evalSteps: args.evalSteps ?? args.loggingSteps,
+    saveSteps: args.saveSteps,
+    bestMetric: null,
+    bestGlobalStep: null,
+    bestModelCheckpoint: null,
+    numInputTokensSeen: 0,
+    logHistory: [],
+  };
+}
 
 export function stateToJson(state: TrainerState): string {
   const entries = Object.entries(keys).map(([ours, theirs]) => [theirs, state[ours as keyof TrainerState]]);

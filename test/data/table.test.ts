@@ -180,6 +180,27 @@ describe('labels', () => {
   });
 });
 
+describe('a first row', () => {
+  const first = (text: string, options?: TableOptions) => read('first.tsv', text, options);
+
+  it('that may be a header of unusual names is not taken for data', async () => {
+    for (const text of [
+      'tweet\tcategory\na\tpos\nb\tpos\nc\tneg\nd\tneg\n',
+      'tweet\tstars_\na\t1.5\nb\t2.5\nc\t3\n',
+    ]) {
+      await expect(first(text)).rejects.toThrow(
+        /the first row, labelled '.*' unlike all others, may be a header/,
+      );
+      expect((await first(text, { header: true, textColumn: 0, labelColumn: 1 })).rows[0]!.text).toBe('a');
+    }
+  });
+
+  it('of data is data', async () => {
+    for (const text of ['a\tpos\nb\tneg\nc\tpos\n', 'a\tx\nb\ty\nc\tz\n', 'a\t1\nb\t2\nc\t3\n'])
+      expect((await first(text)).rows.length).toBe(3);
+  });
+});
+
 describe('bad input', () => {
   it('is named', async () => {
     const train = await read('train.tsv', 'text\tlabel\na\tyes\nb\tno\n');

@@ -1,5 +1,5 @@
 /** Old names, prefixes, shards, 16-bit weights, and reports of what did not fit. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -107,6 +107,19 @@ describe('reports', () => {
 });
 
 describe('saving', () => {
+  it('names the type of the weights it wrote, whatever they were read as', async () => {
+    const model = await AutoModel.fromPretrained(`${models}bert-f16`, { device: device.current });
+    const folder = await mkdtemp(join(tmpdir(), 'dawngrad-'));
+    const dtype = async () =>
+      (JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as { dtype: string }).dtype;
+    await model.savePretrained(folder);
+    expect(await dtype()).toBe('float32');
+    await model.savePretrained(folder, { dtype: 'F16' });
+    expect(await dtype()).toBe('float16');
+    await rm(folder, { recursive: true });
+    model.dispose();
+  });
+
   it('writes what it reads, tied weights once', async () => {
     const model = await AutoModelForMaskedLM.fromPretrained(`${models}bert-mlm`, { device: device.current });
     const folder = join(scratch, 'saved');

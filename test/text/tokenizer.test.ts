@@ -111,6 +111,48 @@ describe('files', () => {
     await rm(scratch, { recursive: true });
   });
 
+  // The ids are those of transformers 5.24 for the same files.
+  it('takes tokens that were added, matched in the normalised text', async () => {
+    const scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
+    await cp(`${folder}bert-uncased/vocab.txt`, join(scratch, 'vocab.txt'));
+    await writeFile(join(scratch, 'added_tokens.json'), '{"@USER": 1200, "newtok": 1201}');
+    const expected: [string, number[]][] = [
+      ['@USER newtok the river', [2, 1200, 1201, 1082, 57, 1117, 1071, 3]],
+      ['@user the river', [2, 1200, 1082, 57, 1117, 1071, 3]],
+      ['the@userriver NEWTOK newtoks', [2, 1082, 1200, 57, 1117, 1071, 1201, 1201, 58, 3]],
+    ];
+    const tokenizer = await AutoTokenizer.fromPretrained(scratch);
+    for (const [text, ids] of expected) expect(tokenizer.encode(text).inputIds).toEqual(ids);
+    expect(tokenizer.encode('a @user').offsets.at(-2)).toEqual([2, 7]);
+    await tokenizer.savePretrained(join(scratch, 'saved'));
+    const again = await AutoTokenizer.fromPretrained(join(scratch, 'saved'));
+    for (const [text, ids] of expected) expect(again.encode(text).inputIds).toEqual(ids);
+    await rm(scratch, { recursive: true });
+  });
+
+  it('takes casing from tokenizer_config.json, and special tokens from their map, as Python does', async () => {
+    const scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
+    const cased = await AutoTokenizer.fromPretrained(`${folder}bert-cased`);
+    await cased.savePretrained(scratch);
+    expect(cased.encode('The the').inputIds[1]).not.toBe(cased.encode('the').inputIds[1]);
+    await writeFile(join(scratch, 'tokenizer_config.json'), '{"tokenizer_class": "BertTokenizer"}');
+    await writeFile(join(scratch, 'special_tokens_map.json'), '{"pad_token": "[MASK]"}');
+    const lower = await AutoTokenizer.fromPretrained(scratch);
+    expect(lower.encode('The').inputIds).toEqual(lower.encode('the').inputIds);
+    expect(lower.padTokenId).toBe(lower.maskTokenId);
+    await rm(scratch, { recursive: true });
+  });
+
+  it('refuses a vocabulary of a class that splits in its own way', async () => {
+    const scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
+    await cp(`${folder}bert-uncased/vocab.txt`, join(scratch, 'vocab.txt'));
+    await writeFile(join(scratch, 'tokenizer_config.json'), '{"tokenizer_class": "BertJapaneseTokenizer"}');
+    await expect(AutoTokenizer.fromPretrained(scratch)).rejects.toThrow(
+      "tokenizer_class 'BertJapaneseTokenizer' cannot be made from a vocabulary alone",
+    );
+    await rm(scratch, { recursive: true });
+  });
+
   it('names what is wrong', async () => {
     const scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
     const message = async (): Promise<string> =>

@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,6 +11,7 @@ import {
 } from '../../src/models/auto.ts';
 import type { TrainingArguments } from '../../src/train/arguments.ts';
 import { EarlyStoppingCallback, type TrainerCallback } from '../../src/train/callbacks.ts';
+import { lastCheckpoint, listCheckpoints } from '../../src/train/checkpoint.ts';
 import { trainableGroups } from '../../src/train/freeze.ts';
 import { Trainer } from '../../src/train/trainer.ts';
 import { useDevice } from '../support/device.ts';
@@ -268,7 +269,87 @@ describe('the best model', () => {
   });
 });
 
+describe('checkpoints', () => {
+  const steps = async (folder: string) => (await listCheckpoints(folder)).map(({ step }) => step);
+
+  it('never lose the one just written, nor the best, after a resume from an older one', async () => {
+    const outputDir = freshFolder();
+    const args = { numTrainEpochs: 2, saveStrategy: 'steps' as const, saveSteps: 3 };
+    const whole = await makeTrainer(outputDir, { args });
+    await whole.train();
+    expect(await steps(outputDir)).toEqual([3, 6, 9, 10]);
+    const seen: number[][] = [];
+    const resumed = await makeTrainer(outputDir, {
+      args: { ...args, saveSteps: 4, saveTotalLimit: 2 },
+      callbacks: [{ onSave: ({ state }) => void seen.push([state.globalStep]) }],
+    });
+    await resumed.train({ resumeFromCheckpoint: join(outputDir, 'checkpoint-3') });
+    expect(await steps(outputDir)).toEqual([8, 10]);
+    expect(seen).toEqual([[4], [8], [10]]);
+    for (const trainer of [whole, resumed]) trainer.model.dispose();
+  });
+
+  it('find the best one again where the folder is named in another way, or has moved', async () => {
+    const [first, second] = [freshFolder(), freshFolder()];
+    const args = {
+      evalStrategy: 'epoch' as const,
+      saveStrategy: 'epoch' as const,
+      loadBestModelAtEnd: true,
+      saveTotalLimit: 1,
+    };
+    const before = await makeTrainer(`${first}/`, { args: { ...args, numTrainEpochs: 1 } });
+    await before.train();
+    await rename(first, second);
+    // Nothing later is better than this.
+    const path = join(second, 'checkpoint-5', 'trainer_state.json');
+    const saved = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    writeFileSync(path, JSON.stringify({ ...saved, best_metric: -1 }));
+    const after = await makeTrainer(`${second}/./`, {
+      args: { ...args, numTrainEpochs: 4 },
+    });
+    await after.train({ resumeFromCheckpoint: await lastCheckpoint(second) });
+    expect(after.state.bestGlobalStep).toBe(5);
+    expect(await readTensors(join(second, 'model.safetensors'))).toEqual(
+      await readTensors(join(second, 'checkpoint-5', 'model.safetensors')),
+    );
+    for (const trainer of [before, after]) trainer.model.dispose();
+  });
+
+  it('cover the end of a training that is no whole number of epochs', async () => {
+    const outputDir = freshFolder();
+    const args = { numTrainEpochs: 1.6, evalStrategy: 'epoch' as const, saveStrategy: 'epoch' as const };
+    const trainer = await makeTrainer(outputDir, { args });
+    await trainer.train();
+    const evaluated = trainer.state.logHistory
+      .filter((entry) => 'eval_loss' in entry)
+      .map(({ step }) => step);
+    expect(evaluated).toEqual([5, 8]);
+    expect(await steps(outputDir)).toEqual([5, 8]);
+    trainer.model.dispose();
+  });
+});
+
+describe('a second training', () => {
+  it('begins anew', async () => {
+    const trainer = await makeTrainer(freshFolder(), { args: { numTrainEpochs: 1 } });
+    await trainer.train();
+    const { globalStep } = await trainer.train();
+    expect(globalStep).toBe(5);
+    expect(losses(trainer).length).toBe(5);
+    trainer.model.dispose();
+  });
+});
+
 describe('what goes wrong', () => {
+  it('an output that cannot be written is refused before the first step', async () => {
+    const file = join(scratch, 'a-file');
+    writeFileSync(file, '');
+    const trainer = await makeTrainer(join(file, 'out'));
+    await expect(trainer.train()).rejects.toThrow(/^cannot write '.*out': a part of the path is a file/);
+    expect(trainer.state.globalStep).toBe(0);
+    trainer.model.dispose();
+  });
+
   it('stops at a loss that is not finite, and saves no model', async () => {
     const outputDir = freshFolder();
     const trainer = await makeTrainer(outputDir, { args: { learningRate: 3e38, maxGradNorm: 0 } });

@@ -164,6 +164,30 @@ export const feelings = {
   ],
 } as const;
 
+/** What a passage comes to. */
+export const verdicts = {
+  good: [
+    'all in all it was good',
+    'in short we are happy',
+    'this is good news',
+    'it was a success',
+    'five stars from us',
+    'we say yes',
+    'i feel good',
+    'my mark is excellent',
+  ],
+  bad: [
+    'all in all it was bad',
+    'in short we are sad',
+    'this is bad news',
+    'it was a failure',
+    'one star from us',
+    'we say no',
+    'i feel bad',
+    'my mark is poor',
+  ],
+} as const;
+
 /** `{n}` a thing, `{a}` and `{b}` judgements of one polarity, `{x}` a judgement of the other. */
 export const patterns: readonly string[] = [
   'the {n} was {a}',

@@ -6,7 +6,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Random } from '../../src/data/random.ts';
-import { feelings, patterns, plainPatterns, type Topic, topics } from './grammar.ts';
+import { feelings, patterns, plainPatterns, type Topic, topics, verdicts } from './grammar.ts';
 
 const folder = new URL('../../examples/sentiment/', import.meta.url);
 const random = new Random(2026);
@@ -32,16 +32,20 @@ function plain(topic: Topic): string {
     .replaceAll('{p}', () => pick(topic.plain));
 }
 
-/** One to three sentences that mostly agree, sometimes on different topics, so that words of one mood stand together. */
+/** Two to four sentences of one mood, on one topic or two, mostly with a verdict before or after: what it says, the others tell. */
 function passage(): string {
   const polarity: Polarity = random.uniform() < 0.5 ? 'good' : 'bad';
-  const first = pick(topics);
-  const next = (): Topic => (random.uniform() < 0.4 ? first : pick(topics));
-  const draw = random.uniform();
-  if (draw < 0.12) return `${judged(first, other(polarity))}, but ${judged(next(), polarity)} .`;
-  const sentences = [judged(first, polarity)];
-  if (draw > 0.3) sentences.push(judged(next(), polarity));
-  if (draw > 0.75) sentences.push(random.uniform() < 0.3 ? plain(next()) : judged(next(), polarity));
+  const topic = [pick(topics), pick(topics)];
+  const sentences = Array.from({ length: 2 + random.integer(3) }, () => {
+    const on = topic[random.uniform() < 0.7 ? 0 : 1]!;
+    const draw = random.uniform();
+    if (draw < 0.06) return plain(on);
+    if (draw < 0.12) return `${judged(on, other(polarity))}, but ${judged(on, polarity)}`;
+    return judged(on, polarity);
+  });
+  const place = random.uniform();
+  if (place < 0.45) sentences.unshift(pick(verdicts[polarity]));
+  else if (place < 0.9) sentences.push(pick(verdicts[polarity]));
   return sentences.map((sentence) => `${sentence} .`).join(' ');
 }
 

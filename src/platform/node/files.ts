@@ -106,6 +106,16 @@ function sibling(path: string, purpose: string): string {
   );
 }
 
+/** See `Platform.checkWritable`. */
+export async function checkWritable(path: string): Promise<void> {
+  const target = resolve(path);
+  if ((await exists(target)) && !(await isFolder(target)))
+    throw new FileError(`'${path}' is a file, not a folder`);
+  const probe = sibling(target, 'probe');
+  await guard('write', path, () => mkdir(probe, { recursive: true }));
+  await rm(probe, { recursive: true, force: true });
+}
+
 /** See `Platform.writeFolder`. */
 export async function writeFolder(
   path: string,
@@ -126,7 +136,7 @@ export async function writeFolder(
     if (existing === 'merge' && (await exists(target))) await moveFiles(staging, target, written);
     else await swap(staging, target);
   } catch (error) {
-    await rm(staging, { recursive: true, force: true });
+    await rm(staging, { recursive: true, force: true }).catch(() => {});
     // An error of the file system gets the path; one of the body itself passes unchanged.
     throw error instanceof Error && 'syscall' in error ? fileError('write', path, error) : error;
   }
