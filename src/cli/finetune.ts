@@ -267,7 +267,7 @@ async function prepare(
       : await AutoModelForSequenceClassification.fromPretrained(folder, {
           device,
           ...overrides,
-          ignoreMismatchedSizes: true,
+          ignoreMismatchedSizes: 'head',
           onReport: ({ text }) => text !== '' && console.error(text),
         });
   const limit = Math.min(model.base.maxLength, tokenizer.modelMaxLength);

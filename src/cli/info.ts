@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { platform } from '#platform';
 import { requestDevice } from '../tensor/device.ts';
-import { addAdapterOption, type CommonOptions } from './options.ts';
+import { adapterOf, addAdapterOption, type CommonOptions } from './options.ts';
 
 const LIMITS = [
   'maxBufferSize',
@@ -30,7 +30,7 @@ export function addInfo(program: Command): void {
 }
 
 async function info(options: CommonOptions & { json?: boolean }): Promise<void> {
-  const device = await requestDevice({ adapter: options.adapter ?? 'auto' });
+  const device = await requestDevice(adapterOf(options));
   const { limits, features } = device.gpu.device;
   const report = {
     dawngrad: await packageVersion(),

@@ -5,7 +5,7 @@ import { platform } from '#platform';
 import type { TableOptions } from '../data/table.ts';
 import { OutputExistsError, UsageError } from '../errors.ts';
 import type { ProblemType } from '../models/config.ts';
-import { type Device, requestDevice } from '../tensor/device.ts';
+import { type Device, type DeviceOptions, requestDevice } from '../tensor/device.ts';
 import { isTrainingOutput, lastCheckpoint } from '../train/checkpoint.ts';
 
 export function number(text: string): number {
@@ -32,8 +32,7 @@ export interface CommonOptions {
 export function addAdapterOption(command: Command): Command {
   return command.option(
     '--adapter <name>',
-    "auto, gpu, software, swiftshader, or part of an adapter's name",
-    'auto',
+    "auto, gpu, software, swiftshader, or part of an adapter's name (default: $DAWNGRAD_ADAPTER, or auto)",
   );
 }
 
@@ -79,9 +78,14 @@ export const problemTypes: readonly ProblemType[] = [
   'regression',
 ];
 
+/** The adapter asked for; without one the environment has its say. */
+export function adapterOf({ adapter }: CommonOptions): DeviceOptions {
+  return adapter === undefined ? {} : { adapter };
+}
+
 /** Opens the device and says in one line which it is, with a warning for a software one. */
 export async function openDevice(options: CommonOptions): Promise<Device> {
-  const device = await requestDevice({ adapter: options.adapter ?? 'auto' });
+  const device = await requestDevice(adapterOf(options));
   const warning = device.software ? ', which computes on the CPU: expect it to be slow' : '';
   console.error(`adapter: ${device.description}${warning}`);
   return device;

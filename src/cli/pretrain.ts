@@ -46,6 +46,7 @@ interface PretrainOptions extends CommonOptions {
   mlmProbability: number;
   evalShare: number;
   dropout: number;
+  initializerRange: number;
   seed: number;
 }
 
@@ -68,6 +69,12 @@ export function addPretrain(program: Command): void {
     )
     .option('--max-length <n>', 'positions of a new model; longer lines are cut', integer, 128)
     .option('--dropout <p>', 'dropout of a new model', number, 0.1)
+    .option(
+      '--initializer-range <std>',
+      'deviation of a new model’s weights; narrow models want more than wide ones',
+      number,
+      0.02,
+    )
     .option('--epochs <n>', 'times through the corpus', number, 1)
     .option('--max-steps <n>', 'optimizer steps in all; overrides --epochs', integer, -1)
     .option('--batch-size <n>', 'lines in a batch', integer, 32)
@@ -161,6 +168,7 @@ function newConfig(options: PretrainOptions, tokenizer: { vocabSize: number; pad
     numAttentionHeads: options.heads,
     intermediateSize: options.intermediateSize ?? 4 * options.hiddenSize,
     maxPositionEmbeddings: options.maxLength,
+    initializerRange: options.initializerRange,
     hiddenDropoutProb: options.dropout,
     attentionProbsDropoutProb: options.dropout,
   });

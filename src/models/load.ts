@@ -22,8 +22,8 @@ import { formatLoadReport, mapWeights, type WeightMapping } from './weight-names
 export interface LoadOptions extends HubOptions, ConfigOverrides {
   /** Where the weights go; the best adapter there is where absent. */
   device?: Device;
-  /** Draw weights whose shape differs from the checkpoint's anew instead of throwing. */
-  ignoreMismatchedSizes?: boolean;
+  /** Draw weights whose shape differs from the checkpoint's anew instead of throwing; 'head': only those on top of the encoder. */
+  ignoreMismatchedSizes?: boolean | 'head';
   /** Gets the report of missing and unexpected weights; `console.warn` where absent. */
   onReport?: (report: LoadReport) => void;
 }
@@ -116,7 +116,7 @@ function tiesOf(state: Map<string, Tensor>): string[][] {
 async function fill(
   model: PreTrainedModel,
   checkpoint: Checkpoint,
-  ignoreMismatched: boolean,
+  ignoreMismatched: boolean | 'head',
 ): Promise<LoadReport> {
   const state = model.stateDict();
   const mapping = mapWeights([...state.keys()], checkpoint.keys(), model.baseModelPrefix, tiesOf(state));
@@ -124,7 +124,9 @@ async function fill(
   for (const [name, key] of mapping.found) {
     const [model_, file] = [state.get(name)!.shape, checkpoint.entry(key).shape];
     if (sameShape(model_, file)) continue;
-    if (!ignoreMismatched) {
+    const ignored =
+      ignoreMismatched === 'head' ? !name.startsWith(`${model.baseModelPrefix}.`) : ignoreMismatched;
+    if (!ignored) {
       const shapes = `${formatShape(file)} in '${checkpoint.home(key).path}', ${formatShape(model_)} in the model's config`;
       throw new CheckpointError(`tensor '${key}' is ${shapes}`, {
         remedy:

@@ -8,7 +8,7 @@ import { finetune } from '../../examples/trainer.ts';
 import { readTable } from '../../src/data/table.ts';
 
 const folder = new URL('../../examples/sentiment/', import.meta.url).pathname;
-const splits = { train: 336, dev: 50, test: 100 };
+const splits = { train: 460, dev: 50, test: 100 };
 
 const normal = (text: string): string =>
   text

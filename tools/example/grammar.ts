@@ -164,6 +164,12 @@ export const feelings = {
   ],
 } as const;
 
+/** Judgements that fit anything. */
+export const general = {
+  good: words('good, great, wonderful, lovely, excellent, perfect, superb, fantastic, amazing, brilliant'),
+  bad: words('bad, terrible, awful, horrible, dreadful, poor, disappointing, annoying, unpleasant, miserable'),
+};
+
 /** What a passage comes to. */
 export const verdicts = {
   good: [
@@ -212,6 +218,17 @@ export const patterns: readonly string[] = [
   'we thought the {n} was {a}',
   'the {n} was {a}, truly {b}',
   'a really {a} {n}',
+];
+
+/** Patterns that say more than one thing in the same vein: what words mean shows in the company they keep. */
+export const lists: readonly string[] = [
+  'the {n} was {a}, {b} and {c}',
+  'the {n} was {a}, {b}, {c} and {d}',
+  'our {n} is {a}, {b} and also {c}',
+  'a {a}, {b} and {c} {n}',
+  'it was {a}, it was {b} and it was {c}',
+  'so {a}, so {b}, so {c} and so {d}',
+  'we found the {n} {a}, {b} and {c}, and the {m} {d}',
 ];
 
 /** Patterns that judge nothing. */

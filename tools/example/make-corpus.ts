@@ -6,7 +6,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Random } from '../../src/data/random.ts';
-import { feelings, patterns, plainPatterns, type Topic, topics, verdicts } from './grammar.ts';
+import { feelings, general, lists, patterns, plainPatterns, type Topic, topics, verdicts } from './grammar.ts';
 
 const folder = new URL('../../examples/sentiment/', import.meta.url);
 const random = new Random(2026);
@@ -15,14 +15,21 @@ const pick = <T>(list: readonly T[]): T => list[random.integer(list.length)]!;
 type Polarity = 'good' | 'bad';
 const other = (polarity: Polarity): Polarity => (polarity === 'good' ? 'bad' : 'good');
 
+/** A word of a mood: one that fits the topic, or anything. */
+function judgement(topic: Topic, polarity: Polarity): string {
+  return pick(random.uniform() < 0.6 ? general[polarity] : topic[polarity]);
+}
+
 function judged(topic: Topic, polarity: Polarity): string {
-  if (random.uniform() < 0.25) return pick(feelings[polarity]).replace('{the}', `the ${pick(topic.things)}`);
-  return pick(patterns)
+  if (random.uniform() < 0.2) return pick(feelings[polarity]).replace('{the}', `the ${pick(topic.things)}`);
+  return pick(random.uniform() < 0.8 ? lists : patterns)
     .replaceAll('{n}', () => pick(topic.things))
     .replaceAll('{m}', () => pick(topic.things))
-    .replaceAll('{a}', () => pick(topic[polarity]))
-    .replaceAll('{b}', () => pick(topic[polarity]))
-    .replaceAll('{x}', () => pick(topic[other(polarity)]));
+    .replaceAll('{a}', () => judgement(topic, polarity))
+    .replaceAll('{b}', () => judgement(topic, polarity))
+    .replaceAll('{c}', () => judgement(topic, polarity))
+    .replaceAll('{d}', () => judgement(topic, polarity))
+    .replaceAll('{x}', () => judgement(topic, other(polarity)));
 }
 
 function plain(topic: Topic): string {
@@ -32,15 +39,14 @@ function plain(topic: Topic): string {
     .replaceAll('{p}', () => pick(topic.plain));
 }
 
-/** Two to four sentences of one mood, on one topic or two, mostly with a verdict before or after: what it says, the others tell. */
+/** One to three sentences of one mood, each on a topic of its own, mostly with a verdict before or after: what it says, the others tell. */
 function passage(): string {
   const polarity: Polarity = random.uniform() < 0.5 ? 'good' : 'bad';
-  const topic = [pick(topics), pick(topics)];
-  const sentences = Array.from({ length: 2 + random.integer(3) }, () => {
-    const on = topic[random.uniform() < 0.7 ? 0 : 1]!;
+  const sentences = Array.from({ length: 1 + random.integer(3) }, () => {
+    const on = pick(topics);
     const draw = random.uniform();
-    if (draw < 0.06) return plain(on);
-    if (draw < 0.12) return `${judged(on, other(polarity))}, but ${judged(on, polarity)}`;
+    if (draw < 0.04) return plain(on);
+    if (draw < 0.05) return `${judged(on, other(polarity))}, but ${judged(on, polarity)}`;
     return judged(on, polarity);
   });
   const place = random.uniform();
