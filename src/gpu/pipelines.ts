@@ -41,10 +41,14 @@ export class PipelineCache {
     return this.pipelines.size;
   }
 
-  get(variant: KernelVariant): Pipeline {
+  /** `assemble` gives the WGSL of a shader that is not the engine's own (the benches'). */
+  get(
+    variant: KernelVariant,
+    assemble: () => string = () => assembleShader(variant.shader, variant.defines),
+  ): Pipeline {
     const known = this.pipelines.get(variant.key);
     if (known !== undefined) return known;
-    const code = assembleShader(variant.shader, variant.defines);
+    const code = assemble();
     const access = bindingAccess(code);
     const layout = this.layout(access);
     const module = this.device.createShaderModule({ code, label: variant.key });

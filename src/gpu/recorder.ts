@@ -6,6 +6,7 @@
  */
 import type { Pipeline } from './pipelines.ts';
 import type { PooledBuffer } from './pool.ts';
+import { GpuTimer } from './timer.ts';
 
 /** A range of a pooled buffer bound to a kernel. `offset` is a multiple of 256 bytes. */
 export interface Slot {
@@ -48,6 +49,7 @@ export class Recorder {
   private encoder: GPUCommandEncoder | null = null;
   private pass: GPUComputePassEncoder | null = null;
   private recorded = 0;
+  private timer: GpuTimer | null = null;
 
   constructor(device: GPUDevice) {
     this.device = device;
@@ -67,7 +69,7 @@ export class Recorder {
     z: number,
   ): void {
     if (this.recorded === DISPATCHES_PER_SUBMISSION) this.submit();
-    const pass = this.openPass();
+    const pass = this.openPass(pipeline);
     const at = (this.recorded * UNIFORM_BYTES) / 4;
     const uints = scalars.uints ?? [];
     this.stagingUints.set(uints, at);
@@ -76,6 +78,7 @@ export class Recorder {
     pass.setBindGroup(0, this.bindGroup(pipeline, slots), [this.recorded * UNIFORM_BYTES]);
     pass.dispatchWorkgroups(x, y, z);
     for (const slot of slots) slot.buffer.lastUse = this.statistics.submissions;
+    if (this.timer !== null) this.endPass();
     this.recorded += 1;
     this.statistics.dispatches += 1;
   }
@@ -106,14 +109,28 @@ export class Recorder {
 
   submit(): void {
     if (this.encoder === null) return;
-    this.pass?.end();
+    this.endPass();
+    const collect = this.timer?.resolve(this.encoder);
     const bytes = this.recorded * UNIFORM_BYTES;
     if (bytes > 0) this.device.queue.writeBuffer(this.uniforms, 0, this.staging, 0, bytes);
     this.device.queue.submit([this.encoder.finish()]);
+    collect?.();
     this.encoder = null;
-    this.pass = null;
     this.recorded = 0;
     this.statistics.submissions += 1;
+  }
+
+  /** Times every dispatch from now on. Throws `GpuError` where the adapter has no timestamps. */
+  startTimer(): GpuTimer {
+    this.submit();
+    this.timer ??= new GpuTimer(this.device, DISPATCHES_PER_SUBMISSION);
+    return this.timer;
+  }
+
+  stopTimer(): void {
+    this.submit();
+    this.timer?.destroy();
+    this.timer = null;
   }
 
   /** Drops the cached bind groups: they hold their buffers. Call after buffers are destroyed. */
@@ -122,18 +139,23 @@ export class Recorder {
   }
 
   private openEncoder(): GPUCommandEncoder {
-    this.pass?.end();
-    this.pass = null;
+    this.endPass();
     this.encoder ??= this.device.createCommandEncoder();
     return this.encoder;
   }
 
-  private openPass(): GPUComputePassEncoder {
+  private openPass({ gpu }: Pipeline): GPUComputePassEncoder {
     if (this.pass === null) {
       this.encoder ??= this.device.createCommandEncoder();
-      this.pass = this.encoder.beginComputePass();
+      const timed = this.timer === null ? {} : { timestampWrites: this.timer.next(gpu.label) };
+      this.pass = this.encoder.beginComputePass(timed);
     }
     return this.pass;
+  }
+
+  private endPass(): void {
+    this.pass?.end();
+    this.pass = null;
   }
 
   private bindGroup(pipeline: Pipeline, slots: readonly Slot[]): GPUBindGroup {

@@ -160,9 +160,10 @@ export async function loadWeights(path: string, model: PreTrainedModel): Promise
   }
 }
 
-/** Files of a model or its tokenizer, as transformers and this engine name them. */
-const MODEL_FILE =
-  /^(config\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json|vocab\.(txt|json)|merges\.txt)$/;
+/** Weights and tokenizer files, as transformers and this engine name them. */
+const WEIGHT_FILE = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
+const TOKENIZER_FILE =
+  /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^(vocab|merges)\.txt$/;
 
 /** Writes the finished model, tokenizer and state into the output folder. An older model's files go, anything else there stays. */
 export async function saveFinal(
@@ -180,10 +181,11 @@ export async function saveFinal(
     );
     await folder.writeText(TRAINER_STATE_NAME, stateToJson(state));
   });
-  // Left beside the new files, those of another tokenizer would be read first.
+  // Left beside the new files, an older model's shards or tokenizer would be read with them.
+  const old = (name: string): boolean =>
+    WEIGHT_FILE.test(name) || (tokenizer !== undefined && TOKENIZER_FILE.test(name));
   for (const name of await platform.list(args.outputDir))
-    if (MODEL_FILE.test(name) && !written.has(name))
-      await platform.remove(platform.joinPath(args.outputDir, name));
+    if (old(name) && !written.has(name)) await platform.remove(platform.joinPath(args.outputDir, name));
 }
 
 /**

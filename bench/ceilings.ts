@@ -1,0 +1,120 @@
+/** What the adapter can do at most, measured in the same run as everything else. */
+import { readFileSync } from 'node:fs';
+import type { KernelVariant } from '../src/gpu/pipelines.ts';
+import { assembleShader, type Defines } from '../src/gpu/wgsl.ts';
+import type { Slot } from '../src/kernels/launch.ts';
+import type { Device } from '../src/tensor/device.ts';
+import { measure } from './lib/measure.ts';
+
+export interface Ceilings {
+  /** Floating-point operations a second of multiply-adds on registers, f32; f16 where the adapter has it. */
+  fma: number;
+  fmaHalf: number | null;
+  /** Bytes a second read and written by a copy that is too large for caches. */
+  bandwidth: number;
+  /** Seconds of host time to record one dispatch, and from record to completion in a long chain of empty ones. */
+  dispatchHost: number;
+  dispatchTotal: number;
+  /** Bytes a second up to the GPU and back. */
+  upload: number;
+  readback: number;
+}
+
+const source = (name: string): string =>
+  readFileSync(new URL(`shaders/${name}.wgsl`, import.meta.url), 'utf8');
+const sources = { fma: source('fma'), copy: source('copy') };
+
+/** A variant of the bench's own shaders, expanded like the engine's. */
+function variant(device: Device, shader: keyof typeof sources, defines: Defines) {
+  const key = `bench/${shader} ${JSON.stringify(defines)}`;
+  const made: KernelVariant = { shader, defines, key };
+  return device.gpu.pipelines.get(made, () => assembleShader(shader, defines, sources));
+}
+
+const CHAINS = 8;
+const GROUP = 64;
+
+async function fmaRate(device: Device, seconds: number, HALF: boolean): Promise<number> {
+  const pipeline = variant(device, 'fma', { CHAINS, HALF });
+  // Enough invocations for a large GPU, and steps enough that starting them does not count.
+  const groups = device.software ? 64 : 8192;
+  const steps = device.software ? 2000 : 1000;
+  const result = device.empty([groups * GROUP]);
+  const slots: Slot[] = [result.slot];
+  const record = (): void => {
+    device.gpu.recorder.dispatch(pipeline, slots, { uints: [steps], floats: [0.99] }, groups, 1, 1);
+  };
+  const { median } = await measure(device, record, { seconds });
+  result.dispose();
+  return (groups * GROUP * CHAINS * 8 * steps) / median;
+}
+
+async function copyRate(device: Device, seconds: number): Promise<number> {
+  const pipeline = variant(device, 'copy', {});
+  const vectors = (device.software ? 64 : 256) * 2 ** 16;
+  const [x, y] = [device.zeros([vectors * 4]), device.zeros([vectors * 4])];
+  const groups = device.software ? 256 : 16_384;
+  const slots: Slot[] = [x.slot, y.slot];
+  const record = (): void => {
+    const scalars = { uints: [vectors, groups * GROUP] };
+    device.gpu.recorder.dispatch(pipeline, slots, scalars, groups, 1, 1);
+  };
+  const { median } = await measure(device, record, { seconds });
+  for (const tensor of [x, y]) tensor.dispose();
+  return (vectors * 32) / median;
+}
+
+async function dispatchCost(device: Device): Promise<{ host: number; total: number }> {
+  const pipeline = variant(device, 'copy', {});
+  const [x, y] = [device.zeros([4]), device.zeros([4])];
+  const slots: Slot[] = [x.slot, y.slot];
+  const count = 2000;
+  let host = Number.POSITIVE_INFINITY;
+  let total = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 5; round += 1) {
+    await device.sync();
+    const start = performance.now();
+    for (let i = 0; i < count; i += 1)
+      device.gpu.recorder.dispatch(pipeline, slots, { uints: [1, GROUP] }, 1, 1, 1);
+    host = Math.min(host, (performance.now() - start) / 1000 / count);
+    await device.sync();
+    total = Math.min(total, (performance.now() - start) / 1000 / count);
+  }
+  for (const tensor of [x, y]) tensor.dispose();
+  return { host, total };
+}
+
+async function transferRates(device: Device): Promise<{ upload: number; readback: number }> {
+  const values = new Float32Array(2 ** 22);
+  const x = device.zeros([values.length]);
+  const best = async (run: () => Promise<unknown>): Promise<number> => {
+    let least = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < 5; round += 1) {
+      await device.sync();
+      const start = performance.now();
+      await run();
+      least = Math.min(least, (performance.now() - start) / 1000);
+    }
+    return values.byteLength / least;
+  };
+  const upload = await best(async () => {
+    x.write(values);
+    await device.sync();
+  });
+  const readback = await best(() => x.data());
+  x.dispose();
+  return { upload, readback };
+}
+
+export async function measureCeilings(device: Device, seconds: number): Promise<Ceilings> {
+  const half = device.gpu.device.features.has('shader-f16');
+  const { host, total } = await dispatchCost(device);
+  return {
+    fma: await fmaRate(device, seconds, false),
+    fmaHalf: half ? await fmaRate(device, seconds, true) : null,
+    bandwidth: await copyRate(device, seconds),
+    dispatchHost: host,
+    dispatchTotal: total,
+    ...(await transferRates(device)),
+  };
+}

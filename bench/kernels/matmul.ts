@@ -1,0 +1,77 @@
+/** Matrix multiplication at BERT's own shapes: forward, both backward forms, batched, and squares. */
+import { matmul } from '../../src/kernels/matmul.ts';
+import type { KernelCase } from './cases.ts';
+
+interface Product {
+  m: number;
+  n: number;
+  k: number;
+  batch?: number;
+  transposeA?: boolean;
+  transposeB?: boolean;
+  label: string;
+  quick?: boolean;
+}
+
+function product({
+  m,
+  n,
+  k,
+  batch = 1,
+  transposeA = false,
+  transposeB = false,
+  label,
+  quick,
+}: Product): KernelCase {
+  return {
+    family: 'matmul',
+    name: `${label} ${batch > 1 ? `${batch} × ` : ''}${m}×${n}×${k}`,
+    work: { flops: 2 * batch * m * n * k },
+    ...(quick !== undefined && { quick }),
+    prepare: (device) => {
+      const a = device.randn([batch * m * k]);
+      const b = device.randn([batch * k * n]);
+      const c = device.empty([batch * m * n]);
+      const sides = { a: a.slot, b: b.slot, c: c.slot };
+      return () => matmul(device.gpu, { ...sides, m, n, k, batch, transposeA, transposeB });
+    },
+  };
+}
+
+/** y = x·Wᵀ, dx = dy·W, dW = dyᵀ·x of one linear layer. */
+function layer(tokens: number, inputs: number, outputs: number, quick: boolean): KernelCase[] {
+  return [
+    product({ label: 'forward', m: tokens, n: outputs, k: inputs, transposeB: true, quick }),
+    product({ label: 'dx', m: tokens, n: inputs, k: outputs }),
+    product({ label: 'dW', m: outputs, n: inputs, k: tokens, transposeA: true, quick }),
+  ];
+}
+
+/** (tokens, in, out): bert-tiny, bert-mini, MiniLM, bert-base. Software adapters leave out what takes seconds. */
+export function matmulCases(software: boolean): KernelCase[] {
+  const layers: [number, number, number][] = [
+    [512, 128, 512],
+    [512, 384, 384],
+    [512, 384, 1536],
+    [512, 1536, 384],
+    [512, 768, 768],
+    ...(software
+      ? []
+      : ([
+          [4096, 768, 768],
+          [4096, 768, 3072],
+          [4096, 3072, 768],
+          [4096, 1024, 4096],
+        ] as [number, number, number][])),
+  ];
+  const squares = software ? [256, 512, 1024] : [512, 1024, 2048, 4096];
+  return [
+    ...squares.map((n) => product({ label: 'square', m: n, n, k: n, quick: n === 512 || n === 1024 })),
+    ...layers.flatMap(([tokens, inputs, outputs]) =>
+      layer(tokens, inputs, outputs, inputs === 384 && outputs === 1536),
+    ),
+    product({ label: 'small batch', m: 64, n: 768, k: 768, transposeB: true }),
+    product({ label: 'vocabulary', m: 64, n: 30_522, k: software ? 128 : 768, transposeB: true }),
+    product({ label: 'batched', batch: 48, m: 128, n: 128, k: 64, transposeB: true }),
+  ];
+}

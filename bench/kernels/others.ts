@@ -1,0 +1,159 @@
+/** Attention, and the kernels that memory bounds. */
+
+import { adamw } from '../../src/kernels/optimizer.ts';
+import type { Device } from '../../src/tensor/device.ts';
+import { attention } from '../../src/tensor/ops/attention.ts';
+import { gelu } from '../../src/tensor/ops/elementwise.ts';
+import { embedding } from '../../src/tensor/ops/embedding.ts';
+import { crossEntropy } from '../../src/tensor/ops/loss.ts';
+import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
+import { noGrad } from '../../src/tensor/tape.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { bytesOf, type KernelCase } from './cases.ts';
+
+/** Runs an op and lets go of its result, so that the pool lends the same buffer each time. */
+function forward(device: Device, run: () => Tensor): () => void {
+  return () => {
+    const scope = device.scope();
+    noGrad(run);
+    scope.close();
+  };
+}
+
+/** Records the backward of `run` only in part: forward and backward together, gradients dropped. */
+function both(device: Device, leaves: readonly Tensor[], run: () => Tensor, dy: Tensor): () => void {
+  for (const leaf of leaves) leaf.requiresGrad = true;
+  return () => {
+    const scope = device.scope();
+    run().backward(dy.size === 1 ? undefined : dy);
+    for (const leaf of leaves) {
+      leaf.grad?.dispose();
+      leaf.grad = null;
+    }
+    scope.close();
+  };
+}
+
+function attentionCase(
+  batch: number,
+  heads: number,
+  length: number,
+  size: number,
+  backward: boolean,
+): KernelCase {
+  const width = heads * size;
+  const products = 2 * batch * heads * length * length * size;
+  return {
+    family: 'attention',
+    name: `${backward ? 'forward + backward' : 'forward'} ${batch}×${heads}×${length}×${size}`,
+    // q·k and p·v forward; backward q·k again, do·v, dv, dq, dk.
+    work: { flops: products * (backward ? 7 : 2) },
+    quick: length === 128 && size === 64,
+    prepare: (device) => {
+      const [q, k, v, dy] = [0, 1, 2, 3].map(() => device.randn([batch, length, width])) as [
+        Tensor,
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
+      const run = () => attention(q, k, v, { heads });
+      return backward ? both(device, [q, k, v], run, dy) : forward(device, run);
+    },
+  };
+}
+
+function rows(
+  family: string,
+  count: number,
+  width: number,
+  passes: number,
+  run: (x: Tensor, device: Device) => () => Tensor,
+): KernelCase {
+  return {
+    family,
+    name: `${count}×${width}`,
+    work: { bytes: bytesOf(count * width * passes) },
+    quick: width === 768,
+    prepare: (device) => {
+      const x = device.randn([count, width]);
+      return forward(device, run(x, device));
+    },
+  };
+}
+
+export function otherCases(software: boolean): KernelCase[] {
+  const tokens = software ? 2048 : 16_384;
+  const parameters = software ? 11e6 : 110e6;
+  const sizes: [number, number][] = software
+    ? [
+        [4, 128],
+        [12, 128],
+      ]
+    : [
+        [12, 128],
+        [12, 512],
+      ];
+  return [
+    ...sizes.flatMap(([heads, length]) => {
+      const batch = software ? 2 : 32;
+      return [32, 64].flatMap((size) => [
+        attentionCase(batch, heads, length, size, false),
+        attentionCase(batch, heads, length, size, true),
+      ]);
+    }),
+    ...[384, 768, 3072].map((width) => rows('softmax', tokens, width, 2, (x) => () => softmax(x))),
+    ...[384, 768].map((width) =>
+      rows('layerNorm', tokens, width, 2, (x, device) => {
+        const [weight, bias] = [device.ones([width]), device.zeros([width])];
+        return () => layerNorm(x, weight, bias);
+      }),
+    ),
+    ...[768, 3072].map((width) => rows('gelu', tokens, width, 2, (x) => () => gelu(x))),
+    ...[2, 30_522].map((classes): KernelCase => {
+      const count = classes === 2 ? 64 : software ? 128 : 1024;
+      return {
+        family: 'cross-entropy',
+        name: `${count}×${classes}, forward + backward`,
+        work: { bytes: bytesOf(count * classes * 3) },
+        prepare: (device) => {
+          const x = device.randn([count, classes]);
+          const targets = device.tensor(Int32Array.from({ length: count }, (_, i) => i % classes));
+          return both(
+            device,
+            [x],
+            () => crossEntropy(x, targets),
+            targets.size === 1 ? targets : device.ones([]),
+          );
+        },
+      };
+    }),
+    {
+      family: 'embedding',
+      name: `backward of ${tokens} tokens, 30,522×768`,
+      work: { bytes: bytesOf(30_522 * 768 + 2 * tokens * 768) },
+      prepare: (device) => {
+        const width = software ? 128 : 768;
+        const table = device.randn([30_522, width]);
+        const ids = device.tensor(Int32Array.from({ length: tokens }, (_, i) => (i * 7919) % 30_522));
+        const dy = device.randn([tokens, width]);
+        return both(device, [table], () => embedding(table, ids), dy);
+      },
+    },
+    {
+      family: 'AdamW',
+      name: `${(parameters / 1e6).toFixed(0)} M parameters`,
+      work: { bytes: bytesOf(7 * parameters) },
+      quick: true,
+      prepare: (device) => {
+        const [value, gradient, first, second] = [0, 1, 2, 3].map(() => device.zeros([parameters]).slot) as [
+          Tensor['slot'],
+          Tensor['slot'],
+          Tensor['slot'],
+          Tensor['slot'],
+        ];
+        const rates = { lr: 1e-3, weightDecay: 0.01, beta1: 0.9, beta2: 0.999, eps: 1e-8, step: 1 };
+        return () => adamw(device.gpu, { value, gradient, first, second, count: parameters, ...rates });
+      },
+    },
+  ];
+}

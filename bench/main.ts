@@ -1,0 +1,106 @@
+/**
+ * The bench: what this adapter can do at most, and how near the kernels and whole jobs come to it, in one run.
+ *
+ *     npm run bench [-- --quick] [-- --filter matmul] [-- --json out.json] [-- --compare before.json] [-- --adapter swiftshader]
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { requestDevice } from '../src/tensor/device.ts';
+import { type Ceilings, measureCeilings } from './ceilings.ts';
+import { type JobResult, jobSizes, runJob } from './jobs.ts';
+import type { KernelCase } from './kernels/cases.ts';
+import { matmulCases } from './kernels/matmul.ts';
+import { otherCases } from './kernels/others.ts';
+import { measure, type Timing } from './lib/measure.ts';
+import { ceilingTable, comparison, jobTable, kernelTable, timeTable } from './lib/report.ts';
+
+export interface KernelResult {
+  family: string;
+  name: string;
+  timing: Timing;
+  /** Floating-point operations or bytes a second, and the share of the adapter's ceiling for them. */
+  rate: number;
+  unit: 'flops' | 'bytes';
+  share: number;
+}
+
+export interface BenchResult {
+  adapter: string;
+  date: string;
+  ceilings: Ceilings;
+  kernels: KernelResult[];
+  jobs: JobResult[];
+}
+
+interface Options {
+  quick?: boolean;
+  filter?: string;
+  json?: string;
+  compare?: string;
+  adapter?: string;
+}
+
+const options = new Command('bench')
+  .option('--quick', 'a minute instead of a few')
+  .option('--filter <text>', 'only kernels and jobs whose name has this')
+  .option('--json <file>', 'write the results')
+  .option('--compare <file>', 'show what moved against results written before')
+  .option('--adapter <name>', 'as for the dawngrad command')
+  .parse()
+  .opts<Options>();
+
+const device = await requestDevice(options.adapter === undefined ? {} : { adapter: options.adapter });
+const seconds = options.quick === true ? 0.3 : 1;
+const wanted = (name: string): boolean => options.filter === undefined || name.includes(options.filter);
+
+const ceilings = await measureCeilings(device, seconds);
+console.log(`${device.description}\n\n${ceilingTable(ceilings)}\n`);
+
+async function runKernel({ family, name, work, prepare }: KernelCase): Promise<KernelResult> {
+  const scope = device.scope();
+  const timing = await measure(device, prepare(device), { seconds });
+  scope.close();
+  device.trim();
+  const [amount, unit, most] =
+    'flops' in work
+      ? ([work.flops, 'flops', ceilings.fma] as const)
+      : ([work.bytes, 'bytes', ceilings.bandwidth] as const);
+  const rate = amount / timing.median;
+  return { family, name, timing, rate, unit, share: rate / most };
+}
+
+const kernels: KernelResult[] = [];
+const cases = [...matmulCases(device.software), ...otherCases(device.software)];
+for (const kernel of cases) {
+  if (!wanted(`${kernel.family} ${kernel.name}`) || (options.quick === true && kernel.quick !== true))
+    continue;
+  kernels.push(await runKernel(kernel));
+}
+if (kernels.length > 0) console.log(`${kernelTable(kernels)}\n`);
+
+const jobs: JobResult[] = [];
+const sizes = jobSizes.slice(0, options.quick === true ? 1 : device.software ? 3 : jobSizes.length);
+for (const size of sizes) {
+  for (const training of [false, true]) {
+    if (!wanted(`${size.name} ${training ? 'training' : 'inference'}`)) continue;
+    const shape = device.software
+      ? { batch: 8, length: 64, steps: 5 }
+      : { batch: 32, length: 128, steps: 20 };
+    jobs.push(await runJob(device, size, { training, ...shape }));
+  }
+}
+if (jobs.length > 0) console.log(`${jobTable(jobs, ceilings)}\n`);
+for (const job of jobs) if (job.kernels.length > 0) console.log(`${timeTable(job)}\n`);
+
+const result: BenchResult = {
+  adapter: device.description,
+  date: new Date().toISOString(),
+  ceilings,
+  kernels,
+  jobs,
+};
+if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
+if (options.compare !== undefined)
+  console.log(comparison(JSON.parse(readFileSync(options.compare, 'utf8')) as BenchResult, result));
+device.destroy();
+process.exit();
