@@ -77,7 +77,7 @@ interface FinetuneOptions extends CommonOptions, DataOptions {
 /** What the example sets where the user does not. */
 const example = {
   folder: 'examples/sentiment',
-  values: { epochs: 6, batchSize: 16, lr: 5e-4, freezeEpochs: 1, warmupSteps: 0.1, output: 'out' },
+  values: { epochs: 3, batchSize: 16, lr: 5e-4, freezeEpochs: 1, warmupSteps: 0.1, output: 'out' },
 };
 
 export function addFinetune(program: Command): void {
