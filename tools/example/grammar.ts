@@ -167,7 +167,9 @@ export const feelings = {
 /** Judgements that fit anything. */
 export const general = {
   good: words('good, great, wonderful, lovely, excellent, perfect, superb, fantastic, amazing, brilliant'),
-  bad: words('bad, terrible, awful, horrible, dreadful, poor, disappointing, annoying, unpleasant, miserable'),
+  bad: words(
+    'bad, terrible, awful, horrible, dreadful, poor, disappointing, annoying, unpleasant, miserable',
+  ),
 };
 
 /** What a passage comes to. */

@@ -6,7 +6,16 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Random } from '../../src/data/random.ts';
-import { feelings, general, lists, patterns, plainPatterns, type Topic, topics, verdicts } from './grammar.ts';
+import {
+  feelings,
+  general,
+  lists,
+  patterns,
+  plainPatterns,
+  type Topic,
+  topics,
+  verdicts,
+} from './grammar.ts';
 
 const folder = new URL('../../examples/sentiment/', import.meta.url);
 const random = new Random(2026);
