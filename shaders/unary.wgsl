@@ -1,7 +1,7 @@
 // y = activate(scale · x + shift), or its derivative times dy.
 #include <common/index>
-#include <common/activation>
-struct Params { count: u32, kind: u32, scale: f32, shift: f32 }
+#include <common/activate>
+struct Params { count: u32, scale: f32, shift: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 #if BACKWARD
@@ -17,8 +17,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (i >= params.count) { return; }
   let value = fma(params.scale, x[i], params.shift);
 #if BACKWARD
-  y[i] = dy[i] * params.scale * activate_slope(params.kind, value);
+  y[i] = dy[i] * params.scale * activate_slope(value);
 #else
-  y[i] = activate(params.kind, value);
+  y[i] = activate(value);
 #endif
 }

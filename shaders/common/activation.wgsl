@@ -1,4 +1,4 @@
-// Activations by number: 0 none, 1 GELU (exact), 2 tanh, 3 ReLU, 4 sigmoid, 5 SiLU, 6 exp.
+// What activations are made of.
 const SQRT_HALF: f32 = 0.70710678118654752;
 const INV_SQRT_2PI: f32 = 0.39894228040143268;
 
@@ -39,41 +39,4 @@ fn sigmoid(x: f32) -> f32 {
 // The largest finite result is that of 88.72.
 fn exp_safe(x: f32) -> f32 {
   return select(exp(min(x, 88.72)), x, is_nan(x));
-}
-
-fn activate(kind: u32, x: f32) -> f32 {
-  switch kind {
-    case 1u: { return 0.5 * x * (1.0 + erf_approx(x * SQRT_HALF)); }
-    case 2u: { return tanh_safe(x); }
-    case 3u: { return select(max(x, 0.0), x, is_nan(x)); }
-    case 4u: { return sigmoid(x); }
-    case 5u: { return x * sigmoid(x); }
-    case 6u: { return exp_safe(x); }
-    default: { return x; }
-  }
-}
-
-// The derivative at the activation's input x.
-fn activate_slope(kind: u32, x: f32) -> f32 {
-  switch kind {
-    case 1u: {
-      let density = INV_SQRT_2PI * exp(-0.5 * min(x * x, 160.0));
-      return 0.5 * (1.0 + erf_approx(x * SQRT_HALF)) + x * density;
-    }
-    case 2u: {
-      let y = tanh_safe(x);
-      return 1.0 - y * y;
-    }
-    case 3u: { return select(0.0, 1.0, x > 0.0); }
-    case 4u: {
-      let y = sigmoid(x);
-      return y * (1.0 - y);
-    }
-    case 5u: {
-      let y = sigmoid(x);
-      return y * (1.0 + x * (1.0 - y));
-    }
-    case 6u: { return exp_safe(x); }
-    default: { return 1.0; }
-  }
 }

@@ -1,10 +1,10 @@
 // What the matmul variants share: operands, guarded loads, and the epilogue.
-#include <common/activation>
+#include <common/activate>
 struct Params {
-  m: u32, n: u32, k: u32, activation: u32,
-  stride_a: u32, stride_b: u32, stride_c: u32, has_bias: u32,
+  m: u32, n: u32, k: u32, has_bias: u32,
+  stride_a: u32, stride_b: u32, stride_c: u32, accumulate: u32,
   offset_a: u32, offset_b: u32, offset_c: u32, offset_bias: u32,
-  batch_a: u32, batch_b: u32, batch_c: u32, accumulate: u32,
+  batch_a: u32, batch_b: u32, batch_c: u32,
   alpha: f32,
 }
 #if VEC
@@ -63,7 +63,7 @@ fn finish(value: f32, before: f32, column: u32) -> f32 {
   var x = value * params.alpha;
   if (params.accumulate != 0u) { x += before; }
   if (params.has_bias != 0u) { x += bias[params.offset_bias + column]; }
-  return activate(params.activation, x);
+  return activate(x);
 }
 
 fn store_c(batch: u32, row: u32, column: u32, value: vec4f) {

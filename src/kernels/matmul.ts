@@ -1,7 +1,7 @@
 /** Matrix multiplication: picks the variant, and walks operands that are larger than one binding. */
 import type { GpuContext } from '../gpu/context.ts';
 import { type Grid, type KernelVariant, kernel, launch, MAX_GROUPS, type Slot } from './launch.ts';
-import { ACTIVATIONS, type Activation } from './pointwise.ts';
+import { type Activation, activations } from './pointwise.ts';
 
 /** Invocations side by side in the direct technique, with four columns each. */
 const LANES = 8;
@@ -17,17 +17,30 @@ const TILES: Record<Variant, readonly [number, number]> = {
   matmul_tiled: [64, 64],
 };
 
+interface Sides {
+  TRANSPOSE_A: boolean;
+  TRANSPOSE_B: boolean;
+  VEC: boolean;
+  ACTIVATION: Activation;
+}
+
+function variantKey(name: Variant, { TRANSPOSE_A, TRANSPOSE_B, VEC, ACTIVATION }: Sides): string {
+  return `${name}${+TRANSPOSE_A}${+TRANSPOSE_B}${+VEC}${ACTIVATION}`;
+}
+
 const table = new Map<string, KernelVariant>();
 for (const name of Object.keys(TILES) as Variant[]) {
   for (const TRANSPOSE_A of [false, true]) {
     for (const TRANSPOSE_B of [false, true]) {
       for (const VEC of [false, true]) {
-        const sides = { TRANSPOSE_A, TRANSPOSE_B, VEC };
-        const variant =
-          name === 'matmul_tiled'
-            ? kernel(name, sides)
-            : kernel('matmul', { ...sides, ROWS: ROWS[name], LANES });
-        table.set(`${name}${+TRANSPOSE_A}${+TRANSPOSE_B}${+VEC}`, variant);
+        for (const ACTIVATION of activations) {
+          const sides = { TRANSPOSE_A, TRANSPOSE_B, VEC, ACTIVATION };
+          const variant =
+            name === 'matmul_tiled'
+              ? kernel(name, sides)
+              : kernel('matmul', { ...sides, ROWS: ROWS[name], LANES });
+          table.set(variantKey(name, sides), variant);
+        }
       }
     }
   }
@@ -204,17 +217,19 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
   const sizes = [o.transposeA ? t.m : t.k, o.transposeB ? t.k : t.n, t.n];
   const vec = [...starts, ...sizes].every((value) => value % 4 === 0);
   const technique = o.technique ?? choose(gpu);
-  const variant = table.get(`${technique}${+o.transposeA}${+o.transposeB}${+vec}`)!;
+  const ACTIVATION = t.last ? (o.activation ?? 'none') : 'none';
+  const sides = { TRANSPOSE_A: o.transposeA, TRANSPOSE_B: o.transposeB, VEC: vec, ACTIVATION };
+  const variant = table.get(variantKey(technique, sides))!;
   const bias = t.last ? o.bias : undefined;
   const uints = [
     t.m,
     t.n,
     t.k,
-    ACTIVATIONS[t.last ? (o.activation ?? 'none') : 'none'],
+    bias === undefined ? 0 : 1,
     t.strideA,
     t.strideB,
     o.n,
-    bias === undefined ? 0 : 1,
+    t.accumulate ? 1 : 0,
     t.a.offset,
     t.b.offset,
     t.c.offset,
@@ -222,7 +237,6 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
     t.batchA,
     t.batchB,
     o.m * o.n,
-    t.accumulate ? 1 : 0,
   ];
   const grid: Grid = [Math.ceil(t.n / TILES[technique][0]), Math.ceil(t.m / TILES[technique][1]), t.batch];
   // Binding 3 must hold some buffer; a stands in where there is no bias.

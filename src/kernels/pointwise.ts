@@ -1,13 +1,26 @@
 /** Launchers for elementwise kernels. Each walks its tensors in windows, so no tensor is too large to bind. */
 import type { GpuContext } from '../gpu/context.ts';
-import { elementGrid, kernel, launch, rowWindows, type Slot, slice, windows } from './launch.ts';
+import {
+  elementGrid,
+  type KernelVariant,
+  kernel,
+  launch,
+  rowWindows,
+  type Slot,
+  slice,
+  windows,
+} from './launch.ts';
 
-/** Numbered as in shaders/common/activation.wgsl. */
-export const ACTIVATIONS = { none: 0, gelu: 1, tanh: 2, relu: 3, sigmoid: 4, silu: 5, exp: 6 } as const;
-export type Activation = keyof typeof ACTIVATIONS;
+/** As in shaders/common/activate.wgsl. */
+export const activations = ['none', 'gelu', 'tanh', 'relu', 'sigmoid', 'silu', 'exp'] as const;
+export type Activation = (typeof activations)[number];
 
-const unaryForward = kernel('unary', { BACKWARD: false });
-const unaryBackward = kernel('unary', { BACKWARD: true });
+const unaryKernels = (BACKWARD: boolean) =>
+  Object.fromEntries(
+    activations.map((ACTIVATION) => [ACTIVATION, kernel('unary', { BACKWARD, ACTIVATION })]),
+  ) as Record<Activation, KernelVariant>;
+const unaryForward = unaryKernels(false);
+const unaryBackward = unaryKernels(true);
 
 export interface UnaryLaunch {
   x: Slot;
@@ -21,8 +34,8 @@ export interface UnaryLaunch {
 /** y = activation(scale · x + shift). */
 export function unary(gpu: GpuContext, { x, y, count, activation, scale = 1, shift = 0 }: UnaryLaunch): void {
   for (const w of windows(gpu, count)) {
-    const scalars = { uints: [w.count, ACTIVATIONS[activation]], floats: [scale, shift] };
-    launch(gpu, unaryForward, [slice(x, w), slice(y, w)], scalars, elementGrid(w.count));
+    const scalars = { uints: [w.count], floats: [scale, shift] };
+    launch(gpu, unaryForward[activation], [slice(x, w), slice(y, w)], scalars, elementGrid(w.count));
   }
 }
 
@@ -30,8 +43,14 @@ export function unary(gpu: GpuContext, { x, y, count, activation, scale = 1, shi
 export function unaryGradient(gpu: GpuContext, options: UnaryLaunch & { dy: Slot }): void {
   const { x, dy, y, count, activation, scale = 1, shift = 0 } = options;
   for (const w of windows(gpu, count)) {
-    const scalars = { uints: [w.count, ACTIVATIONS[activation]], floats: [scale, shift] };
-    launch(gpu, unaryBackward, [slice(x, w), slice(dy, w), slice(y, w)], scalars, elementGrid(w.count));
+    const scalars = { uints: [w.count], floats: [scale, shift] };
+    launch(
+      gpu,
+      unaryBackward[activation],
+      [slice(x, w), slice(dy, w), slice(y, w)],
+      scalars,
+      elementGrid(w.count),
+    );
   }
 }
 

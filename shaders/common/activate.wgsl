@@ -1,0 +1,55 @@
+// The activation that ACTIVATION names, and its derivative. Chosen when the shader is made: an adapter that computes on the CPU runs
+// every branch of a switch for every element.
+#include <common/activation>
+fn activate(x: f32) -> f32 {
+#if ACTIVATION == gelu
+  return 0.5 * x * (1.0 + erf_approx(x * SQRT_HALF));
+#endif
+#if ACTIVATION == tanh
+  return tanh_safe(x);
+#endif
+#if ACTIVATION == relu
+  return select(max(x, 0.0), x, is_nan(x));
+#endif
+#if ACTIVATION == sigmoid
+  return sigmoid(x);
+#endif
+#if ACTIVATION == silu
+  return x * sigmoid(x);
+#endif
+#if ACTIVATION == exp
+  return exp_safe(x);
+#endif
+#if ACTIVATION == none
+  return x;
+#endif
+}
+
+// The derivative at the activation's input x.
+fn activate_slope(x: f32) -> f32 {
+#if ACTIVATION == gelu
+  let density = INV_SQRT_2PI * exp(-0.5 * min(x * x, 160.0));
+  return 0.5 * (1.0 + erf_approx(x * SQRT_HALF)) + x * density;
+#endif
+#if ACTIVATION == tanh
+  let y = tanh_safe(x);
+  return 1.0 - y * y;
+#endif
+#if ACTIVATION == relu
+  return select(0.0, 1.0, x > 0.0);
+#endif
+#if ACTIVATION == sigmoid
+  let y = sigmoid(x);
+  return y * (1.0 - y);
+#endif
+#if ACTIVATION == silu
+  let y = sigmoid(x);
+  return y * (1.0 + x * (1.0 - y));
+#endif
+#if ACTIVATION == exp
+  return exp_safe(x);
+#endif
+#if ACTIVATION == none
+  return 1.0;
+#endif
+}
