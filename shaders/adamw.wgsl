@@ -19,12 +19,13 @@ struct Params {
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = flat_index(group, groups, local, 64u);
-  if (i >= params.count) { return; }
-  let g = gradient[i];
-  let m = fma(params.rest1, g - first[i], first[i]);
-  let v = fma(params.rest2 * g, g, params.beta2 * second[i]);
-  first[i] = m;
-  second[i] = v;
-  value[i] = value[i] * params.decay - params.step_size * m / (sqrt(v) / params.root_correction + params.eps);
+  let chunk = chunk_of(group, groups, params.count);
+  for (var i = chunk.x + local; i < chunk.y; i += 64u) {
+    let g = gradient[i];
+    let m = fma(params.rest1, g - first[i], first[i]);
+    let v = fma(params.rest2 * g, g, params.beta2 * second[i]);
+    first[i] = m;
+    second[i] = v;
+    value[i] = value[i] * params.decay - params.step_size * m / (sqrt(v) / params.root_correction + params.eps);
+  }
 }

@@ -18,39 +18,40 @@ struct Params { count: u32, period: u32 }
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = flat_index(group, groups, local, 64u);
-  if (i >= params.count) { return; }
+  let chunk = chunk_of(group, groups, params.count);
+  for (var i = chunk.x + local; i < chunk.y; i += 64u) {
 #if LAYOUT == same
-  let left = a[i];
-  let right = b[i];
+    let left = a[i];
+    let right = b[i];
 #endif
 #if LAYOUT == suffix
-  let left = a[i];
-  let right = b[i % params.period];
+    let left = a[i];
+    let right = b[i % params.period];
 #endif
 #if LAYOUT == strided
-  var rest = params.first + i;
-  var at_a = 0u;
-  var at_b = 0u;
+    var rest = params.first + i;
+    var at_a = 0u;
+    var at_b = 0u;
 #for d in 0..6
-  // Dimensions come last first.
-  at_a += (rest % params.size${d}) * params.a${d};
-  at_b += (rest % params.size${d}) * params.b${d};
-  rest /= params.size${d};
+    // Dimensions come last first.
+    at_a += (rest % params.size${d}) * params.a${d};
+    at_b += (rest % params.size${d}) * params.b${d};
+    rest /= params.size${d};
 #end
-  let left = a[at_a];
-  let right = b[at_b];
+    let left = a[at_a];
+    let right = b[at_b];
 #endif
 #if OP == add
-  c[i] = left + right;
+    c[i] = left + right;
 #endif
 #if OP == sub
-  c[i] = left - right;
+    c[i] = left - right;
 #endif
 #if OP == mul
-  c[i] = left * right;
+    c[i] = left * right;
 #endif
 #if OP == div
-  c[i] = left / right;
+    c[i] = left / right;
 #endif
+  }
 }

@@ -8,7 +8,8 @@ struct Params { count: u32, seed: u32, stream: u32, threshold: u32, first: u32, 
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = flat_index(group, groups, local, 64u);
-  if (i >= params.count) { return; }
-  y[i] = x[i] * dropout_scale(params.first + i, params.seed, params.stream, params.threshold, params.scale);
+  let chunk = chunk_of(group, groups, params.count);
+  for (var i = chunk.x + local; i < chunk.y; i += 64u) {
+    y[i] = x[i] * dropout_scale(params.first + i, params.seed, params.stream, params.threshold, params.scale);
+  }
 }

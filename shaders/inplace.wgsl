@@ -11,15 +11,16 @@ struct Params { count: u32, index: u32, scale: f32 }
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = flat_index(group, groups, local, 64u);
-  if (i >= params.count) { return; }
+  let chunk = chunk_of(group, groups, params.count);
+  for (var i = chunk.x + local; i < chunk.y; i += 64u) {
 #if OP == add
-  y[i] = fma(params.scale, x[i], y[i]);
+    y[i] = fma(params.scale, x[i], y[i]);
 #endif
 #if OP == scale
-  y[i] *= x[params.index];
+    y[i] *= x[params.index];
 #endif
 #if OP == fill
-  y[i] = params.index;
+    y[i] = params.index;
 #endif
+  }
 }

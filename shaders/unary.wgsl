@@ -13,12 +13,13 @@ struct Params { count: u32, scale: f32, shift: f32 }
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = flat_index(group, groups, local, 64u);
-  if (i >= params.count) { return; }
-  let value = fma(params.scale, x[i], params.shift);
+  let chunk = chunk_of(group, groups, params.count);
+  for (var i = chunk.x + local; i < chunk.y; i += 64u) {
+    let value = fma(params.scale, x[i], params.shift);
 #if BACKWARD
-  y[i] = dy[i] * params.scale * activate_slope(value);
+    y[i] = dy[i] * params.scale * activate_slope(value);
 #else
-  y[i] = activate(value);
+    y[i] = activate(value);
 #endif
+  }
 }

@@ -41,6 +41,15 @@ export function elementGrid(count: number): Grid {
   return foldedGrid(Math.ceil(count / GROUP_SIZE));
 }
 
+/** Elements that one invocation loops over on a CPU: starting a workgroup costs as much there as some hundred elements. */
+const CPU_ELEMENTS = 16;
+
+/** A grid for shaders that loop over `count` elements. */
+export function loopGrid(gpu: GpuContext, count: number): Grid {
+  const each = gpu.kernels === 'cpu' ? CPU_ELEMENTS : 1;
+  return elementGrid(Math.ceil(count / each));
+}
+
 /** Throws `GpuError` where a slot is larger than the adapter lets a kernel bind, or the grid larger than it dispatches. */
 export function launch(
   gpu: GpuContext,

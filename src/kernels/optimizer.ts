@@ -1,6 +1,6 @@
 /** Launchers for AdamW and for clipping by the global norm. */
 import type { GpuContext } from '../gpu/context.ts';
-import { elementGrid, kernel, launch, type Slot, slice, windows } from './launch.ts';
+import { elementGrid, kernel, launch, loopGrid, type Slot, slice, windows } from './launch.ts';
 
 const adamwKernel = kernel('adamw');
 const normPartial = kernel('grad_norm', { PART: 'partial' });
@@ -35,7 +35,7 @@ export function adamw(gpu: GpuContext, o: AdamWLaunch): void {
   ];
   for (const w of windows(gpu, o.count)) {
     const slots = [o.gradient, o.value, o.first, o.second].map((slot) => slice(slot, w));
-    launch(gpu, adamwKernel, slots, { uints: [w.count], floats }, elementGrid(w.count));
+    launch(gpu, adamwKernel, slots, { uints: [w.count], floats }, loopGrid(gpu, w.count));
   }
 }
 

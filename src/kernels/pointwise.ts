@@ -5,6 +5,7 @@ import {
   type KernelVariant,
   kernel,
   launch,
+  loopGrid,
   rowWindows,
   type Slot,
   slice,
@@ -35,7 +36,7 @@ export interface UnaryLaunch {
 export function unary(gpu: GpuContext, { x, y, count, activation, scale = 1, shift = 0 }: UnaryLaunch): void {
   for (const w of windows(gpu, count)) {
     const scalars = { uints: [w.count], floats: [scale, shift] };
-    launch(gpu, unaryForward[activation], [slice(x, w), slice(y, w)], scalars, elementGrid(w.count));
+    launch(gpu, unaryForward[activation], [slice(x, w), slice(y, w)], scalars, loopGrid(gpu, w.count));
   }
 }
 
@@ -49,7 +50,7 @@ export function unaryGradient(gpu: GpuContext, options: UnaryLaunch & { dy: Slot
       unaryBackward[activation],
       [slice(x, w), slice(dy, w), slice(y, w)],
       scalars,
-      elementGrid(w.count),
+      loopGrid(gpu, w.count),
     );
   }
 }
@@ -119,7 +120,7 @@ export function binary(gpu: GpuContext, options: BinaryLaunch): void {
   if (plainA && isContiguous(shape, stridesB)) {
     for (const w of windows(gpu, count)) {
       const slots = [slice(a, w), slice(b, w), slice(c, w)];
-      launch(gpu, binaryKernels.same[operator], slots, { uints: [w.count, w.count] }, elementGrid(w.count));
+      launch(gpu, binaryKernels.same[operator], slots, { uints: [w.count, w.count] }, loopGrid(gpu, w.count));
     }
     return;
   }
@@ -128,14 +129,14 @@ export function binary(gpu: GpuContext, options: BinaryLaunch): void {
     for (const w of rowWindows(gpu, count / period, period)) {
       const part = w.count * period;
       const slots = [slice(a, w, period), b, slice(c, w, period)];
-      launch(gpu, binaryKernels.suffix[operator], slots, { uints: [part, period] }, elementGrid(part));
+      launch(gpu, binaryKernels.suffix[operator], slots, { uints: [part, period] }, loopGrid(gpu, part));
     }
     return;
   }
   const strided = stridedScalars(shape, stridesA, stridesB);
   for (const w of windows(gpu, count)) {
     const uints = [w.count, w.first, ...strided];
-    launch(gpu, binaryKernels.strided[operator], [a, b, slice(c, w)], { uints }, elementGrid(w.count));
+    launch(gpu, binaryKernels.strided[operator], [a, b, slice(c, w)], { uints }, loopGrid(gpu, w.count));
   }
 }
 
@@ -154,7 +155,7 @@ export function addInPlace(
       addKernel,
       [slice(x, w), slice(y, w)],
       { uints: [w.count, 0], floats: [scale] },
-      elementGrid(w.count),
+      loopGrid(gpu, w.count),
     );
   }
 }
@@ -171,7 +172,7 @@ export function scaleInPlace(
       scaleKernel,
       [factors, slice(y, w)],
       { uints: [w.count, index], floats: [1] },
-      elementGrid(w.count),
+      loopGrid(gpu, w.count),
     );
   }
 }
@@ -182,7 +183,7 @@ export function fillBits(
   { y, count, bits }: { y: Slot; count: number; bits: number },
 ): void {
   for (const w of windows(gpu, count)) {
-    launch(gpu, fillKernel, [slice(y, w)], { uints: [w.count, bits], floats: [0] }, elementGrid(w.count));
+    launch(gpu, fillKernel, [slice(y, w)], { uints: [w.count, bits], floats: [0] }, loopGrid(gpu, w.count));
   }
 }
 
@@ -209,7 +210,7 @@ export function dropout(
   for (const w of windows(gpu, count)) {
     const uints = [w.count, key.seed, key.stream, dropoutThreshold(key.p), w.first];
     const scalars = { uints, floats: [1 / (1 - key.p)] };
-    launch(gpu, dropoutKernel, [slice(x, w), slice(y, w)], scalars, elementGrid(w.count));
+    launch(gpu, dropoutKernel, [slice(x, w), slice(y, w)], scalars, loopGrid(gpu, w.count));
   }
 }
 
