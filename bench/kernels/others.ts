@@ -84,6 +84,7 @@ function rows(
 export function otherCases(software: boolean): KernelCase[] {
   const tokens = software ? 2048 : 16_384;
   const parameters = software ? 11e6 : 110e6;
+  const embeddingWidth = software ? 128 : 768;
   const sizes: [number, number][] = software
     ? [
         [4, 128],
@@ -129,10 +130,11 @@ export function otherCases(software: boolean): KernelCase[] {
     }),
     {
       family: 'embedding',
-      name: `backward of ${tokens} tokens, 30,522×768`,
-      work: { bytes: bytesOf(30_522 * 768 + 2 * tokens * 768) },
+      name: `forward + backward of ${tokens} tokens, 30,522×${embeddingWidth}`,
+      // The gradient's zeros and its rows, the result and its gradient.
+      work: { bytes: bytesOf(30_522 * embeddingWidth + 4 * tokens * embeddingWidth) },
       prepare: (device) => {
-        const width = software ? 128 : 768;
+        const width = embeddingWidth;
         const table = device.randn([30_522, width]);
         const ids = device.tensor(Int32Array.from({ length: tokens }, (_, i) => (i * 7919) % 30_522));
         const dy = device.randn([tokens, width]);
