@@ -27,7 +27,8 @@ export interface DownloadProgress {
 /** What of a model is wanted: only its config, its tokenizer's files, or all with the weights. */
 export type ModelPart = 'config' | 'tokenizer' | 'all';
 
-const TOKENIZER_FILES = [
+/** What a tokenizer may be made from, and is saved as. */
+export const TOKENIZER_FILES = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -35,7 +36,7 @@ const TOKENIZER_FILES = [
   'vocab.txt',
   'vocab.json',
   'merges.txt',
-];
+] as const;
 const WEIGHTS = {
   single: WEIGHTS_NAME,
   index: INDEX_NAME,

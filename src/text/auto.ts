@@ -1,7 +1,7 @@
 /** `AutoTokenizer`: a tokenizer from whatever files a model's folder has. */
 import { platform } from '#platform';
 import { FileError, TokenizerError } from '../errors.ts';
-import { type HubOptions, resolveModel } from '../models/hub.ts';
+import { type HubOptions, resolveModel, TOKENIZER_FILES } from '../models/hub.ts';
 import { PreTrainedTokenizer, type TokenizerFiles } from './tokenizer.ts';
 import {
   type AddedTokenJson,
@@ -15,16 +15,7 @@ import {
   withCasing,
 } from './tokenizer-json.ts';
 
-const FILES = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.txt',
-  'vocab.json',
-  'merges.txt',
-] as const;
-type FileName = (typeof FILES)[number];
+type FileName = (typeof TOKENIZER_FILES)[number];
 
 function parseJson(text: string, path: string): Record<string, unknown> {
   let json: unknown;
@@ -98,7 +89,7 @@ export const AutoTokenizer = {
   async fromPretrained(idOrFolder: string, options: HubOptions = {}): Promise<PreTrainedTokenizer> {
     const folder = await resolveModel(idOrFolder, options, 'tokenizer');
     const files: Partial<Record<FileName, string>> = {};
-    for (const name of FILES) {
+    for (const name of TOKENIZER_FILES) {
       const path = platform.joinPath(folder, name);
       if (await platform.exists(path)) files[name] = await platform.readText(path);
     }
