@@ -1,7 +1,7 @@
 // The norm of many tensors in two stages, and the factor that clips it.
 //   PARTIAL: partials[first + part] = Σ x² of one part.
 //   FINISH:  result = [norm, min(1, maxNorm / (norm + 1e-6))], as torch.nn.utils.clip_grad_norm_ has it.
-struct Params { count: u32, part_size: u32, parts: u32, first: u32, max_norm: f32 }
+struct Params { count: u32, parts: u32, first: u32, max_norm: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> result: array<f32>;

@@ -5,7 +5,6 @@ struct Params {
   stride_a: u32, stride_b: u32, stride_c: u32, accumulate: u32,
   offset_a: u32, offset_b: u32, offset_c: u32, offset_bias: u32,
   batch_a: u32, batch_b: u32, batch_c: u32,
-  alpha: f32,
 }
 #if VEC
 alias Element = vec4f;
@@ -60,7 +59,7 @@ fn in_k(k: u32) -> f32 {
 }
 
 fn finish(value: f32, before: f32, column: u32) -> f32 {
-  var x = value * params.alpha;
+  var x = value;
   if (params.accumulate != 0u) { x += before; }
   if (params.has_bias != 0u) { x += bias[params.offset_bias + column]; }
   return activate(x);

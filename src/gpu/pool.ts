@@ -38,7 +38,7 @@ function classStep(bytes: number): number {
 }
 
 /** Bytes rounded up to a size class: at most 12.5 % is wasted. */
-export function sizeClass(bytes: number): number {
+function sizeClass(bytes: number): number {
   const least = Math.max(bytes, 256);
   const step = classStep(least);
   return Math.ceil(least / step) * step;

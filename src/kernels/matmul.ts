@@ -67,15 +67,12 @@ export interface MatmulLaunch {
   transposeA: boolean;
   transposeB: boolean;
   activation?: Activation;
-  alpha?: number;
   /** Adds to what is in c, before bias and activation. */
   accumulate?: boolean;
   batch?: number;
   /** Elements from one matrix of a, or b, to the next; the matrix's size unless given. */
   batchStrideA?: number;
   batchStrideB?: number;
-  /** For benches and tests; chosen by the adapter otherwise. */
-  technique?: Variant;
 }
 
 /** Rows [first, end) of an operand, bound from an aligned offset; `offset` counts the elements before the first row. */
@@ -99,7 +96,7 @@ function rowsThatFit(gpu: GpuContext, rowSize: number, rows: number): number {
   return Math.max(fit >= 4 ? fit - (fit % 4) : fit, 1);
 }
 
-/** c = activation(alpha · op(a) · op(b) + bias), or with `accumulate` added to c. */
+/** c = activation(op(a) · op(b) + bias), or with `accumulate` added to c. */
 export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
   const batch = o.batch ?? 1;
   const strideA = o.transposeA ? o.m : o.k;
@@ -216,7 +213,7 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
   ];
   const sizes = [o.transposeA ? t.m : t.k, o.transposeB ? t.k : t.n, t.n];
   const vec = [...starts, ...sizes].every((value) => value % 4 === 0);
-  const technique = o.technique ?? choose(gpu);
+  const technique = choose(gpu);
   const ACTIVATION = t.last ? (o.activation ?? 'none') : 'none';
   const sides = { TRANSPOSE_A: o.transposeA, TRANSPOSE_B: o.transposeB, VEC: vec, ACTIVATION };
   const variant = table.get(variantKey(technique, sides))!;
@@ -240,11 +237,5 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
   ];
   const grid: Grid = [Math.ceil(t.n / TILES[technique][0]), Math.ceil(t.m / TILES[technique][1]), t.batch];
   // Binding 3 must hold some buffer; a stands in where there is no bias.
-  launch(
-    gpu,
-    variant,
-    [t.a.slot, t.b.slot, bias ?? t.a.slot, t.c.slot],
-    { uints, floats: [o.alpha ?? 1] },
-    grid,
-  );
+  launch(gpu, variant, [t.a.slot, t.b.slot, bias ?? t.a.slot, t.c.slot], { uints }, grid);
 }

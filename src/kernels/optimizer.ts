@@ -52,7 +52,7 @@ export function squaredNorm(
   let written = 0;
   for (const w of windows(gpu, options.count)) {
     const parts = normParts(w.count);
-    const uints = [w.count, 0, parts, options.first + written];
+    const uints = [w.count, parts, options.first + written];
     const slots = [slice(options.x, w), options.partials];
     launch(gpu, normPartial, slots, { uints, floats: [0] }, elementGrid(parts));
     written += parts;
@@ -66,5 +66,5 @@ export function finishNorm(
   options: { partials: Slot; count: number; maxNorm: number; result: Slot },
 ): void {
   const { partials, count, maxNorm, result } = options;
-  launch(gpu, normFinish, [partials, result], { uints: [count, 0, 0, 0], floats: [maxNorm] }, [1, 1, 1]);
+  launch(gpu, normFinish, [partials, result], { uints: [count, 0, 0], floats: [maxNorm] }, [1, 1, 1]);
 }

@@ -71,7 +71,6 @@ export const platform: Platform = {
   list: readOnly,
   joinPath: (...parts) => parts.join('/'),
   readText: async (path) => (await fetchOk(path)).text(),
-  appendText: readOnly,
   remove: readOnly,
   checkWritable: readOnly,
   writeFolder: readOnly,
@@ -81,5 +80,4 @@ export const platform: Platform = {
     });
   },
   packagePath: (name) => new URL(`../../${name}`, import.meta.url).href,
-  cacheFolder: readOnly,
 };

@@ -72,8 +72,6 @@ export interface Platform {
   /** Throws `FileError` naming the path where it is missing. */
   openFile(path: string): Promise<FileSource>;
   readText(path: string): Promise<string>;
-  /** Appends to a text file, creating it where needed. */
-  appendText(path: string, text: string): Promise<void>;
   remove(path: string): Promise<void>;
   /** Throws `FileError` where `writeFolder` could not write; makes nothing but parents that are missing. */
   checkWritable(path: string): Promise<void>;
@@ -92,6 +90,4 @@ export interface Platform {
   downloadModel(id: string, download: ModelDownload): Promise<string>;
   /** The path of a file or folder that ships with the package. */
   packagePath(name: string): string;
-  /** The cache folder for the engine's own files (unpacked adapters, tuning tables), created where needed. */
-  cacheFolder(): Promise<string>;
 }

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Platform } from './contract.ts';
 import { requestAdapter } from './node/adapter.ts';
-import { cacheFolder } from './node/cache.ts';
 import { downloadModel } from './node/download.ts';
 import * as files from './node/files.ts';
 
@@ -11,7 +10,6 @@ export const platform: Platform = {
   name: 'node',
   requestAdapter,
   downloadModel,
-  cacheFolder,
   // This file lies two folders below the package's root, as source and as compiled code.
   packagePath: (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url)),
   joinPath: (...parts) => join(...parts),
@@ -20,7 +18,6 @@ export const platform: Platform = {
   list: files.list,
   openFile: files.openFile,
   readText: files.readText,
-  appendText: files.appendText,
   remove: files.remove,
   checkWritable: files.checkWritable,
   writeFolder: files.writeFolder,

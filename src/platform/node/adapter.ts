@@ -18,9 +18,21 @@ function isSoftware(adapter: GPUAdapter): boolean {
   return SOFTWARE.test(`${vendor} ${architecture} ${device} ${description}`);
 }
 
+async function loadDawn(): Promise<typeof import('webgpu')> {
+  try {
+    return await import('webgpu');
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new NoAdapterError(`the package 'webgpu' cannot be loaded: ${reason}`, {
+      remedy: 'install it again, on a platform it has a build for',
+      cause,
+    });
+  }
+}
+
 /** Opens Dawn anew, so that it sees drivers that were set up since. */
 async function openDawn(flags: string[]): Promise<GPU> {
-  const { create, globals } = await import('webgpu');
+  const { create, globals } = await loadDawn();
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis))
       Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
@@ -36,7 +48,8 @@ async function query(flags: string[] = []): Promise<GPUAdapter | null> {
     return (
       (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ?? (await gpu.requestAdapter())
     );
-  } catch {
+  } catch (error) {
+    if (error instanceof NoAdapterError) throw error;
     // The binding throws where no adapter has the name in `flags`; the caller goes on, or says what there is.
     return null;
   }

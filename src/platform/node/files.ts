@@ -1,16 +1,6 @@
 /** Files and folders over node:fs. */
 import { randomBytes } from 'node:crypto';
-import {
-  appendFile,
-  type FileHandle,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-} from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FileError, OutputExistsError } from '../../errors.ts';
 import type { ExistingFolder, FileSink, FileSource, FolderWriter } from '../contract.ts';
@@ -54,10 +44,6 @@ export async function list(path: string): Promise<string[]> {
 
 export async function readText(path: string): Promise<string> {
   return guard('read', path, () => readFile(path, 'utf8'));
-}
-
-export async function appendText(path: string, text: string): Promise<void> {
-  await guard('write', path, () => appendFile(path, text));
 }
 
 export async function remove(path: string): Promise<void> {
