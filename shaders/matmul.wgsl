@@ -1,6 +1,5 @@
-// C = act(op(A) · op(B) + bias), batched, for software adapters. Each invocation computes ROWS × 4 of C in registers and reads
-// A and B directly: workgroup memory only costs there. A workgroup is one row of invocations, so that A's addresses are the
-// same in all lanes: lavapipe then loads once and spreads the value, where other loads go lane by lane.
+// C = act(op(A) · op(B) + bias), batched, for adapters that compute on the CPU without subgroups. Each invocation computes ROWS × 4 of C in registers and reads
+// A and B directly: workgroup memory only costs there.
 // A: [m, k], or [k, m] where TRANSPOSE_A; B: [k, n], or [n, k] where TRANSPOSE_B. VEC: every row starts on a multiple of four.
 #include <common/matmul>
 
@@ -17,7 +16,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   // Rows past the edge read the last row again; their results are not stored.
 #if TRANSPOSE_A
 #for h in 0..ROWS / 4
-  let ra${h} = base_a + clamp_start(row0 + ${4 * h}u, params.m);
+#if SUM_A
+  var sum${h} = vec4f();
+#endif
+  let ra${h} = base_a + clamp_start_a(row0 + ${4 * h}u, params.m);
 #end
 #else
 #for i in 0..ROWS
@@ -29,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let rb${j} = base_b + min(column0 + ${j}u, params.n - 1u) * params.stride_b;
 #end
 #else
-  let rb = base_b + clamp_start(column0, params.n);
+  let rb = base_b + clamp_start_b(column0, params.n);
 #endif
   for (var k = 0u; k < params.k; k += 4u) {
 #if TRANSPOSE_B
@@ -41,13 +43,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #end
 #else
 #for e in 0..4
-    let b${e} = load_b(rb + min(k + ${e}u, params.k - 1u) * params.stride_b, params.n - min(column0, params.n)) * in_k(k + ${e}u);
+    let b${e} = inside_k(k + ${e}u, load_b(rb + min(k + ${e}u, params.k - 1u) * params.stride_b, params.n - min(column0, params.n)));
 #end
 #endif
 #if TRANSPOSE_A
 #for e in 0..4
 #for h in 0..ROWS / 4
-    let at${e}_${h} = load_a(ra${h} + min(k + ${e}u, params.k - 1u) * params.stride_a, params.m - min(row0 + ${4 * h}u, params.m)) * in_k(k + ${e}u);
+    let at${e}_${h} = inside_k(k + ${e}u, load_a(ra${h} + min(k + ${e}u, params.k - 1u) * params.stride_a, params.m - min(row0 + ${4 * h}u, params.m)));
+#if SUM_A
+    sum${h} += at${e}_${h};
+#endif
 #for i in 0..4
     c${4 * h + i} = fma(vec4f(at${e}_${h}[${i}]), b${e}, c${4 * h + i});
 #end
@@ -62,7 +67,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #end
 #endif
   }
+#if SUM_A
+  if (column0 == 0u) {
+#for h in 0..ROWS / 4
+    store_sum(row0 + ${4 * h}u, sum${h});
+#end
+  }
+#endif
+  let added = load_bias(column0);
 #for i in 0..ROWS
-  store_c(group.z, row0 + ${i}u, column0, c${i});
+  store_c(group.z, row0 + ${i}u, column0, c${i}, added);
 #end
 }

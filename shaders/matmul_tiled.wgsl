@@ -1,11 +1,25 @@
-// C = act(op(A) · op(B) + bias) as in matmul.wgsl, for hardware: 64 × 64 tiles of C, A and B staged through workgroup
-// memory 16 deep, a 4 × 4 register tile for each of 256 invocations.
+// C = act(op(A) · op(B) + bias) as in matmul.wgsl, for hardware: a workgroup of 16 × 16 invocations computes a tile of 16 · ROWS
+// rows and 16 · 4 · VECTORS columns, ROWS × VECTORS four-vectors each; A and B come through workgroup memory, 16 of k at a time.
+// The tiles lie there as in memory, so that no element is moved alone: a vector holds four k, or four rows (columns) of one k.
 #include <common/matmul>
 
-// Scalars, not vectors: several invocations write into one group of four, and a write to one component of a vector may
-// touch all of it.
-var<workgroup> tile_a: array<f32, 1024>; // [k 16][row 64]
-var<workgroup> tile_b: array<f32, 1024>; // [k 16][column 64]
+const TILE_ROWS = ${16 * ROWS}u;
+const TILE_COLUMNS = ${64 * VECTORS}u;
+#if TRANSPOSE_A
+var<workgroup> tile_a: array<vec4f, ${16 * 4 * ROWS}>; // [k 16][row / 4]
+#else
+var<workgroup> tile_a: array<vec4f, ${16 * ROWS * 4}>; // [row][k / 4], see along_k
+#endif
+#if TRANSPOSE_B
+var<workgroup> tile_b: array<vec4f, ${64 * VECTORS * 4}>; // [column][k / 4], see along_k
+#else
+var<workgroup> tile_b: array<vec4f, ${16 * 16 * VECTORS}>; // [k 16][column / 4]
+#endif
+
+// The place of the four k from 4 · q of a row (or column): shifted from pair to pair, so that neighbours read different banks.
+fn along_k(row: u32, q: u32) -> u32 {
+  return row * 4u + (q ^ ((row >> 1u) & 3u));
+}
 
 // Rows (or columns) past the edge and steps past k are zero.
 fn fetch_a(base: u32, row: u32, k: u32) -> vec4f {
@@ -28,49 +42,107 @@ fn fetch_b(base: u32, column: u32, k: u32) -> vec4f {
 
 @compute @workgroup_size(16, 16)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u, @builtin(local_invocation_index) index: u32) {
-  let row0 = group.y * 64u;
-  let column0 = group.x * 64u;
+  let first_row = group.y * TILE_ROWS;
+  let first_column = group.x * TILE_COLUMNS;
   let base_a = params.offset_a + group.z * params.batch_a;
   let base_b = params.offset_b + group.z * params.batch_b;
-#for i in 0..4
-  var c${i} = vec4f();
+#for i in 0..ROWS
+#for j in 0..VECTORS
+  var c${i}_${j} = vec4f();
 #end
+#end
+#if SUM_A
+  // Of the same four rows an invocation brings every so many k.
+  var sum = vec4f();
+#endif
   for (var k0 = 0u; k0 < params.k; k0 += 16u) {
-    // Each invocation brings one four-vector of A and one of B.
+    // Each invocation brings ROWS / 4 four-vectors of A and VECTORS of B.
+#for t in 0..ROWS / 4
 #if TRANSPOSE_A
-    let va = fetch_a(base_a, row0 + (index % 16u) * 4u, k0 + index / 16u);
-#for e in 0..4
-    tile_a[index * 4u + ${e}u] = va[${e}];
-#end
-#else
-    let va = fetch_a(base_a, row0 + index / 4u, k0 + (index % 4u) * 4u);
-#for e in 0..4
-    tile_a[((index % 4u) * 4u + ${e}u) * 64u + index / 4u] = va[${e}];
-#end
+    let va${t} = fetch_a(base_a, first_row + (index % ${4 * ROWS}u) * 4u, k0 + ${t} * ${256 / (4 * ROWS)}u + index / ${4 * ROWS}u);
+    tile_a[${256 * t}u + index] = va${t};
+#if SUM_A
+    sum += va${t};
 #endif
+#else
+    tile_a[along_k(${64 * t}u + index / 4u, index % 4u)] = fetch_a(base_a, first_row + ${64 * t}u + index / 4u, k0 + (index % 4u) * 4u);
+#endif
+#end
+#for t in 0..VECTORS
 #if TRANSPOSE_B
-    let vb = fetch_b(base_b, column0 + index / 4u, k0 + (index % 4u) * 4u);
+    tile_b[along_k(${64 * t}u + index / 4u, index % 4u)] = fetch_b(base_b, first_column + ${64 * t}u + index / 4u, k0 + (index % 4u) * 4u);
+#else
+    tile_b[${256 * t}u + index] = fetch_b(base_b, first_column + (index % ${16 * VECTORS}u) * 4u, k0 + ${t} * ${256 / (16 * VECTORS)}u + index / ${16 * VECTORS}u);
+#endif
+#end
+    workgroupBarrier();
+    for (var q = 0u; q < 4u; q += 1u) {
+#for j in 0..VECTORS
+#if TRANSPOSE_B
+      // Columns 16 apart, so that neighbours read neighbouring columns.
 #for e in 0..4
-    tile_b[((index % 4u) * 4u + ${e}u) * 64u + index / 4u] = vb[${e}];
+      let bt${j}_${e} = tile_b[along_k(${64 * j + 16 * e}u + local.x, q)];
+#end
+#for e in 0..4
+      let b${e}_${j} = vec4f(bt${j}_0[${e}], bt${j}_1[${e}], bt${j}_2[${e}], bt${j}_3[${e}]);
 #end
 #else
-    let vb = fetch_b(base_b, column0 + (index % 16u) * 4u, k0 + index / 16u);
 #for e in 0..4
-    tile_b[index * 4u + ${e}u] = vb[${e}];
+      let b${e}_${j} = tile_b[(4u * q + ${e}u) * ${16 * VECTORS}u + ${16 * j}u + local.x];
 #end
 #endif
-    workgroupBarrier();
-#for e in 0..16
-    let ia${e} = ${64 * e}u + local.y * 4u;
-    let ib${e} = ${64 * e}u + local.x * 4u;
-    let vb${e} = vec4f(tile_b[ib${e}], tile_b[ib${e} + 1u], tile_b[ib${e} + 2u], tile_b[ib${e} + 3u]);
+#end
+#if TRANSPOSE_A
+#for h in 0..ROWS / 4
+#for e in 0..4
+      let a${h}_${e} = tile_a[(4u * q + ${e}u) * ${4 * ROWS}u + local.y * ${ROWS / 4}u + ${h}u];
 #for i in 0..4
-    c${i} = fma(vec4f(tile_a[ia${e} + ${i}u]), vb${e}, c${i});
+#for j in 0..VECTORS
+      c${4 * h + i}_${j} = fma(vec4f(a${h}_${e}[${i}]), b${e}_${j}, c${4 * h + i}_${j});
 #end
 #end
+#end
+#end
+#else
+#for i in 0..ROWS
+      let a${i} = tile_a[along_k(local.y * ${ROWS}u + ${i}u, q)];
+#for e in 0..4
+#for j in 0..VECTORS
+      c${i}_${j} = fma(vec4f(a${i}[${e}]), b${e}_${j}, c${i}_${j});
+#end
+#end
+#end
+#endif
+    }
     workgroupBarrier();
   }
-#for i in 0..4
-  store_c(group.z, row0 + local.y * 4u + ${i}u, column0 + local.x * 4u, c${i});
+#if SUM_A
+  // Each four rows were brought by 256 / (4 · ROWS) invocations.
+  tile_a[index] = sum;
+  workgroupBarrier();
+  if (group.x == 0u && index < ${4 * ROWS}u) {
+    var total = vec4f();
+#for s in 0..256 / (4 * ROWS)
+    total += tile_a[${4 * ROWS * s}u + index];
+#end
+    store_sum(first_row + index * 4u, total);
+  }
+#endif
+#for j in 0..VECTORS
+#if TRANSPOSE_B
+#for e in 0..4
+  let column${j}_${e} = first_column + ${64 * j + 16 * e}u + local.x;
+  let added${j}_${e} = load_bias(column${j}_${e}).x;
+#for i in 0..ROWS
+  store_one(group.z, first_row + local.y * ${ROWS}u + ${i}u, column${j}_${e}, c${i}_${j}[${e}] + added${j}_${e});
+#end
+#end
+#else
+  let column${j} = first_column + ${64 * j}u + local.x * 4u;
+  let added${j} = load_bias(column${j});
+#for i in 0..ROWS
+  store_c(group.z, first_row + local.y * ${ROWS}u + ${i}u, column${j}, c${i}_${j}, added${j});
+#end
+#endif
 #end
 }

@@ -34,6 +34,8 @@ export class GpuContext {
   readonly software: boolean;
   /** `cpu`: kernels avoid workgroup memory and barriers, which only cost there. */
   readonly kernels: KernelFamily;
+  /** Invocations of a subgroup, where the adapter has subgroups and they are all of one size; else 0. */
+  readonly subgroupSize: number;
   readonly pool: BufferPool;
   readonly recorder: Recorder;
   readonly pipelines: PipelineCache;
@@ -56,6 +58,7 @@ export class GpuContext {
     this.description = description;
     this.software = software;
     this.kernels = options.kernels ?? (software ? 'cpu' : 'gpu');
+    this.subgroupSize = device.features.has('subgroups') ? subgroupSizeOf(device.adapterInfo) : 0;
     this.maxBindingBytes = Math.min(
       options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
       device.limits.maxStorageBufferBindingSize,
@@ -144,6 +147,10 @@ export class GpuContext {
     this.closed = true;
     this.device.destroy();
   }
+}
+
+function subgroupSizeOf({ subgroupMinSize, subgroupMaxSize }: GPUAdapterInfo): number {
+  return subgroupMinSize === subgroupMaxSize ? (subgroupMinSize ?? 0) : 0;
 }
 
 function toGpuError(error: GPUError): GpuError {

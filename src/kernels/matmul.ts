@@ -1,56 +1,8 @@
 /** Matrix multiplication: picks the variant, and walks operands that are larger than one binding. */
 import type { GpuContext } from '../gpu/context.ts';
-import { type Grid, type KernelVariant, kernel, launch, MAX_GROUPS, type Slot } from './launch.ts';
-import { type Activation, activations } from './pointwise.ts';
-
-/** Invocations side by side in the direct technique, with four columns each. */
-const LANES = 8;
-/** Rows of c that one of them computes: what ran fastest on lavapipe, and on SwiftShader. */
-const ROWS = { matmul: 8, matmul_tall: 16 } as const;
-
-type Variant = keyof typeof ROWS | 'matmul_tiled';
-
-/** Columns and rows of c that a workgroup computes. */
-const TILES: Record<Variant, readonly [number, number]> = {
-  matmul: [LANES * 4, ROWS.matmul],
-  matmul_tall: [LANES * 4, ROWS.matmul_tall],
-  matmul_tiled: [64, 64],
-};
-
-interface Sides {
-  TRANSPOSE_A: boolean;
-  TRANSPOSE_B: boolean;
-  VEC: boolean;
-  ACTIVATION: Activation;
-}
-
-function variantKey(name: Variant, { TRANSPOSE_A, TRANSPOSE_B, VEC, ACTIVATION }: Sides): string {
-  return `${name}${+TRANSPOSE_A}${+TRANSPOSE_B}${+VEC}${ACTIVATION}`;
-}
-
-const table = new Map<string, KernelVariant>();
-for (const name of Object.keys(TILES) as Variant[]) {
-  for (const TRANSPOSE_A of [false, true]) {
-    for (const TRANSPOSE_B of [false, true]) {
-      for (const VEC of [false, true]) {
-        for (const ACTIVATION of activations) {
-          const sides = { TRANSPOSE_A, TRANSPOSE_B, VEC, ACTIVATION };
-          const variant =
-            name === 'matmul_tiled'
-              ? kernel(name, sides)
-              : kernel('matmul', { ...sides, ROWS: ROWS[name], LANES });
-          table.set(variantKey(name, sides), variant);
-        }
-      }
-    }
-  }
-}
-
-/** The technique that suits an adapter. */
-function choose(gpu: GpuContext): Variant {
-  if (gpu.kernels === 'gpu') return 'matmul_tiled';
-  return /swiftshader/i.test(gpu.description) ? 'matmul_tall' : 'matmul';
-}
+import { type Grid, launch, MAX_GROUPS, type Slot } from './launch.ts';
+import { chooseMatmul, type MatmulTechnique, matmulVariant } from './matmul-variants.ts';
+import type { Activation } from './pointwise.ts';
 
 export interface MatmulLaunch {
   /** [batch, m, k], or [batch, k, m] where `transposeA`. */
@@ -67,12 +19,16 @@ export interface MatmulLaunch {
   transposeA: boolean;
   transposeB: boolean;
   activation?: Activation;
-  /** Adds to what is in c, before bias and activation. */
+  /** [m], filled with the sums of op(a)'s rows; needs `transposeA`, and no batch. */
+  sums?: Slot;
+  /** Adds to what is in c (and sums), before bias and activation. */
   accumulate?: boolean;
   batch?: number;
   /** Elements from one matrix of a, or b, to the next; the matrix's size unless given. */
   batchStrideA?: number;
   batchStrideB?: number;
+  /** The one that suits adapter and shape unless given. */
+  technique?: MatmulTechnique;
 }
 
 /** Rows [first, end) of an operand, bound from an aligned offset; `offset` counts the elements before the first row. */
@@ -138,6 +94,7 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
       batchA,
       batchB,
       batch,
+      firstRow: 0,
       firstColumn: 0,
       accumulate: o.accumulate ?? false,
       last: true,
@@ -172,6 +129,7 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
           batchA,
           batchB,
           batch: 1,
+          firstRow: m0,
           firstColumn: n0,
           accumulate: k0 > 0 || (o.accumulate ?? false),
           last: k1 === o.k,
@@ -193,30 +151,31 @@ interface Tile {
   batchA: number;
   batchB: number;
   batch: number;
+  firstRow: number;
   firstColumn: number;
   accumulate: boolean;
   /** Bias and activation belong to the last step over k. */
   last: boolean;
 }
 
+const aligned = (...elements: number[]): boolean => elements.every((value) => value % 4 === 0);
+
 function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
-  const starts = [
-    t.a.offset,
-    t.b.offset,
-    t.c.offset,
-    t.strideA,
-    t.strideB,
-    o.n,
-    t.batchA,
-    t.batchB,
-    o.m * o.n,
-  ];
-  const sizes = [o.transposeA ? t.m : t.k, o.transposeB ? t.k : t.n, t.n];
-  const vec = [...starts, ...sizes].every((value) => value % 4 === 0);
-  const technique = choose(gpu);
-  const ACTIVATION = t.last ? (o.activation ?? 'none') : 'none';
-  const sides = { TRANSPOSE_A: o.transposeA, TRANSPOSE_B: o.transposeB, VEC: vec, ACTIVATION };
-  const variant = table.get(variantKey(technique, sides))!;
+  const batchC = o.m * o.n;
+  const VEC_C = aligned(t.c.offset, o.n, batchC, t.n);
+  const technique = o.technique ?? chooseMatmul(gpu, t.m, t.n, VEC_C);
+  // Each row's sum once, though columns may come in several windows.
+  const sums = t.firstColumn === 0 ? o.sums : undefined;
+  const variant = matmulVariant(technique, {
+    TRANSPOSE_A: o.transposeA,
+    TRANSPOSE_B: o.transposeB,
+    VEC_A: aligned(t.a.offset, t.strideA, t.batchA, o.transposeA ? t.m : t.k),
+    VEC_B: aligned(t.b.offset, t.strideB, t.batchB, o.transposeB ? t.k : t.n),
+    VEC_C,
+    SUM_A: sums !== undefined,
+    ACCUMULATE: t.accumulate,
+    ACTIVATION: t.last ? (o.activation ?? 'none') : 'none',
+  });
   const bias = t.last ? o.bias : undefined;
   const uints = [
     t.m,
@@ -226,16 +185,17 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
     t.strideA,
     t.strideB,
     o.n,
-    t.accumulate ? 1 : 0,
     t.a.offset,
     t.b.offset,
     t.c.offset,
     t.firstColumn,
+    t.firstRow,
     t.batchA,
     t.batchB,
-    o.m * o.n,
+    batchC,
   ];
-  const grid: Grid = [Math.ceil(t.n / TILES[technique][0]), Math.ceil(t.m / TILES[technique][1]), t.batch];
+  const grid: Grid = [Math.ceil(t.n / technique.columns), Math.ceil(t.m / technique.rows), t.batch];
   // Binding 3 must hold some buffer; a stands in where there is no bias.
-  launch(gpu, variant, [t.a.slot, t.b.slot, bias ?? t.a.slot, t.c.slot], { uints }, grid);
+  const slots = [t.a.slot, t.b.slot, bias ?? t.a.slot, t.c.slot];
+  launch(gpu, variant, sums === undefined ? slots : [...slots, sums], { uints }, grid);
 }

@@ -92,8 +92,18 @@ function gradientA(dy: Tensor, b: Tensor, shape: Shape, plan: Plan, options: Mat
   return da;
 }
 
-/** db, in the shape of b as it is stored; summed over the batch where b is shared. */
-function gradientB(dy: Tensor, a: Tensor, shape: Shape, plan: Plan, options: MatmulOptions): Tensor {
+/**
+ * db, in the shape of b as it is stored; summed over the batch where b is shared. Where dy's columns can be summed on the way
+ * (see `sumsAlong`) they fill `dbias`.
+ */
+function gradientB(
+  dy: Tensor,
+  a: Tensor,
+  shape: Shape,
+  plan: Plan,
+  options: MatmulOptions,
+  dbias?: Tensor,
+): Tensor {
   const { m, n, k, batch, sharedB } = plan;
   const db = dy.device.raw(shape);
   const transposeA = options.transposeA ?? false;
@@ -102,7 +112,7 @@ function gradientB(dy: Tensor, a: Tensor, shape: Shape, plan: Plan, options: Mat
     const shared = { c: db.slot, k: m, batch: matrices, accumulate };
     if (options.transposeB) {
       const sides = { a: dySlot, b: aSlot, transposeA: true, transposeB: transposeA };
-      matmulKernel(dy.device.gpu, { ...shared, ...sides, m: n, n: k });
+      matmulKernel(dy.device.gpu, { ...shared, ...sides, m: n, n: k, ...(dbias && { sums: dbias.slot }) });
     } else {
       const sides = { a: aSlot, b: dySlot, transposeA: !transposeA, transposeB: false };
       matmulKernel(dy.device.gpu, { ...shared, ...sides, m: k, n });
@@ -116,6 +126,11 @@ function gradientB(dy: Tensor, a: Tensor, shape: Shape, plan: Plan, options: Mat
   return db;
 }
 
+/** Whether the product that gives db has dyᵀ on its left, in one piece: the sums of its rows are then the bias' gradient. */
+function sumsAlong({ batch }: Plan, { transposeB = false }: MatmulOptions): boolean {
+  return transposeB && batch === 1;
+}
+
 const matmulOp = defineOp<Inputs, MatmulOptions>({
   name: 'matmul',
   shape: (inputs, options) => ({ shape: planOf(inputs, options).shape, dtype: 'float32' }),
@@ -125,10 +140,13 @@ const matmulOp = defineOp<Inputs, MatmulOptions>({
   saves: ['a', 'b'],
   backward: (dy, { a, b }, needs, options, shapes) => {
     const plan = planOf({ a: a!, b: b! }, options);
+    const along = needs.bias === true && needs.b === true && sumsAlong(plan, options);
+    const alone = needs.bias === true && !along;
+    const bias = along ? dy.device.raw(shapes.bias!) : alone ? sumTo(dy, shapes.bias!) : undefined;
     return {
       a: needs.a ? gradientA(dy, b!, shapes.a!, plan, options) : undefined,
-      b: needs.b ? gradientB(dy, a!, shapes.b!, plan, options) : undefined,
-      bias: needs.bias ? sumTo(dy, shapes.bias!) : undefined,
+      b: needs.b ? gradientB(dy, a!, shapes.b!, plan, options, along ? bias : undefined) : undefined,
+      bias,
     };
   },
 });

@@ -1,0 +1,101 @@
+enable subgroups;
+// C = act(op(A) · op(B) + bias), batched, for adapters that compute on the CPU and have subgroups. There a load costs as much as dozens
+// of multiply-adds, whatever its address, so each is used often: a workgroup is one subgroup of LANES invocations, which computes ROWS
+// rows of 4 · LANES · VECTORS columns in registers. The lanes hold the columns; of A each lane loads other rows, and a broadcast
+// gives a lane's value to all.
+// A: [m, k], or [k, m] where TRANSPOSE_A; B: [k, n], or [n, k] where TRANSPOSE_B. VEC: every row starts on a multiple of four.
+#include <common/matmul>
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+  let row0 = group.y * ${ROWS}u;
+  let base_a = params.offset_a + group.z * params.batch_a;
+  let base_b = params.offset_b + group.z * params.batch_b;
+  // Rows and columns past the edge read the last ones again; their results are not stored.
+#if TRANSPOSE_A
+  // A lane's load holds four rows at one k.
+#for h in 0..(ROWS + 4 * LANES - 1) / (4 * LANES)
+#if SUM_A
+  var sum${h} = vec4f();
+#endif
+  let row_a${h} = row0 + 4u * (${h * LANES}u + lane);
+  let ra${h} = base_a + clamp_start_a(row_a${h}, params.m);
+#end
+#else
+  // A lane's load holds four k of one row.
+#for h in 0..ROWS / LANES
+  let ra${h} = base_a + min(row0 + ${h * LANES}u + lane, params.m - 1u) * params.stride_a;
+#end
+#endif
+#for j in 0..VECTORS
+  let column${j} = (group.x * ${LANES * VECTORS}u + ${j * LANES}u + lane) * 4u;
+#if TRANSPOSE_B
+#for e in 0..4
+  let rb${j}_${e} = base_b + min(column${j} + ${e}u, params.n - 1u) * params.stride_b;
+#end
+#else
+  let rb${j} = base_b + clamp_start_b(column${j}, params.n);
+#endif
+#for i in 0..ROWS
+  var c${i}_${j} = vec4f();
+#end
+#end
+  for (var k = 0u; k < params.k; k += 4u) {
+#for j in 0..VECTORS
+#if TRANSPOSE_B
+#for e in 0..4
+    let bt${j}_${e} = load_b(rb${j}_${e} + k, params.k - k);
+#end
+#for e in 0..4
+    let b${e}_${j} = vec4f(bt${j}_0[${e}], bt${j}_1[${e}], bt${j}_2[${e}], bt${j}_3[${e}]);
+#end
+#else
+#for e in 0..4
+    let b${e}_${j} = inside_k(k + ${e}u, load_b(rb${j} + min(k + ${e}u, params.k - 1u) * params.stride_b, params.n - min(column${j}, params.n)));
+#end
+#endif
+#end
+#if TRANSPOSE_A
+#for h in 0..(ROWS + 4 * LANES - 1) / (4 * LANES)
+#for e in 0..4
+    let a${h}_${e} = inside_k(k + ${e}u, load_a(ra${h} + min(k + ${e}u, params.k - 1u) * params.stride_a, params.m - min(row_a${h}, params.m)));
+#if SUM_A
+    sum${h} += a${h}_${e};
+#endif
+#end
+#end
+#else
+#for h in 0..ROWS / LANES
+    let a${h} = load_a(ra${h} + k, params.k - k);
+#end
+#endif
+    // Row by row, so that few values live at once.
+#for i in 0..ROWS
+#for e in 0..4
+#if TRANSPOSE_A
+    let s${i}_${e} = vec4f(subgroupBroadcast(a${i / (4 * LANES)}_${e}[${i % 4}], ${i / 4 % LANES}u));
+#else
+    let s${i}_${e} = vec4f(subgroupBroadcast(a${i / LANES}[${e}], ${i % LANES}u));
+#endif
+#end
+#for j in 0..VECTORS
+#for e in 0..4
+    c${i}_${j} = fma(s${i}_${e}, b${e}_${j}, c${i}_${j});
+#end
+#end
+#end
+  }
+#if SUM_A
+  if (group.x == 0u) {
+#for h in 0..(ROWS + 4 * LANES - 1) / (4 * LANES)
+    if (row_a${h} < row0 + ${ROWS}u) { store_sum(row_a${h}, sum${h}); }
+#end
+  }
+#endif
+#for j in 0..VECTORS
+  let bias${j} = load_bias(column${j});
+#for i in 0..ROWS
+  store_c(group.z, row0 + ${i}u, column${j}, c${i}_${j}, bias${j});
+#end
+#end
+}

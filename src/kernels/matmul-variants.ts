@@ -1,0 +1,127 @@
+/** The techniques of matrix multiplication, the tile of c that a workgroup of each computes, and which suits an adapter and a shape. */
+import type { GpuContext } from '../gpu/context.ts';
+import { type KernelVariant, kernel } from './launch.ts';
+import { type Activation, activations } from './pointwise.ts';
+
+export interface MatmulTechnique {
+  readonly shader: string;
+  readonly defines: Readonly<Record<string, number>>;
+  /** Rows and columns of c that a workgroup computes. */
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** What of an operand or of the epilogue is fixed when the shader is made. */
+export interface MatmulSides {
+  TRANSPOSE_A: boolean;
+  TRANSPOSE_B: boolean;
+  /** Every row of the operand begins on a multiple of four elements and is as long. */
+  VEC_A: boolean;
+  VEC_B: boolean;
+  VEC_C: boolean;
+  /** The sums of op(A)'s rows are wanted too; with TRANSPOSE_A only. */
+  SUM_A: boolean;
+  /** Adds to what c and the sums hold. */
+  ACCUMULATE: boolean;
+  ACTIVATION: Activation;
+}
+
+/** Invocations side by side, with four columns each, and rows of each: without subgroups. */
+const PLAIN = { LANES: 8, ROWS: 8 };
+const plain: MatmulTechnique = {
+  shader: 'matmul',
+  defines: PLAIN,
+  rows: PLAIN.ROWS,
+  columns: 4 * PLAIN.LANES,
+};
+
+/** Rows, and four-vectors of columns, of one of 16 × 16 invocations. */
+function tiled(rows: number, vectors: number): MatmulTechnique {
+  const defines = { ROWS: rows, VECTORS: vectors };
+  return { shader: 'matmul_tiled', defines, rows: 16 * rows, columns: 64 * vectors };
+}
+
+const smallTiles = tiled(4, 1);
+const largeTiles = tiled(8, 2);
+
+/** Four-vectors of columns that a lane holds, by the size of a subgroup: what ran fastest on SwiftShader (4) and lavapipe (8). */
+const VECTORS: Readonly<Record<number, number>> = { 4: 4, 8: 1 };
+const BROADCAST_ROWS = [32, 16, 8] as const;
+
+function broadcast(lanes: number, rows: number): MatmulTechnique {
+  const vectors = VECTORS[lanes]!;
+  const defines = { LANES: lanes, VECTORS: vectors, ROWS: rows };
+  return { shader: 'matmul_broadcast', defines, rows, columns: 4 * lanes * vectors };
+}
+
+const broadcasts = new Map(
+  Object.keys(VECTORS).map((size) => {
+    const lanes = Number(size);
+    return [lanes, BROADCAST_ROWS.filter((rows) => rows >= lanes).map((rows) => broadcast(lanes, rows))];
+  }),
+);
+
+export const matmulTechniques: readonly MatmulTechnique[] = [
+  plain,
+  smallTiles,
+  largeTiles,
+  ...[...broadcasts.values()].flat(),
+];
+
+/** The variant of a technique. */
+export function matmulVariant({ shader, defines }: MatmulTechnique, sides: MatmulSides): KernelVariant {
+  // There an invocation's columns lie apart.
+  const scattered = shader === 'matmul_tiled' && sides.TRANSPOSE_B;
+  return kernel(shader, { ...defines, ...sides, VEC_C: sides.VEC_C && !scattered });
+}
+
+const flags = [false, true];
+
+/** Variants that stand for all: each pair of transposes with each activation, and with each alignment. */
+function declare(technique: MatmulTechnique, TRANSPOSE_A: boolean, TRANSPOSE_B: boolean): void {
+  const usual = { VEC_A: true, VEC_B: true, VEC_C: true, SUM_A: false, ACCUMULATE: false };
+  const sides = { TRANSPOSE_A, TRANSPOSE_B, ...usual };
+  for (const ACTIVATION of activations) matmulVariant(technique, { ...sides, ACTIVATION });
+  const ACTIVATION = 'none';
+  for (const VEC_A of flags) {
+    for (const VEC_B of flags) {
+      for (const VEC_C of flags) {
+        for (const SUM_A of TRANSPOSE_A ? flags : [false]) {
+          const ACCUMULATE = SUM_A !== VEC_B;
+          matmulVariant(technique, { ...sides, VEC_A, VEC_B, VEC_C, SUM_A, ACCUMULATE, ACTIVATION });
+        }
+      }
+    }
+  }
+}
+
+// Here and not on first use, so that the test that compiles every variant finds them.
+for (const technique of matmulTechniques) {
+  for (const TRANSPOSE_A of flags) {
+    for (const TRANSPOSE_B of flags) declare(technique, TRANSPOSE_A, TRANSPOSE_B);
+  }
+}
+
+/** Rows that a workgroup computes for nothing cost as much as others; fewer rows at once cost more each. */
+function costOf(rows: number, m: number): number {
+  return Math.ceil(m / rows) * (rows + BROADCAST_OVERHEAD);
+}
+
+/** What loading B costs a workgroup, in rows of multiply-adds. */
+const BROADCAST_OVERHEAD = 12;
+
+/** Workgroups that keep a large GPU busy. */
+const MANY_TILES = 256;
+
+/** The technique that suits an adapter and a c of `m` × `n`, `aligned` to four elements or not. */
+export function chooseMatmul(gpu: GpuContext, m: number, n: number, aligned: boolean): MatmulTechnique {
+  if (gpu.kernels === 'gpu') {
+    const tiles = Math.ceil(m / largeTiles.rows) * Math.ceil(n / largeTiles.columns);
+    return tiles >= MANY_TILES ? largeTiles : smallTiles;
+  }
+  const fitting = broadcasts.get(gpu.subgroupSize);
+  if (fitting === undefined) return plain;
+  // Storing elements one by one makes long programs: compiling them would cost more than the rows save.
+  const rows = fitting.filter((technique) => aligned || technique.rows <= 16);
+  return rows.reduce((best, next) => (costOf(next.rows, m) < costOf(best.rows, m) ? next : best));
+}

@@ -1,0 +1,92 @@
+/** Every technique of matrix multiplication that this adapter can run, against float64. */
+import { describe, expect, it } from 'vitest';
+import { matmul } from '../../src/kernels/matmul.ts';
+import { type MatmulTechnique, matmulTechniques } from '../../src/kernels/matmul-variants.ts';
+import { useDevice } from '../support/device.ts';
+
+const device = useDevice();
+
+interface Case {
+  m: number;
+  n: number;
+  k: number;
+  batch?: number;
+  transposes: readonly (readonly [boolean, boolean])[];
+  /** Once more into the same c, added and with a bias. */
+  accumulate?: boolean;
+}
+
+/** More than a tile, on multiples of four; primes; matrices in a batch. Few, because each is a shader to compile. */
+const cases: Case[] = [
+  {
+    m: 132,
+    n: 136,
+    k: 36,
+    accumulate: true,
+    transposes: [
+      [false, false],
+      [false, true],
+      [true, false],
+      [true, true],
+    ],
+  },
+  { m: 37, n: 41, k: 19, transposes: [[true, false]] },
+  { m: 5, n: 7, k: 3, batch: 3, transposes: [[false, true]] },
+];
+
+const label = ({ shader, defines }: MatmulTechnique): string =>
+  `${shader} ${Object.values(defines).join(' ')}`;
+
+function at(values: Float32Array, index: number): number {
+  return values[index]!;
+}
+
+async function check(
+  technique: MatmulTechnique,
+  { m, n, k, batch = 1, accumulate = false }: Case,
+  [transposeA, transposeB]: readonly [boolean, boolean],
+): Promise<void> {
+  const { current } = device;
+  const sums = transposeA ? current.zeros([m]) : undefined;
+  const [a, b, bias] = [current.randn([batch * m * k]), current.randn([batch * k * n]), current.randn([n])];
+  const c = current.zeros([batch * m * n]);
+  const options = { a: a.slot, b: b.slot, c: c.slot, m, n, k, batch, transposeA, transposeB, technique };
+  const all = { ...options, ...(sums && { sums: sums.slot }) };
+  matmul(current.gpu, { ...all, bias: bias.slot });
+  if (accumulate) matmul(current.gpu, { ...all, accumulate });
+  const times = accumulate ? 2 : 1;
+  const [va, vb, vc] = [await a.float32Data(), await b.float32Data(), await c.float32Data()];
+  const [vBias, vSums] = [await bias.float32Data(), await sums?.float32Data()];
+  for (let z = 0; z < batch; z += 1) {
+    for (let i = 0; i < m; i += 1) {
+      const row = (t: number): number => at(va, z * m * k + (transposeA ? t * m + i : i * k + t));
+      if (vSums !== undefined) {
+        let sum = 0;
+        for (let t = 0; t < k; t += 1) sum += row(t);
+        expect(at(vSums, i)).toBeCloseTo(times * sum, 3);
+      }
+      for (let j = 0; j < n; j += 1) {
+        let total = at(vBias, j);
+        for (let t = 0; t < k; t += 1)
+          total += times * row(t) * at(vb, z * k * n + (transposeB ? j * k + t : t * n + j));
+        const error = Math.abs(at(vc, (z * m + i) * n + j) - total);
+        if (error > 1e-4) expect.fail(`[${z}, ${i}, ${j}] is off by ${error}`);
+      }
+    }
+  }
+}
+
+describe.each(matmulTechniques.map((technique) => [label(technique), technique] as const))(
+  '%s',
+  (_, technique) => {
+    const runs = (): boolean =>
+      technique.shader !== 'matmul_broadcast' || technique.defines.LANES === device.current.gpu.subgroupSize;
+    for (const shape of cases) {
+      const { m, n, k, batch = 1 } = shape;
+      it(`${batch} × [${m}, ${k}] · [${k}, ${n}]`, { timeout: 60_000 }, async (context) => {
+        if (!runs()) context.skip('this adapter has no subgroups of that size');
+        for (const transposes of shape.transposes) await check(technique, shape, transposes);
+      });
+    }
+  },
+);
