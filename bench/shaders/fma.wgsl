@@ -1,5 +1,5 @@
 // The adapter's multiply-add ceiling: chains of fma on registers, nothing else. Each invocation runs CHAINS independent chains of
-// four-vectors for `steps` rounds: 8 · CHAINS · steps floating-point operations.
+// four-vectors for `steps` rounds of UNROLL: 8 · CHAINS · UNROLL · steps floating-point operations.
 #if HALF
 enable f16;
 alias Scalar = f16;
@@ -21,8 +21,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var x${i} = term * Scalar(${i + 1});
 #end
   for (var s = 0u; s < params.steps; s += 1u) {
+#for u in 0..UNROLL
 #for i in 0..CHAINS
     x${i} = fma(x${i}, factor, term);
+#end
 #end
   }
   var total = Vector();

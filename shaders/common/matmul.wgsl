@@ -83,7 +83,11 @@ fn clamp_start_b(start: u32, size: u32) -> u32 {
 
 // Zero past the end of the inner dimension.
 fn inside_k(k: u32, value: vec4f) -> vec4f {
+#if TAIL_K
   return select(vec4f(), value, k < params.k);
+#else
+  return value;
+#endif
 }
 
 // The bias of four columns; past the edge, of other ones.

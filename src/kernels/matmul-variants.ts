@@ -19,6 +19,8 @@ export interface MatmulSides {
   VEC_A: boolean;
   VEC_B: boolean;
   VEC_C: boolean;
+  /** The inner dimension is not a multiple of four. */
+  TAIL_K: boolean;
   /** The sums of op(A)'s rows are wanted too; with TRANSPOSE_A only. */
   SUM_A: boolean;
   /** Adds to what c and the sums hold. */
@@ -79,7 +81,7 @@ const flags = [false, true];
 
 /** Variants that stand for all: each pair of transposes with each activation, and with each alignment. */
 function declare(technique: MatmulTechnique, TRANSPOSE_A: boolean, TRANSPOSE_B: boolean): void {
-  const usual = { VEC_A: true, VEC_B: true, VEC_C: true, SUM_A: false, ACCUMULATE: false };
+  const usual = { VEC_A: true, VEC_B: true, VEC_C: true, TAIL_K: false, SUM_A: false, ACCUMULATE: false };
   const sides = { TRANSPOSE_A, TRANSPOSE_B, ...usual };
   for (const ACTIVATION of activations) matmulVariant(technique, { ...sides, ACTIVATION });
   const ACTIVATION = 'none';
@@ -87,8 +89,14 @@ function declare(technique: MatmulTechnique, TRANSPOSE_A: boolean, TRANSPOSE_B: 
     for (const VEC_B of flags) {
       for (const VEC_C of flags) {
         for (const SUM_A of TRANSPOSE_A ? flags : [false]) {
-          const ACCUMULATE = SUM_A !== VEC_B;
-          matmulVariant(technique, { ...sides, VEC_A, VEC_B, VEC_C, SUM_A, ACCUMULATE, ACTIVATION });
+          const alignment = { VEC_A, VEC_B, VEC_C, TAIL_K: !VEC_A };
+          matmulVariant(technique, {
+            ...sides,
+            ...alignment,
+            SUM_A,
+            ACCUMULATE: SUM_A !== VEC_B,
+            ACTIVATION,
+          });
         }
       }
     }

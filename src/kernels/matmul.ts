@@ -172,6 +172,7 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
     VEC_A: aligned(t.a.offset, t.strideA, t.batchA, o.transposeA ? t.m : t.k),
     VEC_B: aligned(t.b.offset, t.strideB, t.batchB, o.transposeB ? t.k : t.n),
     VEC_C,
+    TAIL_K: t.k % 4 !== 0,
     SUM_A: sums !== undefined,
     ACCUMULATE: t.accumulate,
     ACTIVATION: t.last ? (o.activation ?? 'none') : 'none',
