@@ -21,10 +21,10 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 // [norm, factor]: every gradient is multiplied by the factor.
 @group(0) @binding(1) var<storage, read> scale: array<f32>;
-@group(0) @binding(2) var<storage, read_write> moments: array<f32>;
+@group(0) @binding(2) var<storage, read_write> moments: array<vec4f>;
 #for k in 0..TENSORS
-@group(0) @binding(${2 * k + 3}) var<storage, read> gradient${k}: array<f32>;
-@group(0) @binding(${2 * k + 4}) var<storage, read_write> value${k}: array<f32>;
+@group(0) @binding(${2 * k + 3}) var<storage, read> gradient${k}: array<vec4f>;
+@group(0) @binding(${2 * k + 4}) var<storage, read_write> value${k}: array<vec4f>;
 #end
 
 // By bits: WGSL may assume that there is no NaN and no infinity.
@@ -35,20 +35,32 @@ fn is_finite(x: f32) -> bool {
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let factor = scale[1];
+  let rest1 = params.rest1;
+  let rest2 = params.rest2;
+  let beta2 = params.beta2;
+  let eps = params.eps;
   let total = select(params.total, 0u, params.skip != 0u && !is_finite(scale[0]));
   let chunk = chunk_of(group, groups, total);
   var first = 0u;
 #for k in 0..TENSORS
-  let part${k} = part_of(chunk, first, params.count${k});
+  let part${k} = (part_of(chunk, first, params.count${k}) + 3u) / 4u;
+  let at${k} = params.at${k} / 4u;
+  let gap${k} = padded(params.count${k}) / 4u;
+  let decay${k} = params.decay${k};
+  let step_size${k} = params.step_size${k};
+  let root_correction${k} = params.root_correction${k};
   for (var i = part${k}.x + local; i < part${k}.y; i += 64u) {
-    let at1 = params.at${k} + i;
-    let at2 = at1 + padded(params.count${k});
+    let at1 = at${k} + i;
+    let at2 = at1 + gap${k};
     let g = gradient${k}[i] * factor;
-    let m = fma(params.rest1, g - moments[at1], moments[at1]);
-    let v = fma(params.rest2 * g, g, params.beta2 * moments[at2]);
+    let m0 = moments[at1];
+    let v0 = moments[at2];
+    let p0 = value${k}[i];
+    let m = fma(vec4f(rest1), g - m0, m0);
+    let v = fma(rest2 * g, g, beta2 * v0);
     moments[at1] = m;
     moments[at2] = v;
-    value${k}[i] = value${k}[i] * params.decay${k} - params.step_size${k} * m / (sqrt(v) / params.root_correction${k} + params.eps);
+    value${k}[i] = p0 * decay${k} - step_size${k} * m / (sqrt(v) / root_correction${k} + eps);
   }
   first += padded(params.count${k});
 #end

@@ -43,12 +43,12 @@ struct Params {
 #include <common/rows>
 @group(0) @binding(1) var<storage, read_write> result: array<f32>;
 #for k in 0..TENSORS
-@group(0) @binding(${k + 2}) var<storage, read> x${k}: array<f32>;
+@group(0) @binding(${k + 2}) var<storage, read> x${k}: array<vec4f>;
 #end
 #else
 @group(0) @binding(1) var<storage, read> result: array<f32>;
 #for k in 0..TENSORS
-@group(0) @binding(${k + 2}) var<storage, read_write> x${k}: array<f32>;
+@group(0) @binding(${k + 2}) var<storage, read_write> x${k}: array<vec4f>;
 #end
 #endif
 
@@ -59,22 +59,32 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #if PART == scale
   let factor = result[1];
 #else
-  var total = 0.0;
+  var total = vec4f();
 #endif
 #for k in 0..TENSORS
   let part${k} = part_of(chunk, first, params.count${k});
-  for (var i = part${k}.x + local; i < part${k}.y; i += 64u) {
 #if PART == scale
+  let whole${k} = (part${k} + 3u) / 4u;
+  for (var i = whole${k}.x + local; i < whole${k}.y; i += 64u) {
     x${k}[i] *= factor;
-#else
-    total = fma(x${k}[i], x${k}[i], total);
-#endif
   }
+#else
+  for (var i = part${k}.x / 4u + local; i < part${k}.y / 4u; i += 64u) {
+    let x = x${k}[i];
+    total = fma(x, x, total);
+  }
+  // The tensor's end, where it is not that of a vector.
+  let rest${k} = select(0u, part${k}.y % 4u, part${k}.x < part${k}.y);
+  if (rest${k} > 0u && local == 0u) {
+    let x = x${k}[part${k}.y / 4u];
+    total += select(vec4f(), x * x, vec4u(0u, 1u, 2u, 3u) < vec4u(rest${k}));
+  }
+#endif
   first += padded(params.count${k});
 #end
 #if PART == partial
   let lane = lane_of(local);
-  let sum = row_sum(total, lane);
+  let sum = row_sum(total.x + total.y + total.z + total.w, lane);
   if (lane == 0u) {
     result[params.first + row_of(group, groups, local)] = sum;
   }

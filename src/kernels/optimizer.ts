@@ -36,6 +36,11 @@ export function padded(count: number): number {
   return Math.ceil(count / ALIGNED) * ALIGNED;
 }
 
+/** The kernels take four elements at once. Past a tensor's end its buffer goes on to a multiple of 256 bytes, which nobody reads. */
+function inVectors(slot: Slot): Slot {
+  return slot.size === undefined ? slot : { ...slot, size: Math.ceil(slot.size / 16) * 16 };
+}
+
 const adamwKernels = variants('adamw', (MOST_BUFFERS - 2) / 2);
 
 /** A tensor, or a run of its elements. */
@@ -70,7 +75,7 @@ export function adamwTensors(gpu: GpuContext): number {
 }
 
 /** Elements that one invocation of AdamW walks through. */
-const ADAMW_RUN = { cpu: 64, gpu: 4 };
+const ADAMW_RUN = { cpu: 512, gpu: 16 };
 
 export function adamw(gpu: GpuContext, o: AdamWLaunch): void {
   const { tensors, beta1, beta2 } = o;
@@ -79,7 +84,11 @@ export function adamw(gpu: GpuContext, o: AdamWLaunch): void {
   const floats = [beta1, beta2, o.eps, 1 - beta1, 1 - beta2];
   for (const { lr, weightDecay, step } of tensors)
     floats.push(1 - lr * weightDecay, lr / (1 - beta1 ** step), Math.sqrt(1 - beta2 ** step));
-  const slots = [o.scale, o.moments, ...tensors.flatMap(({ gradient, value }) => [gradient, value])];
+  const slots = [
+    o.scale,
+    o.moments,
+    ...tensors.flatMap(({ gradient, value }) => [inVectors(gradient), inVectors(value)]),
+  ];
   const grid = elementGrid(Math.ceil(total / ADAMW_RUN[gpu.kernels]));
   launch(gpu, adamwKernels[tensors.length - 1]!, slots, { uints, floats }, grid);
 }
@@ -111,7 +120,7 @@ interface GradientBatch {
 function gradientBatches(gpu: GpuContext, gradients: readonly Gradient[]): GradientBatch[] {
   const most = tensorsPerDispatch(gpu, 1, 1);
   const pieces = gradients.flatMap(({ slot, count }) =>
-    windows(gpu, count).map((w) => ({ slot: slice(slot, w), count: w.count })),
+    windows(gpu, count).map((w) => ({ slot: inVectors(slice(slot, w)), count: w.count })),
   );
   const out: GradientBatch[] = [];
   for (let at = 0; at < pieces.length; at += most) {

@@ -82,7 +82,7 @@ export class MomentStore {
   write(value: Tensor, expAvg: Float32Array, expAvgSq: Float32Array): void {
     if (expAvg.length !== value.size || expAvgSq.length !== value.size) {
       throw new CheckpointError(
-        `AdamW: a state of ${expAvg.length} elements for a parameter of ${value.size}`,
+        `AdamW: moments of ${expAvg.length} and ${expAvgSq.length} elements for a parameter of ${value.size}`,
       );
     }
     this.reserve([value]);
