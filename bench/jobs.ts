@@ -2,7 +2,7 @@
 import { AutoModelForSequenceClassification } from '../src/models/auto.ts';
 import { makeConfig } from '../src/models/config.ts';
 import { AdamW } from '../src/optim/adamw.ts';
-import { clipGradNorm } from '../src/optim/clip.ts';
+import { clipFactor } from '../src/optim/clip.ts';
 import type { Device } from '../src/tensor/device.ts';
 import { noGrad } from '../src/tensor/tape.ts';
 import { summarize, type Timing } from './lib/measure.ts';
@@ -80,8 +80,7 @@ export async function runJob(
     };
     if (training) {
       model.forward({ ...inputs, labels: device.tensor(labels) }).loss!.backward();
-      clipGradNorm(model.parameters(), 1)?.dispose();
-      optimizer.step();
+      optimizer.step({ gradScale: clipFactor(model.parameters(), 1) });
       optimizer.zeroGrad();
     } else {
       noGrad(() => model.forward(inputs));

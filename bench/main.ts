@@ -58,7 +58,9 @@ console.log(`${device.description}\n\n${ceilingTable(ceilings)}\n`);
 
 async function runKernel({ family, name, work, prepare }: KernelCase): Promise<KernelResult> {
   const scope = device.scope();
-  const timing = await measure(device, prepare(device), { seconds });
+  const prepared = prepare(device);
+  const timing = await measure(device, 'record' in prepared ? prepared.record : prepared, { seconds });
+  if ('dispose' in prepared) prepared.dispose();
   scope.close();
   device.trim();
   const [amount, unit, most] =

@@ -1,31 +1,67 @@
-// One step of AdamW (Loshchilov and Hutter, 2019), decoupled weight decay, in PyTorch's order of operations.
-#include <common/index>
+// One step of AdamW (Loshchilov and Hutter, 2019) for some tensors, decoupled weight decay, in PyTorch's order of operations.
+#include <common/parts>
 struct Params {
-  count: u32,
-  decay: f32,        // 1 − lr · weightDecay
+  total: u32,
+  skip: u32,            // 1: leave everything as it is where the gradients' norm is not finite
+#for k in 0..TENSORS
+  count${k}: u32,
+  at${k}: u32,          // where in `moments` the first moments begin; the second follow them
+#end
   beta1: f32,
   beta2: f32,
-  step_size: f32,    // lr / (1 − β1^t)
-  root_correction: f32, // sqrt(1 − β2^t)
   eps: f32,
-  rest1: f32,        // 1 − β1 and 1 − β2, in double precision first: 1 − 0.999 in f32 is 1.3e-5 off
+  rest1: f32,           // 1 − β1 and 1 − β2, in double precision first: 1 − 0.999 in f32 is 1.3e-5 off
   rest2: f32,
+#for k in 0..TENSORS
+  decay${k}: f32,       // 1 − lr · weightDecay
+  step_size${k}: f32,   // lr / (1 − β1^t)
+  root_correction${k}: f32, // sqrt(1 − β2^t)
+#end
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>;
-@group(0) @binding(2) var<storage, read_write> value: array<f32>;
-@group(0) @binding(3) var<storage, read_write> first: array<f32>;
-@group(0) @binding(4) var<storage, read_write> second: array<f32>;
+// [norm, factor]: every gradient is multiplied by the factor.
+@group(0) @binding(1) var<storage, read> scale: array<f32>;
+@group(0) @binding(2) var<storage, read_write> moments: array<vec4f>;
+#for k in 0..TENSORS
+@group(0) @binding(${2 * k + 3}) var<storage, read> gradient${k}: array<vec4f>;
+@group(0) @binding(${2 * k + 4}) var<storage, read_write> value${k}: array<vec4f>;
+#end
+
+// By bits: WGSL may assume that there is no NaN and no infinity.
+fn is_finite(x: f32) -> bool {
+  return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let chunk = chunk_of(group, groups, params.count);
-  for (var i = chunk.x + local; i < chunk.y; i += 64u) {
-    let g = gradient[i];
-    let m = fma(params.rest1, g - first[i], first[i]);
-    let v = fma(params.rest2 * g, g, params.beta2 * second[i]);
-    first[i] = m;
-    second[i] = v;
-    value[i] = value[i] * params.decay - params.step_size * m / (sqrt(v) / params.root_correction + params.eps);
+  let factor = scale[1];
+  let rest1 = params.rest1;
+  let rest2 = params.rest2;
+  let beta2 = params.beta2;
+  let eps = params.eps;
+  let total = select(params.total, 0u, params.skip != 0u && !is_finite(scale[0]));
+  let chunk = chunk_of(group, groups, total);
+  var first = 0u;
+#for k in 0..TENSORS
+  let part${k} = (part_of(chunk, first, params.count${k}) + 3u) / 4u;
+  let at${k} = params.at${k} / 4u;
+  let gap${k} = padded(params.count${k}) / 4u;
+  let decay${k} = params.decay${k};
+  let step_size${k} = params.step_size${k};
+  let root_correction${k} = params.root_correction${k};
+  for (var i = part${k}.x + local; i < part${k}.y; i += 64u) {
+    let at1 = at${k} + i;
+    let at2 = at1 + gap${k};
+    let g = gradient${k}[i] * factor;
+    let m0 = moments[at1];
+    let v0 = moments[at2];
+    let p0 = value${k}[i];
+    let m = fma(vec4f(rest1), g - m0, m0);
+    let v = fma(rest2 * g, g, beta2 * v0);
+    moments[at1] = m;
+    moments[at2] = v;
+    value${k}[i] = p0 * decay${k} - step_size${k} * m / (sqrt(v) / root_correction${k} + eps);
   }
+  first += padded(params.count${k});
+#end
 }

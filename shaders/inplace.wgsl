@@ -1,4 +1,4 @@
-// Updates in place. ADD: y += x. SCALE: y *= factor[index]. FILL: y = bits.
+// Updates in place. ADD: y += scale · x. FILL: y = bits.
 #include <common/index>
 struct Params { count: u32, index: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -15,9 +15,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   for (var i = chunk.x + local; i < chunk.y; i += 64u) {
 #if OP == add
     y[i] = fma(params.scale, x[i], y[i]);
-#endif
-#if OP == scale
-    y[i] *= x[params.index];
 #endif
 #if OP == fill
     y[i] = params.index;

@@ -21,8 +21,8 @@ export { PreTrainedModel } from './models/pretrained.ts';
 export * from './models/tasks.ts';
 export { Dropout, Embedding, LayerNorm, Linear, skipInit } from './nn/layers.ts';
 export { Module } from './nn/module.ts';
-export { AdamW, type AdamWOptions, type ParameterGroup } from './optim/adamw.ts';
-export { clipGradNorm } from './optim/clip.ts';
+export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from './optim/adamw.ts';
+export { type ClipFactorOptions, clipFactor, clipGradNorm } from './optim/clip.ts';
 export * from './optim/schedule.ts';
 export {
   type Device,

@@ -1,6 +1,7 @@
 /** Attention, and the kernels that memory bounds. */
 
-import { adamw } from '../../src/kernels/optimizer.ts';
+import { AdamW } from '../../src/optim/adamw.ts';
+import { clipFactor, clipGradNorm } from '../../src/optim/clip.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import { attention } from '../../src/tensor/ops/attention.ts';
 import { gelu } from '../../src/tensor/ops/elementwise.ts';
@@ -9,6 +10,7 @@ import { crossEntropy } from '../../src/tensor/ops/loss.ts';
 import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
+import { type JobSize, jobSizes } from '../jobs.ts';
 import { bytesOf, type KernelCase } from './cases.ts';
 
 /** Runs an op and lets go of its result, so that the pool lends the same buffer each time. */
@@ -81,9 +83,78 @@ function rows(
   };
 }
 
+/** The shapes of a BERT's weights: a few large ones, and five times as many small ones. */
+function parameterShapes({ layers, hidden, vocabulary }: JobSize): number[][] {
+  const linear = (from: number, to: number): number[][] => [[to, from], [to]];
+  const norm = [[hidden], [hidden]];
+  const layer = [
+    ...Array.from({ length: 4 }, () => linear(hidden, hidden)).flat(),
+    ...norm,
+    ...linear(hidden, 4 * hidden),
+    ...linear(4 * hidden, hidden),
+    ...norm,
+  ];
+  return [
+    ...[vocabulary, 512, 2].map((rows) => [rows, hidden]),
+    ...norm,
+    ...Array.from({ length: layers }, () => layer).flat(),
+    ...linear(hidden, hidden),
+    ...linear(hidden, 2),
+  ];
+}
+
+/** AdamW and the clipping before it, over all weights of a model. */
+function optimizerCases(software: boolean): KernelCase[] {
+  const size = jobSizes.find(({ name }) => name === (software ? 'MiniLM' : 'bert-base'))!;
+  const shapes = parameterShapes(size);
+  const count = shapes.reduce((sum, shape) => sum + shape.reduce((product, n) => product * n, 1), 0);
+  const work = (passes: number) => ({ bytes: bytesOf(passes * count) });
+  const name = `${size.name}, ${(count / 1e6).toFixed(0)} M in ${shapes.length} tensors`;
+  const weights = (device: Device): Tensor[] =>
+    shapes.map((shape) => {
+      const made = device.zeros(shape);
+      made.requiresGrad = true;
+      made.grad = device.full(shape, 0.01);
+      return made;
+    });
+  return [
+    {
+      family: 'AdamW',
+      name,
+      work: work(7),
+      quick: true,
+      prepare: (device) => {
+        const params = weights(device);
+        const optimizer = new AdamW(params);
+        const gradScale = clipFactor(params, 1);
+        return { record: () => optimizer.step({ gradScale }), dispose: () => optimizer.dispose() };
+      },
+    },
+    {
+      family: 'clipFactor',
+      name,
+      work: work(1),
+      quick: true,
+      prepare: (device) => {
+        const params = weights(device);
+        const out = device.empty([2]);
+        return () => clipFactor(params, 1, { out });
+      },
+    },
+    {
+      family: 'clipGradNorm',
+      name,
+      work: work(3),
+      prepare: (device) => {
+        const params = weights(device);
+        return () => clipGradNorm(params, 1)?.dispose();
+      },
+    },
+  ];
+}
+
 export function otherCases(software: boolean): KernelCase[] {
   const tokens = software ? 2048 : 16_384;
-  const parameters = software ? 11e6 : 110e6;
   const embeddingWidth = software ? 128 : 768;
   const sizes: [number, number][] = software
     ? [
@@ -141,21 +212,6 @@ export function otherCases(software: boolean): KernelCase[] {
         return both(device, [table], () => embedding(table, ids), dy);
       },
     },
-    {
-      family: 'AdamW',
-      name: `${(parameters / 1e6).toFixed(0)} M parameters`,
-      work: { bytes: bytesOf(7 * parameters) },
-      quick: true,
-      prepare: (device) => {
-        const [value, gradient, first, second] = [0, 1, 2, 3].map(() => device.zeros([parameters]).slot) as [
-          Tensor['slot'],
-          Tensor['slot'],
-          Tensor['slot'],
-          Tensor['slot'],
-        ];
-        const rates = { lr: 1e-3, weightDecay: 0.01, beta1: 0.9, beta2: 0.999, eps: 1e-8, step: 1 };
-        return () => adamw(device.gpu, { value, gradient, first, second, count: parameters, ...rates });
-      },
-    },
+    ...optimizerCases(software),
   ];
 }

@@ -1,70 +1,187 @@
-/** Launchers for AdamW and for clipping by the global norm. */
+/**
+ * Launchers for AdamW and for clipping by the global norm. A dispatch takes as many tensors as the adapter binds buffers: a model has
+ * some hundred, most of them small.
+ */
 import type { GpuContext } from '../gpu/context.ts';
-import { elementGrid, kernel, launch, loopGrid, type Slot, slice, windows } from './launch.ts';
+import {
+  ALIGNED,
+  elementGrid,
+  GROUP_SIZE,
+  type Grid,
+  type KernelVariant,
+  kernel,
+  launch,
+  rowThreads,
+  type Slot,
+  slice,
+  windows,
+} from './launch.ts';
 
-const adamwKernel = kernel('adamw');
-const normPartial = kernel('grad_norm', { PART: 'partial' });
-const normFinish = kernel('grad_norm', { PART: 'finish' });
+/** Storage buffers that these kernels bind at most, whatever the adapter grants. */
+const MOST_BUFFERS = 16;
 
-export interface AdamWLaunch {
+/** One variant for each number of tensors; `[0]` is that for one. */
+function variants(shader: string, most: number, defines: Record<string, number | string> = {}) {
+  return Array.from({ length: most }, (_, at) => kernel(shader, { ...defines, TENSORS: at + 1 }));
+}
+
+/** Tensors a dispatch takes which binds `each` buffers for a tensor and `others` besides. */
+function tensorsPerDispatch(gpu: GpuContext, each: number, others: number): number {
+  const buffers = Math.min(gpu.device.limits.maxStorageBuffersPerShaderStage, MOST_BUFFERS);
+  return Math.floor((buffers - others) / each);
+}
+
+/** Elements with the gap that aligns what follows. */
+export function padded(count: number): number {
+  return Math.ceil(count / ALIGNED) * ALIGNED;
+}
+
+/** The kernels take four elements at once. Past a tensor's end its buffer goes on to a multiple of 256 bytes, which nobody reads. */
+function inVectors(slot: Slot): Slot {
+  return slot.size === undefined ? slot : { ...slot, size: Math.ceil(slot.size / 16) * 16 };
+}
+
+const adamwKernels = variants('adamw', (MOST_BUFFERS - 2) / 2);
+
+/** A tensor, or a run of its elements. */
+export interface AdamWTensor {
   value: Slot;
   gradient: Slot;
-  /** First and second moments. */
-  first: Slot;
-  second: Slot;
   count: number;
+  /** Element of `moments` where its first moments begin; the second follow at `at + padded(count)`. */
+  at: number;
   lr: number;
   weightDecay: number;
-  beta1: number;
-  beta2: number;
-  eps: number;
   /** 1 for the first step. */
   step: number;
 }
 
+export interface AdamWLaunch {
+  /** At most `adamwTensors(gpu)`. */
+  tensors: readonly AdamWTensor[];
+  moments: Slot;
+  /** [norm, factor]: gradients are multiplied by the factor. */
+  scale: Slot;
+  /** Whether a norm that is not finite leaves everything as it is. */
+  skipNonFinite: boolean;
+  beta1: number;
+  beta2: number;
+  eps: number;
+}
+
+/** How many tensors one launch of `adamw` takes. */
+export function adamwTensors(gpu: GpuContext): number {
+  return tensorsPerDispatch(gpu, 2, 2);
+}
+
+/** Elements that one invocation of AdamW walks through. */
+const ADAMW_RUN = { cpu: 512, gpu: 16 };
+
 export function adamw(gpu: GpuContext, o: AdamWLaunch): void {
-  const floats = [
-    1 - o.lr * o.weightDecay,
-    o.beta1,
-    o.beta2,
-    o.lr / (1 - o.beta1 ** o.step),
-    Math.sqrt(1 - o.beta2 ** o.step),
-    o.eps,
-    1 - o.beta1,
-    1 - o.beta2,
+  const { tensors, beta1, beta2 } = o;
+  const total = tensors.reduce((sum, { count }) => sum + padded(count), 0);
+  const uints = [total, Number(o.skipNonFinite), ...tensors.flatMap(({ count, at }) => [count, at])];
+  const floats = [beta1, beta2, o.eps, 1 - beta1, 1 - beta2];
+  for (const { lr, weightDecay, step } of tensors)
+    floats.push(1 - lr * weightDecay, lr / (1 - beta1 ** step), Math.sqrt(1 - beta2 ** step));
+  const slots = [
+    o.scale,
+    o.moments,
+    ...tensors.flatMap(({ gradient, value }) => [inVectors(gradient), inVectors(value)]),
   ];
-  for (const w of windows(gpu, o.count)) {
-    const slots = [o.gradient, o.value, o.first, o.second].map((slot) => slice(slot, w));
-    launch(gpu, adamwKernel, slots, { uints: [w.count], floats }, loopGrid(gpu, w.count));
+  const grid = elementGrid(Math.ceil(total / ADAMW_RUN[gpu.kernels]));
+  launch(gpu, adamwKernels[tensors.length - 1]!, slots, { uints, floats }, grid);
+}
+
+const partialKernels = {
+  1: variants('grad_norm', MOST_BUFFERS - 1, { PART: 'partial', ROW_THREADS: 1 }),
+  64: variants('grad_norm', MOST_BUFFERS - 1, { PART: 'partial', ROW_THREADS: 64 }),
+};
+const finishKernel = kernel('grad_norm', { PART: 'finish' });
+const scaleKernels = variants('grad_norm', MOST_BUFFERS - 1, { PART: 'scale' });
+
+/** Elements that one invocation sums or scales, and the most workgroups: each leaves a partial sum (64 on a CPU). */
+const NORM_RUN = { cpu: 64, gpu: 16 };
+const NORM_GROUPS = { cpu: 32, gpu: 2048 };
+
+export interface Gradient {
+  slot: Slot;
+  count: number;
+}
+
+/** What one dispatch takes of the gradients. */
+interface GradientBatch {
+  slots: Slot[];
+  counts: number[];
+  /** Elements, gaps included. */
+  total: number;
+}
+
+function gradientBatches(gpu: GpuContext, gradients: readonly Gradient[]): GradientBatch[] {
+  const most = tensorsPerDispatch(gpu, 1, 1);
+  const pieces = gradients.flatMap(({ slot, count }) =>
+    windows(gpu, count).map((w) => ({ slot: inVectors(slice(slot, w)), count: w.count })),
+  );
+  const out: GradientBatch[] = [];
+  for (let at = 0; at < pieces.length; at += most) {
+    const batch = pieces.slice(at, at + most);
+    const counts = batch.map(({ count }) => count);
+    const total = counts.reduce((sum, count) => sum + padded(count), 0);
+    out.push({ slots: batch.map(({ slot }) => slot), counts, total });
   }
+  return out;
 }
 
-/** How many partial sums the squares of `count` elements make. */
-export function normParts(count: number): number {
-  return Math.min(Math.ceil(count / 256), 1024);
-}
-
-/** partials[first …] = sums of squares of x; returns how many were written. */
-export function squaredNorm(
+function run(
   gpu: GpuContext,
-  options: { x: Slot; count: number; partials: Slot; first: number },
-): number {
-  let written = 0;
-  for (const w of windows(gpu, options.count)) {
-    const parts = normParts(w.count);
-    const uints = [w.count, parts, options.first + written];
-    const slots = [slice(options.x, w), options.partials];
-    launch(gpu, normPartial, slots, { uints, floats: [0] }, elementGrid(parts));
-    written += parts;
-  }
-  return written;
-}
-
-/** result = [norm, factor], the factor that brings the norm down to maxNorm (1 where it is below). */
-export function finishNorm(
-  gpu: GpuContext,
-  options: { partials: Slot; count: number; maxNorm: number; result: Slot },
+  kernels: readonly KernelVariant[],
+  { slots, counts, total }: GradientBatch,
+  other: { slot: Slot; first: number },
+  grid: Grid,
 ): void {
-  const { partials, count, maxNorm, result } = options;
-  launch(gpu, normFinish, [partials, result], { uints: [count, 0, 0], floats: [maxNorm] }, [1, 1, 1]);
+  const uints = [total, other.first, ...counts];
+  launch(gpu, kernels[slots.length - 1]!, [other.slot, ...slots], { uints }, grid);
+}
+
+export interface GradientNormLaunch {
+  gradients: readonly Gradient[];
+  maxNorm: number;
+  /** What the loss was multiplied by. */
+  lossScale: number;
+  /** [norm, factor]: the norm of the gradients divided by lossScale; the factor that divides them and brings the norm down to maxNorm. */
+  result: Slot;
+  /** Lends a buffer for partial sums; it is used until the launch is recorded. */
+  borrow: (elements: number, use: (slot: Slot) => void) => void;
+}
+
+/** The largest float32: infinity is not for WGSL. */
+const MOST_FLOAT = 3.4028234663852886e38;
+
+/** The order of additions depends on the counts and the adapter alone. */
+export function gradientNorm(gpu: GpuContext, options: GradientNormLaunch): void {
+  const { gradients, maxNorm, lossScale, result, borrow } = options;
+  const batches = gradientBatches(gpu, gradients);
+  const groups = batches.map(({ total }) =>
+    Math.min(Math.ceil(total / GROUP_SIZE / NORM_RUN[gpu.kernels]), NORM_GROUPS[gpu.kernels]),
+  );
+  const threads = rowThreads(gpu);
+  const parts = groups.map((count) => (count * GROUP_SIZE) / threads);
+  const count = parts.reduce((sum, part) => sum + part, 0);
+  borrow(count, (slot) => {
+    let first = 0;
+    for (const [at, batch] of batches.entries()) {
+      run(gpu, partialKernels[threads], batch, { slot, first }, [groups[at]!, 1, 1]);
+      first += parts[at]!;
+    }
+    const floats = [Math.min(maxNorm, MOST_FLOAT), 1 / lossScale];
+    launch(gpu, finishKernel, [slot, result], { uints: [count], floats }, [1, 1, 1]);
+  });
+}
+
+/** gradients *= scale[1]. */
+export function scaleGradients(gpu: GpuContext, gradients: readonly Gradient[], scale: Slot): void {
+  for (const batch of gradientBatches(gpu, gradients)) {
+    const grid = elementGrid(Math.ceil(batch.total / NORM_RUN[gpu.kernels]));
+    run(gpu, scaleKernels, batch, { slot: scale, first: 0 }, grid);
+  }
 }

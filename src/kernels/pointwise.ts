@@ -141,7 +141,6 @@ export function binary(gpu: GpuContext, options: BinaryLaunch): void {
 }
 
 const addKernel = kernel('inplace', { OP: 'add' });
-const scaleKernel = kernel('inplace', { OP: 'scale' });
 const fillKernel = kernel('inplace', { OP: 'fill' });
 
 /** y += scale · x. */
@@ -155,23 +154,6 @@ export function addInPlace(
       addKernel,
       [slice(x, w), slice(y, w)],
       { uints: [w.count, 0], floats: [scale] },
-      loopGrid(gpu, w.count),
-    );
-  }
-}
-
-/** y *= factors[index], the factor read on the GPU. */
-export function scaleInPlace(
-  gpu: GpuContext,
-  options: { factors: Slot; index: number; y: Slot; count: number },
-): void {
-  const { factors, index, y, count } = options;
-  for (const w of windows(gpu, count)) {
-    launch(
-      gpu,
-      scaleKernel,
-      [factors, slice(y, w)],
-      { uints: [w.count, index], floats: [1] },
       loopGrid(gpu, w.count),
     );
   }

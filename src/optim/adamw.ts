@@ -1,7 +1,11 @@
 /** AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019). */
-import { CheckpointError, ConfigError } from '../errors.ts';
-import { adamw } from '../kernels/optimizer.ts';
+import { ConfigError, ShapeError } from '../errors.ts';
+import { slice } from '../kernels/launch.ts';
+import { type AdamWTensor, adamw, adamwTensors } from '../kernels/optimizer.ts';
+import type { Device } from '../tensor/device.ts';
+import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { MomentStore, type MomentView } from './moments.ts';
 
 export interface AdamWOptions {
   /** Learning rate. */
@@ -27,18 +31,25 @@ export interface OptimizerGroup {
   weightDecay: number;
 }
 
-/** First and second moments, and the number of steps, of one parameter. */
-interface Moments {
-  first: Tensor;
-  second: Tensor;
-  step: number;
-}
-
 /** The optimizer's state of one parameter, as checkpoints hold it. */
 export interface ParameterState {
   step: number;
-  expAvg: Tensor;
-  expAvgSq: Tensor;
+  expAvg: MomentView;
+  expAvgSq: MomentView;
+}
+
+export interface StepOptions {
+  /** [norm, factor] on the GPU, as `clipFactor` gives it: every gradient is multiplied by the factor as it is read. */
+  gradScale?: Tensor | null;
+  /** Leaves weights and moments as they are where that norm is not finite, as torch.amp.GradScaler does. The step is counted all the same. */
+  skipNonFinite?: boolean;
+}
+
+/** What one dispatch updates: parameters whose moments share a buffer. */
+interface Batch {
+  arena: Tensor;
+  group: OptimizerGroup;
+  tensors: AdamWTensor[];
 }
 
 function check(name: string, value: number, holds: boolean, remedy: string): void {
@@ -47,9 +58,14 @@ function check(name: string, value: number, holds: boolean, remedy: string): voi
 
 export class AdamW {
   readonly groups: OptimizerGroup[];
-  private readonly moments = new Map<Tensor, Moments>();
+  private readonly moments = new MomentStore();
+  /** [0, 1], for steps without `gradScale`. */
+  private unscaled: Tensor | null = null;
 
-  /** PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. Throws `ConfigError` for values out of range. */
+  /**
+   * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. Throws `ConfigError` for values out of range, for a
+   * parameter given twice and for parameters of several devices.
+   */
   constructor(params: readonly Tensor[] | readonly ParameterGroup[], options: AdamWOptions = {}) {
     const groups = params.some((item) => 'params' in item)
       ? (params as readonly ParameterGroup[])
@@ -65,29 +81,29 @@ export class AdamW {
       check('weightDecay', weightDecay, weightDecay >= 0, 'use a number ≥ 0');
       return { params: group.params, lr, initialLr: lr, betas, eps, weightDecay };
     });
+    const all = this.groups.flatMap(({ params: those }) => those);
+    if (new Set(all).size !== all.length)
+      throw new ConfigError('AdamW: a parameter is given twice', { remedy: 'pass each tensor once' });
+    if (new Set(all.map(({ device }) => device)).size > 1)
+      throw new ConfigError('AdamW: the parameters are on several devices', {
+        remedy: 'make one optimizer for each device',
+      });
   }
 
-  /** Updates every parameter that has a gradient. */
-  step(): void {
-    for (const group of this.groups) {
-      for (const value of group.params) {
-        if (value.grad === null || !value.requiresGrad) continue;
-        const state = this.stateOf(value);
-        state.step += 1;
-        adamw(value.device.gpu, {
-          value: value.slot,
-          gradient: value.grad.slot,
-          first: state.first.slot,
-          second: state.second.slot,
-          count: value.size,
-          lr: group.lr,
-          weightDecay: group.weightDecay,
-          beta1: group.betas[0],
-          beta2: group.betas[1],
-          eps: group.eps,
-          step: state.step,
-        });
-      }
+  /** Updates every parameter that has a gradient. Throws `ShapeError` for a `gradScale` that is not [2]. */
+  step({ gradScale, skipNonFinite = false }: StepOptions = {}): void {
+    if (gradScale && gradScale.size !== 2)
+      throw new ShapeError(`AdamW: gradScale is ${formatShape(gradScale.shape)}`, {
+        remedy: 'pass [norm, factor], as clipFactor gives it',
+      });
+    const batches = this.batches();
+    const device = batches[0]?.arena.device;
+    if (device === undefined) return;
+    const scale = (gradScale ?? this.noScale(device)).slot;
+    for (const { arena, group, tensors } of batches) {
+      const [beta1, beta2] = group.betas;
+      const { eps } = group;
+      adamw(device.gpu, { tensors, moments: arena.slot, scale, skipNonFinite, beta1, beta2, eps });
     }
   }
 
@@ -103,39 +119,72 @@ export class AdamW {
 
   /** The state of a parameter, or undefined before its first step. */
   state(value: Tensor): ParameterState | undefined {
-    const moments = this.moments.get(value);
-    return moments && { step: moments.step, expAvg: moments.first, expAvgSq: moments.second };
+    const step = this.moments.get(value)?.step ?? 0;
+    if (step === 0) return undefined;
+    return { step, expAvg: this.moments.view(value, 'first'), expAvgSq: this.moments.view(value, 'second') };
+  }
+
+  /** Makes room for the state of some parameters, before `loadState` fills it: they then lie together and are updated together. */
+  reserve(values: readonly Tensor[]): void {
+    this.moments.reserve(values);
   }
 
   /** Puts back a state read from a checkpoint. Throws `CheckpointError` where the sizes differ. */
   loadState(value: Tensor, state: { step: number; expAvg: Float32Array; expAvgSq: Float32Array }): void {
-    if (state.expAvg.length !== value.size || state.expAvgSq.length !== value.size) {
-      throw new CheckpointError(
-        `AdamW: a state of ${state.expAvg.length} elements for a parameter of ${value.size}`,
-      );
-    }
-    const moments = this.stateOf(value);
-    moments.step = state.step;
-    moments.first.write(state.expAvg);
-    moments.second.write(state.expAvgSq);
+    this.moments.write(value, state.expAvg, state.expAvgSq);
+    this.moments.get(value)!.step = state.step;
   }
 
   dispose(): void {
-    for (const { first, second } of this.moments.values()) {
-      first.dispose();
-      second.dispose();
-    }
-    this.moments.clear();
+    this.moments.dispose();
+    this.unscaled?.dispose();
+    this.unscaled = null;
   }
 
-  private stateOf(value: Tensor): Moments {
-    const known = this.moments.get(value);
-    if (known !== undefined) return known;
-    const { device } = value;
-    const made = { first: device.raw(value.shape), second: device.raw(value.shape), step: 0 };
-    device.fill(made.first, 0);
-    device.fill(made.second, 0);
-    this.moments.set(value, made);
-    return made;
+  /** Counts the step of every parameter that has a gradient, and packs them into dispatches, in the order of the groups. */
+  private batches(): Batch[] {
+    const due = this.groups.map((group) => ({
+      group,
+      values: group.params.filter((value) => value.grad !== null && value.requiresGrad),
+    }));
+    this.moments.reserve(due.flatMap(({ values }) => values));
+    const batches: Batch[] = [];
+    for (const { group, values } of due) {
+      for (const value of values) {
+        const moments = this.moments.get(value)!;
+        moments.step += 1;
+        for (const { arena, at, first, count } of moments.segments) {
+          const window = { first, count, whole: count === value.size };
+          const tensor = {
+            value: slice(value.slot, window),
+            gradient: slice(value.grad!.slot, window),
+            count,
+            at,
+            lr: group.lr,
+            weightDecay: group.weightDecay,
+            step: moments.step,
+          };
+          const last = batches.at(-1);
+          const most = adamwTensors(value.device.gpu);
+          if (last?.arena === arena && last.tensors.length < most && sameMoments(last.group, group))
+            last.tensors.push(tensor);
+          else batches.push({ arena, group, tensors: [tensor] });
+        }
+      }
+    }
+    return batches;
   }
+
+  private noScale(device: Device): Tensor {
+    if (this.unscaled === null) {
+      this.unscaled = device.raw([2]);
+      this.unscaled.write(Float32Array.of(0, 1));
+    }
+    return this.unscaled;
+  }
+}
+
+/** Whether two groups may share a dispatch: rates and decay are each tensor's own. */
+function sameMoments(a: OptimizerGroup, b: OptimizerGroup): boolean {
+  return a === b || (a.betas[0] === b.betas[0] && a.betas[1] === b.betas[1] && a.eps === b.eps);
 }

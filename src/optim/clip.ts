@@ -1,33 +1,57 @@
 /** Clipping by the norm of all gradients together. */
 
-import { windows } from '../kernels/launch.ts';
-import { finishNorm, normParts, squaredNorm } from '../kernels/optimizer.ts';
-import { scaleInPlace } from '../kernels/pointwise.ts';
+import { ConfigError } from '../errors.ts';
+import { type Gradient, gradientNorm, scaleGradients } from '../kernels/optimizer.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+
+export interface ClipFactorOptions {
+  /** What the loss was multiplied by before `backward`; the factor divides the gradients by it. */
+  lossScale?: number;
+  /** A tensor [2] to write into, which a loop may use again and again; a new one unless given. */
+  out?: Tensor;
+}
+
+function gradientsOf(parameters: readonly Tensor[]): Gradient[] {
+  return [...new Set(parameters)].flatMap(({ grad }) =>
+    grad === null || grad.size === 0 ? [] : [{ slot: grad.slot, count: grad.size }],
+  );
+}
+
+/**
+ * [joint L2 norm of the gradients, factor that brings it down to `maxNorm`] as a tensor [2] on the GPU, so that nothing waits; null
+ * where there are no gradients. They stay as they are: `optimizer.step({ gradScale })` multiplies them by the factor as it reads them,
+ * which saves `clipGradNorm`'s pass over them. A norm that is NaN makes the factor NaN, an infinite one makes it 0, as in PyTorch.
+ */
+export function clipFactor(
+  parameters: readonly Tensor[],
+  maxNorm: number,
+  { lossScale = 1, out }: ClipFactorOptions = {},
+): Tensor | null {
+  const device = parameters.find(({ grad }) => grad !== null)?.device;
+  if (device === undefined) return null;
+  if (!(lossScale > 0 && Number.isFinite(lossScale)))
+    throw new ConfigError(`clipFactor: lossScale is ${lossScale}`, { remedy: 'use a finite number > 0' });
+  const result = out ?? device.empty([2]);
+  gradientNorm(device.gpu, {
+    gradients: gradientsOf(parameters),
+    maxNorm,
+    lossScale,
+    result: result.slot,
+    borrow: (elements, use) => {
+      const scratch = device.raw([elements]);
+      use(scratch.slot);
+      scratch.dispose();
+    },
+  });
+  return result;
+}
 
 /**
  * Scales the gradients of `parameters` so that their joint L2 norm is at most `maxNorm`, as torch.nn.utils.clip_grad_norm_.
  * Returns [norm before, factor] as a tensor [2] on the GPU, so that nothing waits; null where there are no gradients.
  */
 export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): Tensor | null {
-  const gradients = parameters.map((tensor) => tensor.grad).filter((grad) => grad !== null);
-  const device = gradients[0]?.device;
-  if (device === undefined) return null;
-  const { gpu } = device;
-  const parts = gradients.reduce(
-    (total, { size }) => total + windows(gpu, size).reduce((sum, w) => sum + normParts(w.count), 0),
-    0,
-  );
-  const partials = device.raw([parts]);
-  const result = device.empty([2]);
-  let first = 0;
-  for (const gradient of gradients) {
-    first += squaredNorm(gpu, { x: gradient.slot, count: gradient.size, partials: partials.slot, first });
-  }
-  finishNorm(gpu, { partials: partials.slot, count: parts, maxNorm, result: result.slot });
-  for (const gradient of gradients) {
-    scaleInPlace(gpu, { factors: result.slot, index: 1, y: gradient.slot, count: gradient.size });
-  }
-  partials.dispose();
+  const result = clipFactor(parameters, maxNorm);
+  if (result !== null) scaleGradients(result.device.gpu, gradientsOf(parameters), result.slot);
   return result;
 }

@@ -124,12 +124,16 @@ export async function loadCheckpoint(
   const file = await openSafetensors(await platform.openFile(platform.joinPath(path, OPTIMIZER_NAME)));
   try {
     const parameters = new Map(model.namedParameters());
-    for (const [name, step] of Object.entries(progress.optimizerSteps)) {
+    const stepped = Object.entries(progress.optimizerSteps).map(([name, step]) => {
       const tensor = parameters.get(name);
       if (tensor === undefined)
         throw new CheckpointError(`${path}: the model has no weight '${name}'`, {
           remedy: 'resume with the model the training began with',
         });
+      return { name, step, tensor };
+    });
+    optimizer.reserve(stepped.map(({ tensor }) => tensor));
+    for (const { name, step, tensor } of stepped) {
       const [expAvg, expAvgSq] = [
         await file.readFloat32(`exp_avg.${name}`),
         await file.readFloat32(`exp_avg_sq.${name}`),

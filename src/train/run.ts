@@ -5,7 +5,7 @@ import { DataLoader } from '../data/loader.ts';
 import { ConfigError, NonFiniteError } from '../errors.ts';
 import { addInPlace } from '../kernels/pointwise.ts';
 import { AdamW } from '../optim/adamw.ts';
-import { clipGradNorm } from '../optim/clip.ts';
+import { clipFactor } from '../optim/clip.ts';
 import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
 import { scale } from '../tensor/ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -215,12 +215,10 @@ export class TrainingRun {
         scope.close();
       }
     }
-    const scope = device.scope();
-    const norm = args.maxGradNorm > 0 ? clipGradNorm(model.parameters(), args.maxGradNorm) : null;
-    if (norm !== null) device.assign(this.lastNorm, norm);
-    scope.close();
+    const gradScale =
+      args.maxGradNorm > 0 ? clipFactor(model.parameters(), args.maxGradNorm, { out: this.lastNorm }) : null;
     const [learningRate] = scheduler.getLastLr();
-    optimizer.step();
+    optimizer.step({ gradScale });
     scheduler.step();
     optimizer.zeroGrad();
     device.submit();
