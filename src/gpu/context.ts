@@ -107,8 +107,13 @@ export class GpuContext {
   /** Waits until all recorded work is done. */
   async sync(): Promise<void> {
     this.flush();
-    await this.device.queue.onSubmittedWorkDone();
+    await this.submittedWorkDone();
     this.check();
+  }
+
+  /** Waits until the work submitted so far is done. */
+  async submittedWorkDone(): Promise<void> {
+    await platform.waitForGpu(this.device.queue.onSubmittedWorkDone(), this.software);
   }
 
   /** A copy of `bytes` bytes from `offset`, after all work recorded so far. */
@@ -123,7 +128,7 @@ export class GpuContext {
       if (size > 0) this.recorder.copyOut(buffer, offset, staging, size);
       this.flush();
       try {
-        await staging.mapAsync(GPUMapMode.READ);
+        await platform.waitForGpu(staging.mapAsync(GPUMapMode.READ), this.software);
       } catch (cause) {
         this.check();
         throw new GpuError('the GPU could not be read back', { cause });

@@ -64,6 +64,7 @@ const readOnly = async (): Promise<never> => {
 export const platform: Platform = {
   name: 'browser',
   requestAdapter,
+  waitForGpu: (work) => work,
   openFile,
   exists: async (path) => (await fetch(path, { method: 'HEAD' })).ok,
   // A folder is an address that holds a config.json.

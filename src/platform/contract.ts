@@ -64,6 +64,8 @@ export interface ModelDownload {
 export interface Platform {
   readonly name: 'node' | 'deno' | 'browser';
   requestAdapter(request: AdapterRequest): Promise<AdapterResult>;
+  /** Settles as `work` does, which the GPU does; leaves the CPU to an adapter that is a `software` one. */
+  waitForGpu<T>(work: Promise<T>, software: boolean): Promise<T>;
   exists(path: string): Promise<boolean>;
   isFolder(path: string): Promise<boolean>;
   /** Names in a folder, sorted. */

@@ -5,10 +5,12 @@ import type { Platform } from './contract.ts';
 import { requestAdapter } from './node/adapter.ts';
 import { downloadModel } from './node/download.ts';
 import * as files from './node/files.ts';
+import { waitForGpu } from './node/wait.ts';
 
 export const platform: Platform = {
   name: 'node',
   requestAdapter,
+  waitForGpu,
   downloadModel,
   // This file lies two folders below the package's root, as source and as compiled code.
   packagePath: (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url)),

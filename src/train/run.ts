@@ -236,7 +236,7 @@ export class TrainingRun {
   /** Lets the host run a little ahead of the GPU, not more. */
   private async pace(): Promise<void> {
     const { device } = this.trainer.model;
-    this.inFlight.push(device.gpu.device.queue.onSubmittedWorkDone().then(() => undefined));
+    this.inFlight.push(device.gpu.submittedWorkDone());
     if (this.inFlight.length > STEPS_IN_FLIGHT) await this.inFlight.shift();
     device.gpu.check();
   }
