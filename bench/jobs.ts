@@ -5,10 +5,12 @@ import { AdamW } from '../src/optim/adamw.ts';
 import { clipFactor } from '../src/optim/clip.ts';
 import type { Device } from '../src/tensor/device.ts';
 import { noGrad } from '../src/tensor/tape.ts';
+import type { Tensor } from '../src/tensor/tensor.ts';
 import { summarize, type Timing } from './lib/measure.ts';
 
 export interface JobSize {
   name: string;
+  family: 'bert' | 'roberta';
   layers: number;
   hidden: number;
   heads: number;
@@ -16,11 +18,18 @@ export interface JobSize {
 }
 
 export const jobSizes: readonly JobSize[] = [
-  { name: 'bert-tiny', layers: 2, hidden: 128, heads: 2, vocabulary: 30_522 },
-  { name: 'bert-mini', layers: 4, hidden: 256, heads: 4, vocabulary: 30_522 },
-  { name: 'MiniLM', layers: 6, hidden: 384, heads: 12, vocabulary: 30_522 },
-  { name: 'bert-base', layers: 12, hidden: 768, heads: 12, vocabulary: 30_522 },
+  { family: 'bert', name: 'bert-tiny', layers: 2, hidden: 128, heads: 2, vocabulary: 30_522 },
+  { family: 'bert', name: 'bert-mini', layers: 4, hidden: 256, heads: 4, vocabulary: 30_522 },
+  { family: 'bert', name: 'MiniLM', layers: 6, hidden: 384, heads: 12, vocabulary: 30_522 },
+  { family: 'bert', name: 'bert-base', layers: 12, hidden: 768, heads: 12, vocabulary: 30_522 },
+  { family: 'roberta', name: 'roberta-base', layers: 12, hidden: 768, heads: 12, vocabulary: 50_265 },
 ];
+
+export interface PhaseSeconds {
+  forward: number;
+  backward: number;
+  optimizer: number;
+}
 
 export interface JobResult {
   job: string;
@@ -28,15 +37,19 @@ export interface JobResult {
   length: number;
   timing: Timing;
   tokensPerSecond: number;
-  /** Floating-point operations a second of the matrix products: 2 a weight and token forward, 4 more in training. */
+  /** Floating-point operations a second of the matrix products: 2 a weight and (real) token forward, 4 more in training. */
   flops: number;
   dispatches: number;
+  /** Seconds in which the host records a step and submits it. */
+  hostSeconds: number;
   /** Seconds of host time a dispatch, over the whole step. */
   hostPerDispatch: number;
   peakBytes: number;
   /** Made during the timed steps: 0 in a steady state. */
   buffersCreated: number;
   bindGroupsCreated: number;
+  /** Of a training step. */
+  phases?: PhaseSeconds;
   /** GPU time of one step by kernel, the longest first; empty where the adapter has no timestamps. */
   kernels: { name: string; count: number; seconds: number }[];
 }
@@ -53,14 +66,53 @@ async function timeKernels(device: Device, step: () => void): Promise<JobResult[
     .sort((a, b) => b.seconds - a.seconds);
 }
 
-/** Times steps one after the other, each to its end on the GPU. */
-export async function runJob(
+export interface JobOptions {
+  training: boolean;
+  batch: number;
+  length: number;
+  steps: number;
+  /** Texts of all lengths up to `length`, so that half of the batch is padding; else all are as long. */
+  padded?: boolean;
+}
+
+/** 1 for a token, 0 for padding. */
+function attentionMask({ batch, length, padded = false }: JobOptions): Int32Array {
+  const lengthOf = (b: number): number =>
+    padded ? Math.max(1, Math.round(length * (1 - b / (batch - 1)))) : length;
+  return Int32Array.from({ length: batch * length }, (_, i) => {
+    return i % length < lengthOf(Math.floor(i / length)) ? 1 : 0;
+  });
+}
+
+/** Seconds of a training step's phases, each waited for: together more than a step, in which the host is ahead. */
+async function timePhases(
   device: Device,
-  size: JobSize,
-  { training, batch, length, steps }: { training: boolean; batch: number; length: number; steps: number },
-): Promise<JobResult> {
+  phases: Readonly<Record<keyof PhaseSeconds, () => void>>,
+): Promise<PhaseSeconds> {
+  const times = { forward: [] as number[], backward: [] as number[], optimizer: [] as number[] };
+  for (let i = 0; i < 3; i += 1) {
+    const scope = device.scope();
+    for (const name of ['forward', 'backward', 'optimizer'] as const) {
+      const start = performance.now();
+      phases[name]();
+      await device.sync();
+      times[name].push((performance.now() - start) / 1000);
+    }
+    scope.close();
+  }
+  const median = (values: number[]): number => summarize(values).median;
+  return {
+    forward: median(times.forward),
+    backward: median(times.backward),
+    optimizer: median(times.optimizer),
+  };
+}
+
+/** Times steps one after the other, each to its end on the GPU. */
+export async function runJob(device: Device, size: JobSize, options: JobOptions): Promise<JobResult> {
+  const { training, batch, length, steps, padded = false } = options;
   device.manualSeed(1);
-  const config = makeConfig('bert', {
+  const config = makeConfig(size.family, {
     vocabSize: size.vocabulary,
     hiddenSize: size.hidden,
     numHiddenLayers: size.layers,
@@ -71,19 +123,28 @@ export async function runJob(
   model.train(training);
   const optimizer = new AdamW(model.parameters(), { lr: 1e-5 });
   const ids = Int32Array.from({ length: batch * length }, (_, i) => 1000 + ((i * 7919) % 20_000));
+  const mask = attentionMask(options);
   const labels = Int32Array.from({ length: batch }, (_, i) => i % 2);
-  const step = (): void => {
-    const scope = device.scope();
-    const inputs = {
-      inputIds: device.tensor(ids, [batch, length]),
-      attentionMask: device.full([batch, length], 1, 'int32'),
-    };
-    if (training) {
-      model.forward({ ...inputs, labels: device.tensor(labels) }).loss!.backward();
+  const shape = [batch, length];
+  let loss: Tensor | undefined;
+  const phases = {
+    forward: (): void => {
+      const inputs = { inputIds: device.tensor(ids, shape), attentionMask: device.tensor(mask, shape) };
+      if (training) loss = model.forward({ ...inputs, labels: device.tensor(labels) }).loss;
+      else noGrad(() => model.forward(inputs));
+    },
+    backward: (): void => loss!.backward(),
+    optimizer: (): void => {
       optimizer.step({ gradScale: clipFactor(model.parameters(), 1) });
       optimizer.zeroGrad();
-    } else {
-      noGrad(() => model.forward(inputs));
+    },
+  };
+  const step = (): void => {
+    const scope = device.scope();
+    phases.forward();
+    if (training) {
+      phases.backward();
+      phases.optimizer();
     }
     scope.close();
     device.submit();
@@ -101,24 +162,25 @@ export async function runJob(
     times.push((performance.now() - start) / 1000);
   }
   const after = device.statistics();
-  const kernels = await timeKernels(device, step);
   const dispatches = (after.dispatches - before.dispatches) / steps;
   const timing = summarize(times);
   const weights = size.layers * 12 * size.hidden ** 2;
-  const tokens = batch * length;
+  const tokens = mask.reduce((sum, value) => sum + value, 0);
   const result = {
-    job: `${size.name}, ${training ? 'training' : 'inference'}`,
+    job: `${size.name}, ${training ? 'training' : 'inference'}${padded ? ', half padding' : ''}`,
     batch,
     length,
     timing,
     tokensPerSecond: tokens / timing.median,
     flops: ((training ? 6 : 2) * weights * tokens) / timing.median,
     dispatches,
+    hostSeconds: host / 1000 / steps,
     hostPerDispatch: host / 1000 / steps / dispatches,
     peakBytes: after.peakBytes,
     buffersCreated: after.created - before.created,
     bindGroupsCreated: after.bindGroupMisses - before.bindGroupMisses,
-    kernels,
+    ...(training && { phases: await timePhases(device, phases) }),
+    kernels: await timeKernels(device, step),
   };
   optimizer.dispose();
   model.dispose();

@@ -83,12 +83,10 @@ if (kernels.length > 0) console.log(`${kernelTable(kernels)}\n`);
 const jobs: JobResult[] = [];
 const sizes = jobSizes.slice(0, options.quick === true ? 1 : device.software ? 3 : jobSizes.length);
 for (const size of sizes) {
-  for (const training of [false, true]) {
-    if (!wanted(`${size.name} ${training ? 'training' : 'inference'}`)) continue;
-    const shape = device.software
-      ? { batch: 8, length: 64, steps: 5 }
-      : { batch: 32, length: 128, steps: 20 };
-    jobs.push(await runJob(device, size, { training, ...shape }));
+  const shape = device.software ? { batch: 8, length: 64, steps: 5 } : { batch: 32, length: 128, steps: 20 };
+  for (const kind of [{ training: false }, { training: true }, { training: true, padded: true }]) {
+    if (!wanted(`${size.name} ${kind.training ? 'training' : 'inference'}`)) continue;
+    jobs.push(await runJob(device, size, { ...kind, ...shape }));
   }
 }
 if (jobs.length > 0) console.log(`${jobTable(jobs, ceilings)}\n`);

@@ -7,12 +7,13 @@ import { addFinetune } from './finetune.ts';
 import { addInfo, packageVersion } from './info.ts';
 import { addPredict } from './predict.ts';
 import { addPretrain } from './pretrain.ts';
+import { addTune } from './tune.ts';
 
 const program = new Command('dawngrad')
   .description('Fine-tune BERT and RoBERTa on WebGPU.')
   .version(await packageVersion())
   .showHelpAfterError('(see --help)');
-for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addInfo]) add(program);
+for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addTune, addInfo]) add(program);
 
 // A reader that has seen enough, as `| head` has, closes the pipe.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));

@@ -5,6 +5,7 @@ import type { AdapterRequest } from '../platform/contract.ts';
 import { PipelineCache } from './pipelines.ts';
 import { BufferPool, type PooledBuffer } from './pool.ts';
 import { Recorder, UNIFORM_BYTES } from './recorder.ts';
+import { readTuning } from './tuning.ts';
 
 export interface GpuOptions extends AdapterRequest {
   /** Bytes a kernel may bind of one buffer; the adapter's limit unless lowered (tests do, to walk tensors in windows). */
@@ -40,6 +41,8 @@ export class GpuContext {
   readonly recorder: Recorder;
   readonly pipelines: PipelineCache;
   readonly maxBindingBytes: number;
+  /** Which technique was the fastest on this adapter, by class of work: what `dawngrad tune` measured. */
+  readonly tuning = new Map<string, string>();
   private failure: GpuError | null = null;
   private closed = false;
 
@@ -50,7 +53,9 @@ export class GpuContext {
     for (const name of WANTED_LIMITS) requiredLimits[name] = found.adapter.limits[name];
     const requiredFeatures = WANTED_FEATURES.filter((name) => found.adapter.features.has(name));
     const device = await found.adapter.requestDevice({ requiredLimits, requiredFeatures });
-    return new GpuContext(device, found.description, found.software, options);
+    const context = new GpuContext(device, found.description, found.software, options);
+    for (const [key, value] of await readTuning(found.description)) context.tuning.set(key, value);
+    return context;
   }
 
   private constructor(device: GPUDevice, description: string, software: boolean, options: GpuOptions) {

@@ -83,10 +83,11 @@ export class Recorder {
     this.statistics.dispatches += 1;
   }
 
-  /** Copies the first `bytes` of one buffer over another's. */
-  copy(source: PooledBuffer, target: PooledBuffer, bytes: number): void {
-    this.copyOut(source, 0, target.gpu, bytes);
-    target.lastUse = this.statistics.submissions;
+  /** Copies the first `bytes` of one range over another's. */
+  copy(source: Slot, target: Slot, bytes: number): void {
+    const [from, to] = [source.offset ?? 0, target.offset ?? 0];
+    this.openEncoder().copyBufferToBuffer(source.buffer.gpu, from, target.buffer.gpu, to, bytes);
+    for (const { buffer } of [source, target]) buffer.lastUse = this.statistics.submissions;
   }
 
   /** Copies a range out of the pool, for reading back. */

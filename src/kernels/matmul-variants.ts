@@ -44,6 +44,7 @@ function tiled(rows: number, vectors: number): MatmulTechnique {
 }
 
 const smallTiles = tiled(4, 1);
+const tallTiles = tiled(8, 1);
 const largeTiles = tiled(8, 2);
 
 /** Four-vectors of columns that a lane holds, by the size of a subgroup: what ran fastest on SwiftShader (4) and lavapipe (8). */
@@ -66,6 +67,7 @@ const broadcasts = new Map(
 export const matmulTechniques: readonly MatmulTechnique[] = [
   plain,
   smallTiles,
+  tallTiles,
   largeTiles,
   ...[...broadcasts.values()].flat(),
 ];
@@ -121,8 +123,38 @@ const BROADCAST_OVERHEAD = 12;
 /** Workgroups that keep a large GPU busy. */
 const MANY_TILES = 256;
 
-/** The technique that suits an adapter and a c of `m` × `n`, `aligned` to four elements or not. */
-export function chooseMatmul(gpu: GpuContext, m: number, n: number, aligned: boolean): MatmulTechnique {
+/** Those that an adapter can run and that may suit it. */
+export function candidates(gpu: GpuContext): readonly MatmulTechnique[] {
+  if (gpu.kernels === 'gpu') return [smallTiles, tallTiles, largeTiles];
+  return broadcasts.get(gpu.subgroupSize) ?? [plain];
+}
+
+export function techniqueName({ shader, defines }: MatmulTechnique): string {
+  return [shader, ...Object.entries(defines).map(([name, value]) => `${name}=${value}`)].join(' ');
+}
+
+/** A product's sizes and sides, as far as they decide which technique is fastest: products of one class share the choice. */
+export function matmulClass(product: MatmulShape): string {
+  const magnitude = (size: number): number => Math.ceil(Math.log2(size));
+  const { m, n, k, transposeA, transposeB } = product;
+  const sides = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`;
+  return `matmul ${sides} ${magnitude(m)} ${magnitude(n)} ${magnitude(k)}`;
+}
+
+export interface MatmulShape {
+  m: number;
+  n: number;
+  k: number;
+  transposeA: boolean;
+  transposeB: boolean;
+}
+
+/** The technique for a product, its c `aligned` to four elements or not: as measured on this adapter, or by what is known of it. */
+export function chooseMatmul(gpu: GpuContext, product: MatmulShape, aligned: boolean): MatmulTechnique {
+  const measured = gpu.tuning.size === 0 ? undefined : gpu.tuning.get(matmulClass(product));
+  const known = measured && candidates(gpu).find((technique) => techniqueName(technique) === measured);
+  if (known && aligned) return known;
+  const { m, n } = product;
   if (gpu.kernels === 'gpu') {
     const tiles = Math.ceil(m / largeTiles.rows) * Math.ceil(n / largeTiles.columns);
     return tiles >= MANY_TILES ? largeTiles : smallTiles;

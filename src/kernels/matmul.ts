@@ -162,8 +162,9 @@ const aligned = (...elements: number[]): boolean => elements.every((value) => va
 
 function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
   const batchC = o.m * o.n;
+  const sides = { transposeA: o.transposeA, transposeB: o.transposeB };
   const VEC_C = aligned(t.c.offset, o.n, batchC, t.n);
-  const technique = o.technique ?? chooseMatmul(gpu, t.m, t.n, VEC_C);
+  const technique = o.technique ?? chooseMatmul(gpu, { ...t, ...sides }, VEC_C);
   // Each row's sum once, though columns may come in several windows.
   const sums = t.firstColumn === 0 ? o.sums : undefined;
   const variant = matmulVariant(technique, {

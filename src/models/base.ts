@@ -19,6 +19,12 @@ export interface ModelInputs {
   attentionMask?: Tensor | undefined;
   /** 0 for the first text, 1 for the second; all zeros where absent. RoBERTa has one type and ignores them. */
   tokenTypeIds?: Tensor | undefined;
+  /**
+   * Does not compute padding (where `attentionMask` came from the CPU), so that a batch costs what its real tokens cost. The states of
+   * padding are then zero; transformers gives there what means nothing. False unless given; classification of sequences, which
+   * does not look at them, has true.
+   */
+  skipPadding?: boolean | undefined;
   /** Also return the result of every layer. */
   outputHiddenStates?: boolean | undefined;
 }
@@ -157,6 +163,7 @@ export abstract class EncoderModel extends PreTrainedModel {
     inputIds,
     attentionMask,
     tokenTypeIds,
+    skipPadding = false,
     outputHiddenStates = false,
   }: ModelInputs): BaseModelOutput {
     for (const [name, tensor] of Object.entries({ attentionMask, tokenTypeIds })) {
@@ -170,7 +177,8 @@ export abstract class EncoderModel extends PreTrainedModel {
       throw new ShapeError(`inputIds ${formatShape(inputIds.shape)} must be [batch, length]`);
     return this.device.tidy(() => {
       const embedded = this.embeddings.forward(inputIds, tokenTypeIds);
-      const states = this.encoder.forward(embedded, attentionMask, outputHiddenStates);
+      const options = { mask: attentionMask, skipPadding, all: outputHiddenStates };
+      const states = this.encoder.forward(embedded, options);
       const lastHiddenState = states.at(-1)!;
       return {
         lastHiddenState,

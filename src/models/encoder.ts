@@ -2,14 +2,16 @@
  * The transformer encoder that BERT (Devlin et al., 2019) and RoBERTa (Liu et al., 2019) share.
  * Shapes: B batch, L length, H hidden size, I intermediate size. Property names are the checkpoint's keys.
  */
-import { Dropout, LayerNorm, Linear } from '../nn/layers.ts';
+import { Dropout, LayerNorm, Linear, parameter } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
-import { attention } from '../tensor/ops/attention.ts';
+import { selfAttention } from '../tensor/ops/attention.ts';
 import { add } from '../tensor/ops/elementwise.ts';
+import { qkvLinear } from '../tensor/ops/qkv-linear.ts';
 import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { PretrainedConfig } from './config.ts';
+import { Packing } from './packing.ts';
 
 class SelfAttention extends Module {
   readonly query: Linear;
@@ -23,19 +25,41 @@ class SelfAttention extends Module {
     { hiddenSize: H, numAttentionHeads, attentionProbsDropoutProb }: PretrainedConfig,
   ) {
     super();
-    this.query = new Linear(device, H, H);
-    this.key = new Linear(device, H, H);
-    this.value = new Linear(device, H, H);
+    [this.query, this.key, this.value] = besideEachOther(device, H);
     this.heads = numAttentionHeads;
     this.dropoutProb = attentionProbsDropoutProb;
   }
 
-  forward(x: Tensor, mask: Tensor | undefined): Tensor {
+  forward(x: Tensor, seen: SeenTokens): Tensor {
     const dropout = this.training ? this.dropoutProb : 0;
-    const [q, k, v] = [this.query.forward(x), this.key.forward(x), this.value.forward(x)];
-    return attention(q, k, v, { heads: this.heads, mask, dropout });
+    const parts = [this.query, this.key, this.value] as const;
+    const qkv = qkvLinear(
+      x,
+      parts.map(({ weight }) => weight) as Three,
+      parts.map(({ bias }) => bias) as Three,
+    );
+    return selfAttention(qkv, { heads: this.heads, ...seen, dropout });
   }
 }
+
+type Three = [Tensor, Tensor, Tensor];
+
+/** Three layers whose weights lie one after the other in memory, so that one product computes all, where bindings may begin there. */
+function besideEachOther(device: Device, H: number): [Linear, Linear, Linear] {
+  const make = (at: number, weights?: Tensor[], biases?: Tensor[]): Linear => {
+    const memory = weights && biases && { weight: weights[at]!, bias: biases[at]! };
+    return new Linear(device, H, H, memory && { memory });
+  };
+  if (H % 64 !== 0) return [make(0), make(1), make(2)];
+  const [weight, bias] = [parameter(device, [3 * H, H]), parameter(device, [3 * H])];
+  const parts = [weight, bias].map((whole) => whole.split([H, H, H]));
+  for (const whole of [weight, bias]) whole.dispose();
+  for (const part of parts.flat()) part.requiresGrad = true;
+  return [make(0, ...parts), make(1, ...parts), make(2, ...parts)];
+}
+
+/** Which tokens attention sees: those that the mask shows; or all, of sequences packed between `starts`, the longest of `length`. */
+export type SeenTokens = { mask: Tensor | undefined } | { starts: Tensor; length: number };
 
 /** Dense, dropout, residual, LayerNorm: the end of both halves of a layer. */
 class ResidualOutput extends Module {
@@ -69,8 +93,8 @@ class Attention extends Module {
     this.output = new ResidualOutput(device, config.hiddenSize, config);
   }
 
-  forward(x: Tensor, mask: Tensor | undefined): Tensor {
-    return this.output.forward(this.self.forward(x, mask), x);
+  forward(x: Tensor, seen: SeenTokens): Tensor {
+    return this.output.forward(this.self.forward(x, seen), x);
   }
 }
 
@@ -102,13 +126,19 @@ export class EncoderLayer extends Module {
     this.output = new ResidualOutput(device, config.intermediateSize, config);
   }
 
-  /** [B, L, H] → [B, L, H]; mask int32 [B, L]. What backward does not need is freed on return. */
-  forward(x: Tensor, mask: Tensor | undefined): Tensor {
+  /** [B, L, H] → [B, L, H], or packed tokens [T, H] → [T, H]. What backward does not need is freed on return. */
+  forward(x: Tensor, seen: SeenTokens): Tensor {
     return x.device.tidy(() => {
-      const attended = this.attention.forward(x, mask);
+      const attended = this.attention.forward(x, seen);
       return this.output.forward(this.intermediate.forward(attended), attended);
     });
   }
+}
+
+export interface EncoderOptions {
+  mask: Tensor | undefined;
+  skipPadding: boolean;
+  all: boolean;
 }
 
 export class Encoder extends Module {
@@ -119,11 +149,22 @@ export class Encoder extends Module {
     this.layer = Array.from({ length: config.numHiddenLayers }, () => new EncoderLayer(device, config));
   }
 
-  /** The result of each layer, the last one last. `all` keeps them; otherwise each is freed when the next is done. */
-  forward(x: Tensor, mask: Tensor | undefined, all: boolean): Tensor[] {
+  /**
+   * [B, L, H] → the result of each layer, the last one last; mask int32 [B, L]. `all` keeps them; otherwise each is freed when the
+   * next is done. `skipPadding`: see `ModelInputs`.
+   */
+  forward(x: Tensor, { mask, skipPadding, all }: EncoderOptions): Tensor[] {
+    const packing = skipPadding ? Packing.of(mask) : null;
+    if (packing === null) return this.run(x, { mask }, all);
+    const seen = { starts: packing.starts, length: packing.longest };
+    const states = this.run(packing.pack(x), seen, all);
+    return (all ? states : states.slice(-1)).map((state) => packing.unpack(state));
+  }
+
+  private run(x: Tensor, seen: SeenTokens, all: boolean): Tensor[] {
     const states = [x];
     for (const layer of this.layer) {
-      const next = layer.forward(states.at(-1)!, mask);
+      const next = layer.forward(states.at(-1)!, seen);
       if (!all && states.length > 1) states.pop()!.dispose();
       states.push(next);
     }

@@ -38,10 +38,14 @@ export interface TaskOutput {
 
 /** A model whose result is one tensor of logits. */
 export abstract class TaskModel extends PreTrainedModel {
+  /** Whether the result is the same whatever the states of padding are. */
+  protected readonly ignoresPadding: boolean = false;
+
   /** Throws `ShapeError` where inputs do not fit the model. */
   forward(inputs: LabelledInputs): TaskOutput {
     return this.device.tidy(() => {
-      const output = this.base.forward(inputs);
+      const skipPadding = inputs.skipPadding ?? (this.ignoresPadding && inputs.outputHiddenStates !== true);
+      const output = this.base.forward({ ...inputs, skipPadding });
       const logits = this.logits(output, inputs);
       const states = output.hiddenStates === undefined ? {} : { hiddenStates: output.hiddenStates };
       return inputs.labels === undefined
@@ -55,6 +59,8 @@ export abstract class TaskModel extends PreTrainedModel {
 }
 
 abstract class SequenceClassification extends TaskModel {
+  protected override readonly ignoresPadding = true;
+
   protected override loss(logits: Tensor, labels: Tensor): Tensor {
     return sequenceLoss(this.config, logits, labels);
   }

@@ -29,6 +29,12 @@ export function parameter(device: Device, shape: Shape): Tensor {
   return tensor;
 }
 
+export interface LinearOptions {
+  bias?: boolean;
+  /** Parameters made elsewhere, of the layer's shapes, to be its own. */
+  memory?: { weight: Tensor; bias: Tensor };
+}
+
 /** y = activation(x · weightᵀ + bias); weight [outFeatures, inFeatures], bias [outFeatures]. */
 export class Linear extends Module {
   readonly weight: Tensor;
@@ -38,11 +44,11 @@ export class Linear extends Module {
     device: Device,
     inFeatures: number,
     outFeatures: number,
-    { bias = true }: { bias?: boolean } = {},
+    { bias = true, memory }: LinearOptions = {},
   ) {
     super();
-    this.weight = parameter(device, [outFeatures, inFeatures]);
-    this.bias = bias ? parameter(device, [outFeatures]) : null;
+    this.weight = memory?.weight ?? parameter(device, [outFeatures, inFeatures]);
+    this.bias = memory?.bias ?? (bias ? parameter(device, [outFeatures]) : null);
     if (skipping === 0) this.resetParameters();
   }
 

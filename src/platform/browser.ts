@@ -80,5 +80,7 @@ export const platform: Platform = {
       remedy: 'give the URL of a folder that holds config.json',
     });
   },
+  readCache: async (name) => globalThis.localStorage?.getItem(`dawngrad/${name}`) ?? null,
+  writeCache: async (name, text) => globalThis.localStorage?.setItem(`dawngrad/${name}`, text),
   packagePath: (name) => new URL(`../../${name}`, import.meta.url).href,
 };

@@ -90,6 +90,9 @@ export interface Platform {
   ): Promise<void>;
   /** Downloads a model from the hub into its cache and returns the snapshot's folder; what is cached is not fetched again. */
   downloadModel(id: string, download: ModelDownload): Promise<string>;
+  /** A small text kept between runs, null where there is none; and keeping one. Where nothing can be kept, nothing is. */
+  readCache(name: string): Promise<string | null>;
+  writeCache(name: string, text: string): Promise<void>;
   /** The path of a file or folder that ships with the package. */
   packagePath(name: string): string;
 }

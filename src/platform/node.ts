@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Platform } from './contract.ts';
 import { requestAdapter } from './node/adapter.ts';
+import { readCache, writeCache } from './node/cache.ts';
 import { downloadModel } from './node/download.ts';
 import * as files from './node/files.ts';
 import { waitForGpu } from './node/wait.ts';
@@ -21,6 +22,8 @@ export const platform: Platform = {
   openFile: files.openFile,
   readText: files.readText,
   remove: files.remove,
+  readCache,
+  writeCache,
   checkWritable: files.checkWritable,
   writeFolder: files.writeFolder,
 };

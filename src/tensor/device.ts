@@ -250,7 +250,7 @@ export class Device {
       );
     }
     target.integers = source.integers;
-    if (source.size > 0) this.gpu.recorder.copy(source.slot.buffer, target.slot.buffer, source.size * 4);
+    if (source.size > 0) this.gpu.recorder.copy(source.slot, target.slot, source.size * 4);
   }
 
   /** Waits until all work recorded so far is done; throws what went wrong on the GPU. */

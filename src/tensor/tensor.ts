@@ -14,17 +14,30 @@ export interface TypedArrays {
   uint32: Uint32Array;
 }
 
-/** A pooled buffer and the number of tensors that share it; the last one to let go returns it. */
+/** A pooled buffer, or a range of another storage's, and the number of tensors that share it; the last one to let go returns it. */
 export class Storage {
   readonly buffer: PooledBuffer;
+  /** Bytes before the range, a multiple of 256; null for a whole buffer. */
+  readonly offset: number | null;
   /** Integers as the CPU wrote them, which lets ops refuse indices out of range; null where the GPU may have written since. */
   integers: Int32Array | null = null;
   private readonly device: Device;
+  private readonly whole: Storage | null;
   private count = 1;
 
-  constructor(device: Device, buffer: PooledBuffer) {
+  constructor(device: Device, buffer: PooledBuffer, range?: { of: Storage; offset: number }) {
     this.device = device;
     this.buffer = buffer;
+    this.whole = range?.of ?? null;
+    this.offset = range === undefined ? null : range.offset;
+  }
+
+  /** A range of this storage as one of its own: `shared` tells of the range alone, so ranges handed out must not overlap. */
+  range(offset: number): Storage {
+    return new Storage(this.device, this.buffer, {
+      of: this.retain(),
+      offset: (this.offset ?? 0) + offset,
+    });
   }
 
   get shared(): boolean {
@@ -38,7 +51,9 @@ export class Storage {
 
   release(): void {
     this.count -= 1;
-    if (this.count === 0) this.device.gpu.pool.release(this.buffer);
+    if (this.count > 0) return;
+    if (this.whole === null) this.device.gpu.pool.release(this.buffer);
+    else this.whole.release();
   }
 }
 
@@ -104,7 +119,8 @@ export class Tensor {
 
   /** @internal The buffer range that kernels bind. */
   get slot(): Slot {
-    const { buffer } = this.requireStorage();
+    const { buffer, offset } = this.requireStorage();
+    if (offset !== null) return { buffer, offset, size: this.size * 4 };
     // The whole buffer where it may be bound: tensors of other sizes that reuse it then find the same bind group.
     return buffer.size <= this.device.gpu.maxBindingBytes ? { buffer } : { buffer, size: this.size * 4 };
   }
@@ -133,6 +149,20 @@ export class Tensor {
     return new Tensor(this.device, this.requireStorage().retain(), shape, this.dtype);
   }
 
+  /**
+   * @internal Parts of this tensor's memory along its first dimension, as tensors of their own, outside every scope; whoever calls
+   * writes to this tensor no more. Each must begin on a multiple of 256 bytes.
+   */
+  split(counts: readonly number[]): Tensor[] {
+    const rest = this.shape.slice(1);
+    let first = 0;
+    return counts.map((count) => {
+      const range = this.requireStorage().range(first * sizeOf(rest) * 4);
+      first += count;
+      return new Tensor(this.device, range, [count, ...rest], this.dtype);
+    });
+  }
+
   /** The same values off the tape. */
   detach(): Tensor {
     return this.device.track(this.alias());
@@ -153,7 +183,8 @@ export class Tensor {
 
   /** Copies the values to the CPU, once the GPU has computed them. */
   async data(): Promise<TypedArrays[Dtype]> {
-    const bytes = await this.device.gpu.read(this.requireStorage().buffer, 0, this.size * 4);
+    const { buffer, offset } = this.requireStorage();
+    const bytes = await this.device.gpu.read(buffer, offset ?? 0, this.size * 4);
     return typedArray(this.dtype, bytes);
   }
 
@@ -188,7 +219,8 @@ export class Tensor {
     }
     const whole = values instanceof Int32Array && values.length === this.size;
     this.integers = whole ? values.slice() : null;
-    this.device.gpu.recorder.write(this.requireStorage().buffer, offset * 4, values);
+    const storage = this.requireStorage();
+    this.device.gpu.recorder.write(storage.buffer, (storage.offset ?? 0) + offset * 4, values);
   }
 
   /** Releases this tensor's share of its memory, and of the tape that leads to it. */

@@ -6,12 +6,15 @@ import type { Tensor } from '../tensor/tensor.ts';
 
 export interface BatchTensors extends LabelledInputs {
   positions?: Tensor;
+  skipPadding: true;
 }
 
 /** Uploads a batch; the tensors belong to the open scope. */
 export function toTensors(device: Device, batch: Batch): BatchTensors {
   const { inputIds, attentionMask, tokenTypeIds, labels, labelShape, positions, shape } = batch;
   return {
+    // Neither labels nor predictions look at it.
+    skipPadding: true,
     inputIds: device.tensor(inputIds, shape),
     attentionMask: device.tensor(attentionMask, shape),
     tokenTypeIds: device.tensor(tokenTypeIds, shape),

@@ -6,7 +6,9 @@ import { embedding, positionIds } from '../../src/tensor/ops/embedding.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../../src/tensor/ops/loss.ts';
 import { linear, matmul, matmulActivation } from '../../src/tensor/ops/matmul.ts';
 import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
+import { qkvLinear } from '../../src/tensor/ops/qkv-linear.ts';
 import { mean, sum } from '../../src/tensor/ops/reduction.ts';
+import { takeRows } from '../../src/tensor/ops/rows.ts';
 import { narrow, permute } from '../../src/tensor/ops/view.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { at, atBroadcast, build, erf, map, type NdArray, nd, sumOver } from '../support/ndarray.ts';
@@ -159,6 +161,64 @@ const linearRows: OpRow[] = [
   atol: 5e-6,
   bad: [{ x, weight, bias: [9] }],
 }));
+
+/** Three layers of one input, side by side; 64 outputs of which each third may be bound as it lies, and fewer. */
+const qkvRows: OpRow[] = [
+  { x: [2, 3, 8], out: 64 },
+  { x: [7, 5], out: 6 },
+].map(({ x, out }) => {
+  const weight = [out, lastDim(x)];
+  const parts = ['query', 'key', 'value'] as const;
+  const shapes = {
+    x,
+    ...Object.fromEntries(parts.map((part) => [`${part}Weight`, weight])),
+    ...Object.fromEntries(parts.map((part) => [`${part}Bias`, [out]])),
+  };
+  return {
+    op: 'qkvLinear',
+    note: `x [${x.join(',')}], ${out} outputs each`,
+    shapes,
+    run: (t) =>
+      qkvLinear(
+        t.x!,
+        [t.queryWeight!, t.keyWeight!, t.valueWeight!],
+        [t.queryBias!, t.keyBias!, t.valueBias!],
+      ),
+    reference: (r) => {
+      const layers = parts.map((part) =>
+        productReference({ a: x, b: weight, tb: true })({
+          a: r.x!,
+          b: r[`${part}Weight`]!,
+          bias: r[`${part}Bias`]!,
+        }),
+      );
+      return build([...x.slice(0, -1), 3 * out], (index) => {
+        const column = index.at(-1)!;
+        return at(layers[Math.floor(column / out)]!, [...index.slice(0, -1), column % out]);
+      });
+    },
+    atol: 5e-6,
+    bad: [{ ...shapes, keyWeight: [out + 1, lastDim(x)] }],
+  };
+});
+
+const taken = [2, 0, -1, 5, 3];
+const takeRowsRow: OpRow = {
+  op: 'takeRows',
+  note: 'some rows of six, and a gap',
+  shapes: { x: [6, 5] },
+  integers: {
+    rows: nd([5], taken),
+    back: nd(
+      [6],
+      [0, 1, 2, 3, 4, 5].map((row) => taken.indexOf(row)),
+    ),
+  },
+  run: (t) => takeRows(t.x!, t.rows!, t.back!),
+  reference: (r) =>
+    build([5, 5], ([row, column]) => (taken[row!]! < 0 ? 0 : at(r.x!, [taken[row!]!, column!]))),
+  bad: [{ x: [5, 5] }, { x: [6] }],
+};
 
 const geluOf = (x: number): number => 0.5 * x * (1 + erf(x / Math.SQRT2));
 
@@ -478,6 +538,8 @@ export const opRows: readonly OpRow[] = [
   ...broadcasting('div', (a, b) => a / b),
   ...matmulRows,
   ...linearRows,
+  ...qkvRows,
+  takeRowsRow,
   activatedRow,
   ...reductions('sum', sum),
   ...reductions('mean', mean),

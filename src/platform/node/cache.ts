@@ -1,5 +1,5 @@
 /** The engine's own cache folder. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -14,4 +14,19 @@ export async function cacheFolder(): Promise<string> {
     await mkdir(fallback, { recursive: true });
     return fallback;
   }
+}
+
+export async function readCache(name: string): Promise<string | null> {
+  try {
+    return await readFile(join(await cacheFolder(), name), 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+/** Replaces the file by a rename, so that nobody reads half of it. */
+export async function writeCache(name: string, text: string): Promise<void> {
+  const path = join(await cacheFolder(), name);
+  await writeFile(`${path}.${process.pid}`, text);
+  await rename(`${path}.${process.pid}`, path);
 }

@@ -107,7 +107,10 @@ function gradientB(
   const { m, n, k, batch, sharedB } = plan;
   const db = dy.device.raw(shape);
   const transposeA = options.transposeA ?? false;
-  const at = (slot: Slot, elements: number): Slot => ({ buffer: slot.buffer, offset: elements * 4 });
+  const at = (slot: Slot, elements: number): Slot => ({
+    buffer: slot.buffer,
+    offset: (slot.offset ?? 0) + elements * 4,
+  });
   const run = (aSlot: Slot, dySlot: Slot, matrices: number, accumulate: boolean): void => {
     const shared = { c: db.slot, k: m, batch: matrices, accumulate };
     if (options.transposeB) {

@@ -1,0 +1,67 @@
+/** `dawngrad tune`: measures which kernels are fastest on this adapter for a model's products, and keeps the choice. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { writeTuning } from '../gpu/tuning.ts';
+import { type MatmulShape, matmulClass } from '../kernels/matmul-variants.ts';
+import { tuneMatmul } from '../kernels/tune.ts';
+import { requestDevice } from '../tensor/device.ts';
+import { adapterOf, addAdapterOption, type CommonOptions, integer } from './options.ts';
+
+interface TuneOptions extends CommonOptions {
+  hiddenSize: number;
+  batchSize: number;
+  maxLength: number;
+}
+
+function positive(text: string): number {
+  const value = integer(text);
+  if (value < 1) throw new InvalidArgumentError('It must be at least 1.');
+  return value;
+}
+
+/** The products of an encoder layer: forward, and its two gradients. */
+function products(hidden: number, tokens: number): MatmulShape[] {
+  const layers = [
+    [hidden, 3 * hidden],
+    [hidden, hidden],
+    [hidden, 4 * hidden],
+    [4 * hidden, hidden],
+  ] as const;
+  return layers.flatMap(([inputs, outputs]) => [
+    { m: tokens, n: outputs, k: inputs, transposeA: false, transposeB: true },
+    { m: tokens, n: inputs, k: outputs, transposeA: false, transposeB: false },
+    { m: outputs, n: inputs, k: tokens, transposeA: true, transposeB: false },
+  ]);
+}
+
+export function addTune(program: Command): void {
+  const command = program
+    .command('tune')
+    .description('measure which kernels are fastest on this adapter, and keep the choice for later runs')
+    .option('--hidden-size <n>', "the model's width", positive, 768)
+    .option('--batch-size <n>', 'texts in a batch', positive, 32)
+    .option('--max-length <n>', 'tokens of a text', positive, 128);
+  addAdapterOption(command).action(tune);
+}
+
+async function tune(options: TuneOptions): Promise<void> {
+  const device = await requestDevice(adapterOf(options));
+  const { gpu } = device;
+  console.log(`tuning on ${device.description}`);
+  const seen = new Set<string>();
+  for (const shape of products(options.hiddenSize, options.batchSize * options.maxLength)) {
+    if (seen.has(matmulClass(shape))) continue;
+    seen.add(matmulClass(shape));
+    const tuned = await tuneMatmul(gpu, shape);
+    const [best] = tuned.times;
+    gpu.tuning.set(tuned.class, best!.technique);
+    const { m, n, k } = shape;
+    const rate = (2 * m * n * k) / best!.seconds / 1e9;
+    console.log(
+      `${tuned.class.slice(0, 9)} ${m}×${n}×${k}`.padEnd(32),
+      `${rate.toFixed(1)} GFLOP/s`.padStart(16),
+      ` ${best!.technique}`,
+    );
+  }
+  await writeTuning(device.description, gpu.tuning);
+  device.destroy();
+}

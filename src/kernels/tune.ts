@@ -1,0 +1,63 @@
+/** Times the techniques of matrix multiplication on the adapter at hand. */
+import type { GpuContext } from '../gpu/context.ts';
+import { matmul } from './matmul.ts';
+import {
+  candidates,
+  type MatmulShape,
+  type MatmulTechnique,
+  matmulClass,
+  techniqueName,
+} from './matmul-variants.ts';
+
+export interface TunedMatmul extends MatmulShape {
+  /** What products alike share. */
+  class: string;
+  /** Techniques, the fastest first, and the median seconds of one product. */
+  times: { technique: string; seconds: number }[];
+}
+
+/** Seconds for each technique and shape, compiling left out; and that a batch should take, so that waking up does not count. */
+const BUDGET_SECONDS = 0.25;
+const BATCH_SECONDS = 0.02;
+
+async function secondsOf(gpu: GpuContext, run: () => void): Promise<number> {
+  const batch = async (runs: number): Promise<number> => {
+    const start = performance.now();
+    for (let i = 0; i < runs; i += 1) run();
+    await gpu.sync();
+    return (performance.now() - start) / 1000;
+  };
+  await batch(1);
+  const runs = Math.max(1, Math.ceil(BATCH_SECONDS / Math.max(await batch(1), 1e-6)));
+  const times: number[] = [];
+  for (let spent = 0; times.length < 3 || spent < BUDGET_SECONDS; ) {
+    const seconds = await batch(runs);
+    spent += seconds;
+    times.push(seconds / runs);
+  }
+  return times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
+}
+
+/** Times every technique that may suit the adapter on one product, values aside. Throws `GpuError` where memory does not suffice. */
+export async function tuneMatmul(gpu: GpuContext, shape: MatmulShape): Promise<TunedMatmul> {
+  const { m, n, k, transposeA, transposeB } = shape;
+  const buffers = [m * k, k * n, m * n].map((elements) => gpu.pool.acquire(elements * 4));
+  const [a, b, c] = buffers.map((buffer) => ({ buffer })) as [
+    { buffer: (typeof buffers)[0] },
+    { buffer: (typeof buffers)[0] },
+    { buffer: (typeof buffers)[0] },
+  ];
+  const times: TunedMatmul['times'] = [];
+  try {
+    for (const technique of candidates(gpu)) {
+      const run = (chosen: MatmulTechnique): void =>
+        matmul(gpu, { a, b, c, m, n, k, transposeA, transposeB, technique: chosen });
+      const seconds = await secondsOf(gpu, () => run(technique));
+      times.push({ technique: techniqueName(technique), seconds });
+    }
+  } finally {
+    for (const buffer of buffers) gpu.pool.release(buffer);
+  }
+  times.sort((left, right) => left.seconds - right.seconds);
+  return { m, n, k, transposeA, transposeB, class: matmulClass(shape), times };
+}

@@ -1,0 +1,62 @@
+/** A batch without its padding: the real tokens of all sequences one after the other, so that only they are computed. */
+import type { Device } from '../tensor/device.ts';
+import { takeRows } from '../tensor/ops/rows.ts';
+import { reshape } from '../tensor/ops/view.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+export class Packing {
+  /** int32 [batch + 1]: the first token of each sequence, and the number of all. */
+  readonly starts: Tensor;
+  /** Tokens of the longest sequence. */
+  readonly longest: number;
+  private readonly shape: readonly [number, number];
+  /** Where each packed token lies in the padded batch, and where each place of that went (−1: padding). */
+  private readonly rows: Tensor;
+  private readonly back: Tensor;
+
+  private constructor(device: Device, mask: Int32Array, shape: readonly [number, number]) {
+    const [batch, length] = shape;
+    const starts = new Int32Array(batch + 1);
+    const back = new Int32Array(mask.length).fill(-1);
+    const rows: number[] = [];
+    let longest = 0;
+    for (let b = 0; b < batch; b += 1) {
+      for (let at = b * length; at < (b + 1) * length; at += 1) {
+        if (mask[at] === 0) continue;
+        back[at] = rows.length;
+        rows.push(at);
+      }
+      starts[b + 1] = rows.length;
+      longest = Math.max(longest, rows.length - starts[b]!);
+    }
+    this.shape = shape;
+    this.longest = longest;
+    this.starts = device.tensor(starts);
+    this.rows = device.tensor(Int32Array.from(rows));
+    this.back = device.tensor(back);
+  }
+
+  /**
+   * How to pack a batch with this attention mask, int32 [batch, length]. Null where nothing is padding; where a text begins with
+   * padding, because heads look at first tokens; and where the mask was computed on the GPU. Its tensors belong to the open scope.
+   */
+  static of(mask: Tensor | undefined): Packing | null {
+    const values = mask?.integers;
+    if (mask === undefined || values === null || values === undefined) return null;
+    const [batch, length] = mask.shape as [number, number];
+    const begins = (b: number): boolean => values[b * length] !== 0;
+    if (!values.includes(0) || !Array.from({ length: batch }, (_, b) => b).every(begins)) return null;
+    return new Packing(mask.device, values, [batch, length]);
+  }
+
+  /** [batch, length, width] → [tokens, width]. */
+  pack(x: Tensor): Tensor {
+    const [batch, length] = this.shape;
+    return takeRows(reshape(x, [batch * length, -1]), this.rows, this.back);
+  }
+
+  /** [tokens, width] → [batch, length, width], zero where padding is. */
+  unpack(x: Tensor): Tensor {
+    return reshape(takeRows(x, this.back, this.rows), [...this.shape, -1]);
+  }
+}

@@ -1,0 +1,126 @@
+/** Queries, keys and values of self-attention: three linear layers of one input in one product. */
+import { ShapeError } from '../../errors.ts';
+import { matmul } from '../../kernels/matmul.ts';
+import { defineOp } from '../op.ts';
+import { formatShape, sameShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+
+interface Inputs extends Readonly<Record<string, Tensor>> {
+  x: Tensor;
+  queryWeight: Tensor;
+  keyWeight: Tensor;
+  valueWeight: Tensor;
+  queryBias: Tensor;
+  keyBias: Tensor;
+  valueBias: Tensor;
+}
+
+type Three = readonly [Tensor, Tensor, Tensor];
+
+const weightsOf = (i: Readonly<Record<string, Tensor | undefined>>): Three =>
+  [i.queryWeight, i.keyWeight, i.valueWeight] as unknown as Three;
+const biasesOf = ({ queryBias, keyBias, valueBias }: Inputs): Three => [queryBias, keyBias, valueBias];
+
+/** Tensors that lie one after the other in one buffer as one tensor over the same memory, else a copy; whoever asks disposes of it. */
+function joined(tensors: Three): Tensor {
+  const [first] = tensors;
+  const shape = [3 * first.shape[0]!, ...first.shape.slice(1)];
+  const { buffer, offset: start = 0 } = first.slot;
+  const adjacent = tensors.every(
+    ({ slot }, at) => slot.buffer === buffer && (slot.offset ?? 0) === start + at * first.size * 4,
+  );
+  if (adjacent) return first.alias(shape);
+  const { device } = first;
+  const copy = device.raw(shape);
+  for (const [at, { slot }] of tensors.entries()) {
+    const target = { buffer: copy.slot.buffer, offset: at * first.size * 4 };
+    device.gpu.recorder.copy(slot, target, first.size * 4);
+  }
+  return copy;
+}
+
+/** A third of the rows each, in the same memory where bindings may begin there; takes over the tensor. */
+function thirds(whole: Tensor): Three {
+  const count = whole.shape[0]! / 3;
+  const bytes = (whole.size / 3) * 4;
+  if (bytes % 256 === 0) {
+    const parts = whole.split([count, count, count]) as unknown as Three;
+    whole.dispose();
+    return parts;
+  }
+  const { device } = whole;
+  const parts = [0, 1, 2].map((at) => {
+    const part = device.raw([count, ...whole.shape.slice(1)]);
+    device.gpu.recorder.copy({ buffer: whole.slot.buffer, offset: at * bytes }, part.slot, bytes);
+    return part;
+  });
+  whole.dispose();
+  return parts as unknown as Three;
+}
+
+const qkvLinearOp = defineOp<Inputs>({
+  name: 'qkvLinear',
+  shape: (inputs) => {
+    const { x, queryWeight } = inputs;
+    const [out, width] = queryWeight.shape;
+    const [weights, biases] = [weightsOf(inputs), biasesOf(inputs)];
+    const fits =
+      x.shape.at(-1) === width &&
+      weights.every(({ shape }) => sameShape(shape, [out!, width!])) &&
+      biases.every(({ shape }) => sameShape(shape, [out!]));
+    if (!fits) {
+      const shapes = [x, ...weights, ...biases].map(({ shape }) => formatShape(shape)).join(' · ');
+      throw new ShapeError(`qkvLinear: shapes do not fit: ${shapes}`, {
+        remedy: 'x [..., in], three weights [out, in], three biases [out]',
+      });
+    }
+    return { shape: [...x.shape.slice(0, -1), 3 * out!], dtype: 'float32' };
+  },
+  forward: (inputs, y) => {
+    const { x, queryWeight } = inputs;
+    const [out, k] = queryWeight.shape as [number, number];
+    const [weight, bias] = [joined(weightsOf(inputs)), joined(biasesOf(inputs))];
+    const sides = { a: x.slot, b: weight.slot, bias: bias.slot, c: y.slot };
+    matmul(y.device.gpu, { ...sides, m: x.size / k, n: 3 * out, k, transposeA: false, transposeB: true });
+    weight.dispose();
+    bias.dispose();
+  },
+  saves: ['x', 'queryWeight', 'keyWeight', 'valueWeight'],
+  backward: (dy, saved, needs, _options, shapes) => {
+    const { device } = dy;
+    const [out, inFeatures] = shapes.queryWeight as [number, number];
+    const m = dy.size / (3 * out);
+    const gradients: Record<string, Tensor> = {};
+    if (needs.x === true) {
+      const dx = device.raw(shapes.x!);
+      const weight = joined(weightsOf(saved));
+      const sides = { a: dy.slot, b: weight.slot, c: dx.slot };
+      matmul(device.gpu, { ...sides, m, n: inFeatures, k: 3 * out, transposeA: false, transposeB: false });
+      weight.dispose();
+      gradients.x = dx;
+    }
+    const parameters = Object.keys(needs).some((name) => name !== 'x');
+    if (parameters) {
+      const [dw, db] = [device.raw([3 * out, inFeatures]), device.raw([3 * out])];
+      const sides = { a: dy.slot, b: saved.x!.slot, c: dw.slot, sums: db.slot };
+      matmul(device.gpu, { ...sides, m: 3 * out, n: inFeatures, k: m, transposeA: true, transposeB: false });
+      const [weights, biases] = [thirds(dw), thirds(db)];
+      for (const [at, name] of (['query', 'key', 'value'] as const).entries()) {
+        gradients[`${name}Weight`] = weights[at]!;
+        gradients[`${name}Bias`] = biases[at]!;
+      }
+    }
+    return gradients;
+  },
+});
+
+/**
+ * x · [Wq; Wk; Wv]ᵀ + [bq; bk; bv]: x [..., in], weights [out, in], biases [out] → [..., 3 · out], queries first. Weights that lie one
+ * after the other in memory, and biases that do, are used as they stand (see `Tensor.split`). Throws `ShapeError`.
+ */
+export function qkvLinear(x: Tensor, weights: Three, biases: Three): Tensor {
+  const [queryWeight, keyWeight, valueWeight] = weights;
+  const [queryBias, keyBias, valueBias] = biases;
+  const inputs = { x, queryWeight, keyWeight, valueWeight, queryBias, keyBias, valueBias };
+  return qkvLinearOp(inputs, undefined);
+}

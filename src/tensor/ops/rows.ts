@@ -1,0 +1,49 @@
+/** Moves whole rows: how the tokens of a padded batch are packed, and laid out again. */
+import { ShapeError } from '../../errors.ts';
+import { embedding as gatherRows } from '../../kernels/embedding.ts';
+import { defineOp } from '../op.ts';
+import { formatShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+
+interface Inputs extends Readonly<Record<string, Tensor>> {
+  x: Tensor;
+  rows: Tensor;
+  back: Tensor;
+}
+
+/** y[r] = source[rows[r]], zero where there is none. */
+function gather(source: Tensor, rows: Tensor, y: Tensor): void {
+  const cols = source.shape[1]!;
+  y.device.fill(y, 0);
+  const slots = { ids: rows.slot, table: source.slot, y: y.slot };
+  gatherRows(y.device.gpu, { ...slots, tokens: rows.size, rows: source.shape[0]!, cols });
+}
+
+const takeRowsOp = defineOp<Inputs>({
+  name: 'takeRows',
+  dtypes: { rows: 'int32', back: 'int32' },
+  shape: ({ x, rows, back }) => {
+    if (x.rank !== 2 || rows.rank !== 1 || back.rank !== 1 || back.size !== x.shape[0]) {
+      const shapes = [x, rows, back].map(({ shape }) => formatShape(shape));
+      throw new ShapeError(`takeRows: x ${shapes[0]} · rows ${shapes[1]} · back ${shapes[2]}`, {
+        remedy: 'x must be [count, width], rows [n], back [count]',
+      });
+    }
+    return { shape: [rows.size, x.shape[1]!], dtype: 'float32' };
+  },
+  forward: ({ x, rows }, y) => gather(x, rows, y),
+  saves: ['back'],
+  backward: (dy, { back }, _needs, _options, shapes) => {
+    const dx = dy.device.raw(shapes.x!);
+    gather(dy, back!, dx);
+    return { x: dx };
+  },
+});
+
+/**
+ * y[r] = x[rows[r]], zero where rows[r] is −1: x [count, width], rows int32 [n] → [n, width]. No row may be taken twice;
+ * `back` int32 [count] says where each went, −1 for nowhere.
+ */
+export function takeRows(x: Tensor, rows: Tensor, back: Tensor): Tensor {
+  return takeRowsOp({ x, rows, back }, undefined);
+}

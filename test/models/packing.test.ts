@@ -1,0 +1,97 @@
+/** Leaving padding out of all computing changes nothing but the states of padding. */
+import { expect, it } from 'vitest';
+import {
+  AutoModel,
+  AutoModelForSequenceClassification,
+  AutoModelForTokenClassification,
+} from '../../src/models/auto.ts';
+import { makeConfig } from '../../src/models/config.ts';
+import { Packing } from '../../src/models/packing.ts';
+import { noGrad } from '../../src/tensor/tape.ts';
+import { useDevice } from '../support/device.ts';
+
+const device = useDevice();
+
+const LENGTH = 9;
+const lengths = [9, 4, 1];
+const mask = Int32Array.from(lengths.flatMap((n) => Array.from({ length: LENGTH }, (_, i) => +(i < n))));
+const ids = Int32Array.from(mask, (seen, i) => (seen === 1 ? 5 + ((i * 7) % 90) : 0));
+const shape = [lengths.length, LENGTH];
+
+const config = makeConfig('bert', {
+  vocabSize: 100,
+  hiddenSize: 64,
+  numHiddenLayers: 2,
+  numAttentionHeads: 4,
+  intermediateSize: 72,
+  maxPositionEmbeddings: 16,
+  hiddenDropoutProb: 0,
+  attentionProbsDropoutProb: 0,
+  numLabels: 3,
+});
+
+const inputs = () => ({
+  inputIds: device.current.tensor(ids, shape),
+  attentionMask: device.current.tensor(mask, shape),
+});
+
+function difference(a: Float32Array, b: Float32Array): number {
+  expect(a.length).toBe(b.length);
+  return a.reduce((worst, value, i) => Math.max(worst, Math.abs(value - b[i]!)), 0);
+}
+
+it('gives the same loss and gradients, for sequences and for tokens', async () => {
+  const { current } = device;
+  const tokenLabels = Int32Array.from(mask, (seen, i) => (seen === 1 ? i % 3 : -100));
+  const cases = [
+    [AutoModelForSequenceClassification, current.tensor(Int32Array.of(2, 0, 1))],
+    [AutoModelForTokenClassification, current.tensor(tokenLabels, shape)],
+  ] as const;
+  for (const [auto, labels] of cases) {
+    const model = await auto.fromConfig(config, { device: current });
+    const results: Float32Array[][] = [];
+    for (const skipPadding of [false, true]) {
+      const { loss } = model.forward({ ...inputs(), labels, skipPadding });
+      loss!.backward();
+      const gradients = model.parameters().flatMap(({ grad }) => (grad === null ? [] : [grad]));
+      results.push(await Promise.all([loss!, ...gradients].map((tensor) => tensor.float32Data())));
+      model.zeroGrad();
+    }
+    expect(results[0]!.length).toBeGreaterThan(20);
+    for (const [at, padded] of results[0]!.entries()) {
+      const scale = Math.max(1e-3, ...padded.map(Math.abs));
+      expect(difference(padded, results[1]![at]!) / scale).toBeLessThan(1e-4);
+    }
+    model.dispose();
+  }
+});
+
+it('gives the same states, and zeros for padding; also of each layer', async () => {
+  const { current } = device;
+  const model = (await AutoModel.fromConfig(config, { device: current })).eval();
+  const [padded, packed] = [false, true].map((skipPadding) =>
+    noGrad(() => model.forward({ ...inputs(), skipPadding, outputHiddenStates: true })),
+  );
+  expect(packed!.hiddenStates!.length).toBe(3);
+  for (const [layer, state] of packed!.hiddenStates!.entries()) {
+    const [a, b] = [await padded!.hiddenStates![layer]!.float32Data(), await state.float32Data()];
+    const worst = a.reduce(
+      (most, value, i) => Math.max(most, Math.abs((mask[Math.floor(i / 64)] === 1 ? value : 0) - b[i]!)),
+      0,
+    );
+    expect(worst).toBeLessThan(1e-5);
+  }
+  model.dispose();
+});
+
+it('packs only what it may', () => {
+  const { current } = device;
+  const packs = (values: number[]): boolean =>
+    Packing.of(current.tensor(Int32Array.from(values), [2, 3])) !== null;
+  expect(packs([1, 1, 1, 1, 0, 0])).toBe(true);
+  expect(packs([1, 0, 1, 1, 1, 1])).toBe(true);
+  expect(packs([1, 1, 1, 1, 1, 1])).toBe(false);
+  expect(packs([1, 1, 1, 0, 1, 1])).toBe(false);
+  expect(Packing.of(current.full([2, 3], 0, 'int32'))).toBeNull();
+  expect(Packing.of(undefined)).toBeNull();
+});
