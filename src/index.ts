@@ -32,7 +32,12 @@ export {
   requestDevice,
   type Scope,
 } from './tensor/device.ts';
-export { type AttentionOptions, attention } from './tensor/ops/attention.ts';
+export {
+  type AttentionOptions,
+  attention,
+  type SelfAttentionOptions,
+  selfAttention,
+} from './tensor/ops/attention.ts';
 export {
   add,
   div,

@@ -1,8 +1,9 @@
 /** Dropout: its share, its scale, its seeds, and the same mask in backward. */
 import { describe, expect, it } from 'vitest';
-import { attention } from '../../src/tensor/ops/attention.ts';
-import { dropout } from '../../src/tensor/ops/elementwise.ts';
+import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
+import { dropout, mul } from '../../src/tensor/ops/elementwise.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
 import { maxDifference } from '../support/fixtures.ts';
 
@@ -105,6 +106,55 @@ describe('dropout of attention weights', () => {
       expect(Math.abs(slope / norm - 1), `input ${which}`).toBeLessThan(2e-3);
     }
   });
+
+  it.each([6, 8, 32])(
+    'draws the same for one tensor of q, k and v, padded or not, of head size %i',
+    async (size) => {
+      using _scope = device.current.scope();
+      const [batch, length, heads, width] = [2, 11, 2, 2 * size];
+      const own = [4, 11];
+      const thirds = [0, 1, 2].map(() => device.current.randn([batch, length, width]));
+      for (const third of thirds) third.requiresGrad = true;
+      const [q, k, v] = thirds as [Tensor, Tensor, Tensor];
+      const rows = own.flatMap((count, b) => Array.from({ length: count }, (_, i) => b * length + i));
+      // The rows that are no padding, of some tensors side by side.
+      const packed = async (tensors: readonly Tensor[]): Promise<Tensor> => {
+        const values = await Promise.all(tensors.map((tensor) => tensor.float32Data()));
+        const joined = rows.flatMap((row) =>
+          values.flatMap((data) => [...data.subarray(row * width, (row + 1) * width)]),
+        );
+        return device.current.tensor(joined, [rows.length, tensors.length * width]);
+      };
+      const mask = device.current.tensor(
+        Int32Array.from({ length: batch * length }, (_, i) => (rows.includes(i) ? 1 : 0)),
+        [batch, length],
+      );
+      const weights = device.current.randn([batch, length, width]);
+      // Padding's own results have no counterpart.
+      const shown = mul(
+        weights,
+        device.current.tensor(Float32Array.from(await mask.data()), [batch, length, 1]),
+      );
+      device.current.manualSeed(5);
+      const wide = attention(q, k, v, { heads, mask, dropout: 0.4 });
+      wide.backward(shown);
+      const qkv = await packed(thirds);
+      qkv.requiresGrad = true;
+      const starts = device.current.tensor(Int32Array.of(0, own[0]!, own[0]! + own[1]!));
+      device.current.manualSeed(5);
+      const dense = selfAttention(qkv, { heads, starts, length, dropout: 0.4 });
+      dense.backward(await packed([shown]));
+      const difference = async (a: Tensor, b: readonly Tensor[]) =>
+        maxDifference(await a.float32Data(), await (await packed(b)).float32Data());
+      expect(await difference(dense, [wide])).toBeLessThan(1e-5);
+      expect(
+        await difference(
+          qkv.grad!,
+          thirds.map((third) => third.grad!),
+        ),
+      ).toBeLessThan(1e-5);
+    },
+  );
 
   it('keeps the mean: many draws average to the result without dropout', async () => {
     using _scope = device.current.scope();

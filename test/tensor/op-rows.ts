@@ -1,6 +1,6 @@
 /** The op table: one entry or more for each registered operation. The test of the table is ops.test.ts. */
 
-import { attention } from '../../src/tensor/ops/attention.ts';
+import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
 import * as elementwise from '../../src/tensor/ops/elementwise.ts';
 import { embedding, positionIds } from '../../src/tensor/ops/embedding.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../../src/tensor/ops/loss.ts';
@@ -326,23 +326,39 @@ const layerNormRows: OpRow[] = [
   ...(index === 0 && { bad: [{ x: [2, 4], weight: [3], bias: [4] }] }),
 }));
 
-function attentionOf(r: Record<string, NdArray>, heads: number): NdArray {
-  const q = r.q!;
-  const [batch, length, width] = q.shape as [number, number, number];
+/**
+ * Attention over rows of tokens, [.., width] each: a token sees those of its own sequence that the mask shows.
+ * `sequences` has the tokens that each one's sequence begins with, and ends before.
+ */
+function attentionOf(
+  { q, k, v, mask }: Record<string, NdArray>,
+  heads: number,
+  sequences: readonly (readonly [number, number])[],
+): NdArray {
+  const width = lastDim(q!.shape);
   const size = width / heads;
-  // Softmax weights by batch, head, query and key.
-  const weights = build([batch, heads, length, length], ([b, h, i, j]) => {
-    if (r.mask !== undefined && at(r.mask, [b!, j!]) === 0) return 0;
-    const score = sumOver(size, (d) => at(q, [b!, i!, h! * size + d]) * at(r.k!, [b!, j!, h! * size + d]));
-    return Math.exp(score / Math.sqrt(size));
-  });
-  return build(q.shape, ([b, i, c]) => {
-    const head = Math.floor(c! / size);
-    const total = sumOver(length, (j) => at(weights, [b!, head, i!, j]));
-    return total === 0
-      ? 0
-      : sumOver(length, (j) => at(weights, [b!, head, i!, j]) * at(r.v!, [b!, j, c!])) / total;
-  });
+  const result = new Float64Array(q!.data.length);
+  for (const [first, end] of sequences) {
+    for (let i = first; i < end; i += 1) {
+      for (let head = 0; head < heads; head += 1) {
+        const weights = Array.from({ length: end - first }, (_, n) => {
+          if (mask !== undefined && mask.data[first + n] === 0) return 0;
+          const [a, b] = [i * width + head * size, (first + n) * width + head * size];
+          return Math.exp(sumOver(size, (d) => q!.data[a + d]! * k!.data[b + d]!) / Math.sqrt(size));
+        });
+        const total = weights.reduce((sum, weight) => sum + weight, 0);
+        for (let c = head * size; total > 0 && c < (head + 1) * size; c += 1) {
+          const value = (n: number) => weights[n]! * v!.data[(first + n) * width + c]!;
+          result[i * width + c] = sumOver(end - first, value) / total;
+        }
+      }
+    }
+  }
+  return { shape: q!.shape, data: result };
+}
+
+function padded(batch: number, length: number): [number, number][] {
+  return Array.from({ length: batch }, (_, b) => [b * length, (b + 1) * length]);
 }
 
 const attentionRows: OpRow[] = [
@@ -357,7 +373,7 @@ const attentionRows: OpRow[] = [
   ...(mask && { integers: { mask } }),
   range: 1.5,
   run: (t) => attention(t.q!, t.k!, t.v!, { heads, mask: t.mask }),
-  reference: (r) => attentionOf(r, heads),
+  reference: (r) => attentionOf(r, heads, padded(shape[0]!, shape[1]!)),
   atol: 5e-6,
   gradAtol: 5e-5,
   ...(index === 0 && {
@@ -367,6 +383,77 @@ const attentionRows: OpRow[] = [
     ],
   }),
 }));
+
+/** Thirds of the columns. */
+function split({ shape, data }: NdArray): Record<'q' | 'k' | 'v', NdArray> {
+  const width = lastDim(shape) / 3;
+  const third = (n: number) =>
+    build([...shape.slice(0, -1), width], (index, flat) => {
+      const row = Math.floor(flat / width);
+      return data[(row * 3 + n) * width + index.at(-1)!]!;
+    });
+  return { q: third(0), k: third(1), v: third(2) };
+}
+
+/** Masks of keys at the end, in front and in between, and of all keys of a sequence. */
+const masks = {
+  ends: nd(
+    [2, 13],
+    [...Array(26)].map((_, i) => (i < 20 && i !== 3 ? 1 : 0)),
+  ),
+  front: nd(
+    [2, 19],
+    [...Array(38)].map((_, i) => (i < 11 || (i > 14 && i < 19) ? 0 : 1)),
+  ),
+  whole: nd(
+    [2, 9],
+    [...Array(18)].map((_, i) => (i < 9 ? 0 : 1)),
+  ),
+};
+
+const selfAttentionRows: OpRow[] = [
+  { shape: [2, 13, 3 * 12], heads: 2, mask: masks.ends },
+  { shape: [2, 19, 3 * 16], heads: 2, mask: masks.front },
+  { shape: [2, 9, 3 * 32], heads: 1, mask: masks.whole },
+  { shape: [1, 37, 3 * 64], heads: 2, mask: undefined },
+  { shape: [1, 11, 3 * 128], heads: 2, mask: undefined },
+  { shape: [1, 5, 3 * 72], heads: 1, mask: undefined },
+].map(({ shape, heads, mask }, index) => ({
+  op: 'selfAttention',
+  note: `[${shape.join(',')}], ${heads} heads${mask ? ', masked' : ''}`,
+  shapes: { qkv: shape },
+  ...(mask && { integers: { mask } }),
+  range: 1.5,
+  run: (t) => selfAttention(t.qkv!, { heads, mask: t.mask }),
+  reference: (r) => attentionOf({ ...r, ...split(r.qkv!) }, heads, padded(shape[0]!, shape[1]!)),
+  atol: 5e-6,
+  gradAtol: 5e-5,
+  ...(index === 0 && {
+    bad: [{ qkv: [13, 36] }, { qkv: [2, 13, 35] }, { qkv: [2, 13, 33] }, { qkv: [2, 12, 36] }],
+  }),
+}));
+
+/** Sequences one after the other, one of a single token and one of none among them. */
+const raggedRows: OpRow[] = [
+  { starts: [0, 1, 12, 12, 17], width: 12, heads: 2 },
+  { starts: [0, 19, 20, 23], width: 16, heads: 2 },
+  { starts: [0, 5, 6, 39], width: 64, heads: 2 },
+].map(({ starts, width, heads }, index) => {
+  const sequences = starts.slice(1).map((end, b): [number, number] => [starts[b]!, end]);
+  const length = Math.max(...sequences.map(([first, end]) => end - first));
+  return {
+    op: 'selfAttention',
+    note: `${heads} heads of ${width / heads}, sequences from ${starts.join(', ')}`,
+    shapes: { qkv: [starts.at(-1)!, 3 * width] },
+    integers: { starts: nd([starts.length], starts) },
+    range: 1.5,
+    run: (t) => selfAttention(t.qkv!, { heads, starts: t.starts, length }),
+    reference: (r) => attentionOf(split(r.qkv!), heads, sequences),
+    atol: 5e-6,
+    gradAtol: 5e-5,
+    ...(index === 0 && { bad: [{ qkv: [1, 17, 36] }, { qkv: [18, 36] }] }),
+  };
+});
 
 const embeddingRows: OpRow[] = [
   { table: [5, 3], ids: nd([4], [4, 0, 4, 2]) },
@@ -546,6 +633,8 @@ export const opRows: readonly OpRow[] = [
   ...softmaxRows,
   ...layerNormRows,
   ...attentionRows,
+  ...selfAttentionRows,
+  ...raggedRows,
   ...embeddingRows,
   positionRow,
   ...lossRows,

@@ -1,11 +1,73 @@
-/** Fused multi-head attention. */
+/** Fused multi-head attention: over three tensors, or over one that holds queries, keys and values side by side. */
 import { ShapeError } from '../../errors.ts';
-import { attentionGradient, attention as attentionKernel, MAX_HEAD_SIZE } from '../../kernels/attention.ts';
+import {
+  attentionGradient,
+  attention as attentionKernel,
+  MAX_HEAD_SIZE,
+  type Projections,
+} from '../../kernels/attention.ts';
 import type { DropoutKey } from '../../kernels/pointwise.ts';
-import { defineOp } from '../op.ts';
+import { defineOp, type Saved } from '../op.ts';
 import { formatShape, type Shape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkDropout } from './elementwise.ts';
+
+interface Options {
+  heads: number;
+  dropout: DropoutKey | undefined;
+}
+
+interface Dims {
+  batch: number;
+  tokens: number;
+  length: number;
+  heads: number;
+  size: number;
+}
+
+/** What masks keys or bounds sequences, at most one of the two. */
+interface Bounds {
+  mask?: Tensor | undefined;
+  starts?: Tensor | undefined;
+}
+
+const slotsOf = ({ mask, starts }: Bounds) => ({ mask: mask?.slot, starts: starts?.slot });
+
+function forward(inputs: Projections, bounds: Bounds, y: Tensor, dims: Dims, { dropout }: Options) {
+  const stats = y.device.raw([dims.heads, dims.tokens, 2]);
+  const outputs = { o: y.slot, stats: stats.slot };
+  attentionKernel(y.device.gpu, { inputs, ...slotsOf(bounds), ...dims, dropout, ...outputs });
+  return { stats };
+}
+
+function backward(
+  inputs: Projections,
+  saved: Saved,
+  dy: Tensor,
+  gradients: Projections,
+  dims: Dims,
+  { dropout }: Options,
+): void {
+  const outputs = { o: saved.y!.slot, stats: saved.stats!.slot, dy: dy.slot, gradients };
+  attentionGradient(dy.device.gpu, { inputs, ...slotsOf(saved), ...dims, dropout, ...outputs });
+}
+
+function checkHeads(op: string, given: string, width: number, heads: number): void {
+  const size = width / heads;
+  if (!Number.isInteger(size) || size < 1 || size > MAX_HEAD_SIZE) {
+    throw new ShapeError(`${op}: ${given} does not divide into ${heads} heads`, {
+      remedy: `the width must be a multiple of the heads, at most ${MAX_HEAD_SIZE} each`,
+    });
+  }
+}
+
+function checkMask(op: string, given: string, mask: Tensor | undefined, shape: Shape): void {
+  if (mask !== undefined && !sameShape(mask.shape, shape.slice(0, 2))) {
+    throw new ShapeError(`${op}: mask ${formatShape(mask.shape)} does not fit ${given}`, {
+      remedy: 'it must be [batch, length]',
+    });
+  }
+}
 
 interface Inputs extends Readonly<Record<string, Tensor | undefined>> {
   q: Tensor;
@@ -14,89 +76,125 @@ interface Inputs extends Readonly<Record<string, Tensor | undefined>> {
   mask?: Tensor | undefined;
 }
 
-interface Options {
-  heads: number;
-  dropout: DropoutKey | undefined;
-}
-
-function dimsOf(shape: Shape, heads: number) {
+function dimsOf(shape: Shape, heads: number): Dims {
   const [batch, length, width] = shape as [number, number, number];
-  return { batch, length, heads, size: width / heads };
-}
-
-function check({ q, k, v, mask }: Inputs, heads: number): void {
-  const given = `q ${formatShape(q.shape)} · k ${formatShape(k.shape)} · v ${formatShape(v.shape)}`;
-  if (q.rank !== 3 || !sameShape(q.shape, k.shape) || !sameShape(q.shape, v.shape)) {
-    throw new ShapeError(`attention: q, k and v must all be [batch, length, width]: ${given}`);
-  }
-  const size = q.shape[2]! / heads;
-  if (!Number.isInteger(size) || size < 1 || size > MAX_HEAD_SIZE) {
-    throw new ShapeError(`attention: ${given} does not divide into ${heads} heads`, {
-      remedy: `the width must be a multiple of the heads, at most ${MAX_HEAD_SIZE} each`,
-    });
-  }
-  if (mask !== undefined && !sameShape(mask.shape, q.shape.slice(0, 2))) {
-    throw new ShapeError(`attention: mask ${formatShape(mask.shape)} does not fit ${given}`, {
-      remedy: 'it must be [batch, length]',
-    });
-  }
+  return { batch, tokens: batch * length, length, heads, size: width / heads };
 }
 
 const attentionOp = defineOp<Inputs, Options>({
   name: 'attention',
   dtypes: { mask: 'int32' },
-  shape: (inputs, { heads }) => {
-    check(inputs, heads);
-    return { shape: inputs.q.shape, dtype: 'float32' };
+  shape: ({ q, k, v, mask }, { heads }) => {
+    const given = `q ${formatShape(q.shape)} · k ${formatShape(k.shape)} · v ${formatShape(v.shape)}`;
+    if (q.rank !== 3 || !sameShape(q.shape, k.shape) || !sameShape(q.shape, v.shape)) {
+      throw new ShapeError(`attention: q, k and v must all be [batch, length, width]: ${given}`);
+    }
+    checkHeads('attention', given, q.shape[2]!, heads);
+    checkMask('attention', given, mask, q.shape);
+    return { shape: q.shape, dtype: 'float32' };
   },
-  forward: ({ q, k, v, mask }, y, { heads, dropout }) => {
-    const dims = dimsOf(q.shape, heads);
-    const lse = q.device.raw([dims.batch, heads, dims.length]);
-    const optional = { ...(mask && { mask: mask.slot }), ...(dropout && { dropout }) };
-    attentionKernel(q.device.gpu, {
-      q: q.slot,
-      k: k.slot,
-      v: v.slot,
-      ...optional,
-      ...dims,
-      o: y.slot,
-      lse: lse.slot,
-    });
-    return { lse };
+  forward: ({ q, k, v, mask }, y, options) => {
+    const inputs = { q: q.slot, k: k.slot, v: v.slot };
+    return forward(inputs, { mask }, y, dimsOf(q.shape, options.heads), options);
   },
-  saves: ['q', 'k', 'v', 'mask', 'y', 'lse'],
-  backward: (dy, { q, k, v, mask, y, lse }, _needs, { heads, dropout }) => {
-    const { device } = dy;
-    const dims = dimsOf(dy.shape, heads);
-    const [dq, dk, dv] = [device.raw(dy.shape), device.raw(dy.shape), device.raw(dy.shape)];
-    const rows = device.raw([dims.batch, heads, dims.length, 2]);
-    const inputs = {
-      q: q!.slot,
-      k: k!.slot,
-      v: v!.slot,
-      ...(mask && { mask: mask.slot }),
-      o: y!.slot,
-      lse: lse!.slot,
-    };
-    const outputs = { dq: dq.slot, dk: dk.slot, dv: dv.slot, rows: rows.slot };
-    attentionGradient(device.gpu, {
-      ...inputs,
-      ...outputs,
-      dy: dy.slot,
-      ...dims,
-      ...(dropout && { dropout }),
-    });
-    rows.dispose();
-    return { q: dq, k: dk, v: dv };
+  saves: ['q', 'k', 'v', 'mask', 'y', 'stats'],
+  backward: (dy, saved, _needs, options) => {
+    const [q, k, v] = [dy.device.raw(dy.shape), dy.device.raw(dy.shape), dy.device.raw(dy.shape)];
+    const inputs = { q: saved.q!.slot, k: saved.k!.slot, v: saved.v!.slot };
+    const gradients = { q: q.slot, k: k.slot, v: v.slot };
+    backward(inputs, saved, dy, gradients, dimsOf(dy.shape, options.heads), options);
+    return { q, k, v };
   },
 });
+
+interface FusedInputs extends Readonly<Record<string, Tensor | undefined>> {
+  qkv: Tensor;
+  mask?: Tensor | undefined;
+  starts?: Tensor | undefined;
+}
+
+interface FusedOptions extends Options {
+  /** Of the longest sequence, where they lie one after the other. */
+  length: number | undefined;
+}
+
+/** Throws `ShapeError` where the starts, if the host knows them, do not cut the tokens into sequences of at most `length`. */
+function checkStarts(given: string, starts: Tensor, tokens: number, length: number | undefined): void {
+  const remedy = 'starts must be [batch + 1], from 0 to the number of tokens';
+  if (starts.rank !== 1 || starts.size < 2) {
+    throw new ShapeError(`selfAttention: starts ${formatShape(starts.shape)} do not fit ${given}`, {
+      remedy,
+    });
+  }
+  if (length === undefined || !Number.isInteger(length) || length < 0) {
+    throw new ShapeError(`selfAttention: length is ${length}`, {
+      remedy: 'beside starts, give the length of the longest sequence',
+    });
+  }
+  const known = starts.integers;
+  if (known === null) return;
+  if (known[0] !== 0 || known.at(-1) !== tokens) {
+    const ends = `${known[0]} … ${known.at(-1)}`;
+    throw new ShapeError(`selfAttention: starts ${ends} do not cover ${given}`, { remedy });
+  }
+  for (let b = 0; b + 1 < known.length; b += 1) {
+    const own = known[b + 1]! - known[b]!;
+    if (own >= 0 && own <= length) continue;
+    throw new ShapeError(`selfAttention: sequence ${b} has ${own} tokens, the longest ${length}`, {
+      remedy: 'starts must not fall, and length must be that of the longest sequence',
+    });
+  }
+}
+
+function fusedDims(shape: Shape, starts: Tensor | undefined, { heads, length }: FusedOptions): Dims {
+  const size = shape.at(-1)! / 3 / heads;
+  if (starts === undefined) return { ...dimsOf(shape, heads), size };
+  return { batch: starts.size - 1, tokens: shape[0]!, length: length!, heads, size };
+}
+
+const selfAttentionOp = defineOp<FusedInputs, FusedOptions>({
+  name: 'selfAttention',
+  dtypes: { mask: 'int32', starts: 'int32' },
+  shape: ({ qkv, mask, starts }, { heads, length }) => {
+    const given = `qkv ${formatShape(qkv.shape)}`;
+    const rank = starts === undefined ? 3 : 2;
+    if (qkv.rank !== rank || qkv.shape.at(-1)! % 3 !== 0) {
+      throw new ShapeError(`selfAttention: ${given}, ${starts === undefined ? 'without' : 'with'} starts`, {
+        remedy: 'it must be [batch, length, 3 · width], or beside starts [tokens, 3 · width]',
+      });
+    }
+    if (mask !== undefined && starts !== undefined) {
+      throw new ShapeError('selfAttention: a mask and starts are given', { remedy: 'pass one of the two' });
+    }
+    const width = qkv.shape.at(-1)! / 3;
+    checkHeads('selfAttention', given, width, heads);
+    checkMask('selfAttention', given, mask, qkv.shape);
+    if (starts !== undefined) checkStarts(given, starts, qkv.shape[0]!, length);
+    return { shape: [...qkv.shape.slice(0, -1), width], dtype: 'float32' };
+  },
+  forward: ({ qkv, mask, starts }, y, options) =>
+    forward({ qkv: qkv.slot }, { mask, starts }, y, fusedDims(qkv.shape, starts, options), options),
+  saves: ['qkv', 'mask', 'starts', 'y', 'stats'],
+  backward: (dy, saved, _needs, options) => {
+    const { shape, slot } = saved.qkv!;
+    const qkv = dy.device.raw(shape);
+    const dims = fusedDims(shape, saved.starts, options);
+    backward({ qkv: slot }, saved, dy, { qkv: qkv.slot }, dims, options);
+    return { qkv };
+  },
+});
+
+function dropoutKey(x: Tensor, p = 0): DropoutKey | undefined {
+  checkDropout(p);
+  return p === 0 ? undefined : x.device.nextDropoutKey(p);
+}
 
 export interface AttentionOptions {
   heads: number;
   /** int32 [batch, length], 0 where a key is padding. A row with every key masked gives zeros. */
   mask?: Tensor | undefined;
   /** Probability of dropping an attention weight. */
-  dropout?: number;
+  dropout?: number | undefined;
 }
 
 /**
@@ -104,8 +202,28 @@ export interface AttentionOptions {
  * q, k, v: [batch, length, heads · size], as is the result.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
-  const p = options.dropout ?? 0;
-  checkDropout(p);
-  const dropout = p === 0 ? undefined : q.device.nextDropoutKey(p);
+  const dropout = dropoutKey(q, options.dropout);
   return attentionOp({ q, k, v, mask: options.mask }, { heads: options.heads, dropout });
+}
+
+export interface SelfAttentionOptions extends AttentionOptions {
+  /**
+   * int32 [batch + 1], from 0 to the number of tokens: sequences lie one after the other without padding, sequence b in the rows from
+   * starts[b] to before starts[b + 1]. Instead of a mask, and with `length`.
+   */
+  starts?: Tensor | undefined;
+  /** Beside `starts`: the length of the longest sequence. */
+  length?: number | undefined;
+}
+
+/**
+ * Attention over one tensor whose rows hold a token's query, key and value, one after the other, as one matrix product gives them.
+ * qkv: [batch, length, 3 · heads · size], the result [batch, length, heads · size]; or with `starts`
+ * [tokens, 3 · heads · size], the result [tokens, heads · size].
+ * Throws `ShapeError` where shapes, starts or length do not fit.
+ */
+export function selfAttention(qkv: Tensor, options: SelfAttentionOptions): Tensor {
+  const { heads, mask, starts, length } = options;
+  const dropout = dropoutKey(qkv, options.dropout);
+  return selfAttentionOp({ qkv, mask, starts }, { heads, dropout, length });
 }

@@ -1,0 +1,77 @@
+// What the attention kernels share: the layout of q, k and v, and rows of one head as CHUNKS four-vectors.
+// Tokens are rows: sequence b has the rows sequence(b).x on, sequence(b).y of them. q, k and v are columns of rows of `stride` elements,
+// which may be one buffer bound three times; o and its gradient have rows of heads · size. VEC: the head size is a multiple of four.
+#include <common/rng>
+struct Params {
+  tokens: u32, length: u32, heads: u32, size: u32,
+  stride: u32, column_k: u32, column_v: u32,
+  // Whether binding 4 is the mask of keys, [tokens], or has the sequences' starts, [batch + 1]; else it is not read.
+  masked: u32, ragged: u32,
+  seed: u32, stream: u32, threshold: u32,
+  scale: f32, keep_scale: f32,
+}
+#if VEC
+alias Element = vec4f;
+#else
+alias Element = f32;
+#endif
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> q: array<Element>;
+@group(0) @binding(2) var<storage, read> k: array<Element>;
+@group(0) @binding(3) var<storage, read> v: array<Element>;
+@group(0) @binding(4) var<storage, read> mask_or_starts: array<i32>;
+
+fn sequence(b: u32) -> vec2u {
+  if (params.ragged == 0u) { return vec2u(b * params.length, params.length); }
+  let first = mask_or_starts[b];
+  return vec2u(u32(first), u32(mask_or_starts[b + 1u] - first));
+}
+
+// Whether the key in a row may be seen.
+fn visible(row: u32) -> bool {
+  return params.masked == 0u || mask_or_starts[row] != 0;
+}
+
+// Where an attention weight stands among all, for dropout: ((b · heads + head) · length + query) · length + key.
+fn dropout_of(plane: u32, query: u32, key: u32) -> f32 {
+  let element = (plane * params.length + query) * params.length + key;
+  return dropout_scale(element, params.seed, params.stream, params.threshold, params.keep_scale);
+}
+
+#if !VEC
+// Zero past the head's end.
+fn inside(c: u32, value: vec4f) -> vec4f {
+  return select(vec4f(), value, vec4u(0u, 1u, 2u, 3u) + 4u * c < vec4u(params.size));
+}
+#endif
+
+// Chunk c of the row of a head that begins at `at`.
+fn load_q(at: u32, c: u32) -> vec4f {
+#if VEC
+  return q[at / 4u + c];
+#else
+  let last = at + params.size - 1u;
+  let i = at + 4u * c;
+  return inside(c, vec4f(q[i], q[min(i + 1u, last)], q[min(i + 2u, last)], q[min(i + 3u, last)]));
+#endif
+}
+
+fn load_k(at: u32, c: u32) -> vec4f {
+#if VEC
+  return k[at / 4u + c];
+#else
+  let last = at + params.size - 1u;
+  let i = at + 4u * c;
+  return inside(c, vec4f(k[i], k[min(i + 1u, last)], k[min(i + 2u, last)], k[min(i + 3u, last)]));
+#endif
+}
+
+fn load_v(at: u32, c: u32) -> vec4f {
+#if VEC
+  return v[at / 4u + c];
+#else
+  let last = at + params.size - 1u;
+  let i = at + 4u * c;
+  return inside(c, vec4f(v[i], v[min(i + 1u, last)], v[min(i + 2u, last)], v[min(i + 3u, last)]));
+#endif
+}

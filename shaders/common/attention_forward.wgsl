@@ -1,0 +1,20 @@
+// The results of attention's forward kernels.
+#include <common/attention>
+@group(0) @binding(5) var<storage, read_write> o: array<Element>;
+// [heads, tokens]: the logarithm of the row's softmax denominator, and room for what backward adds to it.
+@group(0) @binding(6) var<storage, read_write> stats: array<vec2f>;
+
+fn store_o(at: u32, c: u32, value: vec4f) {
+#if VEC
+  o[at / 4u + c] = value;
+#else
+#for e in 0..4
+  if (4u * c + ${e}u < params.size) { o[at + 4u * c + ${e}u] = value[${e}]; }
+#end
+#endif
+}
+
+// A row that saw no key has a logarithm that makes every weight zero.
+fn store_stats(at: u32, highest: f32, total: f32) {
+  stats[at] = vec2f(select(3.0e38, highest + log(total), total > 0.0), 0.0);
+}
