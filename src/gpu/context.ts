@@ -34,6 +34,8 @@ export class GpuContext {
   readonly software: boolean;
   /** `cpu`: kernels avoid workgroup memory and barriers, which only cost there. */
   readonly kernels: KernelFamily;
+  /** Invocations of a subgroup; 0 where there are no subgroups, or of more than one size. */
+  readonly subgroupSize: number;
   readonly pool: BufferPool;
   readonly recorder: Recorder;
   readonly pipelines: PipelineCache;
@@ -56,6 +58,7 @@ export class GpuContext {
     this.description = description;
     this.software = software;
     this.kernels = options.kernels ?? (software ? 'cpu' : 'gpu');
+    this.subgroupSize = subgroupSizeOf(device);
     this.maxBindingBytes = Math.min(
       options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
       device.limits.maxStorageBufferBindingSize,
@@ -144,6 +147,12 @@ export class GpuContext {
     this.closed = true;
     this.device.destroy();
   }
+}
+
+function subgroupSizeOf({ features, adapterInfo }: GPUDevice): number {
+  // Not every browser tells of the adapter.
+  const { subgroupMinSize = 0, subgroupMaxSize } = adapterInfo ?? {};
+  return features.has('subgroups') && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 0;
 }
 
 function toGpuError(error: GPUError): GpuError {

@@ -89,6 +89,12 @@ export class Recorder {
     target.lastUse = this.statistics.submissions;
   }
 
+  /** Zeroes the first `bytes` of a buffer. */
+  clear(buffer: PooledBuffer, bytes: number): void {
+    this.openEncoder().clearBuffer(buffer.gpu, 0, bytes);
+    buffer.lastUse = this.statistics.submissions;
+  }
+
   /** Copies a range out of the pool, for reading back. */
   copyOut(source: PooledBuffer, offset: number, target: GPUBuffer, bytes: number): void {
     this.openEncoder().copyBufferToBuffer(source.gpu, offset, target, 0, bytes);
