@@ -46,11 +46,12 @@ struct Params { rows: u32, cols: u32, share: u32, ignore: i32, clamped: u32 }
 
 // The one-hot row of class `hit`, from element `i` on.
 fn onehot(i: u32, hit: i32) -> Element {
-#if VEC
-  return select(vec4f(), vec4f(1.0), vec4i(i32(i) * 4) + vec4i(0, 1, 2, 3) == vec4i(hit));
-#else
-  return select(0.0, 1.0, i32(i) == hit);
-#endif
+  let first = i32(i * WIDTH);
+  return Element(
+#for c in 0..WIDTH
+    select(0.0, 1.0, first + ${c} == hit),
+#end
+  );
 }
 #endif
 
@@ -76,10 +77,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       // Labels are checked where they come from the CPU; any other class outside the row gives NaN, which a training refuses.
       let inside = target_class >= 0 && target_class < i32(params.cols);
       let class_at = select(0u, u32(target_class), inside);
-#if VEC
-      let logit = x[at + class_at / 4u][class_at % 4u];
-#else
+#if WIDTH == 1
       let logit = x[at + class_at];
+#else
+      let logit = x[at + class_at / WIDTH][class_at % WIDTH];
 #endif
       let log_total = log(total);
       let loss = select(bitcast<f32>(0x7fc00000u + params.rows * 0u), log_total + (highest - logit), inside);

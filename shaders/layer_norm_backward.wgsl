@@ -37,9 +37,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let at${k} = row${k} * width;
     let mean${k} = moments[row${k}].x;
     let rstd${k} = moments[row${k}].y;
-    var g${k} = Element();
-    var gx${k} = Element();
 #end
+    var mean_g = Each();
+    var mean_gx = Each();
 #for rest in 0..2
     for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
 #for u in 0..UNROLL * (1 - rest) + rest
@@ -47,19 +47,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let column = i + ${u}u * TEAM;
         let w = weight[column];
 #for k in 0..ROWS
-        let h${k} = dy[at${k} + column] * w;
-        g${k} += h${k};
-        gx${k} = fma(h${k}, (x[at${k} + column] - mean${k}) * rstd${k}, gx${k});
+        let g${k} = dy[at${k} + column] * w;
+        mean_g[${k}] += total_of(g${k});
+        mean_gx[${k}] += total_of(g${k} * (x[at${k} + column] - mean${k})) * rstd${k};
 #end
       }
 #end
     }
-#end
-    var mean_g = Each();
-    var mean_gx = Each();
-#for k in 0..ROWS
-    mean_g[${k}] = total_of(g${k});
-    mean_gx[${k}] = total_of(gx${k});
 #end
     mean_g = team_sum(mean_g, lane) / f32(params.cols);
     mean_gx = team_sum(mean_gx, lane) / f32(params.cols);

@@ -1,7 +1,7 @@
 // Work on rows. A workgroup is a team of TEAM invocations that share a row and go from row to row; ROWS of them at once, so that what
 // all rows need (weights, barriers) is paid for once. SUBGROUPS: the team is one subgroup, and sums up without workgroup memory.
-// Invocation `lane` takes the elements lane, lane + TEAM, …; VEC: an element is a four-vector. A loop over a row comes twice,
-// by `#for rest in 0..2`: over blocks of UNROLL elements, then one by one over what is left.
+// Invocation `lane` takes the elements lane, lane + TEAM, …; an element is WIDTH numbers. A loop over a row comes twice, by
+// `#for rest in 0..2`: over blocks of UNROLL elements, then one by one over what is left.
 #if SUBGROUPS
 enable subgroups;
 #endif
@@ -11,26 +11,35 @@ const STEP1: u32 = TEAM;
 // The lowest float32: rows masked with it still have a maximum.
 const LOWEST: f32 = -0x1.fffffep+127f;
 
-#if VEC
-const WIDTH: u32 = 4u;
-alias Element = vec4f;
+const WIDTH: u32 = ${WIDTH}u;
+#if WIDTH == 1
+alias Element = f32;
+#else
+alias Element = vec${WIDTH}f;
+#endif
 fn total_of(value: Element) -> f32 {
+#if WIDTH == 4
   return (value.x + value.y) + (value.z + value.w);
+#endif
+#if WIDTH == 2
+  return value.x + value.y;
+#endif
+#if WIDTH == 1
+  return value;
+#endif
 }
 fn highest_of(value: Element) -> f32 {
+#if WIDTH == 4
   let pair = select(value.xy, value.zw, value.zw > value.xy);
   return higher(pair.x, pair.y);
-}
-#else
-const WIDTH: u32 = 1u;
-alias Element = f32;
-fn total_of(value: Element) -> f32 {
-  return value;
-}
-fn highest_of(value: Element) -> f32 {
-  return value;
-}
 #endif
+#if WIDTH == 2
+  return higher(value.x, value.y);
+#endif
+#if WIDTH == 1
+  return value;
+#endif
+}
 
 // The larger one; `max` costs several times as much on SwiftShader.
 fn higher(a: f32, b: f32) -> f32 {

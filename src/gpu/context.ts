@@ -11,6 +11,8 @@ export interface GpuOptions extends AdapterRequest {
   maxBindingBytes?: number;
   /** The kernels made for adapters that compute on the CPU, or those for GPUs; by the adapter unless given (tests run both). */
   kernels?: KernelFamily;
+  /** `false`: kernels do without subgroups even where the adapter has them (tests run both). */
+  subgroups?: false;
 }
 
 export type KernelFamily = 'cpu' | 'gpu';
@@ -58,7 +60,7 @@ export class GpuContext {
     this.description = description;
     this.software = software;
     this.kernels = options.kernels ?? (software ? 'cpu' : 'gpu');
-    this.subgroupSize = subgroupSizeOf(device);
+    this.subgroupSize = options.subgroups === false ? 0 : subgroupSizeOf(device);
     this.maxBindingBytes = Math.min(
       options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
       device.limits.maxStorageBufferBindingSize,

@@ -17,7 +17,8 @@ const layerNormForward = {
 };
 const layerNormRows = {
   plain: rowKernel('layer_norm_backward', { PART: 'rows', DROPOUT: false }, norms),
-  dropout: rowKernel('layer_norm_backward', { PART: 'rows', DROPOUT: true }, norms),
+  // Two rows: with the mask's integers, four are more than a CPU's registers hold.
+  dropout: rowKernel('layer_norm_backward', { PART: 'rows', DROPOUT: true }, { unroll: 1, rows: 2 }),
 };
 const layerNormWeights = kernel('layer_norm_backward', { PART: 'weights' });
 

@@ -32,18 +32,21 @@ export interface RowShape {
   rows?: 1 | 2 | 4;
 }
 
-/** Declares a kernel over rows for every team, with rows read as four-vectors and as numbers, and returns the choice between them. */
+/** Numbers that are read at once: the most that divide the row. */
+const widths = [4, 2, 1] as const;
+
+/** Declares a kernel over rows for every team and every width of its reads, and returns the choice between them. */
 export function rowKernel(
   shader: string,
   defines: Defines,
   { unroll, rows = 1 }: RowShape,
 ): (gpu: GpuContext, cols: number) => KernelVariant {
   const variants = teams.map(({ size, subgroups }) =>
-    [true, false].map((VEC) =>
-      kernel(shader, { ...defines, TEAM: size, SUBGROUPS: subgroups, ROWS: rows, UNROLL: unroll, VEC }),
+    widths.map((WIDTH) =>
+      kernel(shader, { ...defines, TEAM: size, SUBGROUPS: subgroups, ROWS: rows, UNROLL: unroll, WIDTH }),
     ),
   );
-  return (gpu, cols) => variants[teamOf(gpu)]![cols % 4 === 0 ? 0 : 1]!;
+  return (gpu, cols) => variants[teamOf(gpu)]![widths.findIndex((width) => cols % width === 0)]!;
 }
 
 /** Workgroups that keep every core of a CPU busy; each costs as much to start as a short row, so there are no more than these. */

@@ -1,5 +1,6 @@
 /** Dropout: its share, its scale, its seeds, and the same mask in backward. */
 import { describe, expect, it } from 'vitest';
+import type { GpuOptions } from '../../src/gpu/context.ts';
 import { attention } from '../../src/tensor/ops/attention.ts';
 import { add, dropout } from '../../src/tensor/ops/elementwise.ts';
 import { addLayerNorm, layerNorm } from '../../src/tensor/ops/normalize.ts';
@@ -66,12 +67,15 @@ describe('dropout', () => {
   });
 });
 
-describe.each([
-  ['kernels for CPU adapters', 'cpu'],
-  ['kernels for GPUs', 'gpu'],
-] as const)('dropout before a residual sum and LayerNorm: %s', (_, kernels) => {
-  const one = useDevice({ kernels });
-  const small = useDevice({ kernels, maxBindingBytes: 32 * 1024 });
+const settings: Record<string, GpuOptions> = {
+  'kernels for CPU adapters': { kernels: 'cpu' },
+  'kernels for CPU adapters without subgroups': { kernels: 'cpu', subgroups: false },
+  'kernels for GPUs': { kernels: 'gpu' },
+};
+
+describe.each(Object.entries(settings))('dropout before a residual sum and LayerNorm: %s', (_, options) => {
+  const one = useDevice(options);
+  const small = useDevice({ ...options, maxBindingBytes: 32 * 1024 });
 
   it.each([
     [70, 148],

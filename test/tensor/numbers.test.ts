@@ -1,5 +1,6 @@
 /** Numbers at the edge: NaN, the lowest float, large arguments, labels out of range. */
 import { describe, expect, it } from 'vitest';
+import type { GpuOptions } from '../../src/gpu/context.ts';
 import { exp, gelu, relu, sigmoid, silu, tanh } from '../../src/tensor/ops/elementwise.ts';
 import { crossEntropy } from '../../src/tensor/ops/loss.ts';
 import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
@@ -16,8 +17,10 @@ describe('NaN', () => {
   });
 });
 
-describe.each(['cpu', 'gpu'] as const)('NaN and infinity in a row: kernels for %s adapters', (kernels) => {
-  const rows = useDevice({ kernels });
+const settings: GpuOptions[] = [{ kernels: 'cpu' }, { kernels: 'cpu', subgroups: false }, { kernels: 'gpu' }];
+
+describe.each(settings)('NaN and infinity in a row: %o', (options) => {
+  const rows = useDevice(options);
 
   it.each([8, 37, 300])('of %i make that row NaN, and no other', async (cols) => {
     using _scope = rows.current.scope();

@@ -229,6 +229,7 @@ const softmaxRows: OpRow[] = [
   [2, 3, 65],
   [4, 130],
   [70, 148],
+  [5, 294],
 ].map((shape) => ({
   op: 'softmax',
   note: `[${shape.join(',')}]`,
@@ -257,6 +258,7 @@ const normShapes = [
   [5, 7],
   [2, 35, 33],
   [67, 148],
+  [6, 294],
 ];
 
 const layerNormRows: OpRow[] = normShapes.map((shape, index) => ({
@@ -375,6 +377,7 @@ const lossRows: OpRow[] = [
     { x: [2, 3], targets: nd([2], [-100, -100]) },
     { x: [67, 2], targets: build([67], ([i]) => i! % 2) },
     { x: [6, 148], targets: nd([6], [0, 147, 3, -100, 77, 130]) },
+    { x: [3, 294], targets: nd([3], [0, 293, 130]) },
   ].map(({ x, targets }, index) => ({
     op: 'crossEntropy',
     note: `[${x.join(',')}]`,
