@@ -3,51 +3,10 @@
 //   LOSS: per row logsumexp(x) − x[target], and what MEAN and BACKWARD need.
 //   MEAN: result = Σ losses / max(Σ valid, 1), and that count.
 //   BACKWARD: dx = (softmax(x) − onehot(target)) · dy / count.
-struct Params { rows: u32, cols: u32, ignore: i32, clamped: u32 }
-@group(0) @binding(0) var<uniform> params: Params;
-
-fn class_of(value: i32) -> i32 {
-  return select(value, clamp(value, 0, i32(params.cols)), params.clamped != 0u);
-}
-#if PART == loss
-#include <common/rows>
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> targets: array<i32>;
-// Per row: loss, 1 if it counts, the largest logit, log Σ exp(x − largest). Apart, the two keep their precision where logits are large.
-@group(0) @binding(3) var<storage, read_write> stats: array<f32>;
-
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let row = row_of(group, groups, local);
-  let lane = lane_of(local);
-  if (row >= params.rows) { return; }
-  let start = row * params.cols;
-  let target_class = class_of(targets[row]);
-  let counts = target_class != params.ignore;
-  var highest = LOWEST;
-  for (var c = lane; c < params.cols; c += ROW_THREADS) {
-    highest = max(highest, x[start + c]);
-  }
-  highest = row_max(highest, lane);
-  var total = 0.0;
-  for (var c = lane; c < params.cols; c += ROW_THREADS) {
-    total += exp(x[start + c] - highest);
-  }
-  let log_total = log(row_sum(total, lane));
-  if (lane == 0u) {
-    // Labels are checked where they come from the CPU; any other class outside the row gives NaN, which a training refuses.
-    let inside = target_class >= 0 && target_class < i32(params.cols);
-    let at = select(0u, u32(target_class), inside);
-    let loss = select(bitcast<f32>(0x7fc00000u + params.rows * 0u), log_total + (highest - x[start + at]), inside);
-    stats[4u * row] = select(0.0, loss, counts);
-    stats[4u * row + 1u] = select(0.0, 1.0, counts);
-    stats[4u * row + 2u] = highest;
-    stats[4u * row + 3u] = log_total;
-  }
-}
-#endif
 #if PART == mean
-@group(0) @binding(1) var<storage, read> stats: array<f32>;
+struct Params { rows: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> stats: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(3) var<storage, read_write> count: array<f32>;
 var<workgroup> sums: array<vec2f, 64>;
@@ -56,7 +15,7 @@ var<workgroup> sums: array<vec2f, 64>;
 fn main(@builtin(local_invocation_index) local: u32) {
   var total = vec2f();
   for (var row = local; row < params.rows; row += 64u) {
-    total += vec2f(stats[4u * row], stats[4u * row + 1u]);
+    total += stats[row].xy;
   }
   sums[local] = total;
   workgroupBarrier();
@@ -70,23 +29,77 @@ fn main(@builtin(local_invocation_index) local: u32) {
     count[0] = n;
   }
 }
-#endif
-#if PART == backward
-#include <common/index>
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+#else
+#include <common/rows>
+struct Params { rows: u32, cols: u32, share: u32, ignore: i32, clamped: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> targets: array<i32>;
-@group(0) @binding(3) var<storage, read> stats: array<f32>;
+// Per row: loss, 1 if it counts, the largest logit, log Σ exp(x − largest). Apart, the two keep their precision where logits are large.
+#if PART == loss
+@group(0) @binding(3) var<storage, read_write> stats: array<vec4f>;
+#else
+@group(0) @binding(3) var<storage, read> stats: array<vec4f>;
 @group(0) @binding(4) var<storage, read> count: array<f32>;
 @group(0) @binding(5) var<storage, read> dy: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dx: array<Element>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = flat_index(group, groups, local, 64u);
-  if (i >= params.rows * params.cols) { return; }
-  let row = i / params.cols;
-  let hit = i32(i % params.cols) == class_of(targets[row]);
-  let factor = stats[4u * row + 1u] * dy[0] / count[0];
-  dx[i] = (exp((x[i] - stats[4u * row + 2u]) - stats[4u * row + 3u]) - select(0.0, 1.0, hit)) * factor;
+// The one-hot row of class `hit`, from element `i` on.
+fn onehot(i: u32, hit: i32) -> Element {
+  let first = i32(i * WIDTH);
+  return Element(
+#for c in 0..WIDTH
+    select(0.0, 1.0, first + ${c} == hit),
+#end
+  );
+}
+#endif
+
+fn class_of(value: i32) -> i32 {
+  return select(value, clamp(value, 0, i32(params.cols)), params.clamped != 0u);
+}
+
+@compute @workgroup_size(TEAM)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let width = params.cols / WIDTH;
+  let from0 = lane;
+  let to0 = width - width % STEP0;
+  let from1 = to0 + lane;
+  let to1 = width;
+  let share = rows_of(group, groups, params.share, params.rows);
+  for (var row = share.x; row < share.y; row += 1u) {
+    let at = row * width;
+    let target_class = class_of(targets[row]);
+#if PART == loss
+#include <common/online_softmax>
+    if (lane == 0u) {
+      let counts = target_class != params.ignore;
+      // Labels are checked where they come from the CPU; any other class outside the row gives NaN, which a training refuses.
+      let inside = target_class >= 0 && target_class < i32(params.cols);
+      let class_at = select(0u, u32(target_class), inside);
+#if WIDTH == 1
+      let logit = x[at + class_at];
+#else
+      let logit = x[at + class_at / WIDTH][class_at % WIDTH];
+#endif
+      let log_total = log(total);
+      let loss = select(bitcast<f32>(0x7fc00000u + params.rows * 0u), log_total + (highest - logit), inside);
+      stats[row] = vec4f(select(0.0, loss, counts), select(0.0, 1.0, counts), highest, log_total);
+    }
+#else
+    let stat = stats[row];
+    let factor = stat.y * dy[0] / count[0];
+#for rest in 0..2
+    for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
+#for u in 0..UNROLL * (1 - rest) + rest
+      {
+        let column = i + ${u}u * TEAM;
+        dx[at + column] = (exp((x[at + column] - stat.z) - stat.w) - onehot(column, target_class)) * factor;
+      }
+#end
+    }
+#end
+#endif
+  }
 }
 #endif

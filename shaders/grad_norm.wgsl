@@ -1,5 +1,5 @@
 // The norm of many tensors together in two stages, the factor that clips it, and the clipping.
-//   PARTIAL: result[first …] = Σ x² of parts of some tensors.
+//   PARTIAL: result[first …] = Σ x² of parts of some tensors: one for each workgroup where REDUCE, else for each invocation.
 //   FINISH:  result = [norm, factor], norm that of the gradients divided by the loss's scale, factor what brings them to min(norm, maxNorm).
 //   SCALE:   x *= factor.
 #if PART == finish
@@ -40,7 +40,9 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 #include <common/parts>
 #if PART == partial
-#include <common/rows>
+#if REDUCE
+var<workgroup> sums: array<f32, 64>;
+#endif
 @group(0) @binding(1) var<storage, read_write> result: array<f32>;
 #for k in 0..TENSORS
 @group(0) @binding(${k + 2}) var<storage, read> x${k}: array<vec4f>;
@@ -83,11 +85,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   first += padded(params.count${k});
 #end
 #if PART == partial
-  let lane = lane_of(local);
-  let sum = row_sum(total.x + total.y + total.z + total.w, lane);
-  if (lane == 0u) {
-    result[params.first + row_of(group, groups, local)] = sum;
+  let sum = total.x + total.y + total.z + total.w;
+#if REDUCE
+  sums[local] = sum;
+  workgroupBarrier();
+  for (var width = 32u; width > 0u; width /= 2u) {
+    if (local < width) {
+      sums[local] += sums[local + width];
+    }
+    workgroupBarrier();
   }
+  if (local == 0u) {
+    result[params.first + group.y * groups.x + group.x] = sums[0];
+  }
+#else
+  result[params.first + flat_index(group, groups, local, 64u)] = sum;
+#endif
 #endif
 }
 #endif

@@ -1,65 +1,111 @@
 // With x̂ = (x − mean)/σ and g = dy · weight:
-//   INPUT:   dx = (g − mean(g) − x̂ · mean(g·x̂)) / σ
-//   WEIGHTS: per chunk of rows, Σ dy·x̂ and Σ dy (partial sums of the gradients of weight and bias).
-#if PART == input
+//   ROWS:    dx = (g − mean(g) − x̂ · mean(g·x̂)) / σ. PARTIALS: also each workgroup's Σ dy·x̂ and Σ dy over its rows.
+//            DROPOUT: also dx through the mask that forward drew.
+//   WEIGHTS: the sums of the partial sums, the gradients of weight and bias.
+#if PART == rows
 #include <common/rows>
-struct Params { rows: u32, cols: u32 }
+#include <common/rng>
+// `before`: the workgroups of earlier windows.
+struct Params { rows: u32, cols: u32, share: u32, before: u32, first: u32, seed: u32, stream: u32, threshold: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> moments: array<f32>;
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read> weight: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> moments: array<vec2f>;
+@group(0) @binding(3) var<storage, read> dy: array<Element>;
+@group(0) @binding(4) var<storage, read> weight: array<Element>;
+@group(0) @binding(5) var<storage, read_write> dx: array<Element>;
+// [workgroups, 2, cols]: Σ dy·x̂ and Σ dy.
+@group(0) @binding(6) var<storage, read_write> partials: array<Element>;
+#if DROPOUT
+@group(0) @binding(7) var<storage, read_write> dropped: array<Element>;
+#include <common/dropout_element>
+#endif
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let row = row_of(group, groups, local);
-  let lane = lane_of(local);
-  if (row >= params.rows) { return; }
-  let start = row * params.cols;
-  let n = f32(params.cols);
-  let mean = moments[2u * row];
-  let rstd = moments[2u * row + 1u];
-  var sum_g = 0.0;
-  var sum_gx = 0.0;
-  for (var c = lane; c < params.cols; c += ROW_THREADS) {
-    let g = dy[start + c] * weight[c];
-    sum_g += g;
-    sum_gx = fma(g, (x[start + c] - mean) * rstd, sum_gx);
-  }
-  let mean_g = row_sum(sum_g, lane) / n;
-  let mean_gx = row_sum(sum_gx, lane) / n;
-  for (var c = lane; c < params.cols; c += ROW_THREADS) {
-    let normal = (x[start + c] - mean) * rstd;
-    dx[start + c] = (dy[start + c] * weight[c] - mean_g - normal * mean_gx) * rstd;
+@compute @workgroup_size(TEAM)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let width = params.cols / WIDTH;
+  let from0 = lane;
+  let to0 = width - width % STEP0;
+  let from1 = to0 + lane;
+  let to1 = width;
+  let share = rows_of(group, groups, params.share, params.rows);
+  let sums = (params.before + group.y * groups.x + group.x) * 2u * width;
+  for (var row = share.x; row < share.y; row += ${ROWS}u) {
+#for k in 0..ROWS
+    // Past the last row it is done again, and not counted.
+    let row${k} = min(row + ${k}u, share.y - 1u);
+    let counts${k} = select(0.0, 1.0, row + ${k}u < share.y);
+    let at${k} = row${k} * width;
+    let mean${k} = moments[row${k}].x;
+    let rstd${k} = moments[row${k}].y;
+#end
+    var mean_g = Each();
+    var mean_gx = Each();
+#for rest in 0..2
+    for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
+#for u in 0..UNROLL * (1 - rest) + rest
+      {
+        let column = i + ${u}u * TEAM;
+        let w = weight[column];
+#for k in 0..ROWS
+        let g${k} = dy[at${k} + column] * w;
+        mean_g[${k}] += total_of(g${k});
+        mean_gx[${k}] += total_of(g${k} * (x[at${k} + column] - mean${k})) * rstd${k};
+#end
+      }
+#end
+    }
+#end
+    mean_g = team_sum(mean_g, lane) / f32(params.cols);
+    mean_gx = team_sum(mean_gx, lane) / f32(params.cols);
+#for rest in 0..2
+    for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
+#for u in 0..UNROLL * (1 - rest) + rest
+      {
+        let column = i + ${u}u * TEAM;
+        let w = weight[column];
+        // What the rows before this brought; nothing is there at the first.
+        var dw = select(partials[sums + column], Element(), row == share.x);
+        var db = select(partials[sums + width + column], Element(), row == share.x);
+#for k in 0..ROWS
+        {
+          let d = dy[at${k} + column];
+          let normal = (x[at${k} + column] - mean${k}) * rstd${k};
+          let value = (d * w - mean_g[${k}] - normal * mean_gx[${k}]) * rstd${k};
+          dx[at${k} + column] = value;
+#if DROPOUT
+          dropped[at${k} + column] = value * dropout_element(params.first + (at${k} + column) * WIDTH);
+#endif
+          dw = fma(d * counts${k}, normal, dw);
+          db = fma(d, Element(counts${k}), db);
+        }
+#end
+        partials[sums + column] = dw;
+        partials[sums + width + column] = db;
+      }
+#end
+    }
+#end
   }
 }
 #else
 #include <common/index>
-struct Params { rows: u32, cols: u32, chunk: u32, chunks: u32 }
+struct Params { groups: u32, cols: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> moments: array<f32>;
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dweight: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dbias: array<f32>;
+@group(0) @binding(1) var<storage, read> partials: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dweight: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dbias: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = flat_index(group, groups, local, 64u);
-  if (i >= params.chunks * params.cols) { return; }
-  let column = i % params.cols;
-  let first = (i / params.cols) * params.chunk;
-  let end = min(first + params.chunk, params.rows);
+  let column = flat_index(group, groups, local, 64u);
+  if (column >= params.cols) { return; }
   var dw = 0.0;
   var db = 0.0;
-  for (var row = first; row < end; row += 1u) {
-    let g = dy[row * params.cols + column];
-    let normal = (x[row * params.cols + column] - moments[2u * row]) * moments[2u * row + 1u];
-    dw = fma(g, normal, dw);
-    db += g;
+  for (var i = column; i < params.groups * 2u * params.cols; i += 2u * params.cols) {
+    dw += partials[i];
+    db += partials[i + params.cols];
   }
-  dweight[i] = dw;
-  dbias[i] = db;
+  dweight[column] = dw;
+  dbias[column] = db;
 }
 #endif

@@ -1,9 +1,14 @@
-// Sums the middle axis of [outer, n, inner] in chunks: y[outer, chunk, inner] = scale · Σ over the chunk's rows.
+// Sums the middle axis of [outer, n, inner] in chunks: y[outer, chunk, inner] = scale · Σ over the chunk's rows. VEC: by four-vectors.
 #include <common/index>
+#if VEC
+alias Element = vec4f;
+#else
+alias Element = f32;
+#endif
 struct Params { outer: u32, n: u32, inner: u32, chunks: u32, chunk: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read_write> y: array<Element>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
@@ -14,7 +19,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let block = i / (params.inner * params.chunks);
   let first = part * params.chunk;
   let end = min(first + params.chunk, params.n);
-  var total = 0.0;
+  var total = Element();
   var at = (block * params.n + first) * params.inner + column;
   for (var row = first; row < end; row += 1u) {
     total += x[at];

@@ -1,43 +1,53 @@
-// Softmax over rows of `cols`; backward: dx = y · (dy − Σ y·dy).
+// Softmax over rows of `cols`, with the largest element and the sum in one pass (Milakov and Gimelshein, "Online normalizer calculation
+// for softmax", 2018); backward: dx = y · (dy − Σ y·dy).
 #include <common/rows>
-struct Params { rows: u32, cols: u32 }
+struct Params { rows: u32, cols: u32, share: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
 #if BACKWARD
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read> dy: array<Element>;
+@group(0) @binding(3) var<storage, read_write> y: array<Element>;
 #else
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<Element>;
 #endif
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
-  let row = row_of(group, groups, local);
-  let lane = lane_of(local);
-  if (row >= params.rows) { return; }
-  let start = row * params.cols;
+@compute @workgroup_size(TEAM)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let width = params.cols / WIDTH;
+  let from0 = lane;
+  let to0 = width - width % STEP0;
+  let from1 = to0 + lane;
+  let to1 = width;
+  let share = rows_of(group, groups, params.share, params.rows);
+  for (var row = share.x; row < share.y; row += 1u) {
+    let at = row * width;
 #if BACKWARD
-  var dot = 0.0;
-  for (var c = lane; c < params.cols; c += ROW_THREADS) {
-    dot = fma(x[start + c], dy[start + c], dot);
-  }
-  dot = row_sum(dot, lane);
-  for (var c = lane; c < params.cols; c += ROW_THREADS) {
-    y[start + c] = x[start + c] * (dy[start + c] - dot);
-  }
+    var dot = Element();
+#for rest in 0..2
+    for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
+#for u in 0..UNROLL * (1 - rest) + rest
+      dot = fma(x[at + i + ${u}u * TEAM], dy[at + i + ${u}u * TEAM], dot);
+#end
+    }
+#end
+    let mean = team_sum(total_of(dot), lane);
+#for rest in 0..2
+    for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
+#for u in 0..UNROLL * (1 - rest) + rest
+      y[at + i + ${u}u * TEAM] = x[at + i + ${u}u * TEAM] * (dy[at + i + ${u}u * TEAM] - mean);
+#end
+    }
+#end
 #else
-  var highest = LOWEST;
-  for (var c = lane; c < params.cols; c += ROW_THREADS) {
-    highest = max(highest, x[start + c]);
-  }
-  highest = row_max(highest, lane);
-  var total = 0.0;
-  for (var c = lane; c < params.cols; c += ROW_THREADS) {
-    total += exp(x[start + c] - highest);
-  }
-  total = row_sum(total, lane);
-  for (var c = lane; c < params.cols; c += ROW_THREADS) {
-    y[start + c] = exp(x[start + c] - highest) / total;
-  }
+#include <common/online_softmax>
+    let scale = 1.0 / total;
+#for rest in 0..2
+    for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
+#for u in 0..UNROLL * (1 - rest) + rest
+      y[at + i + ${u}u * TEAM] = exp(x[at + i + ${u}u * TEAM] - highest) * scale;
+#end
+    }
+#end
 #endif
+  }
 }

@@ -55,7 +55,7 @@ export {
 export { embedding } from './tensor/ops/embedding.ts';
 export { bceWithLogits, crossEntropy, mseLoss } from './tensor/ops/loss.ts';
 export { linear, type MatmulOptions, matmul } from './tensor/ops/matmul.ts';
-export { layerNorm, softmax } from './tensor/ops/normalize.ts';
+export { addLayerNorm, layerNorm, softmax } from './tensor/ops/normalize.ts';
 export { mean, sum } from './tensor/ops/reduction.ts';
 export { narrow, permute, reshape, select, transpose } from './tensor/ops/view.ts';
 export type { Shape } from './tensor/shape.ts';

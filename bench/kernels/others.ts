@@ -7,7 +7,8 @@ import { attention } from '../../src/tensor/ops/attention.ts';
 import { gelu } from '../../src/tensor/ops/elementwise.ts';
 import { embedding } from '../../src/tensor/ops/embedding.ts';
 import { crossEntropy } from '../../src/tensor/ops/loss.ts';
-import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
+import { addLayerNorm, layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
+import { sum } from '../../src/tensor/ops/reduction.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { type JobSize, jobSizes } from '../jobs.ts';
@@ -153,6 +154,32 @@ function optimizerCases(software: boolean): KernelCase[] {
   ];
 }
 
+/** Forward and backward of an op over rows, with gradients of all its inputs. */
+function trained(
+  family: string,
+  count: number,
+  width: number,
+  passes: number,
+  run: (inputs: Record<'x' | 'residual' | 'weight' | 'bias', Tensor>) => Tensor,
+): KernelCase {
+  return {
+    family,
+    name: `${count}×${width}, forward + backward`,
+    work: { bytes: bytesOf(count * width * passes) },
+    quick: width === 768,
+    prepare: (device) => {
+      const draw = () => device.randn([count, width]);
+      const inputs = {
+        x: draw(),
+        residual: draw(),
+        weight: device.ones([width]),
+        bias: device.zeros([width]),
+      };
+      return both(device, Object.values(inputs), () => run(inputs), draw());
+    },
+  };
+}
+
 export function otherCases(software: boolean): KernelCase[] {
   const tokens = software ? 2048 : 16_384;
   const embeddingWidth = software ? 128 : 768;
@@ -174,12 +201,33 @@ export function otherCases(software: boolean): KernelCase[] {
       ]);
     }),
     ...[384, 768, 3072].map((width) => rows('softmax', tokens, width, 2, (x) => () => softmax(x))),
+    ...[384, 768].map((width) => trained('softmax', tokens, width, 5, ({ x }) => softmax(x))),
     ...[384, 768].map((width) =>
       rows('layerNorm', tokens, width, 2, (x, device) => {
         const [weight, bias] = [device.ones([width]), device.zeros([width])];
         return () => layerNorm(x, weight, bias);
       }),
     ),
+    ...[384, 768].map((width) =>
+      trained('layerNorm', tokens, width, 5, ({ x, weight, bias }) => layerNorm(x, weight, bias)),
+    ),
+    ...[384, 768].map((width) =>
+      rows('addLayerNorm', tokens, width, 3, (x, device) => {
+        const [weight, bias, residual] = [
+          device.ones([width]),
+          device.zeros([width]),
+          device.randn([tokens, width]),
+        ];
+        return () => addLayerNorm(x, residual, weight, bias);
+      }),
+    ),
+    // The sum is kept, and both its gradient and the dropped one are written.
+    ...[384, 768].map((width) =>
+      trained('addLayerNorm with dropout', tokens, width, 8, ({ x, residual, weight, bias }) =>
+        addLayerNorm(x, residual, weight, bias, { dropout: 0.1 }),
+      ),
+    ),
+    ...[768, 3072].map((width) => rows('sum over rows', tokens, width, 1, (x) => () => sum(x, 0))),
     ...[768, 3072].map((width) => rows('gelu', tokens, width, 2, (x) => () => gelu(x))),
     ...[2, 30_522].map((classes): KernelCase => {
       const count = classes === 2 ? 64 : software ? 128 : 1024;

@@ -1,57 +1,107 @@
-// Work on rows: ROW_THREADS invocations share one row (64 on hardware; 1 on software adapters, where a barrier costs more
-// than it saves). `row_of` gives the row, `lane_of` the invocation's place in it.
-const ROW_THREADS: u32 = ${ROW_THREADS}u;
+// Work on rows. A workgroup is a team of TEAM invocations that share a row and go from row to row; ROWS of them at once, so that what
+// all rows need (weights, barriers) is paid for once. SUBGROUPS: the team is one subgroup, and sums up without workgroup memory.
+// Invocation `lane` takes the elements lane, lane + TEAM, …; an element is WIDTH numbers. A loop over a row comes twice, by
+// `#for rest in 0..2`: over blocks of UNROLL elements, then one by one over what is left.
+#if SUBGROUPS
+enable subgroups;
+#endif
+const TEAM: u32 = ${TEAM}u;
+const STEP0: u32 = TEAM * ${UNROLL}u;
+const STEP1: u32 = TEAM;
 // The lowest float32: rows masked with it still have a maximum.
 const LOWEST: f32 = -0x1.fffffep+127f;
 
-fn row_of(workgroup: vec3u, workgroups: vec3u, local: u32) -> u32 {
-  let group = workgroup.y * workgroups.x + workgroup.x;
-#if ROW_THREADS == 64
-  // The same for the whole workgroup, so that barriers may follow a test of it.
-  return group;
+const WIDTH: u32 = ${WIDTH}u;
+#if WIDTH == 1
+alias Element = f32;
 #else
-  return group * 64u + local;
+alias Element = vec${WIDTH}f;
+#endif
+fn total_of(value: Element) -> f32 {
+#if WIDTH == 4
+  return (value.x + value.y) + (value.z + value.w);
+#endif
+#if WIDTH == 2
+  return value.x + value.y;
+#endif
+#if WIDTH == 1
+  return value;
+#endif
+}
+fn highest_of(value: Element) -> f32 {
+#if WIDTH == 4
+  let pair = select(value.xy, value.zw, value.zw > value.xy);
+  return higher(pair.x, pair.y);
+#endif
+#if WIDTH == 2
+  return higher(value.x, value.y);
+#endif
+#if WIDTH == 1
+  return value;
 #endif
 }
 
-fn lane_of(local: u32) -> u32 {
-  return local % ROW_THREADS;
+// The larger one; `max` costs several times as much on SwiftShader.
+fn higher(a: f32, b: f32) -> f32 {
+  return select(a, b, b > a);
+}
+fn higher_element(a: Element, b: Element) -> Element {
+  return select(a, b, b > a);
 }
 
-#if ROW_THREADS == 1
-fn row_sum(value: f32, lane: u32) -> f32 {
-  return value;
+// The rows [x, y) of a workgroup that takes `share` of them.
+fn rows_of(workgroup: vec3u, workgroups: vec3u, share: u32, rows: u32) -> vec2u {
+  let first = (workgroup.y * workgroups.x + workgroup.x) * share;
+  return vec2u(min(first, rows), min(first + share, rows));
 }
-fn row_max(value: f32, lane: u32) -> f32 {
-  return value;
+
+// One number for each of the ROWS rows.
+#if ROWS == 1
+alias Each = f32;
+fn higher_each(a: Each, b: Each) -> Each {
+  return higher(a, b);
 }
 #else
-var<workgroup> row_scratch: array<f32, 64>;
+alias Each = vec${ROWS}f;
+fn higher_each(a: Each, b: Each) -> Each {
+  return select(a, b, b > a);
+}
+#endif
 
-fn row_sum(value: f32, lane: u32) -> f32 {
-  row_scratch[lane] = value;
+#if SUBGROUPS
+fn team_sum(value: Each, lane: u32) -> Each {
+  return subgroupAdd(value);
+}
+fn team_max(value: Each, lane: u32) -> Each {
+  return subgroupMax(value);
+}
+#else
+var<workgroup> team_scratch: array<Each, TEAM>;
+
+fn team_sum(value: Each, lane: u32) -> Each {
+  team_scratch[lane] = value;
   workgroupBarrier();
-  for (var width = ROW_THREADS / 2u; width > 0u; width /= 2u) {
+  for (var width = TEAM / 2u; width > 0u; width /= 2u) {
     if (lane < width) {
-      row_scratch[lane] += row_scratch[lane + width];
+      team_scratch[lane] += team_scratch[lane + width];
     }
     workgroupBarrier();
   }
-  let total = row_scratch[0];
+  let total = team_scratch[0];
   workgroupBarrier();
   return total;
 }
 
-fn row_max(value: f32, lane: u32) -> f32 {
-  row_scratch[lane] = value;
+fn team_max(value: Each, lane: u32) -> Each {
+  team_scratch[lane] = value;
   workgroupBarrier();
-  for (var width = ROW_THREADS / 2u; width > 0u; width /= 2u) {
+  for (var width = TEAM / 2u; width > 0u; width /= 2u) {
     if (lane < width) {
-      row_scratch[lane] = max(row_scratch[lane], row_scratch[lane + width]);
+      team_scratch[lane] = higher_each(team_scratch[lane], team_scratch[lane + width]);
     }
     workgroupBarrier();
   }
-  let highest = row_scratch[0];
+  let highest = team_scratch[0];
   workgroupBarrier();
   return highest;
 }

@@ -12,6 +12,8 @@ export interface GpuOptions extends AdapterRequest {
   maxBindingBytes?: number;
   /** The kernels made for adapters that compute on the CPU, or those for GPUs; by the adapter unless given (tests run both). */
   kernels?: KernelFamily;
+  /** `false`: kernels do without subgroups even where the adapter has them (tests run both). */
+  subgroups?: false;
 }
 
 export type KernelFamily = 'cpu' | 'gpu';
@@ -35,7 +37,7 @@ export class GpuContext {
   readonly software: boolean;
   /** `cpu`: kernels avoid workgroup memory and barriers, which only cost there. */
   readonly kernels: KernelFamily;
-  /** Invocations of a subgroup, where the adapter has subgroups and they are all of one size; else 0. */
+  /** Invocations of a subgroup; 0 where there are no subgroups, or of more than one size. */
   readonly subgroupSize: number;
   readonly pool: BufferPool;
   readonly recorder: Recorder;
@@ -63,7 +65,7 @@ export class GpuContext {
     this.description = description;
     this.software = software;
     this.kernels = options.kernels ?? (software ? 'cpu' : 'gpu');
-    this.subgroupSize = device.features.has('subgroups') ? subgroupSizeOf(device.adapterInfo) : 0;
+    this.subgroupSize = options.subgroups === false ? 0 : subgroupSizeOf(device);
     this.maxBindingBytes = Math.min(
       options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
       device.limits.maxStorageBufferBindingSize,
@@ -159,8 +161,10 @@ export class GpuContext {
   }
 }
 
-function subgroupSizeOf({ subgroupMinSize, subgroupMaxSize }: GPUAdapterInfo): number {
-  return subgroupMinSize === subgroupMaxSize ? (subgroupMinSize ?? 0) : 0;
+function subgroupSizeOf({ features, adapterInfo }: GPUDevice): number {
+  // Not every browser tells of the adapter.
+  const { subgroupMinSize = 0, subgroupMaxSize } = adapterInfo ?? {};
+  return features.has('subgroups') && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 0;
 }
 
 function toGpuError(error: GPUError): GpuError {

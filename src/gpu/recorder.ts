@@ -90,6 +90,12 @@ export class Recorder {
     for (const { buffer } of [source, target]) buffer.lastUse = this.statistics.submissions;
   }
 
+  /** Zeroes the first `bytes` of a buffer. */
+  clear({ buffer, offset = 0 }: Slot, bytes: number): void {
+    this.openEncoder().clearBuffer(buffer.gpu, offset, bytes);
+    buffer.lastUse = this.statistics.submissions;
+  }
+
   /** Copies a range out of the pool, for reading back. */
   copyOut(source: PooledBuffer, offset: number, target: GPUBuffer, bytes: number): void {
     this.openEncoder().copyBufferToBuffer(source.gpu, offset, target, 0, bytes);

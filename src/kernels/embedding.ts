@@ -1,10 +1,12 @@
 /** Launchers for row lookup and its deterministic backward. The table may be larger than one binding. */
 import type { GpuContext } from '../gpu/context.ts';
 import { elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
+import { rowKernel, shareRows } from './rows.ts';
 
-const gather = kernel('embedding', { PART: 'gather' });
-const link = kernel('embedding', { PART: 'link' });
-const scatter = kernel('embedding', { PART: 'scatter' });
+const gather = rowKernel('embedding', { PART: 'gather' }, { unroll: 1 });
+const mark = kernel('embedding_chains', { PART: 'mark' });
+const link = kernel('embedding_chains', { PART: 'link' });
+const scatter = rowKernel('embedding', { PART: 'scatter' }, { unroll: 1 });
 const positions = kernel('position_ids');
 
 export interface EmbeddingLaunch {
@@ -19,15 +21,10 @@ export interface EmbeddingLaunch {
 /** y[t] = table[ids[t]]. */
 export function embedding(gpu: GpuContext, options: EmbeddingLaunch & { table: Slot; y: Slot }): void {
   const { ids, table, y, tokens, rows, cols } = options;
+  const { share, grid } = shareRows(gpu, tokens);
   for (const w of rowWindows(gpu, rows, cols)) {
-    const part = slice(table, w, cols);
-    launch(
-      gpu,
-      gather,
-      [ids, part, y],
-      { uints: [tokens, cols, w.first, w.count] },
-      elementGrid(tokens * cols),
-    );
+    const uints = [tokens, cols, share, w.first, w.count];
+    launch(gpu, gather(gpu, cols), [ids, slice(table, w, cols), y], { uints }, grid);
   }
 }
 
@@ -37,19 +34,21 @@ export interface EmbeddingGradientLaunch extends EmbeddingLaunch {
   dtable: Slot;
   /** The id whose row gets no gradient, or −1. */
   paddingId: number;
-  /** Scratch of `tokens` elements each. */
+  /** Scratch of [tokens], and of [rows, 2] zeros. */
   next: Slot;
-  head: Slot;
+  ends: Slot;
 }
 
 /** dtable[id] = Σ dy over the positions of id, in the order of positions. */
 export function embeddingGradient(gpu: GpuContext, options: EmbeddingGradientLaunch): void {
-  const { ids, dy, dtable, tokens, rows, cols, paddingId, next, head } = options;
-  launch(gpu, link, [ids, next, head], { uints: [tokens, paddingId >>> 0] }, elementGrid(tokens));
+  const { ids, dy, dtable, tokens, rows, cols, paddingId, next, ends } = options;
+  const scalars = { uints: [tokens, paddingId >>> 0] };
+  launch(gpu, mark, [ids, ends], scalars, elementGrid(tokens));
+  launch(gpu, link, [ids, ends, next], scalars, elementGrid(tokens));
+  const { share, grid } = shareRows(gpu, tokens);
   for (const w of rowWindows(gpu, rows, cols)) {
-    const part = slice(dtable, w, cols);
-    const scalars = { uints: [tokens, cols, w.first, w.count] };
-    launch(gpu, scatter, [ids, next, head, dy, part], scalars, elementGrid(tokens * cols));
+    const uints = [tokens, cols, share, w.first, w.count, paddingId >>> 0];
+    launch(gpu, scatter(gpu, cols), [ids, next, ends, dy, slice(dtable, w, cols)], { uints }, grid);
   }
 }
 

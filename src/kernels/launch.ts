@@ -29,7 +29,7 @@ export function kernel(shader: string, defines: Defines = {}): KernelVariant {
 /** Workgroups in x, y and z. */
 export type Grid = readonly [number, number, number];
 
-/** A grid of at least `groups` workgroups, folded over x and y; shaders unfold it with `flat_index` or `row_of`. */
+/** A grid of at least `groups` workgroups, folded over x and y; shaders unfold it with `flat_index` or `rows_of`. */
 export function foldedGrid(groups: number): Grid {
   if (groups <= MAX_GROUPS) return [groups, 1, 1];
   const rows = Math.ceil(groups / MAX_GROUPS);
@@ -111,13 +111,4 @@ export function slice(slot: Slot, window: Window, cols = 1): Slot {
   if (window.whole) return slot;
   const offset = (slot.offset ?? 0) + window.first * cols * 4;
   return { buffer: slot.buffer, offset, size: window.count * cols * 4 };
-}
-
-/** Rows on hardware are shared by 64 invocations; a software adapter gives each row to one. */
-export function rowThreads(gpu: GpuContext): 1 | 64 {
-  return gpu.kernels === 'cpu' ? 1 : 64;
-}
-
-export function rowGrid(gpu: GpuContext, rows: number): Grid {
-  return foldedGrid(Math.ceil(rows / (GROUP_SIZE / rowThreads(gpu))));
 }

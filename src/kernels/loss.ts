@@ -1,11 +1,11 @@
 /** Launchers for losses. */
 import type { GpuContext } from '../gpu/context.ts';
-import { elementGrid, kernel, launch, rowGrid, rowWindows, type Slot, slice, windows } from './launch.ts';
-import { byRowThreads } from './normalize.ts';
+import { elementGrid, kernel, launch, rowWindows, type Slot, slice, windows } from './launch.ts';
+import { rowKernel, shareRows } from './rows.ts';
 
-const rowLoss = [1, 64].map((ROW_THREADS) => kernel('cross_entropy', { PART: 'loss', ROW_THREADS }));
+const rowLoss = rowKernel('cross_entropy', { PART: 'loss' }, { unroll: 4 });
 const meanLoss = kernel('cross_entropy', { PART: 'mean' });
-const backward = kernel('cross_entropy', { PART: 'backward' });
+const backward = rowKernel('cross_entropy', { PART: 'backward' }, { unroll: 4 });
 const pairKernel = (LOSS: 'mse' | 'bce') => ({
   forward: kernel('pair_loss', { LOSS, BACKWARD: false }),
   backward: kernel('pair_loss', { LOSS, BACKWARD: true }),
@@ -35,10 +35,10 @@ export function crossEntropy(gpu: GpuContext, options: CrossEntropyLaunch & { lo
   const rule = [ignoreIndex >>> 0, clampTargets ? 1 : 0];
   for (const w of rowWindows(gpu, rows, cols)) {
     const slots = [slice(x, w, cols), slice(targets, w), slice(stats, w, 4)];
-    const uints = [w.count, cols, ...rule];
-    launch(gpu, byRowThreads(gpu, rowLoss), slots, { uints }, rowGrid(gpu, w.count));
+    const { share, grid } = shareRows(gpu, w.count);
+    launch(gpu, rowLoss(gpu, cols), slots, { uints: [w.count, cols, share, ...rule] }, grid);
   }
-  launch(gpu, meanLoss, [stats, loss, valid], { uints: [rows, cols, ...rule] }, [1, 1, 1]);
+  launch(gpu, meanLoss, [stats, loss, valid], { uints: [rows] }, [1, 1, 1]);
 }
 
 export function crossEntropyGradient(
@@ -46,10 +46,11 @@ export function crossEntropyGradient(
   options: CrossEntropyLaunch & { dy: Slot; dx: Slot },
 ): void {
   const { x, targets, rows, cols, ignoreIndex, clampTargets, stats, valid, dy, dx } = options;
+  const rule = [ignoreIndex >>> 0, clampTargets ? 1 : 0];
   for (const w of rowWindows(gpu, rows, cols)) {
     const slots = [slice(x, w, cols), slice(targets, w), slice(stats, w, 4), valid, dy, slice(dx, w, cols)];
-    const uints = [w.count, cols, ignoreIndex >>> 0, clampTargets ? 1 : 0];
-    launch(gpu, backward, slots, { uints }, elementGrid(w.count * cols));
+    const { share, grid } = shareRows(gpu, w.count);
+    launch(gpu, backward(gpu, cols), slots, { uints: [w.count, cols, share, ...rule] }, grid);
   }
 }
 

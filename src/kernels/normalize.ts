@@ -1,30 +1,26 @@
 /** Launchers for kernels that work on rows: softmax and LayerNorm. */
 import type { GpuContext } from '../gpu/context.ts';
-import {
-  ALIGNED,
-  elementGrid,
-  kernel,
-  launch,
-  rowGrid,
-  rowThreads,
-  rowWindows,
-  type Slot,
-  slice,
-} from './launch.ts';
+import { elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
+import { type DropoutKey, dropoutThreshold } from './pointwise.ts';
+import { rowKernel, shareRows } from './rows.ts';
 
-const threads = [1, 64] as const;
-const softmaxForward = threads.map((ROW_THREADS) => kernel('softmax', { BACKWARD: false, ROW_THREADS }));
-const softmaxBackward = threads.map((ROW_THREADS) => kernel('softmax', { BACKWARD: true, ROW_THREADS }));
-const layerNormForward = threads.map((ROW_THREADS) => kernel('layer_norm', { ROW_THREADS }));
-const layerNormInput = threads.map((ROW_THREADS) =>
-  kernel('layer_norm_backward', { PART: 'input', ROW_THREADS }),
-);
+const softmaxForward = rowKernel('softmax', { BACKWARD: false }, { unroll: 4 });
+const softmaxBackward = rowKernel('softmax', { BACKWARD: true }, { unroll: 2 });
+
+/** Rows that LayerNorm's kernels work on at once. */
+const NORM_ROWS = 4;
+const norms = { unroll: 1, rows: NORM_ROWS } as const;
+const layerNormForward = {
+  plain: rowKernel('layer_norm', { RESIDUAL: false, DROPOUT: false }, norms),
+  residual: rowKernel('layer_norm', { RESIDUAL: true, DROPOUT: false }, norms),
+  dropout: rowKernel('layer_norm', { RESIDUAL: true, DROPOUT: true }, norms),
+};
+const layerNormRows = {
+  plain: rowKernel('layer_norm_backward', { PART: 'rows', DROPOUT: false }, norms),
+  // Two rows: with the mask's integers, four are more than a CPU's registers hold.
+  dropout: rowKernel('layer_norm_backward', { PART: 'rows', DROPOUT: true }, { unroll: 1, rows: 2 }),
+};
 const layerNormWeights = kernel('layer_norm_backward', { PART: 'weights' });
-
-/** The variant for this adapter of a pair made for 1 and 64 threads a row. */
-export function byRowThreads<T>(gpu: GpuContext, pair: readonly T[]): T {
-  return pair[threads.indexOf(rowThreads(gpu))]!;
-}
 
 export interface RowsLaunch {
   x: Slot;
@@ -34,10 +30,10 @@ export interface RowsLaunch {
 }
 
 export function softmax(gpu: GpuContext, { x, y, rows, cols }: RowsLaunch): void {
-  const variant = byRowThreads(gpu, softmaxForward);
   for (const w of rowWindows(gpu, rows, cols)) {
+    const { share, grid } = shareRows(gpu, w.count);
     const slots = [slice(x, w, cols), slice(y, w, cols)];
-    launch(gpu, variant, slots, { uints: [w.count, cols] }, rowGrid(gpu, w.count));
+    launch(gpu, softmaxForward(gpu, cols), slots, { uints: [w.count, cols, share] }, grid);
   }
 }
 
@@ -47,67 +43,83 @@ export function softmaxGradient(
   options: { y: Slot; dy: Slot; dx: Slot; rows: number; cols: number },
 ): void {
   const { y, dy, dx, rows, cols } = options;
-  const variant = byRowThreads(gpu, softmaxBackward);
   for (const w of rowWindows(gpu, rows, cols)) {
+    const { share, grid } = shareRows(gpu, w.count);
     const slots = [slice(y, w, cols), slice(dy, w, cols), slice(dx, w, cols)];
-    launch(gpu, variant, slots, { uints: [w.count, cols] }, rowGrid(gpu, w.count));
+    launch(gpu, softmaxBackward(gpu, cols), slots, { uints: [w.count, cols, share] }, grid);
   }
 }
 
-/** `moments`: [rows, 2], the mean and 1/σ of each row, which backward needs. */
-export function layerNorm(
-  gpu: GpuContext,
-  options: RowsLaunch & { weight: Slot; bias: Slot; moments: Slot; eps: number },
-): void {
-  const { x, y, rows, cols, weight, bias, moments, eps } = options;
-  const variant = byRowThreads(gpu, layerNormForward);
+/** (element of the window's first row, seed, stream, threshold) and the scale of a dropout; any numbers where there is none. */
+function dropoutScalars(first: number, key: DropoutKey | null): { uints: number[]; floats: number[] } {
+  if (key === null) return { uints: [first, 0, 0, 0], floats: [1] };
+  return { uints: [first, key.seed, key.stream, dropoutThreshold(key.p)], floats: [1 / (1 - key.p)] };
+}
+
+export interface LayerNormLaunch extends RowsLaunch {
+  weight: Slot;
+  bias: Slot;
+  /** [rows, 2], the mean and 1/σ of each row, which backward needs. */
+  moments: Slot;
+  eps: number;
+  /** Normalizes residual + dropout(x) instead, and leaves that in `sums`, which backward needs. */
+  added?: { residual: Slot; sums: Slot; dropout: DropoutKey | null };
+}
+
+export function layerNorm(gpu: GpuContext, options: LayerNormLaunch): void {
+  const { x, y, rows, cols, weight, bias, moments, eps, added } = options;
+  const dropout = added?.dropout ?? null;
+  const variant = layerNormForward[added === undefined ? 'plain' : dropout === null ? 'residual' : 'dropout'];
   for (const w of rowWindows(gpu, rows, cols)) {
+    const { share, grid } = shareRows(gpu, w.count, { atOnce: NORM_ROWS });
     const slots = [slice(x, w, cols), weight, bias, slice(y, w, cols), slice(moments, w, 2)];
-    launch(gpu, variant, slots, { uints: [w.count, cols], floats: [eps] }, rowGrid(gpu, w.count));
+    if (added !== undefined) slots.push(slice(added.residual, w, cols), slice(added.sums, w, cols));
+    const { uints, floats } = dropoutScalars(w.first * cols, dropout);
+    const scalars = { uints: [w.count, cols, share, ...uints], floats: [eps, ...floats] };
+    launch(gpu, variant(gpu, cols), slots, scalars, grid);
   }
 }
 
 export interface LayerNormGradientLaunch {
+  /** What was normalized. */
   x: Slot;
   moments: Slot;
   dy: Slot;
+  weight: Slot;
+  /** The gradient of what was normalized. */
+  dx: Slot;
   rows: number;
   cols: number;
+  dweight: Slot;
+  dbias: Slot;
+  /** Where x was residual + dropout(·), the gradient of what dropout was given. */
+  dropped?: { dx: Slot; key: DropoutKey };
+  /** Lends a buffer for partial sums; it is used until the launch is recorded. */
+  borrow: (elements: number, use: (slot: Slot) => void) => void;
 }
 
-export function layerNormInputGradient(
-  gpu: GpuContext,
-  options: LayerNormGradientLaunch & { weight: Slot; dx: Slot },
-): void {
-  const { x, moments, dy, weight, dx, rows, cols } = options;
-  const variant = byRowThreads(gpu, layerNormInput);
-  for (const w of rowWindows(gpu, rows, cols)) {
-    const slots = [slice(x, w, cols), slice(moments, w, 2), slice(dy, w, cols), weight, slice(dx, w, cols)];
-    launch(gpu, variant, slots, { uints: [w.count, cols] }, rowGrid(gpu, w.count));
-  }
-}
+/** Workgroups at most that sum the gradients of weight and bias over their rows, each into partial sums of its own. */
+const PARTIAL_GROUPS = 256;
 
-/** Rows that one invocation sums for the gradients of weight and bias. */
-export const LAYER_NORM_CHUNK = 32;
-
-/** Partial sums [ceil(rows / LAYER_NORM_CHUNK), cols] of the gradients of weight and bias. */
-export function layerNormWeightGradients(
-  gpu: GpuContext,
-  options: LayerNormGradientLaunch & { dweight: Slot; dbias: Slot },
-): void {
-  const { x, moments, dy, dweight, dbias, rows, cols } = options;
-  for (const w of rowWindows(gpu, rows, cols, ALIGNED * LAYER_NORM_CHUNK)) {
-    // The sums of the window's chunks follow those of the windows before it.
-    const chunks = Math.ceil(w.count / LAYER_NORM_CHUNK);
-    const sums = { first: w.first / LAYER_NORM_CHUNK, count: chunks, whole: w.whole };
-    const slots = [
-      slice(x, w, cols),
-      slice(moments, w, 2),
-      slice(dy, w, cols),
-      slice(dweight, sums, cols),
-      slice(dbias, sums, cols),
-    ];
-    const uints = [w.count, cols, LAYER_NORM_CHUNK, chunks];
-    launch(gpu, layerNormWeights, slots, { uints }, elementGrid(chunks * cols));
-  }
+export function layerNormGradient(gpu: GpuContext, options: LayerNormGradientLaunch): void {
+  const { x, moments, dy, weight, dx, rows, cols, dweight, dbias, dropped, borrow } = options;
+  const variant = layerNormRows[dropped === undefined ? 'plain' : 'dropout'];
+  const shares = rowWindows(gpu, rows, cols).map((window) => ({
+    window,
+    ...shareRows(gpu, window.count, { atOnce: NORM_ROWS, most: PARTIAL_GROUPS }),
+  }));
+  const all = shares.reduce((total, { groups }) => total + groups, 0);
+  borrow(all * 2 * cols, (partials) => {
+    let before = 0;
+    for (const { window: w, share, groups, grid } of shares) {
+      const slots = [slice(x, w, cols), slice(moments, w, 2), slice(dy, w, cols), weight, slice(dx, w, cols)];
+      slots.push(partials);
+      if (dropped !== undefined) slots.push(slice(dropped.dx, w, cols));
+      const { uints, floats } = dropoutScalars(w.first * cols, dropped?.key ?? null);
+      const scalars = { uints: [w.count, cols, share, before, ...uints], floats };
+      launch(gpu, variant(gpu, cols), slots, scalars, grid);
+      before += groups;
+    }
+    launch(gpu, layerNormWeights, [partials, dweight, dbias], { uints: [all, cols] }, elementGrid(cols));
+  });
 }

@@ -11,7 +11,6 @@ import {
   type KernelVariant,
   kernel,
   launch,
-  rowThreads,
   type Slot,
   slice,
   windows,
@@ -21,7 +20,7 @@ import {
 const MOST_BUFFERS = 16;
 
 /** One variant for each number of tensors; `[0]` is that for one. */
-function variants(shader: string, most: number, defines: Record<string, number | string> = {}) {
+function variants(shader: string, most: number, defines: Record<string, number | string | boolean> = {}) {
   return Array.from({ length: most }, (_, at) => kernel(shader, { ...defines, TENSORS: at + 1 }));
 }
 
@@ -94,8 +93,8 @@ export function adamw(gpu: GpuContext, o: AdamWLaunch): void {
 }
 
 const partialKernels = {
-  1: variants('grad_norm', MOST_BUFFERS - 1, { PART: 'partial', ROW_THREADS: 1 }),
-  64: variants('grad_norm', MOST_BUFFERS - 1, { PART: 'partial', ROW_THREADS: 64 }),
+  cpu: variants('grad_norm', MOST_BUFFERS - 1, { PART: 'partial', REDUCE: false }),
+  gpu: variants('grad_norm', MOST_BUFFERS - 1, { PART: 'partial', REDUCE: true }),
 };
 const finishKernel = kernel('grad_norm', { PART: 'finish' });
 const scaleKernels = variants('grad_norm', MOST_BUFFERS - 1, { PART: 'scale' });
@@ -164,13 +163,12 @@ export function gradientNorm(gpu: GpuContext, options: GradientNormLaunch): void
   const groups = batches.map(({ total }) =>
     Math.min(Math.ceil(total / GROUP_SIZE / NORM_RUN[gpu.kernels]), NORM_GROUPS[gpu.kernels]),
   );
-  const threads = rowThreads(gpu);
-  const parts = groups.map((count) => (count * GROUP_SIZE) / threads);
+  const parts = groups.map((count) => (gpu.kernels === 'cpu' ? count * GROUP_SIZE : count));
   const count = parts.reduce((sum, part) => sum + part, 0);
   borrow(count, (slot) => {
     let first = 0;
     for (const [at, batch] of batches.entries()) {
-      run(gpu, partialKernels[threads], batch, { slot, first }, [groups[at]!, 1, 1]);
+      run(gpu, partialKernels[gpu.kernels], batch, { slot, first }, [groups[at]!, 1, 1]);
       first += parts[at]!;
     }
     const floats = [Math.min(maxNorm, MOST_FLOAT), 1 / lossScale];

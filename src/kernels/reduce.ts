@@ -2,7 +2,8 @@
 import type { GpuContext } from '../gpu/context.ts';
 import { ALIGNED, elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
 
-const reduceKernel = kernel('reduce');
+const byVectors = kernel('reduce', { VEC: true });
+const byElements = kernel('reduce', { VEC: false });
 
 export interface SumLaunch {
   /** [outer, n, inner] → y: [outer, inner]. */
@@ -23,6 +24,7 @@ const CHUNK = 64;
 export function sum(gpu: GpuContext, options: SumLaunch): void {
   const { x, y, outer, n, inner, scale = 1, borrow } = options;
   const chunks = Math.max(Math.ceil(n / CHUNK), 1);
+  const [variant, width] = inner % 4 === 0 ? [byVectors, inner / 4] : [byElements, inner];
   const run = (target: Slot, targetScale: number): void => {
     if (outer === 1) {
       // Windows of whole chunks: their sums follow one another.
@@ -30,15 +32,15 @@ export function sum(gpu: GpuContext, options: SumLaunch): void {
         const parts = Math.ceil(w.count / CHUNK);
         const sums = { first: w.first / CHUNK, count: parts, whole: w.whole };
         const slots = [slice(x, w, inner), slice(target, sums, inner)];
-        const scalars = { uints: [1, w.count, inner, parts, CHUNK], floats: [targetScale] };
-        launch(gpu, reduceKernel, slots, scalars, elementGrid(parts * inner));
+        const scalars = { uints: [1, w.count, width, parts, CHUNK], floats: [targetScale] };
+        launch(gpu, variant, slots, scalars, elementGrid(parts * width));
       }
       return;
     }
     for (const w of rowWindows(gpu, outer, n * inner)) {
       const slots = [slice(x, w, n * inner), slice(target, w, chunks * inner)];
-      const scalars = { uints: [w.count, n, inner, chunks, CHUNK], floats: [targetScale] };
-      launch(gpu, reduceKernel, slots, scalars, elementGrid(w.count * chunks * inner));
+      const scalars = { uints: [w.count, n, width, chunks, CHUNK], floats: [targetScale] };
+      launch(gpu, variant, slots, scalars, elementGrid(w.count * chunks * width));
     }
   };
   if (chunks === 1) {

@@ -6,7 +6,6 @@ import { Dropout, LayerNorm, Linear, parameter } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
 import { selfAttention } from '../tensor/ops/attention.ts';
-import { add } from '../tensor/ops/elementwise.ts';
 import { qkvLinear } from '../tensor/ops/qkv-linear.ts';
 import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -79,7 +78,7 @@ class ResidualOutput extends Module {
   }
 
   forward(x: Tensor, residual: Tensor): Tensor {
-    return this.LayerNorm.forward(add(this.dropout.forward(this.dense.forward(x)), residual));
+    return this.LayerNorm.forwardAdded(this.dense.forward(x), residual, this.dropout);
   }
 }
 

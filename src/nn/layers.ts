@@ -5,7 +5,7 @@ import type { Device } from '../tensor/device.ts';
 import { dropout } from '../tensor/ops/elementwise.ts';
 import { embedding } from '../tensor/ops/embedding.ts';
 import { linear } from '../tensor/ops/matmul.ts';
-import { layerNorm } from '../tensor/ops/normalize.ts';
+import { addLayerNorm, layerNorm } from '../tensor/ops/normalize.ts';
 import type { Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { checkWidth, Module } from './module.ts';
@@ -122,6 +122,13 @@ export class LayerNorm extends Module {
   forward(x: Tensor): Tensor {
     checkWidth('LayerNorm', x, this.weight.size);
     return layerNorm(x, this.weight, this.bias, this.eps);
+  }
+
+  /** Of residual + dropout(x), in one kernel; both [..., size]. */
+  forwardAdded(x: Tensor, residual: Tensor, dropout: Dropout): Tensor {
+    checkWidth('LayerNorm', x, this.weight.size);
+    const options = { eps: this.eps, dropout: dropout.training ? dropout.p : 0 };
+    return addLayerNorm(x, residual, this.weight, this.bias, options);
   }
 }
 

@@ -137,7 +137,9 @@ export class Device {
     if (tensor.dtype === 'float32') bits.setFloat32(0, value);
     else bits.setInt32(0, value);
     tensor.integers = null;
-    if (tensor.size > 0) fillBits(this.gpu, { y: tensor.slot, count: tensor.size, bits: bits.getUint32(0) });
+    if (tensor.size === 0) return;
+    if (bits.getUint32(0) === 0) this.gpu.recorder.clear(tensor.slot, tensor.size * 4);
+    else fillBits(this.gpu, { y: tensor.slot, count: tensor.size, bits: bits.getUint32(0) });
   }
 
   /** Overwrites a float32 tensor with normal numbers. */

@@ -5,7 +5,7 @@ import { add, mul } from '../../src/tensor/ops/elementwise.ts';
 import { embedding } from '../../src/tensor/ops/embedding.ts';
 import { crossEntropy, mseLoss } from '../../src/tensor/ops/loss.ts';
 import { linear } from '../../src/tensor/ops/matmul.ts';
-import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
+import { addLayerNorm, layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
 import { mean, sum } from '../../src/tensor/ops/reduction.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
@@ -25,6 +25,12 @@ const cases: Record<string, (x: Tensor, device: Device) => Tensor> = {
     const [weight, bias] = [device.ones([13]), device.zeros([13])];
     for (const tensor of [weight, bias]) tensor.requiresGrad = true;
     return layerNorm(x, weight, bias);
+  },
+  'addLayerNorm, with dropout': (x, device) => {
+    device.manualSeed(4);
+    const [weight, bias] = [device.ones([13]), device.zeros([13])];
+    for (const tensor of [weight, bias]) tensor.requiresGrad = true;
+    return addLayerNorm(x, device.ones([12_000, 13]), weight, bias, { dropout: 0.2 });
   },
   'a suffix added, and summed in backward': (x, device) => {
     const bias = device.tensor(Float32Array.from({ length: 13 }, (_, i) => i));

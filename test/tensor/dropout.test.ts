@@ -1,7 +1,9 @@
 /** Dropout: its share, its scale, its seeds, and the same mask in backward. */
 import { describe, expect, it } from 'vitest';
+import type { GpuOptions } from '../../src/gpu/context.ts';
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
-import { dropout, mul } from '../../src/tensor/ops/elementwise.ts';
+import { add, dropout, mul } from '../../src/tensor/ops/elementwise.ts';
+import { addLayerNorm, layerNorm } from '../../src/tensor/ops/normalize.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
@@ -62,6 +64,48 @@ describe('dropout', () => {
     const x = device.current.ones([2]);
     expect(dropout(x, 0)).toBe(x);
     for (const p of [-0.1, 1, Number.NaN]) expect(() => dropout(x, p)).toThrowErrorMatchingSnapshot();
+  });
+});
+
+const settings: Record<string, GpuOptions> = {
+  'kernels for CPU adapters': { kernels: 'cpu' },
+  'kernels for CPU adapters without subgroups': { kernels: 'cpu', subgroups: false },
+  'kernels for GPUs': { kernels: 'gpu' },
+};
+
+describe.each(Object.entries(settings))('dropout before a residual sum and LayerNorm: %s', (_, options) => {
+  const one = useDevice(options);
+  const small = useDevice({ ...options, maxBindingBytes: 32 * 1024 });
+
+  it.each([
+    [70, 148],
+    [9, 33],
+    [300, 64],
+  ])('of [%i,%i] is that of the single ops, and so are its gradients', async (rows, cols) => {
+    const run = async (
+      { current }: typeof device,
+      op: (x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) => Tensor,
+    ) => {
+      using _scope = current.scope();
+      current.manualSeed(5);
+      const shapes = [[rows, cols], [rows, cols], [cols], [cols]];
+      const leaves = shapes.map((shape) => current.randn(shape)) as [Tensor, Tensor, Tensor, Tensor];
+      for (const leaf of leaves) leaf.requiresGrad = true;
+      const dy = current.randn([rows, cols]);
+      const y = op(...leaves);
+      y.backward(dy);
+      return Promise.all([y, ...leaves.map((leaf) => leaf.grad!)].map((tensor) => tensor.float32Data()));
+    };
+    const fused = (...[x, residual, weight, bias]: Tensor[]) =>
+      addLayerNorm(x!, residual!, weight!, bias!, { dropout: 0.3 });
+    const single = (...[x, residual, weight, bias]: Tensor[]) =>
+      layerNorm(add(dropout(x!, 0.3), residual!), weight!, bias!);
+    const expected = await run(one, single);
+    const dx = expected[1]!;
+    expect(Math.abs(dx.filter((value) => value === 0).length / dx.length - 0.3)).toBeLessThan(0.1);
+    for (const got of [await run(one, fused), await run(small, fused)])
+      for (const [at, values] of got.entries())
+        expect(maxDifference(values, expected[at]!), `result ${at}`).toBeLessThan(2e-5);
   });
 });
 

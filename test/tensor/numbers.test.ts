@@ -1,8 +1,9 @@
 /** Numbers at the edge: NaN, the lowest float, large arguments, labels out of range. */
 import { describe, expect, it } from 'vitest';
+import type { GpuOptions } from '../../src/gpu/context.ts';
 import { exp, gelu, relu, sigmoid, silu, tanh } from '../../src/tensor/ops/elementwise.ts';
 import { crossEntropy } from '../../src/tensor/ops/loss.ts';
-import { softmax } from '../../src/tensor/ops/normalize.ts';
+import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
 import { useDevice } from '../support/device.ts';
 
 const device = useDevice();
@@ -13,6 +14,26 @@ describe('NaN', () => {
     const values = await op(device.current.tensor([Number.NaN, 1])).data();
     expect(values[0]).toBeNaN();
     expect(values[1]).toBeGreaterThan(0.5);
+  });
+});
+
+const settings: GpuOptions[] = [{ kernels: 'cpu' }, { kernels: 'cpu', subgroups: false }, { kernels: 'gpu' }];
+
+describe.each(settings)('NaN and infinity in a row: %o', (options) => {
+  const rows = useDevice(options);
+
+  it.each([8, 37, 300])('of %i make that row NaN, and no other', async (cols) => {
+    using _scope = rows.current.scope();
+    const values = Float32Array.from({ length: 3 * cols }, (_, i) => Math.sin(i));
+    values[cols + 5] = Number.NaN;
+    values[2 * cols + 6] = Number.POSITIVE_INFINITY;
+    const x = rows.current.tensor(values, [3, cols]);
+    const [weight, bias] = [rows.current.ones([cols]), rows.current.zeros([cols])];
+    for (const y of [softmax(x), layerNorm(x, weight, bias)]) {
+      const got = await y.float32Data();
+      expect(got.findIndex(Number.isNaN)).toBe(cols);
+      expect(got.subarray(cols).every(Number.isNaN)).toBe(true);
+    }
   });
 });
 

@@ -5,7 +5,7 @@ import * as elementwise from '../../src/tensor/ops/elementwise.ts';
 import { embedding, positionIds } from '../../src/tensor/ops/embedding.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../../src/tensor/ops/loss.ts';
 import { linear, matmul, matmulActivation } from '../../src/tensor/ops/matmul.ts';
-import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
+import { addLayerNorm, layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
 import { qkvLinear } from '../../src/tensor/ops/qkv-linear.ts';
 import { mean, sum } from '../../src/tensor/ops/reduction.ts';
 import { takeRows } from '../../src/tensor/ops/rows.ts';
@@ -288,6 +288,8 @@ const softmaxRows: OpRow[] = [
   [5, 7],
   [2, 3, 65],
   [4, 130],
+  [70, 148],
+  [5, 294],
 ].map((shape) => ({
   op: 'softmax',
   note: `[${shape.join(',')}]`,
@@ -311,11 +313,15 @@ function layerNormOf(x: NdArray, weight: NdArray, bias: NdArray, eps: number): N
   });
 }
 
-const layerNormRows: OpRow[] = [
+const normShapes = [
   [1, 4],
   [5, 7],
   [2, 35, 33],
-].map((shape, index) => ({
+  [67, 148],
+  [6, 294],
+];
+
+const layerNormRows: OpRow[] = normShapes.map((shape, index) => ({
   op: 'layerNorm',
   note: `[${shape.join(',')}]`,
   shapes: { x: shape, weight: [lastDim(shape)], bias: [lastDim(shape)] },
@@ -324,6 +330,25 @@ const layerNormRows: OpRow[] = [
   atol: 1e-5,
   gradAtol: 1e-4,
   ...(index === 0 && { bad: [{ x: [2, 4], weight: [3], bias: [4] }] }),
+}));
+
+const addLayerNormRows: OpRow[] = normShapes.map((shape, index) => ({
+  op: 'addLayerNorm',
+  note: `[${shape.join(',')}]`,
+  shapes: { x: shape, residual: shape, weight: [lastDim(shape)], bias: [lastDim(shape)] },
+  run: (t) => addLayerNorm(t.x!, t.residual!, t.weight!, t.bias!),
+  reference: (r) => {
+    const sums = build(shape, (_, flat) => r.x!.data[flat]! + r.residual!.data[flat]!);
+    return layerNormOf(sums, r.weight!, r.bias!, 1e-5);
+  },
+  atol: 1e-5,
+  gradAtol: 1e-4,
+  ...(index === 0 && {
+    bad: [
+      { x: [2, 4], residual: [2, 4], weight: [3], bias: [4] },
+      { x: [2, 4], residual: [1, 4], weight: [4], bias: [4] },
+    ],
+  }),
 }));
 
 /**
@@ -458,6 +483,7 @@ const raggedRows: OpRow[] = [
 const embeddingRows: OpRow[] = [
   { table: [5, 3], ids: nd([4], [4, 0, 4, 2]) },
   { table: [9, 16], ids: nd([2, 3], [8, 1, 1, 1, 0, 8]) },
+  { table: [11, 40], ids: build([3, 50], ([i, j]) => (i! * 50 + j! * j!) % 11) },
 ].map(({ table, ids }) => ({
   op: 'embedding',
   note: `table [${table.join(',')}]`,
@@ -497,6 +523,8 @@ const lossRows: OpRow[] = [
     { x: [2, 2, 7], targets: nd([2, 2], [1, -100, 6, -100]) },
     { x: [2, 3], targets: nd([2], [-100, -100]) },
     { x: [67, 2], targets: build([67], ([i]) => i! % 2) },
+    { x: [6, 148], targets: nd([6], [0, 147, 3, -100, 77, 130]) },
+    { x: [3, 294], targets: nd([3], [0, 293, 130]) },
   ].map(({ x, targets }, index) => ({
     op: 'crossEntropy',
     note: `[${x.join(',')}]`,
@@ -632,6 +660,7 @@ export const opRows: readonly OpRow[] = [
   ...reductions('mean', mean),
   ...softmaxRows,
   ...layerNormRows,
+  ...addLayerNormRows,
   ...attentionRows,
   ...selfAttentionRows,
   ...raggedRows,

@@ -48,11 +48,12 @@ const embeddingOp = defineOp<Inputs, { paddingId: number }>({
     const dtable = device.raw([rows, cols]);
     device.fill(dtable, 0);
     const next = device.raw([ids.size], 'uint32');
-    const head = device.raw([ids.size], 'uint32');
-    const slots = { ids: ids.slot, dy: dy.slot, dtable: dtable.slot, next: next.slot, head: head.slot };
+    const ends = device.raw([rows, 2], 'uint32');
+    device.fill(ends, 0);
+    const slots = { ids: ids.slot, dy: dy.slot, dtable: dtable.slot, next: next.slot, ends: ends.slot };
     embeddingGradient(device.gpu, { ...slots, tokens: ids.size, rows, cols, paddingId });
     next.dispose();
-    head.dispose();
+    ends.dispose();
     return { table: dtable };
   },
 });

@@ -1,17 +1,16 @@
 /** Softmax and LayerNorm over the last dimension. */
 import { ShapeError } from '../../errors.ts';
 import {
-  LAYER_NORM_CHUNK,
-  layerNormInputGradient,
+  layerNormGradient,
   layerNorm as layerNormKernel,
-  layerNormWeightGradients,
   softmaxGradient,
   softmax as softmaxKernel,
 } from '../../kernels/normalize.ts';
-import { defineOp } from '../op.ts';
+import type { DropoutKey } from '../../kernels/pointwise.ts';
+import { defineOp, type Saved } from '../op.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { sumTo } from './reduction.ts';
+import { checkDropout } from './elementwise.ts';
 
 function rowsOf(op: string, shape: Shape): { rows: number; cols: number } {
   const cols = shape.at(-1);
@@ -42,6 +41,40 @@ export function softmax(x: Tensor): Tensor {
   return softmaxOp({ x }, undefined);
 }
 
+/** Throws `ShapeError` unless weight and bias fit x's last dimension, and residual, if given, fits x. */
+function checkLayerNorm(
+  op: string,
+  inputs: { x: Tensor; residual?: Tensor; weight: Tensor; bias: Tensor },
+): void {
+  const { x, residual, weight, bias } = inputs;
+  const { cols } = rowsOf(op, x.shape);
+  const fits = residual === undefined || sameShape(residual.shape, x.shape);
+  if (fits && sameShape(weight.shape, [cols]) && sameShape(bias.shape, [cols])) return;
+  const given = Object.entries(inputs).map(([name, { shape }]) => `${name} ${formatShape(shape)}`);
+  throw new ShapeError(`${op}: shapes do not fit: ${given.join(' · ')}`, {
+    remedy: `weight and bias must be [${cols}]${fits ? '' : ', and residual as x'}`,
+  });
+}
+
+/** Gradients of what was normalized, of weight and of bias; and of dropout's input, where one was drawn. */
+function layerNormGradients(dy: Tensor, saved: Saved, key: DropoutKey | null) {
+  const { device } = dy;
+  const { rows, cols } = rowsOf('layerNorm', dy.shape);
+  const [dx, dweight, dbias] = [device.raw(dy.shape), device.raw([cols]), device.raw([cols])];
+  const dropped = key === null ? undefined : device.raw(dy.shape);
+  layerNormGradient(device.gpu, {
+    ...{ x: saved.x!.slot, weight: saved.weight!.slot, moments: saved.moments!.slot },
+    ...{ dy: dy.slot, dx: dx.slot, dweight: dweight.slot, dbias: dbias.slot, rows, cols },
+    ...(dropped && { dropped: { dx: dropped.slot, key: key! } }),
+    borrow: (elements, use) => {
+      const scratch = device.raw([elements]);
+      use(scratch.slot);
+      scratch.dispose();
+    },
+  });
+  return { dx, dweight, dbias, dropped };
+}
+
 interface LayerNormInputs extends Readonly<Record<string, Tensor>> {
   x: Tensor;
   weight: Tensor;
@@ -50,15 +83,9 @@ interface LayerNormInputs extends Readonly<Record<string, Tensor>> {
 
 const layerNormOp = defineOp<LayerNormInputs, { eps: number }>({
   name: 'layerNorm',
-  shape: ({ x, weight, bias }) => {
-    const { cols } = rowsOf('layerNorm', x.shape);
-    if (!sameShape(weight.shape, [cols]) || !sameShape(bias.shape, [cols])) {
-      const given = `x ${formatShape(x.shape)} · weight ${formatShape(weight.shape)} · bias ${formatShape(bias.shape)}`;
-      throw new ShapeError(`layerNorm: shapes do not fit: ${given}`, {
-        remedy: `weight and bias must be [${cols}]`,
-      });
-    }
-    return { shape: x.shape, dtype: 'float32' };
+  shape: (inputs) => {
+    checkLayerNorm('layerNorm', inputs);
+    return { shape: inputs.x.shape, dtype: 'float32' };
   },
   forward: ({ x, weight, bias }, y, { eps }) => {
     const { rows, cols } = rowsOf('layerNorm', x.shape);
@@ -68,30 +95,56 @@ const layerNormOp = defineOp<LayerNormInputs, { eps: number }>({
     return { moments };
   },
   saves: ['x', 'weight', 'moments'],
-  backward: (dy, { x, weight, moments }, needs) => {
-    const { device } = dy;
-    const { rows, cols } = rowsOf('layerNorm', dy.shape);
-    const common = { x: x!.slot, moments: moments!.slot, dy: dy.slot, rows, cols };
-    const gradients: { x?: Tensor; weight?: Tensor; bias?: Tensor } = {};
-    if (needs.x) {
-      gradients.x = device.raw(dy.shape);
-      layerNormInputGradient(device.gpu, { ...common, weight: weight!.slot, dx: gradients.x.slot });
-    }
-    if (needs.weight || needs.bias) {
-      const chunks = Math.ceil(rows / LAYER_NORM_CHUNK);
-      const dweight = device.raw([chunks, cols]);
-      const dbias = device.raw([chunks, cols]);
-      layerNormWeightGradients(device.gpu, { ...common, dweight: dweight.slot, dbias: dbias.slot });
-      if (needs.weight) gradients.weight = sumTo(dweight, [cols]);
-      if (needs.bias) gradients.bias = sumTo(dbias, [cols]);
-      dweight.dispose();
-      dbias.dispose();
-    }
-    return gradients;
+  backward: (dy, saved) => {
+    const { dx, dweight, dbias } = layerNormGradients(dy, saved, null);
+    return { x: dx, weight: dweight, bias: dbias };
   },
 });
 
 /** (x − mean) / sqrt(var + eps) · weight + bias over the last dimension (Ba, Kiros and Hinton, 2016). */
 export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
   return layerNormOp({ x, weight, bias }, { eps });
+}
+
+interface AddLayerNormInputs extends LayerNormInputs {
+  residual: Tensor;
+}
+
+const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutKey | null }>({
+  name: 'addLayerNorm',
+  shape: (inputs) => {
+    checkLayerNorm('addLayerNorm', inputs);
+    return { shape: inputs.x.shape, dtype: 'float32' };
+  },
+  forward: ({ x, residual, weight, bias }, y, { eps, key }) => {
+    const { device } = x;
+    const { rows, cols } = rowsOf('addLayerNorm', x.shape);
+    const [sums, moments] = [device.raw(x.shape), device.raw([rows, 2])];
+    const slots = { x: x.slot, y: y.slot, weight: weight.slot, bias: bias.slot, moments: moments.slot };
+    const added = { residual: residual.slot, sums: sums.slot, dropout: key };
+    layerNormKernel(device.gpu, { ...slots, rows, cols, eps, added });
+    return { sums, moments };
+  },
+  saves: ['sums', 'weight', 'moments'],
+  backward: (dy, { sums, weight, moments }, _needs, { key }) => {
+    const gradients = layerNormGradients(dy, { x: sums, weight, moments }, key);
+    const { dx, dweight, dbias, dropped = dx.alias() } = gradients;
+    return { x: dropped, residual: dx, weight: dweight, bias: dbias };
+  },
+});
+
+/**
+ * layerNorm(residual + dropout(x)) over the last dimension; x and residual of one shape. Each element of x is dropped with
+ * probability `dropout`, by the mask that `dropout(x, p)` would draw. Throws `ConfigError` unless 0 ≤ dropout < 1.
+ */
+export function addLayerNorm(
+  x: Tensor,
+  residual: Tensor,
+  weight: Tensor,
+  bias: Tensor,
+  { eps = 1e-5, dropout = 0 }: { eps?: number; dropout?: number } = {},
+): Tensor {
+  checkDropout(dropout);
+  const key = dropout === 0 ? null : x.device.nextDropoutKey(dropout);
+  return addLayerNormOp({ x, residual, weight, bias }, { eps, key });
 }

@@ -1,0 +1,8 @@
+// The scales that dropout gives an Element whose first number has the index `first`.
+fn dropout_element(first: u32) -> Element {
+  return Element(
+#for c in 0..WIDTH
+    dropout_scale(first + ${c}u, params.seed, params.stream, params.threshold, params.scale),
+#end
+  );
+}

@@ -1,0 +1,23 @@
+    // The largest element of a row of `x` and Σ exp(x − largest), in one pass: each block brings its own largest, and the sum so far is
+    // scaled to it. `at`: where it begins.
+    var top = LOWEST;
+    var sums = Element();
+#for rest in 0..2
+    for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
+#for u in 0..UNROLL * (1 - rest) + rest
+      let v${u} = x[at + i + ${u}u * TEAM];
+#end
+      var block = v0;
+#for u in 1..UNROLL * (1 - rest) + rest
+      block = higher_element(block, v${u});
+#end
+      let next = higher(top, highest_of(block));
+      sums *= exp(top - next);
+#for u in 0..UNROLL * (1 - rest) + rest
+      sums += exp(v${u} - next);
+#end
+      top = next;
+    }
+#end
+    let highest = team_max(top, lane);
+    let total = team_sum(total_of(sums) * exp(top - highest), lane);

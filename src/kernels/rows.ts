@@ -1,0 +1,72 @@
+/** How kernels share out rows: `shaders/common/rows.wgsl`. */
+import type { GpuContext } from '../gpu/context.ts';
+import type { Defines } from '../gpu/wgsl.ts';
+import { foldedGrid, type Grid, type KernelVariant, kernel } from './launch.ts';
+
+interface Team {
+  /** Invocations that share a row. */
+  readonly size: number;
+  /** They are a subgroup; otherwise they sum up through workgroup memory. */
+  readonly subgroups: boolean;
+}
+
+/** A GPU's team; an adapter's without subgroups of one known size; SwiftShader's and lavapipe's, the latter's with vectors of 512 bits. */
+const teams: readonly Team[] = [
+  { size: 64, subgroups: false },
+  { size: 8, subgroups: false },
+  ...[4, 8, 16].map((size) => ({ size, subgroups: true })),
+];
+
+/** The index into `teams`. */
+function teamOf(gpu: GpuContext): number {
+  if (gpu.kernels === 'gpu') return 0;
+  return Math.max(
+    1,
+    teams.findIndex(({ size, subgroups }) => subgroups && size === gpu.subgroupSize),
+  );
+}
+
+/** Elements that an invocation reads before it works on them, and rows that a workgroup works on at once. */
+export interface RowShape {
+  unroll: number;
+  rows?: 1 | 2 | 4;
+}
+
+/** Numbers that are read at once: the most that divide the row. */
+const widths = [4, 2, 1] as const;
+
+/** Declares a kernel over rows for every team and every width of its reads, and returns the choice between them. */
+export function rowKernel(
+  shader: string,
+  defines: Defines,
+  { unroll, rows = 1 }: RowShape,
+): (gpu: GpuContext, cols: number) => KernelVariant {
+  const variants = teams.map(({ size, subgroups }) =>
+    widths.map((WIDTH) =>
+      kernel(shader, { ...defines, TEAM: size, SUBGROUPS: subgroups, ROWS: rows, UNROLL: unroll, WIDTH }),
+    ),
+  );
+  return (gpu, cols) => variants[teamOf(gpu)]![widths.findIndex((width) => cols % width === 0)]!;
+}
+
+/** Workgroups that keep every core of a CPU busy; each costs as much to start as a short row, so there are no more than these. */
+const CPU_GROUPS = 64;
+
+export interface RowShares {
+  /** Rows of each workgroup. */
+  share: number;
+  groups: number;
+  grid: Grid;
+}
+
+/** Shares `rows` out, in multiples of `atOnce`, over at most `most` workgroups (on a GPU; one for each `atOnce` rows unless given). */
+export function shareRows(
+  gpu: GpuContext,
+  rows: number,
+  { atOnce = 1, most = Number.POSITIVE_INFINITY }: { atOnce?: number; most?: number } = {},
+): RowShares {
+  const limit = gpu.kernels === 'cpu' ? CPU_GROUPS : most;
+  const share = Math.max(1, Math.ceil(rows / limit / atOnce)) * atOnce;
+  const groups = Math.ceil(rows / share);
+  return { share, groups, grid: foldedGrid(groups) };
+}
