@@ -72,11 +72,29 @@ export const matmulTechniques: readonly MatmulTechnique[] = [
   ...[...broadcasts.values()].flat(),
 ];
 
+/** Variants made so far, by `sidesKey`: a step asks for some hundreds of them, and their names are long. */
+const made = new Map<MatmulTechnique, (KernelVariant | undefined)[]>();
+
+function sidesKey(sides: MatmulSides): number {
+  const { TRANSPOSE_A, TRANSPOSE_B, VEC_A, VEC_B, VEC_C, TAIL_K, SUM_A, ACCUMULATE, ACTIVATION } = sides;
+  const aligned = +VEC_A | (+VEC_B << 1) | (+VEC_C << 2) | (+TAIL_K << 3);
+  const wanted = +TRANSPOSE_A | (+TRANSPOSE_B << 1) | (+SUM_A << 2) | (+ACCUMULATE << 3);
+  return (activations.indexOf(ACTIVATION) << 8) | (wanted << 4) | aligned;
+}
+
 /** The variant of a technique. */
-export function matmulVariant({ shader, defines }: MatmulTechnique, sides: MatmulSides): KernelVariant {
+export function matmulVariant(technique: MatmulTechnique, sides: MatmulSides): KernelVariant {
+  let known = made.get(technique);
+  if (known === undefined) {
+    known = [];
+    made.set(technique, known);
+  }
+  const key = sidesKey(sides);
+  const { shader, defines } = technique;
   // There an invocation's columns lie apart.
   const scattered = shader === 'matmul_tiled' && sides.TRANSPOSE_B;
-  return kernel(shader, { ...defines, ...sides, VEC_C: sides.VEC_C && !scattered });
+  known[key] ??= kernel(shader, { ...defines, ...sides, VEC_C: sides.VEC_C && !scattered });
+  return known[key];
 }
 
 const flags = [false, true];
