@@ -3,6 +3,7 @@ import Table from 'cli-table3';
 import type { Ceilings } from '../ceilings.ts';
 import type { JobResult } from '../jobs.ts';
 import type { BenchResult, KernelResult } from '../main.ts';
+import type { PeerResult } from '../peers/compare.ts';
 import type { Timing } from './measure.ts';
 
 const none = [
@@ -112,6 +113,23 @@ export function timeTable({ job, kernels }: JobResult, most = 12): string {
     kernels
       .slice(0, most)
       .map(({ name, count, seconds }) => [name, String(count), time(seconds), percent(seconds / total)]),
+  );
+}
+
+/** `ratio` is a library's time in units of ours. */
+export function relation(ratio: number): string {
+  return ratio >= 1 ? `${ratio.toFixed(2)} × slower` : `${(1 / ratio).toFixed(2)} × faster`;
+}
+
+/** One job in several libraries; ours comes first. */
+export function peerTable(results: readonly PeerResult[]): string {
+  return table(
+    [results[0]?.job ?? '', 'median', 'spread', 'against ours'],
+    results.map(({ library, timing, ratio, error }, i) =>
+      timing === undefined || ratio === undefined
+        ? [library, 'failed', '', error ?? '']
+        : [library, time(timing.median), `± ${percent(spread(timing))}`, i === 0 ? '' : relation(ratio)],
+    ),
   );
 }
 
