@@ -44,7 +44,9 @@ export function peersInstalled(): boolean {
 }
 
 /** The libraries' files lie outside the root's type check, since their packages may not be there. */
-async function openLibraries({ adapter }: PeerOptions): Promise<{ libraries: Library[]; failed: PeerResult[] }> {
+async function openLibraries({
+  adapter,
+}: PeerOptions): Promise<{ libraries: Library[]; failed: PeerResult[] }> {
   exposeGpu(adapter);
   const libraries: Library[] = [];
   const failed: PeerResult[] = [];
@@ -93,7 +95,12 @@ function kernelComparison(kernel: PeerKernel): Comparison {
           [kernel.rows * kernel.cols, ...(kernel.op === 'layerNorm' ? [kernel.cols, kernel.cols] : [])],
         ];
   const values = (inputs as number[]).map((count, i) => randomValues(count, i + 1));
-  return { name: name as string, prepare: ({ kernel: run }) => run?.(kernel, values), checks: 1, tolerance: 1e-4 };
+  return {
+    name: name as string,
+    prepare: ({ kernel: run }) => run?.(kernel, values),
+    checks: 1,
+    tolerance: 1e-4,
+  };
 }
 
 function jobComparison(kind: 'training' | 'inference', model: PeerModel, software: boolean): Comparison {
@@ -156,7 +163,11 @@ function differenceOf(values: readonly number[], expected: readonly number[]): n
   return most / scale;
 }
 
-async function compare(comparison: Comparison, libraries: readonly Library[], seconds: number): Promise<PeerResult[]> {
+async function compare(
+  comparison: Comparison,
+  libraries: readonly Library[],
+  seconds: number,
+): Promise<PeerResult[]> {
   const results: PeerResult[] = [];
   let expected: number[] | null = null;
   let own: Timing | null = null;

@@ -55,7 +55,11 @@ class Graph {
   node(
     op: string,
     inputs: readonly string[],
-    { domain = '', output, ...attributes }: { domain?: string; output?: string } & { attributes?: Attributes } = {},
+    {
+      domain = '',
+      output,
+      ...attributes
+    }: { domain?: string; output?: string } & { attributes?: Attributes } = {},
   ): string {
     this.count += 1;
     const result = output ?? `${op}_${this.count}`;
@@ -65,7 +69,9 @@ class Graph {
         bytes(2, result),
         bytes(3, `${op}_${this.count}`),
         bytes(4, op),
-        ...Object.entries(attributes.attributes ?? {}).map(([name, value]) => bytes(5, attribute(name, value))),
+        ...Object.entries(attributes.attributes ?? {}).map(([name, value]) =>
+          bytes(5, attribute(name, value)),
+        ),
         bytes(7, domain),
       ),
     );
@@ -80,7 +86,8 @@ class Graph {
       ...inputs.map((info) => bytes(11, info)),
       ...outputs.map((info) => bytes(12, info)),
     );
-    const opset = (domain: string, version: number) => bytes(8, message(bytes(1, domain), integer(2, version)));
+    const opset = (domain: string, version: number) =>
+      bytes(8, message(bytes(1, domain), integer(2, version)));
     return message(integer(1, 8), bytes(7, graph), opset('', 17), opset(CONTRIB, 1));
   }
 }
@@ -105,10 +112,14 @@ function encoderLayer(graph: Graph, x: string, name: string, bias: string, heads
     const full = `${name}.attention.self.${which}`;
     return graph.node('Add', [product(graph, x, full), `${full}.bias`]);
   };
-  const context = graph.node('MultiHeadAttention', [part('query'), part('key'), part('value'), '', '', bias], {
-    domain: CONTRIB,
-    attributes: { num_heads: { integer: heads } },
-  });
+  const context = graph.node(
+    'MultiHeadAttention',
+    [part('query'), part('key'), part('value'), '', '', bias],
+    {
+      domain: CONTRIB,
+      attributes: { num_heads: { integer: heads } },
+    },
+  );
   const attended = residualNorm(graph, context, x, `${name}.attention.output`);
   const inner = graph.node(
     'BiasGelu',
@@ -130,17 +141,17 @@ export function onnxModel({ model, weights, batch }: PeerJob): Uint8Array {
   const rows = (table: string, count: number): string =>
     graph.node('Gather', [
       `${embeddings}.${table}.weight`,
-      graph.constant(`${table}.rows`, [count], Int32Array.from({ length: count }, (_, i) => i)),
+      graph.constant(
+        `${table}.rows`,
+        [count],
+        Int32Array.from({ length: count }, (_, i) => i),
+      ),
     ]);
   const words = graph.node('Gather', [`${embeddings}.word_embeddings.weight`, 'ids']);
   const places = graph.node('Add', [rows('position_embeddings', length), rows('token_type_embeddings', 1)]);
   let x = graph.node(
     'LayerNormalization',
-    [
-      graph.node('Add', [words, places]),
-      `${embeddings}.LayerNorm.weight`,
-      `${embeddings}.LayerNorm.bias`,
-    ],
+    [graph.node('Add', [words, places]), `${embeddings}.LayerNorm.weight`, `${embeddings}.LayerNorm.bias`],
     { attributes: { axis: { integer: -1 }, epsilon: { float: LAYER_NORM_EPS } } },
   );
   const kept = graph.node('Cast', ['mask'], { attributes: { to: { integer: FLOAT } } });
