@@ -2,7 +2,7 @@
  * The bench: what this adapter can do at most, and how near the kernels and whole jobs come to it, in one run.
  *
  *     npm run bench [-- --quick] [-- --filter matmul] [-- --json out.json] [-- --compare before.json] [-- --adapter swiftshader]
- *     npm run bench -- --peers [--filter peers]
+ *     npm run bench -- --peers [--pytorch python3] [--html out.html]
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
@@ -12,9 +12,11 @@ import { type JobResult, jobSizes, runJob } from './jobs.ts';
 import type { KernelCase } from './kernels/cases.ts';
 import { matmulCases } from './kernels/matmul.ts';
 import { otherCases } from './kernels/others.ts';
+import { htmlReport } from './lib/html.ts';
 import { measure, type Timing } from './lib/measure.ts';
 import { ceilingTable, comparison, jobTable, kernelTable, peerTable, timeTable } from './lib/report.ts';
-import { comparePeers, type PeersResult, peersInstalled, SETUP } from './peers/compare.ts';
+import { comparePeers, peersInstalled } from './peers/compare.ts';
+import type { PeersResult } from './peers/results.ts';
 
 export interface KernelResult {
   family: string;
@@ -42,6 +44,8 @@ interface Options {
   compare?: string;
   adapter?: string;
   peers?: boolean;
+  pytorch?: string;
+  html?: string;
 }
 
 const options = new Command('bench')
@@ -50,12 +54,14 @@ const options = new Command('bench')
   .option('--json <file>', 'write the results')
   .option('--compare <file>', 'show what moved against results written before')
   .option('--adapter <name>', 'as for the dawngrad command')
-  .option('--peers', 'also the same work in other libraries (those of bench/peers)')
+  .option('--html <file>', 'draw the results')
+  .option('--peers', 'also the same work in other libraries, those of bench/peers')
+  .option('--pytorch <python>', 'also training steps in PyTorch; a Python with torch and transformers')
   .parse()
   .opts<Options>();
 
 if (options.peers === true && !peersInstalled()) {
-  console.error(`The other libraries are not installed: ${SETUP}`);
+  console.error('The other libraries are not installed: npm run bench:peers-setup');
   process.exit(1);
 }
 const device = await requestDevice(options.adapter === undefined ? {} : { adapter: options.adapter });
@@ -102,7 +108,7 @@ if (jobs.length > 0) console.log(`${jobTable(jobs, ceilings)}\n`);
 for (const job of jobs) if (job.kernels.length > 0) console.log(`${timeTable(job)}\n`);
 
 let peers: PeersResult | undefined;
-if (options.peers === true) {
+if (options.peers === true || options.pytorch !== undefined) {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
     version: string;
   };
@@ -112,6 +118,8 @@ if (options.peers === true) {
     version,
     seconds,
     quick: options.quick === true,
+    libraries: options.peers === true,
+    pytorch: options.pytorch,
     wanted: (name) => wanted(`peers ${name}`),
     report: (results) => console.log(`${peerTable(results)}\n`),
   });
@@ -126,7 +134,9 @@ const result: BenchResult = {
   ...(peers !== undefined && { peers }),
 };
 if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
+if (options.html !== undefined) writeFileSync(options.html, htmlReport(result));
 if (options.compare !== undefined)
   console.log(comparison(JSON.parse(readFileSync(options.compare, 'utf8')) as BenchResult, result));
 device.destroy();
-process.exit();
+// Numbers that differ, or a library that does not run, are a failure of the bench.
+process.exit(peers?.results.some(({ error }) => error !== undefined) ? 1 : 0);

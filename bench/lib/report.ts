@@ -3,7 +3,7 @@ import Table from 'cli-table3';
 import type { Ceilings } from '../ceilings.ts';
 import type { JobResult } from '../jobs.ts';
 import type { BenchResult, KernelResult } from '../main.ts';
-import type { PeerResult } from '../peers/compare.ts';
+import type { PeerResult } from '../peers/results.ts';
 import type { Timing } from './measure.ts';
 
 const none = [
@@ -31,22 +31,22 @@ function table(head: string[], rows: readonly string[][]): string {
 }
 
 /** A rate with a prefix: 12.3 G. */
-function scaled(value: number): string {
+export function scaled(value: number): string {
   const [unit, size] = value >= 1e12 ? ['T', 1e12] : value >= 1e9 ? ['G', 1e9] : ['M', 1e6];
   return `${(value / (size as number)).toFixed(1)} ${unit as string}`;
 }
 
-function time(seconds: number): string {
+export function time(seconds: number): string {
   if (seconds >= 1) return `${seconds.toFixed(2)} s`;
   return seconds >= 1e-3 ? `${(seconds * 1e3).toFixed(2)} ms` : `${(seconds * 1e6).toFixed(1)} µs`;
 }
 
 /** Half the distance between the quartiles, as a share of the median. */
-function spread({ median, low, high }: Timing): number {
+export function spread({ median, low, high }: Timing): number {
   return (high - low) / 2 / median;
 }
 
-const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
+export const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 
 export function ceilingTable(c: Ceilings): string {
   return table(

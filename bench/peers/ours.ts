@@ -2,6 +2,7 @@
 import { makeConfig } from '../../src/models/config.ts';
 import { BertForSequenceClassification } from '../../src/models/tasks.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
+import { clipGradNorm } from '../../src/optim/clip.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import { matmul } from '../../src/tensor/ops/matmul.ts';
 import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
@@ -58,10 +59,22 @@ export function makeModel(device: Device, { model: size, weights }: PeerJob): Be
   return model;
 }
 
-function training(device: Device, job: PeerJob): Work {
+export interface FineTuning {
+  weightDecay: number;
+  /** Gradients are clipped to this norm. */
+  maxNorm: number;
+}
+
+/** Steps of Adam, or of AdamW with clipping. */
+export function training(device: Device, job: PeerJob, extra?: FineTuning): Work {
   const model = makeModel(device, job);
   const { lr, beta1, beta2, eps } = adam;
-  const optimizer = new AdamW(model.parameters(), { lr, betas: [beta1, beta2], eps, weightDecay: 0 });
+  const optimizer = new AdamW(model.parameters(), {
+    lr,
+    betas: [beta1, beta2],
+    eps,
+    weightDecay: extra?.weightDecay ?? 0,
+  });
   const { size, length, ids, mask, labels } = job.batch;
   const body = (): Tensor => {
     const loss = model.forward({
@@ -70,6 +83,7 @@ function training(device: Device, job: PeerJob): Work {
       labels: device.tensor(labels),
     }).loss!;
     loss.backward();
+    if (extra !== undefined) clipGradNorm(model.parameters(), extra.maxNorm);
     optimizer.step();
     optimizer.zeroGrad();
     return loss;
