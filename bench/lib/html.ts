@@ -9,9 +9,9 @@ body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 2rem aut
 h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin: 2.2rem 0 .5rem } h3 { font-size: 1rem; margin: 1.2rem 0 .3rem }
 p { margin: .3rem 0; opacity: .8 }
 table { border-collapse: collapse; width: 100% }
-th, td { text-align: right; padding: .15rem .6rem; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums }
+th, td { text-align: right; white-space: nowrap; padding: .15rem .6rem; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums }
 th:first-child, td:first-child { text-align: left; width: 18rem }
-td.bar { width: 35%; text-align: left; padding: .15rem 0 }
+td.bar { width: 35%; min-width: 8rem; text-align: left; padding: .15rem 0 }
 td.bar div { height: .9rem; min-width: 1px; background: var(--bar); border-radius: 0 2px 2px 0 }
 td.bar div.own { background: var(--own) }
 `;
@@ -86,8 +86,8 @@ function jobs({ jobs: results, ceilings: { fma } }: BenchResult): string {
     percent(r.flops / fma),
     { share: r.flops / fma },
   ]);
-  const head = ['', 'step', 'spread', 'tokens/s', 'dispatches', 'matmul rate, of the ceiling', ''];
-  return `<h2>Jobs</h2>${table(head, rows)}`;
+  const head = ['', 'step', 'spread', 'tokens/s', 'dispatches', 'of the ceiling', ''];
+  return `<h2>Jobs; the rate of their matrix products as a share of the ceiling</h2>${table(head, rows)}`;
 }
 
 function peerRows(results: readonly PeerResult[]): Cell[][] {

@@ -25,7 +25,7 @@ function kernelComparison(kernel: PeerKernel): Comparison {
       return (library) => library.kernel?.(kernel, values);
     },
     checks: 1,
-    tolerance: 1e-4,
+    tolerance: 3e-5,
   };
 }
 
@@ -48,7 +48,8 @@ function jobComparison(kind: 'training' | 'inference', model: PeerModel, softwar
       return (library) => library[kind]?.(job);
     },
     checks: kind === 'training' ? 3 : 1,
-    tolerance: 1e-3,
+    // Adam moves weights by their gradients' signs at first, and the libraries round its bias corrections differently.
+    tolerance: kind === 'training' ? 2e-4 : 5e-5,
   };
 }
 
