@@ -2,6 +2,7 @@
  * The bench: what this adapter can do at most, and how near the kernels and whole jobs come to it, in one run.
  *
  *     npm run bench [-- --quick] [-- --filter matmul] [-- --json out.json] [-- --compare before.json] [-- --adapter swiftshader]
+ *     npm run bench -- --peers [--pytorch python3] [--html out.html]
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
@@ -11,8 +12,11 @@ import { type JobResult, jobSizes, runJob } from './jobs.ts';
 import type { KernelCase } from './kernels/cases.ts';
 import { matmulCases } from './kernels/matmul.ts';
 import { otherCases } from './kernels/others.ts';
+import { htmlReport } from './lib/html.ts';
 import { measure, type Timing } from './lib/measure.ts';
-import { ceilingTable, comparison, jobTable, kernelTable, timeTable } from './lib/report.ts';
+import { ceilingTable, comparison, jobTable, kernelTable, peerTable, timeTable } from './lib/report.ts';
+import { comparePeers, peersInstalled } from './peers/compare.ts';
+import type { PeersResult } from './peers/results.ts';
 
 export interface KernelResult {
   family: string;
@@ -30,6 +34,7 @@ export interface BenchResult {
   ceilings: Ceilings;
   kernels: KernelResult[];
   jobs: JobResult[];
+  peers?: PeersResult;
 }
 
 interface Options {
@@ -38,6 +43,9 @@ interface Options {
   json?: string;
   compare?: string;
   adapter?: string;
+  peers?: boolean;
+  pytorch?: string;
+  html?: string;
 }
 
 const options = new Command('bench')
@@ -46,9 +54,16 @@ const options = new Command('bench')
   .option('--json <file>', 'write the results')
   .option('--compare <file>', 'show what moved against results written before')
   .option('--adapter <name>', 'as for the dawngrad command')
+  .option('--html <file>', 'draw the results')
+  .option('--peers', 'also the same work in other libraries, those of bench/peers')
+  .option('--pytorch <python>', 'also training steps in PyTorch; a Python with torch and transformers')
   .parse()
   .opts<Options>();
 
+if (options.peers === true && !peersInstalled()) {
+  console.error('The other libraries are not installed: npm run bench:peers-setup');
+  process.exit(1);
+}
 const device = await requestDevice(options.adapter === undefined ? {} : { adapter: options.adapter });
 const seconds = options.quick === true ? 0.3 : 1;
 const wanted = (name: string): boolean => options.filter === undefined || name.includes(options.filter);
@@ -92,15 +107,36 @@ for (const size of sizes) {
 if (jobs.length > 0) console.log(`${jobTable(jobs, ceilings)}\n`);
 for (const job of jobs) if (job.kernels.length > 0) console.log(`${timeTable(job)}\n`);
 
+let peers: PeersResult | undefined;
+if (options.peers === true || options.pytorch !== undefined) {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  peers = await comparePeers({
+    device,
+    adapter: options.adapter,
+    version,
+    seconds,
+    quick: options.quick === true,
+    libraries: options.peers === true,
+    pytorch: options.pytorch,
+    wanted: (name) => wanted(`peers ${name}`),
+    report: (results) => console.log(`${peerTable(results)}\n`),
+  });
+}
+
 const result: BenchResult = {
   adapter: device.description,
   date: new Date().toISOString(),
   ceilings,
   kernels,
   jobs,
+  ...(peers !== undefined && { peers }),
 };
 if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
+if (options.html !== undefined) writeFileSync(options.html, htmlReport(result));
 if (options.compare !== undefined)
   console.log(comparison(JSON.parse(readFileSync(options.compare, 'utf8')) as BenchResult, result));
 device.destroy();
-process.exit();
+// Numbers that differ, or a library that does not run, are a failure of the bench.
+process.exit(peers?.results.some(({ error }) => error !== undefined) ? 1 : 0);

@@ -1,6 +1,4 @@
 /** Timing GPU work: batches of recorded launches, timed from submission to completion. */
-import type { Device } from '../../src/tensor/device.ts';
-
 export interface Timing {
   /** Seconds of one run: the median, and the quartiles around it. */
   median: number;
@@ -18,15 +16,18 @@ export interface MeasureOptions {
 /** Seconds that a batch should take at least, so that submitting and waking up do not count. */
 const BATCH_SECONDS = 0.02;
 
-/** Times `record`, which records some GPU work without waiting for it. */
+/** Times `record`, which records some GPU work (a promise: where it cannot but wait for it); `device.sync` waits for the rest. */
 export async function measure(
-  device: Device,
-  record: () => void,
+  device: { sync(): Promise<void> },
+  record: () => void | Promise<void>,
   { seconds }: MeasureOptions,
 ): Promise<Timing> {
   const batch = async (runs: number): Promise<number> => {
     const start = performance.now();
-    for (let i = 0; i < runs; i += 1) record();
+    for (let i = 0; i < runs; i += 1) {
+      const waiting = record();
+      if (waiting !== undefined) await waiting;
+    }
     await device.sync();
     return (performance.now() - start) / 1000;
   };

@@ -3,6 +3,7 @@ import Table from 'cli-table3';
 import type { Ceilings } from '../ceilings.ts';
 import type { JobResult } from '../jobs.ts';
 import type { BenchResult, KernelResult } from '../main.ts';
+import type { PeerResult } from '../peers/results.ts';
 import type { Timing } from './measure.ts';
 
 const none = [
@@ -30,22 +31,22 @@ function table(head: string[], rows: readonly string[][]): string {
 }
 
 /** A rate with a prefix: 12.3 G. */
-function scaled(value: number): string {
+export function scaled(value: number): string {
   const [unit, size] = value >= 1e12 ? ['T', 1e12] : value >= 1e9 ? ['G', 1e9] : ['M', 1e6];
   return `${(value / (size as number)).toFixed(1)} ${unit as string}`;
 }
 
-function time(seconds: number): string {
+export function time(seconds: number): string {
   if (seconds >= 1) return `${seconds.toFixed(2)} s`;
   return seconds >= 1e-3 ? `${(seconds * 1e3).toFixed(2)} ms` : `${(seconds * 1e6).toFixed(1)} µs`;
 }
 
 /** Half the distance between the quartiles, as a share of the median. */
-function spread({ median, low, high }: Timing): number {
+export function spread({ median, low, high }: Timing): number {
   return (high - low) / 2 / median;
 }
 
-const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
+export const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 
 export function ceilingTable(c: Ceilings): string {
   return table(
@@ -120,6 +121,23 @@ export function timeTable({ job, kernels }: JobResult, most = 12): string {
     kernels
       .slice(0, most)
       .map(({ name, count, seconds }) => [name, String(count), time(seconds), percent(seconds / total)]),
+  );
+}
+
+/** `ratio` is a library's time in units of ours. */
+export function relation(ratio: number): string {
+  return ratio >= 1 ? `${ratio.toFixed(2)} × slower` : `${(1 / ratio).toFixed(2)} × faster`;
+}
+
+/** One job in several libraries; ours comes first. */
+export function peerTable(results: readonly PeerResult[]): string {
+  return table(
+    [results[0]?.job ?? '', 'median', 'spread', 'against ours'],
+    results.map(({ library, timing, ratio, error }, i) =>
+      timing === undefined || ratio === undefined
+        ? [library, 'failed', '', error ?? '']
+        : [library, time(timing.median), `± ${percent(spread(timing))}`, i === 0 ? '' : relation(ratio)],
+    ),
   );
 }
 

@@ -1,0 +1,93 @@
+/** What is compared: kernels, training steps and inference, at sizes the adapter can do in seconds. */
+import { makeJob, type PeerJob, type PeerModel, randomValues } from './job.ts';
+import type { Library, PeerKernel, Work } from './library.ts';
+
+export interface Comparison {
+  name: string;
+  /** Draws what goes in; then gives each library's work, undefined where it cannot do it. */
+  make: () => (library: Library) => Promise<Work> | undefined;
+  /** Results to compare before timing: one, or a few training steps one after the other. */
+  checks: number;
+  /** Largest difference allowed, as `differenceOf`. */
+  tolerance: number;
+}
+
+function kernelComparison(kernel: PeerKernel): Comparison {
+  const matmul = kernel.op === 'matmul';
+  const size = matmul ? `${kernel.m}×${kernel.n}×${kernel.k}` : `${kernel.rows}×${kernel.cols}`;
+  const counts = matmul
+    ? [kernel.m * kernel.k, kernel.k * kernel.n]
+    : [kernel.rows * kernel.cols, ...(kernel.op === 'layerNorm' ? [kernel.cols, kernel.cols] : [])];
+  return {
+    name: `${kernel.op} ${size}`,
+    make: () => {
+      const values = counts.map((count, i) => randomValues(count, i + 1));
+      return (library) => library.kernel?.(kernel, values);
+    },
+    checks: 1,
+    tolerance: 3e-5,
+  };
+}
+
+export interface JobCase {
+  name: string;
+  make: () => PeerJob;
+}
+
+function jobCase(kind: string, model: PeerModel, software: boolean): JobCase {
+  const [size, length] = software ? [8, 64] : [32, 128];
+  return { name: `${model.name} ${kind} ${size}×${length}`, make: () => makeJob(model, size, length) };
+}
+
+function jobComparison(kind: 'training' | 'inference', model: PeerModel, software: boolean): Comparison {
+  const { name, make } = jobCase(kind, model, software);
+  return {
+    name,
+    make: () => {
+      const job = make();
+      return (library) => library[kind]?.(job);
+    },
+    checks: kind === 'training' ? 3 : 1,
+    // Adam moves weights by their gradients' signs at first, and the libraries round its bias corrections differently.
+    tolerance: kind === 'training' ? 2e-4 : 5e-5,
+  };
+}
+
+const tiny = { name: 'bert-tiny', layers: 2, hidden: 128, heads: 2, vocabulary: 30_522 };
+const mini = { name: 'bert-mini', layers: 4, hidden: 256, heads: 4, vocabulary: 30_522 };
+const miniLm = { name: 'MiniLM', layers: 6, hidden: 384, heads: 12, vocabulary: 30_522 };
+const base = { name: 'bert-base', layers: 12, hidden: 768, heads: 12, vocabulary: 30_522 };
+
+function kernels(software: boolean): PeerKernel[] {
+  const products: [number, number, number][] = [
+    [512, 512, 512],
+    [1024, 1024, 1024],
+    [512, 1536, 384],
+    [512, 768, 768],
+  ];
+  if (!software) products.push([2048, 2048, 2048], [4096, 768, 768], [4096, 3072, 768]);
+  return [
+    ...products.map(([m, n, k]): PeerKernel => ({ op: 'matmul', m, n, k })),
+    { op: 'softmax', rows: 2048, cols: 128 },
+    { op: 'softmax', rows: 512, cols: 30_522 },
+    { op: 'layerNorm', rows: software ? 512 : 4096, cols: 768 },
+  ];
+}
+
+export function comparisons(software: boolean, quick: boolean): Comparison[] {
+  const trained = quick ? [tiny] : software ? [tiny, mini] : [tiny, mini, miniLm, base];
+  const inferred = quick ? [mini] : software ? [mini, miniLm] : [mini, miniLm, base];
+  return [
+    ...kernels(software)
+      .slice(0, quick ? 1 : undefined)
+      .map(kernelComparison),
+    ...trained.map((model) => jobComparison('training', model, software)),
+    ...inferred.map((model) => jobComparison('inference', model, software)),
+  ];
+}
+
+/** For PyTorch: training steps with clipping and weight decay, at the sizes of the bench's jobs. */
+export function fineTuningCases(software: boolean, quick: boolean): JobCase[] {
+  const sizes = quick ? [tiny] : software ? [tiny, mini, miniLm] : [tiny, mini, miniLm, base];
+  return sizes.map((model) => jobCase('fine-tuning', model, software));
+}

@@ -1,0 +1,174 @@
+/**
+ * The job's BERT as an ONNX file, of the same weights. Attention, residual + LayerNorm and bias + GELU are ONNX Runtime's own fused
+ * operators (com.microsoft), as its transformer optimizer would leave the graph, so that it looks its best.
+ */
+import { inputsFirst, LAYER_NORM_EPS, MASKED, type PeerJob } from './job.ts';
+import { bytes, float, integer, message } from './protobuf.ts';
+
+// Field numbers are onnx.proto's (ONNX 1.16).
+const FLOAT = 1;
+const INT32 = 6;
+const INT64 = 7;
+const CONTRIB = 'com.microsoft';
+
+type Attributes = Record<string, { float: number } | { integer: number }>;
+
+function attribute(name: string, value: Attributes[string]): Uint8Array {
+  return 'float' in value
+    ? message(bytes(1, name), float(2, value.float), integer(20, 1))
+    : message(bytes(1, name), integer(3, value.integer), integer(20, 2));
+}
+
+function valueInfo(name: string, type: number, shape: readonly number[]): Uint8Array {
+  const dims = shape.map((size) => bytes(1, message(integer(1, size))));
+  const tensor = message(integer(1, type), bytes(2, message(...dims)));
+  return message(bytes(1, name), bytes(2, message(bytes(1, tensor))));
+}
+
+class Graph {
+  private readonly nodes: Uint8Array[] = [];
+  private readonly initializers: Uint8Array[] = [];
+  private count = 0;
+
+  /** A constant; a shape as int64. */
+  constant(
+    name: string,
+    shape: readonly number[],
+    values: Float32Array | Int32Array | BigInt64Array,
+  ): string {
+    const type = values instanceof Float32Array ? FLOAT : values instanceof Int32Array ? INT32 : INT64;
+    const raw = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const dims = shape.map((size) => integer(1, size));
+    this.initializers.push(message(...dims, integer(2, type), bytes(8, name), bytes(9, raw)));
+    return name;
+  }
+
+  shape(name: string, values: readonly number[]): string {
+    return this.constant(name, [values.length], BigInt64Array.from(values, BigInt));
+  }
+
+  scalar(name: string, value: number): string {
+    return this.constant(name, [], Float32Array.of(value));
+  }
+
+  /** The name of the node's first result. An empty input name leaves an optional input out. */
+  node(
+    op: string,
+    inputs: readonly string[],
+    {
+      domain = '',
+      output,
+      ...attributes
+    }: { domain?: string; output?: string } & { attributes?: Attributes } = {},
+  ): string {
+    this.count += 1;
+    const result = output ?? `${op}_${this.count}`;
+    this.nodes.push(
+      message(
+        ...inputs.map((name) => bytes(1, name)),
+        bytes(2, result),
+        bytes(3, `${op}_${this.count}`),
+        bytes(4, op),
+        ...Object.entries(attributes.attributes ?? {}).map(([name, value]) =>
+          bytes(5, attribute(name, value)),
+        ),
+        bytes(7, domain),
+      ),
+    );
+    return result;
+  }
+
+  model(inputs: readonly Uint8Array[], outputs: readonly Uint8Array[]): Uint8Array {
+    const graph = message(
+      ...this.nodes.map((node) => bytes(1, node)),
+      bytes(2, 'bert'),
+      ...this.initializers.map((tensor) => bytes(5, tensor)),
+      ...inputs.map((info) => bytes(11, info)),
+      ...outputs.map((info) => bytes(12, info)),
+    );
+    const opset = (domain: string, version: number) =>
+      bytes(8, message(bytes(1, domain), integer(2, version)));
+    return message(integer(1, 8), bytes(7, graph), opset('', 17), opset(CONTRIB, 1));
+  }
+}
+
+/** x·W, without the bias. */
+function product(graph: Graph, x: string, name: string): string {
+  return graph.node('MatMul', [x, `${name}.weight`]);
+}
+
+/** Residual, dense bias, LayerNorm in one. */
+function residualNorm(graph: Graph, x: string, residual: string, name: string): string {
+  const norm = `${name}.LayerNorm`;
+  const inputs = [product(graph, x, `${name}.dense`), residual, `${norm}.weight`, `${norm}.bias`];
+  return graph.node('SkipLayerNormalization', [...inputs, `${name}.dense.bias`], {
+    domain: CONTRIB,
+    attributes: { epsilon: { float: LAYER_NORM_EPS } },
+  });
+}
+
+function encoderLayer(graph: Graph, x: string, name: string, bias: string, heads: number): string {
+  const part = (which: string): string => {
+    const full = `${name}.attention.self.${which}`;
+    return graph.node('Add', [product(graph, x, full), `${full}.bias`]);
+  };
+  const context = graph.node(
+    'MultiHeadAttention',
+    [part('query'), part('key'), part('value'), '', '', bias],
+    {
+      domain: CONTRIB,
+      attributes: { num_heads: { integer: heads } },
+    },
+  );
+  const attended = residualNorm(graph, context, x, `${name}.attention.output`);
+  const inner = graph.node(
+    'BiasGelu',
+    [product(graph, attended, `${name}.intermediate.dense`), `${name}.intermediate.dense.bias`],
+    { domain: CONTRIB },
+  );
+  return residualNorm(graph, inner, attended, `${name}.output`);
+}
+
+/** Inputs `ids` and `mask`, int32 [batch, length]; output `logits` [batch, classes]. */
+export function onnxModel({ model, weights, batch }: PeerJob): Uint8Array {
+  const graph = new Graph();
+  for (const [name, weight] of weights) {
+    const { shape, values } = inputsFirst(name, weight);
+    graph.constant(name, shape, values);
+  }
+  const { size, length } = batch;
+  const embeddings = 'bert.embeddings';
+  const rows = (table: string, count: number): string =>
+    graph.node('Gather', [
+      `${embeddings}.${table}.weight`,
+      graph.constant(
+        `${table}.rows`,
+        [count],
+        Int32Array.from({ length: count }, (_, i) => i),
+      ),
+    ]);
+  const words = graph.node('Gather', [`${embeddings}.word_embeddings.weight`, 'ids']);
+  const places = graph.node('Add', [rows('position_embeddings', length), rows('token_type_embeddings', 1)]);
+  let x = graph.node(
+    'LayerNormalization',
+    [graph.node('Add', [words, places]), `${embeddings}.LayerNorm.weight`, `${embeddings}.LayerNorm.bias`],
+    { attributes: { axis: { integer: -1 }, epsilon: { float: LAYER_NORM_EPS } } },
+  );
+  const kept = graph.node('Cast', ['mask'], { attributes: { to: { integer: FLOAT } } });
+  const dropped = graph.node('Sub', [graph.scalar('one', 1), kept]);
+  const scores = graph.node('Mul', [dropped, graph.scalar('masked', MASKED)]);
+  const row = graph.node('Reshape', [scores, graph.shape('row.shape', [size, 1, 1, length])]);
+  const bias = graph.node('Expand', [row, graph.shape('bias.shape', [size, 1, length, length])]);
+  for (let i = 0; i < model.layers; i += 1)
+    x = encoderLayer(graph, x, `bert.encoder.layer.${i}`, bias, model.heads);
+  const first = graph.node('Gather', [x, graph.constant('first', [], Int32Array.of(0))], {
+    attributes: { axis: { integer: 1 } },
+  });
+  const dense = (input: string, name: string, output?: string): string =>
+    graph.node('Add', [product(graph, input, name), `${name}.bias`], output === undefined ? {} : { output });
+  dense(graph.node('Tanh', [dense(first, 'bert.pooler.dense')]), 'classifier', 'logits');
+  return graph.model(
+    [valueInfo('ids', INT32, [size, length]), valueInfo('mask', INT32, [size, length])],
+    [valueInfo('logits', FLOAT, [size, 2])],
+  );
+}

@@ -1,0 +1,137 @@
+/** dawngrad's side of the comparison. */
+import { makeConfig } from '../../src/models/config.ts';
+import { BertForSequenceClassification } from '../../src/models/tasks.ts';
+import { AdamW } from '../../src/optim/adamw.ts';
+import { clipGradNorm } from '../../src/optim/clip.ts';
+import type { Device } from '../../src/tensor/device.ts';
+import { matmul } from '../../src/tensor/ops/matmul.ts';
+import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
+import { noGrad } from '../../src/tensor/tape.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { adam, LAYER_NORM_EPS, type PeerJob } from './job.ts';
+import type { Library, PeerKernel, Work } from './library.ts';
+
+/** Runs `body` in a scope of its own; `read` decides what becomes of its result before the scope closes. */
+function work(device: Device, body: () => Tensor, dispose: () => void): Work {
+  const sync = () => device.sync();
+  const run = (): void => {
+    const scope = device.scope();
+    body();
+    scope.close();
+    device.submit();
+  };
+  const result = async (): Promise<Float32Array> => {
+    const scope = device.scope();
+    const values = Float32Array.from(await body().data());
+    scope.close();
+    return values;
+  };
+  return { run, sync, result, dispose };
+}
+
+function kernelBody(device: Device, kernel: PeerKernel, inputs: readonly Float32Array[]): () => Tensor {
+  if (kernel.op === 'matmul') {
+    const [a, b] = [
+      device.tensor(inputs[0]!, [kernel.m, kernel.k]),
+      device.tensor(inputs[1]!, [kernel.k, kernel.n]),
+    ];
+    return () => matmul(a, b);
+  }
+  const x = device.tensor(inputs[0]!, [kernel.rows, kernel.cols]);
+  if (kernel.op === 'softmax') return () => softmax(x);
+  const [weight, bias] = [device.tensor(inputs[1]!), device.tensor(inputs[2]!)];
+  return () => layerNorm(x, weight, bias, LAYER_NORM_EPS);
+}
+
+/** A BERT with the job's weights and without dropout. */
+export function makeModel(device: Device, { model: size, weights }: PeerJob): BertForSequenceClassification {
+  const config = makeConfig('bert', {
+    vocabSize: size.vocabulary,
+    hiddenSize: size.hidden,
+    numHiddenLayers: size.layers,
+    numAttentionHeads: size.heads,
+    intermediateSize: 4 * size.hidden,
+    hiddenDropoutProb: 0,
+    attentionProbsDropoutProb: 0,
+  });
+  const model = new BertForSequenceClassification(config, device);
+  for (const [name, tensor] of model.namedParameters()) tensor.write(weights.get(name)!.values);
+  return model;
+}
+
+export interface FineTuning {
+  weightDecay: number;
+  /** Gradients are clipped to this norm. */
+  maxNorm: number;
+}
+
+/** Steps of Adam, or of AdamW with clipping. */
+export function training(device: Device, job: PeerJob, extra?: FineTuning): Work {
+  const model = makeModel(device, job);
+  const { lr, beta1, beta2, eps } = adam;
+  const optimizer = new AdamW(model.parameters(), {
+    lr,
+    betas: [beta1, beta2],
+    eps,
+    weightDecay: extra?.weightDecay ?? 0,
+  });
+  const { size, length, ids, mask, labels } = job.batch;
+  const body = (): Tensor => {
+    const loss = model.forward({
+      inputIds: device.tensor(ids, [size, length]),
+      attentionMask: device.tensor(mask, [size, length]),
+      labels: device.tensor(labels),
+    }).loss!;
+    loss.backward();
+    if (extra !== undefined) clipGradNorm(model.parameters(), extra.maxNorm);
+    optimizer.step();
+    optimizer.zeroGrad();
+    return loss;
+  };
+  return work(device, body, () => {
+    optimizer.dispose();
+    model.dispose();
+    device.trim();
+  });
+}
+
+function inference(device: Device, job: PeerJob): Work {
+  const model = makeModel(device, job);
+  model.eval();
+  const { size, length, ids, mask } = job.batch;
+  const body = (): Tensor =>
+    noGrad(
+      () =>
+        model.forward({
+          inputIds: device.tensor(ids, [size, length]),
+          attentionMask: device.tensor(mask, [size, length]),
+        }).logits,
+    );
+  const made = work(device, body, () => {
+    model.dispose();
+    device.trim();
+  });
+  // The logits come to the host, as they do in the other libraries.
+  return { ...made, run: async () => void (await made.result()) };
+}
+
+export function ours(device: Device, version: string): Library {
+  return {
+    name: 'dawngrad',
+    version,
+    kernel: async (kernel, inputs) => {
+      const scope = device.scope();
+      const body = kernelBody(device, kernel, inputs);
+      return work(
+        device,
+        () => noGrad(body),
+        () => {
+          scope.close();
+          device.trim();
+        },
+      );
+    },
+    training: async (job) => training(device, job),
+    inference: async (job) => inference(device, job),
+  };
+}
