@@ -21,6 +21,20 @@ function acceptSharedMemory(device: GPUDevice): void {
   };
 }
 
+/** Every library waits for the GPU as this one does: on software adapters with the host asleep, which doubles their speed. */
+function waitAsleep(device: GPUDevice, software: boolean): void {
+  const queue = Object.getPrototypeOf(device.queue) as GPUQueue;
+  const { onSubmittedWorkDone } = queue;
+  queue.onSubmittedWorkDone = function (this: GPUQueue) {
+    return platform.waitForGpu(onSubmittedWorkDone.call(this), software);
+  };
+  const buffer = GPUBuffer.prototype;
+  const { mapAsync } = buffer;
+  buffer.mapAsync = function (this: GPUBuffer, ...mode: Parameters<GPUBuffer['mapAsync']>) {
+    return platform.waitForGpu(mapAsync.apply(this, mode), software);
+  };
+}
+
 let patched = false;
 
 /**
@@ -40,12 +54,17 @@ export function exposeGpu(name: string | undefined): void {
     wgslLanguageFeatures: new Set<string>(),
     getPreferredCanvasFormat: () => 'rgba8unorm',
     requestAdapter: async () => {
-      const { adapter } = await platform.requestAdapter(name === undefined ? {} : { adapter: name });
+      const { adapter, software } = await platform.requestAdapter(
+        name === undefined ? {} : { adapter: name },
+      );
       hideSmallSubgroups(adapter);
       const requestDevice = adapter.requestDevice.bind(adapter);
       const patchedRequest = async (descriptor?: GPUDeviceDescriptor): Promise<GPUDevice> => {
         const device = await requestDevice(descriptor);
-        if (!patched) acceptSharedMemory(device);
+        if (!patched) {
+          acceptSharedMemory(device);
+          waitAsleep(device, software);
+        }
         patched = true;
         return device;
       };
