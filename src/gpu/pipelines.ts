@@ -28,6 +28,8 @@ function bindingAccess(wgsl: string): string {
 export class PipelineCache {
   private readonly device: GPUDevice;
   private readonly pipelines = new Map<string, Pipeline>();
+  /** Found by identity: keys are long, and looked up for every dispatch. */
+  private readonly byVariant = new WeakMap<KernelVariant, Pipeline>();
   private readonly layouts = new Map<string, { bind: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
   private readonly uniformBytes: number;
 
@@ -46,8 +48,11 @@ export class PipelineCache {
     variant: KernelVariant,
     assemble: () => string = () => assembleShader(variant.shader, variant.defines),
   ): Pipeline {
-    const known = this.pipelines.get(variant.key);
-    if (known !== undefined) return known;
+    const known = this.byVariant.get(variant) ?? this.pipelines.get(variant.key);
+    if (known !== undefined) {
+      this.byVariant.set(variant, known);
+      return known;
+    }
     const code = assemble();
     const access = bindingAccess(code);
     const layout = this.layout(access);
