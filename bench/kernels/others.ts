@@ -3,7 +3,7 @@
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor, clipGradNorm } from '../../src/optim/clip.ts';
 import type { Device } from '../../src/tensor/device.ts';
-import { attention } from '../../src/tensor/ops/attention.ts';
+import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
 import { gelu } from '../../src/tensor/ops/elementwise.ts';
 import { embedding } from '../../src/tensor/ops/embedding.ts';
 import { crossEntropy } from '../../src/tensor/ops/loss.ts';
@@ -61,6 +61,32 @@ function attentionCase(
       ];
       const run = () => attention(q, k, v, { heads });
       return backward ? both(device, [q, k, v], run, dy) : forward(device, run);
+    },
+  };
+}
+
+/** Sequences half of whose tokens would be padding: masked, or one after the other without padding. */
+function raggedCase(batch: number, heads: number, length: number, size: number, padded: boolean): KernelCase {
+  const width = heads * size;
+  // From nothing to `length` in even steps.
+  const own = Array.from({ length: batch }, (_, b) => Math.round(((b + 0.5) / batch) * length));
+  const products = own.reduce((sum, count) => sum + 2 * heads * count * count * size, 0);
+  return {
+    family: 'attention',
+    name: `forward + backward ${batch}×${heads}×≤${length}×${size}, ${padded ? 'padded' : 'ragged'}`,
+    // What counts is the work without padding.
+    work: { flops: 7 * products },
+    prepare: (device) => {
+      const tokens = own.reduce((sum, count) => sum + count, 0);
+      const shape = padded ? [batch, length] : [tokens];
+      const qkv = device.randn([...shape, 3 * width]);
+      const dy = device.randn([...shape, width]);
+      const seen = own.flatMap((count) => Array.from({ length }, (_, i) => (i < count ? 1 : 0)));
+      const ends = own.map((_, b) => own.slice(0, b + 1).reduce((sum, count) => sum + count, 0));
+      const options = padded
+        ? { heads, mask: device.tensor(Int32Array.from(seen), [batch, length]) }
+        : { heads, starts: device.tensor(Int32Array.of(0, ...ends)), length };
+      return both(device, [qkv], () => selfAttention(qkv, options), dy);
     },
   };
 }
@@ -200,6 +226,7 @@ export function otherCases(software: boolean): KernelCase[] {
         attentionCase(batch, heads, length, size, true),
       ]);
     }),
+    ...[true, false].map((padded) => raggedCase(software ? 8 : 64, 12, 128, 32, padded)),
     ...[384, 768, 3072].map((width) => rows('softmax', tokens, width, 2, (x) => () => softmax(x))),
     ...[384, 768].map((width) => trained('softmax', tokens, width, 5, ({ x }) => softmax(x))),
     ...[384, 768].map((width) =>

@@ -23,7 +23,7 @@ export interface AttentionLaunch {
   dropout?: DropoutKey | undefined;
 }
 
-type Part = 'query' | 'key';
+type Part = 'forward' | 'query' | 'key';
 
 /** What of a launch is fixed when the shader is made. */
 interface Sides {
@@ -38,20 +38,57 @@ function defines({ size, dropout }: Sides) {
   return { VEC: size % 4 === 0, CHUNKS: Math.ceil(size / 4), DROPOUT: dropout };
 }
 
-function forwardVariant(sides: Sides): KernelVariant {
-  return kernel('attention', defines(sides));
+/** A way to compute attention; the names of its shaders end with `suffix`. */
+interface Technique {
+  suffix: string;
+  defines: Readonly<Record<string, number>>;
+  /** Queries, or keys, of a workgroup. */
+  rows: number;
 }
 
-function backwardVariant(PART: Part, FUSED: boolean, sides: Sides): KernelVariant {
-  return kernel('attention_backward', { PART, FUSED, ...defines(sides) });
+const plain: Technique = { suffix: '', defines: {}, rows: GROUP_SIZE };
+
+/** The widest head whose rows and sums a lane holds. */
+const MAX_BROADCAST_SIZE = 64;
+
+/**
+ * Queries, or keys, of a lane by the size of a subgroup. More would run faster, but make programs that take lavapipe (8) many seconds
+ * to compile.
+ */
+const ROWS: Readonly<Record<number, Readonly<Record<Part, number>>>> = {
+  4: { forward: 4, query: 2, key: 2 },
+  8: { forward: 2, query: 1, key: 1 },
+};
+
+function broadcast(lanes: number, part: Part): Technique {
+  const rows = ROWS[lanes]![part];
+  return { suffix: '_broadcast', defines: { LANES: lanes, ROWS: rows }, rows: lanes * rows };
+}
+
+function chooseTechnique({ kernels, subgroupSize }: GpuContext, part: Part, size: number): Technique {
+  const fits = size % 4 === 0 && size <= MAX_BROADCAST_SIZE;
+  return kernels === 'cpu' && subgroupSize in ROWS && fits ? broadcast(subgroupSize, part) : plain;
+}
+
+function variantOf(technique: Technique, part: Part, FUSED: boolean, sides: Sides): KernelVariant {
+  const all = { ...technique.defines, ...defines(sides) };
+  if (part === 'forward') return kernel(`attention${technique.suffix}`, all);
+  return kernel(`attention_backward${technique.suffix}`, { PART: part, FUSED, ...all });
+}
+
+function declare(technique: (part: Part) => Technique, sides: Sides): void {
+  variantOf(technique('forward'), 'forward', false, sides);
+  variantOf(technique('query'), 'query', false, sides);
+  for (const fused of [false, true]) variantOf(technique('key'), 'key', fused, sides);
 }
 
 // The head sizes of the models there are, and one that is not a multiple of four, so that the compile test sees them.
 for (const size of [8, 32, 64, 6]) {
   for (const dropout of [false, true]) {
-    forwardVariant({ size, dropout });
-    backwardVariant('query', false, { size, dropout });
-    for (const fused of [false, true]) backwardVariant('key', fused, { size, dropout });
+    declare(() => plain, { size, dropout });
+    if (size % 4 !== 0) continue;
+    for (const lanes of Object.keys(ROWS))
+      declare((part) => broadcast(Number(lanes), part), { size, dropout });
   }
 }
 
@@ -71,8 +108,11 @@ function scalars(o: AttentionLaunch): { uints: number[]; floats: number[] } {
   };
 }
 
-function grid(o: AttentionLaunch): Grid {
-  return [Math.ceil(o.length / GROUP_SIZE), o.heads, o.batch];
+function run(gpu: GpuContext, part: Part, o: AttentionLaunch, slots: Slot[]): void {
+  const technique = chooseTechnique(gpu, part, o.size);
+  const variant = variantOf(technique, part, part === 'key' && 'qkv' in o.inputs, sidesOf(o));
+  const grid: Grid = [Math.ceil(o.length / technique.rows), o.heads, o.batch];
+  launch(gpu, variant, [...inputSlots(o), ...slots], scalars(o), grid);
 }
 
 /** Bindings 1 to 4. One buffer may be bound several times where it is only read. */
@@ -87,8 +127,7 @@ function inputSlots({ inputs, mask, starts }: AttentionLaunch): Slot[] {
  * that backward writes to.
  */
 export function attention(gpu: GpuContext, options: AttentionLaunch & { o: Slot; stats: Slot }): void {
-  const slots = [...inputSlots(options), options.o, options.stats];
-  launch(gpu, forwardVariant(sidesOf(options)), slots, scalars(options), grid(options));
+  run(gpu, 'forward', options, [options.o, options.stats]);
 }
 
 export interface AttentionGradientLaunch extends AttentionLaunch {
@@ -101,12 +140,8 @@ export interface AttentionGradientLaunch extends AttentionLaunch {
 
 export function attentionGradient(gpu: GpuContext, options: AttentionGradientLaunch): void {
   const { gradients, o, stats, dy } = options;
-  const parameters = scalars(options);
-  const sides = sidesOf(options);
-  const shared = [...inputSlots(options), dy, stats];
   const fused = 'qkv' in gradients;
-  const dq = fused ? gradients.qkv : gradients.q;
   const rest = fused ? [gradients.qkv] : [gradients.k, gradients.v];
-  launch(gpu, backwardVariant('query', false, sides), [...shared, o, dq], parameters, grid(options));
-  launch(gpu, backwardVariant('key', fused, sides), [...shared, ...rest], parameters, grid(options));
+  run(gpu, 'query', options, [dy, stats, o, fused ? gradients.qkv : gradients.q]);
+  run(gpu, 'key', options, [dy, stats, ...rest]);
 }
