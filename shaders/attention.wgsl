@@ -7,7 +7,7 @@
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x;
   let head = id.y;
-  let plane = id.z * params.heads + head;
+  let plane = plane_of(id.z, head);
   let own = sequence(id.z);
   if (i >= own.y) { return; }
   let row = own.x + i;
@@ -48,5 +48,5 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 #for c in 0..CHUNKS
   store_o(row * params.heads * params.size + column, ${c}u, acc${c} * inverse);
 #end
-  store_stats(head * params.tokens + row, highest, total);
+  store_stats(stats_of(head, row), highest, total);
 }

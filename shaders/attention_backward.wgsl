@@ -5,13 +5,13 @@
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let at = id.x;
   let head = id.y;
-  let plane = id.z * params.heads + head;
+  let plane = plane_of(id.z, head);
   let own = sequence(id.z);
   if (at >= own.y) { return; }
   let row = own.x + at;
   let column = head * params.size;
   let width = params.heads * params.size;
-  let first_stats = head * params.tokens + own.x;
+  let first_stats = stats_of(head, own.x);
   let first_grad = own.x * width + column;
   let first = own.x * params.stride + column;
 #if PART == query

@@ -8,11 +8,11 @@ diagnostic(off, subgroup_uniformity);
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let head = group.y;
-  let plane = group.z * params.heads + head;
+  let plane = plane_of(group.z, head);
   let own = sequence(group.z);
   let column = head * params.size;
   let width = params.heads * params.size;
-  let first_stats = head * params.tokens;
+  let first_stats = stats_of(head, 0u);
   let first = group.x * ${LANES * ROWS}u;
 #if PART == query
 #for r in 0..ROWS

@@ -9,7 +9,7 @@ diagnostic(off, subgroup_uniformity);
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let head = group.y;
-  let plane = group.z * params.heads + head;
+  let plane = plane_of(group.z, head);
   let own = sequence(group.z);
   let column = head * params.size;
   let first = group.x * ${LANES * ROWS}u;
@@ -86,7 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for c in 0..CHUNKS
     store_o(at, ${c}u, acc${r}_${c} * inverse${r});
 #end
-    store_stats(head * params.tokens + own.x + i${r}, highest${r}, total${r});
+    store_stats(stats_of(head, own.x + i${r}), highest${r}, total${r});
   }
 #end
 }

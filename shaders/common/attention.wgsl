@@ -1,9 +1,11 @@
 // What the attention kernels share: the layout of q, k and v, and rows of one head as CHUNKS four-vectors.
-// Tokens are rows: sequence b has the rows sequence(b).x on, sequence(b).y of them. q, k and v are columns of rows of `stride` elements,
+// Tokens are rows: those of a sequence lie together. q, k and v are columns of rows of `stride` elements,
 // which may be one buffer bound three times; o and its gradient have rows of heads · size. VEC: the head size is a multiple of four.
 #include <common/rng>
 struct Params {
   tokens: u32, length: u32, heads: u32, size: u32,
+  // The sequence that the grid begins with, and the token that the bindings of rows begin with.
+  first_sequence: u32, first_token: u32,
   stride: u32, column_k: u32, column_v: u32,
   // Whether binding 4 is the mask of keys, [tokens], or has the sequences' starts, [batch + 1]; else it is not read.
   masked: u32, ragged: u32,
@@ -21,15 +23,27 @@ alias Element = f32;
 @group(0) @binding(3) var<storage, read> v: array<Element>;
 @group(0) @binding(4) var<storage, read> mask_or_starts: array<i32>;
 
-fn sequence(b: u32) -> vec2u {
-  if (params.ragged == 0u) { return vec2u(b * params.length, params.length); }
+// The first row of the sequence of a workgroup, and how many it has.
+fn sequence(group: u32) -> vec2u {
+  let b = params.first_sequence + group;
+  if (params.ragged == 0u) { return vec2u(b * params.length - params.first_token, params.length); }
   let first = mask_or_starts[b];
-  return vec2u(u32(first), u32(mask_or_starts[b + 1u] - first));
+  return vec2u(u32(first) - params.first_token, u32(mask_or_starts[b + 1u] - first));
 }
 
 // Whether the key in a row may be seen.
 fn visible(row: u32) -> bool {
-  return params.masked == 0u || mask_or_starts[row] != 0;
+  return params.masked == 0u || mask_or_starts[params.first_token + row] != 0;
+}
+
+// The number of a sequence's head among all.
+fn plane_of(group: u32, head: u32) -> u32 {
+  return (params.first_sequence + group) * params.heads + head;
+}
+
+// Where the statistics of a row's head stand.
+fn stats_of(head: u32, row: u32) -> u32 {
+  return head * params.tokens + params.first_token + row;
 }
 
 // Where an attention weight stands among all, for dropout: ((b · heads + head) · length + query) · length + key.

@@ -14,7 +14,7 @@ fn seen_keys(own: vec2u, lane: u32) -> vec2u {
   var end = 0u;
   let count = select(0u, own.y, params.masked != 0u);
   for (var j = lane; j < count; j += ${LANES}u) {
-    let seen = mask_or_starts[own.x + j] != 0;
+    let seen = visible(own.x + j);
     first = select(first, min(first, j), seen);
     end = select(end, j + 1u, seen);
   }

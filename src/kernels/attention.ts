@@ -1,6 +1,15 @@
 /** Launchers for fused attention, forward and backward. */
 import type { GpuContext } from '../gpu/context.ts';
-import { GROUP_SIZE, type Grid, type KernelVariant, kernel, launch, type Slot } from './launch.ts';
+import {
+  ALIGNED,
+  GROUP_SIZE,
+  type Grid,
+  type KernelVariant,
+  kernel,
+  launch,
+  type Slot,
+  slice,
+} from './launch.ts';
 import { type DropoutKey, dropoutThreshold } from './pointwise.ts';
 
 /** Queries, keys and values, [tokens, heads · size] each; or side by side in one tensor, [tokens, 3 · heads · size]. */
@@ -12,6 +21,8 @@ export interface AttentionLaunch {
   mask?: Slot | undefined;
   /** int32 [batch + 1]: sequence b has the tokens from starts[b] to before starts[b + 1]; else each has `length`. */
   starts?: Slot | undefined;
+  /** The values of `starts`, where the host knows them: needed only where the tensors are larger than one binding. */
+  knownStarts?: Int32Array | undefined;
   batch: number;
   /** Of all sequences together. */
   tokens: number;
@@ -96,30 +107,86 @@ function sidesOf({ size, dropout }: AttentionLaunch): Sides {
   return { size, dropout: dropout !== undefined };
 }
 
-function scalars(o: AttentionLaunch): { uints: number[]; floats: number[] } {
+/** Sequences whose rows are bound together. */
+interface SequenceWindow {
+  first: number;
+  count: number;
+  /** The rows bound: from one that begins on an aligned offset. Undefined where it is all there is. */
+  rows?: { first: number; end: number };
+}
+
+function columnsOf({ inputs, heads, size }: AttentionLaunch): number {
+  return ('qkv' in inputs ? 3 : 1) * heads * size;
+}
+
+/** Rows after which any tensor of rows is at an aligned offset again. */
+function alignedRows(width: number): number {
+  let rows = 1;
+  while ((rows * width) % ALIGNED !== 0) rows *= 2;
+  return rows;
+}
+
+/** One window where everything fits a binding, or where nobody knows the starts: `launch` then refuses it if it has to. */
+function sequenceWindows(gpu: GpuContext, o: AttentionLaunch): SequenceWindow[] {
+  const { batch, tokens, length, heads, size, knownStarts } = o;
+  const fits = (rows: number) => rows * columnsOf(o) * 4 <= gpu.maxBindingBytes;
+  const start = (b: number) => (o.starts === undefined ? b * length : knownStarts![b]!);
+  if (fits(tokens) || (o.starts !== undefined && knownStarts === undefined)) {
+    return [{ first: 0, count: batch }];
+  }
+  const align = alignedRows(heads * size);
+  const out: SequenceWindow[] = [];
+  for (let first = 0; first < batch; ) {
+    const row = start(first) - (start(first) % align);
+    let end = first + 1;
+    while (end < batch && fits(start(end + 1) - row)) end += 1;
+    out.push({ first, count: end - first, rows: { first: row, end: start(end) } });
+    first = end;
+  }
+  return out;
+}
+
+function scalars(o: AttentionLaunch, { first, rows }: SequenceWindow): { uints: number[]; floats: number[] } {
   const width = o.heads * o.size;
   const layout = 'qkv' in o.inputs ? [3 * width, width, 2 * width] : [width, 0, 0];
   const flags = [o.mask, o.starts].map((slot) => (slot === undefined ? 0 : 1));
   const key = o.dropout;
   const drop = key === undefined ? [0, 0, 0] : [key.seed, key.stream, dropoutThreshold(key.p)];
+  const dims = [o.tokens, o.length, o.heads, o.size, first, rows?.first ?? 0];
   return {
-    uints: [o.tokens, o.length, o.heads, o.size, ...layout, ...flags, ...drop],
+    uints: [...dims, ...layout, ...flags, ...drop],
     floats: [1 / Math.sqrt(o.size), key === undefined ? 1 : 1 / (1 - key.p)],
   };
 }
 
-function run(gpu: GpuContext, part: Part, o: AttentionLaunch, slots: Slot[]): void {
-  const technique = chooseTechnique(gpu, part, o.size);
-  const variant = variantOf(technique, part, part === 'key' && 'qkv' in o.inputs, sidesOf(o));
-  const grid: Grid = [Math.ceil(o.length / technique.rows), o.heads, o.batch];
-  launch(gpu, variant, [...inputSlots(o), ...slots], scalars(o), grid);
+/** A tensor to bind, and the elements of its rows if it is one of rows; others are bound whole. */
+type Operand = readonly [slot: Slot, columns?: number];
+
+function bind([slot, columns]: Operand, { rows }: SequenceWindow): Slot {
+  if (columns === undefined || rows === undefined) return slot;
+  const window = { first: rows.first, count: rows.end - rows.first, whole: false };
+  return slice(slot, window, columns);
 }
 
 /** Bindings 1 to 4. One buffer may be bound several times where it is only read. */
-function inputSlots({ inputs, mask, starts }: AttentionLaunch): Slot[] {
+function inputOperands(o: AttentionLaunch): Operand[] {
+  const { inputs, mask, starts } = o;
   const { q, k, v } = 'qkv' in inputs ? { q: inputs.qkv, k: inputs.qkv, v: inputs.qkv } : inputs;
+  const columns = columnsOf(o);
+  const bounds = mask ?? starts;
   // Binding 4 must hold some buffer; q stands in where there is neither.
-  return [q, k, v, mask ?? starts ?? q];
+  return [[q, columns], [k, columns], [v, columns], bounds === undefined ? [q, columns] : [bounds]];
+}
+
+function run(gpu: GpuContext, part: Part, o: AttentionLaunch, operands: readonly Operand[]): void {
+  const technique = chooseTechnique(gpu, part, o.size);
+  const variant = variantOf(technique, part, part === 'key' && 'qkv' in o.inputs, sidesOf(o));
+  const all = [...inputOperands(o), ...operands];
+  for (const window of sequenceWindows(gpu, o)) {
+    const grid: Grid = [Math.ceil(o.length / technique.rows), o.heads, window.count];
+    const slots = all.map((operand) => bind(operand, window));
+    launch(gpu, variant, slots, scalars(o, window), grid);
+  }
 }
 
 /**
@@ -127,7 +194,8 @@ function inputSlots({ inputs, mask, starts }: AttentionLaunch): Slot[] {
  * that backward writes to.
  */
 export function attention(gpu: GpuContext, options: AttentionLaunch & { o: Slot; stats: Slot }): void {
-  run(gpu, 'forward', options, [options.o, options.stats]);
+  const width = options.heads * options.size;
+  run(gpu, 'forward', options, [[options.o, width], [options.stats]]);
 }
 
 export interface AttentionGradientLaunch extends AttentionLaunch {
@@ -139,9 +207,12 @@ export interface AttentionGradientLaunch extends AttentionLaunch {
 }
 
 export function attentionGradient(gpu: GpuContext, options: AttentionGradientLaunch): void {
-  const { gradients, o, stats, dy } = options;
+  const { gradients } = options;
+  const width = options.heads * options.size;
+  const columns = columnsOf(options);
+  const [dy, stats, o]: Operand[] = [[options.dy, width], [options.stats], [options.o, width]];
   const fused = 'qkv' in gradients;
-  const rest = fused ? [gradients.qkv] : [gradients.k, gradients.v];
-  run(gpu, 'query', options, [dy, stats, o, fused ? gradients.qkv : gradients.q]);
-  run(gpu, 'key', options, [dy, stats, ...rest]);
+  const [dq, ...rest] = fused ? [gradients.qkv, gradients.qkv] : [gradients.q, gradients.k, gradients.v];
+  run(gpu, 'query', options, [dy!, stats!, o!, [dq!, columns]]);
+  run(gpu, 'key', options, [dy!, stats!, ...rest.map((slot): Operand => [slot, columns])]);
 }

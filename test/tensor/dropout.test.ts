@@ -152,9 +152,10 @@ describe('dropout of attention weights', () => {
   });
 
   it.each([6, 8, 32])(
-    'draws the same for one tensor of q, k and v, padded or not, of head size %i',
+    'draws the same for one tensor of q, k and v, padded or not, whole or in windows, of head size %i',
     async (size) => {
       using _scope = device.current.scope();
+      using _other = windowed.current.scope();
       const [batch, length, heads, width] = [2, 11, 2, 2 * size];
       const own = [4, 11];
       const thirds = [0, 1, 2].map(() => device.current.randn([batch, length, width]));
@@ -167,7 +168,7 @@ describe('dropout of attention weights', () => {
         const joined = rows.flatMap((row) =>
           values.flatMap((data) => [...data.subarray(row * width, (row + 1) * width)]),
         );
-        return device.current.tensor(joined, [rows.length, tensors.length * width]);
+        return windowed.current.tensor(joined, [rows.length, tensors.length * width]);
       };
       const mask = device.current.tensor(
         Int32Array.from({ length: batch * length }, (_, i) => (rows.includes(i) ? 1 : 0)),
@@ -184,8 +185,8 @@ describe('dropout of attention weights', () => {
       wide.backward(shown);
       const qkv = await packed(thirds);
       qkv.requiresGrad = true;
-      const starts = device.current.tensor(Int32Array.of(0, own[0]!, own[0]! + own[1]!));
-      device.current.manualSeed(5);
+      const starts = windowed.current.tensor(Int32Array.of(0, own[0]!, own[0]! + own[1]!));
+      windowed.current.manualSeed(5);
       const dense = selfAttention(qkv, { heads, starts, length, dropout: 0.4 });
       dense.backward(await packed([shown]));
       const difference = async (a: Tensor, b: readonly Tensor[]) =>

@@ -31,7 +31,11 @@ interface Bounds {
   starts?: Tensor | undefined;
 }
 
-const slotsOf = ({ mask, starts }: Bounds) => ({ mask: mask?.slot, starts: starts?.slot });
+const slotsOf = ({ mask, starts }: Bounds) => ({
+  mask: mask?.slot,
+  starts: starts?.slot,
+  knownStarts: starts?.integers ?? undefined,
+});
 
 function forward(inputs: Projections, bounds: Bounds, y: Tensor, dims: Dims, { dropout }: Options) {
   const stats = y.device.raw([dims.heads, dims.tokens, 2]);
