@@ -442,7 +442,6 @@ const selfAttentionRows: OpRow[] = [
   { shape: [2, 9, 3 * 32], heads: 1, mask: masks.whole },
   { shape: [1, 37, 3 * 64], heads: 2, mask: undefined },
   { shape: [1, 11, 3 * 128], heads: 2, mask: undefined },
-  { shape: [1, 5, 3 * 72], heads: 1, mask: undefined },
 ].map(({ shape, heads, mask }, index) => ({
   op: 'selfAttention',
   note: `[${shape.join(',')}], ${heads} heads${mask ? ', masked' : ''}`,
