@@ -107,6 +107,13 @@ for (const size of sizes) {
 if (jobs.length > 0) console.log(`${jobTable(jobs, ceilings)}\n`);
 for (const job of jobs) if (job.kernels.length > 0) console.log(`${timeTable(job)}\n`);
 
+// Shares are of ceilings measured at the start: they hold where the machine was as free all along.
+const { fma } = await measureCeilings(device, seconds / 3);
+if (Math.abs(fma / ceilings.fma - 1) > 0.15)
+  console.log(
+    `The multiply-add ceiling is ${(fma / ceilings.fma).toFixed(2)} × what it was: run again on a quiet machine.\n`,
+  );
+
 let peers: PeersResult | undefined;
 if (options.peers === true || options.pytorch !== undefined) {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
