@@ -147,6 +147,16 @@ describe('finetune, evaluate, predict', () => {
     for (const { scores } of lines) expect(scores.positive! + scores.negative!).toBeCloseTo(1, 6);
   });
 
+  it('tunes, and keeps the choice', async () => {
+    const cache = join(scratch, 'cache');
+    const args = ['tune', '--hidden-size', '8', '--batch-size', '1', '--max-length', '8'];
+    const { code, stdout, stderr } = await dawngrad(args, { env: { XDG_CACHE_HOME: cache } });
+    expect(code, stderr).toBe(0);
+    expect(stdout).toContain('GFLOP/s');
+    const files = await readdir(join(cache, 'dawngrad'));
+    expect(files.filter((name) => name.startsWith('tuning-'))).toHaveLength(1);
+  }, 120_000);
+
   it('shows the adapter', async () => {
     const { stdout } = await dawngrad(['info', '--json']);
     expect(JSON.parse(stdout)).toMatchObject({

@@ -1,0 +1,68 @@
+/** What was measured decides, is kept between runs, and is ignored where it does not fit. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readTuning, writeTuning } from '../../src/gpu/tuning.ts';
+import {
+  candidates,
+  chooseMatmul,
+  type MatmulShape,
+  matmulClass,
+  techniqueName,
+} from '../../src/kernels/matmul-variants.ts';
+import { tuneMatmul } from '../../src/kernels/tune.ts';
+import { useDevice } from '../support/device.ts';
+
+const device = useDevice();
+let folder = '';
+let before: string | undefined;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dawngrad-tune-'));
+  before = process.env.XDG_CACHE_HOME;
+  process.env.XDG_CACHE_HOME = folder;
+});
+
+afterAll(async () => {
+  if (before === undefined) delete process.env.XDG_CACHE_HOME;
+  else process.env.XDG_CACHE_HOME = before;
+  await rm(folder, { recursive: true });
+});
+
+const product: MatmulShape = { m: 64, n: 64, k: 32, transposeA: false, transposeB: true };
+
+it('times every technique that may suit the adapter', async () => {
+  const { gpu } = device.current;
+  const tuned = await tuneMatmul(gpu, product);
+  expect(tuned.times.map(({ technique }) => technique).sort()).toEqual(
+    candidates(gpu).map(techniqueName).sort(),
+  );
+  const seconds = tuned.times.map((time) => time.seconds);
+  expect(seconds).toEqual([...seconds].sort((a, b) => a - b));
+  expect(seconds[0]).toBeGreaterThan(0);
+}, 60_000);
+
+it('chooses what was measured, for products alike', () => {
+  const { gpu } = device.current;
+  const other = candidates(gpu).find((technique) => technique !== chooseMatmul(gpu, product, true));
+  if (other === undefined) return expect(candidates(gpu)).toHaveLength(1);
+  gpu.tuning.set(matmulClass(product), techniqueName(other));
+  expect(chooseMatmul(gpu, product, true)).toBe(other);
+  expect(chooseMatmul(gpu, { ...product, m: 63 }, true)).toBe(other);
+  expect(chooseMatmul(gpu, { ...product, transposeB: false }, true)).not.toBe(other);
+  gpu.tuning.set(matmulClass(product), 'a technique of another version');
+  expect(chooseMatmul(gpu, product, true)).not.toBe(other);
+  gpu.tuning.clear();
+});
+
+it('keeps choices by adapter, and reads nothing from a file that is not one', async () => {
+  const choices = new Map([[matmulClass(product), 'fast']]);
+  await writeTuning('An adapter (software)', choices);
+  expect(await readTuning('An adapter (software)')).toEqual(choices);
+  expect(await readTuning('Another')).toEqual(new Map());
+  for (const text of ['{', '{"version":0}', 'null']) {
+    await writeFile(join(folder, 'dawngrad', 'tuning-An-adapter-software-.json'), text);
+    expect(await readTuning('An adapter (software)')).toEqual(new Map());
+  }
+});
