@@ -90,7 +90,7 @@ export class Recorder {
     for (const { buffer } of [source, target]) buffer.lastUse = this.statistics.submissions;
   }
 
-  /** Zeroes the first `bytes` of a buffer. */
+  /** Zeroes the first `bytes` of a range. */
   clear({ buffer, offset = 0 }: Slot, bytes: number): void {
     this.openEncoder().clearBuffer(buffer.gpu, offset, bytes);
     buffer.lastUse = this.statistics.submissions;
