@@ -1,5 +1,6 @@
 // One step of AdamW (Loshchilov and Hutter, 2019) for some tensors, decoupled weight decay, in PyTorch's order of operations.
 #include <common/parts>
+#include <common/activation>
 struct Params {
   total: u32,
   skip: u32,            // 1: leave everything as it is where the gradients' norm is not finite
@@ -26,11 +27,6 @@ struct Params {
 @group(0) @binding(${2 * k + 3}) var<storage, read> gradient${k}: array<vec4f>;
 @group(0) @binding(${2 * k + 4}) var<storage, read_write> value${k}: array<vec4f>;
 #end
-
-// By bits: WGSL may assume that there is no NaN and no infinity.
-fn is_finite(x: f32) -> bool {
-  return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
-}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

@@ -7,8 +7,8 @@
 struct Params { rows: u32, cols: u32, share: u32, first: u32, window: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<i32>;
-@group(0) @binding(2) var<storage, read> table: array<Element>;
-@group(0) @binding(3) var<storage, read_write> y: array<Element>;
+@group(0) @binding(2) var<storage, read> table: array<StoredElement>;
+@group(0) @binding(3) var<storage, read_write> y: array<StoredElement>;
 
 @compute @workgroup_size(TEAM)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -29,8 +29,8 @@ struct Params { rows: u32, cols: u32, share: u32, first: u32, window: u32, paddi
 @group(0) @binding(1) var<storage, read> ids: array<i32>;
 @group(0) @binding(2) var<storage, read> next: array<u32>;
 @group(0) @binding(3) var<storage, read> ends: array<vec2u>;
-@group(0) @binding(4) var<storage, read> dy: array<Element>;
-@group(0) @binding(5) var<storage, read_write> dtable: array<Element>;
+@group(0) @binding(4) var<storage, read> dy: array<StoredElement>;
+@group(0) @binding(5) var<storage, read_write> dtable: array<StoredElement>;
 
 @compute @workgroup_size(TEAM)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -43,9 +43,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       for (var i = lane; i < width; i += TEAM) {
         var total = Element();
         for (var t = first; t < params.rows; t = next[t]) {
-          total += dy[t * width + i];
+          total += Element(dy[t * width + i]);
         }
-        dtable[row * width + i] = total;
+        dtable[row * width + i] = StoredElement(total);
       }
     }
   }

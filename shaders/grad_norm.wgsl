@@ -7,6 +7,10 @@ struct Params { count: u32, max_norm: f32, unscale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> result: array<f32>;
+#if SCALED
+// [scale of the loss, …], where the GPU keeps it.
+@group(0) @binding(3) var<storage, read> loss_scale: array<f32>;
+#endif
 #include <common/activation>
 
 var<workgroup> sums: array<f32, 64>;
@@ -23,10 +27,15 @@ fn main(@builtin(local_invocation_index) local: u32) {
     for (var i = 0u; i < 64u; i += 1u) {
       all += sums[i];
     }
-    let norm = sqrt(all) * params.unscale;
+#if SCALED
+    let unscale = params.unscale / loss_scale[0];
+#else
+    let unscale = params.unscale;
+#endif
+    let norm = sqrt(all) * unscale;
     result[0] = norm;
     // As torch.nn.utils.clip_grad_norm_ has it; a NaN stays one.
-    result[1] = select(params.unscale * min(1.0, params.max_norm / (norm + 1e-6)), norm, is_nan(norm));
+    result[1] = select(unscale * min(1.0, params.max_norm / (norm + 1e-6)), norm, is_nan(norm));
   }
 }
 #else

@@ -5,37 +5,37 @@
 #include <common/rng>
 struct Params { rows: u32, cols: u32, share: u32, first: u32, seed: u32, stream: u32, threshold: u32, eps: f32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(1) var<storage, read> x: array<StoredElement>;
 @group(0) @binding(2) var<storage, read> weight: array<Element>;
 @group(0) @binding(3) var<storage, read> bias: array<Element>;
-@group(0) @binding(4) var<storage, read_write> y: array<Element>;
+@group(0) @binding(4) var<storage, read_write> y: array<StoredElement>;
 // Per row: mean and 1/σ.
 @group(0) @binding(5) var<storage, read_write> moments: array<vec2f>;
 #if RESIDUAL
-@group(0) @binding(6) var<storage, read> residual: array<Element>;
-@group(0) @binding(7) var<storage, read_write> sums: array<Element>;
+@group(0) @binding(6) var<storage, read> residual: array<StoredElement>;
+@group(0) @binding(7) var<storage, read_write> sums: array<StoredElement>;
 
 #if DROPOUT
 #include <common/dropout_element>
 #endif
 fn summand(i: u32) -> Element {
 #if DROPOUT
-  let value = fma(x[i], dropout_element(params.first + i * WIDTH), residual[i]);
+  let value = fma(Element(x[i]), dropout_element(params.first + i * WIDTH), Element(residual[i]));
 #else
-  let value = x[i] + residual[i];
+  let value = Element(x[i]) + Element(residual[i]);
 #endif
-  sums[i] = value;
+  sums[i] = StoredElement(value);
   return value;
 }
 fn summed(i: u32) -> Element {
-  return sums[i];
+  return Element(sums[i]);
 }
 #else
 fn summand(i: u32) -> Element {
-  return x[i];
+  return Element(x[i]);
 }
 fn summed(i: u32) -> Element {
-  return x[i];
+  return Element(x[i]);
 }
 #endif
 
@@ -95,7 +95,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let w = weight[column];
         let b = bias[column];
 #for k in 0..ROWS
-        y[at${k} + column] = fma((summed(at${k} + column) - average[${k}]) * rstd[${k}], w, b);
+        y[at${k} + column] = StoredElement(fma((summed(at${k} + column) - average[${k}]) * rstd[${k}], w, b));
 #end
       }
 #end

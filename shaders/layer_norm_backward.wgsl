@@ -8,15 +8,15 @@
 // `before`: the workgroups of earlier windows.
 struct Params { rows: u32, cols: u32, share: u32, before: u32, first: u32, seed: u32, stream: u32, threshold: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(1) var<storage, read> x: array<StoredElement>;
 @group(0) @binding(2) var<storage, read> moments: array<vec2f>;
-@group(0) @binding(3) var<storage, read> dy: array<Element>;
+@group(0) @binding(3) var<storage, read> dy: array<StoredElement>;
 @group(0) @binding(4) var<storage, read> weight: array<Element>;
-@group(0) @binding(5) var<storage, read_write> dx: array<Element>;
+@group(0) @binding(5) var<storage, read_write> dx: array<StoredElement>;
 // [workgroups, 2, cols]: Σ dy·x̂ and Σ dy.
 @group(0) @binding(6) var<storage, read_write> partials: array<Element>;
 #if DROPOUT
-@group(0) @binding(7) var<storage, read_write> dropped: array<Element>;
+@group(0) @binding(7) var<storage, read_write> dropped: array<StoredElement>;
 #include <common/dropout_element>
 #endif
 
@@ -47,9 +47,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let column = i + ${u}u * TEAM;
         let w = weight[column];
 #for k in 0..ROWS
-        let g${k} = dy[at${k} + column] * w;
+        let g${k} = Element(dy[at${k} + column]) * w;
         mean_g[${k}] += total_of(g${k});
-        mean_gx[${k}] += total_of(g${k} * (x[at${k} + column] - mean${k})) * rstd${k};
+        mean_gx[${k}] += total_of(g${k} * (Element(x[at${k} + column]) - mean${k})) * rstd${k};
 #end
       }
 #end
@@ -68,12 +68,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         var db = select(partials[sums + width + column], Element(), row == share.x);
 #for k in 0..ROWS
         {
-          let d = dy[at${k} + column];
-          let normal = (x[at${k} + column] - mean${k}) * rstd${k};
+          let d = Element(dy[at${k} + column]);
+          let normal = (Element(x[at${k} + column]) - mean${k}) * rstd${k};
           let value = (d * w - mean_g[${k}] - normal * mean_gx[${k}]) * rstd${k};
-          dx[at${k} + column] = value;
+          dx[at${k} + column] = StoredElement(value);
 #if DROPOUT
-          dropped[at${k} + column] = value * dropout_element(params.first + (at${k} + column) * WIDTH);
+          dropped[at${k} + column] = StoredElement(value * dropout_element(params.first + (at${k} + column) * WIDTH));
 #endif
           dw = fma(d * counts${k}, normal, dw);
           db = fma(d, Element(counts${k}), db);

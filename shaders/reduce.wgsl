@@ -1,13 +1,16 @@
 // Sums the middle axis of [outer, n, inner] in chunks: y[outer, chunk, inner] = scale · Σ over the chunk's rows. VEC: by four-vectors.
 #include <common/index>
+#include <common/stored>
 #if VEC
 alias Element = vec4f;
+alias StoredElement = vec4<Stored>;
 #else
 alias Element = f32;
+alias StoredElement = Stored;
 #endif
 struct Params { outer: u32, n: u32, inner: u32, chunks: u32, chunk: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(1) var<storage, read> x: array<StoredElement>;
 @group(0) @binding(2) var<storage, read_write> y: array<Element>;
 
 @compute @workgroup_size(64)
@@ -22,7 +25,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var total = Element();
   var at = (block * params.n + first) * params.inner + column;
   for (var row = first; row < end; row += 1u) {
-    total += x[at];
+    total += Element(x[at]);
     at += params.inner;
   }
   y[i] = total * params.scale;

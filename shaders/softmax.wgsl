@@ -3,12 +3,12 @@
 #include <common/rows>
 struct Params { rows: u32, cols: u32, share: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(1) var<storage, read> x: array<StoredElement>;
 #if BACKWARD
-@group(0) @binding(2) var<storage, read> dy: array<Element>;
-@group(0) @binding(3) var<storage, read_write> y: array<Element>;
+@group(0) @binding(2) var<storage, read> dy: array<StoredElement>;
+@group(0) @binding(3) var<storage, read_write> y: array<StoredElement>;
 #else
-@group(0) @binding(2) var<storage, read_write> y: array<Element>;
+@group(0) @binding(2) var<storage, read_write> y: array<StoredElement>;
 #endif
 
 @compute @workgroup_size(TEAM)
@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for rest in 0..2
     for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
 #for u in 0..UNROLL * (1 - rest) + rest
-      dot = fma(x[at + i + ${u}u * TEAM], dy[at + i + ${u}u * TEAM], dot);
+      dot = fma(Element(x[at + i + ${u}u * TEAM]), Element(dy[at + i + ${u}u * TEAM]), dot);
 #end
     }
 #end
@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for rest in 0..2
     for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
 #for u in 0..UNROLL * (1 - rest) + rest
-      y[at + i + ${u}u * TEAM] = x[at + i + ${u}u * TEAM] * (dy[at + i + ${u}u * TEAM] - mean);
+      y[at + i + ${u}u * TEAM] = StoredElement(Element(x[at + i + ${u}u * TEAM]) * (Element(dy[at + i + ${u}u * TEAM]) - mean));
 #end
     }
 #end
@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for rest in 0..2
     for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
 #for u in 0..UNROLL * (1 - rest) + rest
-      y[at + i + ${u}u * TEAM] = exp(x[at + i + ${u}u * TEAM] - highest) * scale;
+      y[at + i + ${u}u * TEAM] = StoredElement(exp(Element(x[at + i + ${u}u * TEAM]) - highest) * scale);
 #end
     }
 #end

@@ -1,5 +1,12 @@
 // target[t(i)] = source[s(i)] for every index i of a box of up to six dimensions: transposes, slices and their backward.
 #include <common/index>
+#include <common/stored>
+// Whatever is moved: the bits of four bytes, or of two where HALF.
+#if HALF
+alias Moved = f16;
+#else
+alias Moved = u32;
+#endif
 struct Params {
   count: u32, source_offset: u32, target_offset: u32,
 #for d in 0..6
@@ -7,8 +14,8 @@ struct Params {
 #end
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> source: array<u32>;
-@group(0) @binding(2) var<storage, read_write> destination: array<u32>;
+@group(0) @binding(1) var<storage, read> source: array<Moved>;
+@group(0) @binding(2) var<storage, read_write> destination: array<Moved>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {

@@ -27,6 +27,10 @@ fn is_nan(x: f32) -> bool {
   return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
+fn is_finite(x: f32) -> bool {
+  return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
 // WGSL's tanh may overflow for large arguments; past 10 it is 1 in f32.
 fn tanh_safe(x: f32) -> f32 {
   return select(tanh(clamp(x, -10.0, 10.0)), x, is_nan(x));

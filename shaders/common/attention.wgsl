@@ -2,6 +2,7 @@
 // Tokens are rows: those of a sequence lie together. q, k and v are columns of rows of `stride` elements,
 // which may be one buffer bound three times; o and its gradient have rows of heads · size. VEC: the head size is a multiple of four.
 #include <common/rng>
+#include <common/stored>
 struct Params {
   tokens: u32, length: u32, heads: u32, size: u32,
   // The sequence that the grid begins with, and the token that the bindings of rows begin with.
@@ -13,14 +14,14 @@ struct Params {
   scale: f32, keep_scale: f32,
 }
 #if VEC
-alias Element = vec4f;
+alias StoredElement = vec4<Stored>;
 #else
-alias Element = f32;
+alias StoredElement = Stored;
 #endif
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> q: array<Element>;
-@group(0) @binding(2) var<storage, read> k: array<Element>;
-@group(0) @binding(3) var<storage, read> v: array<Element>;
+@group(0) @binding(1) var<storage, read> q: array<StoredElement>;
+@group(0) @binding(2) var<storage, read> k: array<StoredElement>;
+@group(0) @binding(3) var<storage, read> v: array<StoredElement>;
 @group(0) @binding(4) var<storage, read> mask_or_starts: array<i32>;
 
 // The first row of the sequence of a workgroup, and how many it has.
@@ -62,30 +63,30 @@ fn inside(c: u32, value: vec4f) -> vec4f {
 // Chunk c of the row of a head that begins at `at`.
 fn load_q(at: u32, c: u32) -> vec4f {
 #if VEC
-  return q[at / 4u + c];
+  return vec4f(q[at / 4u + c]);
 #else
   let last = at + params.size - 1u;
   let i = at + 4u * c;
-  return inside(c, vec4f(q[i], q[min(i + 1u, last)], q[min(i + 2u, last)], q[min(i + 3u, last)]));
+  return inside(c, vec4f(vec4<Stored>(q[i], q[min(i + 1u, last)], q[min(i + 2u, last)], q[min(i + 3u, last)])));
 #endif
 }
 
 fn load_k(at: u32, c: u32) -> vec4f {
 #if VEC
-  return k[at / 4u + c];
+  return vec4f(k[at / 4u + c]);
 #else
   let last = at + params.size - 1u;
   let i = at + 4u * c;
-  return inside(c, vec4f(k[i], k[min(i + 1u, last)], k[min(i + 2u, last)], k[min(i + 3u, last)]));
+  return inside(c, vec4f(vec4<Stored>(k[i], k[min(i + 1u, last)], k[min(i + 2u, last)], k[min(i + 3u, last)])));
 #endif
 }
 
 fn load_v(at: u32, c: u32) -> vec4f {
 #if VEC
-  return v[at / 4u + c];
+  return vec4f(v[at / 4u + c]);
 #else
   let last = at + params.size - 1u;
   let i = at + 4u * c;
-  return inside(c, vec4f(v[i], v[min(i + 1u, last)], v[min(i + 2u, last)], v[min(i + 3u, last)]));
+  return inside(c, vec4f(vec4<Stored>(v[i], v[min(i + 1u, last)], v[min(i + 2u, last)], v[min(i + 3u, last)])));
 #endif
 }

@@ -1,15 +1,15 @@
 // The results of attention's forward kernels.
 #include <common/attention>
-@group(0) @binding(5) var<storage, read_write> o: array<Element>;
+@group(0) @binding(5) var<storage, read_write> o: array<StoredElement>;
 // [heads, tokens]: the logarithm of the row's softmax denominator, and room for what backward adds to it.
 @group(0) @binding(6) var<storage, read_write> stats: array<vec2f>;
 
 fn store_o(at: u32, c: u32, value: vec4f) {
 #if VEC
-  o[at / 4u + c] = value;
+  o[at / 4u + c] = StoredElement(value);
 #else
 #for e in 0..4
-  if (4u * c + ${e}u < params.size) { o[at + 4u * c + ${e}u] = value[${e}]; }
+  if (4u * c + ${e}u < params.size) { o[at + 4u * c + ${e}u] = Stored(value[${e}]); }
 #end
 #endif
 }

@@ -1,5 +1,7 @@
-// What the matmul variants share: operands, guarded loads, and the epilogue.
+// What the matmul variants share: operands, guarded loads, and the epilogue. HALF: A and B are float16; HALF_C: C is. Bias and sums are
+// float32.
 #include <common/activate>
+#include <common/stored>
 struct Params {
   m: u32, n: u32, k: u32, has_bias: u32,
   stride_a: u32, stride_b: u32, stride_c: u32,
@@ -7,19 +9,25 @@ struct Params {
   batch_a: u32, batch_b: u32, batch_c: u32,
 }
 #if VEC_A
-alias ElementA = vec4f;
+alias ElementA = vec4<Stored>;
 #else
-alias ElementA = f32;
+alias ElementA = Stored;
 #endif
 #if VEC_B
-alias ElementB = vec4f;
+alias ElementB = vec4<Stored>;
 #else
-alias ElementB = f32;
+alias ElementB = Stored;
+#endif
+#if HALF_C
+enable f16;
+alias StoredC = f16;
+#else
+alias StoredC = f32;
 #endif
 #if VEC_C
-alias ElementC = vec4f;
+alias ElementC = vec4<StoredC>;
 #else
-alias ElementC = f32;
+alias ElementC = StoredC;
 #endif
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<ElementA>;
@@ -46,20 +54,20 @@ fn store_sum(row: u32, value: vec4f) {
 // Four elements from `at`, of which `left` exist in the row (the rest read as zero where VEC_A does not promise four).
 fn load_a(at: u32, left: u32) -> vec4f {
 #if VEC_A
-  return a[at / 4u];
+  return vec4f(a[at / 4u]);
 #else
   let last = at + max(left, 1u) - 1u;
-  let v = vec4f(a[at], a[min(at + 1u, last)], a[min(at + 2u, last)], a[min(at + 3u, last)]);
+  let v = vec4f(vec4<Stored>(a[at], a[min(at + 1u, last)], a[min(at + 2u, last)], a[min(at + 3u, last)]));
   return select(vec4f(), v, vec4u(0u, 1u, 2u, 3u) < vec4u(left));
 #endif
 }
 
 fn load_b(at: u32, left: u32) -> vec4f {
 #if VEC_B
-  return b[at / 4u];
+  return vec4f(b[at / 4u]);
 #else
   let last = at + max(left, 1u) - 1u;
-  let v = vec4f(b[at], b[min(at + 1u, last)], b[min(at + 2u, last)], b[min(at + 3u, last)]);
+  let v = vec4f(vec4<Stored>(b[at], b[min(at + 1u, last)], b[min(at + 2u, last)], b[min(at + 3u, last)]));
   return select(vec4f(), v, vec4u(0u, 1u, 2u, 3u) < vec4u(left));
 #endif
 }
@@ -104,9 +112,9 @@ fn store_c(batch: u32, row: u32, column: u32, value: vec4f, added: vec4f) {
   let at = (params.offset_c + batch * params.batch_c + row * params.stride_c + column) / 4u;
   var x = value + added;
 #if ACCUMULATE
-  x += c[at];
+  x += vec4f(c[at]);
 #endif
-  c[at] = vec4f(activate(x.x), activate(x.y), activate(x.z), activate(x.w));
+  c[at] = ElementC(vec4f(activate(x.x), activate(x.y), activate(x.z), activate(x.w)));
 }
 #else
 fn store_one(batch: u32, row: u32, column: u32, value: f32) {
@@ -114,9 +122,9 @@ fn store_one(batch: u32, row: u32, column: u32, value: f32) {
   let at = params.offset_c + batch * params.batch_c + row * params.stride_c + column;
   var x = value;
 #if ACCUMULATE
-  x += c[at];
+  x += f32(c[at]);
 #endif
-  c[at] = activate(x);
+  c[at] = ElementC(activate(x));
 }
 
 fn store_c(batch: u32, row: u32, column: u32, value: vec4f, added: vec4f) {

@@ -6,8 +6,8 @@ import { readTable } from '../data/table.ts';
 import { Trainer } from '../train/trainer.ts';
 import { loadClassifier } from './classifier.ts';
 import {
-  addAdapterOption,
   addDataOptions,
+  addModelOptions,
   type CommonOptions,
   type DataOptions,
   integer,
@@ -30,7 +30,7 @@ export function addEvaluate(program: Command): void {
     .requiredOption('--data <file>', 'labelled data: .tsv, .csv or .jsonl')
     .option('--batch-size <n>', 'texts in a batch', integer, 32)
     .option('--json', 'print the metrics as JSON');
-  addAdapterOption(addDataOptions(command)).action(evaluate);
+  addModelOptions(addDataOptions(command)).action(evaluate);
 }
 
 async function evaluate(options: EvaluateOptions): Promise<void> {
@@ -40,7 +40,8 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
     maxLength,
     truncation: true,
   });
-  const args = { outputDir: options.model, perDeviceEvalBatchSize: options.batchSize };
+  const { fp16 = false } = options;
+  const args = { outputDir: options.model, perDeviceEvalBatchSize: options.batchSize, fp16 };
   const result = await new Trainer({ model, processingClass: tokenizer, evalDataset, args }).evaluate();
   if (options.json === true)
     console.log(JSON.stringify({ ...result.metrics, confusion_matrix: result.confusion }));

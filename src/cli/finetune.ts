@@ -20,8 +20,8 @@ import { metricNames } from '../train/metrics.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import { Trainer } from '../train/trainer.ts';
 import {
-  addAdapterOption,
   addDataOptions,
+  addModelOptions,
   addResumeOption,
   type CommonOptions,
   checkOutput,
@@ -126,7 +126,7 @@ export function addFinetune(program: Command): void {
       new Option('--problem-type <type>', 'told from the labels if not given').choices([...problemTypes]),
     )
     .option('--seed <n>', 'of order, dropout and new weights', integer, 42);
-  addAdapterOption(addDataOptions(addResumeOption(command)));
+  addModelOptions(addDataOptions(addResumeOption(command)));
   command.action((options: FinetuneOptions) => finetune(withExample(options, command)));
 }
 
@@ -291,6 +291,7 @@ function trainingArguments(o: FinetuneOptions, outputDir: string, evaluates: boo
     weightDecay: o.weightDecay,
     warmupSteps: o.warmupSteps,
     lrSchedulerType: o.scheduler,
+    fp16: o.fp16 ?? false,
     maxGradNorm: o.maxGradNorm,
     gradientAccumulationSteps: o.gradientAccumulation,
     freezeEncoderEpochs: o.freezeEpochs,

@@ -27,12 +27,20 @@ export function column(text: string): string | number {
 
 export interface CommonOptions {
   adapter?: string;
+  fp16?: boolean;
 }
 
 export function addAdapterOption(command: Command): Command {
   return command.option(
     '--adapter <name>',
     "auto, gpu, software, swiftshader, or part of an adapter's name (default: $DAWNGRAD_ADAPTER, or auto)",
+  );
+}
+
+/** For commands that run a model: the adapter, and mixed precision. */
+export function addModelOptions(command: Command): Command {
+  return addAdapterOption(
+    command.option('--fp16', 'mixed precision: float16 activations over float32 weights (default: float32)'),
   );
 }
 

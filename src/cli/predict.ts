@@ -6,7 +6,7 @@ import type { ProblemType } from '../models/config.ts';
 import { checkFinite, softmaxRows } from '../train/metrics.ts';
 import { predictBatches } from '../train/predict.ts';
 import { type Classifier, loadClassifier } from './classifier.ts';
-import { addAdapterOption, type CommonOptions, integer } from './options.ts';
+import { addModelOptions, type CommonOptions, integer } from './options.ts';
 
 interface PredictOptions extends CommonOptions {
   model: string;
@@ -32,7 +32,7 @@ export function addPredict(program: Command): void {
     .option('--pair <text>', 'second text, for models of pairs')
     .option('--batch-size <n>', 'texts in a batch', integer, 32)
     .option('--json', 'print JSON for arguments too');
-  addAdapterOption(command).action(predict);
+  addModelOptions(command).action(predict);
 }
 
 async function predict(texts: string[], options: PredictOptions): Promise<void> {
@@ -48,7 +48,7 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
   const source = fromInput ? inputLines() : texts;
   let waiting: string[] = [];
   const flush = async (): Promise<void> => {
-    for (const prediction of await classify(classifier, waiting, options.pair)) {
+    for (const prediction of await classify(classifier, waiting, options)) {
       process.stdout.write(
         `${fromInput || options.json === true ? JSON.stringify(prediction) : describe(prediction)}\n`,
       );
@@ -77,12 +77,13 @@ async function* inputLines(): AsyncGenerator<string> {
 async function classify(
   { model, tokenizer, labels, maxLength }: Classifier,
   texts: readonly string[],
-  pair: string | undefined,
+  { pair, fp16 = false }: Pick<PredictOptions, 'pair' | 'fp16'>,
 ): Promise<Prediction[]> {
   const examples = texts.map((text) => tokenizer.encode(text, pair, { truncation: true, maxLength }));
   const collate = dataCollatorWithPadding({ padTokenId: tokenizer.padTokenId });
+  const batch = collate(examples, [...examples.keys()]);
   const out: Prediction[] = [];
-  for await (const { logits } of predictBatches(model, [collate(examples, [...examples.keys()])])) {
+  for await (const { logits } of predictBatches(model, [batch], { fp16 })) {
     const width = logits.length / texts.length;
     checkFinite(logits, width);
     for (const [row, text] of texts.entries()) {

@@ -12,7 +12,7 @@ import { removeCheckpoints } from '../train/checkpoint.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import { Trainer } from '../train/trainer.ts';
 import {
-  addAdapterOption,
+  addModelOptions,
   addResumeOption,
   type CommonOptions,
   checkOutput,
@@ -84,7 +84,7 @@ export function addPretrain(program: Command): void {
     .option('--mlm-probability <p>', 'share of tokens to predict', number, 0.15)
     .option('--eval-share <p>', 'share of the lines kept for evaluation', number, 0.01)
     .option('--seed <n>', 'of order, masks, dropout and new weights', integer, 42);
-  addAdapterOption(addResumeOption(command)).action(pretrain);
+  addModelOptions(addResumeOption(command)).action(pretrain);
 }
 
 async function pretrain(options: PretrainOptions): Promise<void> {
@@ -138,6 +138,7 @@ async function pretrain(options: PretrainOptions): Promise<void> {
       learningRate: options.lr,
       weightDecay: options.weightDecay,
       warmupSteps: options.warmupSteps,
+      fp16: options.fp16 ?? false,
       evalStrategy: 'epoch',
       saveStrategy: 'epoch',
       saveTotalLimit: 1,

@@ -11,6 +11,8 @@ import { GpuTimer } from './timer.ts';
 /** A range of a pooled buffer bound to a kernel. `offset` is a multiple of 256 bytes. */
 export interface Slot {
   readonly buffer: PooledBuffer;
+  /** Its elements are float16; of four bytes unless true. */
+  readonly half?: boolean;
   readonly offset?: number;
   readonly size?: number;
 }

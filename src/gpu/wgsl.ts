@@ -4,6 +4,7 @@
  *   #include <common/erf>          the text of another shader file, once
  *   #if NAME / #if !NAME / #if NAME == value / #else / #endif
  *   #for i in A..B / #end          the body once for each integer A ≤ i < B
+ *   enable …;                      moved to the top, once
  *   ${expression}                  integer arithmetic over loop variables and defines, or a define's text
  *
  * Loops exist so that register tiles are unrolled by name: WGSL cannot index registers, and software
@@ -22,6 +23,8 @@ export function assembleShader(
 ): string {
   return new Assembler(name, defines, sources).run();
 }
+
+const ENABLE = /^\s*enable\s+\w+;/;
 
 interface Block {
   lines: string[];
@@ -42,7 +45,10 @@ class Assembler {
 
   run(): string {
     const lines = this.include(this.shader);
-    return this.expand(lines, { ...this.defines }).join('\n');
+    const expanded = this.expand(lines, { ...this.defines });
+    // WGSL wants these before everything else, and fragments bring their own.
+    const enables = new Set(expanded.filter((line) => ENABLE.test(line)));
+    return [...enables, ...expanded.filter((line) => !ENABLE.test(line))].join('\n');
   }
 
   private fail(message: string): never {

@@ -16,6 +16,7 @@ import { type DropoutKey, dropoutThreshold } from './pointwise.ts';
 export type Projections = { q: Slot; k: Slot; v: Slot } | { qkv: Slot };
 
 export interface AttentionLaunch {
+  /** float16 or float32, as are the results and their gradients. */
   inputs: Projections;
   /** int32 [tokens]: 0 where a key is padding. Not beside `starts`. */
   mask?: Slot | undefined;
@@ -40,13 +41,14 @@ type Part = 'forward' | 'query' | 'key';
 interface Sides {
   size: number;
   dropout: boolean;
+  half: boolean;
 }
 
 /** The widest head the kernels hold in registers. */
 export const MAX_HEAD_SIZE = 256;
 
-function defines({ size, dropout }: Sides) {
-  return { VEC: size % 4 === 0, CHUNKS: Math.ceil(size / 4), DROPOUT: dropout };
+function defines({ size, dropout, half }: Sides) {
+  return { VEC: size % 4 === 0, CHUNKS: Math.ceil(size / 4), DROPOUT: dropout, HALF: half };
 }
 
 /** A way to compute attention; the names of its shaders end with `suffix`. */
@@ -96,15 +98,18 @@ function declare(technique: (part: Part) => Technique, sides: Sides): void {
 // The head sizes of the models there are, and one that is not a multiple of four, so that the compile test sees them.
 for (const size of [8, 32, 64, 6]) {
   for (const dropout of [false, true]) {
-    declare(() => plain, { size, dropout });
-    if (size % 4 !== 0) continue;
-    for (const lanes of Object.keys(ROWS))
-      declare((part) => broadcast(Number(lanes), part), { size, dropout });
+    for (const half of [false, true]) {
+      declare(() => plain, { size, dropout, half });
+      if (size % 4 !== 0) continue;
+      for (const lanes of Object.keys(ROWS))
+        declare((part) => broadcast(Number(lanes), part), { size, dropout, half });
+    }
   }
 }
 
-function sidesOf({ size, dropout }: AttentionLaunch): Sides {
-  return { size, dropout: dropout !== undefined };
+function sidesOf({ inputs, size, dropout }: AttentionLaunch): Sides {
+  const { half = false } = 'qkv' in inputs ? inputs.qkv : inputs.q;
+  return { size, dropout: dropout !== undefined, half };
 }
 
 /** Sequences whose rows are bound together. */

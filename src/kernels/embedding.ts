@@ -3,10 +3,10 @@ import type { GpuContext } from '../gpu/context.ts';
 import { elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
 import { rowKernel, shareRows } from './rows.ts';
 
-const gather = rowKernel('embedding', { PART: 'gather' }, { unroll: 1 });
+const gather = rowKernel('embedding', { PART: 'gather' }, { unroll: 1, halves: true });
 const mark = kernel('embedding_chains', { PART: 'mark' });
 const link = kernel('embedding_chains', { PART: 'link' });
-const scatter = rowKernel('embedding', { PART: 'scatter' }, { unroll: 1 });
+const scatter = rowKernel('embedding', { PART: 'scatter' }, { unroll: 1, halves: true });
 const positions = kernel('position_ids');
 
 export interface EmbeddingLaunch {
@@ -24,7 +24,7 @@ export function embedding(gpu: GpuContext, options: EmbeddingLaunch & { table: S
   const { share, grid } = shareRows(gpu, tokens);
   for (const w of rowWindows(gpu, rows, cols)) {
     const uints = [tokens, cols, share, w.first, w.count];
-    launch(gpu, gather(gpu, cols), [ids, slice(table, w, cols), y], { uints }, grid);
+    launch(gpu, gather(gpu, cols, table.half), [ids, slice(table, w, cols), y], { uints }, grid);
   }
 }
 
@@ -48,7 +48,7 @@ export function embeddingGradient(gpu: GpuContext, options: EmbeddingGradientLau
   const { share, grid } = shareRows(gpu, tokens);
   for (const w of rowWindows(gpu, rows, cols)) {
     const uints = [tokens, cols, share, w.first, w.count, paddingId >>> 0];
-    launch(gpu, scatter(gpu, cols), [ids, next, ends, dy, slice(dtable, w, cols)], { uints }, grid);
+    launch(gpu, scatter(gpu, cols, dy.half), [ids, next, ends, dy, slice(dtable, w, cols)], { uints }, grid);
   }
 }
 

@@ -84,11 +84,21 @@ export interface Window {
   readonly whole: boolean;
 }
 
-/** Elements of four bytes in 256 bytes, the alignment of binding offsets. */
-export const ALIGNED = 64;
+/** Elements, of two bytes or of four, in a multiple of 256 bytes, the alignment of binding offsets. */
+export const ALIGNED = 128;
+
+/** Bytes of an element. */
+export function elementBytes({ half }: Slot): number {
+  return half === true ? 2 : 4;
+}
+
+/** The same range, `elements` further on. */
+export function shifted(slot: Slot, elements: number): Slot {
+  return { ...slot, offset: (slot.offset ?? 0) + elements * elementBytes(slot) };
+}
 
 /**
- * Cuts `rows` of `cols` four-byte elements into windows of whole rows within the adapter's binding limit, each beginning on a multiple
+ * Cuts `rows` of `cols` elements of up to four bytes into windows of whole rows within the adapter's binding limit, each beginning on a multiple
  * of `align` rows. One window where not even `align` rows fit: `launch` then refuses it if it has to.
  */
 export function rowWindows(gpu: GpuContext, rows: number, cols: number, align = ALIGNED): Window[] {
@@ -109,6 +119,7 @@ export function windows(gpu: GpuContext, count: number): Window[] {
 /** A window's range of `slot`, whose rows are `cols` elements wide. */
 export function slice(slot: Slot, window: Window, cols = 1): Slot {
   if (window.whole) return slot;
-  const offset = (slot.offset ?? 0) + window.first * cols * 4;
-  return { buffer: slot.buffer, offset, size: window.count * cols * 4 };
+  const bytes = cols * elementBytes(slot);
+  const size = Math.ceil((window.count * bytes) / 4) * 4;
+  return { ...slot, offset: (slot.offset ?? 0) + window.first * bytes, size };
 }

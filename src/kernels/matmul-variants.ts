@@ -26,6 +26,9 @@ export interface MatmulSides {
   /** Adds to what c and the sums hold. */
   ACCUMULATE: boolean;
   ACTIVATION: Activation;
+  /** Operands are float16, and c is. */
+  HALF: boolean;
+  HALF_C: boolean;
 }
 
 /** Invocations side by side, with four columns each, and rows of each: without subgroups. */
@@ -79,7 +82,8 @@ function sidesKey(sides: MatmulSides): number {
   const { TRANSPOSE_A, TRANSPOSE_B, VEC_A, VEC_B, VEC_C, TAIL_K, SUM_A, ACCUMULATE, ACTIVATION } = sides;
   const aligned = +VEC_A | (+VEC_B << 1) | (+VEC_C << 2) | (+TAIL_K << 3);
   const wanted = +TRANSPOSE_A | (+TRANSPOSE_B << 1) | (+SUM_A << 2) | (+ACCUMULATE << 3);
-  return (activations.indexOf(ACTIVATION) << 8) | (wanted << 4) | aligned;
+  const halves = +sides.HALF | (+sides.HALF_C << 1);
+  return (activations.indexOf(ACTIVATION) << 10) | (halves << 8) | (wanted << 4) | aligned;
 }
 
 /** The variant of a technique. */
@@ -100,15 +104,18 @@ export function matmulVariant(technique: MatmulTechnique, sides: MatmulSides): K
 const flags = [false, true];
 
 /** Variants that stand for all: each pair of transposes with each activation, and with each alignment. */
-function declare(technique: MatmulTechnique, TRANSPOSE_A: boolean, TRANSPOSE_B: boolean): void {
+function declare(
+  technique: MatmulTechnique,
+  given: Pick<MatmulSides, 'TRANSPOSE_A' | 'TRANSPOSE_B' | 'HALF' | 'HALF_C'>,
+): void {
   const usual = { VEC_A: true, VEC_B: true, VEC_C: true, TAIL_K: false, SUM_A: false, ACCUMULATE: false };
-  const sides = { TRANSPOSE_A, TRANSPOSE_B, ...usual };
+  const sides = { ...given, ...usual };
   for (const ACTIVATION of activations) matmulVariant(technique, { ...sides, ACTIVATION });
   const ACTIVATION = 'none';
   for (const VEC_A of flags) {
     for (const VEC_B of flags) {
       for (const VEC_C of flags) {
-        for (const SUM_A of TRANSPOSE_A ? flags : [false]) {
+        for (const SUM_A of given.TRANSPOSE_A ? flags : [false]) {
           const alignment = { VEC_A, VEC_B, VEC_C, TAIL_K: !VEC_A };
           matmulVariant(technique, {
             ...sides,
@@ -123,10 +130,17 @@ function declare(technique: MatmulTechnique, TRANSPOSE_A: boolean, TRANSPOSE_B: 
   }
 }
 
+const NO_HALF = { HALF: false, HALF_C: false };
+const ACTIVATIONS_HALF = { HALF: true, HALF_C: true };
+const WEIGHT_GRADIENT = { HALF: true, HALF_C: false };
+
 // Here and not on first use, so that the test that compiles every variant finds them.
 for (const technique of matmulTechniques) {
   for (const TRANSPOSE_A of flags) {
-    for (const TRANSPOSE_B of flags) declare(technique, TRANSPOSE_A, TRANSPOSE_B);
+    for (const TRANSPOSE_B of flags) {
+      for (const halves of [NO_HALF, ACTIVATIONS_HALF, WEIGHT_GRADIENT])
+        declare(technique, { TRANSPOSE_A, TRANSPOSE_B, ...halves });
+    }
   }
 }
 

@@ -1,11 +1,11 @@
 /** Matrix multiplication: picks the variant, and walks operands that are larger than one binding. */
 import type { GpuContext } from '../gpu/context.ts';
-import { type Grid, launch, MAX_GROUPS, type Slot } from './launch.ts';
+import { elementBytes, type Grid, launch, MAX_GROUPS, type Slot, shifted } from './launch.ts';
 import { chooseMatmul, type MatmulTechnique, matmulVariant } from './matmul-variants.ts';
 import type { Activation } from './pointwise.ts';
 
 export interface MatmulLaunch {
-  /** [batch, m, k], or [batch, k, m] where `transposeA`. */
+  /** a and b are both float32 or both float16, c is either; bias and sums are float32. [batch, m, k], or [batch, k, m] where `transposeA`. */
   a: Slot;
   /** [batch, k, n], or [batch, n, k] where `transposeB`; without the batch where `batchStrideB` is 0. */
   b: Slot;
@@ -33,10 +33,11 @@ export interface MatmulLaunch {
 
 /** Rows [first, end) of an operand, bound from an aligned offset; `offset` counts the elements before the first row. */
 function bindRows(slot: Slot, rowSize: number, first: number, end: number): { slot: Slot; offset: number } {
-  const start = (slot.offset ?? 0) + first * rowSize * 4;
+  const each = elementBytes(slot);
+  const start = (slot.offset ?? 0) + first * rowSize * each;
   const aligned = Math.floor(start / 256) * 256;
-  const bytes = (end - first) * rowSize * 4 + (start - aligned);
-  return { slot: { buffer: slot.buffer, offset: aligned, size: bytes }, offset: (start - aligned) / 4 };
+  const size = Math.ceil(((end - first) * rowSize * each + (start - aligned)) / 4) * 4;
+  return { slot: { ...slot, offset: aligned, size }, offset: (start - aligned) / each };
 }
 
 function ranges(total: number, most: number): [number, number][] {
@@ -66,16 +67,12 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
     const run = whole ? MAX_GROUPS : 1;
     if (batch > run) {
       for (let z = 0; z < batch; z += run) {
-        const shift = (slot: Slot, elements: number): Slot => ({
-          buffer: slot.buffer,
-          offset: (slot.offset ?? 0) + 4 * elements,
-        });
         matmul(gpu, {
           ...o,
           batch: Math.min(run, batch - z),
-          a: shift(o.a, z * batchA),
-          b: shift(o.b, z * batchB),
-          c: shift(o.c, z * o.m * o.n),
+          a: shifted(o.a, z * batchA),
+          b: shifted(o.b, z * batchB),
+          c: shifted(o.c, z * o.m * o.n),
         });
       }
       return;
@@ -177,6 +174,8 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
     SUM_A: sums !== undefined,
     ACCUMULATE: t.accumulate,
     ACTIVATION: t.last ? (o.activation ?? 'none') : 'none',
+    HALF: o.a.half ?? false,
+    HALF_C: o.c.half ?? false,
   });
   const bias = t.last ? o.bias : undefined;
   const uints = [

@@ -4,12 +4,12 @@ import { elementGrid, kernel, launch, rowWindows, type Slot, slice } from './lau
 import { type DropoutKey, dropoutThreshold } from './pointwise.ts';
 import { rowKernel, shareRows } from './rows.ts';
 
-const softmaxForward = rowKernel('softmax', { BACKWARD: false }, { unroll: 4 });
-const softmaxBackward = rowKernel('softmax', { BACKWARD: true }, { unroll: 2 });
+const softmaxForward = rowKernel('softmax', { BACKWARD: false }, { unroll: 4, halves: true });
+const softmaxBackward = rowKernel('softmax', { BACKWARD: true }, { unroll: 2, halves: true });
 
 /** Rows that LayerNorm's kernels work on at once. */
 const NORM_ROWS = 4;
-const norms = { unroll: 1, rows: NORM_ROWS } as const;
+const norms = { unroll: 1, rows: NORM_ROWS, halves: true } as const;
 const layerNormForward = {
   plain: rowKernel('layer_norm', { RESIDUAL: false, DROPOUT: false }, norms),
   residual: rowKernel('layer_norm', { RESIDUAL: true, DROPOUT: false }, norms),
@@ -18,10 +18,11 @@ const layerNormForward = {
 const layerNormRows = {
   plain: rowKernel('layer_norm_backward', { PART: 'rows', DROPOUT: false }, norms),
   // Two rows: with the mask's integers, four are more than a CPU's registers hold.
-  dropout: rowKernel('layer_norm_backward', { PART: 'rows', DROPOUT: true }, { unroll: 1, rows: 2 }),
+  dropout: rowKernel('layer_norm_backward', { PART: 'rows', DROPOUT: true }, { ...norms, rows: 2 }),
 };
 const layerNormWeights = kernel('layer_norm_backward', { PART: 'weights' });
 
+/** Softmax over x, LayerNorm over x: float16 or float32, as is all that has x's shape; weights, moments and their gradients are float32. */
 export interface RowsLaunch {
   x: Slot;
   y: Slot;
@@ -33,7 +34,7 @@ export function softmax(gpu: GpuContext, { x, y, rows, cols }: RowsLaunch): void
   for (const w of rowWindows(gpu, rows, cols)) {
     const { share, grid } = shareRows(gpu, w.count);
     const slots = [slice(x, w, cols), slice(y, w, cols)];
-    launch(gpu, softmaxForward(gpu, cols), slots, { uints: [w.count, cols, share] }, grid);
+    launch(gpu, softmaxForward(gpu, cols, x.half), slots, { uints: [w.count, cols, share] }, grid);
   }
 }
 
@@ -46,7 +47,7 @@ export function softmaxGradient(
   for (const w of rowWindows(gpu, rows, cols)) {
     const { share, grid } = shareRows(gpu, w.count);
     const slots = [slice(y, w, cols), slice(dy, w, cols), slice(dx, w, cols)];
-    launch(gpu, softmaxBackward(gpu, cols), slots, { uints: [w.count, cols, share] }, grid);
+    launch(gpu, softmaxBackward(gpu, cols, y.half), slots, { uints: [w.count, cols, share] }, grid);
   }
 }
 
@@ -76,7 +77,7 @@ export function layerNorm(gpu: GpuContext, options: LayerNormLaunch): void {
     if (added !== undefined) slots.push(slice(added.residual, w, cols), slice(added.sums, w, cols));
     const { uints, floats } = dropoutScalars(w.first * cols, dropout);
     const scalars = { uints: [w.count, cols, share, ...uints], floats: [eps, ...floats] };
-    launch(gpu, variant(gpu, cols), slots, scalars, grid);
+    launch(gpu, variant(gpu, cols, x.half), slots, scalars, grid);
   }
 }
 
@@ -117,7 +118,7 @@ export function layerNormGradient(gpu: GpuContext, options: LayerNormGradientLau
       if (dropped !== undefined) slots.push(slice(dropped.dx, w, cols));
       const { uints, floats } = dropoutScalars(w.first * cols, dropped?.key ?? null);
       const scalars = { uints: [w.count, cols, share, before, ...uints], floats };
-      launch(gpu, variant(gpu, cols), slots, scalars, grid);
+      launch(gpu, variant(gpu, cols, x.half), slots, scalars, grid);
       before += groups;
     }
     launch(gpu, layerNormWeights, [partials, dweight, dbias], { uints: [all, cols] }, elementGrid(cols));

@@ -4,7 +4,6 @@
  */
 import type { GpuContext } from '../gpu/context.ts';
 import {
-  ALIGNED,
   elementGrid,
   GROUP_SIZE,
   type Grid,
@@ -30,9 +29,9 @@ function tensorsPerDispatch(gpu: GpuContext, each: number, others: number): numb
   return Math.floor((buffers - others) / each);
 }
 
-/** Elements with the gap that aligns what follows. */
+/** Elements with the gap that aligns what follows: as in shaders/common/parts.wgsl. */
 export function padded(count: number): number {
-  return Math.ceil(count / ALIGNED) * ALIGNED;
+  return Math.ceil(count / 64) * 64;
 }
 
 /** The kernels take four elements at once. Past a tensor's end its buffer goes on to a multiple of 256 bytes, which nobody reads. */
@@ -96,7 +95,8 @@ const partialKernels = {
   cpu: variants('grad_norm', MOST_BUFFERS - 1, { PART: 'partial', REDUCE: false }),
   gpu: variants('grad_norm', MOST_BUFFERS - 1, { PART: 'partial', REDUCE: true }),
 };
-const finishKernel = kernel('grad_norm', { PART: 'finish' });
+const finishKernel = kernel('grad_norm', { PART: 'finish', SCALED: false });
+const finishScaledKernel = kernel('grad_norm', { PART: 'finish', SCALED: true });
 const scaleKernels = variants('grad_norm', MOST_BUFFERS - 1, { PART: 'scale' });
 
 /** Elements that one invocation sums or scales, and the most workgroups: each leaves a partial sum (64 on a CPU). */
@@ -145,8 +145,8 @@ function run(
 export interface GradientNormLaunch {
   gradients: readonly Gradient[];
   maxNorm: number;
-  /** What the loss was multiplied by. */
-  lossScale: number;
+  /** What the loss was multiplied by; on the GPU, the first number there. */
+  lossScale: number | Slot;
   /** [norm, factor]: the norm of the gradients divided by lossScale; the factor that divides them and brings the norm down to maxNorm. */
   result: Slot;
   /** Lends a buffer for partial sums; it is used until the launch is recorded. */
@@ -171,8 +171,10 @@ export function gradientNorm(gpu: GpuContext, options: GradientNormLaunch): void
       run(gpu, partialKernels[gpu.kernels], batch, { slot, first }, [groups[at]!, 1, 1]);
       first += parts[at]!;
     }
-    const floats = [Math.min(maxNorm, MOST_FLOAT), 1 / lossScale];
-    launch(gpu, finishKernel, [slot, result], { uints: [count], floats }, [1, 1, 1]);
+    const known = typeof lossScale === 'number';
+    const floats = [Math.min(maxNorm, MOST_FLOAT), known ? 1 / lossScale : 1];
+    const slots = known ? [slot, result] : [slot, result, lossScale];
+    launch(gpu, known ? finishKernel : finishScaledKernel, slots, { uints: [count], floats }, [1, 1, 1]);
   });
 }
 
@@ -182,4 +184,28 @@ export function scaleGradients(gpu: GpuContext, gradients: readonly Gradient[], 
     const grid = elementGrid(Math.ceil(batch.total / NORM_RUN[gpu.kernels]));
     run(gpu, scaleKernels, batch, { slot: scale, first: 0 }, grid);
   }
+}
+
+const lossScaleKernel = kernel('loss_scale');
+
+export interface LossScaleLaunch {
+  /** [norm, factor] of the step's gradients. */
+  norm: Slot;
+  /** [scale, finite steps in a row, steps left out]. */
+  state: Slot;
+  growthInterval: number;
+  growthFactor: number;
+  backoffFactor: number;
+}
+
+/** Adapts the scale of the loss to whether the gradients were finite. */
+export function updateLossScale(gpu: GpuContext, options: LossScaleLaunch): void {
+  const { norm, state, growthInterval, growthFactor, backoffFactor } = options;
+  launch(
+    gpu,
+    lossScaleKernel,
+    [norm, state],
+    { floats: [growthInterval, growthFactor, backoffFactor] },
+    [1, 1, 1],
+  );
 }

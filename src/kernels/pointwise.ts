@@ -1,5 +1,6 @@
 /** Launchers for elementwise kernels. Each walks its tensors in windows, so no tensor is too large to bind. */
 import type { GpuContext } from '../gpu/context.ts';
+import type { Defines } from '../gpu/wgsl.ts';
 import {
   elementGrid,
   type KernelVariant,
@@ -8,6 +9,7 @@ import {
   loopGrid,
   rowWindows,
   type Slot,
+  shifted,
   slice,
   windows,
 } from './launch.ts';
@@ -16,10 +18,26 @@ import {
 export const activations = ['none', 'gelu', 'tanh', 'relu', 'sigmoid', 'silu', 'exp'] as const;
 export type Activation = (typeof activations)[number];
 
+/** Of a kernel over float32, and over float16. */
+interface Pair {
+  readonly float32: KernelVariant;
+  readonly float16: KernelVariant;
+}
+
+function pair(shader: string, defines: Defines = {}): Pair {
+  const [float32, float16] = [false, true].map((HALF) => kernel(shader, { ...defines, HALF }));
+  return { float32: float32!, float16: float16! };
+}
+
+/** The one for a tensor's elements. */
+function fitting(variants: Pair, { half }: Slot): KernelVariant {
+  return half === true ? variants.float16 : variants.float32;
+}
+
 const unaryKernels = (BACKWARD: boolean) =>
   Object.fromEntries(
-    activations.map((ACTIVATION) => [ACTIVATION, kernel('unary', { BACKWARD, ACTIVATION })]),
-  ) as Record<Activation, KernelVariant>;
+    activations.map((ACTIVATION) => [ACTIVATION, pair('unary', { BACKWARD, ACTIVATION })]),
+  ) as Record<Activation, Pair>;
 const unaryForward = unaryKernels(false);
 const unaryBackward = unaryKernels(true);
 
@@ -36,7 +54,13 @@ export interface UnaryLaunch {
 export function unary(gpu: GpuContext, { x, y, count, activation, scale = 1, shift = 0 }: UnaryLaunch): void {
   for (const w of windows(gpu, count)) {
     const scalars = { uints: [w.count], floats: [scale, shift] };
-    launch(gpu, unaryForward[activation], [slice(x, w), slice(y, w)], scalars, loopGrid(gpu, w.count));
+    launch(
+      gpu,
+      fitting(unaryForward[activation], x),
+      [slice(x, w), slice(y, w)],
+      scalars,
+      loopGrid(gpu, w.count),
+    );
   }
 }
 
@@ -47,7 +71,7 @@ export function unaryGradient(gpu: GpuContext, options: UnaryLaunch & { dy: Slot
     const scalars = { uints: [w.count], floats: [scale, shift] };
     launch(
       gpu,
-      unaryBackward[activation],
+      fitting(unaryBackward[activation], x),
       [slice(x, w), slice(dy, w), slice(y, w)],
       scalars,
       loopGrid(gpu, w.count),
@@ -61,9 +85,9 @@ const operators: readonly BinaryOperator[] = ['add', 'sub', 'mul', 'div'];
 const binaryKernels = Object.fromEntries(
   layouts.map((LAYOUT) => [
     LAYOUT,
-    Object.fromEntries(operators.map((OP) => [OP, kernel('binary', { LAYOUT, OP })])),
+    Object.fromEntries(operators.map((OP) => [OP, pair('binary', { LAYOUT, OP })])),
   ]),
-) as Record<(typeof layouts)[number], Record<BinaryOperator, ReturnType<typeof kernel>>>;
+) as Record<(typeof layouts)[number], Record<BinaryOperator, Pair>>;
 
 export interface BinaryLaunch {
   a: Slot;
@@ -116,11 +140,12 @@ function suffixPeriod(shape: readonly number[], strides: readonly number[]): num
 export function binary(gpu: GpuContext, options: BinaryLaunch): void {
   const { a, b, c, operator, shape, stridesA, stridesB } = options;
   const count = shape.reduce((product, size) => product * size, 1);
+  const variantOf = (layout: (typeof layouts)[number]) => fitting(binaryKernels[layout][operator], a);
   const plainA = isContiguous(shape, stridesA);
   if (plainA && isContiguous(shape, stridesB)) {
     for (const w of windows(gpu, count)) {
       const slots = [slice(a, w), slice(b, w), slice(c, w)];
-      launch(gpu, binaryKernels.same[operator], slots, { uints: [w.count, w.count] }, loopGrid(gpu, w.count));
+      launch(gpu, variantOf('same'), slots, { uints: [w.count, w.count] }, loopGrid(gpu, w.count));
     }
     return;
   }
@@ -129,19 +154,19 @@ export function binary(gpu: GpuContext, options: BinaryLaunch): void {
     for (const w of rowWindows(gpu, count / period, period)) {
       const part = w.count * period;
       const slots = [slice(a, w, period), b, slice(c, w, period)];
-      launch(gpu, binaryKernels.suffix[operator], slots, { uints: [part, period] }, loopGrid(gpu, part));
+      launch(gpu, variantOf('suffix'), slots, { uints: [part, period] }, loopGrid(gpu, part));
     }
     return;
   }
   const strided = stridedScalars(shape, stridesA, stridesB);
   for (const w of windows(gpu, count)) {
     const uints = [w.count, w.first, ...strided];
-    launch(gpu, binaryKernels.strided[operator], [a, b, slice(c, w)], { uints }, loopGrid(gpu, w.count));
+    launch(gpu, variantOf('strided'), [a, b, slice(c, w)], { uints }, loopGrid(gpu, w.count));
   }
 }
 
-const addKernel = kernel('inplace', { OP: 'add' });
-const fillKernel = kernel('inplace', { OP: 'fill' });
+const addKernel = pair('inplace', { OP: 'add' });
+const fillKernel = kernel('inplace', { OP: 'fill', HALF: false });
 
 /** y += scale · x. */
 export function addInPlace(
@@ -151,7 +176,7 @@ export function addInPlace(
   for (const w of windows(gpu, count)) {
     launch(
       gpu,
-      addKernel,
+      fitting(addKernel, y),
       [slice(x, w), slice(y, w)],
       { uints: [w.count, 0], floats: [scale] },
       loopGrid(gpu, w.count),
@@ -169,7 +194,7 @@ export function fillBits(
   }
 }
 
-const dropoutKernel = kernel('dropout');
+const dropoutKernel = pair('dropout');
 
 /** What draws a dropout mask: the same key gives the same mask. */
 export interface DropoutKey {
@@ -192,7 +217,7 @@ export function dropout(
   for (const w of windows(gpu, count)) {
     const uints = [w.count, key.seed, key.stream, dropoutThreshold(key.p), w.first];
     const scalars = { uints, floats: [1 / (1 - key.p)] };
-    launch(gpu, dropoutKernel, [slice(x, w), slice(y, w)], scalars, loopGrid(gpu, w.count));
+    launch(gpu, fitting(dropoutKernel, x), [slice(x, w), slice(y, w)], scalars, loopGrid(gpu, w.count));
   }
 }
 
@@ -225,7 +250,7 @@ export function fillRandom(gpu: GpuContext, options: RandomLaunch): void {
   }
 }
 
-const copyKernel = kernel('strided_copy');
+const copyKernel = pair('strided_copy');
 
 export interface StridedCopyLaunch {
   source: Slot;
@@ -242,5 +267,26 @@ export function stridedCopy(gpu: GpuContext, options: StridedCopyLaunch): void {
   const { source, target, shape, sourceStrides, targetStrides, sourceOffset = 0, targetOffset = 0 } = options;
   const count = shape.reduce((product, size) => product * size, 1);
   const uints = [count, sourceOffset, targetOffset, ...stridedScalars(shape, sourceStrides, targetStrides)];
-  launch(gpu, copyKernel, [source, target], { uints }, elementGrid(count));
+  launch(gpu, fitting(copyKernel, source), [source, target], { uints }, elementGrid(count));
+}
+
+const widen = kernel('cast', { FROM: 'f16', TO: 'f32' });
+const narrow = kernel('cast', { FROM: 'f32', TO: 'f16' });
+
+/** y = x as float16, from element `at` of y on, or as float32: one of the two is `half`. What is too large for a float16 becomes infinite. */
+export function cast(
+  gpu: GpuContext,
+  { x, y, count, at = 0 }: { x: Slot; y: Slot; count: number; at?: number },
+): void {
+  const variant = x.half === true ? widen : narrow;
+  for (const w of windows(gpu, count)) {
+    const target = w.whole ? y : slice(shifted(y, at), w);
+    launch(
+      gpu,
+      variant,
+      [slice(x, w), target],
+      { uints: [w.count, w.whole ? at : 0] },
+      loopGrid(gpu, w.count),
+    );
+  }
 }

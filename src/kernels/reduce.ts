@@ -2,11 +2,13 @@
 import type { GpuContext } from '../gpu/context.ts';
 import { ALIGNED, elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
 
-const byVectors = kernel('reduce', { VEC: true });
-const byElements = kernel('reduce', { VEC: false });
+const variants = [false, true].map((HALF) => ({
+  byVectors: kernel('reduce', { VEC: true, HALF }),
+  byElements: kernel('reduce', { VEC: false, HALF }),
+}));
 
 export interface SumLaunch {
-  /** [outer, n, inner] → y: [outer, inner]. */
+  /** [outer, n, inner] → y: [outer, inner], float32 whatever x is. */
   x: Slot;
   y: Slot;
   outer: number;
@@ -24,6 +26,7 @@ const CHUNK = 64;
 export function sum(gpu: GpuContext, options: SumLaunch): void {
   const { x, y, outer, n, inner, scale = 1, borrow } = options;
   const chunks = Math.max(Math.ceil(n / CHUNK), 1);
+  const { byVectors, byElements } = variants[x.half === true ? 1 : 0]!;
   const [variant, width] = inner % 4 === 0 ? [byVectors, inner / 4] : [byElements, inner];
   const run = (target: Slot, targetScale: number): void => {
     if (outer === 1) {

@@ -30,23 +30,29 @@ function teamOf(gpu: GpuContext): number {
 export interface RowShape {
   unroll: number;
   rows?: 1 | 2 | 4;
+  /** Declares variants over float16, too. */
+  halves?: boolean;
 }
 
 /** Numbers that are read at once: the most that divide the row. */
 const widths = [4, 2, 1] as const;
 
-/** Declares a kernel over rows for every team and every width of its reads, and returns the choice between them. */
+/** Declares a kernel over rows for every team and every width of its reads, and returns the choice between them; `half`: over float16. */
 export function rowKernel(
   shader: string,
   defines: Defines,
-  { unroll, rows = 1 }: RowShape,
-): (gpu: GpuContext, cols: number) => KernelVariant {
-  const variants = teams.map(({ size, subgroups }) =>
-    widths.map((WIDTH) =>
-      kernel(shader, { ...defines, TEAM: size, SUBGROUPS: subgroups, ROWS: rows, UNROLL: unroll, WIDTH }),
-    ),
-  );
-  return (gpu, cols) => variants[teamOf(gpu)]![widths.findIndex((width) => cols % width === 0)]!;
+  { unroll, rows = 1, halves = false }: RowShape,
+): (gpu: GpuContext, cols: number, half?: boolean) => KernelVariant {
+  const variants = (HALF: boolean) =>
+    teams.map(({ size, subgroups }) =>
+      widths.map((WIDTH) => {
+        const shape = { TEAM: size, SUBGROUPS: subgroups, ROWS: rows, UNROLL: unroll, WIDTH };
+        return kernel(shader, { ...defines, ...shape, HALF });
+      }),
+    );
+  const [whole, half] = [variants(false), halves ? variants(true) : []];
+  return (gpu, cols, isHalf = false) =>
+    (isHalf ? half : whole)[teamOf(gpu)]![widths.findIndex((width) => cols % width === 0)]!;
 }
 
 /** Workgroups that keep every core of a CPU busy; each costs as much to start as a short row, so there are no more than these. */

@@ -4,8 +4,10 @@
  */
 import { Dropout, LayerNorm, Linear, parameter } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
+import { isAutocastEnabled } from '../tensor/autocast.ts';
 import type { Device } from '../tensor/device.ts';
 import { selfAttention } from '../tensor/ops/attention.ts';
+import { to } from '../tensor/ops/elementwise.ts';
 import { qkvLinear } from '../tensor/ops/qkv-linear.ts';
 import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -149,10 +151,12 @@ export class Encoder extends Module {
   }
 
   /**
-   * [B, L, H] → the result of each layer, the last one last; mask int32 [B, L]. `all` keeps them; otherwise each is freed when the
+   * [B, L, H] → the result of each layer, the last one last, float16 under `autocast`; mask int32 [B, L]. `all` keeps them; otherwise each is freed when the
    * next is done. `skipPadding`: see `ModelInputs`.
    */
-  forward(x: Tensor, { mask, skipPadding, all }: EncoderOptions): Tensor[] {
+  forward(embedded: Tensor, { mask, skipPadding, all }: EncoderOptions): Tensor[] {
+    // From here on all of one type: residuals meet the results of products.
+    const x = isAutocastEnabled() ? to(embedded, 'float16') : embedded;
     const packing = skipPadding ? Packing.of(mask) : null;
     if (packing === null) return this.run(x, { mask }, all);
     const seen = { starts: packing.starts, length: packing.longest };

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { CheckpointError, DtypeError } from '../errors.ts';
 import type { FileSource } from '../platform/contract.ts';
-import { bfloat16ToFloat32, float16ToFloat32 } from './half.ts';
+import { bfloat16ToFloat32, float16ToFloat32 } from '../tensor/float16.ts';
 
 export const itemSizes = {
   F64: 8,

@@ -1,7 +1,7 @@
 /** Models for tasks: an encoder with a head, giving logits and, with labels, a loss. */
 import { type Dropout, Linear } from '../nn/layers.ts';
 import type { Device } from '../tensor/device.ts';
-import { add, scale } from '../tensor/ops/elementwise.ts';
+import { add, scale, to } from '../tensor/ops/elementwise.ts';
 import { crossEntropy } from '../tensor/ops/loss.ts';
 import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -46,7 +46,7 @@ export abstract class TaskModel extends PreTrainedModel {
     return this.device.tidy(() => {
       const skipPadding = inputs.skipPadding ?? (this.ignoresPadding && inputs.outputHiddenStates !== true);
       const output = this.base.forward({ ...inputs, skipPadding });
-      const logits = this.logits(output, inputs);
+      const logits = to(this.logits(output, inputs), 'float32');
       const states = output.hiddenStates === undefined ? {} : { hiddenStates: output.hiddenStates };
       return inputs.labels === undefined
         ? { logits, ...states }
@@ -177,7 +177,8 @@ abstract class QuestionAnswering extends PreTrainedModel {
   /** Throws `ShapeError` where inputs do not fit the model. */
   forward(inputs: QuestionAnsweringInputs): QuestionAnsweringOutput {
     return this.device.tidy(() => {
-      const logits = this.qa_outputs.forward(this.base.forward(inputs).lastHiddenState);
+      const states = this.base.forward(inputs).lastHiddenState;
+      const logits = to(this.qa_outputs.forward(states), 'float32');
       const [startLogits, endLogits] = [select(logits, 2, 0), select(logits, 2, 1)];
       const { startPositions, endPositions } = inputs;
       if (startPositions === undefined || endPositions === undefined) return { startLogits, endLogits };

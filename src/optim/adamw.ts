@@ -153,6 +153,7 @@ export class AdamW {
       for (const value of values) {
         const moments = this.moments.get(value)!;
         moments.step += 1;
+        value.overwritten();
         for (const { arena, at, first, count } of moments.segments) {
           const window = { first, count, whole: count === value.size };
           const tensor = {

@@ -3,10 +3,11 @@
 import { ConfigError } from '../errors.ts';
 import { type Gradient, gradientNorm, scaleGradients } from '../kernels/optimizer.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { GradScaler } from './grad-scaler.ts';
 
 export interface ClipFactorOptions {
   /** What the loss was multiplied by before `backward`; the factor divides the gradients by it. */
-  lossScale?: number;
+  lossScale?: number | GradScaler;
   /** A tensor [2] to write into, which a loop may use again and again; a new one unless given. */
   out?: Tensor;
 }
@@ -29,13 +30,13 @@ export function clipFactor(
 ): Tensor | null {
   const device = parameters.find(({ grad }) => grad !== null)?.device;
   if (device === undefined) return null;
-  if (!(lossScale > 0 && Number.isFinite(lossScale)))
+  if (typeof lossScale === 'number' && !(lossScale > 0 && Number.isFinite(lossScale)))
     throw new ConfigError(`clipFactor: lossScale is ${lossScale}`, { remedy: 'use a finite number > 0' });
   const result = out ?? device.empty([2]);
   gradientNorm(device.gpu, {
     gradients: gradientsOf(parameters),
     maxNorm,
-    lossScale,
+    lossScale: typeof lossScale === 'number' ? lossScale : lossScale.scale.slot,
     result: result.slot,
     borrow: (elements, use) => {
       const scratch = device.raw([elements]);

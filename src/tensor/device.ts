@@ -4,8 +4,9 @@ import { GpuContext, type GpuOptions } from '../gpu/context.ts';
 import type { PoolStatistics } from '../gpu/pool.ts';
 import type { RecorderStatistics } from '../gpu/recorder.ts';
 import { type DropoutKey, fillBits, fillRandom } from '../kernels/pointwise.ts';
+import { float32ToFloat16 } from './float16.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from './shape.ts';
-import { type Dtype, Storage, Tensor, type TypedArrays, typedArrayDtype } from './tensor.ts';
+import { bytesOf, type Dtype, Storage, Tensor, type TypedArrays, typedArrayDtype } from './tensor.ts';
 
 export type DeviceOptions = GpuOptions;
 
@@ -55,6 +56,12 @@ export interface RandomState {
   stream: number;
 }
 
+/** The four bytes of one element, or of two halves. */
+function bitsOf(dtype: Dtype, value: number): number {
+  if (dtype === 'float16') return float32ToFloat16(Float32Array.of(value))[0]! * 0x1_0001;
+  return new Uint32Array((dtype === 'float32' ? Float32Array : Int32Array).of(value).buffer)[0]!;
+}
+
 export class Device {
   readonly gpu: GpuContext;
   private readonly scopes: Scope[] = [];
@@ -73,6 +80,14 @@ export class Device {
   /** True where the adapter computes on the CPU. */
   get software(): boolean {
     return this.gpu.software;
+  }
+
+  /** Throws `DtypeError` where the adapter does not compute with float16. */
+  requireFloat16(): void {
+    if (this.gpu.device.features.has('shader-f16')) return;
+    throw new DtypeError(`this adapter has no float16 (shader-f16): ${this.description}`, {
+      remedy: 'use float32 (without fp16), or another adapter',
+    });
   }
 
   statistics(): DeviceStatistics {
@@ -133,18 +148,17 @@ export class Device {
 
   /** Overwrites a tensor with one value. */
   fill(tensor: Tensor, value: number): void {
-    const bits = new DataView(new ArrayBuffer(4));
-    if (tensor.dtype === 'float32') bits.setFloat32(0, value);
-    else bits.setInt32(0, value);
-    tensor.integers = null;
+    tensor.overwritten();
     if (tensor.size === 0) return;
-    if (bits.getUint32(0) === 0) this.gpu.recorder.clear(tensor.slot, tensor.size * 4);
-    else fillBits(this.gpu, { y: tensor.slot, count: tensor.size, bits: bits.getUint32(0) });
+    const bits = bitsOf(tensor.dtype, value);
+    if (bits === 0) this.gpu.recorder.clear(tensor.slot, tensor.bytes);
+    else fillBits(this.gpu, { y: tensor.slot, count: tensor.bytes / 4, bits });
   }
 
   /** Overwrites a float32 tensor with normal numbers. */
   fillNormal(tensor: Tensor, { mean = 0, std = 1 }: { mean?: number; std?: number } = {}): void {
     if (tensor.dtype !== 'float32') throw new DtypeError(`fillNormal: the tensor is ${tensor.dtype}`);
+    tensor.overwritten();
     const { seed, stream } = this.nextRandomKey();
     const target = { y: tensor.slot, count: tensor.size, seed, stream };
     fillRandom(this.gpu, { ...target, distribution: 'normal', low: mean, width: std });
@@ -153,6 +167,7 @@ export class Device {
   /** Overwrites a float32 tensor with uniform numbers in [low, high). */
   fillUniform(tensor: Tensor, low: number, high: number): void {
     if (tensor.dtype !== 'float32') throw new DtypeError(`fillUniform: the tensor is ${tensor.dtype}`);
+    tensor.overwritten();
     const { seed, stream } = this.nextRandomKey();
     const target = { y: tensor.slot, count: tensor.size, seed, stream };
     fillRandom(this.gpu, { ...target, distribution: 'uniform', low, width: high - low });
@@ -233,7 +248,8 @@ export class Device {
   /** @internal Memory outside every scope; whoever asks disposes of it. */
   raw(shape: Shape, dtype: Dtype = 'float32'): Tensor {
     checkShape('tensor', shape);
-    const buffer = this.gpu.pool.acquire(sizeOf(shape) * 4);
+    if (dtype === 'float16') this.requireFloat16();
+    const buffer = this.gpu.pool.acquire(bytesOf(dtype, sizeOf(shape)));
     return new Tensor(this, new Storage(this, buffer), [...shape], dtype);
   }
 
@@ -251,8 +267,8 @@ export class Device {
         `assign: ${source.dtype} ${formatShape(source.shape)} does not fit ${target.dtype} ${formatShape(target.shape)}`,
       );
     }
-    target.integers = source.integers;
-    if (source.size > 0) this.gpu.recorder.copy(source.slot, target.slot, source.size * 4);
+    target.overwritten(source.integers);
+    if (source.size > 0) this.gpu.recorder.copy(source.slot, target.slot, source.bytes);
   }
 
   /** Waits until all work recorded so far is done; throws what went wrong on the GPU. */

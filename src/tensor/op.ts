@@ -21,10 +21,18 @@ export type Saved = Readonly<Record<string, Tensor | undefined>>;
 /** Which inputs want a gradient. */
 export type Needs = Readonly<Record<string, boolean | undefined>>;
 
+/** Of the inputs, by name. */
+export interface InputSpecs {
+  readonly shapes: Readonly<Record<string, Shape>>;
+  readonly dtypes: Readonly<Record<string, Dtype>>;
+}
+
 interface OpCommon<I extends OpInputs, O> {
   readonly name: string;
   /** Element types by input; float32 where not given. */
   readonly dtypes?: Readonly<Partial<Record<keyof I & string, Dtype | 'any'>>>;
+  /** Inputs that may be float16, all of them together; their gradients then are, too. */
+  readonly halves?: readonly (keyof I & string)[];
   /** Throws `ShapeError` naming the op and the shapes. */
   shape(inputs: I, options: O): OutputSpec;
   /** Fills `y`; may return further tensors (fresh ones) that `saves` can name. */
@@ -36,13 +44,7 @@ interface Differentiable<I extends OpInputs, O> extends OpCommon<I, O> {
   /** What the tape keeps: names of inputs, of forward's further tensors, or `y`. */
   readonly saves: readonly string[];
   /** Gradients by input name, at least those that `needs` names; each a tensor of its own (use `alias` to pass one on). */
-  backward(
-    dy: Tensor,
-    saved: Saved,
-    needs: Needs,
-    options: O,
-    shapes: Readonly<Record<string, Shape>>,
-  ): Gradients;
+  backward(dy: Tensor, saved: Saved, needs: Needs, options: O, inputs: InputSpecs): Gradients;
 }
 
 interface NonDifferentiable<I extends OpInputs, O> extends OpCommon<I, O> {
@@ -52,13 +54,13 @@ interface NonDifferentiable<I extends OpInputs, O> extends OpCommon<I, O> {
 
 export type OpDefinition<I extends OpInputs, O> = Differentiable<I, O> | NonDifferentiable<I, O>;
 
-/** Names of all operations; a test requires a row for each. */
-export const operationNames = new Set<string>();
+/** Names of all operations, and of the inputs that may be float16; a test requires a row for each. */
+export const operations = new Map<string, readonly string[]>();
 
 export function defineOp<I extends OpInputs, O = undefined>(
   definition: OpDefinition<I, O>,
 ): (inputs: I, options: O) => Tensor {
-  operationNames.add(definition.name);
+  operations.set(definition.name, definition.halves ?? []);
   return (inputs, options) => apply(definition, inputs, options);
 }
 
@@ -96,12 +98,26 @@ function checkDtypes<I extends OpInputs, O>(
 ): void {
   for (const [name, tensor] of present) {
     const wanted = definition.dtypes?.[name] ?? 'float32';
-    if (wanted !== 'any' && tensor.dtype !== wanted) {
+    const half = tensor.dtype === 'float16' && definition.halves?.includes(name);
+    if (half === true) checkHalves(definition, present);
+    else if (wanted !== 'any' && tensor.dtype !== wanted) {
       throw new DtypeError(`${definition.name}: ${name} is ${tensor.dtype}`, {
         remedy: `it must be ${wanted}`,
       });
     }
   }
+}
+
+function checkHalves<I extends OpInputs, O>(
+  { name: op, halves }: OpCommon<I, O>,
+  present: readonly [string, Tensor][],
+): void {
+  const those = present.filter(([name]) => halves!.includes(name));
+  if (those.every(([, { dtype }]) => dtype === 'float16')) return;
+  const given = those.map(([name, { dtype }]) => `${name} is ${dtype}`).join(', ');
+  throw new DtypeError(`${op}: ${given}`, {
+    remedy: "give them one type with to(x, 'float16') or to(x, 'float32')",
+  });
 }
 
 function tape<I extends OpInputs, O>(
@@ -120,7 +136,8 @@ function tape<I extends OpInputs, O>(
   }
   const needs = Object.fromEntries(wanted.map(([name]) => [name, true]));
   const shapes = Object.fromEntries(present.map(([name, tensor]) => [name, tensor.shape]));
+  const dtypes = Object.fromEntries(present.map(([name, tensor]) => [name, tensor.dtype]));
   record(y, definition.name, wanted, Object.values(saved), (dy) =>
-    definition.backward(dy, saved, needs, options, shapes),
+    definition.backward(dy, saved, needs, options, { shapes, dtypes }),
   );
 }

@@ -4,6 +4,7 @@
  */
 import { AutogradError, DtypeError, ShapeError } from '../errors.ts';
 import { addInPlace, fillBits } from '../kernels/pointwise.ts';
+import { Mode } from './mode.ts';
 import { formatShape, sameShape } from './shape.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -26,28 +27,15 @@ export interface TapeNode {
   references: number;
 }
 
-let disabled = 0;
+const disabled = new Mode();
 
 export function isGradEnabled(): boolean {
-  return disabled === 0;
+  return !disabled.active;
 }
 
 /** Runs `body` without recording. An async body counts until it settles; do not start other work beside it. */
 export function noGrad<T>(body: () => T): T {
-  disabled += 1;
-  let pending = false;
-  try {
-    const result = body();
-    if (result instanceof Promise) {
-      pending = true;
-      return result.finally(() => {
-        disabled -= 1;
-      }) as T;
-    }
-    return result;
-  } finally {
-    if (!pending) disabled -= 1;
-  }
+  return disabled.run(body);
 }
 
 /** Records how `output` came from `inputs`. The node takes over the `saved` aliases. */

@@ -3,15 +3,29 @@ import { AutogradError, DisposedError, DtypeError, ShapeError } from '../errors.
 import type { PooledBuffer } from '../gpu/pool.ts';
 import type { Slot } from '../gpu/recorder.ts';
 import type { Device } from './device.ts';
+import { float16ToFloat32 } from './float16.ts';
+import type { HalfCopy } from './half-copy.ts';
 import { formatShape, type Shape, sizeOf } from './shape.ts';
 import { backward, releaseNode, type TapeNode } from './tape.ts';
 
-export type Dtype = 'float32' | 'int32' | 'uint32';
+/** float16 is for what a computation makes: values come in as float32 (see `to`), and are read as such. */
+export type Dtype = 'float32' | 'float16' | 'int32' | 'uint32';
 
 export interface TypedArrays {
   float32: Float32Array;
+  float16: Float32Array;
   int32: Int32Array;
   uint32: Uint32Array;
+}
+
+/** Bytes of an element. */
+export function itemSize(dtype: Dtype): number {
+  return dtype === 'float16' ? 2 : 4;
+}
+
+/** Bytes of `size` elements, to the multiple of four that copies and bindings go by. */
+export function bytesOf(dtype: Dtype, size: number): number {
+  return Math.ceil((size * itemSize(dtype)) / 4) * 4;
 }
 
 /** A pooled buffer, or a range of another storage's, and the number of tensors that share it; the last one to let go returns it. */
@@ -21,6 +35,8 @@ export class Storage {
   readonly offset: number | null;
   /** Integers as the CPU wrote them, which lets ops refuse indices out of range; null where the GPU may have written since. */
   integers: Int32Array | null = null;
+  /** Goes up whenever the values are overwritten, so that copies of them know when they are old. */
+  version = 0;
   private readonly device: Device;
   private readonly whole: Storage | null;
   private count = 1;
@@ -69,6 +85,8 @@ export class Tensor {
   grad: Tensor | null = null;
   /** @internal How this tensor was computed; null for a leaf. */
   node: TapeNode | null = null;
+  /** @internal Its values in float16, which mixed precision keeps of weights. */
+  halfCopy: HalfCopy | null = null;
   private storage: Storage | null;
   private wantsGrad = false;
 
@@ -107,7 +125,7 @@ export class Tensor {
         remedy: 'use detach()',
       });
     }
-    if (value && this.dtype !== 'float32') {
+    if (value && this.dtype !== 'float32' && this.dtype !== 'float16') {
       throw new DtypeError(`a tensor of ${this.dtype} cannot have a gradient`, { remedy: 'use float32' });
     }
     this.wantsGrad = value;
@@ -120,9 +138,17 @@ export class Tensor {
   /** @internal The buffer range that kernels bind. */
   get slot(): Slot {
     const { buffer, offset } = this.requireStorage();
-    if (offset !== null) return { buffer, offset, size: this.size * 4 };
+    const half = this.dtype === 'float16' ? { half: true } : {};
+    if (offset !== null) return { buffer, offset, size: this.bytes, ...half };
     // The whole buffer where it may be bound: tensors of other sizes that reuse it then find the same bind group.
-    return buffer.size <= this.device.gpu.maxBindingBytes ? { buffer } : { buffer, size: this.size * 4 };
+    return buffer.size <= this.device.gpu.maxBindingBytes
+      ? { buffer, ...half }
+      : { buffer, size: this.bytes, ...half };
+  }
+
+  /** @internal Bytes it takes, a multiple of four. */
+  get bytes(): number {
+    return bytesOf(this.dtype, this.size);
   }
 
   /** @internal What the CPU last wrote into this int32 tensor, if that is what it holds. */
@@ -130,8 +156,16 @@ export class Tensor {
     return this.requireStorage().integers;
   }
 
-  set integers(values: Int32Array | null) {
-    this.requireStorage().integers = values;
+  /** @internal See `Storage.version`. */
+  get version(): number {
+    return this.requireStorage().version;
+  }
+
+  /** @internal To be called by whoever overwrites values: `integers` are those the CPU wrote over an int32 tensor, if so. */
+  overwritten(integers: Int32Array | null = null): void {
+    const storage = this.requireStorage();
+    storage.integers = integers;
+    storage.version += 1;
   }
 
   /** @internal Throws `DisposedError` for a tensor that was disposed. */
@@ -157,7 +191,7 @@ export class Tensor {
     const rest = this.shape.slice(1);
     let first = 0;
     return counts.map((count) => {
-      const range = this.requireStorage().range(first * sizeOf(rest) * 4);
+      const range = this.requireStorage().range(first * sizeOf(rest) * itemSize(this.dtype));
       first += count;
       return new Tensor(this.device, range, [count, ...rest], this.dtype);
     });
@@ -181,14 +215,14 @@ export class Tensor {
     backward(this, gradient);
   }
 
-  /** Copies the values to the CPU, once the GPU has computed them. */
+  /** Copies the values to the CPU, once the GPU has computed them; those of a float16 tensor as float32. */
   async data(): Promise<TypedArrays[Dtype]> {
     const { buffer, offset } = this.requireStorage();
-    const bytes = await this.device.gpu.read(buffer, offset ?? 0, this.size * 4);
-    return typedArray(this.dtype, bytes);
+    const bytes = await this.device.gpu.read(buffer, offset ?? 0, this.bytes);
+    return typedArray(this.dtype, bytes, this.size);
   }
 
-  /** The values of a float32 tensor. Throws `DtypeError` for integers. */
+  /** The values of a tensor of floats. Throws `DtypeError` for integers. */
   async float32Data(): Promise<Float32Array> {
     const values = await this.data();
     if (!(values instanceof Float32Array)) {
@@ -218,7 +252,7 @@ export class Tensor {
       );
     }
     const whole = values instanceof Int32Array && values.length === this.size;
-    this.integers = whole ? values.slice() : null;
+    this.overwritten(whole ? values.slice() : null);
     const storage = this.requireStorage();
     this.device.gpu.recorder.write(storage.buffer, (storage.offset ?? 0) + offset * 4, values);
   }
@@ -232,6 +266,7 @@ export class Tensor {
     this.node = null;
     this.grad?.dispose();
     this.grad = null;
+    this.halfCopy?.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -257,7 +292,8 @@ export function typedArrayDtype(values: TypedArrays[Dtype]): Dtype {
   return values instanceof Int32Array ? 'int32' : 'uint32';
 }
 
-function typedArray(dtype: Dtype, bytes: ArrayBuffer): TypedArrays[Dtype] {
+function typedArray(dtype: Dtype, bytes: ArrayBuffer, size: number): TypedArrays[Dtype] {
   if (dtype === 'float32') return new Float32Array(bytes);
+  if (dtype === 'float16') return float16ToFloat32(new Uint16Array(bytes, 0, size));
   return dtype === 'int32' ? new Int32Array(bytes) : new Uint32Array(bytes);
 }

@@ -17,6 +17,8 @@ export interface TrainingArguments {
   adamBeta1: number;
   adamBeta2: number;
   adamEpsilon: number;
+  /** Mixed precision: float16 activations over float32 weights, with dynamic loss scaling. */
+  fp16: boolean;
   /** Gradients are clipped to this joint norm; 0 switches clipping off. */
   maxGradNorm: number;
   lrSchedulerType: SchedulerType;
@@ -57,6 +59,7 @@ export const defaultTrainingArguments: Omit<TrainingArguments, 'outputDir'> = {
   adamBeta1: 0.9,
   adamBeta2: 0.999,
   adamEpsilon: 1e-8,
+  fp16: false,
   maxGradNorm: 1,
   lrSchedulerType: 'linear',
   warmupSteps: 0,

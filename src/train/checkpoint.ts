@@ -7,6 +7,7 @@ import type { PreTrainedModel } from '../models/pretrained.ts';
 import { openSafetensors } from '../models/safetensors-reader.ts';
 import { type TensorToWrite, writeSafetensors } from '../models/safetensors-writer.ts';
 import type { AdamW } from '../optim/adamw.ts';
+import type { GradScalerState } from '../optim/grad-scaler.ts';
 import type { RandomState } from '../tensor/device.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { TrainingArguments } from './arguments.ts';
@@ -28,6 +29,8 @@ export interface Progress {
   /** Sum of the losses since the last log, and over how many steps. */
   lossSum: number;
   lossSteps: number;
+  /** With `fp16`. */
+  scaler?: GradScalerState;
   /** Steps each parameter's optimizer state has taken. */
   optimizerSteps: Record<string, number>;
 }

@@ -1,6 +1,7 @@
 /** Logits of many batches, without gradients. */
 import type { Batch } from '../data/collate.ts';
 import type { PreTrainedModel } from '../models/pretrained.ts';
+import { autocast } from '../tensor/autocast.ts';
 import { noGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type BatchTensors, toTensors } from './inputs.ts';
@@ -18,17 +19,18 @@ export interface BatchPrediction {
   loss: number | null;
 }
 
-/** Runs the model in eval mode over batches; the next batch is recorded while the last one's result is on its way back. */
+/** Runs the model in eval mode over batches, in mixed precision if `fp16`; the next batch is recorded while the last one's result is on its way back. */
 export async function* predictBatches(
   model: TrainableModel,
   batches: Iterable<Batch>,
+  { fp16 = false }: { fp16?: boolean } = {},
 ): AsyncGenerator<BatchPrediction> {
   const wasTraining = model.training;
   model.eval();
   let pending: Promise<BatchPrediction> | null = null;
   try {
     for (const batch of batches) {
-      const next = runBatch(model, batch);
+      const next = runBatch(model, batch, fp16);
       // The generator may be left before this is awaited.
       next.catch(() => {});
       if (pending !== null) yield await pending;
@@ -40,11 +42,12 @@ export async function* predictBatches(
   }
 }
 
-function runBatch(model: TrainableModel, batch: Batch): Promise<BatchPrediction> {
+function runBatch(model: TrainableModel, batch: Batch, fp16: boolean): Promise<BatchPrediction> {
   const { device } = model;
   const scope = device.scope();
   try {
-    const { loss, logits } = noGrad(() => model.forward(toTensors(device, batch)));
+    const forward = () => model.forward(toTensors(device, batch));
+    const { loss, logits } = noGrad(() => (fp16 ? autocast(forward) : forward()));
     // Reading records a copy at once, so that the tensors may go when the scope closes.
     const reads = [logits?.float32Data() ?? new Float32Array(), loss?.float32Data() ?? null] as const;
     return Promise.all(reads).then(([values, lossValue]) => ({

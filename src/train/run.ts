@@ -6,7 +6,9 @@ import { ConfigError, NonFiniteError } from '../errors.ts';
 import { addInPlace } from '../kernels/pointwise.ts';
 import { AdamW } from '../optim/adamw.ts';
 import { clipFactor } from '../optim/clip.ts';
+import { GradScaler } from '../optim/grad-scaler.ts';
 import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
+import { autocast } from '../tensor/autocast.ts';
 import { scale } from '../tensor/ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingArguments } from './arguments.ts';
@@ -35,6 +37,9 @@ import type { Trainer, TrainerOptions, TrainOutput } from './trainer.ts';
 /** Steps whose results the GPU may still owe. */
 const STEPS_IN_FLIGHT = 2;
 
+/** A scale of the loss this small means that gradients are infinite without any. */
+const LEAST_SCALE = 1e-4;
+
 /** Names of weights without decay: biases and LayerNorm's, as transformers decides. */
 export function isDecayed(name: string): boolean {
   return !/(^|\.)bias$/.test(name) && !/(^|\.)(LayerNorm|layer_norm)\./.test(name);
@@ -54,6 +59,8 @@ export class TrainingRun {
   /** On the GPU: the sum of losses since the last log, and the last step's [norm, factor]. */
   private readonly lossSum: Tensor;
   private readonly lastNorm: Tensor;
+  /** With `fp16`. */
+  private readonly scaler: GradScaler | null;
   private lossSteps = 0;
   private totalLoss = 0;
   private totalSteps = 0;
@@ -71,6 +78,7 @@ export class TrainingRun {
         remedy: 'pass evalDataset',
       });
     }
+    if (args.fp16) model.device.requireFloat16();
     this.trainer = trainer;
     this.options = options;
     this.callbacks = options.callbacks ?? [];
@@ -98,6 +106,7 @@ export class TrainingRun {
     const { device } = model;
     this.lossSum = device.raw([1]);
     this.lastNorm = device.raw([2]);
+    this.scaler = args.fp16 ? new GradScaler(device) : null;
     device.fill(this.lossSum, 0);
     device.fill(this.lastNorm, 0);
     device.manualSeed(args.seed);
@@ -147,6 +156,7 @@ export class TrainingRun {
     model.device.randomState = progress.random;
     this.lossSum.write(Float32Array.of(progress.lossSum));
     this.lossSteps = progress.lossSteps;
+    if (progress.scaler !== undefined) this.scaler?.loadState(progress.scaler);
     this.lastEvaluated = state.logHistory.some(
       (entry) => entry.step === state.globalStep && 'eval_loss' in entry,
     )
@@ -201,24 +211,25 @@ export class TrainingRun {
     for (const batch of batches) {
       const scope = device.scope();
       try {
-        const { loss } = model.forward(toTensors(device, batch));
+        const forward = () => model.forward(toTensors(device, batch));
+        const { loss } = args.fp16 ? autocast(forward) : forward();
         if (loss === undefined)
           throw new ConfigError('the model gives no loss for the training data', {
             remedy: 'give the examples labels',
           });
         // The last step of an epoch may have fewer batches: its mean is over those.
         const part = batches.length === 1 ? loss : scale(loss, 1 / batches.length);
-        part.backward();
+        part.backward(this.scaler?.scale);
         addInPlace(device.gpu, { x: part.slot, y: this.lossSum.slot, count: 1 });
         tokens += countTokens(batch);
       } finally {
         scope.close();
       }
     }
-    const gradScale =
-      args.maxGradNorm > 0 ? clipFactor(model.parameters(), args.maxGradNorm, { out: this.lastNorm }) : null;
+    const gradScale = this.clip();
     const [learningRate] = scheduler.getLastLr();
-    optimizer.step({ gradScale });
+    optimizer.step({ gradScale, skipNonFinite: this.scaler !== null });
+    this.scaler?.update(gradScale);
     scheduler.step();
     optimizer.zeroGrad();
     device.submit();
@@ -231,6 +242,15 @@ export class TrainingRun {
     this.each((callback) =>
       callback.onStepEnd?.(this.context, { learningRate: learningRate!, tokens, seconds }),
     );
+  }
+
+  /** [norm, factor] of the gradients, which also undoes the loss's scale; null where there is nothing to do. */
+  private clip(): Tensor | null {
+    const { model, args } = this.trainer;
+    const { scaler, lastNorm: out } = this;
+    if (args.maxGradNorm === 0 && scaler === null) return null;
+    const maxNorm = args.maxGradNorm === 0 ? Number.POSITIVE_INFINITY : args.maxGradNorm;
+    return clipFactor(model.parameters(), maxNorm, { out, lossScale: scaler ?? 1 });
   }
 
   /** Lets the host run a little ahead of the GPU, not more. */
@@ -262,7 +282,15 @@ export class TrainingRun {
       Float32Array,
     ];
     const loss = sum! / this.lossSteps;
-    if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+    const scaling = await this.scaler?.state();
+    if (scaling !== undefined && scaling.scale < LEAST_SCALE) {
+      throw new NonFiniteError(
+        `fp16: gradients stay infinite at a loss scale of ${scaling.scale}, at step ${state.globalStep}`,
+        { remedy: 'lower the learning rate, or train without fp16' },
+      );
+    }
+    // With a scaler, a norm that is not finite is of a step that was left out.
+    if (!Number.isFinite(loss) || (scaling === undefined && !Number.isFinite(norm))) {
       const what = Number.isFinite(loss) ? `gradient norm is ${norm}` : `loss is ${loss}`;
       throw new NonFiniteError(`the ${what} at step ${state.globalStep}`, {
         remedy: 'lower the learning rate, add warm-up or look for broken labels',
@@ -272,7 +300,12 @@ export class TrainingRun {
     this.totalSteps += this.lossSteps;
     this.lossSteps = 0;
     model.device.fill(this.lossSum, 0);
-    this.record({ loss: round(loss, 6), grad_norm: norm!, learning_rate: this.scheduler.getLastLr()[0]! });
+    this.record({
+      loss: round(loss, 6),
+      grad_norm: Number.isFinite(norm) ? norm! : null,
+      learning_rate: this.scheduler.getLastLr()[0]!,
+      ...(scaling && { loss_scale: scaling.scale, skipped_steps: scaling.skippedSteps }),
+    });
   }
 
   private record(values: LogEntry): void {
@@ -304,13 +337,15 @@ export class TrainingRun {
     if (this.lastSaved?.step === state.globalStep) return this.lastSaved;
     const [lossSum] = await this.lossSum.float32Data();
     const [norm] = await this.lastNorm.float32Data();
-    if (!Number.isFinite(lossSum) || !Number.isFinite(norm)) await this.log();
+    const broken = !Number.isFinite(lossSum) || (this.scaler === null && !Number.isFinite(norm));
+    if (broken) await this.log();
     const progress: Omit<Progress, 'optimizerSteps'> = {
       ...place,
       schedulerStep: scheduler.lastStep,
       random: model.device.randomState,
       lossSum: lossSum!,
       lossSteps: this.lossSteps,
+      ...(this.scaler && { scaler: await this.scaler.state() }),
     };
     if (best) state.bestModelCheckpoint = checkpointPath(args.outputDir, state.globalStep);
     const path = await saveCheckpoint({
@@ -354,6 +389,7 @@ export class TrainingRun {
     this.optimizer.dispose();
     this.lossSum.dispose();
     this.lastNorm.dispose();
+    this.scaler?.dispose();
   }
 }
 

@@ -124,7 +124,9 @@ export class Trainer {
     let count = 0;
     let positions = false;
     let floatLabels = false;
-    for await (const { batch, logits: values, loss } of predictBatches(this.model, loader.batches())) {
+    const { fp16 } = this.args;
+    const predictions = predictBatches(this.model, loader.batches(), { fp16 });
+    for await (const { batch, logits: values, loss } of predictions) {
       positions ||= batch.positions !== undefined;
       if (!positions) logits.push(values);
       if (batch.labels !== undefined) labels.push(batch.labels);

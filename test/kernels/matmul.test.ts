@@ -2,6 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { type MatmulTechnique, matmulTechniques } from '../../src/kernels/matmul-variants.ts';
+import { type FloatDtype, to } from '../../src/tensor/ops/elementwise.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
 
 const device = useDevice();
@@ -45,11 +47,17 @@ async function check(
   technique: MatmulTechnique,
   { m, n, k, batch = 1, accumulate = false }: Case,
   [transposeA, transposeB]: readonly [boolean, boolean],
+  dtypes: { ab: FloatDtype; c: FloatDtype } = { ab: 'float32', c: 'float32' },
 ): Promise<void> {
   const { current } = device;
+  using _scope = current.scope();
   const sums = transposeA ? current.zeros([m]) : undefined;
-  const [a, b, bias] = [current.randn([batch * m * k]), current.randn([batch * k * n]), current.randn([n])];
-  const c = current.zeros([batch * m * n]);
+  const [a, b] = [batch * m * k, batch * k * n].map((size) => to(current.randn([size]), dtypes.ab)) as [
+    Tensor,
+    Tensor,
+  ];
+  const bias = current.randn([n]);
+  const c = current.zeros([batch * m * n], dtypes.c);
   const options = { a: a.slot, b: b.slot, c: c.slot, m, n, k, batch, transposeA, transposeB, technique };
   const all = { ...options, ...(sums && { sums: sums.slot }) };
   matmul(current.gpu, { ...all, bias: bias.slot });
@@ -70,7 +78,9 @@ async function check(
         for (let t = 0; t < k; t += 1)
           total += times * row(t) * at(vb, z * k * n + (transposeB ? j * k + t : t * n + j));
         const error = Math.abs(at(vc, (z * m + i) * n + j) - total);
-        if (error > 1e-4) expect.fail(`[${z}, ${i}, ${j}] is off by ${error}`);
+        // float16 rounds to 5e-4 of a number, once for each time it is stored.
+        const most = dtypes.c === 'float32' ? 1e-4 : 1e-3 * Math.max(1, Math.abs(total)) * times;
+        if (!(error <= most)) expect.fail(`[${z}, ${i}, ${j}] is off by ${error}`);
       }
     }
   }
@@ -86,6 +96,16 @@ describe.each(matmulTechniques.map((technique) => [label(technique), technique] 
       it(`${batch} × [${m}, ${k}] · [${k}, ${n}]`, { timeout: 60_000 }, async (context) => {
         if (!runs()) context.skip('this adapter has no subgroups of that size');
         for (const transposes of shape.transposes) await check(technique, shape, transposes);
+      });
+
+      it(`${batch} × [${m}, ${k}] · [${k}, ${n}] of float16`, { timeout: 60_000 }, async (context) => {
+        if (!runs()) context.skip('this adapter has no subgroups of that size');
+        if (!device.current.gpu.device.features.has('shader-f16'))
+          context.skip('this adapter has no float16');
+        const transposes = shape.transposes.at(-1)!;
+        // As activations are, and as gradients of weights are.
+        await check(technique, shape, transposes, { ab: 'float16', c: 'float16' });
+        await check(technique, shape, transposes, { ab: 'float16', c: 'float32' });
       });
     }
   },

@@ -1,7 +1,7 @@
 /**
  * The engine's side of trial_sst2.py: one epoch on the first rows of SST-2, then accuracy on the validation rows.
  *
- *     npx tsx test/reference/trial-sst2.ts <model> <train.tsv> <validation.tsv> [--dropout 0] [--head head.safetensors] [--order order.json]
+ *     npx tsx test/reference/trial-sst2.ts <model> <train.tsv> <validation.tsv> [--fp16] [--dropout 0] [--head head.safetensors] [--order order.json]
  *
  * Prints JSON. `--order` writes the order of the rows, `--head` reads the classifier's first weights, so that both sides run alike.
  */
@@ -25,6 +25,7 @@ const { values, positionals } = parseArgs({
   options: {
     dropout: { type: 'string', default: '1' },
     head: { type: 'string' },
+    fp16: { type: 'boolean', default: false },
     order: { type: 'string' },
     output: { type: 'string' },
   },
@@ -75,6 +76,7 @@ const trainer = new Trainer({
     { onLog: (_, entry) => entry.loss !== undefined && entry.loss !== null && losses.push(entry.loss) },
   ],
   args: {
+    fp16: values.fp16,
     outputDir: values.output ?? '/tmp/dawngrad-trial-sst2',
     numTrainEpochs: 1,
     perDeviceTrainBatchSize: 16,

@@ -225,14 +225,10 @@ const geluOf = (x: number): number => 0.5 * x * (1 + erf(x / Math.SQRT2));
 const activatedRow: OpRow = {
   op: 'matmulActivation',
   note: 'gelu in the epilogue',
-  shapes: { x: [9, 12], weight: [8, 12], bias: [8] },
-  constant: ['x', 'weight', 'bias'],
-  run: (t) => matmulActivation(t.x!, t.weight!, t.bias!, 'gelu'),
-  reference: (r) =>
-    map(
-      productReference({ a: [9, 12], b: [8, 12], tb: true })({ a: r.x!, b: r.weight!, bias: r.bias! }),
-      geluOf,
-    ),
+  shapes: { a: [9, 12], b: [8, 12], bias: [8] },
+  constant: ['a', 'b', 'bias'],
+  run: (t) => matmulActivation(t.a!, t.b!, t.bias!, 'gelu'),
+  reference: (r) => map(productReference({ a: [9, 12], b: [8, 12], tb: true })(r), geluOf),
   atol: 5e-6,
 };
 

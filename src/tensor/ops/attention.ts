@@ -7,6 +7,7 @@ import {
   type Projections,
 } from '../../kernels/attention.ts';
 import type { DropoutKey } from '../../kernels/pointwise.ts';
+import { withAutocast } from '../autocast.ts';
 import { defineOp, type Saved } from '../op.ts';
 import { formatShape, type Shape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -87,6 +88,7 @@ function dimsOf(shape: Shape, heads: number): Dims {
 
 const attentionOp = defineOp<Inputs, Options>({
   name: 'attention',
+  halves: ['q', 'k', 'v'],
   dtypes: { mask: 'int32' },
   shape: ({ q, k, v, mask }, { heads }) => {
     const given = `q ${formatShape(q.shape)} · k ${formatShape(k.shape)} · v ${formatShape(v.shape)}`;
@@ -95,7 +97,7 @@ const attentionOp = defineOp<Inputs, Options>({
     }
     checkHeads('attention', given, q.shape[2]!, heads);
     checkMask('attention', given, mask, q.shape);
-    return { shape: q.shape, dtype: 'float32' };
+    return { shape: q.shape, dtype: q.dtype };
   },
   forward: ({ q, k, v, mask }, y, options) => {
     const inputs = { q: q.slot, k: k.slot, v: v.slot };
@@ -103,7 +105,7 @@ const attentionOp = defineOp<Inputs, Options>({
   },
   saves: ['q', 'k', 'v', 'mask', 'y', 'stats'],
   backward: (dy, saved, _needs, options) => {
-    const [q, k, v] = [dy.device.raw(dy.shape), dy.device.raw(dy.shape), dy.device.raw(dy.shape)];
+    const [q, k, v] = [0, 1, 2].map(() => dy.device.raw(dy.shape, dy.dtype)) as [Tensor, Tensor, Tensor];
     const inputs = { q: saved.q!.slot, k: saved.k!.slot, v: saved.v!.slot };
     const gradients = { q: q.slot, k: k.slot, v: v.slot };
     backward(inputs, saved, dy, gradients, dimsOf(dy.shape, options.heads), options);
@@ -158,6 +160,7 @@ function fusedDims(shape: Shape, starts: Tensor | undefined, { heads, length }: 
 
 const selfAttentionOp = defineOp<FusedInputs, FusedOptions>({
   name: 'selfAttention',
+  halves: ['qkv'],
   dtypes: { mask: 'int32', starts: 'int32' },
   shape: ({ qkv, mask, starts }, { heads, length }) => {
     const given = `qkv ${formatShape(qkv.shape)}`;
@@ -174,14 +177,14 @@ const selfAttentionOp = defineOp<FusedInputs, FusedOptions>({
     checkHeads('selfAttention', given, width, heads);
     checkMask('selfAttention', given, mask, qkv.shape);
     if (starts !== undefined) checkStarts(given, starts, qkv.shape[0]!, length);
-    return { shape: [...qkv.shape.slice(0, -1), width], dtype: 'float32' };
+    return { shape: [...qkv.shape.slice(0, -1), width], dtype: qkv.dtype };
   },
   forward: ({ qkv, mask, starts }, y, options) =>
     forward({ qkv: qkv.slot }, { mask, starts }, y, fusedDims(qkv.shape, starts, options), options),
   saves: ['qkv', 'mask', 'starts', 'y', 'stats'],
   backward: (dy, saved, _needs, options) => {
     const { shape, slot } = saved.qkv!;
-    const qkv = dy.device.raw(shape);
+    const qkv = dy.device.raw(shape, dy.dtype);
     const dims = fusedDims(shape, saved.starts, options);
     backward({ qkv: slot }, saved, dy, { qkv: qkv.slot }, dims, options);
     return { qkv };
@@ -206,8 +209,13 @@ export interface AttentionOptions {
  * q, k, v: [batch, length, heads · size], as is the result.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  const { heads, mask } = options;
   const dropout = dropoutKey(q, options.dropout);
-  return attentionOp({ q, k, v, mask: options.mask }, { heads: options.heads, dropout });
+  return withAutocast(q, (query) =>
+    withAutocast(k, (key) =>
+      withAutocast(v, (value) => attentionOp({ q: query, k: key, v: value, mask }, { heads, dropout })),
+    ),
+  );
 }
 
 export interface SelfAttentionOptions extends AttentionOptions {
@@ -229,5 +237,7 @@ export interface SelfAttentionOptions extends AttentionOptions {
 export function selfAttention(qkv: Tensor, options: SelfAttentionOptions): Tensor {
   const { heads, mask, starts, length } = options;
   const dropout = dropoutKey(qkv, options.dropout);
-  return selfAttentionOp({ qkv, mask, starts }, { heads, dropout, length });
+  return withAutocast(qkv, (input) =>
+    selfAttentionOp({ qkv: input, mask, starts }, { heads, dropout, length }),
+  );
 }

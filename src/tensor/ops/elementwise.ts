@@ -4,6 +4,7 @@ import {
   type Activation,
   type BinaryOperator,
   binary,
+  cast,
   dropout as dropoutKernel,
   MAX_STRIDED_RANK,
   unary,
@@ -11,7 +12,7 @@ import {
 } from '../../kernels/pointwise.ts';
 import { defineOp } from '../op.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, sameShape } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import type { Dtype, Tensor } from '../tensor.ts';
 import { sumTo } from './reduction.ts';
 
 const same = ({ x }: { x: Tensor }) => ({ shape: x.shape, dtype: x.dtype });
@@ -19,11 +20,12 @@ const same = ({ x }: { x: Tensor }) => ({ shape: x.shape, dtype: x.dtype });
 function defineActivation(name: Exclude<Activation, 'none'>): (x: Tensor) => Tensor {
   const op = defineOp<{ x: Tensor }>({
     name,
+    halves: ['x'],
     shape: same,
     forward: ({ x }, y) => unary(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, activation: name }),
     saves: ['x'],
     backward: (dy, { x }) => {
-      const dx = dy.device.raw(dy.shape);
+      const dx = dy.device.raw(dy.shape, dy.dtype);
       unaryGradient(dy.device.gpu, { x: x!.slot, dy: dy.slot, y: dx.slot, count: dy.size, activation: name });
       return { x: dx };
     },
@@ -43,12 +45,13 @@ export const exp = defineActivation('exp');
 
 const affine = defineOp<{ x: Tensor }, { scale: number; shift: number }>({
   name: 'affine',
+  halves: ['x'],
   shape: same,
   forward: ({ x }, y, options) =>
     unary(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, activation: 'none', ...options }),
   saves: [],
   backward: (dy, _saved, _needs, { scale }) => {
-    const dx = dy.device.raw(dy.shape);
+    const dx = dy.device.raw(dy.shape, dy.dtype);
     unary(dy.device.gpu, { x: dy.slot, y: dx.slot, count: dy.size, activation: 'none', scale });
     return { x: dx };
   },
@@ -59,6 +62,35 @@ export function scale(x: Tensor, factor: number, shift = 0): Tensor {
   return affine({ x }, { scale: factor, shift });
 }
 
+/** The same values in another type of float, outside every scope; takes the tensor over. */
+function converted(x: Tensor, dtype: Dtype): Tensor {
+  const y = x.device.raw(x.shape, dtype);
+  cast(x.device.gpu, { x: x.slot, y: y.slot, count: x.size });
+  x.dispose();
+  return y;
+}
+
+const toOp = defineOp<{ x: Tensor }, { dtype: FloatDtype }>({
+  name: 'to',
+  halves: ['x'],
+  shape: ({ x }, { dtype }) => ({ shape: x.shape, dtype }),
+  forward: ({ x }, y) => cast(x.device.gpu, { x: x.slot, y: y.slot, count: x.size }),
+  saves: [],
+  backward: (dy, _saved, _needs, { dtype }) => ({
+    x: converted(dy.alias(), dtype === 'float16' ? 'float32' : 'float16'),
+  }),
+});
+
+export type FloatDtype = 'float32' | 'float16';
+
+/**
+ * The values as another type of float, x itself where it has it, as torch.Tensor.to: float16 rounds to nearest, and what is too large becomes
+ * infinite. Throws `DtypeError` for integers, and where the adapter has no float16.
+ */
+export function to(x: Tensor, dtype: FloatDtype): Tensor {
+  return x.dtype === dtype ? x : toOp({ x }, { dtype });
+}
+
 interface Pair extends Readonly<Record<string, Tensor>> {
   a: Tensor;
   b: Tensor;
@@ -66,7 +98,7 @@ interface Pair extends Readonly<Record<string, Tensor>> {
 
 /** A fresh tensor with a (operator) b, outside every scope. */
 function combine(operator: BinaryOperator, a: Tensor, b: Tensor, shape: Shape): Tensor {
-  const c = a.device.raw(shape);
+  const c = a.device.raw(shape, a.dtype);
   const strides = { stridesA: broadcastStrides(a.shape, shape), stridesB: broadcastStrides(b.shape, shape) };
   binary(a.device.gpu, { a: a.slot, b: b.slot, c: c.slot, operator, shape, ...strides });
   return c;
@@ -77,7 +109,7 @@ function reduceTo(gradient: Tensor, shape: Shape): Tensor {
   if (sameShape(gradient.shape, shape)) return gradient;
   const reduced = sumTo(gradient, shape);
   gradient.dispose();
-  return reduced;
+  return gradient.dtype === reduced.dtype ? reduced : converted(reduced, gradient.dtype);
 }
 
 /** How the gradient of each side follows from dy and the saved inputs. */
@@ -95,6 +127,7 @@ function defineBinary(
 ): (a: Tensor, b: Tensor) => Tensor {
   const op = defineOp<Pair>({
     name: operator,
+    halves: ['a', 'b'],
     shape: ({ a, b }) => {
       const shape = broadcastShapes(operator, a.shape, b.shape);
       if (shape.length > MAX_STRIDED_RANK) {
@@ -102,7 +135,7 @@ function defineBinary(
           `${operator}: ${formatShape(shape)} has more than ${MAX_STRIDED_RANK} dimensions`,
         );
       }
-      return { shape, dtype: 'float32' };
+      return { shape, dtype: a.dtype };
     },
     forward: ({ a, b }, y) => {
       const strides = {
@@ -112,7 +145,7 @@ function defineBinary(
       binary(y.device.gpu, { a: a.slot, b: b.slot, c: y.slot, operator, shape: y.shape, ...strides });
     },
     saves,
-    backward: (dy, saved, needs, _options, shapes) => {
+    backward: (dy, saved, needs, _options, { shapes }) => {
       const { a, b } = rule(dy, saved.a, saved.b, { a: needs.a === true, b: needs.b === true });
       return {
         a: a === undefined ? undefined : reduceTo(a, shapes.a!),
@@ -124,7 +157,7 @@ function defineBinary(
 }
 
 function negate(x: Tensor): Tensor {
-  const y = x.device.raw(x.shape);
+  const y = x.device.raw(x.shape, x.dtype);
   unary(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, activation: 'none', scale: -1 });
   return y;
 }
@@ -157,11 +190,12 @@ export const div = defineBinary('div', ['a', 'b'], (dy, a, b, needs) => {
 
 const dropoutOp = defineOp<{ x: Tensor }, { seed: number; stream: number; p: number }>({
   name: 'dropout',
+  halves: ['x'],
   shape: same,
   forward: ({ x }, y, key) => dropoutKernel(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, key }),
   saves: [],
   backward: (dy, _saved, _needs, key) => {
-    const dx = dy.device.raw(dy.shape);
+    const dx = dy.device.raw(dy.shape, dy.dtype);
     dropoutKernel(dy.device.gpu, { x: dy.slot, y: dx.slot, count: dy.size, key });
     return { x: dx };
   },

@@ -16,6 +16,7 @@ interface Inputs extends Readonly<Record<string, Tensor>> {
 
 const embeddingOp = defineOp<Inputs, { paddingId: number }>({
   name: 'embedding',
+  halves: ['table'],
   dtypes: { ids: 'int32' },
   shape: ({ table, ids }) => {
     if (table.rank !== 2)
@@ -27,7 +28,7 @@ const embeddingOp = defineOp<Inputs, { paddingId: number }>({
         remedy: "was the text encoded by another model's tokenizer?",
       });
     }
-    return { shape: [...ids.shape, table.shape[1]!], dtype: 'float32' };
+    return { shape: [...ids.shape, table.shape[1]!], dtype: table.dtype };
   },
   forward: ({ table, ids }, y) => {
     const [rows, cols] = table.shape as [number, number];
@@ -41,11 +42,11 @@ const embeddingOp = defineOp<Inputs, { paddingId: number }>({
     });
   },
   saves: ['ids'],
-  backward: (dy, saved, _needs, { paddingId }, shapes) => {
+  backward: (dy, saved, _needs, { paddingId }, { shapes }) => {
     const { device } = dy;
     const ids = saved.ids!;
     const [rows, cols] = shapes.table as [number, number];
-    const dtable = device.raw([rows, cols]);
+    const dtable = device.raw([rows, cols], dy.dtype);
     device.fill(dtable, 0);
     const next = device.raw([ids.size], 'uint32');
     const ends = device.raw([rows, 2], 'uint32');

@@ -56,7 +56,7 @@ const crossEntropyOp = defineOp<Inputs, Required<CrossEntropyOptions>>({
     return { stats, valid };
   },
   saves: ['x', 'targets', 'stats', 'valid'],
-  backward: (dy, { x, targets, stats, valid }, _needs, options, shapes) => {
+  backward: (dy, { x, targets, stats, valid }, _needs, options, { shapes }) => {
     const dx = dy.device.raw(shapes.x!);
     const cols = shapes.x!.at(-1)!;
     const slots = {
@@ -121,7 +121,7 @@ function definePairLoss(
       losses.dispose();
     },
     saves: ['x', 'targets'],
-    backward: (dy, { x, targets }, _needs, _options, shapes) => {
+    backward: (dy, { x, targets }, _needs, _options, { shapes }) => {
       const dx = dy.device.raw(shapes.x!);
       const count = sizeOf(dx.shape);
       pairLossGradient(dy.device.gpu, {

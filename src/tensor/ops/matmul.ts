@@ -1,12 +1,14 @@
 /** Matrix multiplication with its epilogue. */
-import { ShapeError } from '../../errors.ts';
-import type { Slot } from '../../kernels/launch.ts';
+import { DtypeError, ShapeError } from '../../errors.ts';
+import { type Slot, shifted } from '../../kernels/launch.ts';
 import { matmul as matmulKernel } from '../../kernels/matmul.ts';
 import type { Activation } from '../../kernels/pointwise.ts';
+import { withAutocast } from '../autocast.ts';
+import { HalfCopy } from '../half-copy.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
 import { isGradEnabled } from '../tape.ts';
-import type { Tensor } from '../tensor.ts';
+import type { Dtype, Tensor } from '../tensor.ts';
 import { exp, gelu, relu, sigmoid, silu, tanh } from './elementwise.ts';
 import { sumTo } from './reduction.ts';
 
@@ -60,10 +62,18 @@ function planOf({ a, b, bias }: Inputs, { transposeA = false, transposeB = false
   return { m, n, k, batch: matrices, shape, sharedB };
 }
 
+/** What matmul's kernels read as b beside this a: b itself, or the float16 copy of a float32 weight; whoever asks disposes of it. */
+function operandB({ a, b }: Inputs): Tensor {
+  if (a.dtype === b.dtype) return b.alias();
+  if (a.dtype === 'float16' && b.dtype === 'float32' && b.isLeaf) return HalfCopy.of([b]).tensor.alias();
+  throw new DtypeError(`matmul: a is ${a.dtype}, b ${b.dtype}`, {
+    remedy: 'give them one type with to(); only weights may be float32 beside float16',
+  });
+}
+
 function launchOptions(inputs: Inputs, { m, n, k, batch, sharedB }: Plan, options: MatmulOptions) {
   return {
     a: inputs.a.slot,
-    b: inputs.b.slot,
     ...(inputs.bias && { bias: inputs.bias.slot }),
     m,
     n,
@@ -78,7 +88,7 @@ function launchOptions(inputs: Inputs, { m, n, k, batch, sharedB }: Plan, option
 /** da, in the shape of a as it is stored. */
 function gradientA(dy: Tensor, b: Tensor, shape: Shape, plan: Plan, options: MatmulOptions): Tensor {
   const { m, n, k, batch, sharedB } = plan;
-  const da = dy.device.raw(shape);
+  const da = dy.device.raw(shape, dy.dtype);
   const transposeB = options.transposeB ?? false;
   if (options.transposeA) {
     const strides = { ...(sharedB && { batchStrideA: 0 }) };
@@ -93,24 +103,20 @@ function gradientA(dy: Tensor, b: Tensor, shape: Shape, plan: Plan, options: Mat
 }
 
 /**
- * db, in the shape of b as it is stored; summed over the batch where b is shared. Where dy's columns can be summed on the way
+ * db, of b's type and in its shape as it is stored; summed over the batch where b is shared. Where dy's columns can be summed on the way
  * (see `sumsAlong`) they fill `dbias`.
  */
 function gradientB(
   dy: Tensor,
   a: Tensor,
-  shape: Shape,
+  { shape, dtype }: { shape: Shape; dtype: Dtype },
   plan: Plan,
   options: MatmulOptions,
   dbias?: Tensor,
 ): Tensor {
   const { m, n, k, batch, sharedB } = plan;
-  const db = dy.device.raw(shape);
+  const db = dy.device.raw(shape, dtype);
   const transposeA = options.transposeA ?? false;
-  const at = (slot: Slot, elements: number): Slot => ({
-    buffer: slot.buffer,
-    offset: (slot.offset ?? 0) + elements * 4,
-  });
   const run = (aSlot: Slot, dySlot: Slot, matrices: number, accumulate: boolean): void => {
     const shared = { c: db.slot, k: m, batch: matrices, accumulate };
     if (options.transposeB) {
@@ -125,7 +131,7 @@ function gradientB(
     run(a.slot, dy.slot, batch, false);
     return db;
   }
-  for (let z = 0; z < batch; z += 1) run(at(a.slot, z * m * k), at(dy.slot, z * m * n), 1, z > 0);
+  for (let z = 0; z < batch; z += 1) run(shifted(a.slot, z * m * k), shifted(dy.slot, z * m * n), 1, z > 0);
   return db;
 }
 
@@ -136,19 +142,25 @@ function sumsAlong({ batch }: Plan, { transposeB = false }: MatmulOptions): bool
 
 const matmulOp = defineOp<Inputs, MatmulOptions>({
   name: 'matmul',
-  shape: (inputs, options) => ({ shape: planOf(inputs, options).shape, dtype: 'float32' }),
+  dtypes: { b: 'any' },
+  halves: ['a'],
+  shape: (inputs, options) => ({ shape: planOf(inputs, options).shape, dtype: inputs.a.dtype }),
   forward: (inputs, y, options) => {
-    matmulKernel(y.device.gpu, { ...launchOptions(inputs, planOf(inputs, options), options), c: y.slot });
+    const operand = operandB(inputs);
+    const launch = launchOptions(inputs, planOf(inputs, options), options);
+    matmulKernel(y.device.gpu, { ...launch, b: operand.slot, c: y.slot });
+    return { operand };
   },
-  saves: ['a', 'b'],
-  backward: (dy, { a, b }, needs, options, shapes) => {
+  saves: ['a', 'operand'],
+  backward: (dy, { a, operand: b }, needs, options, { shapes, dtypes }) => {
     const plan = planOf({ a: a!, b: b! }, options);
     const along = needs.bias === true && needs.b === true && sumsAlong(plan, options);
     const alone = needs.bias === true && !along;
     const bias = along ? dy.device.raw(shapes.bias!) : alone ? sumTo(dy, shapes.bias!) : undefined;
+    const sideB = { shape: shapes.b!, dtype: dtypes.b! };
     return {
       a: needs.a ? gradientA(dy, b!, shapes.a!, plan, options) : undefined,
-      b: needs.b ? gradientB(dy, a!, shapes.b!, plan, options, along ? bias : undefined) : undefined,
+      b: needs.b ? gradientB(dy, a!, sideB, plan, options, along ? bias : undefined) : undefined,
       bias,
     };
   },
@@ -160,20 +172,31 @@ interface ActivatedOptions extends MatmulOptions {
 
 const activatedOp = defineOp<Inputs, ActivatedOptions>({
   name: 'matmulActivation',
-  shape: (inputs, options) => ({ shape: planOf(inputs, options).shape, dtype: 'float32' }),
+  dtypes: { b: 'any' },
+  halves: ['a'],
+  shape: (inputs, options) => ({ shape: planOf(inputs, options).shape, dtype: inputs.a.dtype }),
   forward: (inputs, y, options) => {
+    const operand = operandB(inputs);
     const launch = launchOptions(inputs, planOf(inputs, options), options);
-    matmulKernel(y.device.gpu, { ...launch, c: y.slot, activation: options.activation });
+    const { activation } = options;
+    matmulKernel(y.device.gpu, { ...launch, b: operand.slot, c: y.slot, activation });
+    operand.dispose();
   },
   nonDifferentiable: 'the input of the activation is not kept',
 });
 
 /**
- * op(a) · op(b) over the last two dimensions. Leading dimensions of both must be equal; a b of two dimensions is shared.
- * Throws `ShapeError` naming both shapes.
+ * op(a) · op(b) over the last two dimensions. Leading dimensions of both must be equal; a b of two dimensions is shared. Both are
+ * float32, or float16 as is the result; a float16 a may meet a float32 leaf b, a weight, which is then rounded to float16.
+ * Throws `ShapeError` naming both shapes, `DtypeError` naming both types.
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
-  return matmulOp({ a, b }, options);
+  return withAutocast(a, (left) =>
+    // A weight has its copy in float16; any other b is cast as a is.
+    b.isLeaf
+      ? matmulOp({ a: left, b }, options)
+      : withAutocast(b, (right) => matmulOp({ a: left, b: right }, options)),
+  );
 }
 
 /** @internal Activation of x · weightᵀ + bias in one kernel, without a gradient. */
@@ -190,9 +213,18 @@ const activations = { gelu, tanh, relu, sigmoid, silu, exp };
 
 /**
  * activation(x · weightᵀ + bias): x [..., in], weight [out, in], bias [out] → [..., out].
- * Without gradients the activation is part of the matmul's kernel.
+ * Without gradients the activation is part of the matmul's kernel. x may be float16 beside float32 weights; so is the result then.
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, activation: Activation = 'none'): Tensor {
+  return withAutocast(x, (input) => activatedLinear(input, weight, bias, activation));
+}
+
+function activatedLinear(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  activation: Activation,
+): Tensor {
   if (activation === 'none') return matmulOp({ a: x, b: weight, bias }, { transposeB: true });
   const recorded = isGradEnabled() && (x.requiresGrad || weight.requiresGrad || bias?.requiresGrad === true);
   if (!recorded) return matmulActivation(x, weight, bias, activation);

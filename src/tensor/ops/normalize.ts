@@ -22,14 +22,15 @@ function rowsOf(op: string, shape: Shape): { rows: number; cols: number } {
 
 const softmaxOp = defineOp<{ x: Tensor }>({
   name: 'softmax',
+  halves: ['x'],
   shape: ({ x }) => {
     rowsOf('softmax', x.shape);
-    return { shape: x.shape, dtype: 'float32' };
+    return { shape: x.shape, dtype: x.dtype };
   },
   forward: ({ x }, y) => softmaxKernel(x.device.gpu, { x: x.slot, y: y.slot, ...rowsOf('softmax', x.shape) }),
   saves: ['y'],
   backward: (dy, { y }) => {
-    const dx = dy.device.raw(dy.shape);
+    const dx = dy.device.raw(dy.shape, dy.dtype);
     const dims = rowsOf('softmax', dy.shape);
     softmaxGradient(dy.device.gpu, { y: y!.slot, dy: dy.slot, dx: dx.slot, ...dims });
     return { x: dx };
@@ -60,8 +61,9 @@ function checkLayerNorm(
 function layerNormGradients(dy: Tensor, saved: Saved, key: DropoutKey | null) {
   const { device } = dy;
   const { rows, cols } = rowsOf('layerNorm', dy.shape);
-  const [dx, dweight, dbias] = [device.raw(dy.shape), device.raw([cols]), device.raw([cols])];
-  const dropped = key === null ? undefined : device.raw(dy.shape);
+  const [dweight, dbias] = [device.raw([cols]), device.raw([cols])];
+  const dx = device.raw(dy.shape, dy.dtype);
+  const dropped = key === null ? undefined : device.raw(dy.shape, dy.dtype);
   layerNormGradient(device.gpu, {
     ...{ x: saved.x!.slot, weight: saved.weight!.slot, moments: saved.moments!.slot },
     ...{ dy: dy.slot, dx: dx.slot, dweight: dweight.slot, dbias: dbias.slot, rows, cols },
@@ -83,9 +85,10 @@ interface LayerNormInputs extends Readonly<Record<string, Tensor>> {
 
 const layerNormOp = defineOp<LayerNormInputs, { eps: number }>({
   name: 'layerNorm',
+  halves: ['x'],
   shape: (inputs) => {
     checkLayerNorm('layerNorm', inputs);
-    return { shape: inputs.x.shape, dtype: 'float32' };
+    return { shape: inputs.x.shape, dtype: inputs.x.dtype };
   },
   forward: ({ x, weight, bias }, y, { eps }) => {
     const { rows, cols } = rowsOf('layerNorm', x.shape);
@@ -112,14 +115,15 @@ interface AddLayerNormInputs extends LayerNormInputs {
 
 const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutKey | null }>({
   name: 'addLayerNorm',
+  halves: ['x', 'residual'],
   shape: (inputs) => {
     checkLayerNorm('addLayerNorm', inputs);
-    return { shape: inputs.x.shape, dtype: 'float32' };
+    return { shape: inputs.x.shape, dtype: inputs.x.dtype };
   },
   forward: ({ x, residual, weight, bias }, y, { eps, key }) => {
     const { device } = x;
     const { rows, cols } = rowsOf('addLayerNorm', x.shape);
-    const [sums, moments] = [device.raw(x.shape), device.raw([rows, 2])];
+    const [sums, moments] = [device.raw(x.shape, x.dtype), device.raw([rows, 2])];
     const slots = { x: x.slot, y: y.slot, weight: weight.slot, bias: bias.slot, moments: moments.slot };
     const added = { residual: residual.slot, sums: sums.slot, dropout: key };
     layerNormKernel(device.gpu, { ...slots, rows, cols, eps, added });

@@ -1,6 +1,8 @@
 /** Queries, keys and values of self-attention: three linear layers of one input in one product. */
 import { ShapeError } from '../../errors.ts';
 import { matmul } from '../../kernels/matmul.ts';
+import { withAutocast } from '../autocast.ts';
+import { HalfCopy } from '../half-copy.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -17,8 +19,7 @@ interface Inputs extends Readonly<Record<string, Tensor>> {
 
 type Three = readonly [Tensor, Tensor, Tensor];
 
-const weightsOf = (i: Readonly<Record<string, Tensor | undefined>>): Three =>
-  [i.queryWeight, i.keyWeight, i.valueWeight] as unknown as Three;
+const weightsOf = (i: Inputs): Three => [i.queryWeight, i.keyWeight, i.valueWeight];
 const biasesOf = ({ queryBias, keyBias, valueBias }: Inputs): Three => [queryBias, keyBias, valueBias];
 
 /** Tensors that lie one after the other in one buffer as one tensor over the same memory, else a copy; whoever asks disposes of it. */
@@ -37,6 +38,11 @@ function joined(tensors: Three): Tensor {
     device.gpu.recorder.copy(slot, target, first.size * 4);
   }
   return copy;
+}
+
+/** The three weights as the product with x reads them: in float16 where x is; whoever asks disposes of it. */
+function operandOf({ dtype }: Tensor, weights: Three): Tensor {
+  return dtype === 'float16' ? HalfCopy.of(weights).tensor.alias() : joined(weights);
 }
 
 /** A third of the rows each, in the same memory where bindings may begin there; takes over the tensor. */
@@ -60,6 +66,7 @@ function thirds(whole: Tensor): Three {
 
 const qkvLinearOp = defineOp<Inputs>({
   name: 'qkvLinear',
+  halves: ['x'],
   shape: (inputs) => {
     const { x, queryWeight } = inputs;
     const [out, width] = queryWeight.shape;
@@ -74,29 +81,27 @@ const qkvLinearOp = defineOp<Inputs>({
         remedy: 'x [..., in], three weights [out, in], three biases [out]',
       });
     }
-    return { shape: [...x.shape.slice(0, -1), 3 * out!], dtype: 'float32' };
+    return { shape: [...x.shape.slice(0, -1), 3 * out!], dtype: x.dtype };
   },
   forward: (inputs, y) => {
     const { x, queryWeight } = inputs;
     const [out, k] = queryWeight.shape as [number, number];
-    const [weight, bias] = [joined(weightsOf(inputs)), joined(biasesOf(inputs))];
-    const sides = { a: x.slot, b: weight.slot, bias: bias.slot, c: y.slot };
+    const [operand, bias] = [operandOf(x, weightsOf(inputs)), joined(biasesOf(inputs))];
+    const sides = { a: x.slot, b: operand.slot, bias: bias.slot, c: y.slot };
     matmul(y.device.gpu, { ...sides, m: x.size / k, n: 3 * out, k, transposeA: false, transposeB: true });
-    weight.dispose();
     bias.dispose();
+    return { operand };
   },
-  saves: ['x', 'queryWeight', 'keyWeight', 'valueWeight'],
-  backward: (dy, saved, needs, _options, shapes) => {
+  saves: ['x', 'operand'],
+  backward: (dy, saved, needs, _options, { shapes }) => {
     const { device } = dy;
     const [out, inFeatures] = shapes.queryWeight as [number, number];
     const m = dy.size / (3 * out);
     const gradients: Record<string, Tensor> = {};
     if (needs.x === true) {
-      const dx = device.raw(shapes.x!);
-      const weight = joined(weightsOf(saved));
-      const sides = { a: dy.slot, b: weight.slot, c: dx.slot };
+      const dx = device.raw(shapes.x!, dy.dtype);
+      const sides = { a: dy.slot, b: saved.operand!.slot, c: dx.slot };
       matmul(device.gpu, { ...sides, m, n: inFeatures, k: 3 * out, transposeA: false, transposeB: false });
-      weight.dispose();
       gradients.x = dx;
     }
     const parameters = Object.keys(needs).some((name) => name !== 'x');
@@ -116,11 +121,12 @@ const qkvLinearOp = defineOp<Inputs>({
 
 /**
  * x · [Wq; Wk; Wv]ᵀ + [bq; bk; bv]: x [..., in], weights [out, in], biases [out] → [..., 3 · out], queries first. Weights that lie one
- * after the other in memory, and biases that do, are used as they stand (see `Tensor.split`). Throws `ShapeError`.
+ * after the other in memory, and biases that do, are used as they stand (see `Tensor.split`). x may be float16 beside float32 weights; so is
+ * the result then. Throws `ShapeError`.
  */
 export function qkvLinear(x: Tensor, weights: Three, biases: Three): Tensor {
   const [queryWeight, keyWeight, valueWeight] = weights;
   const [queryBias, keyBias, valueBias] = biases;
-  const inputs = { x, queryWeight, keyWeight, valueWeight, queryBias, keyBias, valueBias };
-  return qkvLinearOp(inputs, undefined);
+  const parameters = { queryWeight, keyWeight, valueWeight, queryBias, keyBias, valueBias };
+  return withAutocast(x, (input) => qkvLinearOp({ x: input, ...parameters }, undefined));
 }

@@ -1,6 +1,6 @@
 /** Sums and means. */
 
-import { binary, unary } from '../../kernels/pointwise.ts';
+import { binary, cast, unary } from '../../kernels/pointwise.ts';
 import { sum as sumKernel } from '../../kernels/reduce.ts';
 import { defineOp } from '../op.ts';
 import { broadcastStrides, normalizeDim, type Shape, sizeOf } from '../shape.ts';
@@ -24,7 +24,7 @@ function sumAxis(
   });
 }
 
-/** @internal The sum of x over the axes that broadcasting to x's shape repeated; outside every scope. */
+/** @internal The sum of x over the axes that broadcasting to x's shape repeated, float32; outside every scope. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   const lead = x.rank - shape.length;
   let current = x.alias();
@@ -38,7 +38,9 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
     current.dispose();
     current = next;
   }
-  const shaped = current.alias(shape);
+  const shaped = current.dtype === 'float32' ? current.alias(shape) : current.device.raw(shape);
+  if (current.dtype !== 'float32')
+    cast(x.device.gpu, { x: current.slot, y: shaped.slot, count: current.size });
   current.dispose();
   return shaped;
 }
@@ -75,7 +77,7 @@ function defineReduction(name: 'sum' | 'mean'): (x: Tensor, options: ReduceOptio
       sumAxis(x, y, { outer, n, inner, scale: average ? 1 / n : 1 });
     },
     saves: [],
-    backward: (dy, _saved, _needs, { dim, mean: average }, shapes) => {
+    backward: (dy, _saved, _needs, { dim, mean: average }, { shapes }) => {
       const shape = shapes.x!;
       const { outer, n, inner } = axisOf(name, shape, dim);
       return { x: spread(dy, shape, { outer, n, inner }, average ? 1 / n : 1) };

@@ -22,6 +22,7 @@ function gather(source: Tensor, rows: Tensor, y: Tensor): void {
 
 const takeRowsOp = defineOp<Inputs>({
   name: 'takeRows',
+  halves: ['x'],
   dtypes: { rows: 'int32', back: 'int32' },
   shape: ({ x, rows, back }) => {
     if (x.rank !== 2 || rows.rank !== 1 || back.rank !== 1 || back.size !== x.shape[0]) {
@@ -30,12 +31,12 @@ const takeRowsOp = defineOp<Inputs>({
         remedy: 'x must be [count, width], rows [n], back [count]',
       });
     }
-    return { shape: [rows.size, x.shape[1]!], dtype: 'float32' };
+    return { shape: [rows.size, x.shape[1]!], dtype: x.dtype };
   },
   forward: ({ x, rows }, y) => gather(x, rows, y),
   saves: ['back'],
-  backward: (dy, { back }, _needs, _options, shapes) => {
-    const dx = dy.device.raw(shapes.x!);
+  backward: (dy, { back }, _needs, _options, { shapes }) => {
+    const dx = dy.device.raw(shapes.x!, dy.dtype);
     gather(dy, back!, dx);
     return { x: dx };
   },

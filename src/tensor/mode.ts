@@ -1,0 +1,26 @@
+/** A way of computing that is on while a function runs. */
+export class Mode {
+  private depth = 0;
+
+  get active(): boolean {
+    return this.depth > 0;
+  }
+
+  /** Runs `body` with the mode on. An async body counts until it settles; do not start other work beside it. */
+  run<T>(body: () => T): T {
+    this.depth += 1;
+    let pending = false;
+    try {
+      const result = body();
+      if (result instanceof Promise) {
+        pending = true;
+        return result.finally(() => {
+          this.depth -= 1;
+        }) as T;
+      }
+      return result;
+    } finally {
+      if (!pending) this.depth -= 1;
+    }
+  }
+}

@@ -1,0 +1,64 @@
+/** The op table once more, with float16 wherever an op takes it. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { GpuOptions } from '../../src/gpu/context.ts';
+import { operations } from '../../src/tensor/op.ts';
+import { mul, to } from '../../src/tensor/ops/elementwise.ts';
+import { sum } from '../../src/tensor/ops/reduction.ts';
+import { useDevice } from '../support/device.ts';
+import { asHalves, checkRow } from './op-check.ts';
+import { type OpRow, opRows } from './op-rows.ts';
+
+/** float16 has 11 bits: what is stored is rounded by 5e-4 of itself at most, and some results come from others that were. */
+const tolerances = { value: 1e-3, gradient: 2e-3 };
+
+const settings: [string, GpuOptions, typeof tolerances][] = [
+  ['kernels for CPU adapters', { kernels: 'cpu' }, tolerances],
+  ['kernels for GPUs', { kernels: 'gpu' }, tolerances],
+  // A product over a k of several windows is stored, and rounded, after each.
+  ['bindings of 512 bytes', { maxBindingBytes: 512 }, { value: 4e-3, gradient: 8e-3 }],
+];
+
+const rows = opRows.flatMap((row): [string, OpRow, readonly string[]][] => {
+  const halves = (operations.get(row.op) ?? []).filter((name) => name in row.shapes);
+  return halves.length === 0 ? [] : [[`${row.op} ${row.note}`, row, halves]];
+});
+
+it('covers every op that takes float16', () => {
+  const covered = new Set(rows.map(([, { op }]) => op));
+  const able = [...operations].filter(([, halves]) => halves.length > 0).map(([name]) => name);
+  expect(able.filter((name) => !covered.has(name)).sort()).toEqual(['dropout', 'to']);
+});
+
+describe.each(settings)('%s', (_, options, accepted) => {
+  const device = useDevice(options);
+  beforeEach((context) => {
+    if (!device.current.gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+  });
+
+  it('casts there and back', async () => {
+    const { current } = device;
+    const values = [0, -0, 1, 1 / 3, -65_504, 65_520, -1e6, 6e-8, 1e-9, 2 ** -15, 3, 4, 5];
+    using _scope = current.scope();
+    const x = current.tensor(values);
+    x.requiresGrad = true;
+    const half = to(x, 'float16');
+    expect(half.dtype).toBe('float16');
+    const expected = [...asHalves(values)];
+    expect([...(await half.data())]).toEqual(expected);
+    const back = to(half, 'float32');
+    expect([...(await back.data())]).toEqual(expected);
+    sum(mul(back, current.tensor(values.map((_, i) => (i === 1 ? 1e6 : i))))).backward();
+    expect([...(await x.grad!.data())]).toEqual([...asHalves(values.map((_, i) => (i === 1 ? 1e6 : i)))]);
+  });
+
+  it('fills and reads', async () => {
+    const { current } = device;
+    using _scope = current.scope();
+    expect([...(await current.full([5], 0.1, 'float16').data())]).toEqual([...asHalves(Array(5).fill(0.1))]);
+    expect([...(await current.zeros([3], 'float16').data())]).toEqual([0, 0, 0]);
+  });
+
+  it.each(rows)('%s', async (_name, row, halves) => {
+    await checkRow(device.current, row, accepted, halves);
+  });
+});
