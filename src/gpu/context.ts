@@ -29,6 +29,8 @@ const WANTED_LIMITS = [
   'maxComputeWorkgroupSizeY',
 ] as const;
 
+export type GpuLimits = Readonly<Record<(typeof WANTED_LIMITS)[number], number>>;
+
 export class GpuContext {
   readonly device: GPUDevice;
   /** One line for people. */
@@ -42,6 +44,8 @@ export class GpuContext {
   readonly pool: BufferPool;
   readonly recorder: Recorder;
   readonly pipelines: PipelineCache;
+  /** The device's limits, read once: each reading of WebGPU's own object goes through native code. */
+  readonly limits: GpuLimits;
   readonly maxBindingBytes: number;
   /** Which technique was the fastest on this adapter, by class of work: what `dawngrad tune` measured. */
   readonly tuning = new Map<string, string>();
@@ -66,11 +70,12 @@ export class GpuContext {
     this.software = software;
     this.kernels = options.kernels ?? (software ? 'cpu' : 'gpu');
     this.subgroupSize = options.subgroups === false ? 0 : subgroupSizeOf(device);
+    this.limits = limitsOf(device);
     this.maxBindingBytes = Math.min(
       options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
-      device.limits.maxStorageBufferBindingSize,
+      this.limits.maxStorageBufferBindingSize,
     );
-    this.pool = new BufferPool(device);
+    this.pool = new BufferPool(device, this.limits.maxBufferSize);
     this.recorder = new Recorder(device);
     this.pipelines = new PipelineCache(device, UNIFORM_BYTES);
     device.addEventListener('uncapturederror', (event) => {
@@ -159,6 +164,10 @@ export class GpuContext {
     this.closed = true;
     this.device.destroy();
   }
+}
+
+function limitsOf({ limits }: GPUDevice): GpuLimits {
+  return Object.fromEntries(WANTED_LIMITS.map((name) => [name, limits[name]])) as GpuLimits;
 }
 
 function subgroupSizeOf({ features, adapterInfo }: GPUDevice): number {

@@ -46,6 +46,7 @@ function sizeClass(bytes: number): number {
 
 export class BufferPool {
   private readonly device: GPUDevice;
+  private readonly maxBytes: number;
   private readonly idle = new Map<number, PooledBuffer[]>();
   private readonly counts: PoolStatistics = {
     live: 0,
@@ -58,8 +59,10 @@ export class BufferPool {
   };
   private generation = 0;
 
-  constructor(device: GPUDevice) {
+  /** `maxBytes`: the device's limit for one buffer. */
+  constructor(device: GPUDevice, maxBytes: number) {
     this.device = device;
+    this.maxBytes = maxBytes;
   }
 
   get statistics(): Readonly<PoolStatistics> {
@@ -70,9 +73,9 @@ export class BufferPool {
   acquire(bytes: number): PooledBuffer {
     const size = sizeClass(bytes);
     const { counts } = this;
-    if (size > this.device.limits.maxBufferSize) {
+    if (size > this.maxBytes) {
       throw new GpuOutOfMemoryError(
-        `a buffer of ${bytes} bytes is larger than this adapter's limit of ${this.device.limits.maxBufferSize}`,
+        `a buffer of ${bytes} bytes is larger than this adapter's limit of ${this.maxBytes}`,
         { remedy: 'use a smaller batch, a shorter sequence or a smaller model' },
       );
     }

@@ -4,6 +4,7 @@
  * Parameters of all dispatches of a submission share one uniform buffer, addressed by dynamic offsets and written
  * once, just before the submission: the queue orders that write after everything submitted earlier.
  */
+import { BindGroupCache } from './bind-groups.ts';
 import type { Pipeline } from './pipelines.ts';
 import type { PooledBuffer } from './pool.ts';
 import { GpuTimer } from './timer.ts';
@@ -33,7 +34,6 @@ export interface RecorderStatistics {
 /** Bytes of parameters of one dispatch: WebGPU's default alignment of dynamic offsets. */
 export const UNIFORM_BYTES = 256;
 const DISPATCHES_PER_SUBMISSION = 512;
-const BIND_GROUPS_KEPT = 16_384;
 
 export class Recorder {
   readonly statistics: RecorderStatistics = {
@@ -47,7 +47,7 @@ export class Recorder {
   private readonly staging = new ArrayBuffer(UNIFORM_BYTES * DISPATCHES_PER_SUBMISSION);
   private readonly stagingUints = new Uint32Array(this.staging);
   private readonly stagingFloats = new Float32Array(this.staging);
-  private readonly bindGroups = new Map<string, GPUBindGroup>();
+  private readonly bindGroups = new BindGroupCache();
   private encoder: GPUCommandEncoder | null = null;
   private pass: GPUComputePassEncoder | null = null;
   private recorded = 0;
@@ -168,9 +168,7 @@ export class Recorder {
   }
 
   private bindGroup(pipeline: Pipeline, slots: readonly Slot[]): GPUBindGroup {
-    let key = `${pipeline.id}`;
-    for (const slot of slots) key += `|${slot.buffer.id},${slot.offset ?? 0},${slot.size ?? 0}`;
-    const known = this.bindGroups.get(key);
+    const known = this.bindGroups.find(pipeline, slots);
     if (known !== undefined) {
       this.statistics.bindGroupHits += 1;
       return known;
@@ -186,9 +184,8 @@ export class Recorder {
         resource: { buffer: slot.buffer.gpu, offset: slot.offset ?? 0, ...range },
       });
     }
-    if (this.bindGroups.size >= BIND_GROUPS_KEPT) this.bindGroups.clear();
     const made = this.device.createBindGroup({ layout: pipeline.layout, entries });
-    this.bindGroups.set(key, made);
+    this.bindGroups.add(pipeline, slots, made);
     return made;
   }
 }

@@ -58,7 +58,7 @@ export function launch(
   scalars: Scalars,
   grid: Grid,
 ): void {
-  const limit = gpu.device.limits.maxStorageBufferBindingSize;
+  const limit = gpu.limits.maxStorageBufferBindingSize;
   for (const { buffer, offset = 0, size = buffer.size - offset } of slots) {
     if (size > limit)
       throw new GpuError(

@@ -25,7 +25,7 @@ function variants(shader: string, most: number, defines: Record<string, number |
 
 /** Tensors a dispatch takes which binds `each` buffers for a tensor and `others` besides. */
 function tensorsPerDispatch(gpu: GpuContext, each: number, others: number): number {
-  const buffers = Math.min(gpu.device.limits.maxStorageBuffersPerShaderStage, MOST_BUFFERS);
+  const buffers = Math.min(gpu.limits.maxStorageBuffersPerShaderStage, MOST_BUFFERS);
   return Math.floor((buffers - others) / each);
 }
 

@@ -100,7 +100,7 @@ export class MomentStore {
 
   private makeArena(device: Device, needed: number): Tensor {
     const { gpu } = device;
-    const most = Math.min(gpu.maxBindingBytes, gpu.device.limits.maxBufferSize, ARENA_BYTES) / 4;
+    const most = Math.min(gpu.maxBindingBytes, gpu.limits.maxBufferSize, ARENA_BYTES) / 4;
     const arena = device.raw([Math.min(needed, Math.max(Math.floor(most / UNIT), 1) * UNIT)]);
     device.fill(arena, 0);
     this.arenas.push(arena);

@@ -1,0 +1,62 @@
+/** Bind groups by pipeline and ranges of buffers, so that a step which repeats itself makes none. */
+import type { Pipeline } from './pipelines.ts';
+import type { Slot } from './recorder.ts';
+
+interface Entry {
+  readonly pipeline: Pipeline;
+  readonly slots: readonly Slot[];
+  readonly group: GPUBindGroup;
+}
+
+const MOST_KEPT = 16_384;
+
+export class BindGroupCache {
+  /** By a hash of pipeline and slots: it is looked up for every dispatch, for which a key of text takes too long to make. */
+  private readonly byHash = new Map<number, Entry[]>();
+  private size = 0;
+
+  /** The group of these slots, made by `make` the first time. The slots must not change afterwards. */
+  find(pipeline: Pipeline, slots: readonly Slot[]): GPUBindGroup | undefined {
+    const entries = this.byHash.get(hashOf(pipeline, slots));
+    return entries?.find((entry) => entry.pipeline === pipeline && sameSlots(entry.slots, slots))?.group;
+  }
+
+  /** Keeps a group. The slots must not change afterwards. */
+  add(pipeline: Pipeline, slots: readonly Slot[], group: GPUBindGroup): void {
+    if (this.size >= MOST_KEPT) this.clear();
+    const hash = hashOf(pipeline, slots);
+    const entry = { pipeline, slots, group };
+    const entries = this.byHash.get(hash);
+    if (entries === undefined) this.byHash.set(hash, [entry]);
+    else entries.push(entry);
+    this.size += 1;
+  }
+
+  clear(): void {
+    this.byHash.clear();
+    this.size = 0;
+  }
+}
+
+/** FNV's prime. */
+const MIX = 0x01000193;
+
+function hashOf({ id }: Pipeline, slots: readonly Slot[]): number {
+  let hash = id;
+  for (const { buffer, offset = 0, size = 0 } of slots) {
+    hash = Math.imul(hash ^ buffer.id, MIX);
+    // Both are mostly multiples of 256.
+    hash = Math.imul(hash ^ (offset >>> 8) ^ size, MIX);
+  }
+  return hash;
+}
+
+function sameSlots(a: readonly Slot[], b: readonly Slot[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at += 1) {
+    const [left, right] = [a[at]!, b[at]!];
+    if (left.buffer !== right.buffer || left.offset !== right.offset || left.size !== right.size)
+      return false;
+  }
+  return true;
+}
