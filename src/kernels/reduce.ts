@@ -1,6 +1,6 @@
 /** Sums over one axis. */
 import type { GpuContext } from '../gpu/context.ts';
-import { ALIGNED, elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
+import { elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
 
 const variants = [false, true].map((HALF) => ({
   byVectors: kernel('reduce', { VEC: true, HALF }),
@@ -21,6 +21,8 @@ export interface SumLaunch {
 
 /** Rows summed by one invocation; more become partial sums, which are summed in turn. */
 const CHUNK = 64;
+/** Sums, of four bytes each, in 256. */
+const SUMS_ALIGNED = 64;
 
 /** y = scale · Σ over the middle axis. The order of additions depends on the shape alone. */
 export function sum(gpu: GpuContext, options: SumLaunch): void {
@@ -31,7 +33,7 @@ export function sum(gpu: GpuContext, options: SumLaunch): void {
   const run = (target: Slot, targetScale: number): void => {
     if (outer === 1) {
       // Windows of whole chunks: their sums follow one another.
-      for (const w of rowWindows(gpu, n, inner, ALIGNED * CHUNK)) {
+      for (const w of rowWindows(gpu, n, inner, SUMS_ALIGNED * CHUNK)) {
         const parts = Math.ceil(w.count / CHUNK);
         const sums = { first: w.first / CHUNK, count: parts, whole: w.whole };
         const slots = [slice(x, w, inner), slice(target, sums, inner)];
