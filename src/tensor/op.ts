@@ -67,8 +67,8 @@ export function defineOp<I extends OpInputs, O = undefined>(
 function apply<I extends OpInputs, O>(definition: OpDefinition<I, O>, inputs: I, options: O): Tensor {
   const present = Object.entries(inputs).filter((entry): entry is [string, Tensor] => entry[1] !== undefined);
   checkDtypes(definition, present);
-  const wanted = isGradEnabled() ? present.filter(([, tensor]) => tensor.requiresGrad) : [];
-  if (wanted.length > 0 && 'nonDifferentiable' in definition) {
+  const recorded = isGradEnabled() && present.some(([, tensor]) => tensor.requiresGrad);
+  if (recorded && 'nonDifferentiable' in definition) {
     throw new AutogradError(`${definition.name} has no gradient: ${definition.nonDifferentiable}`, {
       remedy: 'call it inside noGrad(), or on detach()ed tensors',
     });
@@ -85,9 +85,7 @@ function apply<I extends OpInputs, O>(definition: OpDefinition<I, O>, inputs: I,
     y.dispose();
     throw error;
   }
-  if (wanted.length > 0 && 'backward' in definition) {
-    tape(definition, present, wanted, { ...extras }, y, options);
-  }
+  if (recorded && 'backward' in definition) tape(definition, inputs, present, extras, y, options);
   for (const extra of Object.values(extras)) extra.dispose();
   return device.track(y);
 }
@@ -122,22 +120,26 @@ function checkHalves<I extends OpInputs, O>(
 
 function tape<I extends OpInputs, O>(
   definition: Differentiable<I, O>,
+  inputs: I,
   present: readonly [string, Tensor][],
-  wanted: readonly [string, Tensor][],
-  extras: Record<string, Tensor>,
+  extras: Readonly<Record<string, Tensor>>,
   y: Tensor,
   options: O,
 ): void {
-  const sources: Record<string, Tensor> = { ...Object.fromEntries(present), ...extras, y };
   const saved: Record<string, Tensor> = {};
   for (const name of definition.saves) {
-    const source = sources[name];
+    const source = name === 'y' ? y : (extras[name] ?? inputs[name]);
     if (source !== undefined) saved[name] = source.alias();
   }
-  const needs = Object.fromEntries(wanted.map(([name]) => [name, true]));
-  const shapes = Object.fromEntries(present.map(([name, tensor]) => [name, tensor.shape]));
-  const dtypes = Object.fromEntries(present.map(([name, tensor]) => [name, tensor.dtype]));
-  record(y, definition.name, wanted, Object.values(saved), (dy) =>
+  const needs: Record<string, boolean> = {};
+  const shapes: Record<string, Shape> = {};
+  const dtypes: Record<string, Dtype> = {};
+  for (const [name, tensor] of present) {
+    shapes[name] = tensor.shape;
+    dtypes[name] = tensor.dtype;
+    if (tensor.requiresGrad) needs[name] = true;
+  }
+  record(y, definition.name, present, Object.values(saved), (dy) =>
     definition.backward(dy, saved, needs, options, { shapes, dtypes }),
   );
 }

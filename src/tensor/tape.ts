@@ -38,7 +38,7 @@ export function noGrad<T>(body: () => T): T {
   return disabled.run(body);
 }
 
-/** Records how `output` came from `inputs`. The node takes over the `saved` aliases. */
+/** Records how `output` came from those `inputs` that want a gradient. The node takes over the `saved` aliases. */
 export function record(
   output: Tensor,
   op: string,
@@ -46,12 +46,13 @@ export function record(
   saved: readonly Tensor[],
   run: (dy: Tensor) => Gradients,
 ): void {
-  const edges = inputs
-    .filter(([, tensor]) => tensor.requiresGrad)
-    .map(([name, tensor]): TapeInput => {
-      if (tensor.node !== null) tensor.node.references += 1;
-      return { name, node: tensor.node, leaf: tensor.node === null ? tensor : null };
-    });
+  const edges: TapeInput[] = [];
+  for (const [name, tensor] of inputs) {
+    if (!tensor.requiresGrad) continue;
+    const { node } = tensor;
+    if (node !== null) node.references += 1;
+    edges.push({ name, node, leaf: node === null ? tensor : null });
+  }
   output.node = { op, inputs: edges, saved, run, references: 1 };
 }
 
@@ -154,18 +155,18 @@ const ONE_BITS = 0x3f800000;
 
 /** Hands each gradient to where its input came from; what nobody wants is freed. */
 function route(node: TapeNode, gradients: Gradients, pending: Map<TapeNode, Tensor>): void {
-  const left = new Map(Object.entries(gradients));
   for (const { name, node: source, leaf } of node.inputs) {
-    const gradient = left.get(name);
+    const gradient = gradients[name];
     if (gradient === undefined) {
       throw new AutogradError(`${node.op}: its backward gave no gradient for '${name}'`);
     }
-    left.delete(name);
     if (source !== null) pending.set(source, accumulate(pending.get(source), gradient));
     else if (leaf === null || leaf.disposed) gradient.dispose();
     else leaf.grad = accumulate(leaf.grad ?? undefined, owned(gradient));
   }
-  for (const gradient of left.values()) gradient?.dispose();
+  for (const name of Object.keys(gradients)) {
+    if (!node.inputs.some((input) => input.name === name)) gradients[name]?.dispose();
+  }
 }
 
 /** A leaf's gradient is written in place (clipping), so nobody else may see its memory. */
