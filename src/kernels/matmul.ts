@@ -10,7 +10,7 @@ export interface MatmulLaunch {
   /** [batch, k, n], or [batch, n, k] where `transposeB`; without the batch where `batchStrideB` is 0. */
   b: Slot;
   /** [n], added to every row. */
-  bias?: Slot;
+  bias?: Slot | undefined;
   /** [batch, m, n]. */
   c: Slot;
   m: number;
@@ -20,13 +20,13 @@ export interface MatmulLaunch {
   transposeB: boolean;
   activation?: Activation;
   /** [m], filled with the sums of op(a)'s rows; needs `transposeA`, and no batch. */
-  sums?: Slot;
+  sums?: Slot | undefined;
   /** Adds to what is in c (and sums), before bias and activation. */
   accumulate?: boolean;
   batch?: number;
   /** Elements from one matrix of a, or b, to the next; the matrix's size unless given. */
-  batchStrideA?: number;
-  batchStrideB?: number;
+  batchStrideA?: number | undefined;
+  batchStrideB?: number | undefined;
   /** The one that suits adapter and shape unless given. */
   technique?: MatmulTechnique;
 }
@@ -159,18 +159,19 @@ const aligned = (...elements: number[]): boolean => elements.every((value) => va
 
 function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
   const batchC = o.m * o.n;
-  const sides = { transposeA: o.transposeA, transposeB: o.transposeB };
-  const VEC_C = aligned(t.c.offset, o.n, batchC, t.n);
-  const technique = o.technique ?? chooseMatmul(gpu, { ...t, ...sides }, VEC_C);
+  const { transposeA, transposeB } = o;
+  const { m, n, k } = t;
+  const VEC_C = aligned(t.c.offset, o.n, batchC, n);
+  const technique = o.technique ?? chooseMatmul(gpu, { m, n, k, transposeA, transposeB }, VEC_C);
   // Each row's sum once, though columns may come in several windows.
   const sums = t.firstColumn === 0 ? o.sums : undefined;
   const variant = matmulVariant(technique, {
-    TRANSPOSE_A: o.transposeA,
-    TRANSPOSE_B: o.transposeB,
-    VEC_A: aligned(t.a.offset, t.strideA, t.batchA, o.transposeA ? t.m : t.k),
-    VEC_B: aligned(t.b.offset, t.strideB, t.batchB, o.transposeB ? t.k : t.n),
+    TRANSPOSE_A: transposeA,
+    TRANSPOSE_B: transposeB,
+    VEC_A: aligned(t.a.offset, t.strideA, t.batchA, transposeA ? m : k),
+    VEC_B: aligned(t.b.offset, t.strideB, t.batchB, transposeB ? k : n),
     VEC_C,
-    TAIL_K: t.k % 4 !== 0,
+    TAIL_K: k % 4 !== 0,
     SUM_A: sums !== undefined,
     ACCUMULATE: t.accumulate,
     ACTIVATION: t.last ? (o.activation ?? 'none') : 'none',
@@ -179,9 +180,9 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
   });
   const bias = t.last ? o.bias : undefined;
   const uints = [
-    t.m,
-    t.n,
-    t.k,
+    m,
+    n,
+    k,
     bias === undefined ? 0 : 1,
     t.strideA,
     t.strideB,
@@ -195,7 +196,7 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
     t.batchB,
     batchC,
   ];
-  const grid: Grid = [Math.ceil(t.n / technique.columns), Math.ceil(t.m / technique.rows), t.batch];
+  const grid: Grid = [Math.ceil(n / technique.columns), Math.ceil(m / technique.rows), t.batch];
   // Binding 3 must hold some buffer; a stands in where there is no bias.
   const slots = [t.a.slot, t.b.slot, bias ?? t.a.slot, t.c.slot];
   launch(gpu, variant, sums === undefined ? slots : [...slots, sums], { uints }, grid);

@@ -94,7 +94,7 @@ export interface LayerNormGradientLaunch {
   dweight: Slot;
   dbias: Slot;
   /** Where x was residual + dropout(·), the gradient of what dropout was given. */
-  dropped?: { dx: Slot; key: DropoutKey };
+  dropped?: { dx: Slot; key: DropoutKey } | undefined;
   /** Lends a buffer for partial sums; it is used until the launch is recorded. */
   borrow: (elements: number, use: (slot: Slot) => void) => void;
 }

@@ -188,14 +188,15 @@ export class Device {
 
   /** @internal A key no earlier draw had. */
   nextRandomKey(): RandomState {
-    const key = { ...this.random };
-    this.random.stream = (this.random.stream + 1) >>> 0;
-    return key;
+    const { seed, stream } = this.random;
+    this.random.stream = (stream + 1) >>> 0;
+    return { seed, stream };
   }
 
   /** @internal The key of a dropout mask. */
   nextDropoutKey(p: number): DropoutKey {
-    return { ...this.nextRandomKey(), p };
+    const { seed, stream } = this.nextRandomKey();
+    return { seed, stream, p };
   }
 
   /** Opens a scope: `using scope = device.scope()`. Scopes nest and close in reverse order. */

@@ -1,7 +1,7 @@
 /** Matrix multiplication with its epilogue. */
 import { DtypeError, ShapeError } from '../../errors.ts';
 import { type Slot, shifted } from '../../kernels/launch.ts';
-import { matmul as matmulKernel } from '../../kernels/matmul.ts';
+import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul.ts';
 import type { Activation } from '../../kernels/pointwise.ts';
 import { withAutocast } from '../autocast.ts';
 import { HalfCopy } from '../half-copy.ts';
@@ -35,8 +35,9 @@ interface Plan {
 }
 
 function planOf({ a, b, bias }: Inputs, { transposeA = false, transposeB = false }: MatmulOptions): Plan {
-  const both = `a ${formatShape(a.shape)}${transposeA ? 'ᵀ' : ''} · b ${formatShape(b.shape)}${transposeB ? 'ᵀ' : ''}`;
-  if (a.rank < 2 || b.rank < 2) throw new ShapeError(`matmul: both sides need two dimensions: ${both}`);
+  const both = (): string =>
+    `a ${formatShape(a.shape)}${transposeA ? 'ᵀ' : ''} · b ${formatShape(b.shape)}${transposeB ? 'ᵀ' : ''}`;
+  if (a.rank < 2 || b.rank < 2) throw new ShapeError(`matmul: both sides need two dimensions: ${both()}`);
   const [aRows, aCols] = [a.shape.at(-2)!, a.shape.at(-1)!];
   const [bRows, bCols] = [b.shape.at(-2)!, b.shape.at(-1)!];
   const [m, k] = transposeA ? [aCols, aRows] : [aRows, aCols];
@@ -45,14 +46,14 @@ function planOf({ a, b, bias }: Inputs, { transposeA = false, transposeB = false
     const flipped = transposeB ? bRows : bCols;
     const remedy =
       flipped === k ? `pass transposeB: ${!transposeB}?` : 'the last dimension of a must be the first of b';
-    throw new ShapeError(`matmul: inner dimensions differ: ${both}`, { remedy });
+    throw new ShapeError(`matmul: inner dimensions differ: ${both()}`, { remedy });
   }
   const lead = a.shape.slice(0, -2);
   const sharedB = b.rank === 2;
   if (!sharedB && !sameShape(lead, b.shape.slice(0, -2)))
-    throw new ShapeError(`matmul: batch dimensions differ: ${both}`);
+    throw new ShapeError(`matmul: batch dimensions differ: ${both()}`);
   if (bias !== undefined && !sameShape(bias.shape, [n])) {
-    throw new ShapeError(`matmul: bias ${formatShape(bias.shape)} does not fit ${both}`, {
+    throw new ShapeError(`matmul: bias ${formatShape(bias.shape)} does not fit ${both()}`, {
       remedy: `it must be [${n}]`,
     });
   }
@@ -71,17 +72,28 @@ function operandB({ a, b }: Inputs): Tensor {
   });
 }
 
-function launchOptions(inputs: Inputs, { m, n, k, batch, sharedB }: Plan, options: MatmulOptions) {
+// The options of kernels are written out field by field: V8 makes a literal of several spreads slowly, and a class of objects for each.
+
+function launchOptions(
+  { a, bias }: Inputs,
+  operand: Tensor,
+  y: Tensor,
+  plan: Plan,
+  { transposeA = false, transposeB = false }: MatmulOptions,
+): MatmulLaunch {
+  const { m, n, k, batch, sharedB } = plan;
   return {
-    a: inputs.a.slot,
-    ...(inputs.bias && { bias: inputs.bias.slot }),
+    a: a.slot,
+    b: operand.slot,
+    bias: bias?.slot,
+    c: y.slot,
     m,
     n,
     k,
     batch,
-    ...(sharedB && { batchStrideB: 0 }),
-    transposeA: options.transposeA ?? false,
-    transposeB: options.transposeB ?? false,
+    batchStrideB: sharedB ? 0 : undefined,
+    transposeA,
+    transposeB,
   };
 }
 
@@ -89,16 +101,21 @@ function launchOptions(inputs: Inputs, { m, n, k, batch, sharedB }: Plan, option
 function gradientA(dy: Tensor, b: Tensor, shape: Shape, plan: Plan, options: MatmulOptions): Tensor {
   const { m, n, k, batch, sharedB } = plan;
   const da = dy.device.raw(shape, dy.dtype);
+  const swap = options.transposeA ?? false;
   const transposeB = options.transposeB ?? false;
-  if (options.transposeA) {
-    const strides = { ...(sharedB && { batchStrideA: 0 }) };
-    const sides = { a: b.slot, b: dy.slot, c: da.slot, transposeA: transposeB, transposeB: true };
-    matmulKernel(dy.device.gpu, { ...sides, ...strides, m: k, n: m, k: n, batch });
-  } else {
-    const strides = { ...(sharedB && { batchStrideB: 0 }) };
-    const sides = { a: dy.slot, b: b.slot, c: da.slot, transposeA: false, transposeB: !transposeB };
-    matmulKernel(dy.device.gpu, { ...sides, ...strides, m, n: k, k: n, batch });
-  }
+  matmulKernel(dy.device.gpu, {
+    a: swap ? b.slot : dy.slot,
+    b: swap ? dy.slot : b.slot,
+    c: da.slot,
+    m: swap ? k : m,
+    n: swap ? m : k,
+    k: n,
+    batch,
+    batchStrideA: swap && sharedB ? 0 : undefined,
+    batchStrideB: !swap && sharedB ? 0 : undefined,
+    transposeA: swap && transposeB,
+    transposeB: swap || !transposeB,
+  });
   return da;
 }
 
@@ -118,14 +135,20 @@ function gradientB(
   const db = dy.device.raw(shape, dtype);
   const transposeA = options.transposeA ?? false;
   const run = (aSlot: Slot, dySlot: Slot, matrices: number, accumulate: boolean): void => {
-    const shared = { c: db.slot, k: m, batch: matrices, accumulate };
-    if (options.transposeB) {
-      const sides = { a: dySlot, b: aSlot, transposeA: true, transposeB: transposeA };
-      matmulKernel(dy.device.gpu, { ...shared, ...sides, m: n, n: k, ...(dbias && { sums: dbias.slot }) });
-    } else {
-      const sides = { a: aSlot, b: dySlot, transposeA: !transposeA, transposeB: false };
-      matmulKernel(dy.device.gpu, { ...shared, ...sides, m: k, n });
-    }
+    const swap = options.transposeB ?? false;
+    matmulKernel(dy.device.gpu, {
+      a: swap ? dySlot : aSlot,
+      b: swap ? aSlot : dySlot,
+      c: db.slot,
+      sums: dbias?.slot,
+      m: swap ? n : k,
+      n: swap ? k : n,
+      k: m,
+      batch: matrices,
+      accumulate,
+      transposeA: swap || !transposeA,
+      transposeB: swap && transposeA,
+    });
   };
   if (!sharedB || batch === 1) {
     run(a.slot, dy.slot, batch, false);
@@ -147,8 +170,7 @@ const matmulOp = defineOp<Inputs, MatmulOptions>({
   shape: (inputs, options) => ({ shape: planOf(inputs, options).shape, dtype: inputs.a.dtype }),
   forward: (inputs, y, options) => {
     const operand = operandB(inputs);
-    const launch = launchOptions(inputs, planOf(inputs, options), options);
-    matmulKernel(y.device.gpu, { ...launch, b: operand.slot, c: y.slot });
+    matmulKernel(y.device.gpu, launchOptions(inputs, operand, y, planOf(inputs, options), options));
     return { operand };
   },
   saves: ['a', 'operand'],
@@ -177,9 +199,8 @@ const activatedOp = defineOp<Inputs, ActivatedOptions>({
   shape: (inputs, options) => ({ shape: planOf(inputs, options).shape, dtype: inputs.a.dtype }),
   forward: (inputs, y, options) => {
     const operand = operandB(inputs);
-    const launch = launchOptions(inputs, planOf(inputs, options), options);
-    const { activation } = options;
-    matmulKernel(y.device.gpu, { ...launch, b: operand.slot, c: y.slot, activation });
+    const launch = launchOptions(inputs, operand, y, planOf(inputs, options), options);
+    matmulKernel(y.device.gpu, { ...launch, activation: options.activation });
     operand.dispose();
   },
   nonDifferentiable: 'the input of the activation is not kept',

@@ -65,9 +65,16 @@ function layerNormGradients(dy: Tensor, saved: Saved, key: DropoutKey | null) {
   const dx = device.raw(dy.shape, dy.dtype);
   const dropped = key === null ? undefined : device.raw(dy.shape, dy.dtype);
   layerNormGradient(device.gpu, {
-    ...{ x: saved.x!.slot, weight: saved.weight!.slot, moments: saved.moments!.slot },
-    ...{ dy: dy.slot, dx: dx.slot, dweight: dweight.slot, dbias: dbias.slot, rows, cols },
-    ...(dropped && { dropped: { dx: dropped.slot, key: key! } }),
+    x: saved.x!.slot,
+    weight: saved.weight!.slot,
+    moments: saved.moments!.slot,
+    dy: dy.slot,
+    dx: dx.slot,
+    dweight: dweight.slot,
+    dbias: dbias.slot,
+    rows,
+    cols,
+    dropped: dropped && { dx: dropped.slot, key: key! },
     borrow: (elements, use) => {
       const scratch = device.raw([elements]);
       use(scratch.slot);
@@ -93,8 +100,16 @@ const layerNormOp = defineOp<LayerNormInputs, { eps: number }>({
   forward: ({ x, weight, bias }, y, { eps }) => {
     const { rows, cols } = rowsOf('layerNorm', x.shape);
     const moments = x.device.raw([rows, 2]);
-    const slots = { x: x.slot, y: y.slot, weight: weight.slot, bias: bias.slot, moments: moments.slot };
-    layerNormKernel(x.device.gpu, { ...slots, rows, cols, eps });
+    layerNormKernel(x.device.gpu, {
+      x: x.slot,
+      y: y.slot,
+      weight: weight.slot,
+      bias: bias.slot,
+      moments: moments.slot,
+      rows,
+      cols,
+      eps,
+    });
     return { moments };
   },
   saves: ['x', 'weight', 'moments'],
@@ -124,9 +139,17 @@ const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutK
     const { device } = x;
     const { rows, cols } = rowsOf('addLayerNorm', x.shape);
     const [sums, moments] = [device.raw(x.shape, x.dtype), device.raw([rows, 2])];
-    const slots = { x: x.slot, y: y.slot, weight: weight.slot, bias: bias.slot, moments: moments.slot };
-    const added = { residual: residual.slot, sums: sums.slot, dropout: key };
-    layerNormKernel(device.gpu, { ...slots, rows, cols, eps, added });
+    layerNormKernel(device.gpu, {
+      x: x.slot,
+      y: y.slot,
+      weight: weight.slot,
+      bias: bias.slot,
+      moments: moments.slot,
+      rows,
+      cols,
+      eps,
+      added: { residual: residual.slot, sums: sums.slot, dropout: key },
+    });
     return { sums, moments };
   },
   saves: ['sums', 'weight', 'moments'],

@@ -87,8 +87,17 @@ const qkvLinearOp = defineOp<Inputs>({
     const { x, queryWeight } = inputs;
     const [out, k] = queryWeight.shape as [number, number];
     const [operand, bias] = [operandOf(x, weightsOf(inputs)), joined(biasesOf(inputs))];
-    const sides = { a: x.slot, b: operand.slot, bias: bias.slot, c: y.slot };
-    matmul(y.device.gpu, { ...sides, m: x.size / k, n: 3 * out, k, transposeA: false, transposeB: true });
+    matmul(y.device.gpu, {
+      a: x.slot,
+      b: operand.slot,
+      bias: bias.slot,
+      c: y.slot,
+      m: x.size / k,
+      n: 3 * out,
+      k,
+      transposeA: false,
+      transposeB: true,
+    });
     bias.dispose();
     return { operand };
   },
@@ -100,15 +109,32 @@ const qkvLinearOp = defineOp<Inputs>({
     const gradients: Record<string, Tensor> = {};
     if (needs.x === true) {
       const dx = device.raw(shapes.x!, dy.dtype);
-      const sides = { a: dy.slot, b: saved.operand!.slot, c: dx.slot };
-      matmul(device.gpu, { ...sides, m, n: inFeatures, k: 3 * out, transposeA: false, transposeB: false });
+      matmul(device.gpu, {
+        a: dy.slot,
+        b: saved.operand!.slot,
+        c: dx.slot,
+        m,
+        n: inFeatures,
+        k: 3 * out,
+        transposeA: false,
+        transposeB: false,
+      });
       gradients.x = dx;
     }
     const parameters = Object.keys(needs).some((name) => name !== 'x');
     if (parameters) {
       const [dw, db] = [device.raw([3 * out, inFeatures]), device.raw([3 * out])];
-      const sides = { a: dy.slot, b: saved.x!.slot, c: dw.slot, sums: db.slot };
-      matmul(device.gpu, { ...sides, m: 3 * out, n: inFeatures, k: m, transposeA: true, transposeB: false });
+      matmul(device.gpu, {
+        a: dy.slot,
+        b: saved.x!.slot,
+        c: dw.slot,
+        sums: db.slot,
+        m: 3 * out,
+        n: inFeatures,
+        k: m,
+        transposeA: true,
+        transposeB: false,
+      });
       const [weights, biases] = [thirds(dw), thirds(db)];
       for (const [at, name] of (['query', 'key', 'value'] as const).entries()) {
         gradients[`${name}Weight`] = weights[at]!;
