@@ -26,14 +26,23 @@ alias StoredC = f32;
 #endif
 #if VEC_C
 alias ElementC = vec4<StoredC>;
+alias WideC = vec4f;
 #else
 alias ElementC = StoredC;
+alias WideC = f32;
 #endif
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<ElementA>;
 @group(0) @binding(2) var<storage, read> b: array<ElementB>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> c: array<ElementC>;
+// What the activation was, or is, given: as c, and bound where c is.
+#if PREACTIVATION == store
+@group(0) @binding(5) var<storage, read_write> preactivation: array<ElementC>;
+#endif
+#if PREACTIVATION == slope
+@group(0) @binding(5) var<storage, read> preactivation: array<ElementC>;
+#endif
 #if SUM_A
 // The sums of op(A)'s rows: where A is the gradient of a linear layer's output, that of its bias.
 @group(0) @binding(5) var<storage, read_write> sums: array<f32>;
@@ -107,24 +116,46 @@ fn load_bias(column: u32) -> vec4f {
 }
 
 #if VEC_C
+fn activated(x: vec4f) -> vec4f {
+  return vec4f(activate(x.x), activate(x.y), activate(x.z), activate(x.w));
+}
+fn slope_of(x: vec4f) -> vec4f {
+  return vec4f(activate_slope(x.x), activate_slope(x.y), activate_slope(x.z), activate_slope(x.w));
+}
+#else
+fn activated(x: f32) -> f32 {
+  return activate(x);
+}
+fn slope_of(x: f32) -> f32 {
+  return activate_slope(x);
+}
+#endif
+
+// The element of c at `at`, from its products' sum and bias.
+fn finish(at: u32, total: WideC) {
+  var x = total;
+#if ACCUMULATE
+  x += WideC(c[at]);
+#endif
+#if PREACTIVATION == store
+  preactivation[at] = ElementC(x);
+#endif
+#if PREACTIVATION == slope
+  c[at] = ElementC(x * slope_of(WideC(preactivation[at])));
+#else
+  c[at] = ElementC(activated(x));
+#endif
+}
+
+#if VEC_C
 fn store_c(batch: u32, row: u32, column: u32, value: vec4f, added: vec4f) {
   if (row >= params.m || column >= params.n) { return; }
-  let at = (params.offset_c + batch * params.batch_c + row * params.stride_c + column) / 4u;
-  var x = value + added;
-#if ACCUMULATE
-  x += vec4f(c[at]);
-#endif
-  c[at] = ElementC(vec4f(activate(x.x), activate(x.y), activate(x.z), activate(x.w)));
+  finish((params.offset_c + batch * params.batch_c + row * params.stride_c + column) / 4u, value + added);
 }
 #else
 fn store_one(batch: u32, row: u32, column: u32, value: f32) {
   if (row >= params.m || column >= params.n) { return; }
-  let at = params.offset_c + batch * params.batch_c + row * params.stride_c + column;
-  var x = value;
-#if ACCUMULATE
-  x += f32(c[at]);
-#endif
-  c[at] = ElementC(activate(x));
+  finish(params.offset_c + batch * params.batch_c + row * params.stride_c + column, value);
 }
 
 fn store_c(batch: u32, row: u32, column: u32, value: vec4f, added: vec4f) {

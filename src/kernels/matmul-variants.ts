@@ -29,7 +29,12 @@ export interface MatmulSides {
   /** Operands are float16, and c is. */
   HALF: boolean;
   HALF_C: boolean;
+  PREACTIVATION: Preactivation;
 }
+
+/** What becomes of the activation's input: nothing; it is stored beside c; or it is read, and c multiplied by the slope there. */
+const preactivations = ['none', 'store', 'slope'] as const;
+export type Preactivation = (typeof preactivations)[number];
 
 /** Invocations side by side, with four columns each, and rows of each: without subgroups. */
 const PLAIN = { LANES: 8, ROWS: 8 };
@@ -79,11 +84,12 @@ export const matmulTechniques: readonly MatmulTechnique[] = [
 const made = new Map<MatmulTechnique, (KernelVariant | undefined)[]>();
 
 function sidesKey(sides: MatmulSides): number {
-  const { TRANSPOSE_A, TRANSPOSE_B, VEC_A, VEC_B, VEC_C, TAIL_K, SUM_A, ACCUMULATE, ACTIVATION } = sides;
+  const { TRANSPOSE_A, TRANSPOSE_B, VEC_A, VEC_B, VEC_C, TAIL_K, SUM_A, ACCUMULATE } = sides;
   const aligned = +VEC_A | (+VEC_B << 1) | (+VEC_C << 2) | (+TAIL_K << 3);
   const wanted = +TRANSPOSE_A | (+TRANSPOSE_B << 1) | (+SUM_A << 2) | (+ACCUMULATE << 3);
   const halves = +sides.HALF | (+sides.HALF_C << 1);
-  return (activations.indexOf(ACTIVATION) << 10) | (halves << 8) | (wanted << 4) | aligned;
+  const epilogue = activations.indexOf(sides.ACTIVATION) * 3 + preactivations.indexOf(sides.PREACTIVATION);
+  return (epilogue << 10) | (halves << 8) | (wanted << 4) | aligned;
 }
 
 /** The variant of a technique. */
@@ -103,15 +109,18 @@ export function matmulVariant(technique: MatmulTechnique, sides: MatmulSides): K
 
 const flags = [false, true];
 
-/** Variants that stand for all: each pair of transposes with each activation, and with each alignment. */
+/** Variants that stand for all: each pair of transposes with each activation, each use of its input, and each alignment. */
 function declare(
   technique: MatmulTechnique,
   given: Pick<MatmulSides, 'TRANSPOSE_A' | 'TRANSPOSE_B' | 'HALF' | 'HALF_C'>,
 ): void {
   const usual = { VEC_A: true, VEC_B: true, VEC_C: true, TAIL_K: false, SUM_A: false, ACCUMULATE: false };
   const sides = { ...given, ...usual };
-  for (const ACTIVATION of activations) matmulVariant(technique, { ...sides, ACTIVATION });
-  const ACTIVATION = 'none';
+  for (const ACTIVATION of activations)
+    matmulVariant(technique, { ...sides, ACTIVATION, PREACTIVATION: 'none' });
+  for (const PREACTIVATION of preactivations)
+    matmulVariant(technique, { ...sides, ACTIVATION: 'gelu', PREACTIVATION });
+  const plain = { ACTIVATION: 'none', PREACTIVATION: 'none' } as const;
   for (const VEC_A of flags) {
     for (const VEC_B of flags) {
       for (const VEC_C of flags) {
@@ -122,7 +131,7 @@ function declare(
             ...alignment,
             SUM_A,
             ACCUMULATE: SUM_A !== VEC_B,
-            ACTIVATION,
+            ...plain,
           });
         }
       }

@@ -19,6 +19,11 @@ export interface MatmulLaunch {
   transposeA: boolean;
   transposeB: boolean;
   activation?: Activation;
+  /**
+   * What the activation is given, as c: `store` fills it. `slope` reads it, and c becomes the product times the activation's slope
+   * there. It must begin in its buffer as aligned as c does; not together with `sums`.
+   */
+  preactivation?: { slot: Slot; use: 'store' | 'slope' } | undefined;
   /** [m], filled with the sums of op(a)'s rows; needs `transposeA`, and no batch. */
   sums?: Slot | undefined;
   /** Adds to what is in c (and sums), before bias and activation. */
@@ -53,7 +58,7 @@ function rowsThatFit(gpu: GpuContext, rowSize: number, rows: number): number {
   return Math.max(fit >= 4 ? fit - (fit % 4) : fit, 1);
 }
 
-/** c = activation(op(a) · op(b) + bias), or with `accumulate` added to c. */
+/** c = activation(op(a) · op(b) + bias), or with `accumulate` added to c; see also `preactivation`. */
 export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
   const batch = o.batch ?? 1;
   const strideA = o.transposeA ? o.m : o.k;
@@ -73,6 +78,10 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
           a: shifted(o.a, z * batchA),
           b: shifted(o.b, z * batchB),
           c: shifted(o.c, z * o.m * o.n),
+          preactivation: o.preactivation && {
+            ...o.preactivation,
+            slot: shifted(o.preactivation.slot, z * o.m * o.n),
+          },
         });
       }
       return;
@@ -83,6 +92,7 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
       a: at(o.a, spans[0]!),
       b: at(o.b, spans[1]!),
       c: at(o.c, spans[2]!),
+      ...(o.preactivation && { preactivation: at(o.preactivation.slot, spans[2]!).slot }),
       m: o.m,
       n: o.n,
       k: o.k,
@@ -110,6 +120,7 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
         const a = o.transposeA ? bindRows(o.a, o.m, k0, k1) : bindRows(o.a, o.k, m0, m1);
         const b = o.transposeB ? bindRows(o.b, o.k, n0, n1) : bindRows(o.b, o.n, k0, k1);
         const c = bindRows(o.c, o.n, m0, m1);
+        const preactivation = o.preactivation && bindRows(o.preactivation.slot, o.n, m0, m1).slot;
         // The window of rows is bound; where it does not begin within the row itself, an offset skips the columns before it.
         a.offset += o.transposeA ? m0 : k0;
         b.offset += o.transposeB ? k0 : n0;
@@ -118,6 +129,7 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
           a,
           b,
           c,
+          ...(preactivation && { preactivation }),
           m: m1 - m0,
           n: n1 - n0,
           k: k1 - k0,
@@ -140,6 +152,8 @@ interface Tile {
   a: { slot: Slot; offset: number };
   b: { slot: Slot; offset: number };
   c: { slot: Slot; offset: number };
+  /** Its offset is that of c. */
+  preactivation?: Slot;
   m: number;
   n: number;
   k: number;
@@ -151,7 +165,7 @@ interface Tile {
   firstRow: number;
   firstColumn: number;
   accumulate: boolean;
-  /** Bias and activation belong to the last step over k. */
+  /** Bias, activation and its input belong to the last step over k. */
   last: boolean;
 }
 
@@ -177,6 +191,7 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
     ACTIVATION: t.last ? (o.activation ?? 'none') : 'none',
     HALF: o.a.half ?? false,
     HALF_C: o.c.half ?? false,
+    PREACTIVATION: t.last ? (o.preactivation?.use ?? 'none') : 'none',
   });
   const bias = t.last ? o.bias : undefined;
   const uints = [
@@ -199,5 +214,7 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
   const grid: Grid = [Math.ceil(n / technique.columns), Math.ceil(m / technique.rows), t.batch];
   // Binding 3 must hold some buffer; a stands in where there is no bias.
   const slots = [t.a.slot, t.b.slot, bias ?? t.a.slot, t.c.slot];
-  launch(gpu, variant, sums === undefined ? slots : [...slots, sums], { uints }, grid);
+  if (sums !== undefined) slots.push(sums);
+  if (t.last && t.preactivation !== undefined) slots.push(t.preactivation);
+  launch(gpu, variant, slots, { uints }, grid);
 }

@@ -8,6 +8,7 @@ import { isAutocastEnabled } from '../tensor/autocast.ts';
 import type { Device } from '../tensor/device.ts';
 import { selfAttention } from '../tensor/ops/attention.ts';
 import { to } from '../tensor/ops/elementwise.ts';
+import { feedForward } from '../tensor/ops/feed-forward.ts';
 import { qkvLinear } from '../tensor/ops/qkv-linear.ts';
 import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -80,7 +81,12 @@ class ResidualOutput extends Module {
   }
 
   forward(x: Tensor, residual: Tensor): Tensor {
-    return this.LayerNorm.forwardAdded(this.dense.forward(x), residual, this.dropout);
+    return this.finish(this.dense.forward(x), residual);
+  }
+
+  /** What follows the dense layer. */
+  finish(x: Tensor, residual: Tensor): Tensor {
+    return this.LayerNorm.forwardAdded(x, residual, this.dropout);
   }
 }
 
@@ -99,19 +105,15 @@ class Attention extends Module {
   }
 }
 
+/** The first half of the feed-forward part: [B, L, H] → [B, L, I]. */
 class Intermediate extends Module {
   readonly dense: Linear;
-  private readonly activation: PretrainedConfig['hiddenAct'];
+  readonly activation: PretrainedConfig['hiddenAct'];
 
   constructor(device: Device, { hiddenSize, intermediateSize, hiddenAct }: PretrainedConfig) {
     super();
     this.dense = new Linear(device, hiddenSize, intermediateSize);
     this.activation = hiddenAct;
-  }
-
-  /** [B, L, H] → [B, L, I]. */
-  forward(x: Tensor): Tensor {
-    return this.dense.forward(x, this.activation);
   }
 }
 
@@ -131,7 +133,8 @@ export class EncoderLayer extends Module {
   forward(x: Tensor, seen: SeenTokens): Tensor {
     return x.device.tidy(() => {
       const attended = this.attention.forward(x, seen);
-      return this.output.forward(this.intermediate.forward(attended), attended);
+      const { dense, activation } = this.intermediate;
+      return this.output.finish(feedForward(attended, dense, this.output.dense, activation), attended);
     });
   }
 }

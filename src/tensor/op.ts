@@ -35,9 +35,9 @@ interface OpCommon<I extends OpInputs, O> {
   readonly halves?: readonly (keyof I & string)[];
   /** Throws `ShapeError` naming the op and the shapes. */
   shape(inputs: I, options: O): OutputSpec;
-  /** Fills `y`; may return further tensors (fresh ones) that `saves` can name. */
+  /** Fills `y`; may return further tensors (fresh ones) that `saves` can name. `recorded`: backward may follow. */
   // biome-ignore lint/suspicious/noConfusingVoidType: a forward that makes nothing but y returns nothing
-  forward(inputs: I, y: Tensor, options: O): Record<string, Tensor> | void;
+  forward(inputs: I, y: Tensor, options: O, recorded: boolean): Record<string, Tensor> | void;
 }
 
 interface Differentiable<I extends OpInputs, O> extends OpCommon<I, O> {
@@ -80,7 +80,7 @@ function apply<I extends OpInputs, O>(definition: OpDefinition<I, O>, inputs: I,
   const y = device.raw(spec.shape, spec.dtype);
   let extras: Record<string, Tensor>;
   try {
-    extras = definition.forward(inputs, y, options) ?? {};
+    extras = definition.forward(inputs, y, options, recorded) ?? {};
   } catch (error) {
     y.dispose();
     throw error;

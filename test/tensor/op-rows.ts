@@ -3,8 +3,9 @@
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
 import * as elementwise from '../../src/tensor/ops/elementwise.ts';
 import { embedding, positionIds } from '../../src/tensor/ops/embedding.ts';
+import { feedForward } from '../../src/tensor/ops/feed-forward.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../../src/tensor/ops/loss.ts';
-import { linear, matmul, matmulActivation } from '../../src/tensor/ops/matmul.ts';
+import { linear, matmul } from '../../src/tensor/ops/matmul.ts';
 import { addLayerNorm, layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
 import { qkvLinear } from '../../src/tensor/ops/qkv-linear.ts';
 import { mean, sum } from '../../src/tensor/ops/reduction.ts';
@@ -222,15 +223,92 @@ const takeRowsRow: OpRow = {
 
 const geluOf = (x: number): number => 0.5 * x * (1 + erf(x / Math.SQRT2));
 
-const activatedRow: OpRow = {
-  op: 'matmulActivation',
-  note: 'gelu in the epilogue',
-  shapes: { a: [9, 12], b: [8, 12], bias: [8] },
-  constant: ['a', 'b', 'bias'],
-  run: (t) => matmulActivation(t.a!, t.b!, t.bias!, 'gelu'),
-  reference: (r) => map(productReference({ a: [9, 12], b: [8, 12], tb: true })(r), geluOf),
-  atol: 5e-6,
+const activationsOf = {
+  gelu: geluOf,
+  tanh: Math.tanh,
+  relu: (x: number) => Math.max(x, 0),
+  sigmoid: (x: number) => 1 / (1 + Math.exp(-x)),
+  silu: (x: number) => x / (1 + Math.exp(-x)),
+  exp: Math.exp,
 };
+type ActivationName = keyof typeof activationsOf;
+
+/** activation(x · weightᵀ + bias). */
+function activatedOf(
+  x: NdArray,
+  weight: NdArray,
+  bias: NdArray | undefined,
+  f: (x: number) => number,
+): NdArray {
+  const product = productReference({ a: x.shape, b: weight.shape, tb: true });
+  return map(product({ a: x, b: weight, ...(bias && { bias }) }), f);
+}
+
+const linearActivationRows: OpRow[] = (Object.keys(activationsOf) as ActivationName[]).map(
+  (activation, index) => {
+    // Aligned to four elements; not; and leading dimensions.
+    const x = [
+      [9, 12],
+      [6, 5],
+      [2, 3, 8],
+    ][index % 3]!;
+    const weight = [
+      [8, 12],
+      [3, 5],
+      [4, 8],
+    ][index % 3]!;
+    const shapes = { a: x, b: weight, bias: [weight[0]!] };
+    return {
+      op: 'linearActivation',
+      note: `${activation}, x [${x.join(',')}]`,
+      shapes,
+      run: (t) => linear(t.a!, t.b!, t.bias!, activation),
+      reference: (r) => activatedOf(r.a!, r.b!, r.bias!, activationsOf[activation]),
+      atol: 5e-6,
+      ...(index === 0 && { bad: [{ ...shapes, bias: [9] }] }),
+    };
+  },
+);
+
+const feedForwardRows: OpRow[] = (
+  [
+    { x: [9, 12], middle: 20, out: 8, activation: 'gelu', biases: true },
+    { x: [2, 3, 5], middle: 7, out: 3, activation: 'silu', biases: true },
+    { x: [37, 8], middle: 32, out: 8, activation: 'tanh', biases: false },
+  ] as const
+).map(({ x, middle, out, activation, biases }, index) => {
+  const shapes = {
+    x,
+    innerWeight: [middle, lastDim(x)],
+    outerWeight: [out, middle],
+    ...(biases && { innerBias: [middle], outerBias: [out] }),
+  };
+  return {
+    op: 'feedForward',
+    note: `x [${x.join(',')}] → ${middle} → ${out}, ${activation}${biases ? '' : ', no biases'}`,
+    shapes,
+    run: (t) =>
+      feedForward(
+        t.x!,
+        { weight: t.innerWeight!, bias: t.innerBias ?? null },
+        { weight: t.outerWeight!, bias: t.outerBias ?? null },
+        activation,
+      ),
+    reference: (r) => {
+      const hidden = activatedOf(r.x!, r.innerWeight!, r.innerBias, activationsOf[activation]);
+      return activatedOf(hidden, r.outerWeight!, r.outerBias, (v) => v);
+    },
+    atol: 1e-5,
+    gradAtol: 5e-5,
+    ...(index === 0 && {
+      bad: [
+        { ...shapes, outerWeight: [8, 19] },
+        { ...shapes, innerBias: [19] },
+        { ...shapes, x: [12] },
+      ],
+    }),
+  };
+});
 
 function reductions(
   op: 'sum' | 'mean',
@@ -633,9 +711,9 @@ const moveRows: OpRow[] = [
 export const opRows: readonly OpRow[] = [
   ...pointwise('gelu', elementwise.gelu, geluOf),
   ...pointwise('tanh', elementwise.tanh, Math.tanh),
-  ...pointwise('relu', elementwise.relu, (x) => Math.max(x, 0)),
-  ...pointwise('sigmoid', elementwise.sigmoid, (x) => 1 / (1 + Math.exp(-x))),
-  ...pointwise('silu', elementwise.silu, (x) => x / (1 + Math.exp(-x))),
+  ...pointwise('relu', elementwise.relu, activationsOf.relu),
+  ...pointwise('sigmoid', elementwise.sigmoid, activationsOf.sigmoid),
+  ...pointwise('silu', elementwise.silu, activationsOf.silu),
   ...pointwise('exp', elementwise.exp, Math.exp, 1),
   ...pointwise(
     'affine',
@@ -650,7 +728,8 @@ export const opRows: readonly OpRow[] = [
   ...linearRows,
   ...qkvRows,
   takeRowsRow,
-  activatedRow,
+  ...linearActivationRows,
+  ...feedForwardRows,
   ...reductions('sum', sum),
   ...reductions('mean', mean),
   ...softmaxRows,

@@ -2,14 +2,13 @@
 import { DtypeError, ShapeError } from '../../errors.ts';
 import { type Slot, shifted } from '../../kernels/launch.ts';
 import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul.ts';
-import type { Activation } from '../../kernels/pointwise.ts';
+import { type Activation, unaryGradient } from '../../kernels/pointwise.ts';
 import { withAutocast } from '../autocast.ts';
 import { HalfCopy } from '../half-copy.ts';
-import { defineOp } from '../op.ts';
+import { defineOp, type InputSpecs, type Needs, type Saved } from '../op.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
-import { isGradEnabled } from '../tape.ts';
+import type { Gradients } from '../tape.ts';
 import type { Dtype, Tensor } from '../tensor.ts';
-import { exp, gelu, relu, sigmoid, silu, tanh } from './elementwise.ts';
 import { sumTo } from './reduction.ts';
 
 export interface MatmulOptions {
@@ -34,7 +33,11 @@ interface Plan {
   sharedB: boolean;
 }
 
-function planOf({ a, b, bias }: Inputs, { transposeA = false, transposeB = false }: MatmulOptions): Plan {
+/** @internal The product's sizes. Throws `ShapeError` where the shapes do not fit. */
+export function planOf(
+  { a, b, bias }: Inputs,
+  { transposeA = false, transposeB = false }: MatmulOptions,
+): Plan {
   const both = (): string =>
     `a ${formatShape(a.shape)}${transposeA ? 'ᵀ' : ''} · b ${formatShape(b.shape)}${transposeB ? 'ᵀ' : ''}`;
   if (a.rank < 2 || b.rank < 2) throw new ShapeError(`matmul: both sides need two dimensions: ${both()}`);
@@ -63,8 +66,8 @@ function planOf({ a, b, bias }: Inputs, { transposeA = false, transposeB = false
   return { m, n, k, batch: matrices, shape, sharedB };
 }
 
-/** What matmul's kernels read as b beside this a: b itself, or the float16 copy of a float32 weight; whoever asks disposes of it. */
-function operandB({ a, b }: Inputs): Tensor {
+/** @internal What matmul's kernels read as b beside this a: b itself, or the float16 copy of a float32 weight; whoever asks disposes of it. */
+export function operandB({ a, b }: Inputs): Tensor {
   if (a.dtype === b.dtype) return b.alias();
   if (a.dtype === 'float16' && b.dtype === 'float32' && b.isLeaf) return HalfCopy.of([b]).tensor.alias();
   throw new DtypeError(`matmul: a is ${a.dtype}, b ${b.dtype}`, {
@@ -97,8 +100,18 @@ function launchOptions(
   };
 }
 
-/** da, in the shape of a as it is stored. */
-function gradientA(dy: Tensor, b: Tensor, shape: Shape, plan: Plan, options: MatmulOptions): Tensor {
+/** @internal What else the kernel does with an element of the result. */
+export type Epilogue = Pick<MatmulLaunch, 'activation' | 'preactivation'>;
+
+/** @internal da, in the shape of a as it is stored; the epilogue, if any, is that of its kernel. */
+export function gradientA(
+  dy: Tensor,
+  b: Tensor,
+  shape: Shape,
+  plan: Plan,
+  options: MatmulOptions,
+  epilogue?: Epilogue,
+): Tensor {
   const { m, n, k, batch, sharedB } = plan;
   const da = dy.device.raw(shape, dy.dtype);
   const swap = options.transposeA ?? false;
@@ -115,6 +128,7 @@ function gradientA(dy: Tensor, b: Tensor, shape: Shape, plan: Plan, options: Mat
     batchStrideB: !swap && sharedB ? 0 : undefined,
     transposeA: swap && transposeB,
     transposeB: swap || !transposeB,
+    ...epilogue,
   });
   return da;
 }
@@ -163,6 +177,26 @@ function sumsAlong({ batch }: Plan, { transposeB = false }: MatmulOptions): bool
   return transposeB && batch === 1;
 }
 
+/** @internal Gradients of a, b and bias by these names, as far as they are needed; a is the product's input, operand what its kernel read as b. */
+export function productGradients(
+  dy: Tensor,
+  { a, operand: b }: Saved,
+  needs: Needs,
+  options: MatmulOptions,
+  { shapes, dtypes }: InputSpecs,
+): Gradients {
+  const sideB = { shape: shapes.b!, dtype: dtypes.b! };
+  const plan = planOf({ a: a!, b: b! }, options);
+  const along = needs.bias === true && needs.b === true && sumsAlong(plan, options);
+  const alone = needs.bias === true && !along;
+  const bias = along ? dy.device.raw(shapes.bias!) : alone ? sumTo(dy, shapes.bias!) : undefined;
+  return {
+    a: needs.a ? gradientA(dy, b!, shapes.a!, plan, options) : undefined,
+    b: needs.b ? gradientB(dy, a!, sideB, plan, options, along ? bias : undefined) : undefined,
+    bias,
+  };
+}
+
 const matmulOp = defineOp<Inputs, MatmulOptions>({
   name: 'matmul',
   dtypes: { b: 'any' },
@@ -174,36 +208,49 @@ const matmulOp = defineOp<Inputs, MatmulOptions>({
     return { operand };
   },
   saves: ['a', 'operand'],
-  backward: (dy, { a, operand: b }, needs, options, { shapes, dtypes }) => {
-    const plan = planOf({ a: a!, b: b! }, options);
-    const along = needs.bias === true && needs.b === true && sumsAlong(plan, options);
-    const alone = needs.bias === true && !along;
-    const bias = along ? dy.device.raw(shapes.bias!) : alone ? sumTo(dy, shapes.bias!) : undefined;
-    const sideB = { shape: shapes.b!, dtype: dtypes.b! };
-    return {
-      a: needs.a ? gradientA(dy, b!, shapes.a!, plan, options) : undefined,
-      b: needs.b ? gradientB(dy, a!, sideB, plan, options, along ? bias : undefined) : undefined,
-      bias,
-    };
-  },
+  backward: (dy, { a, operand }, needs, options, inputs) =>
+    productGradients(dy, { a, operand }, needs, options, inputs),
 });
 
-interface ActivatedOptions extends MatmulOptions {
-  activation: Activation;
+/** @internal A linear layer's product: a is its input, b its weight. */
+export const LINEAR: MatmulOptions = { transposeB: true };
+
+/** @internal y = activation(x · weightᵀ + bias). Returns the weight as the kernel read it, and what the activation was given where that is `recorded`. */
+export function linearForward(
+  { x, weight, bias }: { x: Tensor; weight: Tensor; bias?: Tensor | undefined },
+  y: Tensor,
+  activation: Activation,
+  recorded: boolean,
+): Record<string, Tensor> {
+  const { device } = y;
+  const inputs = { a: x, b: weight, bias };
+  const operand = operandB(inputs);
+  const preactivation = recorded ? device.raw(y.shape, y.dtype) : undefined;
+  matmulKernel(device.gpu, {
+    ...launchOptions(inputs, operand, y, planOf(inputs, LINEAR), LINEAR),
+    activation,
+    preactivation: preactivation && { slot: preactivation.slot, use: 'store' },
+  });
+  return preactivation === undefined ? { operand } : { operand, preactivation };
 }
 
-const activatedOp = defineOp<Inputs, ActivatedOptions>({
-  name: 'matmulActivation',
+const linearActivationOp = defineOp<Inputs, Activation>({
+  name: 'linearActivation',
   dtypes: { b: 'any' },
   halves: ['a'],
-  shape: (inputs, options) => ({ shape: planOf(inputs, options).shape, dtype: inputs.a.dtype }),
-  forward: (inputs, y, options) => {
-    const operand = operandB(inputs);
-    const launch = launchOptions(inputs, operand, y, planOf(inputs, options), options);
-    matmulKernel(y.device.gpu, { ...launch, activation: options.activation });
-    operand.dispose();
+  shape: (inputs) => ({ shape: planOf(inputs, LINEAR).shape, dtype: inputs.a.dtype }),
+  forward: ({ a, b, bias }, y, activation, recorded) =>
+    linearForward({ x: a, weight: b, bias }, y, activation, recorded),
+  saves: ['a', 'operand', 'preactivation'],
+  backward: (dy, { a, operand, preactivation }, needs, activation, inputs) => {
+    const { device } = dy;
+    const inner = device.raw(dy.shape, dy.dtype);
+    const slots = { x: preactivation!.slot, dy: dy.slot, y: inner.slot };
+    unaryGradient(device.gpu, { ...slots, count: dy.size, activation });
+    const gradients = productGradients(inner, { a, operand }, needs, LINEAR, inputs);
+    inner.dispose();
+    return gradients;
   },
-  nonDifferentiable: 'the input of the activation is not kept',
 });
 
 /**
@@ -220,37 +267,14 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   );
 }
 
-/** @internal Activation of x · weightᵀ + bias in one kernel, without a gradient. */
-export function matmulActivation(
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor | undefined,
-  activation: Activation,
-): Tensor {
-  return activatedOp({ a: x, b: weight, bias }, { transposeB: true, activation });
-}
-
-const activations = { gelu, tanh, relu, sigmoid, silu, exp };
-
 /**
  * activation(x · weightᵀ + bias): x [..., in], weight [out, in], bias [out] → [..., out].
- * Without gradients the activation is part of the matmul's kernel. x may be float16 beside float32 weights; so is the result then.
+ * The activation is part of the matmul's kernel; its derivative is not: see `feedForward`. x may be float16 beside float32 weights; so
+ * is the result then.
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, activation: Activation = 'none'): Tensor {
-  return withAutocast(x, (input) => activatedLinear(input, weight, bias, activation));
-}
-
-function activatedLinear(
-  x: Tensor,
-  weight: Tensor,
-  bias: Tensor | undefined,
-  activation: Activation,
-): Tensor {
-  if (activation === 'none') return matmulOp({ a: x, b: weight, bias }, { transposeB: true });
-  const recorded = isGradEnabled() && (x.requiresGrad || weight.requiresGrad || bias?.requiresGrad === true);
-  if (!recorded) return matmulActivation(x, weight, bias, activation);
-  const product = matmulOp({ a: x, b: weight, bias }, { transposeB: true });
-  const y = activations[activation](product);
-  product.dispose();
-  return y;
+  return withAutocast(x, (a) => {
+    const inputs = { a, b: weight, bias };
+    return activation === 'none' ? matmulOp(inputs, LINEAR) : linearActivationOp(inputs, activation);
+  });
 }

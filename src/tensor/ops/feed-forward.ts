@@ -1,0 +1,117 @@
+/** Two linear layers with an activation between them, as in a transformer's layer. */
+import { ShapeError } from '../../errors.ts';
+import type { Activation } from '../../kernels/pointwise.ts';
+import { withAutocast } from '../autocast.ts';
+import { defineOp } from '../op.ts';
+import { formatShape, sameShape } from '../shape.ts';
+import type { Gradients } from '../tape.ts';
+import type { Tensor } from '../tensor.ts';
+import { gradientA, LINEAR, linearForward, planOf, productGradients } from './matmul.ts';
+
+/** The parameters of a linear layer: weight [out, in], bias [out]. */
+export interface LinearParameters {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+}
+
+interface Inputs extends Readonly<Record<string, Tensor | undefined>> {
+  x: Tensor;
+  innerWeight: Tensor;
+  innerBias?: Tensor | undefined;
+  outerWeight: Tensor;
+  outerBias?: Tensor | undefined;
+}
+
+function shapeOf(inputs: Inputs): number[] {
+  const { x, innerWeight, innerBias, outerWeight, outerBias } = inputs;
+  const [middle] = innerWeight.shape;
+  const [out] = outerWeight.shape;
+  const fits =
+    x.rank >= 2 &&
+    sameShape(innerWeight.shape, [middle!, x.shape.at(-1)!]) &&
+    sameShape(outerWeight.shape, [out!, middle!]) &&
+    (innerBias === undefined || sameShape(innerBias.shape, [middle!])) &&
+    (outerBias === undefined || sameShape(outerBias.shape, [out!]));
+  if (fits) return [...x.shape.slice(0, -1), out!];
+  const shapes = Object.entries(inputs).flatMap(([name, tensor]) =>
+    tensor === undefined ? [] : [`${name} ${formatShape(tensor.shape)}`],
+  );
+  throw new ShapeError(`feedForward: shapes do not fit: ${shapes.join(' · ')}`, {
+    remedy:
+      'x [.., in], inner weight [middle, in] and bias [middle], outer weight [out, middle] and bias [out]',
+  });
+}
+
+const feedForwardOp = defineOp<Inputs, Activation>({
+  name: 'feedForward',
+  halves: ['x'],
+  shape: (inputs) => ({ shape: shapeOf(inputs), dtype: inputs.x.dtype }),
+  forward: ({ x, innerWeight, innerBias, outerWeight, outerBias }, y, activation, recorded) => {
+    const hidden = x.device.raw([...x.shape.slice(0, -1), innerWeight.shape[0]!], x.dtype);
+    const inner = { x, weight: innerWeight, bias: innerBias };
+    const { operand: innerOperand, ...extras } = linearForward(inner, hidden, activation, recorded);
+    const outer = { x: hidden, weight: outerWeight, bias: outerBias };
+    const { operand: outerOperand } = linearForward(outer, y, 'none', false);
+    return { hidden, innerOperand: innerOperand!, outerOperand: outerOperand!, ...extras };
+  },
+  saves: ['x', 'innerOperand', 'outerOperand', 'hidden', 'preactivation'],
+  backward: (dy, saved, needs, activation, { shapes, dtypes }) => {
+    const { x, innerOperand, outerOperand, hidden, preactivation } = saved;
+    const outer = productGradients(
+      dy,
+      { a: hidden, operand: outerOperand },
+      { b: needs.outerWeight, bias: needs.outerBias },
+      LINEAR,
+      {
+        shapes: { a: hidden!.shape, b: shapes.outerWeight!, bias: shapes.outerBias! },
+        dtypes: { b: dtypes.outerWeight! },
+      },
+    );
+    let inner: Gradients = {};
+    if (needs.x || needs.innerWeight || needs.innerBias) {
+      // The activation's derivative in the epilogue of the product that gives the gradient of its result.
+      const plan = planOf({ a: hidden!, b: outerOperand! }, LINEAR);
+      const between = gradientA(dy, outerOperand!, hidden!.shape, plan, LINEAR, {
+        activation,
+        preactivation: { slot: preactivation!.slot, use: 'slope' },
+      });
+      inner = productGradients(
+        between,
+        { a: x, operand: innerOperand },
+        { a: needs.x, b: needs.innerWeight, bias: needs.innerBias },
+        LINEAR,
+        {
+          shapes: { a: shapes.x!, b: shapes.innerWeight!, bias: shapes.innerBias! },
+          dtypes: { b: dtypes.innerWeight! },
+        },
+      );
+      between.dispose();
+    }
+    return {
+      x: inner.a,
+      innerWeight: inner.b,
+      innerBias: inner.bias,
+      outerWeight: outer.b,
+      outerBias: outer.bias,
+    };
+  },
+});
+
+/**
+ * outer(activation(inner(x))): x [..., in], inner in → middle, outer middle → out; gives [..., out]. The activation and its derivative
+ * are part of the products' kernels. x may be float16 beside float32 weights; so is the result then. Throws `ShapeError`.
+ */
+export function feedForward(
+  x: Tensor,
+  inner: LinearParameters,
+  outer: LinearParameters,
+  activation: Activation,
+): Tensor {
+  const parameters = {
+    innerWeight: inner.weight,
+    innerBias: inner.bias ?? undefined,
+    outerWeight: outer.weight,
+    outerBias: outer.bias ?? undefined,
+  };
+  return withAutocast(x, (input) => feedForwardOp({ x: input, ...parameters }, activation));
+}
