@@ -45,6 +45,7 @@ export {
   div,
   dropout,
   exp,
+  type FloatDtype,
   gelu,
   mul,
   relu,
@@ -53,6 +54,7 @@ export {
   silu,
   sub,
   tanh,
+  to,
 } from './tensor/ops/elementwise.ts';
 export { embedding } from './tensor/ops/embedding.ts';
 export { bceWithLogits, crossEntropy, mseLoss } from './tensor/ops/loss.ts';
