@@ -1,6 +1,7 @@
 /** What the adapter can do at most, measured in the same run as everything else. */
 import { readFileSync } from 'node:fs';
 import type { KernelVariant } from '../src/gpu/pipelines.ts';
+import type { SubgroupMatrix } from '../src/gpu/subgroup-matrix.ts';
 import { assembleShader, type Defines } from '../src/gpu/wgsl.ts';
 import type { Slot } from '../src/kernels/launch.ts';
 import type { Device } from '../src/tensor/device.ts';
@@ -10,6 +11,8 @@ export interface Ceilings {
   /** Floating-point operations a second of multiply-adds on registers, f32; f16 where the adapter has it. */
   fma: number;
   fmaHalf: number | null;
+  /** As many of multiply-accumulates on matrix units that sum in float32, by what they multiply; empty where the adapter has none. */
+  matrices: { component: 'f16' | 'f32'; rate: number }[];
   /** Bytes a second read and written by a copy that is too large for caches. */
   bandwidth: number;
   /** Seconds of host time to record one dispatch, and from record to completion in a long chain of empty ones. */
@@ -22,7 +25,7 @@ export interface Ceilings {
 
 const source = (name: string): string =>
   readFileSync(new URL(`shaders/${name}.wgsl`, import.meta.url), 'utf8');
-const sources = { fma: source('fma'), copy: source('copy') };
+const sources = { fma: source('fma'), copy: source('copy'), subgroup_matrix: source('subgroup_matrix') };
 
 /** A variant of the bench's own shaders, expanded like the engine's. */
 function variant(device: Device, shader: keyof typeof sources, defines: Defines) {
@@ -64,6 +67,42 @@ async function fmaRateOf(
   const { median } = await measure(device, record, { seconds });
   result.dispose();
   return (groups * GROUP * defines.CHAINS * defines.UNROLL * 8 * steps) / median;
+}
+
+/** Chains as for SHAPES; with more, an adapter that computes on the CPU compiles for long. */
+const MATRIX_SHAPES = [
+  { CHAINS: 2, UNROLL: 4 },
+  { CHAINS: 4, UNROLL: 2 },
+  { CHAINS: 8, UNROLL: 2 },
+];
+
+async function matrixRate(device: Device, seconds: number, matrix: SubgroupMatrix): Promise<number> {
+  let best = 0;
+  for (const shape of device.software ? MATRIX_SHAPES.slice(0, 2) : MATRIX_SHAPES)
+    best = Math.max(best, await matrixRateOf(device, seconds / MATRIX_SHAPES.length, matrix, shape));
+  return best;
+}
+
+async function matrixRateOf(
+  device: Device,
+  seconds: number,
+  { component, M, N, K, maxLanes }: SubgroupMatrix,
+  shape: { CHAINS: number; UNROLL: number },
+): Promise<number> {
+  const GROUP = Math.max(128, maxLanes);
+  const pipeline = variant(device, 'subgroup_matrix', { ...shape, COMPONENT: component, M, N, K, GROUP });
+  const groups = device.software ? 8 : 4096;
+  const steps = device.software ? 100 : 500;
+  const result = device.empty([groups * 2]);
+  const slots: Slot[] = [result.slot];
+  const record = (): void => {
+    device.gpu.recorder.dispatch(pipeline, slots, { uints: [steps], floats: [0.99] }, groups, 1, 1);
+  };
+  const { median } = await measure(device, record, { seconds });
+  // Subgroups are of a size that the driver may choose: the shader says how many it had.
+  const [subgroups] = await result.float32Data();
+  result.dispose();
+  return (groups * subgroups! * shape.CHAINS * shape.UNROLL * steps * 2 * M * N * K) / median;
 }
 
 async function copyRate(device: Device, seconds: number): Promise<number> {
@@ -126,7 +165,11 @@ async function transferRates(device: Device): Promise<{ upload: number; readback
 export async function measureCeilings(device: Device, seconds: number): Promise<Ceilings> {
   const half = device.gpu.device.features.has('shader-f16');
   const { host, total } = await dispatchCost(device);
+  const matrices: Ceilings['matrices'] = [];
+  for (const matrix of device.gpu.subgroupMatrices)
+    matrices.push({ component: matrix.component, rate: await matrixRate(device, seconds, matrix) });
   return {
+    matrices,
     fma: await fmaRate(device, seconds, false),
     fmaHalf: half ? await fmaRate(device, seconds, true) : null,
     bandwidth: await copyRate(device, seconds),

@@ -48,6 +48,10 @@ function ceilings({ ceilings: c }: BenchResult): string {
     ...(c.fmaHalf === null
       ? []
       : ([['f16 multiply-adds from registers', `${scaled(c.fmaHalf)}FLOP/s`]] as [string, string][])),
+    ...c.matrices.map(({ component, rate }): [string, string] => [
+      `${component} matrices from registers`,
+      `${scaled(rate)}FLOP/s`,
+    ]),
     ['copy, read and written', `${scaled(c.bandwidth)}B/s`],
     ['a dispatch, host', time(c.dispatchHost)],
     ['a dispatch, to its end', time(c.dispatchTotal)],

@@ -19,7 +19,7 @@ function positive(text: string): number {
 }
 
 /** The products of an encoder layer: forward, and its two gradients. */
-function products(hidden: number, tokens: number): MatmulShape[] {
+function products(hidden: number, tokens: number, half: boolean): MatmulShape[] {
   const layers = [
     [hidden, 3 * hidden],
     [hidden, hidden],
@@ -27,9 +27,9 @@ function products(hidden: number, tokens: number): MatmulShape[] {
     [4 * hidden, hidden],
   ] as const;
   return layers.flatMap(([inputs, outputs]) => [
-    { m: tokens, n: outputs, k: inputs, transposeA: false, transposeB: true },
-    { m: tokens, n: inputs, k: outputs, transposeA: false, transposeB: false },
-    { m: outputs, n: inputs, k: tokens, transposeA: true, transposeB: false },
+    { m: tokens, n: outputs, k: inputs, transposeA: false, transposeB: true, half },
+    { m: tokens, n: inputs, k: outputs, transposeA: false, transposeB: false, half },
+    { m: outputs, n: inputs, k: tokens, transposeA: true, transposeB: false, half },
   ]);
 }
 
@@ -39,16 +39,19 @@ export function addTune(program: Command): void {
     .description('measure which kernels are fastest on this adapter, and keep the choice for later runs')
     .option('--hidden-size <n>', "the model's width", positive, 768)
     .option('--batch-size <n>', 'texts in a batch', positive, 32)
-    .option('--max-length <n>', 'tokens of a text', positive, 128);
+    .option('--max-length <n>', 'tokens of a text', positive, 128)
+    .option('--fp16', 'for runs in mixed precision: products of float16 (default: of float32)');
   addAdapterOption(command).action(tune);
 }
 
 async function tune(options: TuneOptions): Promise<void> {
   const device = await requestDevice(adapterOf(options));
   const { gpu } = device;
+  const { fp16 = false } = options;
+  if (fp16) device.requireFloat16();
   console.log(`tuning on ${device.description}`);
   const seen = new Set<string>();
-  for (const shape of products(options.hiddenSize, options.batchSize * options.maxLength)) {
+  for (const shape of products(options.hiddenSize, options.batchSize * options.maxLength, fp16)) {
     if (seen.has(matmulClass(shape))) continue;
     seen.add(matmulClass(shape));
     const tuned = await tuneMatmul(gpu, shape);

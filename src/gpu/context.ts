@@ -1,10 +1,11 @@
 /** A WebGPU device with its pool, recorder and pipelines. Knows buffers and kernels, nothing of tensors. */
 import { platform } from '#platform';
 import { DeviceLostError, GpuError, GpuOutOfMemoryError } from '../errors.ts';
-import type { AdapterRequest } from '../platform/contract.ts';
+import type { AdapterRequest, AdapterResult } from '../platform/contract.ts';
 import { PipelineCache } from './pipelines.ts';
 import { BufferPool, type PooledBuffer } from './pool.ts';
 import { Recorder, UNIFORM_BYTES } from './recorder.ts';
+import { SUBGROUP_MATRIX, type SubgroupMatrix, subgroupMatricesOf } from './subgroup-matrix.ts';
 import { readTuning } from './tuning.ts';
 
 export interface GpuOptions extends AdapterRequest {
@@ -18,7 +19,12 @@ export interface GpuOptions extends AdapterRequest {
 
 export type KernelFamily = 'cpu' | 'gpu';
 
-const WANTED_FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+const WANTED_FEATURES: readonly GPUFeatureName[] = [
+  'shader-f16',
+  'subgroups',
+  'timestamp-query',
+  SUBGROUP_MATRIX,
+];
 const WANTED_LIMITS = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -41,6 +47,8 @@ export class GpuContext {
   readonly kernels: KernelFamily;
   /** Invocations of a subgroup; 0 where there are no subgroups, or of more than one size. */
   readonly subgroupSize: number;
+  /** Matrix units that sum in float32, those of float16 first; none where the adapter has none, or subgroups are not to be used. */
+  readonly subgroupMatrices: readonly SubgroupMatrix[];
   readonly pool: BufferPool;
   readonly recorder: Recorder;
   readonly pipelines: PipelineCache;
@@ -59,17 +67,19 @@ export class GpuContext {
     for (const name of WANTED_LIMITS) requiredLimits[name] = found.adapter.limits[name];
     const requiredFeatures = WANTED_FEATURES.filter((name) => found.adapter.features.has(name));
     const device = await found.adapter.requestDevice({ requiredLimits, requiredFeatures });
-    const context = new GpuContext(device, found.description, found.software, options);
+    const context = new GpuContext(device, found, options);
     for (const [key, value] of await readTuning(found.description)) context.tuning.set(key, value);
     return context;
   }
 
-  private constructor(device: GPUDevice, description: string, software: boolean, options: GpuOptions) {
+  private constructor(device: GPUDevice, found: AdapterResult, options: GpuOptions) {
+    const { adapter, description, software } = found;
     this.device = device;
     this.description = description;
     this.software = software;
     this.kernels = options.kernels ?? (software ? 'cpu' : 'gpu');
     this.subgroupSize = options.subgroups === false ? 0 : subgroupSizeOf(device);
+    this.subgroupMatrices = options.subgroups === false ? [] : subgroupMatricesOf(device, adapter.info);
     this.limits = limitsOf(device);
     this.maxBindingBytes = Math.min(
       options.maxBindingBytes ?? Number.POSITIVE_INFINITY,

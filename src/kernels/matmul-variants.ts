@@ -1,11 +1,14 @@
 /** The techniques of matrix multiplication, the tile of c that a workgroup of each computes, and which suits an adapter and a shape. */
+import { GpuError } from '../errors.ts';
 import type { GpuContext } from '../gpu/context.ts';
+import type { Defines } from '../gpu/wgsl.ts';
 import { type KernelVariant, kernel } from './launch.ts';
+import { declaredMatrixTechniques, matrixTechniques } from './matmul-subgroup-matrix.ts';
 import { type Activation, activations } from './pointwise.ts';
 
 export interface MatmulTechnique {
   readonly shader: string;
-  readonly defines: Readonly<Record<string, number>>;
+  readonly defines: Defines;
   /** Rows and columns of c that a workgroup computes. */
   readonly rows: number;
   readonly columns: number;
@@ -103,6 +106,8 @@ export function matmulVariant(technique: MatmulTechnique, sides: MatmulSides): K
   const { shader, defines } = technique;
   // There an invocation's columns lie apart.
   const scattered = shader === 'matmul_tiled' && sides.TRANSPOSE_B;
+  if (defines.COMPONENT === 'f16' && !sides.HALF)
+    throw new GpuError(`${shader}: matrices of float16 would round operands of float32`);
   known[key] ??= kernel(shader, { ...defines, ...sides, VEC_C: sides.VEC_C && !scattered });
   return known[key];
 }
@@ -144,11 +149,12 @@ const ACTIVATIONS_HALF = { HALF: true, HALF_C: true };
 const WEIGHT_GRADIENT = { HALF: true, HALF_C: false };
 
 // Here and not on first use, so that the test that compiles every variant finds them.
-for (const technique of matmulTechniques) {
+for (const technique of [...matmulTechniques, ...declaredMatrixTechniques]) {
   for (const TRANSPOSE_A of flags) {
     for (const TRANSPOSE_B of flags) {
       for (const halves of [NO_HALF, ACTIVATIONS_HALF, WEIGHT_GRADIENT])
-        declare(technique, { TRANSPOSE_A, TRANSPOSE_B, ...halves });
+        if (halves.HALF || technique.defines.COMPONENT !== 'f16')
+          declare(technique, { TRANSPOSE_A, TRANSPOSE_B, ...halves });
     }
   }
 }
@@ -164,9 +170,9 @@ const BROADCAST_OVERHEAD = 12;
 /** Workgroups that keep a large GPU busy. */
 const MANY_TILES = 256;
 
-/** Those that an adapter can run and that may suit it. */
-export function candidates(gpu: GpuContext): readonly MatmulTechnique[] {
-  if (gpu.kernels === 'gpu') return [smallTiles, tallTiles, largeTiles];
+/** Those that an adapter can run and that may suit it, for operands of float16 (`half`) or float32. */
+export function candidates(gpu: GpuContext, half: boolean): readonly MatmulTechnique[] {
+  if (gpu.kernels === 'gpu') return [...matrixTechniques(gpu, half), smallTiles, tallTiles, largeTiles];
   return broadcasts.get(gpu.subgroupSize) ?? [plain];
 }
 
@@ -177,8 +183,8 @@ export function techniqueName({ shader, defines }: MatmulTechnique): string {
 /** A product's sizes and sides, as far as they decide which technique is fastest: products of one class share the choice. */
 export function matmulClass(product: MatmulShape): string {
   const magnitude = (size: number): number => Math.ceil(Math.log2(size));
-  const { m, n, k, transposeA, transposeB } = product;
-  const sides = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}`;
+  const { m, n, k, transposeA, transposeB, half } = product;
+  const sides = `${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}${half ? ' float16' : ''}`;
   return `matmul ${sides} ${magnitude(m)} ${magnitude(n)} ${magnitude(k)}`;
 }
 
@@ -188,17 +194,23 @@ export interface MatmulShape {
   k: number;
   transposeA: boolean;
   transposeB: boolean;
+  /** Operands are float16. */
+  half: boolean;
 }
 
 /** The technique for a product, its c `aligned` to four elements or not: as measured on this adapter, or by what is known of it. */
 export function chooseMatmul(gpu: GpuContext, product: MatmulShape, aligned: boolean): MatmulTechnique {
   const measured = gpu.tuning.size === 0 ? undefined : gpu.tuning.get(matmulClass(product));
-  const known = measured && candidates(gpu).find((technique) => techniqueName(technique) === measured);
+  const known =
+    measured && candidates(gpu, product.half).find((technique) => techniqueName(technique) === measured);
   if (known && aligned) return known;
   const { m, n } = product;
   if (gpu.kernels === 'gpu') {
-    const tiles = Math.ceil(m / largeTiles.rows) * Math.ceil(n / largeTiles.columns);
-    return tiles >= MANY_TILES ? largeTiles : smallTiles;
+    const matrices = product.half ? matrixTechniques(gpu, true) : [];
+    const bySize = matrices.length > 0 ? matrices : [smallTiles, largeTiles];
+    const many = ({ rows, columns }: MatmulTechnique): boolean =>
+      Math.ceil(m / rows) * Math.ceil(n / columns) >= MANY_TILES;
+    return bySize.findLast(many) ?? bySize[0]!;
   }
   const fitting = broadcasts.get(gpu.subgroupSize);
   if (fitting === undefined) return plain;

@@ -176,7 +176,8 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
   const { transposeA, transposeB } = o;
   const { m, n, k } = t;
   const VEC_C = aligned(t.c.offset, o.n, batchC, n);
-  const technique = o.technique ?? chooseMatmul(gpu, { m, n, k, transposeA, transposeB }, VEC_C);
+  const { half = false } = o.a;
+  const technique = o.technique ?? chooseMatmul(gpu, { m, n, k, transposeA, transposeB, half }, VEC_C);
   // Each row's sum once, though columns may come in several windows.
   const sums = t.firstColumn === 0 ? o.sums : undefined;
   const variant = matmulVariant(technique, {
@@ -189,7 +190,7 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
     SUM_A: sums !== undefined,
     ACCUMULATE: t.accumulate,
     ACTIVATION: t.last ? (o.activation ?? 'none') : 'none',
-    HALF: o.a.half ?? false,
+    HALF: half,
     HALF_C: o.c.half ?? false,
     PREACTIVATION: t.last ? (o.preactivation?.use ?? 'none') : 'none',
   });

@@ -1,5 +1,6 @@
 /** Times the techniques of matrix multiplication on the adapter at hand. */
 import type { GpuContext } from '../gpu/context.ts';
+import type { Slot } from './launch.ts';
 import { matmul } from './matmul.ts';
 import {
   candidates,
@@ -40,16 +41,12 @@ async function secondsOf(gpu: GpuContext, run: () => void): Promise<number> {
 
 /** Times every technique that may suit the adapter on one product, values aside. Throws `GpuError` where memory does not suffice. */
 export async function tuneMatmul(gpu: GpuContext, shape: MatmulShape): Promise<TunedMatmul> {
-  const { m, n, k, transposeA, transposeB } = shape;
+  const { m, n, k, transposeA, transposeB, half } = shape;
   const buffers = [m * k, k * n, m * n].map((elements) => gpu.pool.acquire(elements * 4));
-  const [a, b, c] = buffers.map((buffer) => ({ buffer })) as [
-    { buffer: (typeof buffers)[0] },
-    { buffer: (typeof buffers)[0] },
-    { buffer: (typeof buffers)[0] },
-  ];
+  const [a, b, c] = buffers.map((buffer): Slot => ({ buffer, half })) as [Slot, Slot, Slot];
   const times: TunedMatmul['times'] = [];
   try {
-    for (const technique of candidates(gpu)) {
+    for (const technique of candidates(gpu, half)) {
       const run = (chosen: MatmulTechnique): void =>
         matmul(gpu, { a, b, c, m, n, k, transposeA, transposeB, technique: chosen });
       const seconds = await secondsOf(gpu, () => run(technique));
@@ -59,5 +56,5 @@ export async function tuneMatmul(gpu: GpuContext, shape: MatmulShape): Promise<T
     for (const buffer of buffers) gpu.pool.release(buffer);
   }
   times.sort((left, right) => left.seconds - right.seconds);
-  return { m, n, k, transposeA, transposeB, class: matmulClass(shape), times };
+  return { ...shape, class: matmulClass(shape), times };
 }

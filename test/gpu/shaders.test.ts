@@ -14,6 +14,13 @@ it('has a variant of every shader file', () => {
   expect(files.filter((name) => !used.has(name))).toEqual([]);
 });
 
+/** Bytes of a shader's arrays in workgroup memory. */
+function workgroupBytes(code: string): number {
+  const bytes: Record<string, number> = { f32: 4, u32: 4, vec4f: 16, 'vec4<f32>': 16, 'vec4<f16>': 8 };
+  const arrays = code.matchAll(/var<workgroup> \w+: array<([\w<>]+), (\d+)>/g);
+  return [...arrays].reduce((sum, [, type, count]) => sum + (bytes[type!] ?? Number.NaN) * Number(count), 0);
+}
+
 it('compiles every variant', async () => {
   const { gpu } = device.current;
   expect(kernelVariants.size).toBeGreaterThan(50);
@@ -21,8 +28,12 @@ it('compiles every variant', async () => {
   for (const variant of kernelVariants.values()) {
     gpu.device.pushErrorScope('validation');
     const code = assembleShader(variant.shader, variant.defines);
-    // Variants for adapters that bind more buffers than this one.
-    if (code.match(/var<storage/g)!.length > gpu.device.limits.maxStorageBuffersPerShaderStage)
+    const { maxStorageBuffersPerShaderStage, maxComputeWorkgroupStorageSize } = gpu.device.limits;
+    // Variants for adapters that bind more buffers than this one, or have more workgroup memory.
+    if (
+      code.match(/var<storage/g)!.length > maxStorageBuffersPerShaderStage ||
+      workgroupBytes(code) > maxComputeWorkgroupStorageSize
+    )
       gpu.device.createShaderModule({ code });
     else gpu.pipelines.get(variant);
     const error = await gpu.device.popErrorScope();

@@ -1,6 +1,9 @@
 /** Every technique of matrix multiplication that this adapter can run, against float64. */
 import { describe, expect, it } from 'vitest';
+import { GpuError } from '../../src/errors.ts';
+import type { GpuContext } from '../../src/gpu/context.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
+import { type MatrixTileName, matrixTiles, techniquesOf } from '../../src/kernels/matmul-subgroup-matrix.ts';
 import { type MatmulTechnique, matmulTechniques } from '../../src/kernels/matmul-variants.ts';
 import { type FloatDtype, to } from '../../src/tensor/ops/elementwise.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -110,3 +113,60 @@ describe.each(matmulTechniques.map((technique) => [label(technique), technique] 
     }
   },
 );
+
+/** The technique on the adapter's own matrix units, made for subgroups of `times` as many invocations as there are. */
+function onUnits(
+  gpu: GpuContext,
+  component: 'f16' | 'f32',
+  tile: MatrixTileName,
+  times = 1,
+): MatmulTechnique | undefined {
+  const matrix = gpu.subgroupMatrices.find((units) => units.component === component);
+  const { down, across, rows, columns } = matrixTiles[tile];
+  return (
+    matrix &&
+    techniquesOf(gpu, { ...matrix, lanes: matrix.lanes * times }).find(
+      (technique) => technique.rows === down * rows && technique.columns === across * columns,
+    )
+  );
+}
+
+const units = (['f16', 'f32'] as const).flatMap((component) =>
+  (Object.keys(matrixTiles) as MatrixTileName[]).map((tile) => [component, tile] as const),
+);
+
+describe.each(units)('matrix units of %s, %s tiles', (component, tile) => {
+  const absent = 'this adapter has no such matrix units';
+  const dtypes: { ab: FloatDtype; c: FloatDtype }[] = [
+    { ab: 'float16', c: 'float32' },
+    { ab: 'float16', c: 'float16' },
+    ...(component === 'f32' ? [{ ab: 'float32', c: 'float32' } as const] : []),
+  ];
+  for (const shape of cases) {
+    const { m, n, k, batch = 1 } = shape;
+    for (const of of dtypes) {
+      const name = `${batch} × [${m}, ${k}] · [${k}, ${n}] of ${of.ab} into ${of.c}`;
+      // On an adapter that computes on the CPU each takes seconds to compile.
+      it(name, { timeout: 180_000 }, async (context) => {
+        const technique = onUnits(device.current.gpu, component, tile);
+        if (technique === undefined) return context.skip(absent);
+        const some = of.c === 'float16' ? shape.transposes.slice(-1) : shape.transposes;
+        for (const transposes of some) await check(technique, shape, transposes, of);
+      });
+    }
+  }
+
+  it.for([0.5, 2])('made for subgroups %d times as large', { timeout: 60_000 }, async (times, context) => {
+    const technique = onUnits(device.current.gpu, component, tile, times);
+    if (technique === undefined) return context.skip(absent);
+    await check(technique, { ...cases[0]!, accumulate: false }, [true, false], dtypes[0]);
+  });
+});
+
+it('refuses matrices of float16 for operands of float32', (context) => {
+  const technique = onUnits(device.current.gpu, 'f16', 'small');
+  if (technique === undefined) return context.skip('this adapter has no such matrix units');
+  const [a, b, c] = [0, 1, 2].map(() => device.current.zeros([16]).slot);
+  const product = { a: a!, b: b!, c: c!, m: 4, n: 4, k: 4, transposeA: false, transposeB: false };
+  expect(() => matmul(device.current.gpu, { ...product, technique })).toThrow(GpuError);
+});

@@ -30,27 +30,33 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-const product: MatmulShape = { m: 64, n: 64, k: 32, transposeA: false, transposeB: true };
+const product: MatmulShape = { m: 64, n: 64, k: 32, transposeA: false, transposeB: true, half: false };
 
-it('times every technique that may suit the adapter', async () => {
-  const { gpu } = device.current;
-  const tuned = await tuneMatmul(gpu, product);
-  expect(tuned.times.map(({ technique }) => technique).sort()).toEqual(
-    candidates(gpu).map(techniqueName).sort(),
-  );
-  const seconds = tuned.times.map((time) => time.seconds);
-  expect(seconds).toEqual([...seconds].sort((a, b) => a - b));
-  expect(seconds[0]).toBeGreaterThan(0);
-}, 60_000);
+it.each([false, true])(
+  'times every technique that may suit the adapter; float16: %s',
+  async (half) => {
+    const { gpu } = device.current;
+    if (half && !gpu.device.features.has('shader-f16')) return;
+    const tuned = await tuneMatmul(gpu, { ...product, half });
+    expect(tuned.times.map(({ technique }) => technique).sort()).toEqual(
+      candidates(gpu, half).map(techniqueName).sort(),
+    );
+    const seconds = tuned.times.map((time) => time.seconds);
+    expect(seconds).toEqual([...seconds].sort((a, b) => a - b));
+    expect(seconds[0]).toBeGreaterThan(0);
+  },
+  60_000,
+);
 
 it('chooses what was measured, for products alike', () => {
   const { gpu } = device.current;
-  const other = candidates(gpu).find((technique) => technique !== chooseMatmul(gpu, product, true));
-  if (other === undefined) return expect(candidates(gpu)).toHaveLength(1);
+  const other = candidates(gpu, false).find((technique) => technique !== chooseMatmul(gpu, product, true));
+  if (other === undefined) return expect(candidates(gpu, false)).toHaveLength(1);
   gpu.tuning.set(matmulClass(product), techniqueName(other));
   expect(chooseMatmul(gpu, product, true)).toBe(other);
   expect(chooseMatmul(gpu, { ...product, m: 63 }, true)).toBe(other);
   expect(chooseMatmul(gpu, { ...product, transposeB: false }, true)).not.toBe(other);
+  expect(chooseMatmul(gpu, { ...product, half: true }, true)).not.toBe(other);
   gpu.tuning.set(matmulClass(product), 'a technique of another version');
   expect(chooseMatmul(gpu, product, true)).not.toBe(other);
   gpu.tuning.clear();

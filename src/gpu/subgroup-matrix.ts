@@ -1,0 +1,58 @@
+/** Dawn's experimental matrix units (`chromium-experimental-subgroup-matrix`): which of an adapter's shapes the kernels use. */
+
+/** What the kernels need to know of matrices that a subgroup multiplies together: M × K by K × N, summed in float32. */
+export interface SubgroupMatrix {
+  /** Of the two that are multiplied. */
+  readonly component: 'f16' | 'f32';
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  /** Invocations of a subgroup, by what is known: the kernels are right with any other number, only slower. */
+  readonly lanes: number;
+  /** What the invocations of a workgroup must be a multiple of. */
+  readonly maxLanes: number;
+}
+
+/** As Dawn lists it in `adapterInfo.subgroupMatrixConfigs`. */
+interface SubgroupMatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+export const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
+
+/** A block of 32 × 32 must be whole matrices, of which every line begins on 16 bytes; and 16 of k whole steps. */
+function usable({ M, N, K, resultComponentType }: SubgroupMatrixConfig): boolean {
+  return (
+    resultComponentType === 'f32' && 32 % M === 0 && 32 % N === 0 && 16 % K === 0 && Math.min(M, N, K) >= 8
+  );
+}
+
+/** The largest of each component that the adapter of `device` lists and the kernels can use, float16 before float32; none where it has no such units. */
+export function subgroupMatricesOf(device: GPUDevice, adapter: GPUAdapterInfo): readonly SubgroupMatrix[] {
+  if (!device.features.has(SUBGROUP_MATRIX) || !device.features.has('subgroups')) return [];
+  // The device's own `adapterInfo` has the bounds, but an empty list.
+  const info = adapter as GPUAdapterInfo & {
+    readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig>;
+  };
+  const { subgroupMinSize: least = 0, subgroupMaxSize: most = 0 } = info;
+  const found = [...(info.subgroupMatrixConfigs ?? [])].filter(usable);
+  // Metal does not tell its size of 32, and Dawn gives bounds far apart.
+  const lanes = least < 8 ? 32 : least;
+  const out: SubgroupMatrix[] = [];
+  for (const component of ['f16', 'f32'] as const) {
+    if (component === 'f16' && !device.features.has('shader-f16')) continue;
+    const fitting = found.filter((config) => config.componentType === component);
+    if (fitting.length === 0 || most === 0) continue;
+    const { M, N, K } = fitting.reduce((best, next) => (volume(next) > volume(best) ? next : best));
+    out.push({ component, M, N, K, lanes, maxLanes: most });
+  }
+  return out;
+}
+
+function volume({ M, N, K }: SubgroupMatrixConfig): number {
+  return M * N * K;
+}
