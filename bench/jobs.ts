@@ -3,6 +3,8 @@ import { AutoModelForSequenceClassification } from '../src/models/auto.ts';
 import { makeConfig } from '../src/models/config.ts';
 import { AdamW } from '../src/optim/adamw.ts';
 import { clipFactor } from '../src/optim/clip.ts';
+import { GradScaler } from '../src/optim/grad-scaler.ts';
+import { autocast } from '../src/tensor/autocast.ts';
 import type { Device } from '../src/tensor/device.ts';
 import { noGrad } from '../src/tensor/tape.ts';
 import type { Tensor } from '../src/tensor/tensor.ts';
@@ -73,6 +75,8 @@ export interface JobOptions {
   steps: number;
   /** Texts of all lengths up to `length`, so that half of the batch is padding; else all are as long. */
   padded?: boolean;
+  /** In mixed precision. */
+  fp16?: boolean;
 }
 
 /** 1 for a token, 0 for padding. */
@@ -110,7 +114,7 @@ async function timePhases(
 
 /** Times steps one after the other, each to its end on the GPU. */
 export async function runJob(device: Device, size: JobSize, options: JobOptions): Promise<JobResult> {
-  const { training, batch, length, steps, padded = false } = options;
+  const { training, batch, length, steps, padded = false, fp16 = false } = options;
   device.manualSeed(1);
   const config = makeConfig(size.family, {
     vocabSize: size.vocabulary,
@@ -122,6 +126,8 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
   const model = await AutoModelForSequenceClassification.fromConfig(config, { device });
   model.train(training);
   const optimizer = new AdamW(model.parameters(), { lr: 1e-5 });
+  const scaler = fp16 ? new GradScaler(device) : null;
+  const precisely = <T>(body: () => T): T => (fp16 ? autocast(body) : body());
   const ids = Int32Array.from({ length: batch * length }, (_, i) => 1000 + ((i * 7919) % 20_000));
   const mask = attentionMask(options);
   const labels = Int32Array.from({ length: batch }, (_, i) => i % 2);
@@ -130,12 +136,14 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
   const phases = {
     forward: (): void => {
       const inputs = { inputIds: device.tensor(ids, shape), attentionMask: device.tensor(mask, shape) };
-      if (training) loss = model.forward({ ...inputs, labels: device.tensor(labels) }).loss;
-      else noGrad(() => model.forward(inputs));
+      if (training) loss = precisely(() => model.forward({ ...inputs, labels: device.tensor(labels) })).loss;
+      else noGrad(() => precisely(() => model.forward(inputs)));
     },
-    backward: (): void => loss!.backward(),
+    backward: (): void => loss!.backward(scaler?.scale),
     optimizer: (): void => {
-      optimizer.step({ gradScale: clipFactor(model.parameters(), 1) });
+      const gradScale = clipFactor(model.parameters(), 1, { lossScale: scaler ?? 1 });
+      optimizer.step({ gradScale, skipNonFinite: fp16 });
+      scaler?.update(gradScale);
       optimizer.zeroGrad();
     },
   };
@@ -167,7 +175,7 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
   const weights = size.layers * 12 * size.hidden ** 2;
   const tokens = mask.reduce((sum, value) => sum + value, 0);
   const result = {
-    job: `${size.name}, ${training ? 'training' : 'inference'}${padded ? ', half padding' : ''}`,
+    job: `${size.name}, ${training ? 'training' : 'inference'}${padded ? ', half padding' : ''}${fp16 ? ', fp16' : ''}`,
     batch,
     length,
     timing,
@@ -183,6 +191,7 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
     kernels: await timeKernels(device, step),
   };
   optimizer.dispose();
+  scaler?.dispose();
   model.dispose();
   device.trim();
   return result;

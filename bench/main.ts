@@ -95,11 +95,17 @@ for (const kernel of cases) {
 }
 if (kernels.length > 0) console.log(`${kernelTable(kernels)}\n`);
 
+const kinds = [{ training: false }, { training: true }, { training: true, padded: true }];
+const halves = [
+  { training: false, fp16: true },
+  { training: true, fp16: true },
+];
+const able = device.gpu.device.features.has('shader-f16');
 const jobs: JobResult[] = [];
 const sizes = jobSizes.slice(0, options.quick === true ? 1 : device.software ? 3 : jobSizes.length);
 for (const size of sizes) {
   const shape = device.software ? { batch: 8, length: 64, steps: 5 } : { batch: 32, length: 128, steps: 20 };
-  for (const kind of [{ training: false }, { training: true }, { training: true, padded: true }]) {
+  for (const kind of [...kinds, ...(able ? halves : [])]) {
     if (!wanted(`${size.name} ${kind.training ? 'training' : 'inference'}`)) continue;
     jobs.push(await runJob(device, size, { ...kind, ...shape }));
   }
