@@ -69,17 +69,13 @@ async function fmaRateOf(
   return (groups * GROUP * defines.CHAINS * defines.UNROLL * 8 * steps) / median;
 }
 
-/** Chains as for SHAPES; with more, an adapter that computes on the CPU compiles for long. */
-const MATRIX_SHAPES = [
-  { CHAINS: 2, UNROLL: 4 },
-  { CHAINS: 4, UNROLL: 2 },
-  { CHAINS: 8, UNROLL: 2 },
-];
+/** Matrices that a subgroup sums at once: which is fastest depends on how many its registers hold. */
+const CHAINS = [4, 8, 16];
 
 async function matrixRate(device: Device, seconds: number, matrix: SubgroupMatrix): Promise<number> {
   let best = 0;
-  for (const shape of device.software ? MATRIX_SHAPES.slice(0, 2) : MATRIX_SHAPES)
-    best = Math.max(best, await matrixRateOf(device, seconds / MATRIX_SHAPES.length, matrix, shape));
+  for (const chains of CHAINS)
+    best = Math.max(best, await matrixRateOf(device, seconds / CHAINS.length, matrix, chains));
   return best;
 }
 
@@ -87,12 +83,19 @@ async function matrixRateOf(
   device: Device,
   seconds: number,
   { component, M, N, K, maxLanes }: SubgroupMatrix,
-  shape: { CHAINS: number; UNROLL: number },
+  chains: number,
 ): Promise<number> {
   const GROUP = Math.max(128, maxLanes);
-  const pipeline = variant(device, 'subgroup_matrix', { ...shape, COMPONENT: component, M, N, K, GROUP });
+  const pipeline = variant(device, 'subgroup_matrix', {
+    CHAINS: chains,
+    COMPONENT: component,
+    M,
+    N,
+    K,
+    GROUP,
+  });
   const groups = device.software ? 8 : 4096;
-  const steps = device.software ? 100 : 500;
+  const steps = device.software ? 100 : 1000;
   const result = device.empty([groups * 2]);
   const slots: Slot[] = [result.slot];
   const record = (): void => {
@@ -102,7 +105,7 @@ async function matrixRateOf(
   // Subgroups are of a size that the driver may choose: the shader says how many it had.
   const [subgroups] = await result.float32Data();
   result.dispose();
-  return (groups * subgroups! * shape.CHAINS * shape.UNROLL * steps * 2 * M * N * K) / median;
+  return (groups * subgroups! * chains * steps * 2 * M * N * K) / median;
 }
 
 async function copyRate(device: Device, seconds: number): Promise<number> {

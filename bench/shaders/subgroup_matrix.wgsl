@@ -1,5 +1,6 @@
-// The ceiling of the adapter's matrix units: chains of multiply-accumulate on registers, nothing else. Each subgroup runs CHAINS
-// independent chains for `steps` rounds of UNROLL: 2 · M · N · K · CHAINS · UNROLL · steps floating-point operations.
+// The ceiling of the adapter's matrix units. Each subgroup sums CHAINS matrices, and in each of `steps` reads one operand that all share:
+// 2 · M · N · K · CHAINS · steps floating-point operations. Were nothing read, a compiler that knows what a product is (one for a CPU)
+// would take it out of the loop.
 enable chromium_experimental_subgroup_matrix;
 enable subgroups;
 #if COMPONENT == f16
@@ -10,7 +11,9 @@ struct Params { steps: u32, seed: f32 }
 // Of each workgroup how many subgroups it had, and a sum that needs all of the work.
 @group(0) @binding(1) var<storage, read_write> result: array<vec2f>;
 
-alias Result = subgroup_matrix_result<f32, ${N}, ${M}>;
+// As many left operands, a number that unrolling does not meet; right ones begin at other places of the same memory.
+const LEFTS = 13u;
+var<workgroup> operands: array<${COMPONENT}, ${13 * M * K}>;
 var<workgroup> tile: array<f32, ${M * N}>;
 
 @compute @workgroup_size(${GROUP})
@@ -21,16 +24,18 @@ fn main(
   @builtin(num_subgroups) subgroups: u32,
 ) {
   // Values that the host decides, so that nothing can be computed beforehand, and small, so that nothing overflows.
-  let left = subgroup_matrix_left<${COMPONENT}, ${K}, ${M}>(${COMPONENT}(params.seed * 0.01));
+  for (var e = index; e < LEFTS * ${M * K}u; e += ${GROUP}u) {
+    operands[e] = ${COMPONENT}(params.seed * 0.001 * f32(e % 37u));
+  }
+  workgroupBarrier();
 #for i in 0..CHAINS
-  let right${i} = subgroup_matrix_right<${COMPONENT}, ${N}, ${K}>(${COMPONENT}(params.seed * 0.01 * ${i + 1}.0));
-  var x${i} = Result(params.seed);
+  let right${i} = subgroupMatrixLoad<subgroup_matrix_right<${COMPONENT}, ${N}, ${K}>, row_major>(&operands, ${16 * i}u, ${N}u);
+  var x${i} = subgroup_matrix_result<f32, ${N}, ${M}>(params.seed);
 #end
   for (var s = 0u; s < params.steps; s += 1u) {
-#for u in 0..UNROLL
+    let left = subgroupMatrixLoad<subgroup_matrix_left<${COMPONENT}, ${K}, ${M}>, row_major>(&operands, s % LEFTS * ${M * K}u, ${K}u);
 #for i in 0..CHAINS
     x${i} = subgroupMatrixMultiplyAccumulate(left, right${i}, x${i});
-#end
 #end
   }
   var total = 0.0;
