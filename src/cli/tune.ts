@@ -55,6 +55,7 @@ async function tune(options: TuneOptions): Promise<void> {
     if (seen.has(matmulClass(shape))) continue;
     seen.add(matmulClass(shape));
     const tuned = await tuneMatmul(gpu, shape);
+    for (const technique of tuned.wrong) console.warn(`wrong on this adapter, and not used: ${technique}`);
     const [best] = tuned.times;
     gpu.tuning.set(tuned.class, best!.technique);
     const { m, n, k } = shape;

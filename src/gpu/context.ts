@@ -47,8 +47,8 @@ export class GpuContext {
   readonly kernels: KernelFamily;
   /** Invocations of a subgroup; 0 where there are no subgroups, or of more than one size. */
   readonly subgroupSize: number;
-  /** Matrix units that sum in float32, those of float16 first; none where the adapter has none, or subgroups are not to be used. */
-  readonly subgroupMatrices: readonly SubgroupMatrix[];
+  /** Matrix units that sum in float32, those of float16 first; none where the adapter has none that work, or subgroups are not to be used. */
+  subgroupMatrices: readonly SubgroupMatrix[];
   readonly pool: BufferPool;
   readonly recorder: Recorder;
   readonly pipelines: PipelineCache;

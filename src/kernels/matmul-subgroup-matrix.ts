@@ -20,6 +20,8 @@ export const matrixTiles = {
 
 export type MatrixTileName = keyof typeof matrixTiles;
 
+const SHADER = 'matmul_subgroup_matrix';
+
 /** 64 bytes of k at a time; lines of a tile 16 bytes apart. */
 const STEP = { f16: 32, f32: 16 };
 const PAD = { f16: 2, f32: 1 };
@@ -37,7 +39,7 @@ export function matrixTechnique(
   if (known !== undefined) return known;
   const { down, across, rows, columns } = matrixTiles[name];
   const technique: MatmulTechnique = {
-    shader: 'matmul_subgroup_matrix',
+    shader: SHADER,
     defines: {
       COMPONENT: component,
       M,
@@ -56,6 +58,10 @@ export function matrixTechnique(
   };
   made.set(key, technique);
   return technique;
+}
+
+export function onMatrixUnits({ shader }: MatmulTechnique): boolean {
+  return shader === SHADER;
 }
 
 /** Bytes of workgroup memory, at most: operands that lie along k take the most. */
@@ -95,23 +101,23 @@ export function techniquesOf(gpu: GpuContext, matrix: SubgroupMatrix): readonly 
     .map((name) => matrixTechnique(matrix, name));
 }
 
-/** By context, for float32 and for float16: every launch asks. */
-const byContext = new WeakMap<
-  GpuContext,
+/** By a context's units, for float32 and for float16: every launch asks. */
+const byUnits = new WeakMap<
+  readonly SubgroupMatrix[],
   Readonly<Record<'float32' | 'float16', readonly MatmulTechnique[]>>
 >();
 
 /** Those for operands of float16 (`half`) or float32; none where the adapter has no fitting units. */
 export function matrixTechniques(gpu: GpuContext, half: boolean): readonly MatmulTechnique[] {
-  let known = byContext.get(gpu);
+  const units = gpu.subgroupMatrices;
+  let known = byUnits.get(units);
   if (known === undefined) {
-    const [any, wide] = [
-      gpu.subgroupMatrices[0],
-      // Matrices of float16 would round operands of float32; those of float32 hold either.
-      gpu.subgroupMatrices.find(({ component }) => component === 'f32'),
-    ].map((matrix) => (matrix === undefined ? [] : techniquesOf(gpu, matrix)));
-    known = { float32: wide!, float16: any! };
-    byContext.set(gpu, known);
+    // Matrices of float16 would round operands of float32; those of float32 hold either.
+    const wide = units.find(({ component }) => component === 'f32');
+    const of = (matrix: SubgroupMatrix | undefined) =>
+      matrix === undefined ? [] : techniquesOf(gpu, matrix);
+    known = { float32: of(wide), float16: of(units[0]) };
+    byUnits.set(units, known);
   }
   return half ? known.float16 : known.float32;
 }

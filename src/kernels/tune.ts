@@ -2,6 +2,8 @@
 import type { GpuContext } from '../gpu/context.ts';
 import type { Slot } from './launch.ts';
 import { matmul } from './matmul.ts';
+import { multipliesRight } from './matmul-check.ts';
+import { onMatrixUnits } from './matmul-subgroup-matrix.ts';
 import {
   candidates,
   type MatmulShape,
@@ -13,6 +15,8 @@ import {
 export interface TunedMatmul extends MatmulShape {
   /** What products alike share. */
   class: string;
+  /** Techniques on matrix units that multiply wrong on this adapter. */
+  wrong: string[];
   /** Techniques, the fastest first, and the median seconds of one product. */
   times: { technique: string; seconds: number }[];
 }
@@ -39,14 +43,19 @@ async function secondsOf(gpu: GpuContext, run: () => void): Promise<number> {
   return times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
 }
 
-/** Times every technique that may suit the adapter on one product, values aside. Throws `GpuError` where memory does not suffice. */
+/** Times every technique that may suit the adapter on one product, values aside; those on matrix units only if they multiply right. Throws `GpuError` where memory does not suffice. */
 export async function tuneMatmul(gpu: GpuContext, shape: MatmulShape): Promise<TunedMatmul> {
   const { m, n, k, transposeA, transposeB, half } = shape;
   const buffers = [m * k, k * n, m * n].map((elements) => gpu.pool.acquire(elements * 4));
   const [a, b, c] = buffers.map((buffer): Slot => ({ buffer, half })) as [Slot, Slot, Slot];
   const times: TunedMatmul['times'] = [];
+  const wrong: string[] = [];
   try {
     for (const technique of candidates(gpu, half)) {
+      if (onMatrixUnits(technique) && !(await multipliesRight(gpu, technique, shape))) {
+        wrong.push(techniqueName(technique));
+        continue;
+      }
       const run = (chosen: MatmulTechnique): void =>
         matmul(gpu, { a, b, c, m, n, k, transposeA, transposeB, technique: chosen });
       const seconds = await secondsOf(gpu, () => run(technique));
@@ -56,5 +65,5 @@ export async function tuneMatmul(gpu: GpuContext, shape: MatmulShape): Promise<T
     for (const buffer of buffers) gpu.pool.release(buffer);
   }
   times.sort((left, right) => left.seconds - right.seconds);
-  return { ...shape, class: matmulClass(shape), times };
+  return { ...shape, class: matmulClass(shape), times, wrong };
 }

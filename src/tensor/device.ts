@@ -3,6 +3,7 @@ import { DawngradError, DtypeError, ShapeError } from '../errors.ts';
 import { GpuContext, type GpuOptions } from '../gpu/context.ts';
 import type { PoolStatistics } from '../gpu/pool.ts';
 import type { RecorderStatistics } from '../gpu/recorder.ts';
+import { checkMatrixUnits } from '../kernels/matmul-check.ts';
 import { type DropoutKey, fillBits, fillRandom } from '../kernels/pointwise.ts';
 import { float32ToFloat16 } from './float16.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from './shape.ts';
@@ -308,5 +309,7 @@ export class Device {
  * else the packaged software adapter. Throws `NoAdapterError` where there is none.
  */
 export async function requestDevice(options: DeviceOptions = {}): Promise<Device> {
-  return new Device(await GpuContext.request(options));
+  const gpu = await GpuContext.request(options);
+  await checkMatrixUnits(gpu);
+  return new Device(gpu);
 }
