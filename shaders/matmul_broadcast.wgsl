@@ -92,10 +92,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #end
   }
 #endif
+  // Stored in a loop whose end the compiler does not know: unrolled, the epilogue was most of the program, and compiled for seconds.
+  let present = min(${ROWS}u, params.m - row0);
 #for j in 0..VECTORS
   let bias${j} = load_bias(column${j});
+  var rows${j} = array<vec4f, ${ROWS}>(
 #for i in 0..ROWS
-  store_c(group.z, row0 + ${i}u, column${j}, c${i}_${j}, bias${j});
+    c${i}_${j},
 #end
+  );
+  for (var i = 0u; i < present; i += 1u) {
+    store_c(group.z, row0 + i, column${j}, rows${j}[i], bias${j});
+  }
 #end
 }

@@ -190,11 +190,11 @@ export interface MatmulShape {
   transposeB: boolean;
 }
 
-/** The technique for a product, its c `aligned` to four elements or not: as measured on this adapter, or by what is known of it. */
-export function chooseMatmul(gpu: GpuContext, product: MatmulShape, aligned: boolean): MatmulTechnique {
+/** The technique for a product: as measured on this adapter, or by what is known of it. */
+export function chooseMatmul(gpu: GpuContext, product: MatmulShape): MatmulTechnique {
   const measured = gpu.tuning.size === 0 ? undefined : gpu.tuning.get(matmulClass(product));
   const known = measured && candidates(gpu).find((technique) => techniqueName(technique) === measured);
-  if (known && aligned) return known;
+  if (known) return known;
   const { m, n } = product;
   if (gpu.kernels === 'gpu') {
     const tiles = Math.ceil(m / largeTiles.rows) * Math.ceil(n / largeTiles.columns);
@@ -202,7 +202,5 @@ export function chooseMatmul(gpu: GpuContext, product: MatmulShape, aligned: boo
   }
   const fitting = broadcasts.get(gpu.subgroupSize);
   if (fitting === undefined) return plain;
-  // Storing elements one by one makes long programs: compiling them would cost more than the rows save.
-  const rows = fitting.filter((technique) => aligned || technique.rows <= 16);
-  return rows.reduce((best, next) => (costOf(next.rows, m) < costOf(best.rows, m) ? next : best));
+  return fitting.reduce((best, next) => (costOf(next.rows, m) < costOf(best.rows, m) ? next : best));
 }

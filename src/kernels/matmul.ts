@@ -176,7 +176,7 @@ function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
   const { transposeA, transposeB } = o;
   const { m, n, k } = t;
   const VEC_C = aligned(t.c.offset, o.n, batchC, n);
-  const technique = o.technique ?? chooseMatmul(gpu, { m, n, k, transposeA, transposeB }, VEC_C);
+  const technique = o.technique ?? chooseMatmul(gpu, { m, n, k, transposeA, transposeB });
   // Each row's sum once, though columns may come in several windows.
   const sums = t.firstColumn === 0 ? o.sums : undefined;
   const variant = matmulVariant(technique, {

@@ -36,6 +36,38 @@ const cases: Case[] = [
   { m: 5, n: 7, k: 3, batch: 3, transposes: [[false, true]] },
 ];
 
+/** The activation's input is stored; and its slope there multiplies a product. Aligned to four elements or not. */
+async function checkPreactivation(technique: MatmulTechnique, n: number): Promise<void> {
+  const { current } = device;
+  const [m, k] = [37, 20];
+  const [a, b, bias] = [current.randn([m * k]), current.randn([n * k]), current.randn([n])];
+  const [c, inner, sloped] = [0, 1, 2].map(() => current.zeros([m * n])) as [Tensor, Tensor, Tensor];
+  const sizes = { m, n, k, transposeA: false, technique, activation: 'sigmoid' } as const;
+  const forward = { a: a.slot, b: b.slot, bias: bias.slot, c: c.slot, transposeB: true };
+  matmul(current.gpu, { ...sizes, ...forward, preactivation: { slot: inner.slot, use: 'store' } });
+  const backward = { a: a.slot, b: b.slot, c: sloped.slot, transposeB: false };
+  matmul(current.gpu, { ...sizes, ...backward, preactivation: { slot: inner.slot, use: 'slope' } });
+  const [va, vb, vBias] = [await a.float32Data(), await b.float32Data(), await bias.float32Data()];
+  const [vc, vInner, vSloped] = [
+    await c.float32Data(),
+    await inner.float32Data(),
+    await sloped.float32Data(),
+  ];
+  for (let i = 0; i < m; i += 1) {
+    for (let j = 0; j < n; j += 1) {
+      let [x, product] = [at(vBias, j), 0];
+      for (let t = 0; t < k; t += 1) {
+        x += at(va, i * k + t) * at(vb, j * k + t);
+        product += at(va, i * k + t) * at(vb, t * n + j);
+      }
+      const y = 1 / (1 + Math.exp(-x));
+      expect(at(vInner, i * n + j)).toBeCloseTo(x, 4);
+      expect(at(vc, i * n + j)).toBeCloseTo(y, 5);
+      expect(at(vSloped, i * n + j)).toBeCloseTo(product * y * (1 - y), 4);
+    }
+  }
+}
+
 const label = ({ shader, defines }: MatmulTechnique): string =>
   `${shader} ${Object.values(defines).join(' ')}`;
 
@@ -108,5 +140,9 @@ describe.each(matmulTechniques.map((technique) => [label(technique), technique] 
         await check(technique, shape, transposes, { ab: 'float16', c: 'float32' });
       });
     }
+
+    it.each([40, 41])("keeps and uses the activation's input, %d columns", async (n) => {
+      if (runs()) await checkPreactivation(technique, n);
+    });
   },
 );

@@ -45,14 +45,14 @@ it('times every technique that may suit the adapter', async () => {
 
 it('chooses what was measured, for products alike', () => {
   const { gpu } = device.current;
-  const other = candidates(gpu).find((technique) => technique !== chooseMatmul(gpu, product, true));
+  const other = candidates(gpu).find((technique) => technique !== chooseMatmul(gpu, product));
   if (other === undefined) return expect(candidates(gpu)).toHaveLength(1);
   gpu.tuning.set(matmulClass(product), techniqueName(other));
-  expect(chooseMatmul(gpu, product, true)).toBe(other);
-  expect(chooseMatmul(gpu, { ...product, m: 63 }, true)).toBe(other);
-  expect(chooseMatmul(gpu, { ...product, transposeB: false }, true)).not.toBe(other);
+  expect(chooseMatmul(gpu, product)).toBe(other);
+  expect(chooseMatmul(gpu, { ...product, m: 63 })).toBe(other);
+  expect(chooseMatmul(gpu, { ...product, transposeB: false })).not.toBe(other);
   gpu.tuning.set(matmulClass(product), 'a technique of another version');
-  expect(chooseMatmul(gpu, product, true)).not.toBe(other);
+  expect(chooseMatmul(gpu, product)).not.toBe(other);
   gpu.tuning.clear();
 });
 
