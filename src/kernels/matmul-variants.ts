@@ -120,7 +120,7 @@ function declare(
     matmulVariant(technique, { ...sides, ACTIVATION, PREACTIVATION: 'none' });
   for (const PREACTIVATION of preactivations)
     matmulVariant(technique, { ...sides, ACTIVATION: 'gelu', PREACTIVATION });
-  const plain = { ACTIVATION: 'none', PREACTIVATION: 'none' } as const;
+  const noActivation = { ACTIVATION: 'none', PREACTIVATION: 'none' } as const;
   for (const VEC_A of flags) {
     for (const VEC_B of flags) {
       for (const VEC_C of flags) {
@@ -131,7 +131,7 @@ function declare(
             ...alignment,
             SUM_A,
             ACCUMULATE: SUM_A !== VEC_B,
-            ...plain,
+            ...noActivation,
           });
         }
       }
