@@ -13,9 +13,11 @@ export interface ClipFactorOptions {
 }
 
 function gradientsOf(parameters: readonly Tensor[]): Gradient[] {
-  return [...new Set(parameters)].flatMap(({ grad }) =>
-    grad === null || grad.size === 0 ? [] : [{ slot: grad.slot, count: grad.size }],
-  );
+  const gradients: Gradient[] = [];
+  for (const { grad } of new Set(parameters)) {
+    if (grad !== null && grad.size > 0) gradients.push({ slot: grad.slot, count: grad.size });
+  }
+  return gradients;
 }
 
 /**
