@@ -153,8 +153,6 @@ export interface GradientNormLaunch {
   lossScale: number | Slot;
   /** [norm, factor]: the norm of the gradients divided by lossScale; the factor that divides them and brings the norm down to maxNorm. */
   result: Slot;
-  /** Lends a buffer for partial sums; it is used until the launch is recorded. */
-  borrow: (elements: number, use: (slot: Slot) => void) => void;
 }
 
 /** The largest float32: infinity is not for WGSL. */
@@ -162,14 +160,14 @@ const MOST_FLOAT = 3.4028234663852886e38;
 
 /** The order of additions depends on the counts and the adapter alone. */
 export function gradientNorm(gpu: GpuContext, options: GradientNormLaunch): void {
-  const { gradients, maxNorm, lossScale, result, borrow } = options;
+  const { gradients, maxNorm, lossScale, result } = options;
   const batches = gradientBatches(gpu, gradients);
   const groups = batches.map(({ total }) =>
     Math.min(Math.ceil(total / GROUP_SIZE / NORM_RUN[gpu.kernels]), NORM_GROUPS[gpu.kernels]),
   );
   const parts = groups.map((count) => (gpu.kernels === 'cpu' ? count * GROUP_SIZE : count));
   const count = parts.reduce((sum, part) => sum + part, 0);
-  borrow(count, (slot) => {
+  gpu.borrow(count, (slot) => {
     let first = 0;
     for (const [at, batch] of batches.entries()) {
       run(gpu, partialKernels[gpu.kernels], batch, { slot, first }, [groups[at]!, 1, 1]);

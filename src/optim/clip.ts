@@ -40,11 +40,6 @@ export function clipFactor(
     maxNorm,
     lossScale: typeof lossScale === 'number' ? lossScale : lossScale.scale.slot,
     result: result.slot,
-    borrow: (elements, use) => {
-      const scratch = device.raw([elements]);
-      use(scratch.slot);
-      scratch.dispose();
-    },
   });
   return result;
 }
