@@ -9,6 +9,8 @@ export interface MatmulTechnique {
   /** Rows and columns of c that a workgroup computes. */
   readonly rows: number;
   readonly columns: number;
+  /** Parts of the inner dimension that workgroups of their own take; their results are then added up. */
+  readonly splits: number;
 }
 
 /** What of an operand or of the epilogue is fixed when the shader is made. */
@@ -43,12 +45,13 @@ const plain: MatmulTechnique = {
   defines: PLAIN,
   rows: PLAIN.ROWS,
   columns: 4 * PLAIN.LANES,
+  splits: 1,
 };
 
 /** Rows, and four-vectors of columns, of one of 16 × 16 invocations. */
 function tiled(rows: number, vectors: number): MatmulTechnique {
   const defines = { ROWS: rows, VECTORS: vectors };
-  return { shader: 'matmul_tiled', defines, rows: 16 * rows, columns: 64 * vectors };
+  return { shader: 'matmul_tiled', defines, rows: 16 * rows, columns: 64 * vectors, splits: 1 };
 }
 
 const smallTiles = tiled(4, 1);
@@ -62,7 +65,7 @@ const BROADCAST_ROWS = [32, 16, 8] as const;
 function broadcast(lanes: number, rows: number): MatmulTechnique {
   const vectors = VECTORS[lanes]!;
   const defines = { LANES: lanes, VECTORS: vectors, ROWS: rows };
-  return { shader: 'matmul_broadcast', defines, rows, columns: 4 * lanes * vectors };
+  return { shader: 'matmul_broadcast', defines, rows, columns: 4 * lanes * vectors, splits: 1 };
 }
 
 const broadcasts = new Map(
@@ -80,8 +83,32 @@ export const matmulTechniques: readonly MatmulTechnique[] = [
   ...[...broadcasts.values()].flat(),
 ];
 
+/** Numbers of parts that the inner dimension is split into. */
+const SPLITS = [2, 4, 8, 16] as const;
+
+const splitTechniques = new Map(
+  matmulTechniques.map((technique) => [
+    technique,
+    new Map(SPLITS.map((splits) => [splits as number, { ...technique, splits }])),
+  ]),
+);
+
+/** The technique, with the inner dimension in one piece or in `splits`. */
+export function splitInto(technique: MatmulTechnique, splits: number): MatmulTechnique {
+  return splitTechniques.get(technique)?.get(splits) ?? technique;
+}
+
+/** Adds up what the parts of a split product gave, with the product's epilogue. It has no operands to transpose. */
+export const addParts: MatmulTechnique = {
+  shader: 'matmul_parts',
+  defines: {},
+  rows: 1,
+  columns: 1,
+  splits: 1,
+};
+
 /** Variants made so far, by `sidesKey`: a step asks for some hundreds of them, and their names are long. */
-const made = new Map<MatmulTechnique, (KernelVariant | undefined)[]>();
+const made = new Map<object, (KernelVariant | undefined)[]>();
 
 function sidesKey(sides: MatmulSides): number {
   const { TRANSPOSE_A, TRANSPOSE_B, VEC_A, VEC_B, VEC_C, TAIL_K, SUM_A, ACCUMULATE } = sides;
@@ -94,13 +121,14 @@ function sidesKey(sides: MatmulSides): number {
 
 /** The variant of a technique. */
 export function matmulVariant(technique: MatmulTechnique, sides: MatmulSides): KernelVariant {
-  let known = made.get(technique);
+  const { shader, defines } = technique;
+  // By the defines: those of a split technique are the same object.
+  let known = made.get(defines);
   if (known === undefined) {
     known = [];
-    made.set(technique, known);
+    made.set(defines, known);
   }
   const key = sidesKey(sides);
-  const { shader, defines } = technique;
   // There an invocation's columns lie apart.
   const scattered = shader === 'matmul_tiled' && sides.TRANSPOSE_B;
   known[key] ??= kernel(shader, { ...defines, ...sides, VEC_C: sides.VEC_C && !scattered });
@@ -153,6 +181,9 @@ for (const technique of matmulTechniques) {
   }
 }
 
+for (const halves of [NO_HALF, { HALF: false, HALF_C: true }])
+  declare(addParts, { TRANSPOSE_A: true, TRANSPOSE_B: false, ...halves });
+
 /** Rows that a workgroup computes for nothing cost as much as others; fewer rows at once cost more each. */
 function costOf(rows: number, m: number): number {
   return Math.ceil(m / rows) * (rows + BROADCAST_OVERHEAD);
@@ -164,14 +195,40 @@ const BROADCAST_OVERHEAD = 12;
 /** Workgroups that keep a large GPU busy. */
 const MANY_TILES = 256;
 
-/** Those that an adapter can run and that may suit it. */
-export function candidates(gpu: GpuContext): readonly MatmulTechnique[] {
-  if (gpu.kernels === 'gpu') return [smallTiles, tallTiles, largeTiles];
-  return broadcasts.get(gpu.subgroupSize) ?? [plain];
+/**
+ * Splitting stops at so many workgroups, and where a part would have less of k than this. Reasoned, not measured: a large GPU has some
+ * hundred processors, each of which holds four to eight workgroups of small tiles, and with fewer than that some have nothing to do. What
+ * is gained must be worth a second dispatch (5 to 15 µs of the host's time) and the parts' way to memory and back: 256 of k take a
+ * workgroup about as long.
+ */
+const SPLIT_TILES = 512;
+const LEAST_PART = 256;
+
+function tilesOf({ rows, columns }: MatmulTechnique, { m, n }: MatmulShape): number {
+  return Math.ceil(m / rows) * Math.ceil(n / columns);
 }
 
-export function techniqueName({ shader, defines }: MatmulTechnique): string {
-  return [shader, ...Object.entries(defines).map(([name, value]) => `${name}=${value}`)].join(' ');
+/** The numbers of parts that a product may be split into, rising. */
+function splitsFor(technique: MatmulTechnique, product: MatmulShape): readonly number[] {
+  const most = Math.min(SPLIT_TILES / tilesOf(technique, product), product.k / LEAST_PART);
+  return SPLITS.filter((splits) => splits <= most);
+}
+
+/**
+ * Those that an adapter can run and that may suit it, and the product. On CPU adapters none is split: even where a single workgroup did
+ * the whole product (32×32×4096), parts were no faster.
+ */
+export function candidates(gpu: GpuContext, product: MatmulShape): readonly MatmulTechnique[] {
+  if (gpu.kernels === 'cpu') return broadcasts.get(gpu.subgroupSize) ?? [plain];
+  return [smallTiles, tallTiles, largeTiles].flatMap((technique) => [
+    technique,
+    ...splitsFor(technique, product).map((splits) => splitInto(technique, splits)),
+  ]);
+}
+
+export function techniqueName({ shader, defines, splits }: MatmulTechnique): string {
+  const parts = splits === 1 ? [] : [`${splits} parts`];
+  return [shader, ...Object.entries(defines).map(([name, value]) => `${name}=${value}`), ...parts].join(' ');
 }
 
 /** A product's sizes and sides, as far as they decide which technique is fastest: products of one class share the choice. */
@@ -193,12 +250,13 @@ export interface MatmulShape {
 /** The technique for a product: as measured on this adapter, or by what is known of it. */
 export function chooseMatmul(gpu: GpuContext, product: MatmulShape): MatmulTechnique {
   const measured = gpu.tuning.size === 0 ? undefined : gpu.tuning.get(matmulClass(product));
-  const known = measured && candidates(gpu).find((technique) => techniqueName(technique) === measured);
+  const known =
+    measured && candidates(gpu, product).find((technique) => techniqueName(technique) === measured);
   if (known) return known;
-  const { m, n } = product;
+  const { m } = product;
   if (gpu.kernels === 'gpu') {
-    const tiles = Math.ceil(m / largeTiles.rows) * Math.ceil(n / largeTiles.columns);
-    return tiles >= MANY_TILES ? largeTiles : smallTiles;
+    if (tilesOf(largeTiles, product) >= MANY_TILES) return largeTiles;
+    return splitInto(smallTiles, splitsFor(smallTiles, product).at(-1) ?? 1);
   }
   const fitting = broadcasts.get(gpu.subgroupSize);
   if (fitting === undefined) return plain;

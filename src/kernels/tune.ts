@@ -49,7 +49,7 @@ export async function tuneMatmul(gpu: GpuContext, shape: MatmulShape): Promise<T
   ];
   const times: TunedMatmul['times'] = [];
   try {
-    for (const technique of candidates(gpu)) {
+    for (const technique of candidates(gpu, shape)) {
       const run = (chosen: MatmulTechnique): void =>
         matmul(gpu, { a, b, c, m, n, k, transposeA, transposeB, technique: chosen });
       const seconds = await secondsOf(gpu, () => run(technique));

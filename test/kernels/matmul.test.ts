@@ -1,7 +1,12 @@
 /** Every technique of matrix multiplication that this adapter can run, against float64. */
 import { describe, expect, it } from 'vitest';
 import { matmul } from '../../src/kernels/matmul.ts';
-import { type MatmulTechnique, matmulTechniques } from '../../src/kernels/matmul-variants.ts';
+import {
+  chooseMatmul,
+  type MatmulTechnique,
+  matmulTechniques,
+  splitInto,
+} from '../../src/kernels/matmul-variants.ts';
 import { type FloatDtype, to } from '../../src/tensor/ops/elementwise.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
@@ -68,8 +73,15 @@ async function checkPreactivation(technique: MatmulTechnique, n: number): Promis
   }
 }
 
-const label = ({ shader, defines }: MatmulTechnique): string =>
-  `${shader} ${Object.values(defines).join(' ')}`;
+/** Of each shader one technique also with the inner dimension in parts, of which the last is shorter. */
+const techniques = [
+  ...matmulTechniques,
+  ...matmulTechniques
+    .filter(({ shader, rows }) => rows === (shader === 'matmul_tiled' ? 64 : 8))
+    .map((technique) => splitInto(technique, 4)),
+];
+const label = ({ shader, defines, splits }: MatmulTechnique): string =>
+  `${shader} ${Object.values(defines).join(' ')}${splits === 1 ? '' : `, ${splits} parts`}`;
 
 function at(values: Float32Array, index: number): number {
   return values[index]!;
@@ -118,31 +130,55 @@ async function check(
   }
 }
 
-describe.each(matmulTechniques.map((technique) => [label(technique), technique] as const))(
-  '%s',
-  (_, technique) => {
-    const runs = (): boolean =>
-      technique.shader !== 'matmul_broadcast' || technique.defines.LANES === device.current.gpu.subgroupSize;
-    for (const shape of cases) {
-      const { m, n, k, batch = 1 } = shape;
-      it(`${batch} × [${m}, ${k}] · [${k}, ${n}]`, { timeout: 60_000 }, async (context) => {
-        if (!runs()) context.skip('this adapter has no subgroups of that size');
-        for (const transposes of shape.transposes) await check(technique, shape, transposes);
-      });
-
-      it(`${batch} × [${m}, ${k}] · [${k}, ${n}] of float16`, { timeout: 60_000 }, async (context) => {
-        if (!runs()) context.skip('this adapter has no subgroups of that size');
-        if (!device.current.gpu.device.features.has('shader-f16'))
-          context.skip('this adapter has no float16');
-        const transposes = shape.transposes.at(-1)!;
-        // As activations are, and as gradients of weights are.
-        await check(technique, shape, transposes, { ab: 'float16', c: 'float16' });
-        await check(technique, shape, transposes, { ab: 'float16', c: 'float32' });
-      });
-    }
-
-    it.each([40, 41])("keeps and uses the activation's input, %d columns", async (n) => {
-      if (runs()) await checkPreactivation(technique, n);
+describe.each(techniques.map((technique) => [label(technique), technique] as const))('%s', (_, technique) => {
+  const runs = (): boolean =>
+    technique.shader !== 'matmul_broadcast' || technique.defines.LANES === device.current.gpu.subgroupSize;
+  for (const shape of cases) {
+    const { m, n, k, batch = 1 } = shape;
+    it(`${batch} × [${m}, ${k}] · [${k}, ${n}]`, { timeout: 60_000 }, async (context) => {
+      if (!runs()) context.skip('this adapter has no subgroups of that size');
+      for (const transposes of shape.transposes) await check(technique, shape, transposes);
     });
-  },
-);
+
+    it(`${batch} × [${m}, ${k}] · [${k}, ${n}] of float16`, { timeout: 60_000 }, async (context) => {
+      if (!runs()) context.skip('this adapter has no subgroups of that size');
+      if (!device.current.gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+      const transposes = shape.transposes.at(-1)!;
+      // As activations are, and as gradients of weights are.
+      await check(technique, shape, transposes, { ab: 'float16', c: 'float16' });
+      await check(technique, shape, transposes, { ab: 'float16', c: 'float32' });
+    });
+  }
+
+  it.each([40, 41])("keeps and uses the activation's input, %d columns", async (n) => {
+    if (runs()) await checkPreactivation(technique, n);
+  });
+});
+
+describe('split-K', () => {
+  const gpuDevice = useDevice({ kernels: 'gpu' });
+  const sides = { transposeA: true, transposeB: false };
+
+  it('is chosen where tiles are few and the inner dimension is long', () => {
+    const splitsOf = (m: number, n: number, k: number): number =>
+      chooseMatmul(gpuDevice.current.gpu, { m, n, k, ...sides }).splits;
+    expect(splitsOf(128, 128, 4096)).toBe(16);
+    expect(splitsOf(128, 128, 1024)).toBe(4);
+    expect(splitsOf(128, 128, 256)).toBe(1);
+    expect(splitsOf(768, 768, 4096)).toBe(2);
+    expect(splitsOf(3072, 768, 4096)).toBe(1);
+  });
+
+  it('gives its scratch back, and the same bits each time', async () => {
+    const { current } = gpuDevice;
+    const [m, n, k] = [12, 20, 1030];
+    const [a, b] = [current.randn([k * m]), current.randn([k * n])];
+    const results = [current.zeros([m * n]), current.zeros([m * n])];
+    const before = current.statistics();
+    for (const c of results) matmul(current.gpu, { a: a.slot, b: b.slot, c: c.slot, m, n, k, ...sides });
+    expect(current.gpu.pool.statistics.live).toBe(before.live);
+    expect(current.statistics().dispatches).toBe(before.dispatches + 4);
+    expect(chooseMatmul(current.gpu, { m, n, k, ...sides }).splits).toBe(4);
+    expect(await results[0]!.data()).toEqual(await results[1]!.data());
+  });
+});
