@@ -10,6 +10,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (column0 >= params.n) { return; }
   let base_a = params.offset_a + group.z * params.batch_a;
   let base_b = params.offset_b + group.z * params.batch_b;
+  let size_k = inner_size(group.z);
 #for i in 0..ROWS
   var c${i} = vec4f();
 #end
@@ -33,23 +34,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #else
   let rb = base_b + clamp_start_b(column0, params.n);
 #endif
-  for (var k = 0u; k < params.k; k += 4u) {
+  for (var k = 0u; k < size_k; k += 4u) {
 #if TRANSPOSE_B
 #for j in 0..4
-    let bt${j} = load_b(rb${j} + k, params.k - k);
+    let bt${j} = load_b(rb${j} + k, size_k - k);
 #end
 #for e in 0..4
     let b${e} = vec4f(bt0[${e}], bt1[${e}], bt2[${e}], bt3[${e}]);
 #end
 #else
 #for e in 0..4
-    let b${e} = inside_k(k + ${e}u, load_b(rb + min(k + ${e}u, params.k - 1u) * params.stride_b, params.n - min(column0, params.n)));
+    let b${e} = inside_k(k + ${e}u, size_k, load_b(rb + min(k + ${e}u, size_k - 1u) * params.stride_b, params.n - min(column0, params.n)));
 #end
 #endif
 #if TRANSPOSE_A
 #for e in 0..4
 #for h in 0..ROWS / 4
-    let at${e}_${h} = inside_k(k + ${e}u, load_a(ra${h} + min(k + ${e}u, params.k - 1u) * params.stride_a, params.m - min(row0 + ${4 * h}u, params.m)));
+    let at${e}_${h} = inside_k(k + ${e}u, size_k, load_a(ra${h} + min(k + ${e}u, size_k - 1u) * params.stride_a, params.m - min(row0 + ${4 * h}u, params.m)));
 #if SUM_A
     sum${h} += at${e}_${h};
 #endif
@@ -60,7 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #end
 #else
 #for i in 0..ROWS
-    let a${i} = load_a(ra${i} + k, params.k - k);
+    let a${i} = load_a(ra${i} + k, size_k - k);
 #for e in 0..4
     c${i} = fma(vec4f(a${i}[${e}]), b${e}, c${i});
 #end
@@ -70,7 +71,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 #if SUM_A
   if (column0 == 0u) {
 #for h in 0..ROWS / 4
-    store_sum(row0 + ${4 * h}u, sum${h});
+    store_sum(group.z, row0 + ${4 * h}u, sum${h});
 #end
   }
 #endif

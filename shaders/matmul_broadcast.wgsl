@@ -11,6 +11,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let row0 = group.y * ${ROWS}u;
   let base_a = params.offset_a + group.z * params.batch_a;
   let base_b = params.offset_b + group.z * params.batch_b;
+  let size_k = inner_size(group.z);
   // Rows and columns past the edge read the last ones again; their results are not stored.
 #if TRANSPOSE_A
   // A lane's load holds four rows at one k.
@@ -40,25 +41,25 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   var c${i}_${j} = vec4f();
 #end
 #end
-  for (var k = 0u; k < params.k; k += 4u) {
+  for (var k = 0u; k < size_k; k += 4u) {
 #for j in 0..VECTORS
 #if TRANSPOSE_B
 #for e in 0..4
-    let bt${j}_${e} = load_b(rb${j}_${e} + k, params.k - k);
+    let bt${j}_${e} = load_b(rb${j}_${e} + k, size_k - k);
 #end
 #for e in 0..4
     let b${e}_${j} = vec4f(bt${j}_0[${e}], bt${j}_1[${e}], bt${j}_2[${e}], bt${j}_3[${e}]);
 #end
 #else
 #for e in 0..4
-    let b${e}_${j} = inside_k(k + ${e}u, load_b(rb${j} + min(k + ${e}u, params.k - 1u) * params.stride_b, params.n - min(column${j}, params.n)));
+    let b${e}_${j} = inside_k(k + ${e}u, size_k, load_b(rb${j} + min(k + ${e}u, size_k - 1u) * params.stride_b, params.n - min(column${j}, params.n)));
 #end
 #endif
 #end
 #if TRANSPOSE_A
 #for h in 0..(ROWS + 4 * LANES - 1) / (4 * LANES)
 #for e in 0..4
-    let a${h}_${e} = inside_k(k + ${e}u, load_a(ra${h} + min(k + ${e}u, params.k - 1u) * params.stride_a, params.m - min(row_a${h}, params.m)));
+    let a${h}_${e} = inside_k(k + ${e}u, size_k, load_a(ra${h} + min(k + ${e}u, size_k - 1u) * params.stride_a, params.m - min(row_a${h}, params.m)));
 #if SUM_A
     sum${h} += a${h}_${e};
 #endif
@@ -66,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #end
 #else
 #for h in 0..ROWS / LANES
-    let a${h} = load_a(ra${h} + k, params.k - k);
+    let a${h} = load_a(ra${h} + k, size_k - k);
 #end
 #endif
     // Row by row, so that few values live at once.
@@ -88,14 +89,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #if SUM_A
   if (group.x == 0u) {
 #for h in 0..(ROWS + 4 * LANES - 1) / (4 * LANES)
-    if (row_a${h} < row0 + ${ROWS}u) { store_sum(row_a${h}, sum${h}); }
+    if (row_a${h} < row0 + ${ROWS}u) { store_sum(group.z, row_a${h}, sum${h}); }
 #end
   }
 #endif
+  // Stored in a loop whose end the compiler does not know: unrolled, the epilogue was most of the program, and compiled for seconds.
+  let present = min(${ROWS}u, params.m - row0);
 #for j in 0..VECTORS
   let bias${j} = load_bias(column${j});
+  var rows${j} = array<vec4f, ${ROWS}>(
 #for i in 0..ROWS
-  store_c(group.z, row0 + ${i}u, column${j}, c${i}_${j}, bias${j});
+    c${i}_${j},
 #end
+  );
+  for (var i = 0u; i < present; i += 1u) {
+    store_c(group.z, row0 + i, column${j}, rows${j}[i], bias${j});
+  }
 #end
 }

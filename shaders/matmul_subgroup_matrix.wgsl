@@ -70,20 +70,20 @@ fn slot_b(place: vec2u) -> u32 {
 #endif
 }
 
-// Rows (or columns) past the edge and steps past k are zero.
-fn fetch_a(base: u32, k: u32, row: u32) -> Part {
-  if (row >= params.m || k >= params.k) { return Part(); }
+// Rows (or columns) past the edge and steps past size_k are zero.
+fn fetch_a(base: u32, k: u32, row: u32, size_k: u32) -> Part {
+  if (row >= params.m || k >= size_k) { return Part(); }
 #if TRANSPOSE_A
   return Part(load_a(base + k * params.stride_a + row, params.m - row));
 #else
-  return Part(load_a(base + row * params.stride_a + k, params.k - k));
+  return Part(load_a(base + row * params.stride_a + k, size_k - k));
 #endif
 }
 
-fn fetch_b(base: u32, k: u32, column: u32) -> Part {
-  if (column >= params.n || k >= params.k) { return Part(); }
+fn fetch_b(base: u32, k: u32, column: u32, size_k: u32) -> Part {
+  if (column >= params.n || k >= size_k) { return Part(); }
 #if TRANSPOSE_B
-  return Part(load_b(base + column * params.stride_b + k, params.k - k));
+  return Part(load_b(base + column * params.stride_b + k, size_k - k));
 #else
   return Part(load_b(base + k * params.stride_b + column, params.n - column));
 #endif
@@ -100,6 +100,7 @@ fn main(
   let first_column = group.x * TILE_COLUMNS;
   let base_a = params.offset_a + group.z * params.batch_a;
   let base_b = params.offset_b + group.z * params.batch_b;
+  let size_k = inner_size(group.z);
   // Once, where subgroups are of LANES invocations. Larger ones leave blocks for another round, smaller ones do the last block again.
   for (var first = 0u; first < BLOCKS; first += subgroups) {
     let block = min(first + subgroup, BLOCKS - 1u);
@@ -117,23 +118,23 @@ fn main(
     // Four-vectors on their way from memory to a tile: fetched while the tiles before them are multiplied.
 #for t in 0..DOWN * ROWS * M * STEP / 4 / (DOWN * ACROSS * LANES)
     let pa${t} = place_a(${t}u * GROUP + index);
-    var va${t} = fetch_a(base_a, pa${t}.x, first_row + pa${t}.y);
+    var va${t} = fetch_a(base_a, pa${t}.x, first_row + pa${t}.y, size_k);
 #end
 #for t in 0..ACROSS * COLUMNS * N * STEP / 4 / (DOWN * ACROSS * LANES)
     let pb${t} = place_b(${t}u * GROUP + index);
-    var vb${t} = fetch_b(base_b, pb${t}.x, first_column + pb${t}.y);
+    var vb${t} = fetch_b(base_b, pb${t}.x, first_column + pb${t}.y, size_k);
 #end
-    for (var k0 = 0u; k0 < params.k; k0 += ${STEP}u) {
+    for (var k0 = 0u; k0 < size_k; k0 += ${STEP}u) {
 #for t in 0..DOWN * ROWS * M * STEP / 4 / (DOWN * ACROSS * LANES)
       tile_a[slot_a(pa${t})] = va${t};
 #if SUM_A
       sum += vec4f(va${t});
 #endif
-      va${t} = fetch_a(base_a, k0 + ${STEP}u + pa${t}.x, first_row + pa${t}.y);
+      va${t} = fetch_a(base_a, k0 + ${STEP}u + pa${t}.x, first_row + pa${t}.y, size_k);
 #end
 #for t in 0..ACROSS * COLUMNS * N * STEP / 4 / (DOWN * ACROSS * LANES)
       tile_b[slot_b(pb${t})] = vb${t};
-      vb${t} = fetch_b(base_b, k0 + ${STEP}u + pb${t}.x, first_column + pb${t}.y);
+      vb${t} = fetch_b(base_b, k0 + ${STEP}u + pb${t}.x, first_column + pb${t}.y, size_k);
 #end
       workgroupBarrier();
       for (var k = 0u; k < ${STEP}u; k += ${K}u) {
@@ -166,7 +167,7 @@ fn main(
       for (var s = index; s < GROUP; s += TILE_ROWS / 4u) {
         total += tile_c[s];
       }
-      store_sum(first_row + index * 4u, total);
+      store_sum(group.z, first_row + index * 4u, total);
     }
     workgroupBarrier();
 #endif

@@ -21,20 +21,20 @@ fn along_k(row: u32, q: u32) -> u32 {
   return row * 4u + (q ^ ((row >> 1u) & 3u));
 }
 
-// Rows (or columns) past the edge and steps past k are zero.
-fn fetch_a(base: u32, row: u32, k: u32) -> vec4f {
-  if (row >= params.m || k >= params.k) { return vec4f(); }
+// Rows (or columns) past the edge and steps past size_k are zero.
+fn fetch_a(base: u32, row: u32, k: u32, size_k: u32) -> vec4f {
+  if (row >= params.m || k >= size_k) { return vec4f(); }
 #if TRANSPOSE_A
   return load_a(base + k * params.stride_a + row, params.m - row);
 #else
-  return load_a(base + row * params.stride_a + k, params.k - k);
+  return load_a(base + row * params.stride_a + k, size_k - k);
 #endif
 }
 
-fn fetch_b(base: u32, column: u32, k: u32) -> vec4f {
-  if (column >= params.n || k >= params.k) { return vec4f(); }
+fn fetch_b(base: u32, column: u32, k: u32, size_k: u32) -> vec4f {
+  if (column >= params.n || k >= size_k) { return vec4f(); }
 #if TRANSPOSE_B
-  return load_b(base + column * params.stride_b + k, params.k - k);
+  return load_b(base + column * params.stride_b + k, size_k - k);
 #else
   return load_b(base + k * params.stride_b + column, params.n - column);
 #endif
@@ -46,6 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let first_column = group.x * TILE_COLUMNS;
   let base_a = params.offset_a + group.z * params.batch_a;
   let base_b = params.offset_b + group.z * params.batch_b;
+  let size_k = inner_size(group.z);
 #for i in 0..ROWS
 #for j in 0..VECTORS
   var c${i}_${j} = vec4f();
@@ -55,24 +56,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   // Of the same four rows an invocation brings every so many k.
   var sum = vec4f();
 #endif
-  for (var k0 = 0u; k0 < params.k; k0 += 16u) {
+  for (var k0 = 0u; k0 < size_k; k0 += 16u) {
     // Each invocation brings ROWS / 4 four-vectors of A and VECTORS of B.
 #for t in 0..ROWS / 4
 #if TRANSPOSE_A
-    let va${t} = fetch_a(base_a, first_row + (index % ${4 * ROWS}u) * 4u, k0 + ${t} * ${256 / (4 * ROWS)}u + index / ${4 * ROWS}u);
+    let va${t} = fetch_a(base_a, first_row + (index % ${4 * ROWS}u) * 4u, k0 + ${t} * ${256 / (4 * ROWS)}u + index / ${4 * ROWS}u, size_k);
     tile_a[${256 * t}u + index] = va${t};
 #if SUM_A
     sum += va${t};
 #endif
 #else
-    tile_a[along_k(${64 * t}u + index / 4u, index % 4u)] = fetch_a(base_a, first_row + ${64 * t}u + index / 4u, k0 + (index % 4u) * 4u);
+    tile_a[along_k(${64 * t}u + index / 4u, index % 4u)] = fetch_a(base_a, first_row + ${64 * t}u + index / 4u, k0 + (index % 4u) * 4u, size_k);
 #endif
 #end
 #for t in 0..VECTORS
 #if TRANSPOSE_B
-    tile_b[along_k(${64 * t}u + index / 4u, index % 4u)] = fetch_b(base_b, first_column + ${64 * t}u + index / 4u, k0 + (index % 4u) * 4u);
+    tile_b[along_k(${64 * t}u + index / 4u, index % 4u)] = fetch_b(base_b, first_column + ${64 * t}u + index / 4u, k0 + (index % 4u) * 4u, size_k);
 #else
-    tile_b[${256 * t}u + index] = fetch_b(base_b, first_column + (index % ${16 * VECTORS}u) * 4u, k0 + ${t} * ${256 / (16 * VECTORS)}u + index / ${16 * VECTORS}u);
+    tile_b[${256 * t}u + index] = fetch_b(base_b, first_column + (index % ${16 * VECTORS}u) * 4u, k0 + ${t} * ${256 / (16 * VECTORS)}u + index / ${16 * VECTORS}u, size_k);
 #endif
 #end
     workgroupBarrier();
@@ -125,7 +126,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 #for s in 0..256 / (4 * ROWS)
     total += tile_a[${4 * ROWS * s}u + index];
 #end
-    store_sum(first_row + index * 4u, total);
+    store_sum(group.z, first_row + index * 4u, total);
   }
 #endif
 #for j in 0..VECTORS

@@ -6,7 +6,9 @@ struct Params {
   m: u32, n: u32, k: u32, has_bias: u32,
   stride_a: u32, stride_b: u32, stride_c: u32,
   offset_a: u32, offset_b: u32, offset_c: u32, offset_bias: u32, offset_sum: u32,
-  batch_a: u32, batch_b: u32, batch_c: u32,
+  batch_a: u32, batch_b: u32, batch_c: u32, batch_sum: u32,
+  // 0; or of k that each z of the grid takes, z counting the parts of one product.
+  part: u32,
 }
 #if VEC_A
 alias ElementA = vec4<Stored>;
@@ -47,13 +49,14 @@ alias WideC = f32;
 // The sums of op(A)'s rows: where A is the gradient of a linear layer's output, that of its bias.
 @group(0) @binding(5) var<storage, read_write> sums: array<f32>;
 
-fn store_sum(row: u32, value: vec4f) {
+fn store_sum(z: u32, row: u32, value: vec4f) {
+  let at = params.offset_sum + z * params.batch_sum + row;
 #for e in 0..4
   if (row + ${e}u < params.m) {
 #if ACCUMULATE
-    sums[params.offset_sum + row + ${e}u] += value[${e}];
+    sums[at + ${e}u] += value[${e}];
 #else
-    sums[params.offset_sum + row + ${e}u] = value[${e}];
+    sums[at + ${e}u] = value[${e}];
 #endif
   }
 #end
@@ -98,10 +101,15 @@ fn clamp_start_b(start: u32, size: u32) -> u32 {
 #endif
 }
 
+// The inner dimension of the matrices, or of the part, of number z.
+fn inner_size(z: u32) -> u32 {
+  return select(min(params.part, params.k - z * params.part), params.k, params.part == 0u);
+}
+
 // Zero past the end of the inner dimension.
-fn inside_k(k: u32, value: vec4f) -> vec4f {
+fn inside_k(k: u32, size_k: u32, value: vec4f) -> vec4f {
 #if TAIL_K
-  return select(vec4f(), value, k < params.k);
+  return select(vec4f(), value, k < size_k);
 #else
   return value;
 #endif

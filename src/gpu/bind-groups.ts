@@ -15,7 +15,7 @@ export class BindGroupCache {
   private readonly byHash = new Map<number, Entry[]>();
   private size = 0;
 
-  /** The group of these slots, made by `make` the first time. The slots must not change afterwards. */
+  /** The group kept for these slots, if there is one. */
   find(pipeline: Pipeline, slots: readonly Slot[]): GPUBindGroup | undefined {
     const entries = this.byHash.get(hashOf(pipeline, slots));
     return entries?.find((entry) => entry.pipeline === pipeline && sameSlots(entry.slots, slots))?.group;

@@ -4,7 +4,7 @@ import { DeviceLostError, GpuError, GpuOutOfMemoryError } from '../errors.ts';
 import type { AdapterRequest, AdapterResult } from '../platform/contract.ts';
 import { PipelineCache } from './pipelines.ts';
 import { BufferPool, type PooledBuffer } from './pool.ts';
-import { Recorder, UNIFORM_BYTES } from './recorder.ts';
+import { Recorder, type Slot, UNIFORM_BYTES } from './recorder.ts';
 import { SUBGROUP_MATRIX, type SubgroupMatrix, subgroupMatricesOf } from './subgroup-matrix.ts';
 import { readTuning } from './tuning.ts';
 
@@ -98,6 +98,16 @@ export class GpuContext {
         remedy: 'a smaller batch may help; resume from the last checkpoint',
       });
     });
+  }
+
+  /** Lends launchers a buffer of `elements` float32 for what they need in between; it may be lent again once `use` has recorded its work. */
+  borrow(elements: number, use: (slot: Slot) => void): void {
+    const buffer = this.pool.acquire(4 * elements);
+    try {
+      use({ buffer });
+    } finally {
+      this.pool.release(buffer);
+    }
   }
 
   /** Throws the first GPU error that came in since the last call, if any. */

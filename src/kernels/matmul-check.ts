@@ -1,6 +1,7 @@
 /** Whether an adapter's matrix units multiply right: they are an experimental feature, on hardware of which there is more than was tested. */
 import { DeviceLostError, GpuError } from '../errors.ts';
 import type { GpuContext } from '../gpu/context.ts';
+import type { Slot } from './launch.ts';
 import { matmul } from './matmul.ts';
 import { matrixTechniques } from './matmul-subgroup-matrix.ts';
 import type { MatmulShape, MatmulTechnique } from './matmul-variants.ts';
@@ -9,12 +10,31 @@ import { cast } from './pointwise.ts';
 /** More than one tile of every technique, and a rest along each side. */
 const SIZES = { m: 132, n: 140, k: 68 };
 
-/** Whole numbers up to 15: float32 holds their products' sums exactly, in whatever order; float16 would not. */
-function numbers(count: number, seed: number): Float32Array {
-  return Float32Array.from({ length: count }, (_, i) => (i * 7 + Math.floor(i / 16) * seed) % 16);
+type Sides = Pick<MatmulShape, 'transposeA' | 'transposeB' | 'half'>;
+
+/** What operands of float32 have beside the small numbers: with them they need 14 bits, and TF32 keeps 11. */
+const WIDE = 2 ** 13;
+
+/**
+ * Lines of k elements of op(A) or op(B), whole numbers: float32 holds their products' sums exactly (8.4e6), in whatever order; float16
+ * would not. Every other one is `wide`.
+ */
+function numbers(lines: number, wide: 'even' | 'odd' | 'none'): Float32Array {
+  const { k } = SIZES;
+  return Float32Array.from({ length: lines * k }, (_, at) => {
+    const [line, t] = [Math.floor(at / k), at % k];
+    // No two lines alike, nor lines and columns.
+    const small = ((31 * line + 17 * t + line * t) % 251) % 16;
+    return small + (wide === (t % 2 === 0 ? 'even' : 'odd') ? WIDE : 0);
+  });
 }
 
-type Sides = Pick<MatmulShape, 'transposeA' | 'transposeB' | 'half'>;
+/** As it lies in memory: [lines, k], or [k, lines]. */
+function laid(lines: Float32Array, alongK: boolean): Float32Array {
+  const { k } = SIZES;
+  const count = lines.length / k;
+  return alongK ? lines : lines.map((_, at) => lines[(at % count) * k + Math.floor(at / count)]!);
+}
 
 /** Compares every element, and every row's sum, of one product with what it must be. Throws `DeviceLostError` only. */
 export async function multipliesRight(
@@ -23,31 +43,36 @@ export async function multipliesRight(
   { transposeA, transposeB, half }: Sides,
 ): Promise<boolean> {
   const { m, n, k } = SIZES;
-  const [va, vb] = [numbers(m * k, 3), numbers(k * n, 5)];
-  const acquire = (elements: number) => gpu.pool.acquire(elements * 4);
-  const buffers = [m * k, k * n, m * n, m, m * k, k * n].map(acquire);
-  const [wideA, wideB, c, sums, halfA, halfB] = buffers as [Buffer, Buffer, Buffer, Buffer, Buffer, Buffer];
+  const [va, vb] = [numbers(m, half ? 'none' : 'even'), numbers(n, half ? 'none' : 'odd')];
+  const buffers = [m * k, k * n, m * n, m, m * k, k * n].map((elements) => gpu.pool.acquire(elements * 4));
+  const [wideA, wideB, c, sums, halfA, halfB] = buffers.map((buffer): Slot => ({ buffer })) as [
+    Slot,
+    Slot,
+    Slot,
+    Slot,
+    Slot,
+    Slot,
+  ];
   try {
-    gpu.recorder.write(wideA, 0, va);
-    gpu.recorder.write(wideB, 0, vb);
+    gpu.recorder.write(wideA.buffer, 0, laid(va, !transposeA));
+    gpu.recorder.write(wideB.buffer, 0, laid(vb, transposeB));
     // Memory from the pool may hold the right result of another technique.
-    gpu.recorder.write(c, 0, new Float32Array(m * n).fill(-1));
-    gpu.recorder.write(sums, 0, new Float32Array(m).fill(-1));
+    gpu.recorder.write(c.buffer, 0, new Float32Array(m * n).fill(-1));
+    gpu.recorder.write(sums.buffer, 0, new Float32Array(m).fill(-1));
     const [a, b] = half
-      ? ([
-          { buffer: halfA, half },
-          { buffer: halfB, half },
-        ] as const)
-      : ([{ buffer: wideA }, { buffer: wideB }] as const);
+      ? [
+          { ...halfA, half },
+          { ...halfB, half },
+        ]
+      : [wideA, wideB];
     if (half) {
-      cast(gpu, { x: { buffer: wideA }, y: a, count: m * k });
-      cast(gpu, { x: { buffer: wideB }, y: b, count: k * n });
+      cast(gpu, { x: wideA, y: a, count: m * k });
+      cast(gpu, { x: wideB, y: b, count: k * n });
     }
-    const summed = transposeA ? { sums: { buffer: sums } } : {};
-    matmul(gpu, { a, b, c: { buffer: c }, ...SIZES, transposeA, transposeB, technique, ...summed });
-    const vc = new Float32Array(await gpu.read(c, 0, m * n * 4));
-    const vs = transposeA ? new Float32Array(await gpu.read(sums, 0, m * 4)) : undefined;
-    return asExpected(va, vb, { transposeA, transposeB }, vc, vs);
+    matmul(gpu, { a, b, c, ...SIZES, transposeA, transposeB, technique, ...(transposeA && { sums }) });
+    const vc = new Float32Array(await gpu.read(c.buffer, 0, m * n * 4));
+    const vs = transposeA ? new Float32Array(await gpu.read(sums.buffer, 0, m * 4)) : undefined;
+    return areProducts(va, vb, vc) && (vs === undefined || areSums(va, vs));
   } catch (error) {
     if (error instanceof DeviceLostError || !(error instanceof GpuError)) throw error;
     return false;
@@ -56,46 +81,42 @@ export async function multipliesRight(
   }
 }
 
-type Buffer = ReturnType<GpuContext['pool']['acquire']>;
-
-function asExpected(
-  a: Float32Array,
-  b: Float32Array,
-  { transposeA, transposeB }: Pick<Sides, 'transposeA' | 'transposeB'>,
-  c: Float32Array,
-  sums: Float32Array | undefined,
-): boolean {
-  const { m, n, k } = SIZES;
-  for (let i = 0; i < m; i += 1) {
-    const row = Float64Array.from({ length: k }, (_, t) => a[transposeA ? t * m + i : i * k + t]!);
-    if (sums !== undefined && sums[i] !== row.reduce((total, value) => total + value, 0)) return false;
-    for (let j = 0; j < n; j += 1) {
-      let total = 0;
-      for (let t = 0; t < k; t += 1) total += row[t]! * b[transposeB ? j * k + t : t * n + j]!;
-      if (c[i * n + j] !== total) return false;
-    }
-  }
-  return true;
+function areProducts(a: Float32Array, b: Float32Array, c: Float32Array): boolean {
+  const { n, k } = SIZES;
+  return c.every((value, at) => {
+    const [row, column] = [Math.floor(at / n) * k, (at % n) * k];
+    let total = 0;
+    for (let t = 0; t < k; t += 1) total += a[row + t]! * b[column + t]!;
+    return value === total;
+  });
 }
 
-/** The sides that layers' products have: forward, and the gradients of input and weight. */
-const USUAL: Omit<Sides, 'half'>[] = [
-  { transposeA: false, transposeB: true },
-  { transposeA: false, transposeB: false },
+function areSums(a: Float32Array, sums: Float32Array): boolean {
+  const { k } = SIZES;
+  return sums.every(
+    (value, row) => value === a.subarray(row * k, (row + 1) * k).reduce((total, x) => total + x, 0),
+  );
+}
+
+/** Both ways that each operand may lie: the weight's gradient, and forward. */
+const WAYS: Omit<Sides, 'half'>[] = [
   { transposeA: true, transposeB: false },
+  { transposeA: false, transposeB: true },
 ];
 
 /**
- * Multiplies once on every kind of matrix units that the kernels would use, and does without them, saying so, where a number is wrong.
- * Nothing to do on other adapters. Throws `DeviceLostError`.
+ * Multiplies on the matrix units that products of float16 would be given to, and does without them, saying so, where a number is wrong.
+ * (Those of float32 are used only where `tuneMatmul` measured them, which looks at their numbers itself.) Nothing to do on other
+ * adapters. Throws `DeviceLostError`.
  */
-export async function checkMatrixUnits(gpu: GpuContext): Promise<void> {
-  if (gpu.kernels !== 'gpu') return;
-  for (const half of [true, false]) {
-    const [technique] = matrixTechniques(gpu, half);
-    if (technique === undefined) continue;
-    for (const sides of USUAL) {
-      if (await multipliesRight(gpu, technique, { ...sides, half })) continue;
+export async function checkMatrixUnits(
+  gpu: GpuContext,
+  techniques: readonly MatmulTechnique[] = gpu.kernels === 'gpu' ? matrixTechniques(gpu, true) : [],
+): Promise<void> {
+  for (const [i, technique] of techniques.entries()) {
+    // Each is a shader to compile, so the larger tiles only once.
+    for (const sides of i === 0 ? WAYS : WAYS.slice(0, 1)) {
+      if (await multipliesRight(gpu, technique, { ...sides, half: true })) continue;
       gpu.subgroupMatrices = [];
       console.warn(`the matrix units of ${gpu.description} multiply wrong: dawngrad does without them`);
       return;

@@ -55,6 +55,7 @@ export function matrixTechnique(
     },
     rows: down * rows,
     columns: across * columns,
+    splits: 1,
   };
   made.set(key, technique);
   return technique;

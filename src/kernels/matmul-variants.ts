@@ -12,6 +12,8 @@ export interface MatmulTechnique {
   /** Rows and columns of c that a workgroup computes. */
   readonly rows: number;
   readonly columns: number;
+  /** Parts of the inner dimension that workgroups of their own take; their results are then added up. */
+  readonly splits: number;
 }
 
 /** What of an operand or of the epilogue is fixed when the shader is made. */
@@ -46,17 +48,20 @@ const plain: MatmulTechnique = {
   defines: PLAIN,
   rows: PLAIN.ROWS,
   columns: 4 * PLAIN.LANES,
+  splits: 1,
 };
 
 /** Rows, and four-vectors of columns, of one of 16 × 16 invocations. */
 function tiled(rows: number, vectors: number): MatmulTechnique {
   const defines = { ROWS: rows, VECTORS: vectors };
-  return { shader: 'matmul_tiled', defines, rows: 16 * rows, columns: 64 * vectors };
+  return { shader: 'matmul_tiled', defines, rows: 16 * rows, columns: 64 * vectors, splits: 1 };
 }
 
 const smallTiles = tiled(4, 1);
 const tallTiles = tiled(8, 1);
 const largeTiles = tiled(8, 2);
+/** By size, those that are chosen from without a measurement. */
+const usualTiles: readonly MatmulTechnique[] = [smallTiles, largeTiles];
 
 /** Four-vectors of columns that a lane holds, by the size of a subgroup: what ran fastest on SwiftShader (4) and lavapipe (8). */
 const VECTORS: Readonly<Record<number, number>> = { 4: 4, 8: 1 };
@@ -65,7 +70,7 @@ const BROADCAST_ROWS = [32, 16, 8] as const;
 function broadcast(lanes: number, rows: number): MatmulTechnique {
   const vectors = VECTORS[lanes]!;
   const defines = { LANES: lanes, VECTORS: vectors, ROWS: rows };
-  return { shader: 'matmul_broadcast', defines, rows, columns: 4 * lanes * vectors };
+  return { shader: 'matmul_broadcast', defines, rows, columns: 4 * lanes * vectors, splits: 1 };
 }
 
 const broadcasts = new Map(
@@ -83,8 +88,36 @@ export const matmulTechniques: readonly MatmulTechnique[] = [
   ...[...broadcasts.values()].flat(),
 ];
 
+/** Numbers of parts that the inner dimension is split into. */
+const SPLITS = [2, 4, 8, 16] as const;
+
+/** By technique and number: they too are compared by identity. */
+const splitTechniques = new WeakMap<MatmulTechnique, Map<number, MatmulTechnique>>();
+
+/** The technique, with the inner dimension in one piece or in `splits`. */
+export function splitInto(technique: MatmulTechnique, splits: number): MatmulTechnique {
+  if (splits === technique.splits) return technique;
+  let known = splitTechniques.get(technique);
+  if (known === undefined) {
+    known = new Map();
+    splitTechniques.set(technique, known);
+  }
+  const split = known.get(splits) ?? { ...technique, splits };
+  known.set(splits, split);
+  return split;
+}
+
+/** Adds up what the parts of a split product gave, with the product's epilogue. It has no operands to transpose. */
+export const addParts: MatmulTechnique = {
+  shader: 'matmul_parts',
+  defines: {},
+  rows: 1,
+  columns: 1,
+  splits: 1,
+};
+
 /** Variants made so far, by `sidesKey`: a step asks for some hundreds of them, and their names are long. */
-const made = new Map<MatmulTechnique, (KernelVariant | undefined)[]>();
+const made = new Map<object, (KernelVariant | undefined)[]>();
 
 function sidesKey(sides: MatmulSides): number {
   const { TRANSPOSE_A, TRANSPOSE_B, VEC_A, VEC_B, VEC_C, TAIL_K, SUM_A, ACCUMULATE } = sides;
@@ -97,13 +130,14 @@ function sidesKey(sides: MatmulSides): number {
 
 /** The variant of a technique. */
 export function matmulVariant(technique: MatmulTechnique, sides: MatmulSides): KernelVariant {
-  let known = made.get(technique);
+  const { shader, defines } = technique;
+  // By the defines: those of a split technique are the same object.
+  let known = made.get(defines);
   if (known === undefined) {
     known = [];
-    made.set(technique, known);
+    made.set(defines, known);
   }
   const key = sidesKey(sides);
-  const { shader, defines } = technique;
   // There an invocation's columns lie apart.
   const scattered = shader === 'matmul_tiled' && sides.TRANSPOSE_B;
   if (defines.COMPONENT === 'f16' && !sides.HALF)
@@ -125,7 +159,7 @@ function declare(
     matmulVariant(technique, { ...sides, ACTIVATION, PREACTIVATION: 'none' });
   for (const PREACTIVATION of preactivations)
     matmulVariant(technique, { ...sides, ACTIVATION: 'gelu', PREACTIVATION });
-  const plain = { ACTIVATION: 'none', PREACTIVATION: 'none' } as const;
+  const noActivation = { ACTIVATION: 'none', PREACTIVATION: 'none' } as const;
   for (const VEC_A of flags) {
     for (const VEC_B of flags) {
       for (const VEC_C of flags) {
@@ -136,7 +170,7 @@ function declare(
             ...alignment,
             SUM_A,
             ACCUMULATE: SUM_A !== VEC_B,
-            ...plain,
+            ...noActivation,
           });
         }
       }
@@ -159,6 +193,9 @@ for (const technique of [...matmulTechniques, ...declaredMatrixTechniques]) {
   }
 }
 
+for (const halves of [NO_HALF, { HALF: false, HALF_C: true }])
+  declare(addParts, { TRANSPOSE_A: true, TRANSPOSE_B: false, ...halves });
+
 /** Rows that a workgroup computes for nothing cost as much as others; fewer rows at once cost more each. */
 function costOf(rows: number, m: number): number {
   return Math.ceil(m / rows) * (rows + BROADCAST_OVERHEAD);
@@ -170,14 +207,40 @@ const BROADCAST_OVERHEAD = 12;
 /** Workgroups that keep a large GPU busy. */
 const MANY_TILES = 256;
 
-/** Those that an adapter can run and that may suit it, for operands of float16 (`half`) or float32. */
-export function candidates(gpu: GpuContext, half: boolean): readonly MatmulTechnique[] {
-  if (gpu.kernels === 'gpu') return [...matrixTechniques(gpu, half), smallTiles, tallTiles, largeTiles];
-  return broadcasts.get(gpu.subgroupSize) ?? [plain];
+/**
+ * Splitting stops at so many workgroups, and where a part would have less of k than this. Reasoned, not measured: a large GPU has some
+ * hundred processors, each of which holds four to eight workgroups of small tiles, and with fewer than that some have nothing to do. What
+ * is gained must be worth a second dispatch (5 to 15 µs of the host's time) and the parts' way to memory and back: 256 of k take a
+ * workgroup about as long.
+ */
+const SPLIT_TILES = 512;
+const LEAST_PART = 256;
+
+function tilesOf({ rows, columns }: MatmulTechnique, { m, n }: MatmulShape): number {
+  return Math.ceil(m / rows) * Math.ceil(n / columns);
 }
 
-export function techniqueName({ shader, defines }: MatmulTechnique): string {
-  return [shader, ...Object.entries(defines).map(([name, value]) => `${name}=${value}`)].join(' ');
+/** The numbers of parts that a product may be split into, rising. */
+function splitsFor(technique: MatmulTechnique, product: MatmulShape): readonly number[] {
+  const most = Math.min(SPLIT_TILES / tilesOf(technique, product), product.k / LEAST_PART);
+  return SPLITS.filter((splits) => splits <= most);
+}
+
+/**
+ * Those that an adapter can run and that may suit it, and the product. On CPU adapters none is split: even where a single workgroup did
+ * the whole product (32×32×4096), parts were no faster.
+ */
+export function candidates(gpu: GpuContext, product: MatmulShape): readonly MatmulTechnique[] {
+  if (gpu.kernels === 'cpu') return broadcasts.get(gpu.subgroupSize) ?? [plain];
+  return [...matrixTechniques(gpu, product.half), smallTiles, tallTiles, largeTiles].flatMap((technique) => [
+    technique,
+    ...splitsFor(technique, product).map((splits) => splitInto(technique, splits)),
+  ]);
+}
+
+export function techniqueName({ shader, defines, splits }: MatmulTechnique): string {
+  const parts = splits === 1 ? [] : [`${splits} parts`];
+  return [shader, ...Object.entries(defines).map(([name, value]) => `${name}=${value}`), ...parts].join(' ');
 }
 
 /** A product's sizes and sides, as far as they decide which technique is fastest: products of one class share the choice. */
@@ -198,23 +261,21 @@ export interface MatmulShape {
   half: boolean;
 }
 
-/** The technique for a product, its c `aligned` to four elements or not: as measured on this adapter, or by what is known of it. */
-export function chooseMatmul(gpu: GpuContext, product: MatmulShape, aligned: boolean): MatmulTechnique {
+/** The technique for a product: as measured on this adapter, or by what is known of it. */
+export function chooseMatmul(gpu: GpuContext, product: MatmulShape): MatmulTechnique {
   const measured = gpu.tuning.size === 0 ? undefined : gpu.tuning.get(matmulClass(product));
   const known =
-    measured && candidates(gpu, product.half).find((technique) => techniqueName(technique) === measured);
-  if (known && aligned) return known;
-  const { m, n } = product;
+    measured && candidates(gpu, product).find((technique) => techniqueName(technique) === measured);
+  if (known) return known;
+  const { m } = product;
   if (gpu.kernels === 'gpu') {
+    // Matrices of float32 only where they were measured: they may be no faster.
     const matrices = product.half ? matrixTechniques(gpu, true) : [];
-    const bySize = matrices.length > 0 ? matrices : [smallTiles, largeTiles];
-    const many = ({ rows, columns }: MatmulTechnique): boolean =>
-      Math.ceil(m / rows) * Math.ceil(n / columns) >= MANY_TILES;
-    return bySize.findLast(many) ?? bySize[0]!;
+    const tiles = matrices.length > 0 ? matrices : usualTiles;
+    const many = tiles.findLast((technique, i) => i > 0 && tilesOf(technique, product) >= MANY_TILES);
+    return many ?? splitInto(tiles[0]!, splitsFor(tiles[0]!, product).at(-1) ?? 1);
   }
   const fitting = broadcasts.get(gpu.subgroupSize);
   if (fitting === undefined) return plain;
-  // Storing elements one by one makes long programs: compiling them would cost more than the rows save.
-  const rows = fitting.filter((technique) => aligned || technique.rows <= 16);
-  return rows.reduce((best, next) => (costOf(next.rows, m) < costOf(best.rows, m) ? next : best));
+  return fitting.reduce((best, next) => (costOf(next.rows, m) < costOf(best.rows, m) ? next : best));
 }

@@ -1,7 +1,17 @@
 /** Matrix multiplication: picks the variant, and walks operands that are larger than one binding. */
 import type { GpuContext } from '../gpu/context.ts';
-import { elementBytes, type Grid, launch, MAX_GROUPS, type Slot, shifted } from './launch.ts';
-import { chooseMatmul, type MatmulTechnique, matmulVariant } from './matmul-variants.ts';
+import {
+  ALIGNED,
+  elementBytes,
+  elementGrid,
+  type Grid,
+  type KernelVariant,
+  launch,
+  MAX_GROUPS,
+  type Slot,
+  shifted,
+} from './launch.ts';
+import { addParts, chooseMatmul, type MatmulTechnique, matmulVariant } from './matmul-variants.ts';
 import type { Activation } from './pointwise.ts';
 
 export interface MatmulLaunch {
@@ -88,23 +98,31 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
     }
     const at = (slot: Slot, elements: number) =>
       slot.offset === undefined ? { slot, offset: 0 } : bindRows(slot, elements, 0, 1);
+    const { preactivation } = o;
     runTile(gpu, o, {
       a: at(o.a, spans[0]!),
       b: at(o.b, spans[1]!),
       c: at(o.c, spans[2]!),
-      ...(o.preactivation && { preactivation: at(o.preactivation.slot, spans[2]!).slot }),
       m: o.m,
       n: o.n,
       k: o.k,
       strideA,
       strideB,
+      strideC: o.n,
       batchA,
       batchB,
+      batchC: o.m * o.n,
       batch,
-      firstRow: 0,
-      firstColumn: 0,
-      accumulate: o.accumulate ?? false,
-      last: true,
+      epilogue: {
+        accumulate: o.accumulate ?? false,
+        bias: o.bias && { slot: o.bias, offset: 0 },
+        activation: o.activation ?? 'none',
+        preactivation: preactivation && {
+          slot: at(preactivation.slot, spans[2]!).slot,
+          use: preactivation.use,
+        },
+        sums: o.sums && { slot: o.sums, offset: 0 },
+      },
     });
     return;
   }
@@ -120,7 +138,9 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
         const a = o.transposeA ? bindRows(o.a, o.m, k0, k1) : bindRows(o.a, o.k, m0, m1);
         const b = o.transposeB ? bindRows(o.b, o.k, n0, n1) : bindRows(o.b, o.n, k0, k1);
         const c = bindRows(o.c, o.n, m0, m1);
-        const preactivation = o.preactivation && bindRows(o.preactivation.slot, o.n, m0, m1).slot;
+        // Bias, activation and its input belong to the last step over k.
+        const last = k1 === o.k;
+        const preactivation = last ? o.preactivation : undefined;
         // The window of rows is bound; where it does not begin within the row itself, an offset skips the columns before it.
         a.offset += o.transposeA ? m0 : k0;
         b.offset += o.transposeB ? k0 : n0;
@@ -129,93 +149,192 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
           a,
           b,
           c,
-          ...(preactivation && { preactivation }),
           m: m1 - m0,
           n: n1 - n0,
           k: k1 - k0,
           strideA,
           strideB,
+          strideC: o.n,
           batchA,
           batchB,
+          batchC: o.m * o.n,
           batch: 1,
-          firstRow: m0,
-          firstColumn: n0,
-          accumulate: k0 > 0 || (o.accumulate ?? false),
-          last: k1 === o.k,
+          epilogue: {
+            accumulate: k0 > 0 || (o.accumulate ?? false),
+            bias: last && o.bias ? { slot: o.bias, offset: n0 } : undefined,
+            activation: last ? (o.activation ?? 'none') : 'none',
+            preactivation: preactivation && {
+              slot: bindRows(preactivation.slot, o.n, m0, m1).slot,
+              use: preactivation.use,
+            },
+            // Each row's sum once, though columns may come in several windows.
+            sums: n0 === 0 && o.sums ? { slot: o.sums, offset: m0 } : undefined,
+          },
         });
       }
     }
   }
 }
 
+/** Of a buffer, from an element on. */
+interface At {
+  slot: Slot;
+  offset: number;
+}
+
 interface Tile {
-  a: { slot: Slot; offset: number };
-  b: { slot: Slot; offset: number };
-  c: { slot: Slot; offset: number };
-  /** Its offset is that of c. */
-  preactivation?: Slot;
+  a: At;
+  b: At;
+  c: At;
   m: number;
   n: number;
   k: number;
   strideA: number;
   strideB: number;
+  strideC: number;
   batchA: number;
   batchB: number;
+  batchC: number;
   batch: number;
-  firstRow: number;
-  firstColumn: number;
+  epilogue: Epilogue;
+}
+
+/** What becomes of the products' sums. */
+interface Epilogue {
   accumulate: boolean;
-  /** Bias, activation and its input belong to the last step over k. */
-  last: boolean;
+  bias: At | undefined;
+  activation: Activation;
+  /** Its offset is that of c. */
+  preactivation: { slot: Slot; use: 'store' | 'slope' } | undefined;
+  sums: At | undefined;
 }
 
 const aligned = (...elements: number[]): boolean => elements.every((value) => value % 4 === 0);
 
 function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
-  const batchC = o.m * o.n;
   const { transposeA, transposeB } = o;
   const { m, n, k } = t;
-  const VEC_C = aligned(t.c.offset, o.n, batchC, n);
   const { half = false } = o.a;
-  const technique = o.technique ?? chooseMatmul(gpu, { m, n, k, transposeA, transposeB, half }, VEC_C);
-  // Each row's sum once, though columns may come in several windows.
-  const sums = t.firstColumn === 0 ? o.sums : undefined;
+  const technique = o.technique ?? chooseMatmul(gpu, { m, n, k, transposeA, transposeB, half });
+  if (technique.splits > 1 && t.batch === 1) {
+    const part = Math.ceil(k / technique.splits / PART_STEP) * PART_STEP;
+    const parts = Math.ceil(k / part);
+    if (parts > 1 && parts * m * n * 4 <= gpu.maxBindingBytes) {
+      runParts(gpu, o, t, technique, part);
+      return;
+    }
+  }
+  runProduct(gpu, o, t, technique, 0);
+}
+
+/** One product, or with `part` those of its parts, of which t.batch begin after so much of k each. */
+function runProduct(
+  gpu: GpuContext,
+  { transposeA, transposeB }: MatmulLaunch,
+  t: Tile,
+  technique: MatmulTechnique,
+  part: number,
+): void {
   const variant = matmulVariant(technique, {
     TRANSPOSE_A: transposeA,
     TRANSPOSE_B: transposeB,
-    VEC_A: aligned(t.a.offset, t.strideA, t.batchA, transposeA ? m : k),
-    VEC_B: aligned(t.b.offset, t.strideB, t.batchB, transposeB ? k : n),
-    VEC_C,
-    TAIL_K: k % 4 !== 0,
-    SUM_A: sums !== undefined,
-    ACCUMULATE: t.accumulate,
-    ACTIVATION: t.last ? (o.activation ?? 'none') : 'none',
-    HALF: half,
-    HALF_C: o.c.half ?? false,
-    PREACTIVATION: t.last ? (o.preactivation?.use ?? 'none') : 'none',
+    VEC_A: aligned(t.a.offset, t.strideA, t.batchA, transposeA ? t.m : t.k),
+    VEC_B: aligned(t.b.offset, t.strideB, t.batchB, transposeB ? t.k : t.n),
+    VEC_C: aligned(t.c.offset, t.strideC, t.batchC, t.n),
+    TAIL_K: t.k % 4 !== 0,
+    SUM_A: t.epilogue.sums !== undefined,
+    ACCUMULATE: t.epilogue.accumulate,
+    ACTIVATION: t.epilogue.activation,
+    HALF: t.a.slot.half ?? false,
+    HALF_C: t.c.slot.half ?? false,
+    PREACTIVATION: t.epilogue.preactivation?.use ?? 'none',
   });
-  const bias = t.last ? o.bias : undefined;
+  const grid: Grid = [Math.ceil(t.n / technique.columns), Math.ceil(t.m / technique.rows), t.batch];
+  dispatch(gpu, variant, t, part, grid);
+}
+
+function dispatch(gpu: GpuContext, variant: KernelVariant, t: Tile, part: number, grid: Grid): void {
+  const { bias, sums, preactivation } = t.epilogue;
   const uints = [
-    m,
-    n,
-    k,
+    t.m,
+    t.n,
+    t.k,
     bias === undefined ? 0 : 1,
     t.strideA,
     t.strideB,
-    o.n,
+    t.strideC,
     t.a.offset,
     t.b.offset,
     t.c.offset,
-    t.firstColumn,
-    t.firstRow,
+    bias?.offset ?? 0,
+    sums?.offset ?? 0,
     t.batchA,
     t.batchB,
-    batchC,
+    t.batchC,
+    t.m,
+    part,
   ];
-  const grid: Grid = [Math.ceil(n / technique.columns), Math.ceil(m / technique.rows), t.batch];
   // Binding 3 must hold some buffer; a stands in where there is no bias.
-  const slots = [t.a.slot, t.b.slot, bias ?? t.a.slot, t.c.slot];
-  if (sums !== undefined) slots.push(sums);
-  if (t.last && t.preactivation !== undefined) slots.push(t.preactivation);
+  const slots = [t.a.slot, t.b.slot, bias?.slot ?? t.a.slot, t.c.slot];
+  if (sums !== undefined) slots.push(sums.slot);
+  if (preactivation !== undefined) slots.push(preactivation.slot);
   launch(gpu, variant, slots, { uints }, grid);
+}
+
+/** Parts are of whole steps of every kernel. */
+const PART_STEP = 32;
+const NO_EPILOGUE: Epilogue = {
+  accumulate: false,
+  bias: undefined,
+  activation: 'none',
+  preactivation: undefined,
+  sums: undefined,
+};
+
+/** Split-K: workgroups of their own take `part` of k each, and leave [parts, m, n], which a second kernel adds up in order. */
+function runParts(gpu: GpuContext, o: MatmulLaunch, t: Tile, technique: MatmulTechnique, part: number): void {
+  const { m, n, epilogue } = t;
+  const parts = Math.ceil(t.k / part);
+  // Both kernels bind the sums of a's rows, [parts, m], beside the products.
+  const products = Math.ceil((parts * m * n) / ALIGNED) * ALIGNED;
+  gpu.borrow(products + (epilogue.sums === undefined ? 0 : parts * m), ({ buffer }) => {
+    const c = { slot: { buffer, offset: 0, size: 4 * products }, offset: 0 };
+    const sums = { slot: { buffer, offset: 4 * products, size: 4 * parts * m }, offset: 0 };
+    const split: Tile = {
+      ...t,
+      c,
+      strideC: n,
+      batchA: o.transposeA ? part * t.strideA : part,
+      batchB: o.transposeB ? part : part * t.strideB,
+      batchC: m * n,
+      batch: parts,
+      epilogue: epilogue.sums === undefined ? NO_EPILOGUE : { ...NO_EPILOGUE, sums },
+    };
+    runProduct(gpu, o, split, technique, part);
+    const whole: Tile = {
+      ...t,
+      a: c,
+      b: epilogue.sums === undefined ? c : sums,
+      k: parts,
+      strideA: n,
+      strideB: 0,
+      batchA: m * n,
+      batchB: m,
+    };
+    const variant = matmulVariant(addParts, {
+      TRANSPOSE_A: true,
+      TRANSPOSE_B: false,
+      VEC_A: aligned(n),
+      VEC_B: aligned(m),
+      VEC_C: aligned(t.c.offset, t.strideC, n),
+      TAIL_K: false,
+      SUM_A: epilogue.sums !== undefined,
+      ACCUMULATE: epilogue.accumulate,
+      ACTIVATION: epilogue.activation,
+      HALF: false,
+      HALF_C: t.c.slot.half ?? false,
+      PREACTIVATION: epilogue.preactivation?.use ?? 'none',
+    });
+    dispatch(gpu, variant, whole, 0, elementGrid(m * Math.ceil(n / 4)));
+  });
 }

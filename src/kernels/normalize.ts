@@ -95,22 +95,20 @@ export interface LayerNormGradientLaunch {
   dbias: Slot;
   /** Where x was residual + dropout(·), the gradient of what dropout was given. */
   dropped?: { dx: Slot; key: DropoutKey } | undefined;
-  /** Lends a buffer for partial sums; it is used until the launch is recorded. */
-  borrow: (elements: number, use: (slot: Slot) => void) => void;
 }
 
 /** Workgroups at most that sum the gradients of weight and bias over their rows, each into partial sums of its own. */
 const PARTIAL_GROUPS = 256;
 
 export function layerNormGradient(gpu: GpuContext, options: LayerNormGradientLaunch): void {
-  const { x, moments, dy, weight, dx, rows, cols, dweight, dbias, dropped, borrow } = options;
+  const { x, moments, dy, weight, dx, rows, cols, dweight, dbias, dropped } = options;
   const variant = layerNormRows[dropped === undefined ? 'plain' : 'dropout'];
   const shares = rowWindows(gpu, rows, cols).map((window) => ({
     window,
     ...shareRows(gpu, window.count, { atOnce: NORM_ROWS, most: PARTIAL_GROUPS }),
   }));
   const all = shares.reduce((total, { groups }) => total + groups, 0);
-  borrow(all * 2 * cols, (partials) => {
+  gpu.borrow(all * 2 * cols, (partials) => {
     let before = 0;
     for (const { window: w, share, groups, grid } of shares) {
       const slots = [slice(x, w, cols), slice(moments, w, 2), slice(dy, w, cols), weight, slice(dx, w, cols)];

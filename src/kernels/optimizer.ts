@@ -77,16 +77,17 @@ const ADAMW_RUN = { cpu: 512, gpu: 16 };
 
 export function adamw(gpu: GpuContext, o: AdamWLaunch): void {
   const { tensors, beta1, beta2 } = o;
-  const total = tensors.reduce((sum, { count }) => sum + padded(count), 0);
-  const uints = [total, Number(o.skipNonFinite), ...tensors.flatMap(({ count, at }) => [count, at])];
+  let total = 0;
+  const sizes: number[] = [];
   const floats = [beta1, beta2, o.eps, 1 - beta1, 1 - beta2];
-  for (const { lr, weightDecay, step } of tensors)
+  const slots = [o.scale, o.moments];
+  for (const { value, gradient, count, at, lr, weightDecay, step } of tensors) {
+    total += padded(count);
+    sizes.push(count, at);
     floats.push(1 - lr * weightDecay, lr / (1 - beta1 ** step), Math.sqrt(1 - beta2 ** step));
-  const slots = [
-    o.scale,
-    o.moments,
-    ...tensors.flatMap(({ gradient, value }) => [inVectors(gradient), inVectors(value)]),
-  ];
+    slots.push(inVectors(gradient), inVectors(value));
+  }
+  const uints = [total, Number(o.skipNonFinite), ...sizes];
   const grid = elementGrid(Math.ceil(total / ADAMW_RUN[gpu.kernels]));
   launch(gpu, adamwKernels[tensors.length - 1]!, slots, { uints, floats }, grid);
 }
@@ -118,15 +119,18 @@ interface GradientBatch {
 
 function gradientBatches(gpu: GpuContext, gradients: readonly Gradient[]): GradientBatch[] {
   const most = tensorsPerDispatch(gpu, 1, 1);
-  const pieces = gradients.flatMap(({ slot, count }) =>
-    windows(gpu, count).map((w) => ({ slot: inVectors(slice(slot, w)), count: w.count })),
-  );
   const out: GradientBatch[] = [];
-  for (let at = 0; at < pieces.length; at += most) {
-    const batch = pieces.slice(at, at + most);
-    const counts = batch.map(({ count }) => count);
-    const total = counts.reduce((sum, count) => sum + padded(count), 0);
-    out.push({ slots: batch.map(({ slot }) => slot), counts, total });
+  let last: GradientBatch | undefined;
+  for (const { slot, count } of gradients) {
+    for (const w of windows(gpu, count)) {
+      if (last === undefined || last.slots.length === most) {
+        last = { slots: [], counts: [], total: 0 };
+        out.push(last);
+      }
+      last.slots.push(inVectors(slice(slot, w)));
+      last.counts.push(w.count);
+      last.total += padded(w.count);
+    }
   }
   return out;
 }
@@ -149,8 +153,6 @@ export interface GradientNormLaunch {
   lossScale: number | Slot;
   /** [norm, factor]: the norm of the gradients divided by lossScale; the factor that divides them and brings the norm down to maxNorm. */
   result: Slot;
-  /** Lends a buffer for partial sums; it is used until the launch is recorded. */
-  borrow: (elements: number, use: (slot: Slot) => void) => void;
 }
 
 /** The largest float32: infinity is not for WGSL. */
@@ -158,14 +160,14 @@ const MOST_FLOAT = 3.4028234663852886e38;
 
 /** The order of additions depends on the counts and the adapter alone. */
 export function gradientNorm(gpu: GpuContext, options: GradientNormLaunch): void {
-  const { gradients, maxNorm, lossScale, result, borrow } = options;
+  const { gradients, maxNorm, lossScale, result } = options;
   const batches = gradientBatches(gpu, gradients);
   const groups = batches.map(({ total }) =>
     Math.min(Math.ceil(total / GROUP_SIZE / NORM_RUN[gpu.kernels]), NORM_GROUPS[gpu.kernels]),
   );
   const parts = groups.map((count) => (gpu.kernels === 'cpu' ? count * GROUP_SIZE : count));
   const count = parts.reduce((sum, part) => sum + part, 0);
-  borrow(count, (slot) => {
+  gpu.borrow(count, (slot) => {
     let first = 0;
     for (const [at, batch] of batches.entries()) {
       run(gpu, partialKernels[gpu.kernels], batch, { slot, first }, [groups[at]!, 1, 1]);

@@ -15,8 +15,6 @@ export interface SumLaunch {
   n: number;
   inner: number;
   scale?: number;
-  /** Lends a buffer for partial sums; it is used until the launch is recorded. */
-  borrow: (elements: number, use: (slot: Slot) => void) => void;
 }
 
 /** Rows summed by one invocation; more become partial sums, which are summed in turn. */
@@ -26,7 +24,7 @@ const SUMS_ALIGNED = 64;
 
 /** y = scale · Σ over the middle axis. The order of additions depends on the shape alone. */
 export function sum(gpu: GpuContext, options: SumLaunch): void {
-  const { x, y, outer, n, inner, scale = 1, borrow } = options;
+  const { x, y, outer, n, inner, scale = 1 } = options;
   const chunks = Math.max(Math.ceil(n / CHUNK), 1);
   const { byVectors, byElements } = variants[x.half === true ? 1 : 0]!;
   const [variant, width] = inner % 4 === 0 ? [byVectors, inner / 4] : [byElements, inner];
@@ -52,8 +50,8 @@ export function sum(gpu: GpuContext, options: SumLaunch): void {
     run(y, scale);
     return;
   }
-  borrow(outer * chunks * inner, (partials) => {
+  gpu.borrow(outer * chunks * inner, (partials) => {
     run(partials, 1);
-    sum(gpu, { x: partials, y, outer, n: chunks, inner, scale, borrow });
+    sum(gpu, { x: partials, y, outer, n: chunks, inner, scale });
   });
 }

@@ -51,7 +51,7 @@ export async function tuneMatmul(gpu: GpuContext, shape: MatmulShape): Promise<T
   const times: TunedMatmul['times'] = [];
   const wrong: string[] = [];
   try {
-    for (const technique of candidates(gpu, half)) {
+    for (const technique of candidates(gpu, shape)) {
       if (onMatrixUnits(technique) && !(await multipliesRight(gpu, technique, shape))) {
         wrong.push(techniqueName(technique));
         continue;

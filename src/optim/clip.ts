@@ -13,9 +13,11 @@ export interface ClipFactorOptions {
 }
 
 function gradientsOf(parameters: readonly Tensor[]): Gradient[] {
-  return [...new Set(parameters)].flatMap(({ grad }) =>
-    grad === null || grad.size === 0 ? [] : [{ slot: grad.slot, count: grad.size }],
-  );
+  const gradients: Gradient[] = [];
+  for (const { grad } of new Set(parameters)) {
+    if (grad !== null && grad.size > 0) gradients.push({ slot: grad.slot, count: grad.size });
+  }
+  return gradients;
 }
 
 /**
@@ -38,11 +40,6 @@ export function clipFactor(
     maxNorm,
     lossScale: typeof lossScale === 'number' ? lossScale : lossScale.scale.slot,
     result: result.slot,
-    borrow: (elements, use) => {
-      const scratch = device.raw([elements]);
-      use(scratch.slot);
-      scratch.dispose();
-    },
   });
   return result;
 }

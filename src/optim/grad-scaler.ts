@@ -51,7 +51,8 @@ export class GradScaler {
       backoffFactor > 0 && backoffFactor < 1,
       'use a number between 0 and 1',
     );
-    check('growthInterval', growthInterval, growthInterval >= 1, 'use an integer of 1 or more');
+    const counts = Number.isInteger(growthInterval) && growthInterval >= 1;
+    check('growthInterval', growthInterval, counts, 'use an integer of 1 or more');
     this.rule = { growthFactor, backoffFactor, growthInterval };
     this.values = device.raw([3]);
     this.scale = this.values.alias([]);

@@ -277,12 +277,12 @@ export class TrainingRun {
   private async log(): Promise<void> {
     const { state, model } = this.trainer;
     if (this.lossSteps === 0) return;
-    const [[sum], [norm]] = (await Promise.all([this.lossSum.data(), this.lastNorm.data()])) as [
-      Float32Array,
-      Float32Array,
-    ];
+    const [[sum], [norm], scaling] = await Promise.all([
+      this.lossSum.float32Data(),
+      this.lastNorm.float32Data(),
+      this.scaler?.state(),
+    ]);
     const loss = sum! / this.lossSteps;
-    const scaling = await this.scaler?.state();
     if (scaling !== undefined && scaling.scale < LEAST_SCALE) {
       throw new NonFiniteError(
         `fp16: gradients stay infinite at a loss scale of ${scaling.scale}, at step ${state.globalStep}`,

@@ -1,11 +1,14 @@
 /** The check of matrix units finds what is wrong, and lets pass what is right. */
-import { expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { SubgroupMatrix } from '../../src/gpu/subgroup-matrix.ts';
 import { checkMatrixUnits, multipliesRight } from '../../src/kernels/matmul-check.ts';
 import { candidates, chooseMatmul, type MatmulTechnique } from '../../src/kernels/matmul-variants.ts';
 import { useDevice } from '../support/device.ts';
 
 const device = useDevice();
 const asGpu = useDevice({ kernels: 'gpu' });
+
+const product = { m: 512, n: 512, k: 512, transposeA: false, transposeB: true, half: false };
 
 it.for([
   [false, false],
@@ -16,7 +19,7 @@ it.for([
   'is satisfied with a product that is right: transposed %s, %s',
   async ([transposeA, transposeB]) => {
     const { gpu } = device.current;
-    const [technique] = candidates(gpu, false);
+    const [technique] = candidates(gpu, product);
     const sides = { transposeA, transposeB };
     expect(await multipliesRight(gpu, technique!, { ...sides, half: false })).toBe(true);
     if (gpu.device.features.has('shader-f16'))
@@ -24,28 +27,106 @@ it.for([
   },
 );
 
+/** Leaves out every other tile, down or across. */
+function gapsIn(technique: MatmulTechnique): MatmulTechnique[] {
+  const { rows, columns } = technique;
+  return [
+    { ...technique, rows: 2 * rows },
+    { ...technique, columns: 2 * columns },
+  ];
+}
+
 it('notices elements that were not computed, whatever was in memory', async () => {
   const { gpu } = device.current;
-  const technique = candidates(gpu, false)[0]!;
-  const sides = { transposeA: false, transposeB: true, half: false };
-  for (const less of [{ rows: 2 * technique.rows }, { columns: 2 * technique.columns }]) {
-    const gaps: MatmulTechnique = { ...technique, ...less };
-    expect(await multipliesRight(gpu, technique, sides)).toBe(true);
-    expect(await multipliesRight(gpu, gaps, sides)).toBe(false);
+  const technique = candidates(gpu, product)[0]!;
+  for (const gaps of gapsIn(technique)) {
+    expect(await multipliesRight(gpu, technique, product)).toBe(true);
+    expect(await multipliesRight(gpu, gaps, product)).toBe(false);
   }
 });
 
-it('does without units that the adapter refuses, and says so', async () => {
-  const { gpu } = asGpu.current;
-  const warned = vi.spyOn(console, 'warn').mockImplementation(() => {});
-  const shape = { m: 512, n: 512, k: 512, transposeA: false, transposeB: true, half: true };
-  const before = gpu.subgroupMatrices;
-  // No adapter has matrices of 32 × 32 × 16 that sum in float32.
-  gpu.subgroupMatrices = [{ component: 'f16', M: 32, N: 32, K: 16, lanes: 8, maxLanes: 8 }];
-  expect(chooseMatmul(gpu, shape, true).shader).toBe('matmul_subgroup_matrix');
-  await checkMatrixUnits(gpu);
-  expect(chooseMatmul(gpu, shape, true).shader).toBe('matmul_tiled');
-  expect(warned).toHaveBeenCalledOnce();
-  warned.mockRestore();
-  gpu.subgroupMatrices = before;
+/** The number with a significand of `bits`, to the nearest. */
+function rounded(value: number, bits: number): number {
+  const unit = 2 ** (Math.floor(Math.log2(Math.max(value, 1))) + 1 - bits);
+  return Math.round(value / unit) * unit;
+}
+
+it.each([
+  ['TF32', 11, false],
+  ['nothing', 24, true],
+] as const)('notices operands of float32 rounded as by %s', async (_, bits, right) => {
+  const { gpu } = device.current;
+  const { recorder } = gpu;
+  const write = recorder.write.bind(recorder);
+  const spy = vi.spyOn(recorder, 'write').mockImplementation((buffer, offset, data) =>
+    write(
+      buffer,
+      offset,
+      (data as Float32Array<ArrayBuffer>).map((value) => (value < 0 ? value : rounded(value, bits))),
+    ),
+  );
+  expect(await multipliesRight(gpu, candidates(gpu, product)[0]!, product)).toBe(right);
+  expect(spy).toHaveBeenCalled();
+  spy.mockRestore();
+});
+
+describe('of an adapter with matrix units', () => {
+  const half = { ...product, half: true };
+  const units: SubgroupMatrix = { component: 'f16', M: 16, N: 16, K: 16, lanes: 8, maxLanes: 8 };
+  const warn = vi.spyOn(console, 'warn');
+  let before: readonly SubgroupMatrix[];
+
+  beforeEach(() => {
+    warn.mockReset().mockImplementation(() => {});
+    before = asGpu.current.gpu.subgroupMatrices;
+    asGpu.current.gpu.subgroupMatrices = [units];
+  });
+  afterEach(() => {
+    asGpu.current.gpu.subgroupMatrices = before;
+  });
+  afterAll(() => warn.mockRestore());
+
+  it('keeps units that multiply right', async (context) => {
+    const { gpu } = asGpu.current;
+    if (!gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+    const [standIn] = candidates(device.current.gpu, product);
+    await checkMatrixUnits(gpu, [standIn!]);
+    expect(gpu.subgroupMatrices).toEqual([units]);
+    expect(chooseMatmul(gpu, half).shader).toBe('matmul_subgroup_matrix');
+    expect(warn).not.toHaveBeenCalled();
+  });
+
+  it('does without those that multiply wrong, and says so', async (context) => {
+    const { gpu } = asGpu.current;
+    if (!gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+    const standIn = candidates(device.current.gpu, product)[0]!;
+    await checkMatrixUnits(gpu, [standIn, gapsIn(standIn)[0]!]);
+    expect(gpu.subgroupMatrices).toEqual([]);
+    expect(chooseMatmul(gpu, half).shader).toBe('matmul_tiled');
+    expect(warn).toHaveBeenCalledExactlyOnceWith(
+      `the matrix units of ${gpu.description} multiply wrong: dawngrad does without them`,
+    );
+  });
+
+  it('does without those that the adapter refuses, and says so', async () => {
+    const { gpu } = asGpu.current;
+    // No adapter has matrices of 32 × 32 × 16 that sum in float32.
+    gpu.subgroupMatrices = [{ ...units, M: 32, N: 32 }];
+    expect(chooseMatmul(gpu, half).shader).toBe('matmul_subgroup_matrix');
+    await checkMatrixUnits(gpu);
+    expect(chooseMatmul(gpu, half).shader).toBe('matmul_tiled');
+    expect(warn).toHaveBeenCalledOnce();
+  });
+
+  it('computes nothing where the kernels are those for CPUs', async () => {
+    const { gpu } = device.current;
+    if (gpu.kernels === 'gpu') return;
+    const kept = gpu.subgroupMatrices;
+    gpu.subgroupMatrices = [units];
+    const { dispatches } = device.current.statistics();
+    await checkMatrixUnits(gpu);
+    expect(device.current.statistics().dispatches).toBe(dispatches);
+    expect(chooseMatmul(gpu, half).shader).not.toBe('matmul_subgroup_matrix');
+    gpu.subgroupMatrices = kept;
+  });
 });

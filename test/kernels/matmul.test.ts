@@ -4,7 +4,12 @@ import { GpuError } from '../../src/errors.ts';
 import type { GpuContext } from '../../src/gpu/context.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
 import { type MatrixTileName, matrixTiles, techniquesOf } from '../../src/kernels/matmul-subgroup-matrix.ts';
-import { type MatmulTechnique, matmulTechniques } from '../../src/kernels/matmul-variants.ts';
+import {
+  chooseMatmul,
+  type MatmulTechnique,
+  matmulTechniques,
+  splitInto,
+} from '../../src/kernels/matmul-variants.ts';
 import { type FloatDtype, to } from '../../src/tensor/ops/elementwise.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
@@ -39,8 +44,47 @@ const cases: Case[] = [
   { m: 5, n: 7, k: 3, batch: 3, transposes: [[false, true]] },
 ];
 
-const label = ({ shader, defines }: MatmulTechnique): string =>
-  `${shader} ${Object.values(defines).join(' ')}`;
+/** The activation's input is stored; and its slope there multiplies a product. Aligned to four elements or not. */
+async function checkPreactivation(technique: MatmulTechnique, n: number): Promise<void> {
+  const { current } = device;
+  const [m, k] = [37, 20];
+  const [a, b, bias] = [current.randn([m * k]), current.randn([n * k]), current.randn([n])];
+  const [c, inner, sloped] = [0, 1, 2].map(() => current.zeros([m * n])) as [Tensor, Tensor, Tensor];
+  const sizes = { m, n, k, transposeA: false, technique, activation: 'sigmoid' } as const;
+  const forward = { a: a.slot, b: b.slot, bias: bias.slot, c: c.slot, transposeB: true };
+  matmul(current.gpu, { ...sizes, ...forward, preactivation: { slot: inner.slot, use: 'store' } });
+  const backward = { a: a.slot, b: b.slot, c: sloped.slot, transposeB: false };
+  matmul(current.gpu, { ...sizes, ...backward, preactivation: { slot: inner.slot, use: 'slope' } });
+  const [va, vb, vBias] = [await a.float32Data(), await b.float32Data(), await bias.float32Data()];
+  const [vc, vInner, vSloped] = [
+    await c.float32Data(),
+    await inner.float32Data(),
+    await sloped.float32Data(),
+  ];
+  for (let i = 0; i < m; i += 1) {
+    for (let j = 0; j < n; j += 1) {
+      let [x, product] = [at(vBias, j), 0];
+      for (let t = 0; t < k; t += 1) {
+        x += at(va, i * k + t) * at(vb, j * k + t);
+        product += at(va, i * k + t) * at(vb, t * n + j);
+      }
+      const y = 1 / (1 + Math.exp(-x));
+      expect(at(vInner, i * n + j)).toBeCloseTo(x, 4);
+      expect(at(vc, i * n + j)).toBeCloseTo(y, 5);
+      expect(at(vSloped, i * n + j)).toBeCloseTo(product * y * (1 - y), 4);
+    }
+  }
+}
+
+/** Of each shader one technique also with the inner dimension in parts, of which the last is shorter. */
+const techniques = [
+  ...matmulTechniques,
+  ...matmulTechniques
+    .filter(({ shader, rows }) => rows === (shader === 'matmul_tiled' ? 64 : 8))
+    .map((technique) => splitInto(technique, 4)),
+];
+const label = ({ shader, defines, splits }: MatmulTechnique): string =>
+  `${shader} ${Object.values(defines).join(' ')}${splits === 1 ? '' : `, ${splits} parts`}`;
 
 function at(values: Float32Array, index: number): number {
   return values[index]!;
@@ -89,30 +133,30 @@ async function check(
   }
 }
 
-describe.each(matmulTechniques.map((technique) => [label(technique), technique] as const))(
-  '%s',
-  (_, technique) => {
-    const runs = (): boolean =>
-      technique.shader !== 'matmul_broadcast' || technique.defines.LANES === device.current.gpu.subgroupSize;
-    for (const shape of cases) {
-      const { m, n, k, batch = 1 } = shape;
-      it(`${batch} × [${m}, ${k}] · [${k}, ${n}]`, { timeout: 60_000 }, async (context) => {
-        if (!runs()) context.skip('this adapter has no subgroups of that size');
-        for (const transposes of shape.transposes) await check(technique, shape, transposes);
-      });
+describe.each(techniques.map((technique) => [label(technique), technique] as const))('%s', (_, technique) => {
+  const runs = (): boolean =>
+    technique.shader !== 'matmul_broadcast' || technique.defines.LANES === device.current.gpu.subgroupSize;
+  for (const shape of cases) {
+    const { m, n, k, batch = 1 } = shape;
+    it(`${batch} × [${m}, ${k}] · [${k}, ${n}]`, { timeout: 60_000 }, async (context) => {
+      if (!runs()) context.skip('this adapter has no subgroups of that size');
+      for (const transposes of shape.transposes) await check(technique, shape, transposes);
+    });
 
-      it(`${batch} × [${m}, ${k}] · [${k}, ${n}] of float16`, { timeout: 60_000 }, async (context) => {
-        if (!runs()) context.skip('this adapter has no subgroups of that size');
-        if (!device.current.gpu.device.features.has('shader-f16'))
-          context.skip('this adapter has no float16');
-        const transposes = shape.transposes.at(-1)!;
-        // As activations are, and as gradients of weights are.
-        await check(technique, shape, transposes, { ab: 'float16', c: 'float16' });
-        await check(technique, shape, transposes, { ab: 'float16', c: 'float32' });
-      });
-    }
-  },
-);
+    it(`${batch} × [${m}, ${k}] · [${k}, ${n}] of float16`, { timeout: 60_000 }, async (context) => {
+      if (!runs()) context.skip('this adapter has no subgroups of that size');
+      if (!device.current.gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+      const transposes = shape.transposes.at(-1)!;
+      // As activations are, and as gradients of weights are.
+      await check(technique, shape, transposes, { ab: 'float16', c: 'float16' });
+      await check(technique, shape, transposes, { ab: 'float16', c: 'float32' });
+    });
+  }
+
+  it.each([40, 41])("keeps and uses the activation's input, %d columns", async (n) => {
+    if (runs()) await checkPreactivation(technique, n);
+  });
+});
 
 /** The technique on the adapter's own matrix units, made for subgroups of `times` as many invocations as there are. */
 function onUnits(
@@ -169,4 +213,32 @@ it('refuses matrices of float16 for operands of float32', (context) => {
   const [a, b, c] = [0, 1, 2].map(() => device.current.zeros([16]).slot);
   const product = { a: a!, b: b!, c: c!, m: 4, n: 4, k: 4, transposeA: false, transposeB: false };
   expect(() => matmul(device.current.gpu, { ...product, technique })).toThrow(GpuError);
+});
+
+describe('split-K', () => {
+  const gpuDevice = useDevice({ kernels: 'gpu' });
+  const sides = { transposeA: true, transposeB: false, half: false };
+
+  it('is chosen where tiles are few and the inner dimension is long', () => {
+    const splitsOf = (m: number, n: number, k: number): number =>
+      chooseMatmul(gpuDevice.current.gpu, { m, n, k, ...sides }).splits;
+    expect(splitsOf(128, 128, 4096)).toBe(16);
+    expect(splitsOf(128, 128, 1024)).toBe(4);
+    expect(splitsOf(128, 128, 256)).toBe(1);
+    expect(splitsOf(768, 768, 4096)).toBe(2);
+    expect(splitsOf(3072, 768, 4096)).toBe(1);
+  });
+
+  it('gives its scratch back, and the same bits each time', async () => {
+    const { current } = gpuDevice;
+    const [m, n, k] = [12, 20, 1030];
+    const [a, b] = [current.randn([k * m]), current.randn([k * n])];
+    const results = [current.zeros([m * n]), current.zeros([m * n])];
+    const before = current.statistics();
+    for (const c of results) matmul(current.gpu, { a: a.slot, b: b.slot, c: c.slot, m, n, k, ...sides });
+    expect(current.gpu.pool.statistics.live).toBe(before.live);
+    expect(current.statistics().dispatches).toBe(before.dispatches + 4);
+    expect(chooseMatmul(current.gpu, { m, n, k, ...sides }).splits).toBe(4);
+    expect(await results[0]!.data()).toEqual(await results[1]!.data());
+  });
 });

@@ -112,11 +112,6 @@ function definePairLoss(
         outer: 1,
         n: x.size,
         inner: 1,
-        borrow: (elements, use) => {
-          const scratch = device.raw([elements]);
-          use(scratch.slot);
-          scratch.dispose();
-        },
       });
       losses.dispose();
     },

@@ -75,11 +75,6 @@ function layerNormGradients(dy: Tensor, saved: Saved, key: DropoutKey | null) {
     rows,
     cols,
     dropped: dropped && { dx: dropped.slot, key: key! },
-    borrow: (elements, use) => {
-      const scratch = device.raw([elements]);
-      use(scratch.slot);
-      scratch.dispose();
-    },
   });
   return { dx, dweight, dbias, dropped };
 }

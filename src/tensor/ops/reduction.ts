@@ -16,11 +16,6 @@ function sumAxis(
     x: x.slot,
     y: y.slot,
     ...dims,
-    borrow: (elements, use) => {
-      const scratch = x.device.raw([elements]);
-      use(scratch.slot);
-      scratch.dispose();
-    },
   });
 }
 
