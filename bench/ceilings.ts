@@ -94,9 +94,9 @@ async function matrixRateOf(
     K,
     GROUP,
   });
-  const groups = device.software ? 8 : 4096;
-  const steps = device.software ? 100 : 1000;
-  const result = device.empty([groups * 2]);
+  const groups = device.software ? 8 : 2048;
+  const steps = device.software ? 100 : 500;
+  const result = device.empty([groups * GROUP * 2]);
   const slots: Slot[] = [result.slot];
   const record = (): void => {
     device.gpu.recorder.dispatch(pipeline, slots, { uints: [steps], floats: [0.99] }, groups, 1, 1);

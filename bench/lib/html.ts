@@ -49,7 +49,7 @@ function ceilings({ ceilings: c }: BenchResult): string {
       ? []
       : ([['f16 multiply-adds from registers', `${scaled(c.fmaHalf)}FLOP/s`]] as [string, string][])),
     ...c.matrices.map(({ component, rate }): [string, string] => [
-      `${component} matrices`,
+      `${component} products on matrix units`,
       `${scaled(rate)}FLOP/s`,
     ]),
     ['copy, read and written', `${scaled(c.bandwidth)}B/s`],

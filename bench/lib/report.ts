@@ -54,7 +54,10 @@ export function ceilingTable(c: Ceilings): string {
     [
       ['f32 multiply-adds from registers', `${scaled(c.fma)}FLOP/s`],
       ...(c.fmaHalf === null ? [] : [['f16 multiply-adds from registers', `${scaled(c.fmaHalf)}FLOP/s`]]),
-      ...c.matrices.map(({ component, rate }) => [`${component} matrices`, `${scaled(rate)}FLOP/s`]),
+      ...c.matrices.map(({ component, rate }) => [
+        `${component} products on matrix units`,
+        `${scaled(rate)}FLOP/s`,
+      ]),
       ['copy, read and written', `${scaled(c.bandwidth)}B/s`],
       ['a dispatch, host', time(c.dispatchHost)],
       ['a dispatch, to its end', time(c.dispatchTotal)],

@@ -1,6 +1,6 @@
 // The ceiling of the adapter's matrix units. Each subgroup sums CHAINS matrices, and in each of `steps` reads one operand that all share:
 // 2 · M · N · K · CHAINS · steps floating-point operations. Were nothing read, a compiler that knows what a product is (one for a CPU)
-// would take it out of the loop.
+// would take it out of the loop; and were an element of the sums not used, or a subgroup, its work could be left out.
 enable chromium_experimental_subgroup_matrix;
 enable subgroups;
 #if COMPONENT == f16
@@ -8,7 +8,7 @@ enable f16;
 #endif
 struct Params { steps: u32, seed: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-// Of each workgroup how many subgroups it had, and a sum that needs all of the work.
+// Of each invocation how many subgroups its workgroup had, and its share of the sum of all elements.
 @group(0) @binding(1) var<storage, read_write> result: array<vec2f>;
 
 // As many left operands, a number that unrolling does not meet; right ones begin at other places of the same memory.
@@ -39,11 +39,13 @@ fn main(
 #end
   }
   var total = 0.0;
+  for (var turn = 0u; turn < subgroups; turn += 1u) {
 #for i in 0..CHAINS
-  if (subgroup == 0u) { subgroupMatrixStore<row_major>(&tile, 0u, x${i}, ${N}u); }
-  workgroupBarrier();
-  total += tile[index % ${M * N}u];
-  workgroupBarrier();
+    if (subgroup == turn) { subgroupMatrixStore<row_major>(&tile, 0u, x${i}, ${N}u); }
+    workgroupBarrier();
+    for (var e = index; e < ${M * N}u; e += ${GROUP}u) { total += tile[e]; }
+    workgroupBarrier();
 #end
-  if (index == 0u) { result[group.x] = vec2f(f32(subgroups), total); }
+  }
+  result[group.x * ${GROUP}u + index] = vec2f(f32(subgroups), total);
 }

@@ -1,9 +1,14 @@
 /** Every technique of matrix multiplication that this adapter can run, against float64. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, type TestContext } from 'vitest';
 import { GpuError } from '../../src/errors.ts';
 import type { GpuContext } from '../../src/gpu/context.ts';
 import { matmul } from '../../src/kernels/matmul.ts';
-import { type MatrixTileName, matrixTiles, techniquesOf } from '../../src/kernels/matmul-subgroup-matrix.ts';
+import {
+  declaredMatrixTechniques,
+  type MatrixTileName,
+  matrixTiles,
+  techniquesOf,
+} from '../../src/kernels/matmul-subgroup-matrix.ts';
 import {
   chooseMatmul,
   type MatmulTechnique,
@@ -45,10 +50,16 @@ const cases: Case[] = [
 ];
 
 /** The activation's input is stored; and its slope there multiplies a product. Aligned to four elements or not. */
-async function checkPreactivation(technique: MatmulTechnique, n: number): Promise<void> {
+async function checkPreactivation(
+  technique: MatmulTechnique,
+  n: number,
+  dtype: FloatDtype = 'float32',
+): Promise<void> {
   const { current } = device;
+  using _scope = current.scope();
   const [m, k] = [37, 20];
-  const [a, b, bias] = [current.randn([m * k]), current.randn([n * k]), current.randn([n])];
+  const [a, b] = [to(current.randn([m * k]), dtype), to(current.randn([n * k]), dtype)];
+  const bias = current.randn([n]);
   const [c, inner, sloped] = [0, 1, 2].map(() => current.zeros([m * n])) as [Tensor, Tensor, Tensor];
   const sizes = { m, n, k, transposeA: false, technique, activation: 'sigmoid' } as const;
   const forward = { a: a.slot, b: b.slot, bias: bias.slot, c: c.slot, transposeB: true };
@@ -158,20 +169,20 @@ describe.each(techniques.map((technique) => [label(technique), technique] as con
   });
 });
 
-/** The technique on the adapter's own matrix units, made for subgroups of `times` as many invocations as there are. */
+/** The technique on the adapter's own matrix units, made for subgroups of `times` as many invocations as there are; or why there is none. */
 function onUnits(
   gpu: GpuContext,
   component: 'f16' | 'f32',
   tile: MatrixTileName,
   times = 1,
-): MatmulTechnique | undefined {
+): MatmulTechnique | string {
   const matrix = gpu.subgroupMatrices.find((units) => units.component === component);
+  if (matrix === undefined) return `this adapter lists no matrices of ${component} that the kernels can use`;
   const { down, across, rows, columns } = matrixTiles[tile];
+  const fitting = techniquesOf(gpu, { ...matrix, lanes: matrix.lanes * times });
   return (
-    matrix &&
-    techniquesOf(gpu, { ...matrix, lanes: matrix.lanes * times }).find(
-      (technique) => technique.rows === down * rows && technique.columns === across * columns,
-    )
+    fitting.find((technique) => technique.rows === down * rows && technique.columns === across * columns) ??
+    `${tile} tiles for ${matrix.lanes * times} invocations a subgroup are more than this adapter's limits allow`
   );
 }
 
@@ -179,8 +190,16 @@ const units = (['f16', 'f32'] as const).flatMap((component) =>
   (Object.keys(matrixTiles) as MatrixTileName[]).map((tile) => [component, tile] as const),
 );
 
-describe.each(units)('matrix units of %s, %s tiles', (component, tile) => {
-  const absent = 'this adapter has no such matrix units';
+// On an adapter that computes on the CPU each shader takes seconds to compile.
+describe.each(units)('matrix units of %s, %s tiles', { timeout: 180_000 }, (component, tile) => {
+  /** With `run`, or skips. */
+  const using =
+    (run: (technique: MatmulTechnique) => Promise<void>, times = 1) =>
+    async (context: TestContext): Promise<void> => {
+      const technique = onUnits(device.current.gpu, component, tile, times);
+      if (typeof technique === 'string') return context.skip(technique);
+      await run(technique);
+    };
   const dtypes: { ab: FloatDtype; c: FloatDtype }[] = [
     { ab: 'float16', c: 'float32' },
     { ab: 'float16', c: 'float16' },
@@ -189,27 +208,48 @@ describe.each(units)('matrix units of %s, %s tiles', (component, tile) => {
   for (const shape of cases) {
     const { m, n, k, batch = 1 } = shape;
     for (const of of dtypes) {
-      const name = `${batch} × [${m}, ${k}] · [${k}, ${n}] of ${of.ab} into ${of.c}`;
-      // On an adapter that computes on the CPU each takes seconds to compile.
-      it(name, { timeout: 180_000 }, async (context) => {
-        const technique = onUnits(device.current.gpu, component, tile);
-        if (technique === undefined) return context.skip(absent);
-        const some = of.c === 'float16' ? shape.transposes.slice(-1) : shape.transposes;
-        for (const transposes of some) await check(technique, shape, transposes, of);
-      });
+      it(
+        `${batch} × [${m}, ${k}] · [${k}, ${n}] of ${of.ab} into ${of.c}`,
+        using(async (technique) => {
+          const some = of.c === 'float16' ? shape.transposes.slice(-1) : shape.transposes;
+          for (const transposes of some) await check(technique, shape, transposes, of);
+        }),
+      );
     }
   }
 
-  it.for([0.5, 2])('made for subgroups %d times as large', { timeout: 60_000 }, async (times, context) => {
-    const technique = onUnits(device.current.gpu, component, tile, times);
-    if (technique === undefined) return context.skip(absent);
-    await check(technique, { ...cases[0]!, accumulate: false }, [true, false], dtypes[0]);
-  });
+  for (const times of [0.5, 2]) {
+    it(
+      `made for subgroups ${times} times as large`,
+      using(
+        (technique) => check(technique, { ...cases[0]!, accumulate: false }, [true, false], dtypes[0]),
+        times,
+      ),
+    );
+  }
+
+  // The rest is the same whatever the tile.
+  if (tile !== 'small') return;
+
+  it(
+    'in parts, of which the last is shorter',
+    using(async (technique) => {
+      const split = splitInto(technique, 4);
+      await check(split, { ...cases[0]!, k: 100, accumulate: true }, [true, false], dtypes[0]);
+      await check(split, { m: 37, n: 41, k: 71, transposes: [] }, [false, true], dtypes[0]);
+    }),
+  );
+
+  for (const n of [40, 41]) {
+    it(
+      `keeps and uses the activation's input, ${n} columns`,
+      using((technique) => checkPreactivation(technique, n, 'float16')),
+    );
+  }
 });
 
-it('refuses matrices of float16 for operands of float32', (context) => {
-  const technique = onUnits(device.current.gpu, 'f16', 'small');
-  if (technique === undefined) return context.skip('this adapter has no such matrix units');
+it('refuses matrices of float16 for operands of float32', () => {
+  const technique = declaredMatrixTechniques.find(({ defines }) => defines.COMPONENT === 'f16')!;
   const [a, b, c] = [0, 1, 2].map(() => device.current.zeros([16]).slot);
   const product = { a: a!, b: b!, c: c!, m: 4, n: 4, k: 4, transposeA: false, transposeB: false };
   expect(() => matmul(device.current.gpu, { ...product, technique })).toThrow(GpuError);
