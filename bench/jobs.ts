@@ -43,9 +43,7 @@ export interface JobResult {
   flops: number;
   dispatches: number;
   /** Seconds in which the host records a step and submits it. */
-  hostSeconds: number;
-  /** Seconds of host time a dispatch, over the whole step. */
-  hostPerDispatch: number;
+  host: Timing;
   peakBytes: number;
   /** Made during the timed steps: 0 in a steady state. */
   buffersCreated: number;
@@ -161,11 +159,11 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
   await device.sync();
   const before = device.statistics();
   const times: number[] = [];
-  let host = 0;
+  const hostTimes: number[] = [];
   for (let i = 0; i < steps; i += 1) {
     const start = performance.now();
     step();
-    host += performance.now() - start;
+    hostTimes.push((performance.now() - start) / 1000);
     await device.sync();
     times.push((performance.now() - start) / 1000);
   }
@@ -182,8 +180,7 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
     tokensPerSecond: tokens / timing.median,
     flops: ((training ? 6 : 2) * weights * tokens) / timing.median,
     dispatches,
-    hostSeconds: host / 1000 / steps,
-    hostPerDispatch: host / 1000 / steps / dispatches,
+    host: summarize(hostTimes),
     peakBytes: after.peakBytes,
     buffersCreated: after.created - before.created,
     bindGroupsCreated: after.bindGroupMisses - before.bindGroupMisses,

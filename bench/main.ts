@@ -8,13 +8,22 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { requestDevice } from '../src/tensor/device.ts';
 import { type Ceilings, measureCeilings } from './ceilings.ts';
+import { measureHost } from './host.ts';
 import { type JobResult, jobSizes, runJob } from './jobs.ts';
 import type { KernelCase } from './kernels/cases.ts';
 import { matmulCases } from './kernels/matmul.ts';
 import { otherCases } from './kernels/others.ts';
 import { htmlReport } from './lib/html.ts';
 import { measure, type Timing } from './lib/measure.ts';
-import { ceilingTable, comparison, jobTable, kernelTable, peerTable, timeTable } from './lib/report.ts';
+import {
+  ceilingTable,
+  comparison,
+  hostTable,
+  jobTable,
+  kernelTable,
+  peerTable,
+  timeTable,
+} from './lib/report.ts';
 import { comparePeers, peersInstalled } from './peers/compare.ts';
 import type { PeersResult } from './peers/results.ts';
 
@@ -34,6 +43,7 @@ export interface BenchResult {
   ceilings: Ceilings;
   kernels: KernelResult[];
   jobs: JobResult[];
+  host: JobResult[];
   peers?: PeersResult;
 }
 
@@ -113,6 +123,9 @@ for (const size of sizes) {
 if (jobs.length > 0) console.log(`${jobTable(jobs, ceilings)}\n`);
 for (const job of jobs) if (job.kernels.length > 0) console.log(`${timeTable(job)}\n`);
 
+const host = wanted('host') ? await measureHost(options.quick === true ? 50 : 200) : [];
+if (host.length > 0) console.log(`${hostTable(host)}\n`);
+
 // Shares are of ceilings measured at the start: they hold where the machine was as free all along.
 const { fma } = await measureCeilings(device, seconds / 3);
 if (Math.abs(fma / ceilings.fma - 1) > 0.15)
@@ -144,6 +157,7 @@ const result: BenchResult = {
   ceilings,
   kernels,
   jobs,
+  host,
   ...(peers !== undefined && { peers }),
 };
 if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);

@@ -1,4 +1,8 @@
 // One step of AdamW (Loshchilov and Hutter, 2019) for some tensors, decoupled weight decay, in PyTorch's order of operations.
+// COPIES: the new values are stored as float16 too.
+#if COPIES
+enable f16;
+#endif
 #include <common/parts>
 #include <common/activation>
 struct Params {
@@ -24,8 +28,14 @@ struct Params {
 @group(0) @binding(1) var<storage, read> scale: array<f32>;
 @group(0) @binding(2) var<storage, read_write> moments: array<vec4f>;
 #for k in 0..TENSORS
+#if COPIES
+@group(0) @binding(${3 * k + 3}) var<storage, read> gradient${k}: array<vec4f>;
+@group(0) @binding(${3 * k + 4}) var<storage, read_write> value${k}: array<vec4f>;
+@group(0) @binding(${3 * k + 5}) var<storage, read_write> copy${k}: array<vec4<f16>>;
+#else
 @group(0) @binding(${2 * k + 3}) var<storage, read> gradient${k}: array<vec4f>;
 @group(0) @binding(${2 * k + 4}) var<storage, read_write> value${k}: array<vec4f>;
+#endif
 #end
 
 @compute @workgroup_size(64)
@@ -56,7 +66,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let v = fma(rest2 * g, g, beta2 * v0);
     moments[at1] = m;
     moments[at2] = v;
-    value${k}[i] = p0 * decay${k} - step_size${k} * m / (sqrt(v) / root_correction${k} + eps);
+    let p = p0 * decay${k} - step_size${k} * m / (sqrt(v) / root_correction${k} + eps);
+    value${k}[i] = p;
+#if COPIES
+    copy${k}[i] = vec4<f16>(p);
+#endif
   }
   first += padded(params.count${k});
 #end

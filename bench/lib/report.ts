@@ -108,11 +108,27 @@ export function jobTable(results: readonly JobResult[], ceilings: Ceilings): str
       ...(['forward', 'backward', 'optimizer'] as const).map((phase) =>
         r.phases === undefined ? '' : time(r.phases[phase]),
       ),
-      time(r.hostSeconds),
+      time(r.host.median),
       r.dispatches.toFixed(0),
-      time(r.hostPerDispatch),
+      time(r.host.median / r.dispatches),
       `${(r.peakBytes / 2 ** 20).toFixed(0)} MiB`,
       String(r.buffersCreated),
+    ]),
+  );
+}
+
+/** What the host costs where nothing is computed beside it. */
+export function hostTable(results: readonly JobResult[]): string {
+  return table(
+    ['host alone', 'dispatches', 'host', 'a dispatch', 'quartiles', 'buffers made', 'bind groups made'],
+    results.map(({ job, dispatches, host, buffersCreated, bindGroupsCreated }) => [
+      job,
+      dispatches.toFixed(0),
+      time(host.median),
+      time(host.median / dispatches),
+      `${time(host.low / dispatches)} to ${time(host.high / dispatches)}`,
+      String(buffersCreated),
+      String(bindGroupsCreated),
     ]),
   );
 }

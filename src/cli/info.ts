@@ -39,6 +39,7 @@ async function info(options: CommonOptions & { json?: boolean }): Promise<void> 
     adapter: device.description,
     software: device.software,
     features: [...features].sort(),
+    matrixUnits: device.gpu.subgroupMatrices.map(({ component, M, N, K }) => `${component} ${M}×${N}×${K}`),
     limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])),
   };
   device.destroy();
@@ -46,9 +47,10 @@ async function info(options: CommonOptions & { json?: boolean }): Promise<void> 
     console.log(JSON.stringify(report, null, 2));
     return;
   }
-  const { limits: shown, features: names, ...lines } = report;
+  const { limits: shown, features: names, matrixUnits, ...lines } = report;
   for (const [name, value] of Object.entries(lines)) console.log(`${name.padEnd(12)}${String(value)}`);
-  console.log(`${'features'.padEnd(12)}${names.join(', ')}\nlimits`);
+  console.log(`${'features'.padEnd(12)}${names.join(', ')}`);
+  console.log(`${'matrix units'.padEnd(14)}${matrixUnits.join(', ') || 'none'}\nlimits`);
   for (const [name, value] of Object.entries(shown))
     console.log(`  ${name.padEnd(36)}${value.toLocaleString('en-US')}`);
 }

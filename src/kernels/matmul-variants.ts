@@ -208,21 +208,25 @@ const BROADCAST_OVERHEAD = 12;
 const MANY_TILES = 256;
 
 /**
- * Splitting stops at so many workgroups, and where a part would have less of k than this. Reasoned, not measured: a large GPU has some
- * hundred processors, each of which holds four to eight workgroups of small tiles, and with fewer than that some have nothing to do. What
- * is gained must be worth a second dispatch (5 to 15 µs of the host's time) and the parts' way to memory and back: 256 of k take a
- * workgroup about as long.
+ * Splitting stops at so many workgroups: a large GPU has some hundred processors, each of which holds four to eight workgroups of small
+ * tiles, and with fewer than that some have nothing to do.
  */
 const SPLIT_TILES = 512;
-const LEAST_PART = 256;
+
+/**
+ * The least of k that a part may have. What is gained must be worth a second dispatch (5 to 15 µs of the host's time) and the parts' way
+ * to memory and back. The tuner measures parts that take about as long as that; unmeasured, only long products are split, so that a
+ * training step stays below 400 dispatches.
+ */
+const LEAST_PART = { tuned: 256, untuned: 1536 };
 
 function tilesOf({ rows, columns }: MatmulTechnique, { m, n }: MatmulShape): number {
   return Math.ceil(m / rows) * Math.ceil(n / columns);
 }
 
 /** The numbers of parts that a product may be split into, rising. */
-function splitsFor(technique: MatmulTechnique, product: MatmulShape): readonly number[] {
-  const most = Math.min(SPLIT_TILES / tilesOf(technique, product), product.k / LEAST_PART);
+function splitsFor(technique: MatmulTechnique, product: MatmulShape, least: number): readonly number[] {
+  const most = Math.min(SPLIT_TILES / tilesOf(technique, product), product.k / least);
   return SPLITS.filter((splits) => splits <= most);
 }
 
@@ -234,7 +238,7 @@ export function candidates(gpu: GpuContext, product: MatmulShape): readonly Matm
   if (gpu.kernels === 'cpu') return broadcasts.get(gpu.subgroupSize) ?? [plain];
   return [...matrixTechniques(gpu, product.half), smallTiles, tallTiles, largeTiles].flatMap((technique) => [
     technique,
-    ...splitsFor(technique, product).map((splits) => splitInto(technique, splits)),
+    ...splitsFor(technique, product, LEAST_PART.tuned).map((splits) => splitInto(technique, splits)),
   ]);
 }
 
@@ -273,7 +277,7 @@ export function chooseMatmul(gpu: GpuContext, product: MatmulShape): MatmulTechn
     const matrices = product.half ? matrixTechniques(gpu, true) : [];
     const tiles = matrices.length > 0 ? matrices : usualTiles;
     const many = tiles.findLast((technique, i) => i > 0 && tilesOf(technique, product) >= MANY_TILES);
-    return many ?? splitInto(tiles[0]!, splitsFor(tiles[0]!, product).at(-1) ?? 1);
+    return many ?? splitInto(tiles[0]!, splitsFor(tiles[0]!, product, LEAST_PART.untuned).at(-1) ?? 1);
   }
   const fitting = broadcasts.get(gpu.subgroupSize);
   if (fitting === undefined) return plain;

@@ -4,6 +4,7 @@
  */
 import type { GpuContext } from '../gpu/context.ts';
 import {
+  elementBytes,
   elementGrid,
   GROUP_SIZE,
   type Grid,
@@ -36,15 +37,21 @@ export function padded(count: number): number {
 
 /** The kernels take four elements at once. Past a tensor's end its buffer goes on to a multiple of 256 bytes, which nobody reads. */
 function inVectors(slot: Slot): Slot {
-  return slot.size === undefined ? slot : { ...slot, size: Math.ceil(slot.size / 16) * 16 };
+  const bytes = 4 * elementBytes(slot);
+  return slot.size === undefined ? slot : { ...slot, size: Math.ceil(slot.size / bytes) * bytes };
 }
 
-const adamwKernels = variants('adamw', (MOST_BUFFERS - 2) / 2);
+const adamwKernels = {
+  plain: variants('adamw', (MOST_BUFFERS - 2) / 2, { COPIES: false }),
+  copying: variants('adamw', Math.floor((MOST_BUFFERS - 2) / 3), { COPIES: true }),
+};
 
 /** A tensor, or a run of its elements. */
 export interface AdamWTensor {
   value: Slot;
   gradient: Slot;
+  /** float16: where the new values go too; for all tensors of a launch or for none. */
+  copy: Slot | null;
   count: number;
   /** Element of `moments` where its first moments begin; the second follow at `at + padded(count)`. */
   at: number;
@@ -55,7 +62,7 @@ export interface AdamWTensor {
 }
 
 export interface AdamWLaunch {
-  /** At most `adamwTensors(gpu)`. */
+  /** At most `adamwTensors`. */
   tensors: readonly AdamWTensor[];
   moments: Slot;
   /** [norm, factor]: gradients are multiplied by the factor. */
@@ -67,9 +74,9 @@ export interface AdamWLaunch {
   eps: number;
 }
 
-/** How many tensors one launch of `adamw` takes. */
-export function adamwTensors(gpu: GpuContext): number {
-  return tensorsPerDispatch(gpu, 2, 2);
+/** How many tensors one launch of `adamw` takes, with copies or without. */
+export function adamwTensors(gpu: GpuContext, copies: boolean): number {
+  return tensorsPerDispatch(gpu, copies ? 3 : 2, 2);
 }
 
 /** Elements that one invocation of AdamW walks through. */
@@ -81,15 +88,17 @@ export function adamw(gpu: GpuContext, o: AdamWLaunch): void {
   const sizes: number[] = [];
   const floats = [beta1, beta2, o.eps, 1 - beta1, 1 - beta2];
   const slots = [o.scale, o.moments];
-  for (const { value, gradient, count, at, lr, weightDecay, step } of tensors) {
+  for (const { value, gradient, copy, count, at, lr, weightDecay, step } of tensors) {
     total += padded(count);
     sizes.push(count, at);
     floats.push(1 - lr * weightDecay, lr / (1 - beta1 ** step), Math.sqrt(1 - beta2 ** step));
     slots.push(inVectors(gradient), inVectors(value));
+    if (copy !== null) slots.push(inVectors(copy));
   }
+  const variants = adamwKernels[tensors[0]?.copy ? 'copying' : 'plain'];
   const uints = [total, Number(o.skipNonFinite), ...sizes];
   const grid = elementGrid(Math.ceil(total / ADAMW_RUN[gpu.kernels]));
-  launch(gpu, adamwKernels[tensors.length - 1]!, slots, { uints, floats }, grid);
+  launch(gpu, variants[tensors.length - 1]!, slots, { uints, floats }, grid);
 }
 
 const partialKernels = {

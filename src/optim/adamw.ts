@@ -3,6 +3,7 @@ import { ConfigError, ShapeError } from '../errors.ts';
 import { slice } from '../kernels/launch.ts';
 import { type AdamWTensor, adamw, adamwTensors } from '../kernels/optimizer.ts';
 import type { Device } from '../tensor/device.ts';
+import { HalfCopy } from '../tensor/half-copy.ts';
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { MomentStore, type MomentView } from './moments.ts';
@@ -48,6 +49,8 @@ export interface StepOptions {
 /** What one dispatch updates: parameters whose moments share a buffer. */
 interface Batch {
   arena: Tensor;
+  /** Whether float16 copies are written too. */
+  copies: boolean;
   group: OptimizerGroup;
   tensors: AdamWTensor[];
 }
@@ -153,23 +156,25 @@ export class AdamW {
       for (const value of values) {
         const moments = this.moments.get(value)!;
         moments.step += 1;
-        value.overwritten();
+        const copy = HalfCopy.overwrite(value, moments.segments);
+        const copies = copy !== null;
+        const most = adamwTensors(value.device.gpu, copies);
         for (const { arena, at, first, count } of moments.segments) {
           const window = { first, count, whole: count === value.size };
           const tensor = {
             value: slice(value.slot, window),
             gradient: slice(value.grad!.slot, window),
+            copy: copy && slice(copy, window),
             count,
             at,
             lr: group.lr,
             weightDecay: group.weightDecay,
             step: moments.step,
           };
-          const last = batches.at(-1);
-          const most = adamwTensors(value.device.gpu);
+          const last = batches.findLast((batch) => batch.copies === copies);
           if (last?.arena === arena && last.tensors.length < most && sameMoments(last.group, group))
             last.tensors.push(tensor);
-          else batches.push({ arena, group, tensors: [tensor] });
+          else batches.push({ arena, copies, group, tensors: [tensor] });
         }
       }
     }

@@ -1,4 +1,5 @@
 /** What mixed precision keeps of weights: their values in float16, cast again only where the weights have changed since. */
+import { ALIGNED, type Slot, slice } from '../kernels/launch.ts';
 import { cast } from '../kernels/pointwise.ts';
 import type { Tensor } from './tensor.ts';
 
@@ -13,6 +14,8 @@ export class HalfCopy {
   /** float16: the parts one after the other along their first dimension. */
   readonly tensor: Tensor;
   private readonly parts: readonly Part[];
+  /** Every part can be bound without its neighbours. */
+  private readonly apart: boolean;
 
   private constructor(sources: readonly Tensor[]) {
     const [{ device, shape }] = sources as [Tensor];
@@ -25,6 +28,7 @@ export class HalfCopy {
       rows += source.shape[0]!;
     }
     this.parts = parts;
+    this.apart = parts.every(({ at }) => at % ALIGNED === 0);
     this.tensor = device.raw([rows, ...shape.slice(1)], 'float16');
     for (const { halfCopy } of sources) halfCopy?.dispose();
     for (const source of sources) source.halfCopy = this;
@@ -39,6 +43,22 @@ export class HalfCopy {
     const copy = same ? known : new HalfCopy(sources);
     copy.refresh();
     return copy;
+  }
+
+  /**
+   * Counts `source` as overwritten by a kernel that writes it in `runs` of elements. Where its copy is up to date and each run can be bound
+   * apart, gives the place for the float16 values, and takes it that the kernel stores them too.
+   */
+  static overwrite(source: Tensor, runs: readonly { first: number }[]): Slot | null {
+    const copy = source.halfCopy;
+    const part = copy?.parts.find((one) => one.source === source);
+    const follows =
+      part?.version === source.version && copy!.apart && runs.every(({ first }) => first % ALIGNED === 0);
+    source.overwritten();
+    if (!follows) return null;
+    part!.version = source.version;
+    const whole = copy!.parts.length === 1;
+    return slice(copy!.tensor.slot, { first: part!.at, count: source.size, whole });
   }
 
   dispose(): void {

@@ -10,6 +10,7 @@ import {
   techniquesOf,
 } from '../../src/kernels/matmul-subgroup-matrix.ts';
 import {
+  candidates,
   chooseMatmul,
   type MatmulTechnique,
   matmulTechniques,
@@ -262,11 +263,17 @@ describe('split-K', () => {
   it('is chosen where tiles are few and the inner dimension is long', () => {
     const splitsOf = (m: number, n: number, k: number): number =>
       chooseMatmul(gpuDevice.current.gpu, { m, n, k, ...sides }).splits;
-    expect(splitsOf(128, 128, 4096)).toBe(16);
-    expect(splitsOf(128, 128, 1024)).toBe(4);
-    expect(splitsOf(128, 128, 256)).toBe(1);
-    expect(splitsOf(768, 768, 4096)).toBe(2);
+    expect(splitsOf(128, 128, 16_384)).toBe(8);
+    expect(splitsOf(128, 128, 3072)).toBe(2);
+    expect(splitsOf(128, 128, 2304)).toBe(1);
+    expect(splitsOf(768, 768, 8192)).toBe(2);
     expect(splitsOf(3072, 768, 4096)).toBe(1);
+  });
+
+  it('is measured by the tuner for parts that are shorter', () => {
+    const most = (k: number): number =>
+      Math.max(...candidates(gpuDevice.current.gpu, { m: 128, n: 128, k, ...sides }).map((t) => t.splits));
+    expect([4096, 1024, 256].map(most)).toEqual([16, 4, 1]);
   });
 
   it('gives its scratch back, and the same bits each time', async () => {
@@ -274,11 +281,12 @@ describe('split-K', () => {
     const [m, n, k] = [12, 20, 1030];
     const [a, b] = [current.randn([k * m]), current.randn([k * n])];
     const results = [current.zeros([m * n]), current.zeros([m * n])];
+    const technique = candidates(current.gpu, { m, n, k, ...sides }).find(({ splits }) => splits === 4)!;
     const before = current.statistics();
-    for (const c of results) matmul(current.gpu, { a: a.slot, b: b.slot, c: c.slot, m, n, k, ...sides });
+    for (const c of results)
+      matmul(current.gpu, { a: a.slot, b: b.slot, c: c.slot, m, n, k, ...sides, technique });
     expect(current.gpu.pool.statistics.live).toBe(before.live);
     expect(current.statistics().dispatches).toBe(before.dispatches + 4);
-    expect(chooseMatmul(current.gpu, { m, n, k, ...sides }).splits).toBe(4);
     expect(await results[0]!.data()).toEqual(await results[1]!.data());
   });
 });

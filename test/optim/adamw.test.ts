@@ -3,6 +3,8 @@ import { describe, expect, it, vi } from 'vitest';
 import { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from '../../src/optim/adamw.ts';
 import { clipFactor, clipGradNorm } from '../../src/optim/clip.ts';
 import type { Device } from '../../src/tensor/device.ts';
+import { float16ToFloat32, float32ToFloat16 } from '../../src/tensor/float16.ts';
+import { HalfCopy } from '../../src/tensor/half-copy.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
 import { randomArray } from '../support/ndarray.ts';
@@ -172,6 +174,56 @@ describe.each(Object.entries(devices))('AdamW with %s', (_, device) => {
     expect((await weight.float32Data()).every(Number.isNaN)).toBe(true);
     optimizer.dispose();
     weight.dispose();
+  });
+
+  it('keeps float16 copies of weights up to date, and leaves those alone that were out of date', async (context) => {
+    const { current } = device;
+    if (!current.gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+    const shapes = [
+      [70, 64],
+      [48, 64],
+      [16, 64],
+      [80, 64],
+      [7, 9],
+      [5, 9],
+      [1021, 3],
+    ];
+    const weights = shapes.map((shape, at) => {
+      const weight = current.keep(current.tensor(values(shape[0]! * shape[1]!, at), shape));
+      weight.requiresGrad = true;
+      return weight;
+    });
+    // One alone, three whose places can be bound apart, two of which they cannot, one that ends between vectors.
+    const groups = [weights.slice(0, 1), weights.slice(1, 4), weights.slice(4, 6), weights.slice(6)];
+    const check = async (): Promise<number> => {
+      const before = current.statistics().dispatches;
+      const copies = groups.map((group) => HalfCopy.of(group));
+      const casts = current.statistics().dispatches - before;
+      for (const [at, group] of groups.entries()) {
+        const masters = await Promise.all(group.map((weight) => weight.float32Data()));
+        const expected = masters.flatMap((all) => [...float16ToFloat32(float32ToFloat16(all))]);
+        expect([...(await copies[at]!.tensor.float32Data())]).toEqual(expected);
+      }
+      return casts;
+    };
+    const optimizer = new AdamW(weights, defaults);
+    const step = (options: StepOptions = {}): void => {
+      for (const [at, weight] of weights.entries()) setGradient(weight, values(weight.size, 30 + at));
+      optimizer.step(options);
+    };
+    const all = await check();
+    step();
+    const again = await check();
+    // Where bindings are of 512 bytes, the moments lie in runs of which every other one could not be bound.
+    expect(again).toBe(current.gpu.maxBindingBytes > 512 ? 2 : all);
+    using _scope = current.scope();
+    step({ gradScale: current.tensor([Number.NaN, 1]), skipNonFinite: true });
+    expect(await check()).toBe(again);
+    for (const weight of weights) weight.write(new Float32Array(weight.size).fill(0.1));
+    step();
+    expect(await check()).toBe(all);
+    for (const weight of weights) weight.dispose();
+    optimizer.dispose();
   });
 
   it('has no state before the first step, and gives its memory back', async () => {

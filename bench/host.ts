@@ -1,0 +1,25 @@
+/** What recording a step costs the host by itself: on Dawn's null backend, which computes nothing and so takes no core from the host. */
+import { requestDevice } from '../src/tensor/device.ts';
+import { type JobResult, type JobSize, runJob } from './jobs.ts';
+
+/** As many kernels as BERT-base has, with weights so narrow that the backend's memory holds them. */
+const size: JobSize = {
+  family: 'bert',
+  name: '12 layers of 128',
+  layers: 12,
+  hidden: 128,
+  heads: 2,
+  vocabulary: 30_522,
+};
+
+/** Training steps, in float32 and in mixed precision; `times` and rates of the results say nothing. */
+export async function measureHost(steps: number): Promise<JobResult[]> {
+  const results: JobResult[] = [];
+  for (const fp16 of [false, true]) {
+    const device = await requestDevice({ adapter: 'null' });
+    if (!fp16 || device.gpu.device.features.has('shader-f16'))
+      results.push(await runJob(device, size, { training: true, batch: 8, length: 16, steps, fp16 }));
+    device.destroy();
+  }
+  return results;
+}
