@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { platform } from '#platform';
+import type { GpuContext } from '../gpu/context.ts';
 import { requestDevice } from '../tensor/device.ts';
 import { adapterOf, addAdapterOption, type CommonOptions } from './options.ts';
 
@@ -29,6 +30,13 @@ export function addInfo(program: Command): void {
   addAdapterOption(command).action(info);
 }
 
+/** What the adapter's matrix units multiply, largest shape of each kind; kernels for CPUs do not use them. */
+function matricesInUse({ kernels, subgroupMatrices }: GpuContext): string[] {
+  return kernels === 'cpu'
+    ? []
+    : subgroupMatrices.map(({ component, M, N, K }) => `${component} ${M}×${N}×${K}`);
+}
+
 async function info(options: CommonOptions & { json?: boolean }): Promise<void> {
   const device = await requestDevice(adapterOf(options));
   const { limits, features } = device.gpu.device;
@@ -39,7 +47,7 @@ async function info(options: CommonOptions & { json?: boolean }): Promise<void> 
     adapter: device.description,
     software: device.software,
     features: [...features].sort(),
-    matrixUnits: device.gpu.subgroupMatrices.map(({ component, M, N, K }) => `${component} ${M}×${N}×${K}`),
+    matrices: matricesInUse(device.gpu),
     limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])),
   };
   device.destroy();
@@ -47,10 +55,10 @@ async function info(options: CommonOptions & { json?: boolean }): Promise<void> 
     console.log(JSON.stringify(report, null, 2));
     return;
   }
-  const { limits: shown, features: names, matrixUnits, ...lines } = report;
+  const { limits: shown, features: names, matrices, ...lines } = report;
   for (const [name, value] of Object.entries(lines)) console.log(`${name.padEnd(12)}${String(value)}`);
   console.log(`${'features'.padEnd(12)}${names.join(', ')}`);
-  console.log(`${'matrix units'.padEnd(14)}${matrixUnits.join(', ') || 'none'}\nlimits`);
+  console.log(`${'matrices'.padEnd(12)}${matrices.join(', ') || 'none'}\nlimits`);
   for (const [name, value] of Object.entries(shown))
     console.log(`  ${name.padEnd(36)}${value.toLocaleString('en-US')}`);
 }
