@@ -95,7 +95,7 @@ async function matrixRateOf(
     GROUP,
   });
   const groups = device.software ? 8 : 2048;
-  const steps = device.software ? 100 : 500;
+  const steps = device.software ? 400 : 500;
   const result = device.empty([groups * GROUP * 2]);
   const slots: Slot[] = [result.slot];
   const record = (): void => {
