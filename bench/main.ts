@@ -102,7 +102,8 @@ async function runKernel({ family, name, work, prepare }: KernelCase): Promise<K
 }
 
 const kernels: KernelResult[] = [];
-const cases = [...matmulCases(device.software), ...otherCases(device.software)];
+const able = device.gpu.device.features.has('shader-f16');
+const cases = [...matmulCases(device.software, able), ...otherCases(device.software)];
 for (const kernel of cases) {
   if (!wanted(`${kernel.family} ${kernel.name}`) || (options.quick === true && kernel.quick !== true))
     continue;
@@ -115,7 +116,6 @@ const halves = [
   { training: false, fp16: true },
   { training: true, fp16: true },
 ];
-const able = device.gpu.device.features.has('shader-f16');
 const jobs: JobResult[] = [];
 const sizes = jobSizes.slice(0, options.quick === true ? 1 : device.software ? 3 : jobSizes.length);
 for (const size of sizes) {
