@@ -8,6 +8,7 @@ import { autocast } from '../src/tensor/autocast.ts';
 import type { Device } from '../src/tensor/device.ts';
 import { noGrad } from '../src/tensor/tape.ts';
 import type { Tensor } from '../src/tensor/tensor.ts';
+import { type KernelTime, kernelTimes } from './lib/gpu-time.ts';
 import { summarize, type Timing } from './lib/measure.ts';
 
 export interface JobSize {
@@ -51,19 +52,7 @@ export interface JobResult {
   /** Of a training step. */
   phases?: PhaseSeconds;
   /** GPU time of one step by kernel, the longest first; empty where the adapter has no timestamps. */
-  kernels: { name: string; count: number; seconds: number }[];
-}
-
-async function timeKernels(device: Device, step: () => void): Promise<JobResult['kernels']> {
-  if (!device.gpu.device.features.has('timestamp-query')) return [];
-  const timer = device.gpu.recorder.startTimer();
-  step();
-  await device.sync();
-  const times = await timer.read();
-  device.gpu.recorder.stopTimer();
-  return [...times]
-    .map(([name, { count, seconds }]) => ({ name, count, seconds }))
-    .sort((a, b) => b.seconds - a.seconds);
+  kernels: KernelTime[];
 }
 
 export interface JobOptions {
@@ -185,7 +174,7 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
     buffersCreated: after.created - before.created,
     bindGroupsCreated: after.bindGroupMisses - before.bindGroupMisses,
     ...(training && { phases: await timePhases(device, phases) }),
-    kernels: await timeKernels(device, step),
+    kernels: await kernelTimes(device, step),
   };
   optimizer.dispose();
   scaler?.dispose();

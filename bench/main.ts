@@ -13,6 +13,7 @@ import { type JobResult, jobSizes, runJob } from './jobs.ts';
 import type { KernelCase } from './kernels/cases.ts';
 import { matmulCases } from './kernels/matmul.ts';
 import { otherCases } from './kernels/others.ts';
+import { gpuSeconds } from './lib/gpu-time.ts';
 import { htmlReport } from './lib/html.ts';
 import { measure, type Timing } from './lib/measure.ts';
 import {
@@ -31,6 +32,8 @@ export interface KernelResult {
   family: string;
   name: string;
   timing: Timing;
+  /** Seconds by the adapter's timestamps; null where it has none. */
+  gpu: number | null;
   /** Floating-point operations or bytes a second, and the share of the adapter's ceiling for them. */
   rate: number;
   unit: 'flops' | 'bytes';
@@ -84,7 +87,9 @@ console.log(`${device.description}\n\n${ceilingTable(ceilings)}\n`);
 async function runKernel({ family, name, work, prepare }: KernelCase): Promise<KernelResult> {
   const scope = device.scope();
   const prepared = prepare(device);
-  const timing = await measure(device, 'record' in prepared ? prepared.record : prepared, { seconds });
+  const record = 'record' in prepared ? prepared.record : prepared;
+  const timing = await measure(device, record, { seconds });
+  const gpu = await gpuSeconds(device, record);
   if ('dispose' in prepared) prepared.dispose();
   scope.close();
   device.trim();
@@ -93,11 +98,12 @@ async function runKernel({ family, name, work, prepare }: KernelCase): Promise<K
       ? ([work.flops, 'flops', ceilings.fma] as const)
       : ([work.bytes, 'bytes', ceilings.bandwidth] as const);
   const rate = amount / timing.median;
-  return { family, name, timing, rate, unit, share: rate / most };
+  return { family, name, timing, gpu, rate, unit, share: rate / most };
 }
 
 const kernels: KernelResult[] = [];
-const cases = [...matmulCases(device.software), ...otherCases(device.software)];
+const able = device.gpu.device.features.has('shader-f16');
+const cases = [...matmulCases(device.software, able), ...otherCases(device.software)];
 for (const kernel of cases) {
   if (!wanted(`${kernel.family} ${kernel.name}`) || (options.quick === true && kernel.quick !== true))
     continue;
@@ -110,7 +116,6 @@ const halves = [
   { training: false, fp16: true },
   { training: true, fp16: true },
 ];
-const able = device.gpu.device.features.has('shader-f16');
 const jobs: JobResult[] = [];
 const sizes = jobSizes.slice(0, options.quick === true ? 1 : device.software ? 3 : jobSizes.length);
 for (const size of sizes) {

@@ -1,5 +1,6 @@
 /** Matrix multiplication at BERT's own shapes: forward, both backward forms, batched, and squares. */
 import { matmul } from '../../src/kernels/matmul.ts';
+import { to } from '../../src/tensor/ops/elementwise.ts';
 import type { KernelCase } from './cases.ts';
 
 interface Product {
@@ -9,6 +10,8 @@ interface Product {
   batch?: number;
   transposeA?: boolean;
   transposeB?: boolean;
+  /** Of float16 matrices, as in mixed precision. */
+  half?: boolean;
   label: string;
   quick?: boolean;
 }
@@ -20,6 +23,7 @@ function product({
   batch = 1,
   transposeA = false,
   transposeB = false,
+  half = false,
   label,
   quick,
 }: Product): KernelCase {
@@ -29,9 +33,10 @@ function product({
     work: { flops: 2 * batch * m * n * k },
     ...(quick !== undefined && { quick }),
     prepare: (device) => {
-      const a = device.randn([batch * m * k]);
-      const b = device.randn([batch * k * n]);
-      const c = device.empty([batch * m * n]);
+      const dtype = half ? 'float16' : 'float32';
+      const a = to(device.randn([batch * m * k]), dtype);
+      const b = to(device.randn([batch * k * n]), dtype);
+      const c = device.empty([batch * m * n], dtype);
       const sides = { a: a.slot, b: b.slot, c: c.slot };
       return () => matmul(device.gpu, { ...sides, m, n, k, batch, transposeA, transposeB });
     },
@@ -47,10 +52,14 @@ function layer(tokens: number, inputs: number, outputs: number, quick: boolean):
   ];
 }
 
-/** (tokens, in, out): bert-tiny, bert-mini, MiniLM, bert-base. Software adapters leave out what takes seconds. */
-export function matmulCases(software: boolean): KernelCase[] {
+/**
+ * (tokens, in, out): bert-tiny, TinyBERT, MiniLM, bert-base, bert-large. Software adapters leave out what takes seconds; `half`: the adapter
+ * has float16.
+ */
+export function matmulCases(software: boolean, half: boolean): KernelCase[] {
   const layers: [number, number, number][] = [
     [512, 128, 512],
+    [512, 312, 1200],
     [512, 384, 384],
     [512, 384, 1536],
     [512, 1536, 384],
@@ -65,7 +74,9 @@ export function matmulCases(software: boolean): KernelCase[] {
         ] as [number, number, number][])),
   ];
   const squares = software ? [256, 512, 1024] : [512, 1024, 2048, 4096];
+  const halves = half ? squares : [];
   return [
+    ...halves.map((n) => product({ label: 'float16 square', m: n, n, k: n, half, quick: n === 1024 })),
     ...squares.map((n) => product({ label: 'square', m: n, n, k: n, quick: n === 512 || n === 1024 })),
     ...layers.flatMap(([tokens, inputs, outputs]) =>
       layer(tokens, inputs, outputs, inputs === 384 && outputs === 1536),

@@ -209,23 +209,27 @@ function trained(
 export function otherCases(software: boolean): KernelCase[] {
   const tokens = software ? 2048 : 16_384;
   const embeddingWidth = software ? 128 : 768;
-  const sizes: [number, number][] = software
+  // (batch, heads, length)
+  const shapes: [number, number, number][] = software
     ? [
-        [4, 128],
-        [12, 128],
+        [8, 2, 32],
+        [2, 4, 128],
+        [2, 12, 128],
+        [1, 4, 512],
       ]
     : [
-        [12, 128],
-        [12, 512],
+        [128, 2, 32],
+        [32, 12, 128],
+        [32, 12, 512],
+        [16, 16, 512],
       ];
   return [
-    ...sizes.flatMap(([heads, length]) => {
-      const batch = software ? 2 : 32;
-      return [32, 64].flatMap((size) => [
+    ...shapes.flatMap(([batch, heads, length]) =>
+      [32, 64].flatMap((size) => [
         attentionCase(batch, heads, length, size, false),
         attentionCase(batch, heads, length, size, true),
-      ]);
-    }),
+      ]),
+    ),
     ...[true, false].map((padded) => raggedCase(software ? 8 : 64, 12, 128, 32, padded)),
     ...[384, 768, 3072].map((width) => rows('softmax', tokens, width, 2, (x) => () => softmax(x))),
     ...[384, 768].map((width) => trained('softmax', tokens, width, 5, ({ x }) => softmax(x))),

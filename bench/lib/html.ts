@@ -67,14 +67,15 @@ function kernels({ kernels: results }: BenchResult): string {
   const parts = families.map((family) => {
     const rows = results
       .filter((result) => result.family === family)
-      .map(({ name, timing, share }): Cell[] => [
+      .map(({ name, timing, gpu, share }): Cell[] => [
         name,
         time(timing.median),
         `± ${percent(spread(timing))}`,
+        gpu === null ? '' : time(gpu),
         percent(share),
         { share },
       ]);
-    return `<h3>${escapeHtml(family)}</h3>${table(['', 'median', 'spread', 'of the ceiling', ''], rows)}`;
+    return `<h3>${escapeHtml(family)}</h3>${table(['', 'median', 'spread', 'on the GPU', 'of the ceiling', ''], rows)}`;
   });
   return `<h2>Kernels, as shares of the ceiling that bounds them</h2>${parts.join('\n')}`;
 }

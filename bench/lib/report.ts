@@ -69,11 +69,12 @@ export function ceilingTable(c: Ceilings): string {
 
 export function kernelTable(results: readonly KernelResult[]): string {
   return table(
-    ['kernel', 'median', 'spread', 'rate', 'of the ceiling'],
-    results.map(({ family, name, timing, rate, unit, share }) => [
+    ['kernel', 'median', 'spread', 'on the GPU', 'rate', 'of the ceiling'],
+    results.map(({ family, name, timing, gpu, rate, unit, share }) => [
       `${family} ${name}`,
       time(timing.median),
       `± ${percent(spread(timing))}`,
+      gpu === null ? '' : time(gpu),
       `${scaled(rate)}${unit === 'flops' ? 'FLOP/s' : 'B/s'}`,
       percent(share),
     ]),
