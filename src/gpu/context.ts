@@ -15,16 +15,13 @@ export interface GpuOptions extends AdapterRequest {
   kernels?: KernelFamily;
   /** `false`: kernels do without subgroups even where the adapter has them (tests run both). */
   subgroups?: false;
+  /** `false`: does without the adapter's matrix units, and does not ask for the experimental feature. */
+  matrixUnits?: false;
 }
 
 export type KernelFamily = 'cpu' | 'gpu';
 
-const WANTED_FEATURES: readonly GPUFeatureName[] = [
-  'shader-f16',
-  'subgroups',
-  'timestamp-query',
-  SUBGROUP_MATRIX,
-];
+const WANTED_FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
 const WANTED_LIMITS = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -65,7 +62,8 @@ export class GpuContext {
     const found = await platform.requestAdapter(options);
     const requiredLimits: Record<string, number> = {};
     for (const name of WANTED_LIMITS) requiredLimits[name] = found.adapter.limits[name];
-    const requiredFeatures = WANTED_FEATURES.filter((name) => found.adapter.features.has(name));
+    const wanted = options.matrixUnits === false ? WANTED_FEATURES : [...WANTED_FEATURES, SUBGROUP_MATRIX];
+    const requiredFeatures = wanted.filter((name) => found.adapter.features.has(name));
     const device = await found.adapter.requestDevice({ requiredLimits, requiredFeatures });
     const context = new GpuContext(device, found, options);
     for (const [key, value] of await readTuning(found.description)) context.tuning.set(key, value);

@@ -117,6 +117,8 @@ export async function checkMatrixUnits(
     // Each is a shader to compile, so the larger tiles only once.
     for (const sides of i === 0 ? WAYS : WAYS.slice(0, 1)) {
       if (await multipliesRight(gpu, technique, { ...sides, half: true })) continue;
+      // Throws if the device was lost, of which one may hear after the failure itself.
+      await gpu.sync();
       gpu.subgroupMatrices = [];
       console.warn(`the matrix units of ${gpu.description} multiply wrong: dawngrad does without them`);
       return;

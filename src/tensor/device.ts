@@ -1,5 +1,5 @@
 /** `Device`: where tensors are made, and how long they live. */
-import { DawngradError, DtypeError, ShapeError } from '../errors.ts';
+import { DawngradError, DeviceLostError, DtypeError, ShapeError } from '../errors.ts';
 import { GpuContext, type GpuOptions } from '../gpu/context.ts';
 import type { PoolStatistics } from '../gpu/pool.ts';
 import type { RecorderStatistics } from '../gpu/recorder.ts';
@@ -310,6 +310,13 @@ export class Device {
  */
 export async function requestDevice(options: DeviceOptions = {}): Promise<Device> {
   const gpu = await GpuContext.request(options);
-  await checkMatrixUnits(gpu);
+  try {
+    await checkMatrixUnits(gpu);
+  } catch (error) {
+    if (!(error instanceof DeviceLostError)) throw error;
+    gpu.destroy();
+    console.warn(`${gpu.description} was lost while its matrix units were tried: dawngrad does without them`);
+    return new Device(await GpuContext.request({ ...options, matrixUnits: false }));
+  }
   return new Device(gpu);
 }

@@ -1,8 +1,10 @@
 /** The check of matrix units finds what is wrong, and lets pass what is right. */
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { DeviceLostError } from '../../src/errors.ts';
 import type { SubgroupMatrix } from '../../src/gpu/subgroup-matrix.ts';
 import { checkMatrixUnits, multipliesRight } from '../../src/kernels/matmul-check.ts';
 import { candidates, chooseMatmul, type MatmulTechnique } from '../../src/kernels/matmul-variants.ts';
+import { requestDevice } from '../../src/tensor/device.ts';
 import { useDevice } from '../support/device.ts';
 
 const device = useDevice();
@@ -116,6 +118,14 @@ describe('of an adapter with matrix units', () => {
     await checkMatrixUnits(gpu);
     expect(chooseMatmul(gpu, half).shader).toBe('matmul_tiled');
     expect(warn).toHaveBeenCalledOnce();
+  });
+
+  it('tells of a device that was lost', async () => {
+    const lost = await requestDevice();
+    lost.gpu.device.destroy();
+    const techniques = candidates(lost.gpu, product).slice(0, 1);
+    await expect(checkMatrixUnits(lost.gpu, techniques)).rejects.toThrow(DeviceLostError);
+    expect(warn).not.toHaveBeenCalled();
   });
 
   it('computes nothing where the kernels are those for CPUs', async () => {
