@@ -18,7 +18,10 @@ export class BindGroupCache {
   /** The group kept for these slots, if there is one. */
   find(pipeline: Pipeline, slots: readonly Slot[]): GPUBindGroup | undefined {
     const entries = this.byHash.get(hashOf(pipeline, slots));
-    return entries?.find((entry) => entry.pipeline === pipeline && sameSlots(entry.slots, slots))?.group;
+    if (entries === undefined) return undefined;
+    for (const entry of entries)
+      if (entry.pipeline === pipeline && sameSlots(entry.slots, slots)) return entry.group;
+    return undefined;
   }
 
   /** Keeps a group. The slots must not change afterwards. */
@@ -54,7 +57,8 @@ function hashOf({ id }: Pipeline, slots: readonly Slot[]): number {
 function sameSlots(a: readonly Slot[], b: readonly Slot[]): boolean {
   if (a.length !== b.length) return false;
   for (let at = 0; at < a.length; at += 1) {
-    const [left, right] = [a[at]!, b[at]!];
+    const left = a[at]!;
+    const right = b[at]!;
     if (left.buffer !== right.buffer || left.offset !== right.offset || left.size !== right.size)
       return false;
   }

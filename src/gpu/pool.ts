@@ -34,7 +34,8 @@ export interface PoolStatistics {
 const CLASSES = 8;
 
 function classStep(bytes: number): number {
-  return Math.max(256, 2 ** Math.floor(Math.log2(bytes)) / CLASSES);
+  // The power of two below; WebGPU has no buffers of 4 GiB.
+  return Math.max(256, 2 ** (31 - Math.clz32(bytes)) / CLASSES);
 }
 
 /** Bytes rounded up to a size class: at most 12.5 % is wasted. */

@@ -68,7 +68,7 @@ export function launch(
         },
       );
   }
-  if (grid.some((groups) => groups > MAX_GROUPS))
+  if (Math.max(grid[0], grid[1], grid[2]) > MAX_GROUPS)
     throw new GpuError(`${variant.key}: a grid of ${grid.join(' × ')} workgroups is too large`, {
       remedy: 'use a smaller batch',
     });

@@ -151,9 +151,14 @@ export class Device {
   fill(tensor: Tensor, value: number): void {
     tensor.overwritten();
     if (tensor.size === 0) return;
-    const bits = bitsOf(tensor.dtype, value);
-    if (bits === 0) this.gpu.recorder.clear(tensor.slot, tensor.bytes);
-    else fillBits(this.gpu, { y: tensor.slot, count: tensor.bytes / 4, bits });
+    // Every bit of +0 is zero, in all types.
+    if (Object.is(value, 0)) this.gpu.recorder.clear(tensor.slot, tensor.bytes);
+    else
+      fillBits(this.gpu, {
+        y: tensor.slot,
+        count: tensor.bytes / 4,
+        bits: bitsOf(tensor.dtype, value),
+      });
   }
 
   /** Overwrites a float32 tensor with normal numbers. */
