@@ -230,13 +230,20 @@ function splitsFor(technique: MatmulTechnique, product: MatmulShape, least: numb
   return SPLITS.filter((splits) => splits <= most);
 }
 
+/** Those that an adapter can run and that may suit it, none of them split. */
+function techniquesFor(gpu: GpuContext, half: boolean): readonly MatmulTechnique[] {
+  if (gpu.kernels === 'cpu') return broadcasts.get(gpu.subgroupSize) ?? [plain];
+  return [...matrixTechniques(gpu, half), smallTiles, tallTiles, largeTiles];
+}
+
 /**
- * Those that an adapter can run and that may suit it, and the product. On CPU adapters none is split: even where a single workgroup did
- * the whole product (32×32×4096), parts were no faster.
+ * The same, and those of them that split the product. On CPU adapters none does: even where a single workgroup did the whole product
+ * (32×32×4096), parts were no faster.
  */
 export function candidates(gpu: GpuContext, product: MatmulShape): readonly MatmulTechnique[] {
-  if (gpu.kernels === 'cpu') return broadcasts.get(gpu.subgroupSize) ?? [plain];
-  return [...matrixTechniques(gpu, product.half), smallTiles, tallTiles, largeTiles].flatMap((technique) => [
+  const whole = techniquesFor(gpu, product.half);
+  if (gpu.kernels === 'cpu') return whole;
+  return whole.flatMap((technique) => [
     technique,
     ...splitsFor(technique, product, LEAST_PART.tuned).map((splits) => splitInto(technique, splits)),
   ]);
@@ -265,12 +272,38 @@ export interface MatmulShape {
   half: boolean;
 }
 
+/** A measured choice found again: names are long to make, and every launch asks. */
+interface Found {
+  readonly name: string;
+  readonly units: GpuContext['subgroupMatrices'];
+  readonly technique: MatmulTechnique | undefined;
+}
+const found = new WeakMap<GpuContext, Map<string, Found>>();
+
+/** What was measured for products of this class, if it can run here. */
+function measuredTechnique(gpu: GpuContext, product: MatmulShape): MatmulTechnique | undefined {
+  if (gpu.tuning.size === 0) return undefined;
+  const key = matmulClass(product);
+  const name = gpu.tuning.get(key);
+  if (name === undefined) return undefined;
+  let known = found.get(gpu);
+  if (known === undefined) {
+    known = new Map();
+    found.set(gpu, known);
+  }
+  const before = known.get(key);
+  if (before?.name === name && before.units === gpu.subgroupMatrices) return before.technique;
+  const technique = techniquesFor(gpu, product.half)
+    .flatMap((one) => [one, ...SPLITS.map((splits) => splitInto(one, splits))])
+    .find((one) => techniqueName(one) === name);
+  known.set(key, { name, units: gpu.subgroupMatrices, technique });
+  return technique;
+}
+
 /** The technique for a product: as measured on this adapter, or by what is known of it. */
 export function chooseMatmul(gpu: GpuContext, product: MatmulShape): MatmulTechnique {
-  const measured = gpu.tuning.size === 0 ? undefined : gpu.tuning.get(matmulClass(product));
-  const known =
-    measured && candidates(gpu, product).find((technique) => techniqueName(technique) === measured);
-  if (known) return known;
+  const measured = measuredTechnique(gpu, product);
+  if (measured !== undefined) return measured;
   const { m } = product;
   if (gpu.kernels === 'gpu') {
     // Matrices of float32 only where they were measured: they may be no faster.

@@ -13,8 +13,10 @@ import {
   candidates,
   chooseMatmul,
   type MatmulTechnique,
+  matmulClass,
   matmulTechniques,
   splitInto,
+  techniqueName,
 } from '../../src/kernels/matmul-variants.ts';
 import { type FloatDtype, to } from '../../src/tensor/ops/elementwise.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -271,6 +273,17 @@ describe('split-K', () => {
     const most = (k: number): number =>
       Math.max(...candidates(gpuDevice.current.gpu, { m: 128, n: 128, k, ...sides }).map((t) => t.splits));
     expect([4096, 1024, 256].map(most)).toEqual([16, 4, 1]);
+  });
+
+  it('is used as measured, also for products alike that the tuner would split less', () => {
+    const { gpu } = gpuDevice.current;
+    const long = { m: 128, n: 128, k: 4096, ...sides };
+    const split = candidates(gpu, long).find(({ splits }) => splits === 16)!;
+    gpu.tuning.set(matmulClass(long), techniqueName(split));
+    expect(chooseMatmul(gpu, { ...long, k: 2052 })).toBe(split);
+    expect(chooseMatmul(gpu, long)).toBe(split);
+    gpu.tuning.clear();
+    expect(chooseMatmul(gpu, long)).not.toBe(split);
   });
 
   it('gives its scratch back, and the same bits each time', async () => {
