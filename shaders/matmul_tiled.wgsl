@@ -1,6 +1,7 @@
 // C = act(op(A) · op(B) + bias) as in matmul.wgsl, for hardware: a workgroup of 16 × 16 invocations computes a tile of 16 · ROWS
 // rows and 16 · 4 · VECTORS columns, ROWS × VECTORS four-vectors each; A and B come through workgroup memory, 16 of k at a time.
 // The tiles lie there as in memory, so that no element is moved alone: a vector holds four k, or four rows (columns) of one k.
+// PREFETCH: the next 16 of k are on their way from memory while these are multiplied, which takes registers.
 #include <common/matmul>
 
 const TILE_ROWS = ${16 * ROWS}u;
@@ -40,6 +41,23 @@ fn fetch_b(base: u32, column: u32, k: u32, size_k: u32) -> vec4f {
 #endif
 }
 
+// Each invocation brings ROWS / 4 four-vectors of A and VECTORS of B, here number t of them, from step k0 on.
+fn bring_a(t: u32, k0: u32, base: u32, first_row: u32, index: u32, size_k: u32) -> vec4f {
+#if TRANSPOSE_A
+  return fetch_a(base, first_row + (index % ${4 * ROWS}u) * 4u, k0 + t * ${256 / (4 * ROWS)}u + index / ${4 * ROWS}u, size_k);
+#else
+  return fetch_a(base, first_row + 64u * t + index / 4u, k0 + (index % 4u) * 4u, size_k);
+#endif
+}
+
+fn bring_b(t: u32, k0: u32, base: u32, first_column: u32, index: u32, size_k: u32) -> vec4f {
+#if TRANSPOSE_B
+  return fetch_b(base, first_column + 64u * t + index / 4u, k0 + (index % 4u) * 4u, size_k);
+#else
+  return fetch_b(base, first_column + (index % ${16 * VECTORS}u) * 4u, k0 + t * ${256 / (16 * VECTORS)}u + index / ${16 * VECTORS}u, size_k);
+#endif
+}
+
 @compute @workgroup_size(16, 16)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u, @builtin(local_invocation_index) index: u32) {
   let first_row = group.y * TILE_ROWS;
@@ -56,24 +74,42 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   // Of the same four rows an invocation brings every so many k.
   var sum = vec4f();
 #endif
-  for (var k0 = 0u; k0 < size_k; k0 += 16u) {
-    // Each invocation brings ROWS / 4 four-vectors of A and VECTORS of B.
+#if PREFETCH
 #for t in 0..ROWS / 4
+  var va${t} = bring_a(${t}u, 0u, base_a, first_row, index, size_k);
+#end
+#for t in 0..VECTORS
+  var vb${t} = bring_b(${t}u, 0u, base_b, first_column, index, size_k);
+#end
+#endif
+  for (var k0 = 0u; k0 < size_k; k0 += 16u) {
+#for t in 0..ROWS / 4
+#if !PREFETCH
+    let va${t} = bring_a(${t}u, k0, base_a, first_row, index, size_k);
+#endif
 #if TRANSPOSE_A
-    let va${t} = fetch_a(base_a, first_row + (index % ${4 * ROWS}u) * 4u, k0 + ${t} * ${256 / (4 * ROWS)}u + index / ${4 * ROWS}u, size_k);
     tile_a[${256 * t}u + index] = va${t};
 #if SUM_A
     sum += va${t};
 #endif
 #else
-    tile_a[along_k(${64 * t}u + index / 4u, index % 4u)] = fetch_a(base_a, first_row + ${64 * t}u + index / 4u, k0 + (index % 4u) * 4u, size_k);
+    tile_a[along_k(${64 * t}u + index / 4u, index % 4u)] = va${t};
+#endif
+#if PREFETCH
+    va${t} = bring_a(${t}u, k0 + 16u, base_a, first_row, index, size_k);
 #endif
 #end
 #for t in 0..VECTORS
+#if !PREFETCH
+    let vb${t} = bring_b(${t}u, k0, base_b, first_column, index, size_k);
+#endif
 #if TRANSPOSE_B
-    tile_b[along_k(${64 * t}u + index / 4u, index % 4u)] = fetch_b(base_b, first_column + ${64 * t}u + index / 4u, k0 + (index % 4u) * 4u, size_k);
+    tile_b[along_k(${64 * t}u + index / 4u, index % 4u)] = vb${t};
 #else
-    tile_b[${256 * t}u + index] = fetch_b(base_b, first_column + (index % ${16 * VECTORS}u) * 4u, k0 + ${t} * ${256 / (16 * VECTORS)}u + index / ${16 * VECTORS}u, size_k);
+    tile_b[${256 * t}u + index] = vb${t};
+#endif
+#if PREFETCH
+    vb${t} = bring_b(${t}u, k0 + 16u, base_b, first_column, index, size_k);
 #endif
 #end
     workgroupBarrier();

@@ -51,15 +51,17 @@ const plain: MatmulTechnique = {
   splits: 1,
 };
 
-/** Rows, and four-vectors of columns, of one of 16 × 16 invocations. */
-function tiled(rows: number, vectors: number): MatmulTechnique {
-  const defines = { ROWS: rows, VECTORS: vectors };
+/** Rows, and four-vectors of columns, of one of 16 × 16 invocations; with the next step's operands on their way or not. */
+function tiled(rows: number, vectors: number, prefetch = false): MatmulTechnique {
+  const defines = { ROWS: rows, VECTORS: vectors, PREFETCH: Number(prefetch) };
   return { shader: 'matmul_tiled', defines, rows: 16 * rows, columns: 64 * vectors, splits: 1 };
 }
 
 const smallTiles = tiled(4, 1);
 const tallTiles = tiled(8, 1);
 const largeTiles = tiled(8, 2);
+/** Only where it was measured to be faster. */
+const prefetchingTiles = tiled(8, 2, true);
 /** By size, those that are chosen from without a measurement. */
 const usualTiles: readonly MatmulTechnique[] = [smallTiles, largeTiles];
 
@@ -85,6 +87,7 @@ export const matmulTechniques: readonly MatmulTechnique[] = [
   smallTiles,
   tallTiles,
   largeTiles,
+  prefetchingTiles,
   ...[...broadcasts.values()].flat(),
 ];
 
@@ -233,7 +236,7 @@ function splitsFor(technique: MatmulTechnique, product: MatmulShape, least: numb
 /** Those that an adapter can run and that may suit it, none of them split. */
 function techniquesFor(gpu: GpuContext, half: boolean): readonly MatmulTechnique[] {
   if (gpu.kernels === 'cpu') return broadcasts.get(gpu.subgroupSize) ?? [plain];
-  return [...matrixTechniques(gpu, half), smallTiles, tallTiles, largeTiles];
+  return [...matrixTechniques(gpu, half), smallTiles, tallTiles, largeTiles, prefetchingTiles];
 }
 
 /**
