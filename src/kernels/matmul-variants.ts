@@ -21,7 +21,7 @@ export interface MatmulSides {
   VEC_A: boolean;
   VEC_B: boolean;
   VEC_C: boolean;
-  /** The inner dimension is not a multiple of four. */
+  /** The inner dimension is not a multiple of what a round takes, `stepOf`. */
   TAIL_K: boolean;
   /** The sums of op(A)'s rows are wanted too; with TRANSPOSE_A only. */
   SUM_A: boolean;
@@ -58,29 +58,32 @@ const smallTiles = tiled(4, 1);
 const tallTiles = tiled(8, 1);
 const largeTiles = tiled(8, 2);
 
-/** Four-vectors of columns that a lane holds, by the size of a subgroup: what ran fastest on SwiftShader (4) and lavapipe (8). */
-const VECTORS: Readonly<Record<number, number>> = { 4: 4, 8: 1 };
-const BROADCAST_ROWS = [32, 16, 8] as const;
+const SUBGROUP_ROWS = [32, 16, 8] as const;
 
-function broadcast(lanes: number, rows: number): MatmulTechnique {
-  const vectors = VECTORS[lanes]!;
-  const defines = { LANES: lanes, VECTORS: vectors, ROWS: rows };
-  return { shader: 'matmul_broadcast', defines, rows, columns: 4 * lanes * vectors, splits: 1 };
+/** A workgroup is one subgroup of eight, with four columns a lane: what ran fastest on lavapipe. */
+function broadcast(rows: number): MatmulTechnique {
+  const defines = { LANES: 8, VECTORS: 1, ROWS: rows };
+  return { shader: 'matmul_broadcast', defines, rows, columns: 32, splits: 1 };
 }
 
-const broadcasts = new Map(
-  Object.keys(VECTORS).map((size) => {
-    const lanes = Number(size);
-    return [lanes, BROADCAST_ROWS.filter((rows) => rows >= lanes).map((rows) => broadcast(lanes, rows))];
-  }),
-);
+/** A workgroup is one subgroup of four, with sixteen columns a lane, and takes eight of k a round: what ran fastest on SwiftShader. */
+function quads(rows: number): MatmulTechnique {
+  const defines = { LANES: 4, VECTORS: 4, STEP: 8, ROWS: rows };
+  return { shader: 'matmul_quads', defines, rows, columns: 64, splits: 1 };
+}
+
+/** By the size of a subgroup. */
+const subgroupTechniques: ReadonlyMap<number, readonly MatmulTechnique[]> = new Map([
+  [4, SUBGROUP_ROWS.map(quads)],
+  [8, SUBGROUP_ROWS.map(broadcast)],
+]);
 
 export const matmulTechniques: readonly MatmulTechnique[] = [
   plain,
   smallTiles,
   tallTiles,
   largeTiles,
-  ...[...broadcasts.values()].flat(),
+  ...[...subgroupTechniques.values()].flat(),
 ];
 
 /** Numbers of parts that the inner dimension is split into. */
@@ -96,6 +99,11 @@ const splitTechniques = new Map(
 /** The technique, with the inner dimension in one piece or in `splits`. */
 export function splitInto(technique: MatmulTechnique, splits: number): MatmulTechnique {
   return splitTechniques.get(technique)?.get(splits) ?? technique;
+}
+
+/** What of the inner dimension a round takes. */
+export function stepOf({ defines }: MatmulTechnique): number {
+  return defines.STEP ?? 4;
 }
 
 /** Adds up what the parts of a split product gave, with the product's epilogue. It has no operands to transpose. */
@@ -186,11 +194,11 @@ for (const halves of [NO_HALF, { HALF: false, HALF_C: true }])
 
 /** Rows that a workgroup computes for nothing cost as much as others; fewer rows at once cost more each. */
 function costOf(rows: number, m: number): number {
-  return Math.ceil(m / rows) * (rows + BROADCAST_OVERHEAD);
+  return Math.ceil(m / rows) * (rows + SUBGROUP_OVERHEAD);
 }
 
 /** What loading B costs a workgroup, in rows of multiply-adds. */
-const BROADCAST_OVERHEAD = 12;
+const SUBGROUP_OVERHEAD = 12;
 
 /** Workgroups that keep a large GPU busy. */
 const MANY_TILES = 256;
@@ -219,7 +227,7 @@ function splitsFor(technique: MatmulTechnique, product: MatmulShape): readonly n
  * the whole product (32×32×4096), parts were no faster.
  */
 export function candidates(gpu: GpuContext, product: MatmulShape): readonly MatmulTechnique[] {
-  if (gpu.kernels === 'cpu') return broadcasts.get(gpu.subgroupSize) ?? [plain];
+  if (gpu.kernels === 'cpu') return subgroupTechniques.get(gpu.subgroupSize) ?? [plain];
   return [smallTiles, tallTiles, largeTiles].flatMap((technique) => [
     technique,
     ...splitsFor(technique, product).map((splits) => splitInto(technique, splits)),
@@ -258,7 +266,7 @@ export function chooseMatmul(gpu: GpuContext, product: MatmulShape): MatmulTechn
     if (tilesOf(largeTiles, product) >= MANY_TILES) return largeTiles;
     return splitInto(smallTiles, splitsFor(smallTiles, product).at(-1) ?? 1);
   }
-  const fitting = broadcasts.get(gpu.subgroupSize);
+  const fitting = subgroupTechniques.get(gpu.subgroupSize);
   if (fitting === undefined) return plain;
   return fitting.reduce((best, next) => (costOf(next.rows, m) < costOf(best.rows, m) ? next : best));
 }

@@ -132,7 +132,9 @@ async function check(
 
 describe.each(techniques.map((technique) => [label(technique), technique] as const))('%s', (_, technique) => {
   const runs = (): boolean =>
-    technique.shader !== 'matmul_broadcast' || technique.defines.LANES === device.current.gpu.subgroupSize;
+    technique.defines.LANES === undefined ||
+    technique.shader === 'matmul' ||
+    technique.defines.LANES === device.current.gpu.subgroupSize;
   for (const shape of cases) {
     const { m, n, k, batch = 1 } = shape;
     it(`${batch} × [${m}, ${k}] · [${k}, ${n}]`, { timeout: 60_000 }, async (context) => {
