@@ -62,7 +62,7 @@ const SUBGROUP_ROWS = [32, 16, 8] as const;
 
 /** A workgroup is one subgroup of eight, with four columns a lane: what ran fastest on lavapipe. */
 function broadcast(rows: number): MatmulTechnique {
-  const defines = { LANES: 8, VECTORS: 1, ROWS: rows };
+  const defines = { LANES: 8, ROWS: rows };
   return { shader: 'matmul_broadcast', defines, rows, columns: 32, splits: 1 };
 }
 
