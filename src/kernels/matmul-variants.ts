@@ -200,6 +200,12 @@ function costOf(rows: number, m: number): number {
 /** What loading B costs a workgroup, in rows of multiply-adds. */
 const SUBGROUP_OVERHEAD = 12;
 
+/**
+ * Multiply-adds from which on quads of 32 rows are worth compiling: that takes SwiftShader half a second longer than 16 rows do, which some
+ * seven hundred products of this size win back.
+ */
+const SLOW_TO_COMPILE = 2 ** 24;
+
 /** Workgroups that keep a large GPU busy. */
 const MANY_TILES = 256;
 
@@ -268,5 +274,7 @@ export function chooseMatmul(gpu: GpuContext, product: MatmulShape): MatmulTechn
   }
   const fitting = subgroupTechniques.get(gpu.subgroupSize);
   if (fitting === undefined) return plain;
-  return fitting.reduce((best, next) => (costOf(next.rows, m) < costOf(best.rows, m) ? next : best));
+  const small = m * product.n * product.k < SLOW_TO_COMPILE;
+  const worth = fitting.filter(({ shader, rows }) => !(small && shader === 'matmul_quads' && rows > 16));
+  return worth.reduce((best, next) => (costOf(next.rows, m) < costOf(best.rows, m) ? next : best));
 }
