@@ -1,9 +1,9 @@
 enable subgroups;
-// C = act(op(A) · op(B) + bias), batched, for adapters that compute on the CPU by subgroups of four and keep few values in registers: those
-// of one block of code, and of these the ones that are used most (SwiftShader). As matmul_broadcast.wgsl, but
+// C = act(op(A) · op(B) + bias), batched, for adapters that compute on the CPU by subgroups of four (SwiftShader), whose compiler keeps few
+// values in registers through a loop. As matmul_broadcast.wgsl, but
 // - the sums lie in memory (the index of the store is not known when it is compiled, so nothing moves them into variables), and each is
 //   read, added to STEP times and written once a round, number by number: one sum lives at a time;
-// - lanes swap instead of broadcasting, which is one instruction: the sums of number i of lane l are of row i ^ l.
+// - lanes swap instead of broadcasting, which is cheaper there: the sums of number i of lane l are of row i ^ l.
 // A: [m, k], or [k, m] where TRANSPOSE_A; B: [k, n], or [n, k] where TRANSPOSE_B. VEC: every row starts on a multiple of four.
 #include <common/matmul>
 
