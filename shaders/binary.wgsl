@@ -1,7 +1,7 @@
 // c = a (op) b. SAME: equal shapes. SUFFIX: b repeats every `period` elements. STRIDED: any broadcast, up to six
-// dimensions, c from element `first` on.
+// dimensions, c from element `first` on; number by number. An element is WIDTH numbers.
 #include <common/index>
-#include <common/stored>
+#include <common/element>
 #if LAYOUT == strided
 struct Params {
   count: u32, first: u32,
@@ -13,21 +13,21 @@ struct Params {
 struct Params { count: u32, period: u32 }
 #endif
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<Stored>;
-@group(0) @binding(2) var<storage, read> b: array<Stored>;
-@group(0) @binding(3) var<storage, read_write> c: array<Stored>;
+@group(0) @binding(1) var<storage, read> a: array<StoredElement>;
+@group(0) @binding(2) var<storage, read> b: array<StoredElement>;
+@group(0) @binding(3) var<storage, read_write> c: array<StoredElement>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let chunk = chunk_of(group, groups, params.count);
   for (var i = chunk.x + local; i < chunk.y; i += 64u) {
 #if LAYOUT == same
-    let left = f32(a[i]);
-    let right = f32(b[i]);
+    let left = Element(a[i]);
+    let right = Element(b[i]);
 #endif
 #if LAYOUT == suffix
-    let left = f32(a[i]);
-    let right = f32(b[i % params.period]);
+    let left = Element(a[i]);
+    let right = Element(b[i % params.period]);
 #endif
 #if LAYOUT == strided
     var rest = params.first + i;
@@ -39,20 +39,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     at_b += (rest % params.size${d}) * params.b${d};
     rest /= params.size${d};
 #end
-    let left = f32(a[at_a]);
-    let right = f32(b[at_b]);
+    let left = Element(a[at_a]);
+    let right = Element(b[at_b]);
 #endif
 #if OP == add
-    c[i] = Stored(left + right);
+    c[i] = StoredElement(left + right);
 #endif
 #if OP == sub
-    c[i] = Stored(left - right);
+    c[i] = StoredElement(left - right);
 #endif
 #if OP == mul
-    c[i] = Stored(left * right);
+    c[i] = StoredElement(left * right);
 #endif
 #if OP == div
-    c[i] = Stored(left / right);
+    c[i] = StoredElement(left / right);
 #endif
   }
 }

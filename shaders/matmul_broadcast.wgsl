@@ -1,7 +1,7 @@
 enable subgroups;
 // C = act(op(A) · op(B) + bias), batched, for adapters that compute on the CPU and have subgroups. There a load costs as much as dozens
 // of multiply-adds, whatever its address, so each is used often: a workgroup is one subgroup of LANES invocations, which computes ROWS
-// rows of 4 · LANES · VECTORS columns in registers. The lanes hold the columns; of A each lane loads other rows, and a broadcast
+// rows of 4 · LANES columns in registers. The lanes hold the columns; of A each lane loads other rows, and a broadcast
 // gives a lane's value to all.
 // A: [m, k], or [k, m] where TRANSPOSE_A; B: [k, n], or [n, k] where TRANSPOSE_B. VEC: every row starts on a multiple of four.
 #include <common/matmul>
@@ -28,34 +28,30 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let ra${h} = base_a + min(row0 + ${h * LANES}u + lane, params.m - 1u) * params.stride_a;
 #end
 #endif
-#for j in 0..VECTORS
-  let column${j} = (group.x * ${LANES * VECTORS}u + ${j * LANES}u + lane) * 4u;
+  let column = (group.x * ${LANES}u + lane) * 4u;
 #if TRANSPOSE_B
 #for e in 0..4
-  let rb${j}_${e} = base_b + min(column${j} + ${e}u, params.n - 1u) * params.stride_b;
+  let rb${e} = base_b + min(column + ${e}u, params.n - 1u) * params.stride_b;
 #end
 #else
-  let rb${j} = base_b + clamp_start_b(column${j}, params.n);
+  let rb = base_b + clamp_start_b(column, params.n);
 #endif
 #for i in 0..ROWS
-  var c${i}_${j} = vec4f();
-#end
+  var c${i} = vec4f();
 #end
   for (var k = 0u; k < size_k; k += 4u) {
-#for j in 0..VECTORS
 #if TRANSPOSE_B
 #for e in 0..4
-    let bt${j}_${e} = load_b(rb${j}_${e} + k, size_k - k);
+    let bt${e} = load_b(rb${e} + k, size_k - k);
 #end
 #for e in 0..4
-    let b${e}_${j} = vec4f(bt${j}_0[${e}], bt${j}_1[${e}], bt${j}_2[${e}], bt${j}_3[${e}]);
+    let b${e} = vec4f(bt0[${e}], bt1[${e}], bt2[${e}], bt3[${e}]);
 #end
 #else
 #for e in 0..4
-    let b${e}_${j} = inside_k(k + ${e}u, size_k, load_b(rb${j} + min(k + ${e}u, size_k - 1u) * params.stride_b, params.n - min(column${j}, params.n)));
+    let b${e} = inside_k(k + ${e}u, size_k, load_b(rb + min(k + ${e}u, size_k - 1u) * params.stride_b, params.n - min(column, params.n)));
 #end
 #endif
-#end
 #if TRANSPOSE_A
 #for h in 0..(ROWS + 4 * LANES - 1) / (4 * LANES)
 #for e in 0..4
@@ -79,10 +75,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let s${i}_${e} = vec4f(subgroupBroadcast(a${i / LANES}[${e}], ${i % LANES}u));
 #endif
 #end
-#for j in 0..VECTORS
 #for e in 0..4
-    c${i}_${j} = fma(s${i}_${e}, b${e}_${j}, c${i}_${j});
-#end
+    c${i} = fma(s${i}_${e}, b${e}, c${i});
 #end
 #end
   }
@@ -95,15 +89,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #endif
   // Stored in a loop whose end the compiler does not know: unrolled, the epilogue was most of the program, and compiled for seconds.
   let present = min(${ROWS}u, params.m - row0);
-#for j in 0..VECTORS
-  let bias${j} = load_bias(column${j});
-  var rows${j} = array<vec4f, ${ROWS}>(
+  let added = load_bias(column);
+  var rows = array<vec4f, ${ROWS}>(
 #for i in 0..ROWS
-    c${i}_${j},
+    c${i},
 #end
   );
   for (var i = 0u; i < present; i += 1u) {
-    store_c(group.z, row0 + i, column${j}, rows${j}[i], bias${j});
+    store_c(group.z, row0 + i, column, rows[i], added);
   }
-#end
 }

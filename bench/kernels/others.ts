@@ -1,5 +1,6 @@
 /** Attention, and the kernels that memory bounds. */
 
+import { unary } from '../../src/kernels/pointwise.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor, clipGradNorm } from '../../src/optim/clip.ts';
 import type { Device } from '../../src/tensor/device.ts';
@@ -106,6 +107,20 @@ function rows(
     prepare: (device) => {
       const x = device.randn([count, width]);
       return forward(device, run(x, device));
+    },
+  };
+}
+
+/** What a pass without arithmetic reaches with the engine's kernel and launcher, beside the ceiling of the bench's own copy. */
+function ownCopy(count: number, width: number): KernelCase {
+  return {
+    family: "copy by the engine's own kernel",
+    name: `${count}×${width}`,
+    work: { bytes: bytesOf(count * width * 2) },
+    quick: width === 768,
+    prepare: (device) => {
+      const [x, y] = [device.randn([count, width]), device.empty([count, width])];
+      return () => unary(device.gpu, { x: x.slot, y: y.slot, count: count * width, activation: 'none' });
     },
   };
 }
@@ -231,6 +246,7 @@ export function otherCases(software: boolean): KernelCase[] {
       ]),
     ),
     ...[true, false].map((padded) => raggedCase(software ? 8 : 64, 12, 128, 32, padded)),
+    ...[384, 768, 3072].map((width) => ownCopy(tokens, width)),
     ...[384, 768, 3072].map((width) => rows('softmax', tokens, width, 2, (x) => () => softmax(x))),
     ...[384, 768].map((width) => trained('softmax', tokens, width, 5, ({ x }) => softmax(x))),
     ...[384, 768].map((width) =>

@@ -53,3 +53,11 @@ fn activate_slope(x: f32) -> f32 {
   return 1.0;
 #endif
 }
+
+fn activate4(x: vec4f) -> vec4f {
+  return vec4f(activate(x.x), activate(x.y), activate(x.z), activate(x.w));
+}
+
+fn activate_slope4(x: vec4f) -> vec4f {
+  return vec4f(activate_slope(x.x), activate_slope(x.y), activate_slope(x.z), activate_slope(x.w));
+}

@@ -123,21 +123,20 @@ fn load_bias(column: u32) -> vec4f {
   return vec4f(bias[min(at, last)], bias[min(at + 1u, last)], bias[min(at + 2u, last)], bias[min(at + 3u, last)]);
 }
 
+fn activated(x: WideC) -> WideC {
 #if VEC_C
-fn activated(x: vec4f) -> vec4f {
-  return vec4f(activate(x.x), activate(x.y), activate(x.z), activate(x.w));
-}
-fn slope_of(x: vec4f) -> vec4f {
-  return vec4f(activate_slope(x.x), activate_slope(x.y), activate_slope(x.z), activate_slope(x.w));
-}
+  return activate4(x);
 #else
-fn activated(x: f32) -> f32 {
   return activate(x);
-}
-fn slope_of(x: f32) -> f32 {
-  return activate_slope(x);
-}
 #endif
+}
+fn slope_of(x: WideC) -> WideC {
+#if VEC_C
+  return activate_slope4(x);
+#else
+  return activate_slope(x);
+#endif
+}
 
 // The element of c at `at`, from its products' sum and bias.
 fn finish(at: u32, total: WideC) {

@@ -2,7 +2,7 @@
 // all rows need (weights, barriers) is paid for once. SUBGROUPS: the team is one subgroup, and sums up without workgroup memory.
 // Invocation `lane` takes the elements lane, lane + TEAM, …; an element is WIDTH numbers. A loop over a row comes twice, by
 // `#for rest in 0..2`: over blocks of UNROLL elements, then one by one over what is left.
-#include <common/stored>
+#include <common/element>
 #if SUBGROUPS
 enable subgroups;
 #endif
@@ -11,15 +11,6 @@ const STEP0: u32 = TEAM * ${UNROLL}u;
 const STEP1: u32 = TEAM;
 // The lowest float32: rows masked with it still have a maximum.
 const LOWEST: f32 = -0x1.fffffep+127f;
-
-const WIDTH: u32 = ${WIDTH}u;
-#if WIDTH == 1
-alias Element = f32;
-alias StoredElement = Stored;
-#else
-alias Element = vec${WIDTH}f;
-alias StoredElement = vec${WIDTH}<Stored>;
-#endif
 fn total_of(value: Element) -> f32 {
 #if WIDTH == 4
   return (value.x + value.y) + (value.z + value.w);

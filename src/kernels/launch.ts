@@ -41,8 +41,8 @@ export function elementGrid(count: number): Grid {
   return foldedGrid(Math.ceil(count / GROUP_SIZE));
 }
 
-/** Elements that one invocation loops over on a CPU: starting a workgroup costs as much there as some hundred elements. */
-const CPU_ELEMENTS = 16;
+/** Elements that one invocation loops over on a CPU: starting a workgroup costs as much there as some hundred of them. */
+const CPU_ELEMENTS = 64;
 
 /** A grid for shaders that loop over `count` elements. */
 export function loopGrid(gpu: GpuContext, count: number): Grid {

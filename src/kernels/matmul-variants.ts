@@ -24,7 +24,7 @@ export interface MatmulSides {
   VEC_A: boolean;
   VEC_B: boolean;
   VEC_C: boolean;
-  /** The inner dimension is not a multiple of four. */
+  /** The inner dimension is not a multiple of what a round takes, `stepOf`. */
   TAIL_K: boolean;
   /** The sums of op(A)'s rows are wanted too; with TRANSPOSE_A only. */
   SUM_A: boolean;
@@ -65,22 +65,27 @@ const prefetchingTiles = tiled(8, 2, true);
 /** By size, those that are chosen from without a measurement. */
 const usualTiles: readonly MatmulTechnique[] = [smallTiles, largeTiles];
 
-/** Four-vectors of columns that a lane holds, by the size of a subgroup: what ran fastest on SwiftShader (4) and lavapipe (8). */
-const VECTORS: Readonly<Record<number, number>> = { 4: 4, 8: 1 };
-const BROADCAST_ROWS = [32, 16, 8] as const;
+const SUBGROUP_ROWS = [32, 16, 8] as const;
 
-function broadcast(lanes: number, rows: number): MatmulTechnique {
-  const vectors = VECTORS[lanes]!;
-  const defines = { LANES: lanes, VECTORS: vectors, ROWS: rows };
-  return { shader: 'matmul_broadcast', defines, rows, columns: 4 * lanes * vectors, splits: 1 };
+/** A workgroup is one subgroup of eight, with four columns a lane: what ran fastest on lavapipe. */
+function broadcast(rows: number): MatmulTechnique {
+  const defines = { LANES: 8, ROWS: rows };
+  return { shader: 'matmul_broadcast', defines, rows, columns: 32, splits: 1 };
 }
 
-const broadcasts = new Map(
-  Object.keys(VECTORS).map((size) => {
-    const lanes = Number(size);
-    return [lanes, BROADCAST_ROWS.filter((rows) => rows >= lanes).map((rows) => broadcast(lanes, rows))];
-  }),
-);
+const QUADS_STEP = 8;
+
+/** A workgroup is one subgroup of four, with sixteen columns a lane, and takes eight of k a round: what ran fastest on SwiftShader. */
+function quads(rows: number): MatmulTechnique {
+  const defines = { LANES: 4, VECTORS: 4, STEP: QUADS_STEP, ROWS: rows };
+  return { shader: 'matmul_quads', defines, rows, columns: 64, splits: 1 };
+}
+
+/** By the size of a subgroup. */
+const subgroupTechniques: ReadonlyMap<number, readonly MatmulTechnique[]> = new Map([
+  [4, SUBGROUP_ROWS.map(quads)],
+  [8, SUBGROUP_ROWS.map(broadcast)],
+]);
 
 export const matmulTechniques: readonly MatmulTechnique[] = [
   plain,
@@ -88,7 +93,7 @@ export const matmulTechniques: readonly MatmulTechnique[] = [
   tallTiles,
   largeTiles,
   prefetchingTiles,
-  ...[...broadcasts.values()].flat(),
+  ...[...subgroupTechniques.values()].flat(),
 ];
 
 /** Numbers of parts that the inner dimension is split into. */
@@ -108,6 +113,11 @@ export function splitInto(technique: MatmulTechnique, splits: number): MatmulTec
   const split = known.get(splits) ?? { ...technique, splits };
   known.set(splits, split);
   return split;
+}
+
+/** Of k that a round of a technique takes without asking for its end, unless TAIL_K says so. */
+export function stepOf({ shader }: MatmulTechnique): number {
+  return shader === 'matmul_quads' ? QUADS_STEP : 4;
 }
 
 /** Adds up what the parts of a split product gave, with the product's epilogue. It has no operands to transpose. */
@@ -201,11 +211,17 @@ for (const halves of [NO_HALF, { HALF: false, HALF_C: true }])
 
 /** Rows that a workgroup computes for nothing cost as much as others; fewer rows at once cost more each. */
 function costOf(rows: number, m: number): number {
-  return Math.ceil(m / rows) * (rows + BROADCAST_OVERHEAD);
+  return Math.ceil(m / rows) * (rows + SUBGROUP_OVERHEAD);
 }
 
 /** What loading B costs a workgroup, in rows of multiply-adds. */
-const BROADCAST_OVERHEAD = 12;
+const SUBGROUP_OVERHEAD = 12;
+
+/**
+ * Multiply-adds from which on quads of 32 rows are worth compiling: that takes SwiftShader half a second longer than 16 rows do, which some
+ * seven hundred products of this size win back.
+ */
+const SLOW_TO_COMPILE = 2 ** 24;
 
 /** Workgroups that keep a large GPU busy. */
 const MANY_TILES = 256;
@@ -235,7 +251,7 @@ function splitsFor(technique: MatmulTechnique, product: MatmulShape, least: numb
 
 /** Those that an adapter can run and that may suit it, none of them split. */
 function techniquesFor(gpu: GpuContext, half: boolean): readonly MatmulTechnique[] {
-  if (gpu.kernels === 'cpu') return broadcasts.get(gpu.subgroupSize) ?? [plain];
+  if (gpu.kernels === 'cpu') return subgroupTechniques.get(gpu.subgroupSize) ?? [plain];
   return [...matrixTechniques(gpu, half), smallTiles, tallTiles, largeTiles, prefetchingTiles];
 }
 
@@ -315,7 +331,9 @@ export function chooseMatmul(gpu: GpuContext, product: MatmulShape): MatmulTechn
     const many = tiles.findLast((technique, i) => i > 0 && tilesOf(technique, product) >= MANY_TILES);
     return many ?? splitInto(tiles[0]!, splitsFor(tiles[0]!, product, LEAST_PART.untuned).at(-1) ?? 1);
   }
-  const fitting = broadcasts.get(gpu.subgroupSize);
+  const fitting = subgroupTechniques.get(gpu.subgroupSize);
   if (fitting === undefined) return plain;
-  return fitting.reduce((best, next) => (costOf(next.rows, m) < costOf(best.rows, m) ? next : best));
+  const small = m * product.n * product.k < SLOW_TO_COMPILE;
+  const worth = fitting.filter(({ shader, rows }) => !(small && shader === 'matmul_quads' && rows > 16));
+  return worth.reduce((best, next) => (costOf(next.rows, m) < costOf(best.rows, m) ? next : best));
 }

@@ -11,7 +11,7 @@ import {
   type Slot,
   shifted,
 } from './launch.ts';
-import { addParts, chooseMatmul, type MatmulTechnique, matmulVariant } from './matmul-variants.ts';
+import { addParts, chooseMatmul, type MatmulTechnique, matmulVariant, stepOf } from './matmul-variants.ts';
 import type { Activation } from './pointwise.ts';
 
 export interface MatmulLaunch {
@@ -241,7 +241,7 @@ function runProduct(
     VEC_A: aligned(t.a.offset, t.strideA, t.batchA, transposeA ? t.m : t.k),
     VEC_B: aligned(t.b.offset, t.strideB, t.batchB, transposeB ? t.k : t.n),
     VEC_C: aligned(t.c.offset, t.strideC, t.batchC, t.n),
-    TAIL_K: t.k % 4 !== 0,
+    TAIL_K: t.k % stepOf(technique) !== 0,
     SUM_A: t.epilogue.sums !== undefined,
     ACCUMULATE: t.epilogue.accumulate,
     ACTIVATION: t.epilogue.activation,

@@ -18,26 +18,44 @@ import {
 export const activations = ['none', 'gelu', 'tanh', 'relu', 'sigmoid', 'silu', 'exp'] as const;
 export type Activation = (typeof activations)[number];
 
-/** Of a kernel over float32, and over float16. */
-interface Pair {
-  readonly float32: KernelVariant;
-  readonly float16: KernelVariant;
+/** Variants of an elementwise kernel: over float32 and over float16, each number by number and by four-vectors. */
+interface Family {
+  readonly whole: Widths;
+  readonly half: Widths;
 }
 
-function pair(shader: string, defines: Defines = {}): Pair {
-  const [float32, float16] = [false, true].map((HALF) => kernel(shader, { ...defines, HALF }));
-  return { float32: float32!, float16: float16! };
+interface Widths {
+  readonly single: KernelVariant;
+  readonly vectors: KernelVariant;
 }
 
-/** The one for a tensor's elements. */
-function fitting(variants: Pair, { half }: Slot): KernelVariant {
-  return half === true ? variants.float16 : variants.float32;
+/** Numbers in a four-vector. */
+const VECTOR = 4;
+
+function family(shader: string, defines: Defines = {}): Family {
+  const widths = (HALF: boolean): Widths => ({
+    single: kernel(shader, { ...defines, HALF, WIDTH: 1 }),
+    vectors: kernel(shader, { ...defines, HALF, WIDTH: VECTOR }),
+  });
+  return { whole: widths(false), half: widths(true) };
+}
+
+/** The variant for a tensor's type, and how many numbers it reads at once: by four-vectors where they divide all that is counted. */
+function fitting(
+  variants: Family,
+  { half }: Slot,
+  ...counts: number[]
+): { variant: KernelVariant; width: number } {
+  const { single, vectors } = half === true ? variants.half : variants.whole;
+  return counts.every((count) => count % VECTOR === 0)
+    ? { variant: vectors, width: VECTOR }
+    : { variant: single, width: 1 };
 }
 
 const unaryKernels = (BACKWARD: boolean) =>
   Object.fromEntries(
-    activations.map((ACTIVATION) => [ACTIVATION, pair('unary', { BACKWARD, ACTIVATION })]),
-  ) as Record<Activation, Pair>;
+    activations.map((ACTIVATION) => [ACTIVATION, family('unary', { BACKWARD, ACTIVATION })]),
+  ) as Record<Activation, Family>;
 const unaryForward = unaryKernels(false);
 const unaryBackward = unaryKernels(true);
 
@@ -52,42 +70,41 @@ export interface UnaryLaunch {
 
 /** y = activation(scale · x + shift). */
 export function unary(gpu: GpuContext, { x, y, count, activation, scale = 1, shift = 0 }: UnaryLaunch): void {
+  const { variant, width } = fitting(unaryForward[activation], x, count);
   for (const w of windows(gpu, count)) {
-    const scalars = { uints: [w.count], floats: [scale, shift] };
-    launch(
-      gpu,
-      fitting(unaryForward[activation], x),
-      [slice(x, w), slice(y, w)],
-      scalars,
-      loopGrid(gpu, w.count),
-    );
+    const elements = w.count / width;
+    const scalars = { uints: [elements], floats: [scale, shift] };
+    launch(gpu, variant, [slice(x, w), slice(y, w)], scalars, loopGrid(gpu, elements));
   }
 }
 
 /** dx = dy · d activation(scale · x + shift) / dx. */
 export function unaryGradient(gpu: GpuContext, options: UnaryLaunch & { dy: Slot }): void {
   const { x, dy, y, count, activation, scale = 1, shift = 0 } = options;
+  const { variant, width } = fitting(unaryBackward[activation], x, count);
   for (const w of windows(gpu, count)) {
-    const scalars = { uints: [w.count], floats: [scale, shift] };
-    launch(
-      gpu,
-      fitting(unaryBackward[activation], x),
-      [slice(x, w), slice(dy, w), slice(y, w)],
-      scalars,
-      loopGrid(gpu, w.count),
-    );
+    const elements = w.count / width;
+    const scalars = { uints: [elements], floats: [scale, shift] };
+    launch(gpu, variant, [slice(x, w), slice(dy, w), slice(y, w)], scalars, loopGrid(gpu, elements));
   }
 }
 
 export type BinaryOperator = 'add' | 'sub' | 'mul' | 'div';
-const layouts = ['same', 'suffix', 'strided'] as const;
 const operators: readonly BinaryOperator[] = ['add', 'sub', 'mul', 'div'];
-const binaryKernels = Object.fromEntries(
-  layouts.map((LAYOUT) => [
-    LAYOUT,
-    Object.fromEntries(operators.map((OP) => [OP, pair('binary', { LAYOUT, OP })])),
+const binaryKernels = (LAYOUT: 'same' | 'suffix') =>
+  Object.fromEntries(operators.map((OP) => [OP, family('binary', { LAYOUT, OP })])) as Record<
+    BinaryOperator,
+    Family
+  >;
+const binarySame = binaryKernels('same');
+const binarySuffix = binaryKernels('suffix');
+/** Number by number, and so without variants by four-vectors. */
+const binaryStrided = Object.fromEntries(
+  operators.map((OP) => [
+    OP,
+    [false, true].map((HALF) => kernel('binary', { LAYOUT: 'strided', OP, HALF, WIDTH: 1 })),
   ]),
-) as Record<(typeof layouts)[number], Record<BinaryOperator, Pair>>;
+) as Record<BinaryOperator, KernelVariant[]>;
 
 export interface BinaryLaunch {
   a: Slot;
@@ -140,47 +157,47 @@ function suffixPeriod(shape: readonly number[], strides: readonly number[]): num
 export function binary(gpu: GpuContext, options: BinaryLaunch): void {
   const { a, b, c, operator, shape, stridesA, stridesB } = options;
   const count = shape.reduce((product, size) => product * size, 1);
-  const variantOf = (layout: (typeof layouts)[number]) => fitting(binaryKernels[layout][operator], a);
   const plainA = isContiguous(shape, stridesA);
   if (plainA && isContiguous(shape, stridesB)) {
+    const { variant, width } = fitting(binarySame[operator], a, count);
     for (const w of windows(gpu, count)) {
+      const elements = w.count / width;
       const slots = [slice(a, w), slice(b, w), slice(c, w)];
-      launch(gpu, variantOf('same'), slots, { uints: [w.count, w.count] }, loopGrid(gpu, w.count));
+      launch(gpu, variant, slots, { uints: [elements, elements] }, loopGrid(gpu, elements));
     }
     return;
   }
   const period = suffixPeriod(shape, stridesB);
   if (plainA && period > 0) {
+    const { variant, width } = fitting(binarySuffix[operator], a, period);
     for (const w of rowWindows(gpu, count / period, period)) {
-      const part = w.count * period;
+      const elements = (w.count * period) / width;
       const slots = [slice(a, w, period), b, slice(c, w, period)];
-      launch(gpu, variantOf('suffix'), slots, { uints: [part, period] }, loopGrid(gpu, part));
+      launch(gpu, variant, slots, { uints: [elements, period / width] }, loopGrid(gpu, elements));
     }
     return;
   }
   const strided = stridedScalars(shape, stridesA, stridesB);
+  const variant = binaryStrided[operator][a.half === true ? 1 : 0]!;
   for (const w of windows(gpu, count)) {
     const uints = [w.count, w.first, ...strided];
-    launch(gpu, variantOf('strided'), [a, b, slice(c, w)], { uints }, loopGrid(gpu, w.count));
+    launch(gpu, variant, [a, b, slice(c, w)], { uints }, loopGrid(gpu, w.count));
   }
 }
 
-const addKernel = pair('inplace', { OP: 'add' });
-const fillKernel = kernel('inplace', { OP: 'fill', HALF: false });
+const addKernels = family('inplace', { OP: 'add' });
+const fillKernel = kernel('inplace', { OP: 'fill', HALF: false, WIDTH: 1 });
 
 /** y += scale · x. */
 export function addInPlace(
   gpu: GpuContext,
   { x, y, count, scale = 1 }: { x: Slot; y: Slot; count: number; scale?: number },
 ): void {
+  const { variant, width } = fitting(addKernels, y, count);
   for (const w of windows(gpu, count)) {
-    launch(
-      gpu,
-      fitting(addKernel, y),
-      [slice(x, w), slice(y, w)],
-      { uints: [w.count, 0], floats: [scale] },
-      loopGrid(gpu, w.count),
-    );
+    const elements = w.count / width;
+    const scalars = { uints: [elements, 0], floats: [scale] };
+    launch(gpu, variant, [slice(x, w), slice(y, w)], scalars, loopGrid(gpu, elements));
   }
 }
 
@@ -194,7 +211,7 @@ export function fillBits(
   }
 }
 
-const dropoutKernel = pair('dropout');
+const dropoutKernels = family('dropout');
 
 /** What draws a dropout mask: the same key gives the same mask. */
 export interface DropoutKey {
@@ -214,10 +231,12 @@ export function dropout(
   options: { x: Slot; y: Slot; count: number; key: DropoutKey },
 ): void {
   const { x, y, count, key } = options;
+  const { variant, width } = fitting(dropoutKernels, x, count);
   for (const w of windows(gpu, count)) {
-    const uints = [w.count, key.seed, key.stream, dropoutThreshold(key.p), w.first];
+    const elements = w.count / width;
+    const uints = [elements, key.seed, key.stream, dropoutThreshold(key.p), w.first];
     const scalars = { uints, floats: [1 / (1 - key.p)] };
-    launch(gpu, fitting(dropoutKernel, x), [slice(x, w), slice(y, w)], scalars, loopGrid(gpu, w.count));
+    launch(gpu, variant, [slice(x, w), slice(y, w)], scalars, loopGrid(gpu, elements));
   }
 }
 
@@ -250,7 +269,7 @@ export function fillRandom(gpu: GpuContext, options: RandomLaunch): void {
   }
 }
 
-const copyKernel = pair('strided_copy');
+const copyKernels = [false, true].map((HALF) => kernel('strided_copy', { HALF }));
 
 export interface StridedCopyLaunch {
   source: Slot;
@@ -267,26 +286,25 @@ export function stridedCopy(gpu: GpuContext, options: StridedCopyLaunch): void {
   const { source, target, shape, sourceStrides, targetStrides, sourceOffset = 0, targetOffset = 0 } = options;
   const count = shape.reduce((product, size) => product * size, 1);
   const uints = [count, sourceOffset, targetOffset, ...stridedScalars(shape, sourceStrides, targetStrides)];
-  launch(gpu, fitting(copyKernel, source), [source, target], { uints }, elementGrid(count));
+  launch(gpu, copyKernels[source.half === true ? 1 : 0]!, [source, target], { uints }, elementGrid(count));
 }
 
-const widen = kernel('cast', { FROM: 'f16', TO: 'f32' });
-const narrow = kernel('cast', { FROM: 'f32', TO: 'f16' });
+const casts = (FROM: string, TO: string): Widths => ({
+  single: kernel('cast', { FROM, TO, VEC: false }),
+  vectors: kernel('cast', { FROM, TO, VEC: true }),
+});
+const castKernels: Family = { whole: casts('f32', 'f16'), half: casts('f16', 'f32') };
 
 /** y = x as float16, from element `at` of y on, or as float32: one of the two is `half`. What is too large for a float16 becomes infinite. */
 export function cast(
   gpu: GpuContext,
   { x, y, count, at = 0 }: { x: Slot; y: Slot; count: number; at?: number },
 ): void {
-  const variant = x.half === true ? widen : narrow;
+  const { variant, width } = fitting(castKernels, x, count, at);
   for (const w of windows(gpu, count)) {
     const target = w.whole ? y : slice(shifted(y, at), w);
-    launch(
-      gpu,
-      variant,
-      [slice(x, w), target],
-      { uints: [w.count, w.whole ? at : 0] },
-      loopGrid(gpu, w.count),
-    );
+    const elements = w.count / width;
+    const uints = [elements, w.whole ? at / width : 0];
+    launch(gpu, variant, [slice(x, w), target], { uints }, loopGrid(gpu, elements));
   }
 }

@@ -34,20 +34,17 @@ interface Case {
   accumulate?: boolean;
 }
 
-/** More than a tile, on multiples of four; primes; matrices in a batch. Few, because each is a shader to compile. */
+const allTransposes = [
+  [false, false],
+  [false, true],
+  [true, false],
+  [true, true],
+] as const;
+
+/** More than a tile, on multiples of four; an inner dimension of whole rounds; primes; matrices in a batch. Few: each is a shader to compile. */
 const cases: Case[] = [
-  {
-    m: 132,
-    n: 136,
-    k: 36,
-    accumulate: true,
-    transposes: [
-      [false, false],
-      [false, true],
-      [true, false],
-      [true, true],
-    ],
-  },
+  { m: 132, n: 136, k: 36, accumulate: true, transposes: allTransposes },
+  { m: 36, n: 68, k: 16, transposes: allTransposes },
   { m: 37, n: 41, k: 19, transposes: [[true, false]] },
   { m: 5, n: 7, k: 3, batch: 3, transposes: [[false, true]] },
 ];
@@ -149,7 +146,9 @@ async function check(
 
 describe.each(techniques.map((technique) => [label(technique), technique] as const))('%s', (_, technique) => {
   const runs = (): boolean =>
-    technique.shader !== 'matmul_broadcast' || technique.defines.LANES === device.current.gpu.subgroupSize;
+    technique.defines.LANES === undefined ||
+    technique.shader === 'matmul' ||
+    technique.defines.LANES === device.current.gpu.subgroupSize;
   for (const shape of cases) {
     const { m, n, k, batch = 1 } = shape;
     it(`${batch} × [${m}, ${k}] · [${k}, ${n}]`, { timeout: 60_000 }, async (context) => {
