@@ -12,13 +12,18 @@ const size: JobSize = {
   vocabulary: 30_522,
 };
 
+/** Steps until V8 has compiled what they run. */
+const WARM_UP = 100;
+
 /** Training steps, in float32 and in mixed precision; `times` and rates of the results say nothing. */
 export async function measureHost(steps: number): Promise<JobResult[]> {
   const results: JobResult[] = [];
   for (const fp16 of [false, true]) {
     const device = await requestDevice({ adapter: 'null' });
     if (!fp16 || device.gpu.device.features.has('shader-f16'))
-      results.push(await runJob(device, size, { training: true, batch: 8, length: 16, steps, fp16 }));
+      results.push(
+        await runJob(device, size, { training: true, batch: 8, length: 16, steps, warmUp: WARM_UP, fp16 }),
+      );
     device.destroy();
   }
   return results;

@@ -60,6 +60,8 @@ export interface JobOptions {
   batch: number;
   length: number;
   steps: number;
+  /** Steps before those that are timed: 3 unless given. */
+  warmUp?: number;
   /** Texts of all lengths up to `length`, so that half of the batch is padding; else all are as long. */
   padded?: boolean;
   /** In mixed precision. */
@@ -101,7 +103,7 @@ async function timePhases(
 
 /** Times steps one after the other, each to its end on the GPU. */
 export async function runJob(device: Device, size: JobSize, options: JobOptions): Promise<JobResult> {
-  const { training, batch, length, steps, padded = false, fp16 = false } = options;
+  const { training, batch, length, steps, warmUp = 3, padded = false, fp16 = false } = options;
   device.manualSeed(1);
   const config = makeConfig(size.family, {
     vocabSize: size.vocabulary,
@@ -144,7 +146,7 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
     scope.close();
     device.submit();
   };
-  for (let i = 0; i < 3; i += 1) step();
+  for (let i = 0; i < warmUp; i += 1) step();
   await device.sync();
   const before = device.statistics();
   const times: number[] = [];

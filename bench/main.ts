@@ -84,6 +84,10 @@ const wanted = (name: string): boolean => options.filter === undefined || name.i
 const ceilings = await measureCeilings(device, seconds);
 console.log(`${device.description}\n\n${ceilingTable(ceilings)}\n`);
 
+// First, as in a process that does nothing else.
+const host = wanted('host') ? await measureHost(options.quick === true ? 50 : 200) : [];
+if (host.length > 0) console.log(`${hostTable(host)}\n`);
+
 async function runKernel({ family, name, work, prepare }: KernelCase): Promise<KernelResult> {
   const scope = device.scope();
   const prepared = prepare(device);
@@ -127,9 +131,6 @@ for (const size of sizes) {
 }
 if (jobs.length > 0) console.log(`${jobTable(jobs, ceilings)}\n`);
 for (const job of jobs) if (job.kernels.length > 0) console.log(`${timeTable(job)}\n`);
-
-const host = wanted('host') ? await measureHost(options.quick === true ? 50 : 200) : [];
-if (host.length > 0) console.log(`${hostTable(host)}\n`);
 
 // Shares are of ceilings measured at the start: they hold where the machine was as free all along.
 const { fma } = await measureCeilings(device, seconds / 3);

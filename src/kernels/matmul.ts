@@ -47,12 +47,17 @@ export interface MatmulLaunch {
 }
 
 /** Rows [first, end) of an operand, bound from an aligned offset; `offset` counts the elements before the first row. */
-function bindRows(slot: Slot, rowSize: number, first: number, end: number): { slot: Slot; offset: number } {
+function bindRows(slot: Slot, rowSize: number, first: number, end: number): At {
   const each = elementBytes(slot);
   const start = (slot.offset ?? 0) + first * rowSize * each;
   const aligned = Math.floor(start / 256) * 256;
   const size = Math.ceil(((end - first) * rowSize * each + (start - aligned)) / 4) * 4;
   return { slot: { ...slot, offset: aligned, size }, offset: (start - aligned) / each };
+}
+
+/** The first `elements` of an operand. */
+function bindSpan(slot: Slot, elements: number): At {
+  return slot.offset === undefined ? { slot, offset: 0 } : bindRows(slot, elements, 0, 1);
 }
 
 function ranges(total: number, most: number): [number, number][] {
@@ -75,8 +80,10 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
   const strideB = o.transposeB ? o.k : o.n;
   const batchA = o.batchStrideA ?? o.m * o.k;
   const batchB = o.batchStrideB ?? o.k * o.n;
-  const spans = [batchA * (batch - 1) + o.m * o.k, batchB * (batch - 1) + o.k * o.n, batch * o.m * o.n];
-  const whole = spans.every((elements) => elements * 4 <= gpu.maxBindingBytes);
+  const spanA = batchA * (batch - 1) + o.m * o.k;
+  const spanB = batchB * (batch - 1) + o.k * o.n;
+  const spanC = batch * o.m * o.n;
+  const whole = Math.max(spanA, spanB, spanC) * 4 <= gpu.maxBindingBytes;
   if (whole || batch > 1) {
     // A batched product too large to bind goes matrix by matrix, one of too many matrices in runs.
     const run = whole ? MAX_GROUPS : 1;
@@ -96,13 +103,11 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
       }
       return;
     }
-    const at = (slot: Slot, elements: number) =>
-      slot.offset === undefined ? { slot, offset: 0 } : bindRows(slot, elements, 0, 1);
     const { preactivation } = o;
     runTile(gpu, o, {
-      a: at(o.a, spans[0]!),
-      b: at(o.b, spans[1]!),
-      c: at(o.c, spans[2]!),
+      a: bindSpan(o.a, spanA),
+      b: bindSpan(o.b, spanB),
+      c: bindSpan(o.c, spanC),
       m: o.m,
       n: o.n,
       k: o.k,
@@ -118,7 +123,7 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
         bias: o.bias && { slot: o.bias, offset: 0 },
         activation: o.activation ?? 'none',
         preactivation: preactivation && {
-          slot: at(preactivation.slot, spans[2]!).slot,
+          slot: bindSpan(preactivation.slot, spanC).slot,
           use: preactivation.use,
         },
         sums: o.sums && { slot: o.sums, offset: 0 },
@@ -209,7 +214,10 @@ interface Epilogue {
   sums: At | undefined;
 }
 
-const aligned = (...elements: number[]): boolean => elements.every((value) => value % 4 === 0);
+/** Whether all are multiples of four. */
+function aligned(a: number, b = 0, c = 0, d = 0): boolean {
+  return ((a | b | c | d) & 3) === 0;
+}
 
 function runTile(gpu: GpuContext, o: MatmulLaunch, t: Tile): void {
   const { transposeA, transposeB } = o;
