@@ -67,5 +67,6 @@ async function tune(options: TuneOptions): Promise<void> {
     );
   }
   await writeTuning(device.description, gpu.tuning);
+  console.log('kept for later runs on this adapter');
   device.destroy();
 }
