@@ -23,6 +23,12 @@ export interface Ceilings {
   readback: number;
 }
 
+/** The ceiling of products of float16, on whatever does them fastest. */
+export function halfCeiling({ fma, fmaHalf, matrices }: Ceilings): number {
+  const onUnits = matrices.filter(({ component }) => component === 'f16').map(({ rate }) => rate);
+  return Math.max(fma, fmaHalf ?? 0, ...onUnits);
+}
+
 const source = (name: string): string =>
   readFileSync(new URL(`shaders/${name}.wgsl`, import.meta.url), 'utf8');
 const sources = { fma: source('fma'), copy: source('copy'), subgroup_matrix: source('subgroup_matrix') };

@@ -15,16 +15,26 @@ const size: JobSize = {
 /** Steps until V8 has compiled what they run. */
 const WARM_UP = 100;
 
-/** Training steps, in float32 and in mixed precision; `times` and rates of the results say nothing. */
-export async function measureHost(steps: number): Promise<JobResult[]> {
-  const results: JobResult[] = [];
+const shape = { training: true, batch: 8, length: 16 };
+
+/** What holds of a step that computes nothing. */
+export type HostResult = Pick<
+  JobResult,
+  'job' | 'dispatches' | 'host' | 'buffersCreated' | 'bindGroupsCreated'
+>;
+
+/** Training steps, in float32 and in mixed precision. */
+export async function measureHost(steps: number): Promise<HostResult[]> {
+  const results: HostResult[] = [];
   for (const fp16 of [false, true]) {
     const device = await requestDevice({ adapter: 'null' });
     if (!fp16 || device.gpu.device.features.has('shader-f16'))
-      results.push(
-        await runJob(device, size, { training: true, batch: 8, length: 16, steps, warmUp: WARM_UP, fp16 }),
-      );
+      results.push(hostOf(await runJob(device, size, { ...shape, steps, warmUp: WARM_UP, fp16 })));
     device.destroy();
   }
   return results;
+}
+
+function hostOf({ job, dispatches, host, buffersCreated, bindGroupsCreated }: JobResult): HostResult {
+  return { job, dispatches, host, buffersCreated, bindGroupsCreated };
 }

@@ -36,6 +36,8 @@ export interface PhaseSeconds {
 
 export interface JobResult {
   job: string;
+  /** In mixed precision. */
+  fp16: boolean;
   batch: number;
   length: number;
   timing: Timing;
@@ -165,6 +167,7 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
   const tokens = mask.reduce((sum, value) => sum + value, 0);
   const result = {
     job: `${size.name}, ${training ? 'training' : 'inference'}${padded ? ', half padding' : ''}${fp16 ? ', fp16' : ''}`,
+    fp16,
     batch,
     length,
     timing,

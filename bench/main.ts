@@ -7,8 +7,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { requestDevice } from '../src/tensor/device.ts';
-import { type Ceilings, measureCeilings } from './ceilings.ts';
-import { measureHost } from './host.ts';
+import { type Ceilings, halfCeiling, measureCeilings } from './ceilings.ts';
+import { type HostResult, measureHost } from './host.ts';
 import { type JobResult, jobSizes, runJob } from './jobs.ts';
 import type { KernelCase } from './kernels/cases.ts';
 import { matmulCases } from './kernels/matmul.ts';
@@ -46,7 +46,7 @@ export interface BenchResult {
   ceilings: Ceilings;
   kernels: KernelResult[];
   jobs: JobResult[];
-  host: JobResult[];
+  host: HostResult[];
   peers?: PeersResult;
 }
 
@@ -81,11 +81,10 @@ const device = await requestDevice(options.adapter === undefined ? {} : { adapte
 const seconds = options.quick === true ? 0.3 : 1;
 const wanted = (name: string): boolean => options.filter === undefined || name.includes(options.filter);
 
-const ceilings = await measureCeilings(device, seconds);
-console.log(`${device.description}\n\n${ceilingTable(ceilings)}\n`);
-
 // First, as in a process that does nothing else.
 const host = wanted('host') ? await measureHost(options.quick === true ? 50 : 200) : [];
+const ceilings = await measureCeilings(device, seconds);
+console.log(`${device.description}\n\n${ceilingTable(ceilings)}\n`);
 if (host.length > 0) console.log(`${hostTable(host)}\n`);
 
 async function runKernel({ family, name, work, prepare }: KernelCase): Promise<KernelResult> {
@@ -99,7 +98,7 @@ async function runKernel({ family, name, work, prepare }: KernelCase): Promise<K
   device.trim();
   const [amount, unit, most] =
     'flops' in work
-      ? ([work.flops, 'flops', ceilings.fma] as const)
+      ? ([work.flops, 'flops', work.half === true ? halfCeiling(ceilings) : ceilings.fma] as const)
       : ([work.bytes, 'bytes', ceilings.bandwidth] as const);
   const rate = amount / timing.median;
   return { family, name, timing, gpu, rate, unit, share: rate / most };

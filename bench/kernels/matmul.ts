@@ -30,7 +30,7 @@ function product({
   return {
     family: 'matmul',
     name: `${label} ${batch > 1 ? `${batch} × ` : ''}${m}×${n}×${k}`,
-    work: { flops: 2 * batch * m * n * k },
+    work: { flops: 2 * batch * m * n * k, half },
     ...(quick !== undefined && { quick }),
     prepare: (device) => {
       const dtype = half ? 'float16' : 'float32';

@@ -1,4 +1,5 @@
 /** The results as one HTML file that needs nothing else: tables, and bars drawn by their cells' backgrounds. */
+import { halfCeiling } from '../ceilings.ts';
 import type { BenchResult } from '../main.ts';
 import type { PeerResult } from '../peers/results.ts';
 import { percent, relation, scaled, spread, time } from './report.ts';
@@ -80,17 +81,33 @@ function kernels({ kernels: results }: BenchResult): string {
   return `<h2>Kernels, as shares of the ceiling that bounds them</h2>${parts.join('\n')}`;
 }
 
-function jobs({ jobs: results, ceilings: { fma } }: BenchResult): string {
+function host({ host: results }: BenchResult): string {
   if (results.length === 0) return '';
-  const rows = results.map((r): Cell[] => [
-    `${r.job} ${r.batch}×${r.length}`,
-    time(r.timing.median),
-    `± ${percent(spread(r.timing))}`,
-    Math.round(r.tokensPerSecond).toLocaleString('en-US'),
-    r.dispatches.toFixed(0),
-    percent(r.flops / fma),
-    { share: r.flops / fma },
+  const rows = results.map(({ job, dispatches, host: timing }): Cell[] => [
+    job,
+    dispatches.toFixed(0),
+    time(timing.median),
+    `± ${percent(spread(timing))}`,
+    time(timing.median / dispatches),
   ]);
+  const head = ['', 'dispatches', 'a step', 'spread', 'a dispatch'];
+  return `<h2>What recording a step costs the host, where nothing is computed</h2>${table(head, rows)}`;
+}
+
+function jobs({ jobs: results, ceilings }: BenchResult): string {
+  if (results.length === 0) return '';
+  const rows = results.map((r): Cell[] => {
+    const share = r.flops / (r.fp16 ? halfCeiling(ceilings) : ceilings.fma);
+    return [
+      `${r.job} ${r.batch}×${r.length}`,
+      time(r.timing.median),
+      `± ${percent(spread(r.timing))}`,
+      Math.round(r.tokensPerSecond).toLocaleString('en-US'),
+      r.dispatches.toFixed(0),
+      percent(share),
+      { share },
+    ];
+  });
   const head = ['', 'step', 'spread', 'tokens/s', 'dispatches', 'of the ceiling', ''];
   return `<h2>Jobs; the rate of their matrix products as a share of the ceiling</h2>${table(head, rows)}`;
 }
@@ -133,6 +150,7 @@ export function htmlReport(result: BenchResult): string {
 <p>${escapeHtml(result.adapter)} · ${escapeHtml(result.date)}</p>
 ${ceilings(result)}
 ${kernels(result)}
+${host(result)}
 ${jobs(result)}
 ${peers(result)}
 </html>

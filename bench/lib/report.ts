@@ -1,6 +1,7 @@
 /** Results as tables for people, and what moved between two runs. */
 import Table from 'cli-table3';
-import type { Ceilings } from '../ceilings.ts';
+import { type Ceilings, halfCeiling } from '../ceilings.ts';
+import type { HostResult } from '../host.ts';
 import type { JobResult } from '../jobs.ts';
 import type { BenchResult, KernelResult } from '../main.ts';
 import type { PeerResult } from '../peers/results.ts';
@@ -105,7 +106,7 @@ export function jobTable(results: readonly JobResult[], ceilings: Ceilings): str
       time(r.timing.median),
       Math.round(r.tokensPerSecond).toLocaleString('en-US'),
       `${scaled(r.flops)}FLOP/s`,
-      percent(r.flops / ceilings.fma),
+      percent(r.flops / (r.fp16 ? halfCeiling(ceilings) : ceilings.fma)),
       ...(['forward', 'backward', 'optimizer'] as const).map((phase) =>
         r.phases === undefined ? '' : time(r.phases[phase]),
       ),
@@ -119,7 +120,7 @@ export function jobTable(results: readonly JobResult[], ceilings: Ceilings): str
 }
 
 /** What the host costs where nothing is computed beside it. */
-export function hostTable(results: readonly JobResult[]): string {
+export function hostTable(results: readonly HostResult[]): string {
   return table(
     ['host alone', 'dispatches', 'host', 'a dispatch', 'quartiles', 'buffers made', 'bind groups made'],
     results.map(({ job, dispatches, host, buffersCreated, bindGroupsCreated }) => [

@@ -102,7 +102,8 @@ export class GpuContext {
   borrow(elements: number, use: (slot: Slot) => void): void {
     const buffer = this.pool.acquire(4 * elements);
     try {
-      use({ buffer });
+      // The pool may lend a buffer twice as large, more than can be bound.
+      use(buffer.size <= this.maxBindingBytes ? { buffer } : { buffer, size: 4 * elements });
     } finally {
       this.pool.release(buffer);
     }

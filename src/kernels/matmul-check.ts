@@ -104,6 +104,15 @@ const WAYS: Omit<Sides, 'half'>[] = [
   { transposeA: false, transposeB: true },
 ];
 
+/** Throws if the device was lost, of which one may hear after the failure itself; other errors are what the check already found. */
+async function hearLoss(gpu: GpuContext): Promise<void> {
+  try {
+    await gpu.sync();
+  } catch (error) {
+    if (error instanceof DeviceLostError || !(error instanceof GpuError)) throw error;
+  }
+}
+
 /**
  * Multiplies on the matrix units that products of float16 would be given to, and does without them, saying so, where a number is wrong.
  * (Those of float32 are used only where `tuneMatmul` measured them, which looks at their numbers itself.) Nothing to do on other
@@ -111,14 +120,15 @@ const WAYS: Omit<Sides, 'half'>[] = [
  */
 export async function checkMatrixUnits(
   gpu: GpuContext,
-  techniques: readonly MatmulTechnique[] = gpu.kernels === 'gpu' ? matrixTechniques(gpu, true) : [],
+  techniques: readonly MatmulTechnique[] = gpu.kernels === 'gpu' && gpu.device.features.has('shader-f16')
+    ? matrixTechniques(gpu, true)
+    : [],
 ): Promise<void> {
   for (const [i, technique] of techniques.entries()) {
     // Each is a shader to compile, so the larger tiles only once.
     for (const sides of i === 0 ? WAYS : WAYS.slice(0, 1)) {
       if (await multipliesRight(gpu, technique, { ...sides, half: true })) continue;
-      // Throws if the device was lost, of which one may hear after the failure itself.
-      await gpu.sync();
+      await hearLoss(gpu);
       gpu.subgroupMatrices = [];
       console.warn(`the matrix units of ${gpu.description} multiply wrong: dawngrad does without them`);
       return;

@@ -47,7 +47,9 @@ async function secondsOf(gpu: GpuContext, run: () => void): Promise<number> {
 export async function tuneMatmul(gpu: GpuContext, shape: MatmulShape): Promise<TunedMatmul> {
   const { m, n, k, transposeA, transposeB, half } = shape;
   const buffers = [m * k, k * n, m * n].map((elements) => gpu.pool.acquire(elements * 4));
-  const [a, b, c] = buffers.map((buffer): Slot => ({ buffer, half })) as [Slot, Slot, Slot];
+  const [a, b] = buffers.map((buffer): Slot => ({ buffer, half })) as [Slot, Slot];
+  // The gradient of a weight is float32.
+  const c: Slot = { buffer: buffers[2]!, half: half && !transposeA };
   const times: TunedMatmul['times'] = [];
   const wrong: string[] = [];
   try {

@@ -155,7 +155,8 @@ export class Device {
     if (Object.is(value, 0)) this.gpu.recorder.clear(tensor.slot, tensor.bytes);
     else
       fillBits(this.gpu, {
-        y: tensor.slot,
+        // Counted by four bytes, whatever the type.
+        y: { ...tensor.slot, half: false },
         count: tensor.bytes / 4,
         bits: bitsOf(tensor.dtype, value),
       });
@@ -318,8 +319,8 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<Device
   try {
     await checkMatrixUnits(gpu);
   } catch (error) {
-    if (!(error instanceof DeviceLostError)) throw error;
     gpu.destroy();
+    if (!(error instanceof DeviceLostError)) throw error;
     console.warn(`${gpu.description} was lost while its matrix units were tried: dawngrad does without them`);
     return new Device(await GpuContext.request({ ...options, matrixUnits: false }));
   }

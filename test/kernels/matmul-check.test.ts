@@ -110,14 +110,26 @@ describe('of an adapter with matrix units', () => {
     );
   });
 
-  it('does without those that the adapter refuses, and says so', async () => {
+  it('does without those that the adapter refuses, and says so', async (context) => {
     const { gpu } = asGpu.current;
+    if (!gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
     // No adapter has matrices of 32 × 32 × 16 that sum in float32.
     gpu.subgroupMatrices = [{ ...units, M: 32, N: 32 }];
     expect(chooseMatmul(gpu, half).shader).toBe('matmul_subgroup_matrix');
     await checkMatrixUnits(gpu);
     expect(chooseMatmul(gpu, half).shader).toBe('matmul_tiled');
     expect(warn).toHaveBeenCalledOnce();
+  });
+
+  it('are left alone where the adapter has no float16, with which they are tried', async () => {
+    const { gpu } = asGpu.current;
+    const wide: SubgroupMatrix[] = [{ ...units, component: 'f32', M: 8, N: 8, K: 8 }];
+    gpu.subgroupMatrices = wide;
+    const features = vi.spyOn(gpu.device.features, 'has').mockReturnValue(false);
+    await checkMatrixUnits(gpu);
+    features.mockRestore();
+    expect(gpu.subgroupMatrices).toBe(wide);
+    expect(warn).not.toHaveBeenCalled();
   });
 
   it('tells of a device that was lost', async () => {
@@ -128,9 +140,9 @@ describe('of an adapter with matrix units', () => {
     expect(warn).not.toHaveBeenCalled();
   });
 
-  it('computes nothing where the kernels are those for CPUs', async () => {
+  it('computes nothing where the kernels are those for CPUs', async (context) => {
     const { gpu } = device.current;
-    if (gpu.kernels === 'gpu') return;
+    if (gpu.kernels === 'gpu') context.skip('this adapter has kernels for GPUs');
     const kept = gpu.subgroupMatrices;
     gpu.subgroupMatrices = [units];
     const { dispatches } = device.current.statistics();
