@@ -77,6 +77,21 @@ if (options.peers === true && !peersInstalled()) {
   console.error('The other libraries are not installed: npm run bench:peers-setup');
   process.exit(1);
 }
+/** What an earlier run wrote with --json; ends the program where there is no such file. */
+function readResult(path: string): BenchResult {
+  try {
+    const read = JSON.parse(readFileSync(path, 'utf8')) as Partial<BenchResult>;
+    if (read.kernels && read.jobs && read.ceilings) return read as BenchResult;
+    console.error(`--compare: ${path} is no result of this bench · write one with --json`);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    console.error(`--compare: ${path} cannot be read: ${reason} · write one with --json`);
+  }
+  process.exit(1);
+}
+
+// Before minutes of measuring.
+const before = options.compare === undefined ? null : readResult(options.compare);
 const device = await requestDevice(options.adapter === undefined ? {} : { adapter: options.adapter });
 const seconds = options.quick === true ? 0.3 : 1;
 const wanted = (name: string): boolean => options.filter === undefined || name.includes(options.filter);
@@ -167,8 +182,7 @@ const result: BenchResult = {
 };
 if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
 if (options.html !== undefined) writeFileSync(options.html, htmlReport(result));
-if (options.compare !== undefined)
-  console.log(comparison(JSON.parse(readFileSync(options.compare, 'utf8')) as BenchResult, result));
+if (before !== null) console.log(comparison(before, result));
 device.destroy();
 // Numbers that differ, or a library that does not run, are a failure of the bench.
 process.exit(peers?.results.some(({ error }) => error !== undefined) ? 1 : 0);

@@ -1,8 +1,7 @@
 /** The results as one HTML file that needs nothing else: tables, and bars drawn by their cells' backgrounds. */
-import { halfCeiling } from '../ceilings.ts';
 import type { BenchResult } from '../main.ts';
 import type { PeerResult } from '../peers/results.ts';
-import { percent, relation, scaled, spread, time } from './report.ts';
+import { jobShare, percent, relation, scaled, spread, time } from './report.ts';
 
 const style = `
 :root { color-scheme: light dark; --bar: #4c78a8; --own: #f58518; --line: #8884; }
@@ -97,7 +96,7 @@ function host({ host: results }: BenchResult): string {
 function jobs({ jobs: results, ceilings }: BenchResult): string {
   if (results.length === 0) return '';
   const rows = results.map((r): Cell[] => {
-    const share = r.flops / (r.fp16 ? halfCeiling(ceilings) : ceilings.fma);
+    const share = jobShare(r, ceilings);
     return [
       `${r.job} ${r.batch}×${r.length}`,
       time(r.timing.median),

@@ -82,6 +82,11 @@ export function kernelTable(results: readonly KernelResult[]): string {
   );
 }
 
+/** The rate of a job's matrix products as a share of the ceiling for their type. */
+export function jobShare({ flops, fp16 }: JobResult, ceilings: Ceilings): number {
+  return flops / (fp16 ? halfCeiling(ceilings) : ceilings.fma);
+}
+
 export function jobTable(results: readonly JobResult[], ceilings: Ceilings): string {
   return table(
     [
@@ -106,7 +111,7 @@ export function jobTable(results: readonly JobResult[], ceilings: Ceilings): str
       time(r.timing.median),
       Math.round(r.tokensPerSecond).toLocaleString('en-US'),
       `${scaled(r.flops)}FLOP/s`,
-      percent(r.flops / (r.fp16 ? halfCeiling(ceilings) : ceilings.fma)),
+      percent(jobShare(r, ceilings)),
       ...(['forward', 'backward', 'optimizer'] as const).map((phase) =>
         r.phases === undefined ? '' : time(r.phases[phase]),
       ),
@@ -163,17 +168,27 @@ export function peerTable(results: readonly PeerResult[]): string {
   );
 }
 
+/** Kernels and jobs by name, with their shares of the ceilings of their own run. */
+function sharesOf({ kernels, jobs, ceilings }: BenchResult): Map<string, { share: number; timing: Timing }> {
+  return new Map([
+    ...kernels.map(({ family, name, share, timing }) => [`${family} ${name}`, { share, timing }] as const),
+    ...jobs.map((job) => {
+      const share = jobShare(job, ceilings);
+      return [`${job.job} ${job.batch}×${job.length}`, { share, timing: job.timing }] as const;
+    }),
+  ]);
+}
+
 /** What moved by more than the spread of both runs; rates as shares of the ceiling, so that a busier machine does not count. */
 export function comparison(before: BenchResult, after: BenchResult): string {
-  const old = new Map(before.kernels.map((kernel) => [`${kernel.family} ${kernel.name}`, kernel]));
-  const rows = after.kernels.flatMap((kernel) => {
-    const name = `${kernel.family} ${kernel.name}`;
+  const old = sharesOf(before);
+  const rows = [...sharesOf(after)].flatMap(([name, is]) => {
     const was = old.get(name);
     if (was === undefined) return [];
-    const ratio = kernel.share / was.share;
-    const noise = spread(kernel.timing) + spread(was.timing);
+    const ratio = is.share / was.share;
+    const noise = spread(is.timing) + spread(was.timing);
     if (Math.abs(ratio - 1) <= Math.max(noise, 0.03)) return [];
-    return [[name, percent(was.share), percent(kernel.share), `${ratio.toFixed(2)} ×`]];
+    return [[name, percent(was.share), percent(is.share), `${ratio.toFixed(2)} ×`]];
   });
   return rows.length === 0
     ? 'nothing moved by more than the noise'
