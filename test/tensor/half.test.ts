@@ -1,8 +1,11 @@
 /** The op table once more, with float16 wherever an op takes it. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { DtypeError } from '../../src/errors.ts';
 import type { GpuOptions } from '../../src/gpu/context.ts';
+import { HalfCopy } from '../../src/tensor/half-copy.ts';
 import { operations } from '../../src/tensor/op.ts';
 import { mul, to } from '../../src/tensor/ops/elementwise.ts';
+import { feedForward } from '../../src/tensor/ops/feed-forward.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
 import { useDevice } from '../support/device.ts';
 import { asHalves, checkRow } from './op-check.ts';
@@ -61,6 +64,26 @@ describe.each(settings)('%s', (_, options, accepted) => {
       ]);
     expect([...(await current.zeros([3], 'float16').data())]).toEqual([0, 0, 0]);
   });
+
+  it.each(['inner', 'outer'])(
+    'a feed-forward of which the %s weight does not fit leaves nothing behind',
+    (which) => {
+      const { current } = device;
+      using _scope = current.scope();
+      const x = to(current.ones([3, 4]), 'float16');
+      const layer = (name: string, shape: number[]) => {
+        const leaf = current.ones(shape);
+        leaf.requiresGrad = true;
+        // Only a weight may be float32 beside float16, not what was computed.
+        return { weight: name === which ? mul(leaf, leaf) : leaf, bias: null };
+      };
+      const [inner, outer] = [layer('inner', [8, 4]), layer('outer', [4, 8])];
+      for (const { weight } of [inner, outer]) if (weight.isLeaf) HalfCopy.of([weight]);
+      const { live } = current.statistics();
+      expect(() => feedForward(x, inner, outer, 'gelu')).toThrow(DtypeError);
+      expect(current.statistics().live).toBe(live);
+    },
+  );
 
   it.each(rows)('%s', async (_name, row, halves) => {
     await checkRow(device.current, row, accepted, halves);

@@ -48,11 +48,17 @@ const feedForwardOp = defineOp<Inputs, Activation>({
   shape: (inputs) => ({ shape: shapeOf(inputs), dtype: inputs.x.dtype }),
   forward: ({ x, innerWeight, innerBias, outerWeight, outerBias }, y, activation, recorded) => {
     const hidden = x.device.raw([...x.shape.slice(0, -1), innerWeight.shape[0]!], x.dtype);
-    const inner = { x, weight: innerWeight, bias: innerBias };
-    const { operand: innerOperand, ...extras } = linearForward(inner, hidden, activation, recorded);
-    const outer = { x: hidden, weight: outerWeight, bias: outerBias };
-    const { operand: outerOperand } = linearForward(outer, y, 'none', false);
-    return { hidden, innerOperand: innerOperand!, outerOperand: outerOperand!, ...extras };
+    let first: Record<string, Tensor> = {};
+    try {
+      first = linearForward({ x, weight: innerWeight, bias: innerBias }, hidden, activation, recorded);
+      const second = linearForward({ x: hidden, weight: outerWeight, bias: outerBias }, y, 'none', false);
+      const { operand: innerOperand, ...extras } = first;
+      return { hidden, innerOperand: innerOperand!, outerOperand: second.operand!, ...extras };
+    } catch (error) {
+      // A product refused its types.
+      for (const tensor of [hidden, ...Object.values(first)]) tensor.dispose();
+      throw error;
+    }
   },
   saves: ['x', 'innerOperand', 'outerOperand', 'hidden', 'preactivation'],
   backward: (dy, saved, needs, activation, { shapes, dtypes }) => {
