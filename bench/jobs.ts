@@ -116,7 +116,8 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
   });
   const model = await AutoModelForSequenceClassification.fromConfig(config, { device });
   model.train(training);
-  const optimizer = new AdamW(model.parameters(), { lr: 1e-5 });
+  const parameters = model.parameters();
+  const optimizer = new AdamW(parameters, { lr: 1e-5 });
   const scaler = fp16 ? new GradScaler(device) : null;
   const precisely = <T>(body: () => T): T => (fp16 ? autocast(body) : body());
   const ids = Int32Array.from({ length: batch * length }, (_, i) => 1000 + ((i * 7919) % 20_000));
@@ -132,7 +133,7 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
     },
     backward: (): void => loss!.backward(scaler?.scale),
     optimizer: (): void => {
-      const gradScale = clipFactor(model.parameters(), 1, { lossScale: scaler ?? 1 });
+      const gradScale = clipFactor(parameters, 1, { lossScale: scaler ?? 1 });
       optimizer.step({ gradScale, skipNonFinite: fp16 });
       scaler?.update(gradScale);
       optimizer.zeroGrad();

@@ -2,10 +2,11 @@
  * The bench: what this adapter can do at most, and how near the kernels and whole jobs come to it, in one run.
  *
  *     npm run bench [-- --quick] [-- --filter matmul] [-- --json out.json] [-- --compare before.json] [-- --adapter swiftshader]
+ *     npm run bench -- --filter 'bert-base training' --shape 1x8 [--kernels gpu]
  *     npm run bench -- --peers [--pytorch python3] [--html out.html]
  */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { requestDevice } from '../src/tensor/device.ts';
 import { type Ceilings, halfCeiling, measureCeilings } from './ceilings.ts';
 import { type HostResult, measureHost } from './host.ts';
@@ -56,9 +57,17 @@ interface Options {
   json?: string;
   compare?: string;
   adapter?: string;
+  kernels?: 'cpu' | 'gpu';
+  shape?: [batch: number, length: number];
   peers?: boolean;
   pytorch?: string;
   html?: string;
+}
+
+function readShape(text: string): [number, number] {
+  const [, batch, length] = /^([1-9]\d*)x([1-9]\d*)$/.exec(text) ?? [];
+  if (batch === undefined) throw new InvalidArgumentError('Give batch and length, as in 16x128.');
+  return [Number(batch), Number(length)];
 }
 
 const options = new Command('bench')
@@ -67,6 +76,8 @@ const options = new Command('bench')
   .option('--json <file>', 'write the results')
   .option('--compare <file>', 'show what moved against results written before')
   .option('--adapter <name>', 'as for the dawngrad command')
+  .addOption(new Option('--kernels <family>', 'those for the other kind of adapter').choices(['cpu', 'gpu']))
+  .option('--shape <batch>x<length>', 'of the jobs', readShape)
   .option('--html <file>', 'draw the results')
   .option('--peers', 'also the same work in other libraries, those of bench/peers')
   .option('--pytorch <python>', 'also training steps in PyTorch; a Python with torch and transformers')
@@ -92,7 +103,10 @@ function readResult(path: string): BenchResult {
 
 // Before minutes of measuring.
 const before = options.compare === undefined ? null : readResult(options.compare);
-const device = await requestDevice(options.adapter === undefined ? {} : { adapter: options.adapter });
+const device = await requestDevice({
+  ...(options.adapter !== undefined && { adapter: options.adapter }),
+  ...(options.kernels !== undefined && { kernels: options.kernels }),
+});
 const seconds = options.quick === true ? 0.3 : 1;
 const wanted = (name: string): boolean => options.filter === undefined || name.includes(options.filter);
 
@@ -135,9 +149,12 @@ const halves = [
   { training: true, fp16: true },
 ];
 const jobs: JobResult[] = [];
-const sizes = jobSizes.slice(0, options.quick === true ? 1 : device.software ? 3 : jobSizes.length);
+// The larger ones take minutes on a software adapter: only where the filter names them.
+const usual = jobSizes.slice(0, options.quick === true ? 1 : device.software ? 3 : jobSizes.length);
+const sizes = jobSizes.filter((size) => usual.includes(size) || options.filter?.includes(size.name));
+const [batch, length] = options.shape ?? (device.software ? [8, 64] : [32, 128]);
 for (const size of sizes) {
-  const shape = device.software ? { batch: 8, length: 64, steps: 5 } : { batch: 32, length: 128, steps: 20 };
+  const shape = { batch, length, steps: device.software ? 5 : 20 };
   for (const kind of [...kinds, ...(able ? halves : [])]) {
     if (!wanted(`${size.name} ${kind.training ? 'training' : 'inference'}`)) continue;
     jobs.push(await runJob(device, size, { ...kind, ...shape }));

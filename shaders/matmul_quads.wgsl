@@ -102,9 +102,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #end
 #endif
 #end
-    // SIDE: the rows that a lane's load of A holds.
-#for SIDE in 1 + 3 * TRANSPOSE_A..2 + 3 * TRANSPOSE_A
-#for h in 0..(ROWS + 4 * SIDE - 1) / (4 * SIDE)
+    // SIDE: the rows that a lane's load of A holds; LOADS: of A.
+#let SIDE = 1 + 3 * TRANSPOSE_A
+#let LOADS = (ROWS + 4 * SIDE - 1) / (4 * SIDE)
+#for h in 0..LOADS
 #if TRANSPOSE_A
 #for e in 0..STEP
     let a${h}_${e} = inside_k(k + ${e}u, size_k, load_a(ra${h} + row_k(k + ${e}u, size_k) * params.stride_a, left_a${h}));
@@ -117,9 +118,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let a${h}_${g} = along_a(ra${h}, k + ${4 * g}u, size_k);
 #end
 #endif
-#for d in 0..ROWS / SIDE / ((ROWS + 4 * SIDE - 1) / (4 * SIDE))
+#for d in 0..ROWS / SIDE / LOADS
 #for r in 0..SIDE
-#for i in (4 * h + d) * SIDE + r..(4 * h + d) * SIDE + r + 1
+#let i = (4 * h + d) * SIDE + r
 #for e in 0..STEP
 #if TRANSPOSE_A
     let s${i}_${e} = swap${d}(a${h}_${e}[${r}]);
@@ -137,8 +138,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #endif
 #end
     sums_c[${4 * VECTORS * i + c}] = t${i}_${c}_${STEP};
-#end
-#end
 #end
 #end
 #end

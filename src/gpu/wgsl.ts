@@ -4,6 +4,7 @@
  *   #include <common/erf>          the text of another shader file, once
  *   #if NAME / #if !NAME / #if NAME == value / #else / #endif
  *   #for i in A..B / #end          the body once for each integer A ≤ i < B
+ *   #let NAME = A                  an integer, up to the end of the block
  *   enable …;                      moved to the top, once
  *   ${expression}                  integer arithmetic over loop variables and defines, or a define's text
  *
@@ -66,13 +67,19 @@ class Assembler {
     });
   }
 
-  private expand(lines: string[], scope: Record<string, number | boolean | string>): string[] {
+  private expand(lines: string[], outer: Record<string, number | boolean | string>): string[] {
+    const scope = { ...outer };
     const out: string[] = [];
     for (let at = 0; at < lines.length; ) {
       const line = lines[at]!;
-      const directive = /^\s*#(if|for)\s+(.*?)\s*$/.exec(line);
+      const directive = /^\s*#(if|for|let)\s+(.*?)\s*$/.exec(line);
       if (directive === null) {
         out.push(this.substitute(line, scope));
+        at += 1;
+      } else if (directive[1] === 'let') {
+        const match = /^(\w+) = (.+)$/.exec(directive[2]!);
+        if (match === null) this.fail(`cannot read '#let ${directive[2]}'`);
+        scope[match[1]!] = this.integer(match[2]!, scope);
         at += 1;
       } else if (directive[1] === 'if') {
         const yes = this.block(lines, at + 1, ['else', 'endif']);

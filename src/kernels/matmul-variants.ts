@@ -210,7 +210,8 @@ for (const halves of [NO_HALF, { HALF: false, HALF_C: true }])
   declare(addParts, { TRANSPOSE_A: true, TRANSPOSE_B: false, ...halves });
 
 /** Rows that a workgroup computes for nothing cost as much as others; fewer rows at once cost more each. */
-function costOf(rows: number, m: number): number {
+function costOf({ shader, rows }: MatmulTechnique, { m, n, k }: MatmulShape): number {
+  if (shader === 'matmul_quads' && rows > 16 && m * n * k < SLOW_TO_COMPILE) return Number.POSITIVE_INFINITY;
   return Math.ceil(m / rows) * (rows + SUBGROUP_OVERHEAD);
 }
 
@@ -218,8 +219,8 @@ function costOf(rows: number, m: number): number {
 const SUBGROUP_OVERHEAD = 12;
 
 /**
- * Multiply-adds from which on quads of 32 rows are worth compiling: that takes SwiftShader half a second longer than 16 rows do, which some
- * seven hundred products of this size win back.
+ * Products of fewer multiply-adds do without quads of 32 rows: compiling these takes SwiftShader half a second longer than 16 rows do,
+ * which some seven hundred products of this size win back.
  */
 const SLOW_TO_COMPILE = 2 ** 24;
 
@@ -323,7 +324,6 @@ function measuredTechnique(gpu: GpuContext, product: MatmulShape): MatmulTechniq
 export function chooseMatmul(gpu: GpuContext, product: MatmulShape): MatmulTechnique {
   const measured = measuredTechnique(gpu, product);
   if (measured !== undefined) return measured;
-  const { m } = product;
   if (gpu.kernels === 'gpu') {
     // Matrices of float32 only where they were measured: they may be no faster.
     const matrices = product.half ? matrixTechniques(gpu, true) : [];
@@ -333,7 +333,5 @@ export function chooseMatmul(gpu: GpuContext, product: MatmulShape): MatmulTechn
   }
   const fitting = subgroupTechniques.get(gpu.subgroupSize);
   if (fitting === undefined) return plain;
-  const small = m * product.n * product.k < SLOW_TO_COMPILE;
-  const worth = fitting.filter(({ shader, rows }) => !(small && shader === 'matmul_quads' && rows > 16));
-  return worth.reduce((best, next) => (costOf(next.rows, m) < costOf(best.rows, m) ? next : best));
+  return fitting.reduce((best, next) => (costOf(next, product) < costOf(best, product) ? next : best));
 }

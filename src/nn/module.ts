@@ -45,21 +45,8 @@ export abstract class Module {
     });
   }
 
-  /** Weights in the order of `namedParameters`. */
   parameters(): Tensor[] {
-    const found = new Set<Tensor>();
-    this.addParameters(found);
-    return [...found];
-  }
-
-  /** Without the names, which take longer: a step of training asks for the weights. */
-  private addParameters(found: Set<Tensor>): void {
-    const values = Object.values(this);
-    for (const value of values) if (value instanceof Tensor) found.add(value);
-    for (const value of values) {
-      const children = Array.isArray(value) ? value : [value];
-      for (const child of children) if (child instanceof Module) child.addParameters(found);
-    }
+    return this.namedParameters().map(([, tensor]) => tensor);
   }
 
   /** Weights by every name, tied ones under each of theirs. */

@@ -49,8 +49,6 @@ export interface StepOptions {
 /** What one dispatch updates: parameters whose moments share a buffer. */
 interface Batch {
   arena: Tensor;
-  /** Whether float16 copies are written too. */
-  copies: boolean;
   group: OptimizerGroup;
   tensors: AdamWTensor[];
 }
@@ -157,8 +155,7 @@ export class AdamW {
         const moments = this.moments.get(value)!;
         moments.step += 1;
         const copy = HalfCopy.overwrite(value, moments.segments);
-        const copies = copy !== null;
-        const most = adamwTensors(value.device.gpu, copies);
+        const most = adamwTensors(value.device.gpu, copy !== null);
         for (const { arena, at, first, count } of moments.segments) {
           const window = { first, count, whole: count === value.size };
           const tensor = {
@@ -171,10 +168,11 @@ export class AdamW {
             weightDecay: group.weightDecay,
             step: moments.step,
           };
-          const last = batches.findLast((batch) => batch.copies === copies);
+          // A launch writes copies of all its tensors or of none.
+          const last = batches.findLast((batch) => (batch.tensors[0]!.copy === null) === (copy === null));
           if (last?.arena === arena && last.tensors.length < most && sameMoments(last.group, group))
             last.tensors.push(tensor);
-          else batches.push({ arena, copies, group, tensors: [tensor] });
+          else batches.push({ arena, group, tensors: [tensor] });
         }
       }
     }

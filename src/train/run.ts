@@ -55,6 +55,7 @@ export class TrainingRun {
   private readonly optimizer: AdamW;
   private readonly scheduler: LambdaLR;
   private readonly stepsPerEpoch: number;
+  private readonly parameters: readonly Tensor[];
   private readonly fixed: ReadonlySet<Tensor>;
   /** On the GPU: the sum of losses since the last log, and the last step's [norm, factor]. */
   private readonly lossSum: Tensor;
@@ -95,7 +96,8 @@ export class TrainingRun {
     const { state } = trainer;
     state.maxSteps = args.maxSteps > 0 ? args.maxSteps : Math.ceil(this.stepsPerEpoch * args.numTrainEpochs);
     state.numTrainEpochs = Math.ceil(state.maxSteps / this.stepsPerEpoch);
-    this.fixed = new Set(model.parameters().filter((tensor) => !tensor.requiresGrad));
+    this.parameters = model.parameters();
+    this.fixed = new Set(this.parameters.filter((tensor) => !tensor.requiresGrad));
     this.optimizer = makeOptimizer(model, args);
     const { warmupSteps } = args;
     const numWarmupSteps = warmupSteps < 1 ? Math.ceil(warmupSteps * state.maxSteps) : warmupSteps;
@@ -246,11 +248,11 @@ export class TrainingRun {
 
   /** [norm, factor] of the gradients, which also undoes the loss's scale; null where there is nothing to do. */
   private clip(): Tensor | null {
-    const { model, args } = this.trainer;
-    const { scaler, lastNorm: out } = this;
+    const { args } = this.trainer;
+    const { parameters, scaler, lastNorm: out } = this;
     if (args.maxGradNorm === 0 && scaler === null) return null;
     const maxNorm = args.maxGradNorm === 0 ? Number.POSITIVE_INFINITY : args.maxGradNorm;
-    return clipFactor(model.parameters(), maxNorm, { out, lossScale: scaler ?? 1 });
+    return clipFactor(parameters, maxNorm, { out, lossScale: scaler ?? 1 });
   }
 
   /** Lets the host run a little ahead of the GPU, not more. */
@@ -383,8 +385,7 @@ export class TrainingRun {
   }
 
   private release(): void {
-    const { model } = this.trainer;
-    for (const tensor of model.parameters()) tensor.requiresGrad = !this.fixed.has(tensor);
+    for (const tensor of this.parameters) tensor.requiresGrad = !this.fixed.has(tensor);
     this.optimizer.zeroGrad();
     this.optimizer.dispose();
     this.lossSum.dispose();

@@ -10,6 +10,9 @@ const files = {
   nested: '#if FLAG\n#if FLAG\nin\n#else\nout\n#endif\n#else\nnot\n#endif',
   include: '#include <common/part>\n#include <common/part>\nend',
   'common/part': 'part',
+  named: '#let M = 2 * N\n#for i in 0..2\n#let K = M + i\n${K}\n#end\n${M}',
+  lost: '#if FLAG\n#let M = 1\n#endif\n${M}',
+  unread: '#let M',
   unclosed: '#if FLAG\nx',
   absent: '#include <common/nothing>',
 };
@@ -26,8 +29,9 @@ describe('assembling', () => {
     expect(expand('nested', { FLAG: true })).toBe('in');
     expect(expand('nested', { FLAG: false })).toBe('not');
   });
+  it('names numbers', () => expect(expand('named', { N: 3 })).toBe('6 7 6'));
   it('includes each file once', () => expect(expand('include')).toBe('part end'));
-  it.each(['plain', 'unclosed', 'absent', 'nowhere'])('names what is wrong: %s', (name) => {
-    expect(() => expand(name)).toThrowErrorMatchingSnapshot();
+  it.each(['plain', 'lost', 'unread', 'unclosed', 'absent', 'nowhere'])('names what is wrong: %s', (name) => {
+    expect(() => expand(name, name === 'lost' ? { FLAG: true } : {})).toThrowErrorMatchingSnapshot();
   });
 });

@@ -19,6 +19,7 @@ import { models } from '../support/fixtures.ts';
 import { toyDataset } from '../support/toy.ts';
 
 const device = useDevice();
+const onKernels = { cpu: useDevice({ kernels: 'cpu' }), gpu: useDevice({ kernels: 'gpu' }) };
 let scratch = '';
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
@@ -91,6 +92,36 @@ describe('with float16', () => {
     for (const [i, value] of expected.entries()) expect(Math.abs(actual[i]! - value)).toBeLessThan(5e-3);
     expect([...actual]).not.toEqual([...expected]);
     model.dispose();
+  });
+
+  it('learns the same with kernels for CPUs and for GPUs, on matrix units where the adapter lists some', async () => {
+    const run = async (where: Device): Promise<number[]> => {
+      const model = await AutoModelForSequenceClassification.fromPretrained(`${models}bert-single`, {
+        device: where,
+        hiddenDropoutProb: 0,
+        attentionProbsDropoutProb: 0,
+      });
+      model.train();
+      const parameters = model.parameters();
+      const optimizer = new AdamW(parameters, { lr: 1e-3 });
+      const scaler = new GradScaler(where);
+      const found: number[] = [];
+      for (let i = 0; i < 6; i += 1) {
+        using _scope = where.scope();
+        const { loss } = autocast(() => model.forward(batchOf(where, 6)));
+        loss!.backward(scaler.scale);
+        const gradScale = clipFactor(parameters, 1, { lossScale: scaler });
+        optimizer.step({ gradScale, skipNonFinite: true });
+        scaler.update(gradScale);
+        optimizer.zeroGrad();
+        found.push(await loss!.item());
+      }
+      for (const part of [optimizer, scaler, model]) part.dispose();
+      return found;
+    };
+    const [cpu, gpu] = [await run(onKernels.cpu.current), await run(onKernels.gpu.current)];
+    expect(cpu.at(-1)).toBeLessThan(cpu[0]! - 0.05);
+    for (const [i, loss] of cpu.entries()) expect(Math.abs(gpu[i]! - loss)).toBeLessThan(2e-3);
   });
 
   it('leaves a step out whose gradients overflow, and halves the scale', async () => {
