@@ -72,8 +72,8 @@ export interface JobOptions {
 
 /** 1 for a token, 0 for padding. */
 function attentionMask({ batch, length, padded = false }: JobOptions): Int32Array {
-  const lengthOf = (b: number): number =>
-    padded ? Math.max(1, Math.round(length * (1 - b / (batch - 1)))) : length;
+  const share = (b: number): number => (batch === 1 ? 0.5 : 1 - b / (batch - 1));
+  const lengthOf = (b: number): number => (padded ? Math.max(1, Math.round(length * share(b))) : length);
   return Int32Array.from({ length: batch * length }, (_, i) => {
     return i % length < lengthOf(Math.floor(i / length)) ? 1 : 0;
   });
