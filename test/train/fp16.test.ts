@@ -6,11 +6,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { dataCollatorWithPadding } from '../../src/data/collate.ts';
 import { DtypeError } from '../../src/errors.ts';
 import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
+import type { TaskModel } from '../../src/models/tasks.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor } from '../../src/optim/clip.ts';
 import { GradScaler } from '../../src/optim/grad-scaler.ts';
 import { autocast } from '../../src/tensor/autocast.ts';
 import type { Device } from '../../src/tensor/device.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { TrainingArguments } from '../../src/train/arguments.ts';
 import { toTensors } from '../../src/train/inputs.ts';
 import { Trainer } from '../../src/train/trainer.ts';
@@ -26,9 +28,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(scratch, { recursive: true }));
 
-const tinyModel = () =>
+const tinyModel = (where = device.current) =>
   AutoModelForSequenceClassification.fromPretrained(`${models}bert-single`, {
-    device: device.current,
+    device: where,
     hiddenDropoutProb: 0,
     attentionProbsDropoutProb: 0,
   });
@@ -46,6 +48,17 @@ function batchOf(device: Device, count: number) {
   const dataset = toyDataset(count, 3, 1, 8);
   const examples = Array.from({ length: count }, (_, i) => dataset.get(i));
   return toTensors(device, dataCollatorWithPadding({ padTokenId: 0 })(examples, [...examples.keys()]));
+}
+
+/** One step over the same six texts, in the open scope; returns its loss. */
+function mixedStep(model: TaskModel, optimizer: AdamW, scaler: GradScaler): Tensor {
+  const { loss } = autocast(() => model.forward(batchOf(model.device, 6)));
+  loss!.backward(scaler.scale);
+  const gradScale = clipFactor(model.parameters(), 1, { lossScale: scaler });
+  optimizer.step({ gradScale, skipNonFinite: true });
+  scaler.update(gradScale);
+  optimizer.zeroGrad();
+  return loss!;
 }
 
 const losses = ({ state }: Trainer): number[] =>
@@ -96,25 +109,14 @@ describe('with float16', () => {
 
   it('learns the same with kernels for CPUs and for GPUs, on matrix units where the adapter lists some', async () => {
     const run = async (where: Device): Promise<number[]> => {
-      const model = await AutoModelForSequenceClassification.fromPretrained(`${models}bert-single`, {
-        device: where,
-        hiddenDropoutProb: 0,
-        attentionProbsDropoutProb: 0,
-      });
+      const model = await tinyModel(where);
       model.train();
-      const parameters = model.parameters();
-      const optimizer = new AdamW(parameters, { lr: 1e-3 });
+      const optimizer = new AdamW(model.parameters(), { lr: 1e-3 });
       const scaler = new GradScaler(where);
       const found: number[] = [];
       for (let i = 0; i < 6; i += 1) {
         using _scope = where.scope();
-        const { loss } = autocast(() => model.forward(batchOf(where, 6)));
-        loss!.backward(scaler.scale);
-        const gradScale = clipFactor(parameters, 1, { lossScale: scaler });
-        optimizer.step({ gradScale, skipNonFinite: true });
-        scaler.update(gradScale);
-        optimizer.zeroGrad();
-        found.push(await loss!.item());
+        found.push(await mixedStep(model, optimizer, scaler).item());
       }
       for (const part of [optimizer, scaler, model]) part.dispose();
       return found;
@@ -134,12 +136,7 @@ describe('with float16', () => {
     const scaler = new GradScaler(current, { initScale: 2 ** 60 });
     const step = (): void => {
       using _scope = current.scope();
-      const { loss } = autocast(() => model.forward(batchOf(current, 6)));
-      loss!.backward(scaler.scale);
-      const gradScale = clipFactor(parameters, 1, { lossScale: scaler });
-      optimizer.step({ gradScale, skipNonFinite: true });
-      scaler.update(gradScale);
-      optimizer.zeroGrad();
+      mixedStep(model, optimizer, scaler);
     };
     step();
     expect(await scaler.state()).toEqual({ scale: 2 ** 59, growthTracker: 0, skippedSteps: 1 });
