@@ -180,7 +180,7 @@ async function transferRates(device: Device): Promise<{ upload: number; readback
 }
 
 export async function measureCeilings(device: Device, seconds: number): Promise<Ceilings> {
-  const half = device.gpu.device.features.has('shader-f16');
+  const half = device.gpu.float16;
   const { host, total } = await dispatchCost(device);
   const matrices: Ceilings['matrices'] = [];
   for (const matrix of device.gpu.subgroupMatrices)

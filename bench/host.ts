@@ -28,7 +28,7 @@ export async function measureHost(steps: number): Promise<HostResult[]> {
   const results: HostResult[] = [];
   for (const fp16 of [false, true]) {
     const device = await requestDevice({ adapter: 'null' });
-    if (!fp16 || device.gpu.device.features.has('shader-f16'))
+    if (!fp16 || device.gpu.float16)
       results.push(hostOf(await runJob(device, size, { ...shape, steps, warmUp: WARM_UP, fp16 })));
     device.destroy();
   }

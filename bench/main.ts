@@ -134,7 +134,7 @@ async function runKernel({ family, name, work, prepare }: KernelCase): Promise<K
 }
 
 const kernels: KernelResult[] = [];
-const able = device.gpu.device.features.has('shader-f16');
+const able = device.gpu.float16;
 const cases = [...matmulCases(device.software, able), ...otherCases(device.software)];
 for (const kernel of cases) {
   if (!wanted(`${kernel.family} ${kernel.name}`) || (options.quick === true && kernel.quick !== true))

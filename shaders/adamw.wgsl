@@ -1,5 +1,5 @@
-// One step of AdamW (Loshchilov and Hutter, 2019) for some tensors, decoupled weight decay, in PyTorch's order of operations.
-// COPIES: the new values are stored as float16 too.
+// One step of AdamW (Loshchilov and Hutter, 2019) for some tensors, or runs of tensors that lie one after the other; decoupled weight decay,
+// in PyTorch's order of operations. COPIES: the new values are stored as float16 too.
 #if COPIES
 enable f16;
 #endif
@@ -10,7 +10,6 @@ struct Params {
   skip: u32,            // 1: leave everything as it is where the gradients' norm is not finite
 #for k in 0..TENSORS
   count${k}: u32,
-  at${k}: u32,          // where in `moments` the first moments begin; the second follow them
 #end
   beta1: f32,
   beta2: f32,
@@ -26,15 +25,14 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 // [norm, factor]: every gradient is multiplied by the factor.
 @group(0) @binding(1) var<storage, read> scale: array<f32>;
-@group(0) @binding(2) var<storage, read_write> moments: array<vec4f>;
 #for k in 0..TENSORS
+#let at = (3 + COPIES) * k + 2
+@group(0) @binding(${at}) var<storage, read> gradient${k}: array<vec4f>;
+@group(0) @binding(${at + 1}) var<storage, read_write> value${k}: array<vec4f>;
+// Blocks of 64 first moments, each followed by the second moments of the same elements.
+@group(0) @binding(${at + 2}) var<storage, read_write> moments${k}: array<vec4f>;
 #if COPIES
-@group(0) @binding(${3 * k + 3}) var<storage, read> gradient${k}: array<vec4f>;
-@group(0) @binding(${3 * k + 4}) var<storage, read_write> value${k}: array<vec4f>;
-@group(0) @binding(${3 * k + 5}) var<storage, read_write> copy${k}: array<vec4<f16>>;
-#else
-@group(0) @binding(${2 * k + 3}) var<storage, read> gradient${k}: array<vec4f>;
-@group(0) @binding(${2 * k + 4}) var<storage, read_write> value${k}: array<vec4f>;
+@group(0) @binding(${at + 3}) var<storage, read_write> copy${k}: array<vec4<f16>>;
 #endif
 #end
 
@@ -50,22 +48,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var first = 0u;
 #for k in 0..TENSORS
   let part${k} = (part_of(chunk, first, params.count${k}) + 3u) / 4u;
-  let at${k} = params.at${k} / 4u;
-  let gap${k} = padded(params.count${k}) / 4u;
   let decay${k} = params.decay${k};
   let step_size${k} = params.step_size${k};
   let root_correction${k} = params.root_correction${k};
   for (var i = part${k}.x + local; i < part${k}.y; i += 64u) {
-    let at1 = at${k} + i;
-    let at2 = at1 + gap${k};
+    let at1 = i + (i & ~15u);
+    let at2 = at1 + 16u;
     let g = gradient${k}[i] * factor;
-    let m0 = moments[at1];
-    let v0 = moments[at2];
+    let m0 = moments${k}[at1];
+    let v0 = moments${k}[at2];
     let p0 = value${k}[i];
     let m = fma(vec4f(rest1), g - m0, m0);
     let v = fma(rest2 * g, g, beta2 * v0);
-    moments[at1] = m;
-    moments[at2] = v;
+    moments${k}[at1] = m;
+    moments${k}[at2] = v;
     let p = p0 * decay${k} - step_size${k} * m / (sqrt(v) / root_correction${k} + eps);
     value${k}[i] = p;
 #if COPIES

@@ -42,6 +42,8 @@ export class GpuContext {
   readonly software: boolean;
   /** `cpu`: kernels avoid workgroup memory and barriers, which only cost there. */
   readonly kernels: KernelFamily;
+  /** Whether the adapter computes with float16. Read once, as the limits are. */
+  readonly float16: boolean;
   /** Invocations of a subgroup; 0 where there are no subgroups, or of more than one size. */
   readonly subgroupSize: number;
   /** Matrix units that sum in float32, those of float16 first; none where the adapter has none that work, or subgroups are not to be used. */
@@ -76,6 +78,7 @@ export class GpuContext {
     this.description = description;
     this.software = software;
     this.kernels = options.kernels ?? (software ? 'cpu' : 'gpu');
+    this.float16 = device.features.has('shader-f16');
     this.subgroupSize = options.subgroups === false ? 0 : subgroupSizeOf(device);
     this.subgroupMatrices = options.subgroups === false ? [] : subgroupMatricesOf(device, adapter.info);
     this.limits = limitsOf(device);

@@ -29,7 +29,7 @@ export class PipelineCache {
   private readonly device: GPUDevice;
   private readonly pipelines = new Map<string, Pipeline>();
   /** Found by identity: keys are long, and looked up for every dispatch. */
-  private readonly byVariant = new WeakMap<KernelVariant, Pipeline>();
+  private readonly byVariant = new Map<KernelVariant, Pipeline>();
   private readonly layouts = new Map<string, { bind: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
   private readonly uniformBytes: number;
 
@@ -48,12 +48,14 @@ export class PipelineCache {
     variant: KernelVariant,
     assemble: () => string = () => assembleShader(variant.shader, variant.defines),
   ): Pipeline {
-    const known = this.byVariant.get(variant) ?? this.pipelines.get(variant.key);
-    if (known !== undefined) {
-      this.byVariant.set(variant, known);
-      return known;
-    }
-    const code = assemble();
+    const known = this.byVariant.get(variant);
+    if (known !== undefined) return known;
+    const made = this.pipelines.get(variant.key) ?? this.make(variant, assemble());
+    this.byVariant.set(variant, made);
+    return made;
+  }
+
+  private make(variant: KernelVariant, code: string): Pipeline {
     const access = bindingAccess(code);
     const layout = this.layout(access);
     const module = this.device.createShaderModule({ code, label: variant.key });

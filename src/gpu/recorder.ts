@@ -13,9 +13,9 @@ import { GpuTimer } from './timer.ts';
 export interface Slot {
   readonly buffer: PooledBuffer;
   /** Its elements are float16; of four bytes unless true. */
-  readonly half?: boolean;
-  readonly offset?: number;
-  readonly size?: number;
+  readonly half?: boolean | undefined;
+  readonly offset?: number | undefined;
+  readonly size?: number | undefined;
 }
 
 /** Scalar parameters: all u32 first, then all f32, as the kernel's `Params` struct declares them. */

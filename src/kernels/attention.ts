@@ -35,7 +35,9 @@ export interface AttentionLaunch {
   dropout?: DropoutKey | undefined;
 }
 
-type Part = 'forward' | 'query' | 'key';
+const parts = ['forward', 'query', 'key'] as const;
+
+type Part = (typeof parts)[number];
 
 /** What of a launch is fixed when the shader is made. */
 interface Sides {
@@ -73,17 +75,38 @@ const ROWS: Readonly<Record<number, Readonly<Record<Part, number>>>> = {
   8: { forward: 2, query: 1, key: 1 },
 };
 
-function broadcast(lanes: number, part: Part): Technique {
-  const rows = ROWS[lanes]![part];
-  return { suffix: '_broadcast', defines: { LANES: lanes, ROWS: rows }, rows: lanes * rows };
-}
+/** By the size of a subgroup. */
+const broadcast: Readonly<Record<number, Readonly<Record<Part, Technique>>>> = Object.fromEntries(
+  Object.entries(ROWS).map(([lanes, rowsOf]) => {
+    const technique = (part: Part): Technique => {
+      const [LANES, ROWS] = [Number(lanes), rowsOf[part]];
+      return { suffix: '_broadcast', defines: { LANES, ROWS }, rows: LANES * ROWS };
+    };
+    return [lanes, { forward: technique('forward'), query: technique('query'), key: technique('key') }];
+  }),
+);
 
 function chooseTechnique({ kernels, subgroupSize }: GpuContext, part: Part, size: number): Technique {
   const fits = size % 4 === 0 && size <= MAX_BROADCAST_SIZE;
-  return kernels === 'cpu' && subgroupSize in ROWS && fits ? broadcast(subgroupSize, part) : plain;
+  return (kernels === 'cpu' && fits && broadcast[subgroupSize]?.[part]) || plain;
 }
 
-function variantOf(technique: Technique, part: Part, FUSED: boolean, sides: Sides): KernelVariant {
+/** Variants made so far, by technique and number: their names are long. */
+const made = new Map<Technique, (KernelVariant | undefined)[]>();
+
+function variantOf(technique: Technique, part: Part, fused: boolean, sides: Sides): KernelVariant {
+  let known = made.get(technique);
+  if (known === undefined) {
+    known = [];
+    made.set(technique, known);
+  }
+  const flags = +fused | (+sides.dropout << 1) | (+sides.half << 2) | (parts.indexOf(part) << 3);
+  const key = sides.size * 32 + flags;
+  known[key] ??= makeVariant(technique, part, fused, sides);
+  return known[key];
+}
+
+function makeVariant(technique: Technique, part: Part, FUSED: boolean, sides: Sides): KernelVariant {
   const all = { ...technique.defines, ...defines(sides) };
   if (part === 'forward') return kernel(`attention${technique.suffix}`, all);
   return kernel(`attention_backward${technique.suffix}`, { PART: part, FUSED, ...all });
@@ -102,7 +125,7 @@ for (const size of [8, 32, 64, 6]) {
       declare(() => plain, { size, dropout, half });
       if (size % 4 !== 0) continue;
       for (const lanes of Object.keys(ROWS))
-        declare((part) => broadcast(Number(lanes), part), { size, dropout, half });
+        declare((part) => broadcast[Number(lanes)]![part], { size, dropout, half });
     }
   }
 }

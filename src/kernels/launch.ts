@@ -97,6 +97,17 @@ export function shifted(slot: Slot, elements: number): Slot {
   return { ...slot, offset: (slot.offset ?? 0) + elements * elementBytes(slot) };
 }
 
+/** Whether a slot begins where `elements` of another end. */
+export function liesAfter(slot: Slot, other: Slot, elements: number): boolean {
+  const end = (other.offset ?? 0) + elements * elementBytes(other);
+  return slot.buffer === other.buffer && (slot.offset ?? 0) === end;
+}
+
+/** The `elements` from where a slot begins. */
+export function extended(slot: Slot, elements: number): Slot {
+  return { ...slot, offset: slot.offset ?? 0, size: elements * elementBytes(slot) };
+}
+
 /**
  * Cuts `rows` of `cols` elements of up to four bytes into windows of whole rows within the adapter's binding limit, each beginning on a multiple
  * of `align` rows. One window where not even `align` rows fit: `launch` then refuses it if it has to.

@@ -120,7 +120,7 @@ async function hearLoss(gpu: GpuContext): Promise<void> {
  */
 export async function checkMatrixUnits(
   gpu: GpuContext,
-  techniques: readonly MatmulTechnique[] = gpu.kernels === 'gpu' && gpu.device.features.has('shader-f16')
+  techniques: readonly MatmulTechnique[] = gpu.kernels === 'gpu' && gpu.float16
     ? matrixTechniques(gpu, true)
     : [],
 ): Promise<void> {

@@ -57,7 +57,10 @@ function bindRows(slot: Slot, rowSize: number, first: number, end: number): At {
 
 /** The first `elements` of an operand. */
 function bindSpan(slot: Slot, elements: number): At {
-  return slot.offset === undefined ? { slot, offset: 0 } : bindRows(slot, elements, 0, 1);
+  if (slot.offset === undefined) return { slot, offset: 0 };
+  if (slot.offset % 256 !== 0) return bindRows(slot, elements, 0, 1);
+  const size = Math.ceil((elements * elementBytes(slot)) / 4) * 4;
+  return { slot: slot.size === size ? slot : { ...slot, size }, offset: 0 };
 }
 
 function ranges(total: number, most: number): [number, number][] {

@@ -1,16 +1,18 @@
 /**
- * Launchers for AdamW and for clipping by the global norm. A dispatch takes as many tensors as the adapter binds buffers: a model has
- * some hundred, most of them small.
+ * Launchers for AdamW and for clipping by the global norm. A dispatch takes as many tensors as the adapter binds buffers, and those that
+ * lie one after the other as one: a model has some hundred, most of them small.
  */
 import type { GpuContext } from '../gpu/context.ts';
 import {
   elementBytes,
   elementGrid,
+  extended,
   GROUP_SIZE,
   type Grid,
   type KernelVariant,
   kernel,
   launch,
+  liesAfter,
   type Slot,
   slice,
   windows,
@@ -30,7 +32,7 @@ function tensorsPerDispatch(gpu: GpuContext, each: number, others: number): numb
   return Math.floor((buffers - others) / each);
 }
 
-/** Elements with the gap that aligns what follows: as in shaders/common/parts.wgsl. */
+/** Elements with the gap that aligns what follows: as in shaders/common/parts.wgsl, and the blocks of AdamW's moments. */
 export function padded(count: number): number {
   return Math.ceil(count / 64) * 64;
 }
@@ -42,19 +44,19 @@ function inVectors(slot: Slot): Slot {
 }
 
 const adamwKernels = {
-  plain: variants('adamw', (MOST_BUFFERS - 2) / 2, { COPIES: false }),
-  copying: variants('adamw', Math.floor((MOST_BUFFERS - 2) / 3), { COPIES: true }),
+  plain: variants('adamw', (MOST_BUFFERS - 1) / 3, { COPIES: false }),
+  copying: variants('adamw', Math.floor((MOST_BUFFERS - 1) / 4), { COPIES: true }),
 };
 
-/** A tensor, or a run of its elements. */
-export interface AdamWTensor {
+/** Elements that lie one after the other: of a tensor, or of some. */
+export interface AdamWRun {
   value: Slot;
   gradient: Slot;
-  /** float16: where the new values go too; for all tensors of a launch or for none. */
+  /** Blocks of 64 first moments, each followed by the second moments of the same elements. */
+  moments: Slot;
+  /** float16: where the new values go too; for all runs of a launch or for none. */
   copy: Slot | null;
   count: number;
-  /** Element of `moments` where its first moments begin; the second follow at `at + padded(count)`. */
-  at: number;
   lr: number;
   weightDecay: number;
   /** 1 for the first step. */
@@ -62,9 +64,8 @@ export interface AdamWTensor {
 }
 
 export interface AdamWLaunch {
-  /** At most `adamwTensors`. */
-  tensors: readonly AdamWTensor[];
-  moments: Slot;
+  /** At most `adamwRuns`. */
+  runs: readonly AdamWRun[];
   /** [norm, factor]: gradients are multiplied by the factor. */
   scale: Slot;
   /** Whether a norm that is not finite leaves everything as it is. */
@@ -74,31 +75,31 @@ export interface AdamWLaunch {
   eps: number;
 }
 
-/** How many tensors one launch of `adamw` takes, with copies or without. */
-export function adamwTensors(gpu: GpuContext, copies: boolean): number {
-  return tensorsPerDispatch(gpu, copies ? 3 : 2, 2);
+/** How many runs one launch of `adamw` takes, with copies or without. */
+export function adamwRuns(gpu: GpuContext, copies: boolean): number {
+  return tensorsPerDispatch(gpu, copies ? 4 : 3, 1);
 }
 
 /** Elements that one invocation of AdamW walks through. */
 const ADAMW_RUN = { cpu: 512, gpu: 16 };
 
 export function adamw(gpu: GpuContext, o: AdamWLaunch): void {
-  const { tensors, beta1, beta2 } = o;
+  const { runs, beta1, beta2 } = o;
   let total = 0;
   const sizes: number[] = [];
   const floats = [beta1, beta2, o.eps, 1 - beta1, 1 - beta2];
-  const slots = [o.scale, o.moments];
-  for (const { value, gradient, copy, count, at, lr, weightDecay, step } of tensors) {
+  const slots = [o.scale];
+  for (const { value, gradient, moments, copy, count, lr, weightDecay, step } of runs) {
     total += padded(count);
-    sizes.push(count, at);
+    sizes.push(count);
     floats.push(1 - lr * weightDecay, lr / (1 - beta1 ** step), Math.sqrt(1 - beta2 ** step));
-    slots.push(inVectors(gradient), inVectors(value));
+    slots.push(inVectors(gradient), inVectors(value), moments);
     if (copy !== null) slots.push(inVectors(copy));
   }
-  const variants = adamwKernels[tensors[0]?.copy ? 'copying' : 'plain'];
+  const variants = adamwKernels[runs[0]?.copy ? 'copying' : 'plain'];
   const uints = [total, Number(o.skipNonFinite), ...sizes];
   const grid = elementGrid(Math.ceil(total / ADAMW_RUN[gpu.kernels]));
-  launch(gpu, variants[tensors.length - 1]!, slots, { uints, floats }, grid);
+  launch(gpu, variants[runs.length - 1]!, slots, { uints, floats }, grid);
 }
 
 const partialKernels = {
@@ -118,6 +119,17 @@ export interface Gradient {
   count: number;
 }
 
+/** Gradients that lie one after the other, without a gap, as one. */
+function joined(gradients: readonly Gradient[]): Gradient[] {
+  const out: Gradient[] = [];
+  for (const { slot, count } of gradients) {
+    const before = out.findLast((one) => liesAfter(slot, one.slot, one.count));
+    if (before === undefined) out.push({ slot, count });
+    else before.count += count;
+  }
+  return out.map(({ slot, count }) => ({ slot: extended(slot, count), count }));
+}
+
 /** What one dispatch takes of the gradients. */
 interface GradientBatch {
   slots: Slot[];
@@ -130,7 +142,7 @@ function gradientBatches(gpu: GpuContext, gradients: readonly Gradient[]): Gradi
   const most = tensorsPerDispatch(gpu, 1, 1);
   const out: GradientBatch[] = [];
   let last: GradientBatch | undefined;
-  for (const { slot, count } of gradients) {
+  for (const { slot, count } of joined(gradients)) {
     for (const w of windows(gpu, count)) {
       if (last === undefined || last.slots.length === most) {
         last = { slots: [], counts: [], total: 0 };

@@ -1,12 +1,13 @@
 /** AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019). */
-import { ConfigError, ShapeError } from '../errors.ts';
-import { slice } from '../kernels/launch.ts';
-import { type AdamWTensor, adamw, adamwTensors } from '../kernels/optimizer.ts';
+import { ConfigError, DtypeError, ShapeError } from '../errors.ts';
+import { extended, liesAfter, type Slot, slice } from '../kernels/launch.ts';
+import { type AdamWRun, adamw, adamwRuns, padded } from '../kernels/optimizer.ts';
+import { layTogether } from '../tensor/bucket.ts';
 import type { Device } from '../tensor/device.ts';
 import { HalfCopy } from '../tensor/half-copy.ts';
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { MomentStore, type MomentView } from './moments.ts';
+import { MOMENT_BYTES, MomentStore, type MomentView } from './moments.ts';
 
 export interface AdamWOptions {
   /** Learning rate. */
@@ -46,11 +47,19 @@ export interface StepOptions {
   skipNonFinite?: boolean;
 }
 
-/** What one dispatch updates: parameters whose moments share a buffer. */
-interface Batch {
-  arena: Tensor;
-  group: OptimizerGroup;
-  tensors: AdamWTensor[];
+/** Elements to update that lie one after the other, as do their gradients, moments and copies. */
+interface Run {
+  readonly group: OptimizerGroup;
+  readonly step: number;
+  /** The moments' buffer, where in it the run begins, and where what follows may begin. */
+  readonly window: Tensor;
+  readonly at: number;
+  next: number;
+  count: number;
+  /** Where each begins. */
+  readonly value: Slot;
+  readonly gradient: Slot;
+  readonly copy: Slot | null;
 }
 
 function check(name: string, value: number, holds: boolean, remedy: string): void {
@@ -64,8 +73,9 @@ export class AdamW {
   private unscaled: Tensor | null = null;
 
   /**
-   * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. Throws `ConfigError` for values out of range, for a
-   * parameter given twice and for parameters of several devices.
+   * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. The parameters move next to one another in memory. Throws
+   * `ConfigError` for values out of range, for a parameter given twice and for parameters of several devices, `DtypeError` for one that is
+   * not float32.
    */
   constructor(params: readonly Tensor[] | readonly ParameterGroup[], options: AdamWOptions = {}) {
     const groups = params.some((item) => 'params' in item)
@@ -89,6 +99,13 @@ export class AdamW {
       throw new ConfigError('AdamW: the parameters are on several devices', {
         remedy: 'make one optimizer for each device',
       });
+    const other = all.find(({ dtype }) => dtype !== 'float32');
+    if (other !== undefined)
+      throw new DtypeError(`AdamW: a parameter is ${other.dtype}`, {
+        remedy: 'keep parameters in float32; mixed precision makes its own copies of them',
+      });
+    // Before there are gradients: these then lie together too.
+    layTogether(all.filter(({ requiresGrad }) => requiresGrad));
   }
 
   /** Updates every parameter that has a gradient. Throws `ShapeError` for a `gradScale` that is not [2]. */
@@ -97,14 +114,14 @@ export class AdamW {
       throw new ShapeError(`AdamW: gradScale is ${formatShape(gradScale.shape)}`, {
         remedy: 'pass [norm, factor], as clipFactor gives it',
       });
-    const batches = this.batches();
-    const device = batches[0]?.arena.device;
+    const runs = this.countStep();
+    const device = runs[0]?.window.device;
     if (device === undefined) return;
     const scale = (gradScale ?? this.noScale(device)).slot;
-    for (const { arena, group, tensors } of batches) {
-      const [beta1, beta2] = group.betas;
-      const { eps } = group;
-      adamw(device.gpu, { tensors, moments: arena.slot, scale, skipNonFinite, beta1, beta2, eps });
+    for (const batch of batchesOf(device, runs)) {
+      const { betas, eps } = batch[0]!.group;
+      const [beta1, beta2] = betas;
+      adamw(device.gpu, { runs: batch.map(launched), scale, skipNonFinite, beta1, beta2, eps });
     }
   }
 
@@ -142,41 +159,50 @@ export class AdamW {
     this.unscaled = null;
   }
 
-  /** Counts the step of every parameter that has a gradient, and packs them into dispatches, in the order of the groups. */
-  private batches(): Batch[] {
+  /** Counts the step of every parameter that has a gradient, and tells what there is to update, in the order of the groups. */
+  private countStep(): Run[] {
     const due = this.groups.map((group) => ({
       group,
-      values: group.params.filter((value) => value.grad !== null && value.requiresGrad),
+      values: group.params.filter(
+        ({ grad, requiresGrad, size }) => grad !== null && requiresGrad && size > 0,
+      ),
     }));
     this.moments.reserve(due.flatMap(({ values }) => values));
-    const batches: Batch[] = [];
+    const runs: Run[] = [];
     for (const { group, values } of due) {
       for (const value of values) {
         const moments = this.moments.get(value)!;
         moments.step += 1;
-        const copy = HalfCopy.overwrite(value, moments.segments);
-        const most = adamwTensors(value.device.gpu, copy !== null);
-        for (const { arena, at, first, count } of moments.segments) {
-          const window = { first, count, whole: count === value.size };
-          const tensor = {
-            value: slice(value.slot, window),
-            gradient: slice(value.grad!.slot, window),
-            copy: copy && slice(copy, window),
-            count,
-            at,
-            lr: group.lr,
-            weightDecay: group.weightDecay,
-            step: moments.step,
-          };
-          // A launch writes copies of all its tensors or of none.
-          const last = batches.findLast((batch) => (batch.tensors[0]!.copy === null) === (copy === null));
-          if (last?.arena === arena && last.tensors.length < most && sameMoments(last.group, group))
-            last.tensors.push(tensor);
-          else batches.push({ arena, group, tensors: [tensor] });
+        const { step } = moments;
+        const copies = HalfCopy.overwrite(value, moments.pieces);
+        const { next, at: start, size } = value.place!;
+        for (const { window, at, first, count } of moments.pieces) {
+          const part = { first, count, whole: count === size };
+          const gradient = slice(value.grad!.slot, part);
+          const copy = copies && slice(copies, part);
+          const end = at + count + (first + count === size ? next - start - size : 0);
+          const before = runs.findLast(
+            (run) =>
+              run.window === window &&
+              run.next === at &&
+              run.group === group &&
+              run.step === step &&
+              liesAfter(gradient, run.gradient, at - run.at) &&
+              (copy === null || run.copy === null
+                ? copy === run.copy
+                : liesAfter(copy, run.copy, at - run.at)),
+          );
+          if (before === undefined) {
+            const place = { window, at, next: end, count };
+            runs.push({ group, step, ...place, value: slice(value.slot, part), gradient, copy });
+          } else {
+            before.count = at + count - before.at;
+            before.next = end;
+          }
         }
       }
     }
-    return batches;
+    return runs;
   }
 
   private noScale(device: Device): Tensor {
@@ -186,6 +212,38 @@ export class AdamW {
     }
     return this.unscaled;
   }
+}
+
+/** What one dispatch updates: as many runs as it takes, that agree in what is the same for all of a dispatch. */
+function batchesOf({ gpu }: Device, runs: readonly Run[]): Run[][] {
+  const batches: Run[][] = [];
+  for (const run of runs) {
+    const most = adamwRuns(gpu, run.copy !== null);
+    const fits = batches.find(
+      ([one, ...rest]) =>
+        rest.length + 1 < most &&
+        (one!.copy === null) === (run.copy === null) &&
+        sameMoments(one!.group, run.group),
+    );
+    if (fits === undefined) batches.push([run]);
+    else fits.push(run);
+  }
+  return batches;
+}
+
+function launched({ group, step, window, at, count, value, gradient, copy }: Run): AdamWRun {
+  const { lr, weightDecay } = group;
+  const { buffer } = window.slot;
+  return {
+    value: extended(value, count),
+    gradient: extended(gradient, count),
+    moments: { buffer, offset: at * MOMENT_BYTES, size: padded(count) * MOMENT_BYTES },
+    copy: copy && extended(copy, count),
+    count,
+    lr,
+    weightDecay,
+    step,
+  };
 }
 
 /** Whether two groups may share a dispatch: rates and decay are each tensor's own. */

@@ -1,15 +1,23 @@
-/** The moments of many parameters in a few large buffers, so that one dispatch reaches those of several. */
+/** The moments of AdamW, laid out as the parameters are in their buckets, so that those of neighbours are neighbours too. */
 import { CheckpointError } from '../errors.ts';
 import { padded } from '../kernels/optimizer.ts';
+import { type Bucket, layTogether } from '../tensor/bucket.ts';
 import type { Device } from '../tensor/device.ts';
 import type { Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** A run of a parameter's elements and where their moments lie: the first ones at `at`, the second ones at `at + padded(count)`. */
-export interface Segment {
-  readonly arena: Tensor;
+/** Elements of which the first moments lie together, followed by the second. */
+const BLOCK = padded(1);
+/** Bytes of the moments of one element. */
+export const MOMENT_BYTES = 8;
+
+/** A run of a parameter's elements whose moments are in one buffer. */
+export interface Piece {
+  /** The moments of a stretch of the bucket, [elements, 2]. */
+  readonly window: Tensor;
+  /** Elements before it in that stretch, a multiple of 64. */
   readonly at: number;
-  /** First element of the parameter, and how many; `first` is a multiple of 64. */
+  /** First element of the parameter, a multiple of 64 too, and how many. */
   readonly first: number;
   readonly count: number;
 }
@@ -17,7 +25,7 @@ export interface Segment {
 /** Moments of one parameter, and the steps it has taken. */
 export interface Moments {
   step: number;
-  readonly segments: readonly Segment[];
+  readonly pieces: readonly Piece[];
 }
 
 /** One kind of moment of one parameter, to be read. */
@@ -26,52 +34,43 @@ export interface MomentView {
   float32Data(): Promise<Float32Array>;
 }
 
-/** Bytes of a buffer of moments, where the adapter binds as many: larger ones are harder to find a place for. */
-const ARENA_BYTES = 2 ** 29;
-/** The least a segment takes: 64 elements of both moments. */
-const UNIT = 2 * padded(1);
+/** Elements whose moments a buffer holds at most: they are bound whole. */
+function windowSize({ gpu }: Device): number {
+  const bytes = Math.min(gpu.maxBindingBytes, gpu.limits.maxBufferSize);
+  return Math.max(Math.floor(bytes / MOMENT_BYTES / BLOCK), 1) * BLOCK;
+}
 
 export class MomentStore {
-  private readonly arenas: Tensor[] = [];
+  private readonly windows = new Map<Bucket, Map<number, Tensor>>();
   private readonly known = new Map<Tensor, Moments>();
 
   get(value: Tensor): Moments | undefined {
     return this.known.get(value);
   }
 
-  /** Makes moments of zero for those of `values` that have none, next to one another. */
+  /** Makes moments of zero for those of `values` that have none. */
   reserve(values: readonly Tensor[]): void {
     const missing = values.filter((value) => !this.known.has(value));
-    let needed = missing.reduce((sum, { size }) => sum + 2 * padded(size), 0);
-    let arena: Tensor | null = null;
-    let used = 0;
-    for (const value of missing) {
-      const segments: Segment[] = [];
-      for (let first = 0; first < value.size; ) {
-        if (arena === null || used === arena.size) {
-          arena = this.makeArena(value.device, needed);
-          used = 0;
-        }
-        const count = Math.min(value.size - first, (arena.size - used) / 2);
-        segments.push({ arena, at: used, first, count });
-        used += 2 * padded(count);
-        needed -= 2 * padded(count);
-        first += count;
-      }
-      this.known.set(value, { step: 0, segments });
-    }
+    layTogether(missing);
+    for (const value of missing) this.known.set(value, { step: 0, pieces: this.piecesOf(value) });
   }
 
   view(value: Tensor, which: 'first' | 'second'): MomentView {
-    const { segments } = this.known.get(value)!;
+    const { pieces } = this.known.get(value)!;
     return {
       shape: value.shape,
       float32Data: async () => {
         const all = new Float32Array(value.size);
-        for (const { arena, at, first, count } of segments) {
-          const start = which === 'first' ? at : at + padded(count);
-          const bytes = await value.device.gpu.read(arena.slot.buffer, start * 4, count * 4);
-          all.set(new Float32Array(bytes), first);
+        for (const { window, at, first, count } of pieces) {
+          const { buffer } = window.memory;
+          const both = new Float32Array(
+            await value.device.gpu.read(buffer, at * MOMENT_BYTES, padded(count) * MOMENT_BYTES),
+          );
+          const start = which === 'first' ? 0 : BLOCK;
+          for (let done = 0; done < count; done += BLOCK) {
+            const from = 2 * done + start;
+            all.set(both.subarray(from, from + Math.min(BLOCK, count - done)), first + done);
+          }
         }
         return all;
       },
@@ -86,24 +85,46 @@ export class MomentStore {
       );
     }
     this.reserve([value]);
-    for (const { arena, at, first, count } of this.known.get(value)!.segments) {
-      arena.write(expAvg.subarray(first, first + count), at);
-      arena.write(expAvgSq.subarray(first, first + count), at + padded(count));
+    for (const { window, at, first, count } of this.known.get(value)!.pieces) {
+      const both = new Float32Array(2 * padded(count));
+      for (let done = 0; done < count; done += BLOCK) {
+        const [from, to] = [first + done, first + Math.min(done + BLOCK, count)];
+        both.set(expAvg.subarray(from, to), 2 * done);
+        both.set(expAvgSq.subarray(from, to), 2 * done + BLOCK);
+      }
+      window.write(both, 2 * at);
     }
   }
 
   dispose(): void {
-    for (const arena of this.arenas) arena.dispose();
-    this.arenas.length = 0;
+    for (const windows of this.windows.values()) for (const window of windows.values()) window.dispose();
+    this.windows.clear();
     this.known.clear();
   }
 
-  private makeArena(device: Device, needed: number): Tensor {
-    const { gpu } = device;
-    const most = Math.min(gpu.maxBindingBytes, gpu.limits.maxBufferSize, ARENA_BYTES) / 4;
-    const arena = device.raw([Math.min(needed, Math.max(Math.floor(most / UNIT), 1) * UNIT)]);
-    device.fill(arena, 0);
-    this.arenas.push(arena);
-    return arena;
+  private piecesOf({ device, size, place }: Tensor): Piece[] {
+    const { bucket, at: start } = place!;
+    const most = windowSize(device);
+    const pieces: Piece[] = [];
+    for (let first = 0; first < size; ) {
+      const number = Math.floor((start + first) / most);
+      const at = (start + first) % most;
+      const count = Math.min(size - first, most - at);
+      const window = this.windowOf(device, bucket, number, Math.min(most, bucket.size - number * most));
+      pieces.push({ window, at, first, count });
+      first += count;
+    }
+    return pieces;
+  }
+
+  private windowOf(device: Device, bucket: Bucket, number: number, size: number): Tensor {
+    const windows = this.windows.get(bucket) ?? new Map<number, Tensor>();
+    this.windows.set(bucket, windows);
+    const known = windows.get(number);
+    if (known !== undefined) return known;
+    const made = device.raw([size, 2]);
+    device.fill(made, 0);
+    windows.set(number, made);
+    return made;
   }
 }

@@ -7,7 +7,8 @@ import { checkMatrixUnits } from '../kernels/matmul-check.ts';
 import { type DropoutKey, fillBits, fillRandom } from '../kernels/pointwise.ts';
 import { float32ToFloat16 } from './float16.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from './shape.ts';
-import { bytesOf, type Dtype, Storage, Tensor, type TypedArrays, typedArrayDtype } from './tensor.ts';
+import { Storage } from './storage.ts';
+import { bytesOf, type Dtype, Tensor, type TypedArrays, typedArrayDtype } from './tensor.ts';
 
 export type DeviceOptions = GpuOptions;
 
@@ -85,7 +86,7 @@ export class Device {
 
   /** Throws `DtypeError` where the adapter does not compute with float16. */
   requireFloat16(): void {
-    if (this.gpu.device.features.has('shader-f16')) return;
+    if (this.gpu.float16) return;
     throw new DtypeError(`this adapter has no float16 (shader-f16): ${this.description}`, {
       remedy: 'use float32 (without fp16), or another adapter',
     });
@@ -257,8 +258,7 @@ export class Device {
   raw(shape: Shape, dtype: Dtype = 'float32'): Tensor {
     checkShape('tensor', shape);
     if (dtype === 'float16') this.requireFloat16();
-    const buffer = this.gpu.pool.acquire(bytesOf(dtype, sizeOf(shape)));
-    return new Tensor(this, new Storage(this, buffer), [...shape], dtype);
+    return new Tensor(this, new Storage(this, bytesOf(dtype, sizeOf(shape))), [...shape], dtype);
   }
 
   /** @internal A copy outside every scope. */
@@ -276,7 +276,12 @@ export class Device {
       );
     }
     target.overwritten(source.integers);
-    if (source.size > 0) this.gpu.recorder.copy(source.slot, target.slot, source.bytes);
+    if (source.size === 0 || source.memory === target.memory) return;
+    // WebGPU copies from one buffer to another only.
+    const apart = source.memory.buffer !== target.memory.buffer;
+    const other = apart ? source : this.copy(source);
+    this.gpu.recorder.copy(other.slot, target.slot, source.bytes);
+    if (!apart) other.dispose();
   }
 
   /** Waits until all work recorded so far is done; throws what went wrong on the GPU. */

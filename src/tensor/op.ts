@@ -5,9 +5,10 @@
  * `y` to the caller, saved tensors to the tape, gradients to whoever collects them. The rest is disposed of here.
  */
 import { AutogradError, DtypeError } from '../errors.ts';
+import { companionMemory } from './bucket.ts';
 import type { Shape } from './shape.ts';
 import { type Gradients, isGradEnabled, record } from './tape.ts';
-import type { Dtype, Tensor } from './tensor.ts';
+import { type Dtype, Tensor } from './tensor.ts';
 
 export type OpInputs = Readonly<Record<string, Tensor | undefined>>;
 
@@ -23,8 +24,12 @@ export type Needs = Readonly<Record<string, boolean | undefined>>;
 
 /** Of the inputs, by name. */
 export interface InputSpecs {
-  readonly shapes: Readonly<Record<string, Shape>>;
-  readonly dtypes: Readonly<Record<string, Dtype>>;
+  shape(name: string): Shape;
+  /**
+   * Memory for an input's gradient, outside every scope; of several inputs, one after the other along the first dimension. A parameter
+   * has its own beside its neighbours' (see `Bucket`), so a gradient is best computed here.
+   */
+  gradient(...names: string[]): Tensor;
 }
 
 interface OpCommon<I extends OpInputs, O> {
@@ -132,14 +137,33 @@ function tape<I extends OpInputs, O>(
     if (source !== undefined) saved[name] = source.alias();
   }
   const needs: Record<string, boolean> = {};
-  const shapes: Record<string, Shape> = {};
-  const dtypes: Record<string, Dtype> = {};
-  for (const [name, tensor] of present) {
-    shapes[name] = tensor.shape;
-    dtypes[name] = tensor.dtype;
-    if (tensor.requiresGrad) needs[name] = true;
-  }
-  record(y, definition.name, present, Object.values(saved), (dy) =>
-    definition.backward(dy, saved, needs, options, { shapes, dtypes }),
-  );
+  for (const [name, tensor] of present) if (tensor.requiresGrad) needs[name] = true;
+  const kept = Object.values(saved);
+  record(y, definition.name, present, kept, (dy) => {
+    const specs: InputSpecs = {
+      // Their values may be gone.
+      shape: (name) => inputs[name]!.shape,
+      gradient: (...names) =>
+        gradientMemory(
+          names.map((name) => inputs[name]!),
+          dy,
+          kept,
+        ),
+    };
+    return definition.backward(dy, saved, needs, options, specs);
+  });
+}
+
+/** See `InputSpecs.gradient`. */
+function gradientMemory(inputs: readonly Tensor[], dy: Tensor, saved: readonly Tensor[]): Tensor {
+  const [{ shape: one, dtype, device }] = inputs as [Tensor];
+  const shape = inputs.length === 1 ? one : [inputs.length * one[0]!, ...one.slice(1)];
+  const memory = companionMemory('gradients', inputs);
+  if (memory === null) return device.raw(shape, dtype);
+  // A kernel cannot write to a buffer that it reads: dy and what was saved may be gradients themselves.
+  const { buffer } = memory;
+  if (dy.memory.buffer !== buffer && saved.every((tensor) => tensor.memory.buffer !== buffer))
+    return new Tensor(device, memory, shape, dtype);
+  memory.release();
+  return device.raw(shape, dtype);
 }

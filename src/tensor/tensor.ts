@@ -1,11 +1,12 @@
 /** `Tensor`: a shape, an element type and a share of a GPU buffer, with a place on the autograd tape. */
 import { AutogradError, DisposedError, DtypeError, ShapeError } from '../errors.ts';
-import type { PooledBuffer } from '../gpu/pool.ts';
 import type { Slot } from '../gpu/recorder.ts';
+import type { Place } from './bucket.ts';
 import type { Device } from './device.ts';
 import { float16ToFloat32 } from './float16.ts';
 import type { HalfCopy } from './half-copy.ts';
 import { formatShape, type Shape, sizeOf } from './shape.ts';
+import type { Storage } from './storage.ts';
 import { backward, releaseNode, type TapeNode } from './tape.ts';
 
 /** float16 is for what a computation makes: values come in as float32 (see `to`), and are read as such. */
@@ -28,51 +29,6 @@ export function bytesOf(dtype: Dtype, size: number): number {
   return Math.ceil((size * itemSize(dtype)) / 4) * 4;
 }
 
-/** A pooled buffer, or a range of another storage's, and the number of tensors that share it; the last one to let go returns it. */
-export class Storage {
-  readonly buffer: PooledBuffer;
-  /** Bytes before the range, a multiple of 256; null for a whole buffer. */
-  readonly offset: number | null;
-  /** Integers as the CPU wrote them, which lets ops refuse indices out of range; null where the GPU may have written since. */
-  integers: Int32Array | null = null;
-  /** Goes up whenever the values are overwritten, so that copies of them know when they are old. */
-  version = 0;
-  private readonly device: Device;
-  private readonly whole: Storage | null;
-  private count = 1;
-
-  constructor(device: Device, buffer: PooledBuffer, range?: { of: Storage; offset: number }) {
-    this.device = device;
-    this.buffer = buffer;
-    this.whole = range?.of ?? null;
-    this.offset = range === undefined ? null : range.offset;
-  }
-
-  /** A range of this storage as one of its own: `shared` tells of the range alone, so ranges handed out must not overlap. */
-  range(offset: number): Storage {
-    return new Storage(this.device, this.buffer, {
-      of: this.retain(),
-      offset: (this.offset ?? 0) + offset,
-    });
-  }
-
-  get shared(): boolean {
-    return this.count > 1;
-  }
-
-  retain(): this {
-    this.count += 1;
-    return this;
-  }
-
-  release(): void {
-    this.count -= 1;
-    if (this.count > 0) return;
-    if (this.whole === null) this.device.gpu.pool.release(this.buffer);
-    else this.whole.release();
-  }
-}
-
 let tensorsMade = 0;
 
 export class Tensor {
@@ -87,6 +43,8 @@ export class Tensor {
   node: TapeNode | null = null;
   /** @internal Its values in float16, which mixed precision keeps of weights. */
   halfCopy: HalfCopy | null = null;
+  /** @internal Where it lies among the parameters that an optimizer laid together. */
+  place: Place | null = null;
   private storage: Storage | null;
   private wantsGrad = false;
 
@@ -135,15 +93,27 @@ export class Tensor {
     return this.node === null;
   }
 
+  /** @internal Throws `DisposedError` for a tensor that was disposed. */
+  get memory(): Storage {
+    if (this.storage === null) {
+      throw new DisposedError(`tensor ${formatShape(this.shape)} was disposed`, {
+        remedy: 'return it from tidy(), or keep() it, to use it outside its scope',
+      });
+    }
+    return this.storage;
+  }
+
   /** @internal The buffer range that kernels bind. */
   get slot(): Slot {
-    const { buffer, offset } = this.requireStorage();
-    const half = this.dtype === 'float16' ? { half: true } : {};
-    if (offset !== null) return { buffer, offset, size: this.bytes, ...half };
+    const { buffer, offset } = this.memory;
     // The whole buffer where it may be bound: tensors of other sizes that reuse it then find the same bind group.
-    return buffer.size <= this.device.gpu.maxBindingBytes
-      ? { buffer, ...half }
-      : { buffer, size: this.bytes, ...half };
+    const whole = offset === null && buffer.size <= this.device.gpu.maxBindingBytes;
+    return {
+      buffer,
+      half: this.dtype === 'float16',
+      offset: offset ?? undefined,
+      size: whole ? undefined : this.bytes,
+    };
   }
 
   /** @internal Bytes it takes, a multiple of four. */
@@ -153,34 +123,34 @@ export class Tensor {
 
   /** @internal What the CPU last wrote into this int32 tensor, if that is what it holds. */
   get integers(): Int32Array | null {
-    return this.requireStorage().integers;
+    return this.memory.integers;
   }
 
   /** @internal See `Storage.version`. */
   get version(): number {
-    return this.requireStorage().version;
+    return this.memory.version;
   }
 
   /** @internal To be called by whoever overwrites values: `integers` are those the CPU wrote over an int32 tensor, if so. */
   overwritten(integers: Int32Array | null = null): void {
-    const storage = this.requireStorage();
+    const storage = this.memory;
     storage.integers = integers;
     storage.version += 1;
   }
 
   /** @internal Throws `DisposedError` for a tensor that was disposed. */
   requireLive(): void {
-    this.requireStorage();
+    void this.memory;
   }
 
   /** @internal True while another tensor shares the memory, so that it must not be written in place. */
   get shared(): boolean {
-    return this.requireStorage().shared;
+    return this.memory.shared;
   }
 
   /** @internal A second tensor over the same memory, off the tape and outside every scope. */
   alias(shape: Shape = this.shape): Tensor {
-    return new Tensor(this.device, this.requireStorage().retain(), shape, this.dtype);
+    return new Tensor(this.device, this.memory.retain(), shape, this.dtype);
   }
 
   /**
@@ -191,9 +161,15 @@ export class Tensor {
     const rest = this.shape.slice(1);
     let first = 0;
     return counts.map((count) => {
-      const range = this.requireStorage().range(first * sizeOf(rest) * itemSize(this.dtype));
+      const shape = [count, ...rest];
+      const start = first * sizeOf(rest) * itemSize(this.dtype);
       first += count;
-      return new Tensor(this.device, range, [count, ...rest], this.dtype);
+      return new Tensor(
+        this.device,
+        this.memory.range(start, bytesOf(this.dtype, sizeOf(shape))),
+        shape,
+        this.dtype,
+      );
     });
   }
 
@@ -217,7 +193,7 @@ export class Tensor {
 
   /** Copies the values to the CPU, once the GPU has computed them; those of a float16 tensor as float32. */
   async data(): Promise<TypedArrays[Dtype]> {
-    const { buffer, offset } = this.requireStorage();
+    const { buffer, offset } = this.memory;
     const bytes = await this.device.gpu.read(buffer, offset ?? 0, this.bytes);
     return typedArray(this.dtype, bytes, this.size);
   }
@@ -253,7 +229,7 @@ export class Tensor {
     }
     const whole = values instanceof Int32Array && values.length === this.size;
     this.overwritten(whole ? values.slice() : null);
-    const storage = this.requireStorage();
+    const storage = this.memory;
     this.device.gpu.recorder.write(storage.buffer, (storage.offset ?? 0) + offset * 4, values);
   }
 
@@ -267,6 +243,7 @@ export class Tensor {
     this.grad?.dispose();
     this.grad = null;
     this.halfCopy?.dispose();
+    this.place = null;
   }
 
   [Symbol.dispose](): void {
@@ -275,15 +252,6 @@ export class Tensor {
 
   toString(): string {
     return `Tensor(${formatShape(this.shape)}, ${this.dtype}${this.requiresGrad ? ', requiresGrad' : ''})`;
-  }
-
-  private requireStorage(): Storage {
-    if (this.storage === null) {
-      throw new DisposedError(`tensor ${formatShape(this.shape)} was disposed`, {
-        remedy: 'return it from tidy(), or keep() it, to use it outside its scope',
-      });
-    }
-    return this.storage;
   }
 }
 

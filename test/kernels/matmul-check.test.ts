@@ -24,8 +24,7 @@ it.for([
     const [technique] = candidates(gpu, product);
     const sides = { transposeA, transposeB };
     expect(await multipliesRight(gpu, technique!, { ...sides, half: false })).toBe(true);
-    if (gpu.device.features.has('shader-f16'))
-      expect(await multipliesRight(gpu, technique!, { ...sides, half: true })).toBe(true);
+    if (gpu.float16) expect(await multipliesRight(gpu, technique!, { ...sides, half: true })).toBe(true);
   },
 );
 
@@ -90,7 +89,7 @@ describe('of an adapter with matrix units', () => {
 
   it('keeps units that multiply right', async (context) => {
     const { gpu } = asGpu.current;
-    if (!gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+    if (!gpu.float16) context.skip('this adapter has no float16');
     const [standIn] = candidates(device.current.gpu, product);
     await checkMatrixUnits(gpu, [standIn!]);
     expect(gpu.subgroupMatrices).toEqual([units]);
@@ -100,7 +99,7 @@ describe('of an adapter with matrix units', () => {
 
   it('does without those that multiply wrong, and says so', async (context) => {
     const { gpu } = asGpu.current;
-    if (!gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+    if (!gpu.float16) context.skip('this adapter has no float16');
     const standIn = candidates(device.current.gpu, product)[0]!;
     await checkMatrixUnits(gpu, [standIn, gapsIn(standIn)[0]!]);
     expect(gpu.subgroupMatrices).toEqual([]);
@@ -112,7 +111,7 @@ describe('of an adapter with matrix units', () => {
 
   it('does without those that the adapter refuses, and says so', async (context) => {
     const { gpu } = asGpu.current;
-    if (!gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+    if (!gpu.float16) context.skip('this adapter has no float16');
     // No adapter has matrices of 32 × 32 × 16 that sum in float32.
     gpu.subgroupMatrices = [{ ...units, M: 32, N: 32 }];
     expect(chooseMatmul(gpu, half).shader).toBe('matmul_subgroup_matrix');

@@ -169,7 +169,7 @@ describe.each(techniques.map((technique) => [label(technique), technique] as con
 
     it(`${batch} × [${m}, ${k}] · [${k}, ${n}] of float16`, { timeout: 60_000 }, async (context) => {
       if (!runs()) context.skip('this adapter has no subgroups of that size');
-      if (!device.current.gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+      if (!device.current.gpu.float16) context.skip('this adapter has no float16');
       const transposes = shape.transposes.at(-1)!;
       // As activations are, and as gradients of weights are.
       await check(technique, shape, transposes, { ab: 'float16', c: 'float16' });

@@ -37,7 +37,7 @@ it.for([false, true])(
   { timeout: 60_000 },
   async (half, context) => {
     const { gpu } = device.current;
-    if (half && !gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+    if (half && !gpu.float16) context.skip('this adapter has no float16');
     const tuned = await tuneMatmul(gpu, { ...product, half });
     expect(tuned.times.map(({ technique }) => technique).sort()).toEqual(
       candidates(gpu, { ...product, half })

@@ -35,7 +35,7 @@ it('covers every op that takes float16', () => {
 describe.each(settings)('%s', (_, options, accepted) => {
   const device = useDevice(options);
   beforeEach((context) => {
-    if (!device.current.gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+    if (!device.current.gpu.float16) context.skip('this adapter has no float16');
   });
 
   it('casts there and back', async () => {

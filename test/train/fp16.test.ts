@@ -83,14 +83,14 @@ it('follows the rule of torch.amp.GradScaler', async () => {
 });
 
 it('is refused before anything happens where the adapter has no float16', async (context) => {
-  if (device.current.gpu.device.features.has('shader-f16')) context.skip('this adapter has float16');
+  if (device.current.gpu.float16) context.skip('this adapter has float16');
   const trainer = await makeTrainer('refused', { fp16: true });
   await expect(trainer.train()).rejects.toThrow(DtypeError);
 });
 
 describe('with float16', () => {
   beforeEach((context) => {
-    if (!device.current.gpu.device.features.has('shader-f16')) context.skip('this adapter has no float16');
+    if (!device.current.gpu.float16) context.skip('this adapter has no float16');
   });
 
   it('gives logits close to those of float32', async () => {

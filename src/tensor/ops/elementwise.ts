@@ -145,11 +145,11 @@ function defineBinary(
       binary(y.device.gpu, { a: a.slot, b: b.slot, c: y.slot, operator, shape: y.shape, ...strides });
     },
     saves,
-    backward: (dy, saved, needs, _options, { shapes }) => {
+    backward: (dy, saved, needs, _options, { shape }) => {
       const { a, b } = rule(dy, saved.a, saved.b, { a: needs.a === true, b: needs.b === true });
       return {
-        a: a === undefined ? undefined : reduceTo(a, shapes.a!),
-        b: b === undefined ? undefined : reduceTo(b, shapes.b!),
+        a: a === undefined ? undefined : reduceTo(a, shape('a')),
+        b: b === undefined ? undefined : reduceTo(b, shape('b')),
       };
     },
   });

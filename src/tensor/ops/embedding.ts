@@ -42,11 +42,11 @@ const embeddingOp = defineOp<Inputs, { paddingId: number }>({
     });
   },
   saves: ['ids'],
-  backward: (dy, saved, _needs, { paddingId }, { shapes }) => {
+  backward: (dy, saved, _needs, { paddingId }, { shape, gradient }) => {
     const { device } = dy;
     const ids = saved.ids!;
-    const [rows, cols] = shapes.table as [number, number];
-    const dtable = device.raw([rows, cols], dy.dtype);
+    const [rows, cols] = shape('table') as [number, number];
+    const dtable = gradient('table');
     device.fill(dtable, 0);
     const next = device.raw([ids.size], 'uint32');
     const ends = device.raw([rows, 2], 'uint32');

@@ -61,7 +61,7 @@ const feedForwardOp = defineOp<Inputs, Activation>({
     }
   },
   saves: ['x', 'innerOperand', 'outerOperand', 'hidden', 'preactivation'],
-  backward: (dy, saved, needs, activation, { shapes, dtypes }) => {
+  backward: (dy, saved, needs, activation, { shape, gradient }) => {
     const { x, innerOperand, outerOperand, hidden, preactivation } = saved;
     const outer = productGradients(
       dy,
@@ -69,8 +69,8 @@ const feedForwardOp = defineOp<Inputs, Activation>({
       { b: needs.outerWeight, bias: needs.outerBias },
       LINEAR,
       {
-        shapes: { a: hidden!.shape, b: shapes.outerWeight!, bias: shapes.outerBias! },
-        dtypes: { b: dtypes.outerWeight! },
+        shape: (name) => (name === 'a' ? hidden!.shape : shape('outerBias')),
+        gradient: (name) => gradient(name === 'b' ? 'outerWeight' : 'outerBias'),
       },
     );
     let inner: Gradients = {};
@@ -87,8 +87,8 @@ const feedForwardOp = defineOp<Inputs, Activation>({
         { a: needs.x, b: needs.innerWeight, bias: needs.innerBias },
         LINEAR,
         {
-          shapes: { a: shapes.x!, b: shapes.innerWeight!, bias: shapes.innerBias! },
-          dtypes: { b: dtypes.innerWeight! },
+          shape: (name) => shape(name === 'a' ? 'x' : 'innerBias'),
+          gradient: (name) => gradient(name === 'b' ? 'innerWeight' : 'innerBias'),
         },
       );
       between.dispose();

@@ -56,9 +56,9 @@ const crossEntropyOp = defineOp<Inputs, Required<CrossEntropyOptions>>({
     return { stats, valid };
   },
   saves: ['x', 'targets', 'stats', 'valid'],
-  backward: (dy, { x, targets, stats, valid }, _needs, options, { shapes }) => {
-    const dx = dy.device.raw(shapes.x!);
-    const cols = shapes.x!.at(-1)!;
+  backward: (dy, { x, targets, stats, valid }, _needs, options, { shape }) => {
+    const dx = dy.device.raw(shape('x'));
+    const cols = shape('x').at(-1)!;
     const slots = {
       x: x!.slot,
       targets: targets!.slot,
@@ -116,8 +116,8 @@ function definePairLoss(
       losses.dispose();
     },
     saves: ['x', 'targets'],
-    backward: (dy, { x, targets }, _needs, _options, { shapes }) => {
-      const dx = dy.device.raw(shapes.x!);
+    backward: (dy, { x, targets }, _needs, _options, { shape }) => {
+      const dx = dy.device.raw(shape('x'));
       const count = sizeOf(dx.shape);
       pairLossGradient(dy.device.gpu, {
         loss,

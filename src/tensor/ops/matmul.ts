@@ -8,7 +8,7 @@ import { HalfCopy } from '../half-copy.ts';
 import { defineOp, type InputSpecs, type Needs, type Saved } from '../op.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
 import type { Gradients } from '../tape.ts';
-import type { Dtype, Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { sumTo } from './reduction.ts';
 
 export interface MatmulOptions {
@@ -33,14 +33,16 @@ interface Plan {
   sharedB: boolean;
 }
 
+function describe({ a, b }: Inputs, { transposeA, transposeB }: MatmulOptions): string {
+  return `a ${formatShape(a.shape)}${transposeA ? 'ᵀ' : ''} · b ${formatShape(b.shape)}${transposeB ? 'ᵀ' : ''}`;
+}
+
 /** @internal The product's sizes. Throws `ShapeError` where the shapes do not fit. */
-export function planOf(
-  { a, b, bias }: Inputs,
-  { transposeA = false, transposeB = false }: MatmulOptions,
-): Plan {
-  const both = (): string =>
-    `a ${formatShape(a.shape)}${transposeA ? 'ᵀ' : ''} · b ${formatShape(b.shape)}${transposeB ? 'ᵀ' : ''}`;
-  if (a.rank < 2 || b.rank < 2) throw new ShapeError(`matmul: both sides need two dimensions: ${both()}`);
+export function planOf(inputs: Inputs, options: MatmulOptions): Plan {
+  const { a, b, bias } = inputs;
+  const { transposeA = false, transposeB = false } = options;
+  if (a.rank < 2 || b.rank < 2)
+    throw new ShapeError(`matmul: both sides need two dimensions: ${describe(inputs, options)}`);
   const [aRows, aCols] = [a.shape.at(-2)!, a.shape.at(-1)!];
   const [bRows, bCols] = [b.shape.at(-2)!, b.shape.at(-1)!];
   const [m, k] = transposeA ? [aCols, aRows] : [aRows, aCols];
@@ -49,16 +51,19 @@ export function planOf(
     const flipped = transposeB ? bRows : bCols;
     const remedy =
       flipped === k ? `pass transposeB: ${!transposeB}?` : 'the last dimension of a must be the first of b';
-    throw new ShapeError(`matmul: inner dimensions differ: ${both()}`, { remedy });
+    throw new ShapeError(`matmul: inner dimensions differ: ${describe(inputs, options)}`, { remedy });
   }
   const lead = a.shape.slice(0, -2);
   const sharedB = b.rank === 2;
   if (!sharedB && !sameShape(lead, b.shape.slice(0, -2)))
-    throw new ShapeError(`matmul: batch dimensions differ: ${both()}`);
+    throw new ShapeError(`matmul: batch dimensions differ: ${describe(inputs, options)}`);
   if (bias !== undefined && !sameShape(bias.shape, [n])) {
-    throw new ShapeError(`matmul: bias ${formatShape(bias.shape)} does not fit ${both()}`, {
-      remedy: `it must be [${n}]`,
-    });
+    throw new ShapeError(
+      `matmul: bias ${formatShape(bias.shape)} does not fit ${describe(inputs, options)}`,
+      {
+        remedy: `it must be [${n}]`,
+      },
+    );
   }
   const matrices = sizeOf(lead);
   const shape = [...lead, m, n];
@@ -134,19 +139,18 @@ export function gradientA(
 }
 
 /**
- * db, of b's type and in its shape as it is stored; summed over the batch where b is shared. Where dy's columns can be summed on the way
- * (see `sumsAlong`) they fill `dbias`.
+ * Fills db, of b's shape as it is stored, and returns it; summed over the batch where b is shared. Where dy's columns can be summed on
+ * the way (see `sumsAlong`) they fill `dbias`.
  */
 function gradientB(
   dy: Tensor,
   a: Tensor,
-  { shape, dtype }: { shape: Shape; dtype: Dtype },
+  db: Tensor,
   plan: Plan,
   options: MatmulOptions,
   dbias?: Tensor,
 ): Tensor {
   const { m, n, k, batch, sharedB } = plan;
-  const db = dy.device.raw(shape, dtype);
   const transposeA = options.transposeA ?? false;
   const run = (aSlot: Slot, dySlot: Slot, matrices: number, accumulate: boolean): void => {
     const swap = options.transposeB ?? false;
@@ -183,16 +187,15 @@ export function productGradients(
   { a, operand: b }: Saved,
   needs: Needs,
   options: MatmulOptions,
-  { shapes, dtypes }: InputSpecs,
+  { shape, gradient }: InputSpecs,
 ): Gradients {
-  const sideB = { shape: shapes.b!, dtype: dtypes.b! };
   const plan = planOf({ a: a!, b: b! }, options);
   const along = needs.bias === true && needs.b === true && sumsAlong(plan, options);
   const alone = needs.bias === true && !along;
-  const bias = along ? dy.device.raw(shapes.bias!) : alone ? sumTo(dy, shapes.bias!) : undefined;
+  const bias = along ? gradient('bias') : alone ? sumTo(dy, shape('bias')) : undefined;
   return {
-    a: needs.a ? gradientA(dy, b!, shapes.a!, plan, options) : undefined,
-    b: needs.b ? gradientB(dy, a!, sideB, plan, options, along ? bias : undefined) : undefined,
+    a: needs.a ? gradientA(dy, b!, shape('a'), plan, options) : undefined,
+    b: needs.b ? gradientB(dy, a!, gradient('b'), plan, options, along ? bias : undefined) : undefined,
     bias,
   };
 }

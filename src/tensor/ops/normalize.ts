@@ -7,7 +7,7 @@ import {
   softmax as softmaxKernel,
 } from '../../kernels/normalize.ts';
 import type { DropoutKey } from '../../kernels/pointwise.ts';
-import { defineOp, type Saved } from '../op.ts';
+import { defineOp, type InputSpecs, type Saved } from '../op.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkDropout } from './elementwise.ts';
@@ -58,10 +58,10 @@ function checkLayerNorm(
 }
 
 /** Gradients of what was normalized, of weight and of bias; and of dropout's input, where one was drawn. */
-function layerNormGradients(dy: Tensor, saved: Saved, key: DropoutKey | null) {
+function layerNormGradients(dy: Tensor, saved: Saved, key: DropoutKey | null, { gradient }: InputSpecs) {
   const { device } = dy;
   const { rows, cols } = rowsOf('layerNorm', dy.shape);
-  const [dweight, dbias] = [device.raw([cols]), device.raw([cols])];
+  const [dweight, dbias] = [gradient('weight'), gradient('bias')];
   const dx = device.raw(dy.shape, dy.dtype);
   const dropped = key === null ? undefined : device.raw(dy.shape, dy.dtype);
   layerNormGradient(device.gpu, {
@@ -108,8 +108,8 @@ const layerNormOp = defineOp<LayerNormInputs, { eps: number }>({
     return { moments };
   },
   saves: ['x', 'weight', 'moments'],
-  backward: (dy, saved) => {
-    const { dx, dweight, dbias } = layerNormGradients(dy, saved, null);
+  backward: (dy, saved, _needs, _options, inputs) => {
+    const { dx, dweight, dbias } = layerNormGradients(dy, saved, null, inputs);
     return { x: dx, weight: dweight, bias: dbias };
   },
 });
@@ -148,8 +148,8 @@ const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutK
     return { sums, moments };
   },
   saves: ['sums', 'weight', 'moments'],
-  backward: (dy, { sums, weight, moments }, _needs, { key }) => {
-    const gradients = layerNormGradients(dy, { x: sums, weight, moments }, key);
+  backward: (dy, { sums, weight, moments }, _needs, { key }, inputs) => {
+    const gradients = layerNormGradients(dy, { x: sums, weight, moments }, key, inputs);
     const { dx, dweight, dbias, dropped = dx.alias() } = gradients;
     return { x: dropped, residual: dx, weight: dweight, bias: dbias };
   },

@@ -102,13 +102,13 @@ const qkvLinearOp = defineOp<Inputs>({
     return { operand };
   },
   saves: ['x', 'operand'],
-  backward: (dy, saved, needs, _options, { shapes }) => {
+  backward: (dy, saved, needs, _options, { shape, gradient }) => {
     const { device } = dy;
-    const [out, inFeatures] = shapes.queryWeight as [number, number];
+    const [out, inFeatures] = shape('queryWeight') as [number, number];
     const m = dy.size / (3 * out);
     const gradients: Record<string, Tensor> = {};
     if (needs.x === true) {
-      const dx = device.raw(shapes.x!, dy.dtype);
+      const dx = device.raw(shape('x'), dy.dtype);
       matmul(device.gpu, {
         a: dy.slot,
         b: saved.operand!.slot,
@@ -123,7 +123,8 @@ const qkvLinearOp = defineOp<Inputs>({
     }
     const parameters = Object.keys(needs).some((name) => name !== 'x');
     if (parameters) {
-      const [dw, db] = [device.raw([3 * out, inFeatures]), device.raw([3 * out])];
+      const dw = gradient('queryWeight', 'keyWeight', 'valueWeight');
+      const db = gradient('queryBias', 'keyBias', 'valueBias');
       matmul(device.gpu, {
         a: dy.slot,
         b: saved.x!.slot,

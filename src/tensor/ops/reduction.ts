@@ -72,8 +72,8 @@ function defineReduction(name: 'sum' | 'mean'): (x: Tensor, options: ReduceOptio
       sumAxis(x, y, { outer, n, inner, scale: average ? 1 / n : 1 });
     },
     saves: [],
-    backward: (dy, _saved, _needs, { dim, mean: average }, { shapes }) => {
-      const shape = shapes.x!;
+    backward: (dy, _saved, _needs, { dim, mean: average }, { shape: shapeOf }) => {
+      const shape = shapeOf('x');
       const { outer, n, inner } = axisOf(name, shape, dim);
       return { x: spread(dy, shape, { outer, n, inner }, average ? 1 / n : 1) };
     },

@@ -35,8 +35,8 @@ const takeRowsOp = defineOp<Inputs>({
   },
   forward: ({ x, rows }, y) => gather(x, rows, y),
   saves: ['back'],
-  backward: (dy, { back }, _needs, _options, { shapes }) => {
-    const dx = dy.device.raw(shapes.x!, dy.dtype);
+  backward: (dy, { back }, _needs, _options, { shape }) => {
+    const dx = dy.device.raw(shape('x'), dy.dtype);
     gather(dy, back!, dx);
     return { x: dx };
   },

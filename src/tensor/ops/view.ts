@@ -70,8 +70,8 @@ const permuteOp = defineOp<{ x: Tensor }, { dims: readonly number[] }>({
   },
   forward: ({ x }, y, { dims }) => permuteInto(x, y, dims),
   saves: [],
-  backward: (dy, _saved, _needs, { dims }, { shapes }) => {
-    const dx = dy.device.raw(shapes.x!, dy.dtype);
+  backward: (dy, _saved, _needs, { dims }, { shape }) => {
+    const dx = dy.device.raw(shape('x'), dy.dtype);
     const inverse = dims.map((_, at) => dims.indexOf(at));
     permuteInto(dy, dx, inverse);
     return { x: dx };
@@ -129,8 +129,8 @@ const narrowOp = defineOp<{ x: Tensor }, NarrowOptions>({
     });
   },
   saves: [],
-  backward: (dy, _saved, _needs, { dim, start }, { shapes }) => {
-    const dx = dy.device.raw(shapes.x!, dy.dtype);
+  backward: (dy, _saved, _needs, { dim, start }, { shape }) => {
+    const dx = dy.device.raw(shape('x'), dy.dtype);
     dy.device.fill(dx, 0);
     const targetStrides = stridesOf(dx.shape);
     const box = { shape: dy.shape, sourceStrides: stridesOf(dy.shape), targetStrides };

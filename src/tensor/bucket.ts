@@ -1,0 +1,168 @@
+/**
+ * Parameters laid one after the other in one buffer, so that a kernel reaches many of them by one binding, with their gradients and
+ * float16 copies laid likewise in buffers of their own.
+ */
+import { ALIGNED } from '../kernels/launch.ts';
+import type { Device } from './device.ts';
+import { Storage } from './storage.ts';
+import type { Tensor } from './tensor.ts';
+
+/** Where a parameter lies, counted in elements. */
+export class Place {
+  readonly bucket: Bucket;
+  readonly at: number;
+  readonly size: number;
+  /** Where what follows may begin; nobody's elements lie between. */
+  readonly next: number;
+  /** @internal What was lent of its companions last. */
+  readonly loans: Record<CompanionName, Storage | null> = { gradients: null, halves: null };
+
+  constructor(bucket: Bucket, at: number, size: number, next: number) {
+    this.bucket = bucket;
+    this.at = at;
+    this.size = size;
+    this.next = next;
+  }
+}
+
+/** Memory of a bucket's layout beside that of the values. */
+export type CompanionName = 'gradients' | 'halves';
+
+/** The alignment of binding offsets. */
+const OFFSET_BYTES = 256;
+
+export class Bucket {
+  /** Elements, gaps included. */
+  readonly size: number;
+  private readonly device: Device;
+  private readonly places: Place[] = [];
+  /** There as long as some of it is lent. */
+  private readonly companions: Record<CompanionName, Storage | null> = { gradients: null, halves: null };
+
+  constructor(device: Device, size: number) {
+    this.device = device;
+    this.size = size;
+  }
+
+  /** The place of a parameter whose memory lies here, in a part that ends at `end` where the next part begins at `next`. */
+  place(tensor: Tensor, end: number, next: number): Place {
+    const { size } = tensor;
+    const at = (tensor.memory.offset ?? 0) / 4;
+    // Two tensors over the same memory have one place, so that their gradients do not meet.
+    const known = this.places.find((one) => one.at === at && one.size === size);
+    if (known !== undefined) return known;
+    const made = new Place(this, at, size, at + size === end ? next : at + size);
+    this.places.push(made);
+    return made;
+  }
+
+  /** Lends the memory of places from one on, which lie side by side; null where that cannot be bound apart. */
+  lend(name: CompanionName, { at }: Place, size: number): Storage | null {
+    const itemSize = name === 'gradients' ? 4 : 2;
+    if ((at * itemSize) % OFFSET_BYTES !== 0) return null;
+    const known = this.companions[name];
+    const memory = known?.live ? known.retain() : new Storage(this.device, this.size * itemSize);
+    this.companions[name] = memory;
+    const loan = memory.range(at * itemSize, Math.ceil((size * itemSize) / 4) * 4);
+    memory.release();
+    return loan;
+  }
+}
+
+/** Bytes of parameters that are laid together, where they are more than one: enough for few dispatches, and easy to find room for. */
+const BUCKET_BYTES = 2 ** 26;
+
+function aligned(elements: number): number {
+  return Math.ceil(elements / ALIGNED) * ALIGNED;
+}
+
+/** Parameters whose memory cannot be told apart: ranges of one storage. */
+interface Unit {
+  readonly root: Storage;
+  readonly tensors: Tensor[];
+}
+
+function unitsOf(tensors: readonly Tensor[]): Unit[] {
+  const units = new Map<Storage, Unit>();
+  for (const tensor of tensors) {
+    const { root } = tensor.memory;
+    const unit = units.get(root) ?? { root, tensors: [] };
+    unit.tensors.push(tensor);
+    units.set(root, unit);
+  }
+  return [...units.values()];
+}
+
+const sizeOf = ({ root }: Unit): number => aligned(root.bytes / 4);
+
+/** Lays units into a bucket. One alone stays where it is. */
+function fill(device: Device, units: readonly Unit[]): void {
+  const [first] = units as [Unit];
+  const size = units.reduce((sum, unit) => sum + sizeOf(unit), 0);
+  const memory = units.length === 1 ? first.root.retain() : new Storage(device, size * 4);
+  const bucket = memory.bucket ?? new Bucket(device, size);
+  memory.bucket = bucket;
+  let start = 0;
+  for (const unit of units) {
+    if (unit.root !== memory) unit.root.moveInto(memory, start * 4);
+    const end = start + unit.root.bytes / 4;
+    start += sizeOf(unit);
+    for (const tensor of unit.tensors) {
+      tensor.place = bucket.place(tensor, end, start);
+      // Made anew, its copy finds its place too.
+      tensor.halfCopy?.dispose();
+    }
+  }
+  memory.release();
+}
+
+/**
+ * Gives float32 parameters of one device, which do not overlap, their places, those that have none: next to one another, matrices first,
+ * in buffers of at most 64 MiB and half of what can be bound. Their values move there.
+ */
+export function layTogether(tensors: readonly Tensor[]): void {
+  const missing = tensors.filter(({ place }) => place === null);
+  if (missing.length === 0) return;
+  const { device } = missing[0]!;
+  // Vectors have no float16 copies, and mostly no weight decay: apart from matrices, both are long runs.
+  const waiting = [...missing.filter(({ rank }) => rank > 1), ...missing.filter(({ rank }) => rank <= 1)];
+  const most = Math.min(BUCKET_BYTES, device.gpu.maxBindingBytes / 2) / 4;
+  let open: Unit[] = [];
+  let used = 0;
+  let moved = false;
+  const close = (): void => {
+    if (open.length > 0) fill(device, open);
+    moved ||= open.length > 1;
+    open = [];
+    used = 0;
+  };
+  for (const unit of unitsOf(waiting)) {
+    const size = sizeOf(unit);
+    // What is large enough alone stays alone; so does what lies in a bucket already.
+    if (size > most || unit.root.bucket !== null) {
+      fill(device, [unit]);
+      continue;
+    }
+    if (used + size > most) close();
+    open.push(unit);
+    used += size;
+  }
+  close();
+  // The buffers they had are of no more use.
+  if (moved) device.trim();
+}
+
+/** The memory of some parameters in a companion of their bucket; null where they do not lie side by side, or it is lent. */
+export function companionMemory(name: CompanionName, tensors: readonly Tensor[]): Storage | null {
+  const first = tensors[0]!.place;
+  if (first === null) return null;
+  let end = first.at;
+  for (const tensor of tensors) {
+    const { place } = tensor;
+    if (place?.bucket !== first.bucket || place.at !== end || place.loans[name]?.live) return null;
+    end += place.size;
+  }
+  const loan = first.bucket.lend(name, first, end - first.at);
+  if (loan !== null) for (const { place } of tensors) place!.loans[name] = loan;
+  return loan;
+}

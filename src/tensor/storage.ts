@@ -1,0 +1,79 @@
+/** `Storage`: a share of GPU memory, and the number of tensors that have it in common. */
+import type { PooledBuffer } from '../gpu/pool.ts';
+import type { Bucket } from './bucket.ts';
+import type { Device } from './device.ts';
+
+/** Memory from the pool, or a range of another storage's; the last tensor to let go returns it. */
+export class Storage {
+  readonly bytes: number;
+  /** Integers as the CPU wrote them, which lets ops refuse indices out of range; null where the GPU may have written since. */
+  integers: Int32Array | null = null;
+  /** Goes up whenever the values are overwritten, so that copies of them know when they are old. */
+  version = 0;
+  /** The parameters that lie in it; never that of a range. */
+  bucket: Bucket | null = null;
+  private readonly device: Device;
+  private own: PooledBuffer | null;
+  private whole: Storage | null;
+  private start: number;
+  private count = 1;
+
+  constructor(device: Device, bytes: number, range?: { of: Storage; start: number }) {
+    this.device = device;
+    this.bytes = bytes;
+    this.own = range === undefined ? device.gpu.pool.acquire(bytes) : null;
+    this.whole = range?.of ?? null;
+    this.start = range?.start ?? 0;
+  }
+
+  get buffer(): PooledBuffer {
+    return this.own ?? this.whole!.buffer;
+  }
+
+  /** Bytes before the range, a multiple of 256; null for a whole buffer. */
+  get offset(): number | null {
+    return this.whole === null ? null : (this.whole.offset ?? 0) + this.start;
+  }
+
+  /** The storage that has the buffer as its own. */
+  get root(): Storage {
+    return this.whole === null ? this : this.whole.root;
+  }
+
+  /** A range of this storage as one of its own: `shared` tells of the range alone, so ranges handed out must not overlap. */
+  range(start: number, bytes: number): Storage {
+    return new Storage(this.device, bytes, { of: this.retain(), start });
+  }
+
+  /** Moves the values of a buffer of its own into a range of `whole`, where everybody who shares them finds them from now on. */
+  moveInto(whole: Storage, start: number): void {
+    const own = this.own!;
+    const target = { buffer: whole.buffer, offset: (whole.offset ?? 0) + start };
+    this.device.gpu.recorder.copy({ buffer: own }, target, this.bytes);
+    this.device.gpu.pool.release(own);
+    this.own = null;
+    this.whole = whole.retain();
+    this.start = start;
+  }
+
+  get shared(): boolean {
+    return this.count > 1;
+  }
+
+  /** False once everybody has let go. */
+  get live(): boolean {
+    return this.count > 0;
+  }
+
+  retain(): this {
+    this.count += 1;
+    return this;
+  }
+
+  release(): void {
+    this.count -= 1;
+    if (this.count > 0) return;
+    if (this.own !== null) this.device.gpu.pool.release(this.own);
+    else this.whole!.release();
+  }
+}
