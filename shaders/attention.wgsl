@@ -6,9 +6,9 @@
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x;
-  let head = id.y;
-  let plane = plane_of(id.z, head);
-  let own = sequence(id.z);
+  let head = id.z;
+  let plane = plane_of(id.y, head);
+  let own = sequence(id.y);
   if (i >= own.y) { return; }
   let row = own.x + i;
   let column = head * params.size;

@@ -8,9 +8,9 @@ diagnostic(off, subgroup_uniformity);
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let head = group.y;
-  let plane = plane_of(group.z, head);
-  let own = sequence(group.z);
+  let head = group.z;
+  let plane = plane_of(group.y, head);
+  let own = sequence(group.y);
   let column = head * params.size;
   let first = group.x * ${LANES * ROWS}u;
 #for r in 0..ROWS

@@ -211,7 +211,8 @@ function run(gpu: GpuContext, part: Part, o: AttentionLaunch, operands: readonly
   const variant = variantOf(technique, part, part === 'key' && 'qkv' in o.inputs, sidesOf(o));
   const all = [...inputOperands(o), ...operands];
   for (const window of sequenceWindows(gpu, o)) {
-    const grid: Grid = [Math.ceil(o.length / technique.rows), o.heads, window.count];
+    // Sequences before heads: adapters on the CPU give each core a run of workgroups, which then has some of every sequence's length.
+    const grid: Grid = [Math.ceil(o.length / technique.rows), window.count, o.heads];
     const slots = all.map((operand) => bind(operand, window));
     launch(gpu, variant, slots, scalars(o, window), grid);
   }

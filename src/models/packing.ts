@@ -4,19 +4,22 @@ import { takeRows } from '../tensor/ops/rows.ts';
 import { reshape } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
+/** Kernels read four rows at once where there are no others: what is left is filled up with rows of zeros, a sequence of their own. */
+const TOKENS_MULTIPLE = 4;
+
 export class Packing {
-  /** int32 [batch + 1]: the first token of each sequence, and the number of all. */
+  /** int32 [sequences + 1]: the first token of each sequence, and the number of all. */
   readonly starts: Tensor;
   /** Tokens of the longest sequence. */
   readonly longest: number;
   private readonly shape: readonly [number, number];
-  /** Where each packed token lies in the padded batch, and where each place of that went (−1: padding). */
+  /** Where each packed token lies in the padded batch (−1: nowhere), and where each place of that went (−1: padding). */
   private readonly rows: Tensor;
   private readonly back: Tensor;
 
   private constructor(device: Device, mask: Int32Array, shape: readonly [number, number]) {
     const [batch, length] = shape;
-    const starts = new Int32Array(batch + 1);
+    const starts = [0];
     const back = new Int32Array(mask.length).fill(-1);
     const rows: number[] = [];
     let longest = 0;
@@ -26,12 +29,18 @@ export class Packing {
         back[at] = rows.length;
         rows.push(at);
       }
-      starts[b + 1] = rows.length;
+      starts.push(rows.length);
       longest = Math.max(longest, rows.length - starts[b]!);
+    }
+    const left = -rows.length & (TOKENS_MULTIPLE - 1);
+    if (left > 0) {
+      for (let i = 0; i < left; i += 1) rows.push(-1);
+      starts.push(rows.length);
+      longest = Math.max(longest, left);
     }
     this.shape = shape;
     this.longest = longest;
-    this.starts = device.tensor(starts);
+    this.starts = device.tensor(Int32Array.from(starts));
     this.rows = device.tensor(Int32Array.from(rows));
     this.back = device.tensor(back);
   }

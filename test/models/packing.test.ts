@@ -13,10 +13,11 @@ import { useDevice } from '../support/device.ts';
 const device = useDevice();
 
 const LENGTH = 9;
-const lengths = [9, 4, 1];
-const mask = Int32Array.from(lengths.flatMap((n) => Array.from({ length: LENGTH }, (_, i) => +(i < n))));
-const ids = Int32Array.from(mask, (seen, i) => (seen === 1 ? 5 + ((i * 7) % 90) : 0));
-const shape = [lengths.length, LENGTH];
+const shape = [3, LENGTH];
+const maskOf = (lengths: readonly number[]): Int32Array =>
+  Int32Array.from(lengths.flatMap((n) => Array.from({ length: LENGTH }, (_, i) => +(i < n))));
+/** 14 real tokens, which is not a multiple of four. */
+const mask = maskOf([9, 4, 1]);
 
 const config = makeConfig('bert', {
   vocabSize: 100,
@@ -30,9 +31,12 @@ const config = makeConfig('bert', {
   numLabels: 3,
 });
 
-const inputs = () => ({
-  inputIds: device.current.tensor(ids, shape),
-  attentionMask: device.current.tensor(mask, shape),
+const inputs = (seen: Int32Array) => ({
+  inputIds: device.current.tensor(
+    seen.map((one, i) => (one === 1 ? 5 + ((i * 7) % 90) : 0)),
+    shape,
+  ),
+  attentionMask: device.current.tensor(seen, shape),
 });
 
 function difference(a: Float32Array, b: Float32Array): number {
@@ -40,37 +44,41 @@ function difference(a: Float32Array, b: Float32Array): number {
   return a.reduce((worst, value, i) => Math.max(worst, Math.abs(value - b[i]!)), 0);
 }
 
-it('gives the same loss and gradients, for sequences and for tokens', async () => {
-  const { current } = device;
-  const tokenLabels = Int32Array.from(mask, (seen, i) => (seen === 1 ? i % 3 : -100));
-  const cases = [
-    [AutoModelForSequenceClassification, current.tensor(Int32Array.of(2, 0, 1))],
-    [AutoModelForTokenClassification, current.tensor(tokenLabels, shape)],
-  ] as const;
-  for (const [auto, labels] of cases) {
-    const model = await auto.fromConfig(config, { device: current });
-    const results: Float32Array[][] = [];
-    for (const skipPadding of [false, true]) {
-      const { loss } = model.forward({ ...inputs(), labels, skipPadding });
-      loss!.backward();
-      const gradients = model.parameters().flatMap(({ grad }) => (grad === null ? [] : [grad]));
-      results.push(await Promise.all([loss!, ...gradients].map((tensor) => tensor.float32Data())));
-      model.zeroGrad();
+it.each([12, 13, 14, 15])(
+  'gives the same loss and gradients for %d tokens, of sequences and of tokens',
+  async (tokens) => {
+    const { current } = device;
+    const mask = maskOf([9, 2, tokens - 11]);
+    const tokenLabels = Int32Array.from(mask, (seen, i) => (seen === 1 ? i % 3 : -100));
+    const cases = [
+      [AutoModelForSequenceClassification, current.tensor(Int32Array.of(2, 0, 1))],
+      [AutoModelForTokenClassification, current.tensor(tokenLabels, shape)],
+    ] as const;
+    for (const [auto, labels] of cases) {
+      const model = await auto.fromConfig(config, { device: current });
+      const results: Float32Array[][] = [];
+      for (const skipPadding of [false, true]) {
+        const { loss } = model.forward({ ...inputs(mask), labels, skipPadding });
+        loss!.backward();
+        const gradients = model.parameters().flatMap(({ grad }) => (grad === null ? [] : [grad]));
+        results.push(await Promise.all([loss!, ...gradients].map((tensor) => tensor.float32Data())));
+        model.zeroGrad();
+      }
+      expect(results[0]!.length).toBeGreaterThan(20);
+      for (const [at, padded] of results[0]!.entries()) {
+        const scale = Math.max(1e-3, ...padded.map(Math.abs));
+        expect(difference(padded, results[1]![at]!) / scale).toBeLessThan(1e-4);
+      }
+      model.dispose();
     }
-    expect(results[0]!.length).toBeGreaterThan(20);
-    for (const [at, padded] of results[0]!.entries()) {
-      const scale = Math.max(1e-3, ...padded.map(Math.abs));
-      expect(difference(padded, results[1]![at]!) / scale).toBeLessThan(1e-4);
-    }
-    model.dispose();
-  }
-});
+  },
+);
 
 it('gives the same states, and zeros for padding; also of each layer', async () => {
   const { current } = device;
   const model = (await AutoModel.fromConfig(config, { device: current })).eval();
   const [padded, packed] = [false, true].map((skipPadding) =>
-    noGrad(() => model.forward({ ...inputs(), skipPadding, outputHiddenStates: true })),
+    noGrad(() => model.forward({ ...inputs(mask), skipPadding, outputHiddenStates: true })),
   );
   expect(packed!.hiddenStates!.length).toBe(3);
   for (const [layer, state] of packed!.hiddenStates!.entries()) {
