@@ -3,6 +3,7 @@
 import { unary } from '../../src/kernels/pointwise.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor, clipGradNorm } from '../../src/optim/clip.ts';
+import { gradientMemory, layTogether } from '../../src/tensor/bucket.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
 import { gelu } from '../../src/tensor/ops/elementwise.ts';
@@ -152,13 +153,17 @@ function optimizerCases(software: boolean): KernelCase[] {
   const count = shapes.reduce((sum, shape) => sum + shape.reduce((product, n) => product * n, 1), 0);
   const work = (passes: number) => ({ bytes: bytesOf(passes * count) });
   const name = `${size.name}, ${(count / 1e6).toFixed(0)} M in ${shapes.length} tensors`;
-  const weights = (device: Device): Tensor[] =>
-    shapes.map((shape) => {
-      const made = device.zeros(shape);
-      made.requiresGrad = true;
-      made.grad = device.full(shape, 0.01);
-      return made;
-    });
+  // Laid as in training: by an optimizer, before backward.
+  const weights = (device: Device): Tensor[] => {
+    const made = shapes.map((shape) => device.zeros(shape));
+    layTogether(made);
+    for (const weight of made) {
+      weight.requiresGrad = true;
+      weight.grad = gradientMemory([weight]);
+      device.fill(weight.grad, 0.01);
+    }
+    return made;
+  };
   return [
     {
       family: 'AdamW',

@@ -4,8 +4,9 @@
  */
 import { ALIGNED } from '../kernels/launch.ts';
 import type { Device } from './device.ts';
+import type { Shape } from './shape.ts';
 import { Storage } from './storage.ts';
-import type { Tensor } from './tensor.ts';
+import { Tensor } from './tensor.ts';
 
 /** Where a parameter lies, counted in elements. */
 export class Place {
@@ -153,16 +154,48 @@ export function layTogether(tensors: readonly Tensor[]): void {
 }
 
 /** The memory of some parameters in a companion of their bucket; null where they do not lie side by side, or it is lent. */
-export function companionMemory(name: CompanionName, tensors: readonly Tensor[]): Storage | null {
+function companionMemory(name: CompanionName, tensors: readonly Tensor[]): Storage | null {
   const first = tensors[0]!.place;
   if (first === null) return null;
   let end = first.at;
-  for (const tensor of tensors) {
-    const { place } = tensor;
+  for (const { place } of tensors) {
     if (place?.bucket !== first.bucket || place.at !== end || place.loans[name]?.live) return null;
     end += place.size;
   }
   const loan = first.bucket.lend(name, first, end - first.at);
   if (loan !== null) for (const { place } of tensors) place!.loans[name] = loan;
   return loan;
+}
+
+/** The shape of tensors of one shape that lie one after the other along their first dimension. */
+function joinedShape(tensors: readonly Tensor[]): Shape {
+  const { shape } = tensors[0]!;
+  if (tensors.length === 1) return shape;
+  const [, ...rest] = shape;
+  return [tensors.reduce((rows, one) => rows + one.shape[0]!, 0), ...rest];
+}
+
+/**
+ * Memory for the gradient of a tensor, or of some that agree in all but their first dimension, one after the other; outside every scope.
+ * Beside that of their neighbours, if they have some and nobody holds an older gradient there; but never in a buffer of `read`, tensors
+ * that are read by the kernels which write the gradient.
+ */
+export function gradientMemory(tensors: readonly Tensor[], read: readonly Tensor[] = []): Tensor {
+  const { device, dtype } = tensors[0]!;
+  const shape = joinedShape(tensors);
+  const memory = companionMemory('gradients', tensors);
+  if (memory === null) return device.raw(shape, dtype);
+  const { buffer } = memory;
+  if (read.every((tensor) => tensor.memory.buffer !== buffer))
+    return new Tensor(device, memory, shape, dtype);
+  memory.release();
+  return device.raw(shape, dtype);
+}
+
+/** Memory for the float16 copies of some parameters that agree in all but their first dimension, one after the other; outside every scope. */
+export function halfMemory(tensors: readonly Tensor[]): Tensor {
+  const { device } = tensors[0]!;
+  const shape = joinedShape(tensors);
+  const memory = companionMemory('halves', tensors);
+  return memory === null ? device.raw(shape, 'float16') : new Tensor(device, memory, shape, 'float16');
 }

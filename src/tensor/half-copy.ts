@@ -1,8 +1,8 @@
 /** What mixed precision keeps of weights: their values in float16, cast again only where the weights have changed since. */
 import { ALIGNED, type Slot, slice } from '../kernels/launch.ts';
 import { cast } from '../kernels/pointwise.ts';
-import { companionMemory } from './bucket.ts';
-import { Tensor } from './tensor.ts';
+import { halfMemory } from './bucket.ts';
+import type { Tensor } from './tensor.ts';
 
 /** A weight's place in the copy, and the version of it that is there; −1 for none. */
 interface Part {
@@ -19,22 +19,16 @@ export class HalfCopy {
   private readonly apart: boolean;
 
   private constructor(sources: readonly Tensor[]) {
-    const [{ device, shape }] = sources as [Tensor];
     const parts: Part[] = [];
     let size = 0;
-    let rows = 0;
     for (const source of sources) {
       parts.push({ source, at: size, version: -1 });
       size += source.size;
-      rows += source.shape[0]!;
     }
     this.parts = parts;
     this.apart = parts.every(({ at }) => at % ALIGNED === 0);
     for (const { halfCopy } of sources) halfCopy?.dispose();
-    const memory = companionMemory('halves', sources);
-    const joined = [rows, ...shape.slice(1)];
-    if (memory === null) this.tensor = device.raw(joined, 'float16');
-    else this.tensor = new Tensor(device, memory, joined, 'float16');
+    this.tensor = halfMemory(sources);
     for (const source of sources) source.halfCopy = this;
   }
 

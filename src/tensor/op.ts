@@ -5,10 +5,10 @@
  * `y` to the caller, saved tensors to the tape, gradients to whoever collects them. The rest is disposed of here.
  */
 import { AutogradError, DtypeError } from '../errors.ts';
-import { companionMemory } from './bucket.ts';
+import { gradientMemory } from './bucket.ts';
 import type { Shape } from './shape.ts';
 import { type Gradients, isGradEnabled, record } from './tape.ts';
-import { type Dtype, Tensor } from './tensor.ts';
+import type { Dtype, Tensor } from './tensor.ts';
 
 export type OpInputs = Readonly<Record<string, Tensor | undefined>>;
 
@@ -140,30 +140,17 @@ function tape<I extends OpInputs, O>(
   for (const [name, tensor] of present) if (tensor.requiresGrad) needs[name] = true;
   const kept = Object.values(saved);
   record(y, definition.name, present, kept, (dy) => {
+    // Gradients themselves, these may lie where those to be computed would.
+    const read = [dy, ...kept];
     const specs: InputSpecs = {
       // Their values may be gone.
       shape: (name) => inputs[name]!.shape,
       gradient: (...names) =>
         gradientMemory(
           names.map((name) => inputs[name]!),
-          dy,
-          kept,
+          read,
         ),
     };
     return definition.backward(dy, saved, needs, options, specs);
   });
-}
-
-/** See `InputSpecs.gradient`. */
-function gradientMemory(inputs: readonly Tensor[], dy: Tensor, saved: readonly Tensor[]): Tensor {
-  const [{ shape: one, dtype, device }] = inputs as [Tensor];
-  const shape = inputs.length === 1 ? one : [inputs.length * one[0]!, ...one.slice(1)];
-  const memory = companionMemory('gradients', inputs);
-  if (memory === null) return device.raw(shape, dtype);
-  // A kernel cannot write to a buffer that it reads: dy and what was saved may be gradients themselves.
-  const { buffer } = memory;
-  if (dy.memory.buffer !== buffer && saved.every((tensor) => tensor.memory.buffer !== buffer))
-    return new Tensor(device, memory, shape, dtype);
-  memory.release();
-  return device.raw(shape, dtype);
 }

@@ -2,11 +2,11 @@
 import { describe, expect, it, vi } from 'vitest';
 import { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from '../../src/optim/adamw.ts';
 import { clipFactor, clipGradNorm } from '../../src/optim/clip.ts';
-import { companionMemory, layTogether } from '../../src/tensor/bucket.ts';
+import { gradientMemory, layTogether } from '../../src/tensor/bucket.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../../src/tensor/float16.ts';
 import { HalfCopy } from '../../src/tensor/half-copy.ts';
-import { Tensor } from '../../src/tensor/tensor.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
 import { randomArray } from '../support/ndarray.ts';
 
@@ -39,9 +39,7 @@ type Laid = 'side by side' | 'apart';
 function setGradient(weight: Tensor, gradient: Float32Array, laid: Laid = 'side by side'): void {
   const { device } = weight;
   weight.grad?.dispose();
-  const memory = laid === 'apart' || weight.place === null ? null : companionMemory('gradients', [weight]);
-  weight.grad =
-    memory === null ? device.raw(weight.shape) : new Tensor(device, memory, weight.shape, 'float32');
+  weight.grad = laid === 'apart' ? device.raw(weight.shape) : gradientMemory([weight]);
   weight.grad.write(gradient);
 }
 
