@@ -104,8 +104,13 @@ export class AdamW {
       throw new DtypeError(`AdamW: a parameter is ${other.dtype}`, {
         remedy: 'keep parameters in float32; mixed precision makes its own copies of them',
       });
+    const trained = all.filter(({ requiresGrad }) => requiresGrad);
     // Before there are gradients: these then lie together too.
-    layTogether(all.filter(({ requiresGrad }) => requiresGrad));
+    layTogether(trained);
+    if (new Set(trained.map(({ place }) => place)).size !== trained.length)
+      throw new ConfigError('AdamW: two parameters have the same memory', {
+        remedy: 'pass one of them: detach() makes no copy',
+      });
   }
 
   /** Updates every parameter that has a gradient. Throws `ShapeError` for a `gradScale` that is not [2]. */
@@ -178,26 +183,23 @@ export class AdamW {
         const { next, at: start, size } = value.place!;
         for (const { window, at, first, count } of moments.pieces) {
           const part = { first, count, whole: count === size };
-          const gradient = slice(value.grad!.slot, part);
-          const copy = copies && slice(copies, part);
-          const end = at + count + (first + count === size ? next - start - size : 0);
-          const before = runs.findLast(
-            (run) =>
-              run.window === window &&
-              run.next === at &&
-              run.group === group &&
-              run.step === step &&
-              liesAfter(gradient, run.gradient, at - run.at) &&
-              (copy === null || run.copy === null
-                ? copy === run.copy
-                : liesAfter(copy, run.copy, at - run.at)),
-          );
-          if (before === undefined) {
-            const place = { window, at, next: end, count };
-            runs.push({ group, step, ...place, value: slice(value.slot, part), gradient, copy });
-          } else {
+          const gap = first + count === size ? next - start - size : 0;
+          const run: Run = {
+            group,
+            step,
+            window,
+            at,
+            count,
+            next: at + count + gap,
+            value: slice(value.slot, part),
+            gradient: slice(value.grad!.slot, part),
+            copy: copies && slice(copies, part),
+          };
+          const before = runs.findLast((one) => continues(run, one));
+          if (before === undefined) runs.push(run);
+          else {
             before.count = at + count - before.at;
-            before.next = end;
+            before.next = run.next;
           }
         }
       }
@@ -212,6 +214,17 @@ export class AdamW {
     }
     return this.unscaled;
   }
+}
+
+/** Whether everything of a run comes after that of another. */
+function continues(run: Run, other: Run): boolean {
+  if (run.window !== other.window || run.at !== other.next || run.group !== other.group) return false;
+  const between = run.at - other.at;
+  const copies =
+    run.copy === null || other.copy === null
+      ? run.copy === other.copy
+      : liesAfter(run.copy, other.copy, between);
+  return copies && run.step === other.step && liesAfter(run.gradient, other.gradient, between);
 }
 
 /** What one dispatch updates: as many runs as it takes, that agree in what is the same for all of a dispatch. */

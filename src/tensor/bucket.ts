@@ -94,7 +94,8 @@ function unitsOf(tensors: readonly Tensor[]): Unit[] {
   return [...units.values()];
 }
 
-const sizeOf = ({ root }: Unit): number => aligned(root.bytes / 4);
+/** Places differ even where there are no elements. */
+const sizeOf = ({ root }: Unit): number => Math.max(aligned(root.bytes / 4), ALIGNED);
 
 /** Lays units into a bucket. One alone stays where it is. */
 function fill(device: Device, units: readonly Unit[]): void {

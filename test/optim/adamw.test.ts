@@ -343,7 +343,7 @@ describe.each(everyLayout)('clipping with $name, gradients $laid', ({ device, la
 describe('what is refused', () => {
   const device = devices['kernels for CPUs'];
 
-  it('a parameter given twice, of two devices, a scale of another shape', () => {
+  it('a parameter given twice, of two devices, of another type, a scale of another shape', () => {
     using _scope = device.current.scope();
     const weight = device.current.zeros([2]);
     weight.requiresGrad = true;
@@ -351,6 +351,10 @@ describe('what is refused', () => {
     const scale = device.current.zeros([3]);
     expect(() => new AdamW([{ params: [weight] }, { params: [weight] }])).toThrowErrorMatchingSnapshot();
     expect(() => new AdamW([weight, stranger])).toThrowErrorMatchingSnapshot();
+    expect(() => new AdamW([device.current.zeros([2], 'int32')])).toThrowErrorMatchingSnapshot();
+    const same = weight.detach();
+    same.requiresGrad = true;
+    expect(() => new AdamW([weight, same])).toThrowErrorMatchingSnapshot();
     expect(() => new AdamW([weight]).step({ gradScale: scale })).toThrowErrorMatchingSnapshot();
     weight.grad = device.current.keep(device.current.zeros([2]));
     for (const lossScale of [0, Number.NaN])

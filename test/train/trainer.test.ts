@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { dataCollatorForTokenClassification } from '../../src/data/collate.ts';
 import { ArrayDataset } from '../../src/data/dataset.ts';
 import {
@@ -128,6 +128,28 @@ describe('steady state', () => {
     expect(last.created).toBe(seen[20]!.created);
     expect(last.bindGroupMisses).toBe(seen[20]!.bindGroupMisses);
     trainer.model.dispose();
+  });
+
+  it('updates all weights in one dispatch, and one more where some have float16 copies', async () => {
+    const { recorder, float16 } = device.current.gpu;
+    for (const fp16 of float16 ? [false, true] : [false]) {
+      const updates: number[] = [];
+      const watch: TrainerCallback = { onStepEnd: () => updates.push(0) };
+      const args = { maxSteps: 4, loggingSteps: 1000, fp16 };
+      const trainer = await makeTrainer(freshFolder(), { args, callbacks: [watch] });
+      const dispatch = vi.spyOn(recorder, 'dispatch').mockImplementation(function (
+        this: typeof recorder,
+        ...rest
+      ) {
+        if (rest[0].gpu.label.startsWith('adamw')) updates.push(updates.pop()! + 1);
+        return Object.getPrototypeOf(recorder).dispatch.apply(recorder, rest);
+      });
+      updates.push(0);
+      await trainer.train();
+      dispatch.mockRestore();
+      expect(updates.slice(0, 4)).toEqual(Array(4).fill(fp16 ? 2 : 1));
+      trainer.model.dispose();
+    }
   });
 
   it('gives everything back at the end', async () => {

@@ -20,7 +20,7 @@ interface Inputs extends Readonly<Record<string, Tensor>> {
 type Three = readonly [Tensor, Tensor, Tensor];
 
 const weightsOf = (i: Inputs): Three => [i.queryWeight, i.keyWeight, i.valueWeight];
-const biasesOf = ({ queryBias, keyBias, valueBias }: Inputs): Three => [queryBias, keyBias, valueBias];
+const biasesOf = (i: Inputs): Three => [i.queryBias, i.keyBias, i.valueBias];
 
 /** Tensors that lie one after the other in one buffer as one tensor over the same memory, else a copy; whoever asks disposes of it. */
 function joined(tensors: Three): Tensor {
@@ -45,24 +45,23 @@ function operandOf({ dtype }: Tensor, weights: Three): Tensor {
   return dtype === 'float16' ? HalfCopy.of(weights).tensor.alias() : joined(weights);
 }
 
-/** A third of the rows each, in the same memory where bindings may begin there; takes over the tensor. */
-function thirds(whole: Tensor): Three {
+/** A third of the rows each, in the same memory where bindings may begin there, else copied to what `make` gives; takes over the tensor. */
+function thirds(whole: Tensor, make: (at: number) => Tensor): readonly Tensor[] {
   const count = whole.shape[0]! / 3;
   const bytes = (whole.size / 3) * 4;
-  if (bytes % 256 === 0) {
-    const parts = whole.split([count, count, count]) as unknown as Three;
-    whole.dispose();
-    return parts;
+  const apart = bytes % 256 !== 0;
+  const parts = apart ? [0, 1, 2].map(make) : whole.split([count, count, count]);
+  if (apart) {
+    const { recorder } = whole.device.gpu;
+    for (const [at, part] of parts.entries())
+      recorder.copy({ buffer: whole.slot.buffer, offset: at * bytes }, part.slot, bytes);
   }
-  const { device } = whole;
-  const parts = [0, 1, 2].map((at) => {
-    const part = device.raw([count, ...whole.shape.slice(1)]);
-    device.gpu.recorder.copy({ buffer: whole.slot.buffer, offset: at * bytes }, part.slot, bytes);
-    return part;
-  });
   whole.dispose();
-  return parts as unknown as Three;
+  return parts;
 }
+
+const weightNames = ['queryWeight', 'keyWeight', 'valueWeight'] as const;
+const biasNames = ['queryBias', 'keyBias', 'valueBias'] as const;
 
 const qkvLinearOp = defineOp<Inputs>({
   name: 'qkvLinear',
@@ -123,8 +122,7 @@ const qkvLinearOp = defineOp<Inputs>({
     }
     const parameters = Object.keys(needs).some((name) => name !== 'x');
     if (parameters) {
-      const dw = gradient('queryWeight', 'keyWeight', 'valueWeight');
-      const db = gradient('queryBias', 'keyBias', 'valueBias');
+      const [dw, db] = [gradient(...weightNames), gradient(...biasNames)];
       matmul(device.gpu, {
         a: dy.slot,
         b: saved.x!.slot,
@@ -136,10 +134,12 @@ const qkvLinearOp = defineOp<Inputs>({
         transposeA: true,
         transposeB: false,
       });
-      const [weights, biases] = [thirds(dw), thirds(db)];
-      for (const [at, name] of (['query', 'key', 'value'] as const).entries()) {
-        gradients[`${name}Weight`] = weights[at]!;
-        gradients[`${name}Bias`] = biases[at]!;
+      for (const [whole, names] of [
+        [dw, weightNames],
+        [db, biasNames],
+      ] as const) {
+        const parts = thirds(whole, (at) => gradient(names[at]!));
+        for (const [at, part] of parts.entries()) gradients[names[at]!] = part;
       }
     }
     return gradients;
