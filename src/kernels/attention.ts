@@ -79,8 +79,12 @@ const ROWS: Readonly<Record<number, Readonly<Record<Part, number>>>> = {
 const broadcast: Readonly<Record<number, Readonly<Record<Part, Technique>>>> = Object.fromEntries(
   Object.entries(ROWS).map(([lanes, rowsOf]) => {
     const technique = (part: Part): Technique => {
-      const [LANES, ROWS] = [Number(lanes), rowsOf[part]];
-      return { suffix: '_broadcast', defines: { LANES, ROWS }, rows: LANES * ROWS };
+      const rows = rowsOf[part];
+      return {
+        suffix: '_broadcast',
+        defines: { LANES: Number(lanes), ROWS: rows },
+        rows: Number(lanes) * rows,
+      };
     };
     return [lanes, { forward: technique('forward'), query: technique('query'), key: technique('key') }];
   }),
@@ -92,18 +96,16 @@ function chooseTechnique({ kernels, subgroupSize }: GpuContext, part: Part, size
 }
 
 /** Variants made so far, by technique and number: their names are long. */
-const made = new Map<Technique, (KernelVariant | undefined)[]>();
+const made = new Map<Technique, Map<number, KernelVariant>>();
 
 function variantOf(technique: Technique, part: Part, fused: boolean, sides: Sides): KernelVariant {
-  let known = made.get(technique);
-  if (known === undefined) {
-    known = [];
-    made.set(technique, known);
-  }
+  const known = made.get(technique) ?? new Map<number, KernelVariant>();
+  made.set(technique, known);
   const flags = +fused | (+sides.dropout << 1) | (+sides.half << 2) | (parts.indexOf(part) << 3);
   const key = sides.size * 32 + flags;
-  known[key] ??= makeVariant(technique, part, fused, sides);
-  return known[key];
+  const variant = known.get(key) ?? makeVariant(technique, part, fused, sides);
+  known.set(key, variant);
+  return variant;
 }
 
 function makeVariant(technique: Technique, part: Part, FUSED: boolean, sides: Sides): KernelVariant {

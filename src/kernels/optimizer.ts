@@ -3,6 +3,7 @@
  * lie one after the other as one: a model has some hundred, most of them small.
  */
 import type { GpuContext } from '../gpu/context.ts';
+import type { PooledBuffer } from '../gpu/pool.ts';
 import {
   elementBytes,
   elementGrid,
@@ -12,7 +13,6 @@ import {
   type KernelVariant,
   kernel,
   launch,
-  liesAfter,
   type Slot,
   slice,
   windows,
@@ -26,8 +26,8 @@ function variants(shader: string, most: number, defines: Record<string, number |
   return Array.from({ length: most }, (_, at) => kernel(shader, { ...defines, TENSORS: at + 1 }));
 }
 
-/** Tensors a dispatch takes which binds `each` buffers for a tensor and `others` besides. */
-function tensorsPerDispatch(gpu: GpuContext, each: number, others: number): number {
+/** Tensors, or runs of them, a dispatch takes which binds `each` buffers for one and `others` besides. */
+function runsPerDispatch(gpu: GpuContext, each: number, others: number): number {
   const buffers = Math.min(gpu.limits.maxStorageBuffersPerShaderStage, MOST_BUFFERS);
   return Math.floor((buffers - others) / each);
 }
@@ -44,7 +44,7 @@ function inVectors(slot: Slot): Slot {
 }
 
 const adamwKernels = {
-  plain: variants('adamw', (MOST_BUFFERS - 1) / 3, { COPIES: false }),
+  plain: variants('adamw', Math.floor((MOST_BUFFERS - 1) / 3), { COPIES: false }),
   copying: variants('adamw', Math.floor((MOST_BUFFERS - 1) / 4), { COPIES: true }),
 };
 
@@ -77,7 +77,7 @@ export interface AdamWLaunch {
 
 /** How many runs one launch of `adamw` takes, with copies or without. */
 export function adamwRuns(gpu: GpuContext, copies: boolean): number {
-  return tensorsPerDispatch(gpu, copies ? 4 : 3, 1);
+  return runsPerDispatch(gpu, copies ? 4 : 3, 1);
 }
 
 /** Elements that one invocation of AdamW walks through. */
@@ -122,10 +122,16 @@ export interface Gradient {
 /** Gradients that lie one after the other, without a gap, as one. */
 function joined(gradients: readonly Gradient[]): Gradient[] {
   const out: Gradient[] = [];
+  /** By where they end. */
+  const byEnd = new Map<PooledBuffer, Map<number, Gradient>>();
   for (const { slot, count } of gradients) {
-    const before = out.findLast((one) => liesAfter(slot, one.slot, one.count));
-    if (before === undefined) out.push({ slot, count });
-    else before.count += count;
+    const ends = byEnd.get(slot.buffer) ?? new Map<number, Gradient>();
+    byEnd.set(slot.buffer, ends);
+    const start = slot.offset ?? 0;
+    const joint = ends.get(start) ?? { slot, count: 0 };
+    if (joint.count === 0) out.push(joint);
+    joint.count += count;
+    ends.set(start + count * elementBytes(slot), joint);
   }
   return out.map(({ slot, count }) => ({ slot: extended(slot, count), count }));
 }
@@ -139,7 +145,7 @@ interface GradientBatch {
 }
 
 function gradientBatches(gpu: GpuContext, gradients: readonly Gradient[]): GradientBatch[] {
-  const most = tensorsPerDispatch(gpu, 1, 1);
+  const most = runsPerDispatch(gpu, 1, 1);
   const out: GradientBatch[] = [];
   let last: GradientBatch | undefined;
   for (const { slot, count } of joined(gradients)) {
@@ -179,7 +185,7 @@ export interface GradientNormLaunch {
 /** The largest float32: infinity is not for WGSL. */
 const MOST_FLOAT = 3.4028234663852886e38;
 
-/** The order of additions depends on the counts and the adapter alone. */
+/** The order of additions depends on the counts, the adapter, and which gradients lie one after the other. */
 export function gradientNorm(gpu: GpuContext, options: GradientNormLaunch): void {
   const { gradients, maxNorm, lossScale, result } = options;
   const batches = gradientBatches(gpu, gradients);

@@ -2,6 +2,7 @@
 import type { GpuContext } from '../gpu/context.ts';
 import type { Defines } from '../gpu/wgsl.ts';
 import {
+  ALIGNED,
   elementGrid,
   type KernelVariant,
   kernel,
@@ -301,10 +302,12 @@ export function cast(
   { x, y, count, at = 0 }: { x: Slot; y: Slot; count: number; at?: number },
 ): void {
   const { variant, width } = fitting(castKernels, x, count, at);
+  // What lies between the last place where a binding may begin and `at`.
+  const rest = at % ALIGNED;
   for (const w of windows(gpu, count)) {
-    const target = w.whole ? y : slice(shifted(y, at), w);
+    const target = w.whole ? y : slice(shifted(y, at - rest), { ...w, count: w.count + rest });
     const elements = w.count / width;
-    const uints = [elements, w.whole ? at / width : 0];
+    const uints = [elements, (w.whole ? at : rest) / width];
     launch(gpu, variant, [slice(x, w), target], { uints }, loopGrid(gpu, elements));
   }
 }

@@ -73,9 +73,9 @@ export class AdamW {
   private unscaled: Tensor | null = null;
 
   /**
-   * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. The parameters move next to one another in memory. Throws
-   * `ConfigError` for values out of range, for a parameter given twice and for parameters of several devices, `DtypeError` for one that is
-   * not float32.
+   * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. Parameters move next to one another in memory,
+   * which goes back when the last of a buffer's is disposed. Throws `ConfigError` for values out of range, for a parameter given
+   * twice, for two over the same memory and for parameters of several devices, `DtypeError` for one that is not float32, `DisposedError`.
    */
   constructor(params: readonly Tensor[] | readonly ParameterGroup[], options: AdamWOptions = {}) {
     const groups = params.some((item) => 'params' in item)
@@ -104,10 +104,10 @@ export class AdamW {
       throw new DtypeError(`AdamW: a parameter is ${other.dtype}`, {
         remedy: 'keep parameters in float32; mixed precision makes its own copies of them',
       });
-    const trained = all.filter(({ requiresGrad }) => requiresGrad);
-    // Before there are gradients: these then lie together too.
-    layTogether(trained);
-    if (new Set(trained.map(({ place }) => place)).size !== trained.length)
+    // Before there are gradients: these then lie together too. And whatever is frozen, so that a training that goes on from a checkpoint
+    // has the same places.
+    layTogether(all);
+    if (new Set(all.map(({ place }) => place)).size !== all.length)
       throw new ConfigError('AdamW: two parameters have the same memory', {
         remedy: 'pass one of them: detach() makes no copy',
       });
@@ -174,6 +174,8 @@ export class AdamW {
     }));
     this.moments.reserve(due.flatMap(({ values }) => values));
     const runs: Run[] = [];
+    /** By where what follows may begin. */
+    const byEnd = new Map<Tensor, Map<number, Run>>();
     for (const { group, values } of due) {
       for (const value of values) {
         const moments = this.moments.get(value)!;
@@ -195,11 +197,16 @@ export class AdamW {
             gradient: slice(value.grad!.slot, part),
             copy: copies && slice(copies, part),
           };
-          const before = runs.findLast((one) => continues(run, one));
-          if (before === undefined) runs.push(run);
-          else {
+          const ends = byEnd.get(window) ?? new Map<number, Run>();
+          byEnd.set(window, ends);
+          const before = ends.get(at);
+          if (before !== undefined && continues(run, before)) {
             before.count = at + count - before.at;
             before.next = run.next;
+            ends.set(run.next, before);
+          } else {
+            runs.push(run);
+            ends.set(run.next, run);
           }
         }
       }
@@ -216,15 +223,15 @@ export class AdamW {
   }
 }
 
-/** Whether everything of a run comes after that of another. */
+/** Whether a run, of which the moments come after those of another, comes after it in everything. */
 function continues(run: Run, other: Run): boolean {
-  if (run.window !== other.window || run.at !== other.next || run.group !== other.group) return false;
+  if (run.group !== other.group || run.step !== other.step) return false;
   const between = run.at - other.at;
   const copies =
     run.copy === null || other.copy === null
       ? run.copy === other.copy
       : liesAfter(run.copy, other.copy, between);
-  return copies && run.step === other.step && liesAfter(run.gradient, other.gradient, between);
+  return copies && liesAfter(run.gradient, other.gradient, between);
 }
 
 /** What one dispatch updates: as many runs as it takes, that agree in what is the same for all of a dispatch. */
@@ -246,7 +253,7 @@ function batchesOf({ gpu }: Device, runs: readonly Run[]): Run[][] {
 
 function launched({ group, step, window, at, count, value, gradient, copy }: Run): AdamWRun {
   const { lr, weightDecay } = group;
-  const { buffer } = window.slot;
+  const { buffer } = window.memory;
   return {
     value: extended(value, count),
     gradient: extended(gradient, count),

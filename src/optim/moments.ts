@@ -13,9 +13,9 @@ export const MOMENT_BYTES = 8;
 
 /** A run of a parameter's elements whose moments are in one buffer. */
 export interface Piece {
-  /** The moments of a stretch of the bucket, [elements, 2]. */
+  /** The moments of some neighbours, [elements, 2]. */
   readonly window: Tensor;
-  /** Elements before it in that stretch, a multiple of 64. */
+  /** Elements before it in the window, a multiple of 64. */
   readonly at: number;
   /** First element of the parameter, a multiple of 64 too, and how many. */
   readonly first: number;
@@ -41,18 +41,19 @@ function windowSize({ gpu }: Device): number {
 }
 
 export class MomentStore {
-  private readonly windows = new Map<Bucket, Map<number, Tensor>>();
+  private readonly windows: Tensor[] = [];
   private readonly known = new Map<Tensor, Moments>();
 
   get(value: Tensor): Moments | undefined {
     return this.known.get(value);
   }
 
-  /** Makes moments of zero for those of `values` that have none. */
+  /** Makes moments of zero for those of `values` that have none; those of neighbours are neighbours then, too. */
   reserve(values: readonly Tensor[]): void {
     const missing = values.filter((value) => !this.known.has(value));
+    if (missing.length === 0) return;
     layTogether(missing);
-    for (const value of missing) this.known.set(value, { step: 0, pieces: this.piecesOf(value) });
+    for (const span of spansOf(missing)) this.reserveSpan(span);
   }
 
   view(value: Tensor, which: 'first' | 'second'): MomentView {
@@ -97,34 +98,56 @@ export class MomentStore {
   }
 
   dispose(): void {
-    for (const windows of this.windows.values()) for (const window of windows.values()) window.dispose();
-    this.windows.clear();
+    for (const window of this.windows) window.dispose();
+    this.windows.length = 0;
     this.known.clear();
   }
 
-  private piecesOf({ device, size, place }: Tensor): Piece[] {
-    const { bucket, at: start } = place!;
+  /** Moments of parameters of which each begins where the one before ends, cut into buffers as large as can be bound. */
+  private reserveSpan(span: readonly Tensor[]): void {
+    const { device, place } = span[0]!;
+    const from = place!.at;
+    const size = span.at(-1)!.place!.next - from;
     const most = windowSize(device);
-    const pieces: Piece[] = [];
-    for (let first = 0; first < size; ) {
-      const number = Math.floor((start + first) / most);
-      const at = (start + first) % most;
-      const count = Math.min(size - first, most - at);
-      const window = this.windowOf(device, bucket, number, Math.min(most, bucket.size - number * most));
-      pieces.push({ window, at, first, count });
-      first += count;
+    const windows = Array.from({ length: Math.ceil(size / most) }, (_, number) => {
+      const made = device.raw([padded(Math.min(most, size - number * most)), 2]);
+      device.fill(made, 0);
+      return made;
+    });
+    this.windows.push(...windows);
+    for (const value of span) {
+      const pieces: Piece[] = [];
+      for (let first = 0; first < value.size; ) {
+        const before = value.place!.at - from + first;
+        const at = before % most;
+        const count = Math.min(value.size - first, most - at);
+        pieces.push({ window: windows[Math.floor(before / most)]!, at, first, count });
+        first += count;
+      }
+      this.known.set(value, { step: 0, pieces });
     }
-    return pieces;
   }
+}
 
-  private windowOf(device: Device, bucket: Bucket, number: number, size: number): Tensor {
-    const windows = this.windows.get(bucket) ?? new Map<number, Tensor>();
-    this.windows.set(bucket, windows);
-    const known = windows.get(number);
-    if (known !== undefined) return known;
-    const made = device.raw([size, 2]);
-    device.fill(made, 0);
-    windows.set(number, made);
-    return made;
+/** Parameters in runs of neighbours. */
+function spansOf(values: readonly Tensor[]): Tensor[][] {
+  const buckets = new Map<Bucket, Tensor[]>();
+  for (const value of values) {
+    const { bucket } = value.place!;
+    const those = buckets.get(bucket);
+    if (those === undefined) buckets.set(bucket, [value]);
+    else those.push(value);
   }
+  const spans: Tensor[][] = [];
+  for (const those of buckets.values()) {
+    those.sort((a, b) => a.place!.at - b.place!.at);
+    let next = -1;
+    for (const value of those) {
+      const { place } = value;
+      if (place!.at === next) spans.at(-1)!.push(value);
+      else spans.push([value]);
+      next = place!.next;
+    }
+  }
+  return spans;
 }

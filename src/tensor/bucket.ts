@@ -15,19 +15,29 @@ export class Place {
   readonly size: number;
   /** Where what follows may begin; nobody's elements lie between. */
   readonly next: number;
+  /** @internal Whose it is. */
+  readonly tensor: Tensor;
   /** @internal What was lent of its companions last. */
   readonly loans: Record<CompanionName, Storage | null> = { gradients: null, halves: null };
 
-  constructor(bucket: Bucket, at: number, size: number, next: number) {
+  constructor(bucket: Bucket, tensor: Tensor, at: number, next: number) {
     this.bucket = bucket;
+    this.tensor = tensor;
     this.at = at;
-    this.size = size;
+    this.size = tensor.size;
     this.next = next;
   }
 }
 
 /** Memory of a bucket's layout beside that of the values. */
 export type CompanionName = 'gradients' | 'halves';
+
+/** A companion, from the element on that is the bucket's `from`. */
+interface Companion {
+  readonly memory: Storage;
+  readonly from: number;
+  readonly end: number;
+}
 
 /** The alignment of binding offsets. */
 const OFFSET_BYTES = 256;
@@ -38,7 +48,7 @@ export class Bucket {
   private readonly device: Device;
   private readonly places: Place[] = [];
   /** There as long as some of it is lent. */
-  private readonly companions: Record<CompanionName, Storage | null> = { gradients: null, halves: null };
+  private readonly companions: Record<CompanionName, Companion | null> = { gradients: null, halves: null };
 
   constructor(device: Device, size: number) {
     this.device = device;
@@ -52,21 +62,36 @@ export class Bucket {
     // Two tensors over the same memory have one place, so that their gradients do not meet.
     const known = this.places.find((one) => one.at === at && one.size === size);
     if (known !== undefined) return known;
-    const made = new Place(this, at, size, at + size === end ? next : at + size);
+    const made = new Place(this, tensor, at, at + size === end ? next : at + size);
     this.places.push(made);
     return made;
   }
 
-  /** Lends the memory of places from one on, which lie side by side; null where that cannot be bound apart. */
-  lend(name: CompanionName, { at }: Place, size: number): Storage | null {
+  /** Lends the memory of elements that lie side by side; null where that cannot be bound apart, or is not there. */
+  lend(name: CompanionName, at: number, size: number): Storage | null {
     const itemSize = name === 'gradients' ? 4 : 2;
-    if ((at * itemSize) % OFFSET_BYTES !== 0) return null;
     const known = this.companions[name];
-    const memory = known?.live ? known.retain() : new Storage(this.device, this.size * itemSize);
-    this.companions[name] = memory;
-    const loan = memory.range(at * itemSize, Math.ceil((size * itemSize) / 4) * 4);
-    memory.release();
+    const companion = known?.memory.live ? known : this.makeCompanion(name, itemSize);
+    const { memory, from, end } = companion;
+    const start = (at - from) * itemSize;
+    const there = at >= from && at + size <= end && start % OFFSET_BYTES === 0;
+    const loan = there ? memory.range(start, Math.ceil((size * itemSize) / 4) * 4) : null;
+    // A new one lives by its loans alone.
+    if (companion !== known) memory.release();
     return loan;
+  }
+
+  /** Gradients of what is frozen at either end need no memory. */
+  private makeCompanion(name: CompanionName, itemSize: number): Companion {
+    let [from, end] = [0, this.size];
+    if (name === 'gradients') {
+      const wanted = this.places.filter(({ tensor }) => tensor.requiresGrad);
+      from = Math.min(...wanted.map(({ at }) => at), this.size);
+      end = Math.max(...wanted.map(({ next }) => next), from);
+    }
+    const memory = new Storage(this.device, (end - from) * itemSize);
+    this.companions[name] = { memory, from, end };
+    return this.companions[name];
   }
 }
 
@@ -120,7 +145,7 @@ function fill(device: Device, units: readonly Unit[]): void {
 
 /**
  * Gives float32 parameters of one device, which do not overlap, their places, those that have none: next to one another, matrices first,
- * in buffers of at most 64 MiB and half of what can be bound. Their values move there.
+ * in buffers of at most 64 MiB and half of what can be bound (moments are twice as large). Their values move there.
  */
 export function layTogether(tensors: readonly Tensor[]): void {
   const missing = tensors.filter(({ place }) => place === null);
@@ -131,10 +156,10 @@ export function layTogether(tensors: readonly Tensor[]): void {
   const most = Math.min(BUCKET_BYTES, device.gpu.maxBindingBytes / 2) / 4;
   let open: Unit[] = [];
   let used = 0;
-  let moved = false;
   const close = (): void => {
     if (open.length > 0) fill(device, open);
-    moved ||= open.length > 1;
+    // The buffers they had are of no more use.
+    if (open.length > 1) device.trim();
     open = [];
     used = 0;
   };
@@ -150,8 +175,6 @@ export function layTogether(tensors: readonly Tensor[]): void {
     used += size;
   }
   close();
-  // The buffers they had are of no more use.
-  if (moved) device.trim();
 }
 
 /** The memory of some parameters in a companion of their bucket; null where they do not lie side by side, or it is lent. */
@@ -163,7 +186,7 @@ function companionMemory(name: CompanionName, tensors: readonly Tensor[]): Stora
     if (place?.bucket !== first.bucket || place.at !== end || place.loans[name]?.live) return null;
     end += place.size;
   }
-  const loan = first.bucket.lend(name, first, end - first.at);
+  const loan = first.bucket.lend(name, first.at, end - first.at);
   if (loan !== null) for (const { place } of tensors) place!.loans[name] = loan;
   return loan;
 }
@@ -187,8 +210,11 @@ export function gradientMemory(tensors: readonly Tensor[], read: readonly Tensor
   const memory = companionMemory('gradients', tensors);
   if (memory === null) return device.raw(shape, dtype);
   const { buffer } = memory;
-  if (read.every((tensor) => tensor.memory.buffer !== buffer))
-    return new Tensor(device, memory, shape, dtype);
+  // A gradient that is there already is what this one will be added to: the user may have moved it from another parameter.
+  const clash =
+    read.some((tensor) => tensor.memory.buffer === buffer) ||
+    tensors.some(({ grad }) => grad?.disposed === false && grad.memory.buffer === buffer);
+  if (!clash) return new Tensor(device, memory, shape, dtype);
   memory.release();
   return device.raw(shape, dtype);
 }

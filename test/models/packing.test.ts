@@ -92,6 +92,32 @@ it('gives the same states, and zeros for padding; also of each layer', async () 
   model.dispose();
 });
 
+it('fills tokens up to a multiple of four', () => {
+  const { current } = device;
+  for (const [values, tokens] of [
+    [[1, 0], 4],
+    [[1, 1, 1, 1, 0], 4],
+    [[1, 1, 1, 1, 1, 0], 8],
+  ] as const) {
+    const packing = Packing.of(current.tensor(Int32Array.from(values), [1, values.length]))!;
+    const x = current.ones([1, values.length, 2]);
+    expect(packing.pack(x).shape).toEqual([tokens, 2]);
+  }
+});
+
+it('computes one text of one token', async () => {
+  const { current } = device;
+  const model = (await AutoModel.fromConfig(config, { device: current })).eval();
+  const inputIds = current.tensor(Int32Array.of(7, 0), [1, 2]);
+  const attentionMask = current.tensor(Int32Array.of(1, 0), [1, 2]);
+  const [padded, packed] = [false, true].map((skipPadding) =>
+    noGrad(() => model.forward({ inputIds, attentionMask, skipPadding })),
+  );
+  const [a, b] = [await padded!.lastHiddenState.float32Data(), await packed!.lastHiddenState.float32Data()];
+  expect(difference(a.subarray(0, 64), b.subarray(0, 64))).toBeLessThan(1e-5);
+  model.dispose();
+});
+
 it('packs only what it may', () => {
   const { current } = device;
   const packs = (values: number[]): boolean =>

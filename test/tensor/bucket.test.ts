@@ -14,6 +14,8 @@ import { useDevice } from '../support/device.ts';
 import { randomArray } from '../support/ndarray.ts';
 
 const device = useDevice();
+/** Where a buffer of parameters has at most 80 KiB. */
+const small = useDevice({ maxBindingBytes: 2 * 5 * 4 * 64 * 64 });
 
 function parameter(shape: readonly number[], seed: number): Tensor {
   const { current } = device;
@@ -138,6 +140,9 @@ describe('parameters laid together', () => {
       const [a, b, c] = [parameter([64, 64], 1), parameter([64, 64], 2), parameter([64, 64], 4)];
       if (together) layTogether([a, b, c]);
       const x = device.current.tensor(Float32Array.from(randomArray([5, 64], 3).data), [5, 64]);
+      sum(linear(x, b)).backward();
+      // One that was moved from another parameter is added to.
+      [a.grad, b.grad] = [b.grad, null];
       sum(linear(x, a)).backward();
       // a's gradient is what b's is computed from, and where backward begins.
       sum(matmul(a.grad!, b)).backward();
@@ -175,6 +180,36 @@ describe('parameters laid together', () => {
     const [first, second] = await numbers([a.grad, same.grad]);
     expect(second).toEqual(first!.map((value) => 2 * value));
     for (const tensor of [a, b]) tensor.dispose();
+  });
+
+  it('take buffers of a limited size, and need memory for gradients and moments of those alone that learn', () => {
+    const { current } = small;
+    const parameters = Array.from({ length: 12 }, () => {
+      const made = current.keep(current.zeros([64, 64]));
+      made.requiresGrad = true;
+      return made;
+    });
+    const bytes = 4 * 64 * 64;
+    const { liveBytes } = current.statistics();
+    const optimizer = new AdamW(parameters);
+    // Five, five and two in a buffer, and nothing kept of those they left.
+    expect(new Set(parameters.map(bufferOf)).size).toBe(3);
+    expect(current.statistics().idle).toBe(0);
+    expect(current.statistics().liveBytes).toBe(liveBytes);
+    for (const frozen of parameters.slice(3)) frozen.requiresGrad = false;
+    using _scope = current.scope();
+    const x = current.zeros([2, 64]);
+    const before = current.statistics().liveBytes;
+    for (const tensor of parameters.slice(0, 3)) sum(linear(x, tensor)).backward();
+    expect(current.statistics().liveBytes - before).toBeGreaterThanOrEqual(3 * bytes);
+    for (const tensor of parameters.slice(0, 3)) expect(bufferOf(tensor.grad!).size).toBe(3 * bytes);
+    optimizer.step();
+    expect(bufferOf(parameters[1]!.grad!)).toBe(bufferOf(parameters[2]!.grad!));
+    const moments = current.statistics().liveBytes;
+    optimizer.dispose();
+    // Of the factor without clipping 256 bytes.
+    expect(moments - current.statistics().liveBytes).toBe(3 * 2 * bytes + 256);
+    for (const tensor of parameters) tensor.dispose();
   });
 
   it('give all memory back', () => {

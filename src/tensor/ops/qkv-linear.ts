@@ -53,8 +53,9 @@ function thirds(whole: Tensor, make: (at: number) => Tensor): readonly Tensor[] 
   const parts = apart ? [0, 1, 2].map(make) : whole.split([count, count, count]);
   if (apart) {
     const { recorder } = whole.device.gpu;
+    const { buffer, offset = 0 } = whole.slot;
     for (const [at, part] of parts.entries())
-      recorder.copy({ buffer: whole.slot.buffer, offset: at * bytes }, part.slot, bytes);
+      recorder.copy({ buffer, offset: offset + at * bytes }, part.slot, bytes);
   }
   whole.dispose();
   return parts;
