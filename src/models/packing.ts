@@ -4,8 +4,8 @@ import { takeRows } from '../tensor/ops/rows.ts';
 import { reshape } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** Kernels read four rows at once where there are no others: what is left is filled up with rows of zeros, a sequence of their own. */
-const TOKENS_MULTIPLE = 4;
+/** Products over tokens take up to eight at once: what is left is filled up with rows of zeros, a sequence of their own. */
+const TOKENS_MULTIPLE = 8;
 
 export class Packing {
   /** int32 [sequences + 1]: the first token of each sequence, and the number of all. */
