@@ -8,6 +8,7 @@ import {
   type KernelVariant,
   launch,
   MAX_GROUPS,
+  OFFSET_BYTES,
   type Slot,
   shifted,
 } from './launch.ts';
@@ -50,17 +51,14 @@ export interface MatmulLaunch {
 function bindRows(slot: Slot, rowSize: number, first: number, end: number): At {
   const each = elementBytes(slot);
   const start = (slot.offset ?? 0) + first * rowSize * each;
-  const aligned = Math.floor(start / 256) * 256;
+  const aligned = Math.floor(start / OFFSET_BYTES) * OFFSET_BYTES;
   const size = Math.ceil(((end - first) * rowSize * each + (start - aligned)) / 4) * 4;
   return { slot: { ...slot, offset: aligned, size }, offset: (start - aligned) / each };
 }
 
 /** The first `elements` of an operand. */
 function bindSpan(slot: Slot, elements: number): At {
-  if (slot.offset === undefined) return { slot, offset: 0 };
-  if (slot.offset % 256 !== 0) return bindRows(slot, elements, 0, 1);
-  const size = Math.ceil((elements * elementBytes(slot)) / 4) * 4;
-  return { slot: slot.size === size ? slot : { ...slot, size }, offset: 0 };
+  return slot.offset === undefined ? { slot, offset: 0 } : bindRows(slot, elements, 0, 1);
 }
 
 function ranges(total: number, most: number): [number, number][] {
@@ -72,7 +70,7 @@ function ranges(total: number, most: number): [number, number][] {
 /** Rows of `rowSize` that fit a binding, a multiple of four where there are several. */
 function rowsThatFit(gpu: GpuContext, rowSize: number, rows: number): number {
   if (rows * rowSize * 4 <= gpu.maxBindingBytes) return rows;
-  const fit = Math.floor((gpu.maxBindingBytes - 256) / 4 / rowSize);
+  const fit = Math.floor((gpu.maxBindingBytes - OFFSET_BYTES) / 4 / rowSize);
   return Math.max(fit >= 4 ? fit - (fit % 4) : fit, 1);
 }
 

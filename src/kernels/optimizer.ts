@@ -3,8 +3,8 @@
  * lie one after the other as one: a model has some hundred, most of them small.
  */
 import type { GpuContext } from '../gpu/context.ts';
-import type { PooledBuffer } from '../gpu/pool.ts';
 import {
+  ByEnd,
   elementBytes,
   elementGrid,
   extended,
@@ -122,16 +122,12 @@ export interface Gradient {
 /** Gradients that lie one after the other, without a gap, as one. */
 function joined(gradients: readonly Gradient[]): Gradient[] {
   const out: Gradient[] = [];
-  /** By where they end. */
-  const byEnd = new Map<PooledBuffer, Map<number, Gradient>>();
+  const byEnd = new ByEnd<Gradient>();
   for (const { slot, count } of gradients) {
-    const ends = byEnd.get(slot.buffer) ?? new Map<number, Gradient>();
-    byEnd.set(slot.buffer, ends);
-    const start = slot.offset ?? 0;
-    const joint = ends.get(start) ?? { slot, count: 0 };
+    const joint = byEnd.before(slot) ?? { slot, count: 0 };
     if (joint.count === 0) out.push(joint);
     joint.count += count;
-    ends.set(start + count * elementBytes(slot), joint);
+    byEnd.add(slot, count * elementBytes(slot), joint);
   }
   return out.map(({ slot, count }) => ({ slot: extended(slot, count), count }));
 }

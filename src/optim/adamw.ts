@@ -1,13 +1,13 @@
 /** AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019). */
 import { ConfigError, DtypeError, ShapeError } from '../errors.ts';
-import { extended, liesAfter, type Slot, slice } from '../kernels/launch.ts';
+import { ByEnd, extended, liesAfter, type Slot, slice } from '../kernels/launch.ts';
 import { type AdamWRun, adamw, adamwRuns, padded } from '../kernels/optimizer.ts';
 import { layTogether } from '../tensor/bucket.ts';
 import type { Device } from '../tensor/device.ts';
 import { HalfCopy } from '../tensor/half-copy.ts';
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { MOMENT_BYTES, MomentStore, type MomentView } from './moments.ts';
+import { MOMENT_BYTES, MomentStore, type MomentView, type Piece } from './moments.ts';
 
 export interface AdamWOptions {
   /** Learning rate. */
@@ -51,14 +51,11 @@ export interface StepOptions {
 interface Run {
   readonly group: OptimizerGroup;
   readonly step: number;
-  /** The moments' buffer, where in it the run begins, and where what follows may begin. */
-  readonly window: Tensor;
-  readonly at: number;
-  next: number;
   count: number;
   /** Where each begins. */
   readonly value: Slot;
   readonly gradient: Slot;
+  readonly moments: Slot;
   readonly copy: Slot | null;
 }
 
@@ -120,7 +117,7 @@ export class AdamW {
         remedy: 'pass [norm, factor], as clipFactor gives it',
       });
     const runs = this.countStep();
-    const device = runs[0]?.window.device;
+    const device = runs[0]?.group.params[0]?.device;
     if (device === undefined) return;
     const scale = (gradScale ?? this.noScale(device)).slot;
     for (const batch of batchesOf(device, runs)) {
@@ -174,40 +171,19 @@ export class AdamW {
     }));
     this.moments.reserve(due.flatMap(({ values }) => values));
     const runs: Run[] = [];
-    /** By where what follows may begin. */
-    const byEnd = new Map<Tensor, Map<number, Run>>();
+    const byEnd = new ByEnd<Run>();
     for (const { group, values } of due) {
       for (const value of values) {
         const moments = this.moments.get(value)!;
         moments.step += 1;
-        const { step } = moments;
         const copies = HalfCopy.overwrite(value, moments.pieces);
-        const { next, at: start, size } = value.place!;
-        for (const { window, at, first, count } of moments.pieces) {
-          const part = { first, count, whole: count === size };
-          const gap = first + count === size ? next - start - size : 0;
-          const run: Run = {
-            group,
-            step,
-            window,
-            at,
-            count,
-            next: at + count + gap,
-            value: slice(value.slot, part),
-            gradient: slice(value.grad!.slot, part),
-            copy: copies && slice(copies, part),
-          };
-          const ends = byEnd.get(window) ?? new Map<number, Run>();
-          byEnd.set(window, ends);
-          const before = ends.get(at);
-          if (before !== undefined && continues(run, before)) {
-            before.count = at + count - before.at;
-            before.next = run.next;
-            ends.set(run.next, before);
-          } else {
-            runs.push(run);
-            ends.set(run.next, run);
-          }
+        for (const piece of moments.pieces) {
+          const run = runOf(value, group, { step: moments.step, piece, copies });
+          const before = byEnd.before(run.moments);
+          const joint = before !== undefined && continues(run, before) ? before : run;
+          if (joint === run) runs.push(run);
+          else joint.count = between(joint, run) + run.count;
+          byEnd.add(run.moments, piece.room * MOMENT_BYTES, joint);
         }
       }
     }
@@ -223,15 +199,38 @@ export class AdamW {
   }
 }
 
+function runOf(
+  value: Tensor,
+  group: OptimizerGroup,
+  { step, piece, copies }: { step: number; piece: Piece; copies: Slot | null },
+): Run {
+  const { first, count, moments } = piece;
+  const part = { first, count, whole: count === value.size };
+  return {
+    group,
+    step,
+    count,
+    value: slice(value.slot, part),
+    gradient: slice(value.grad!.slot, part),
+    moments,
+    copy: copies && slice(copies, part),
+  };
+}
+
+/** Elements from where one run begins to where another does, of which the moments lie in the same buffer. */
+function between({ moments }: Run, other: Run): number {
+  return (other.moments.offset! - moments.offset!) / MOMENT_BYTES;
+}
+
 /** Whether a run, of which the moments come after those of another, comes after it in everything. */
 function continues(run: Run, other: Run): boolean {
   if (run.group !== other.group || run.step !== other.step) return false;
-  const between = run.at - other.at;
+  const distance = between(other, run);
   const copies =
     run.copy === null || other.copy === null
       ? run.copy === other.copy
-      : liesAfter(run.copy, other.copy, between);
-  return copies && liesAfter(run.gradient, other.gradient, between);
+      : liesAfter(run.copy, other.copy, distance);
+  return copies && liesAfter(run.gradient, other.gradient, distance);
 }
 
 /** What one dispatch updates: as many runs as it takes, that agree in what is the same for all of a dispatch. */
@@ -251,13 +250,12 @@ function batchesOf({ gpu }: Device, runs: readonly Run[]): Run[][] {
   return batches;
 }
 
-function launched({ group, step, window, at, count, value, gradient, copy }: Run): AdamWRun {
+function launched({ group, step, count, value, gradient, moments, copy }: Run): AdamWRun {
   const { lr, weightDecay } = group;
-  const { buffer } = window.memory;
   return {
     value: extended(value, count),
     gradient: extended(gradient, count),
-    moments: { buffer, offset: at * MOMENT_BYTES, size: padded(count) * MOMENT_BYTES },
+    moments: { ...moments, size: padded(count) * MOMENT_BYTES },
     copy: copy && extended(copy, count),
     count,
     lr,

@@ -1,5 +1,6 @@
 /** The moments of AdamW, laid out as the parameters are in their buckets, so that those of neighbours are neighbours too. */
 import { CheckpointError } from '../errors.ts';
+import type { Slot } from '../kernels/launch.ts';
 import { padded } from '../kernels/optimizer.ts';
 import { type Bucket, layTogether } from '../tensor/bucket.ts';
 import type { Device } from '../tensor/device.ts';
@@ -13,13 +14,13 @@ export const MOMENT_BYTES = 8;
 
 /** A run of a parameter's elements whose moments are in one buffer. */
 export interface Piece {
-  /** The moments of some neighbours, [elements, 2]. */
-  readonly window: Tensor;
-  /** Elements before it in the window, a multiple of 64. */
-  readonly at: number;
-  /** First element of the parameter, a multiple of 64 too, and how many. */
+  /** The moments, of whole blocks. */
+  readonly moments: Slot;
+  /** First element of the parameter, a multiple of 64, and how many. */
   readonly first: number;
   readonly count: number;
+  /** Elements to where what follows may begin. */
+  readonly room: number;
 }
 
 /** Moments of one parameter, and the steps it has taken. */
@@ -62,11 +63,9 @@ export class MomentStore {
       shape: value.shape,
       float32Data: async () => {
         const all = new Float32Array(value.size);
-        for (const { window, at, first, count } of pieces) {
-          const { buffer } = window.memory;
-          const both = new Float32Array(
-            await value.device.gpu.read(buffer, at * MOMENT_BYTES, padded(count) * MOMENT_BYTES),
-          );
+        for (const { moments, first, count } of pieces) {
+          const { buffer, offset, size } = moments;
+          const both = new Float32Array(await value.device.gpu.read(buffer, offset!, size!));
           const start = which === 'first' ? 0 : BLOCK;
           for (let done = 0; done < count; done += BLOCK) {
             const from = 2 * done + start;
@@ -86,14 +85,14 @@ export class MomentStore {
       );
     }
     this.reserve([value]);
-    for (const { window, at, first, count } of this.known.get(value)!.pieces) {
+    for (const { moments, first, count } of this.known.get(value)!.pieces) {
       const both = new Float32Array(2 * padded(count));
       for (let done = 0; done < count; done += BLOCK) {
         const [from, to] = [first + done, first + Math.min(done + BLOCK, count)];
         both.set(expAvg.subarray(from, to), 2 * done);
         both.set(expAvgSq.subarray(from, to), 2 * done + BLOCK);
       }
-      window.write(both, 2 * at);
+      value.device.gpu.recorder.write(moments.buffer, moments.offset!, both);
     }
   }
 
@@ -116,12 +115,16 @@ export class MomentStore {
     });
     this.windows.push(...windows);
     for (const value of span) {
+      const { at, next } = value.place!;
       const pieces: Piece[] = [];
       for (let first = 0; first < value.size; ) {
-        const before = value.place!.at - from + first;
-        const at = before % most;
-        const count = Math.min(value.size - first, most - at);
-        pieces.push({ window: windows[Math.floor(before / most)]!, at, first, count });
+        const before = at - from + first;
+        const count = Math.min(value.size - first, most - (before % most));
+        const { buffer } = windows[Math.floor(before / most)]!.memory;
+        const offset = (before % most) * MOMENT_BYTES;
+        const moments = { buffer, offset, size: padded(count) * MOMENT_BYTES };
+        const room = first + count === value.size ? next - at - first : count;
+        pieces.push({ moments, first, count, room });
         first += count;
       }
       this.known.set(value, { step: 0, pieces });

@@ -2,11 +2,11 @@
  * Parameters laid one after the other in one buffer, so that a kernel reaches many of them by one binding, with their gradients and
  * float16 copies laid likewise in buffers of their own.
  */
-import { ALIGNED } from '../kernels/launch.ts';
+import { ALIGNED, OFFSET_BYTES } from '../kernels/launch.ts';
 import type { Device } from './device.ts';
 import type { Shape } from './shape.ts';
 import { Storage } from './storage.ts';
-import { Tensor } from './tensor.ts';
+import { bytesOf, type Dtype, itemSize, Tensor } from './tensor.ts';
 
 /** Where a parameter lies, counted in elements. */
 export class Place {
@@ -29,8 +29,9 @@ export class Place {
   }
 }
 
-/** Memory of a bucket's layout beside that of the values. */
-export type CompanionName = 'gradients' | 'halves';
+/** Memory of a bucket's layout beside that of the values, and the type of what lies there. */
+const companionTypes = { gradients: 'float32', halves: 'float16' } as const satisfies Record<string, Dtype>;
+type CompanionName = keyof typeof companionTypes;
 
 /** A companion, from the element on that is the bucket's `from`. */
 interface Companion {
@@ -39,13 +40,10 @@ interface Companion {
   readonly end: number;
 }
 
-/** The alignment of binding offsets. */
-const OFFSET_BYTES = 256;
-
 export class Bucket {
-  /** Elements, gaps included. */
-  readonly size: number;
   private readonly device: Device;
+  /** Elements, gaps included. */
+  private readonly size: number;
   private readonly places: Place[] = [];
   /** There as long as some of it is lent. */
   private readonly companions: Record<CompanionName, Companion | null> = { gradients: null, halves: null };
@@ -69,27 +67,27 @@ export class Bucket {
 
   /** Lends the memory of elements that lie side by side; null where that cannot be bound apart, or is not there. */
   lend(name: CompanionName, at: number, size: number): Storage | null {
-    const itemSize = name === 'gradients' ? 4 : 2;
+    const dtype = companionTypes[name];
     const known = this.companions[name];
-    const companion = known?.memory.live ? known : this.makeCompanion(name, itemSize);
+    const companion = known?.memory.live ? known : this.makeCompanion(name);
     const { memory, from, end } = companion;
-    const start = (at - from) * itemSize;
+    const start = (at - from) * itemSize(dtype);
     const there = at >= from && at + size <= end && start % OFFSET_BYTES === 0;
-    const loan = there ? memory.range(start, Math.ceil((size * itemSize) / 4) * 4) : null;
+    const loan = there ? memory.range(start, bytesOf(dtype, size)) : null;
     // A new one lives by its loans alone.
     if (companion !== known) memory.release();
     return loan;
   }
 
   /** Gradients of what is frozen at either end need no memory. */
-  private makeCompanion(name: CompanionName, itemSize: number): Companion {
+  private makeCompanion(name: CompanionName): Companion {
     let [from, end] = [0, this.size];
     if (name === 'gradients') {
       const wanted = this.places.filter(({ tensor }) => tensor.requiresGrad);
       from = Math.min(...wanted.map(({ at }) => at), this.size);
       end = Math.max(...wanted.map(({ next }) => next), from);
     }
-    const memory = new Storage(this.device, (end - from) * itemSize);
+    const memory = new Storage(this.device, bytesOf(companionTypes[name], end - from));
     this.companions[name] = { memory, from, end };
     return this.companions[name];
   }
@@ -191,7 +189,7 @@ function companionMemory(name: CompanionName, tensors: readonly Tensor[]): Stora
   return loan;
 }
 
-/** The shape of tensors of one shape that lie one after the other along their first dimension. */
+/** The shape of tensors that agree in all but their first dimension, one after the other along that. */
 function joinedShape(tensors: readonly Tensor[]): Shape {
   const { shape } = tensors[0]!;
   if (tensors.length === 1) return shape;

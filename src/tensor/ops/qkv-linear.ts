@@ -1,5 +1,6 @@
 /** Queries, keys and values of self-attention: three linear layers of one input in one product. */
 import { ShapeError } from '../../errors.ts';
+import { OFFSET_BYTES } from '../../kernels/launch.ts';
 import { matmul } from '../../kernels/matmul.ts';
 import { withAutocast } from '../autocast.ts';
 import { HalfCopy } from '../half-copy.ts';
@@ -49,7 +50,7 @@ function operandOf({ dtype }: Tensor, weights: Three): Tensor {
 function thirds(whole: Tensor, make: (at: number) => Tensor): readonly Tensor[] {
   const count = whole.shape[0]! / 3;
   const bytes = (whole.size / 3) * 4;
-  const apart = bytes % 256 !== 0;
+  const apart = bytes % OFFSET_BYTES !== 0;
   const parts = apart ? [0, 1, 2].map(make) : whole.split([count, count, count]);
   if (apart) {
     const { recorder } = whole.device.gpu;
