@@ -5,6 +5,9 @@ fn activate(x: f32) -> f32 {
 #if ACTIVATION == gelu
   return 0.5 * x * (1.0 + erf_approx(x * SQRT_HALF));
 #endif
+#if ACTIVATION == gelu_tanh
+  return 0.5 * x * (1.0 + tanh_safe(gelu_inner(x)));
+#endif
 #if ACTIVATION == tanh
   return tanh_safe(x);
 #endif
@@ -30,6 +33,12 @@ fn activate_slope(x: f32) -> f32 {
 #if ACTIVATION == gelu
   let density = INV_SQRT_2PI * exp(-0.5 * min(x * x, 160.0));
   return 0.5 * (1.0 + erf_approx(x * SQRT_HALF)) + x * density;
+#endif
+#if ACTIVATION == gelu_tanh
+  let t = tanh_safe(gelu_inner(x));
+  let near = clamp(x, -10.0, 10.0);
+  let inner_slope = SQRT_2_OVER_PI * fma(3.0 * GELU_CUBIC * near, near, 1.0);
+  return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner_slope;
 #endif
 #if ACTIVATION == tanh
   let y = tanh_safe(x);

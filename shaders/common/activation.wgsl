@@ -1,6 +1,8 @@
 // What activations are made of.
 const SQRT_HALF: f32 = 0.70710678118654752;
 const INV_SQRT_2PI: f32 = 0.39894228040143268;
+const SQRT_2_OVER_PI: f32 = 0.79788456080286536;
+const GELU_CUBIC: f32 = 0.044715;
 
 // erf as a ratio of odd and even polynomials on [-4, 4] (the coefficients of Eigen's single-precision erf);
 // within 5e-7 of the true value.
@@ -34,6 +36,12 @@ fn is_finite(x: f32) -> bool {
 // WGSL's tanh may overflow for large arguments; past 10 it is 1 in f32.
 fn tanh_safe(x: f32) -> f32 {
   return select(tanh(clamp(x, -10.0, 10.0)), x, is_nan(x));
+}
+
+// What the approximate GELU takes tanh of. Past 10 that is 1 in f32, and the cube must not overflow.
+fn gelu_inner(value: f32) -> f32 {
+  let x = clamp(value, -10.0, 10.0);
+  return SQRT_2_OVER_PI * fma(GELU_CUBIC * x, x * x, x);
 }
 
 fn sigmoid(x: f32) -> f32 {

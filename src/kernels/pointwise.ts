@@ -16,7 +16,7 @@ import {
 } from './launch.ts';
 
 /** As in shaders/common/activate.wgsl. */
-export const activations = ['none', 'gelu', 'tanh', 'relu', 'sigmoid', 'silu', 'exp'] as const;
+export const activations = ['none', 'gelu', 'gelu_tanh', 'tanh', 'relu', 'sigmoid', 'silu', 'exp'] as const;
 export type Activation = (typeof activations)[number];
 
 /** Variants of an elementwise kernel: over float32 and over float16, each number by number and by four-vectors. */

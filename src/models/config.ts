@@ -1,13 +1,25 @@
 /** `config.json` as transformers writes it, read into camelCase and written back with every key it came with. */
 import * as v from 'valibot';
 import { ConfigError, UnsupportedModelError } from '../errors.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
+import { parsePythonJson, stringifyPythonJson } from '../python-json.ts';
+import { type HiddenActivation, hiddenActivations } from './activations.ts';
 
 export type ProblemType = 'single_label_classification' | 'multi_label_classification' | 'regression';
 
 const probability = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const size = v.pipe(v.number(), v.integer(), v.minValue(1));
+/** NaN is no number to valibot. */
+const notNegative = v.pipe(v.number(), v.minValue(0));
 const index = v.pipe(v.number(), v.integer(), v.minValue(0));
-const activation = v.picklist(['gelu', 'relu', 'silu', 'swish', 'tanh'], 'must be gelu, relu, silu or tanh');
+const activation = v.picklist(
+  hiddenActivations,
+  ({ received }) => `${received} is not supported · supported: ${hiddenActivations.join(', ')}`,
+);
+/** Names of classes; Python keeps numbers as they are. */
+const labelNames = v.record(v.string(), v.union([v.string(), v.number()], 'must be a name'));
+
+const INITIALIZER_RANGE = 0.02;
 
 /** The keys the engine reads, with transformers' defaults for BERT. */
 const fields = {
@@ -22,16 +34,18 @@ const fields = {
   classifier_dropout: v.optional(v.nullable(probability), null),
   max_position_embeddings: v.optional(size, 512),
   type_vocab_size: v.optional(size, 2),
-  initializer_range: v.optional(v.number(), 0.02),
-  layer_norm_eps: v.optional(v.number(), 1e-12),
+  initializer_range: v.optional(v.nullable(notNegative), INITIALIZER_RANGE),
+  layer_norm_eps: v.optional(notNegative, 1e-12),
   pad_token_id: v.optional(v.nullable(index), 0),
   tie_word_embeddings: v.optional(v.boolean(), true),
   problem_type: v.optional(
     v.nullable(v.picklist(['single_label_classification', 'multi_label_classification', 'regression'])),
     null,
   ),
-  id2label: v.optional(v.nullable(v.record(v.string(), v.string())), null),
+  id2label: v.optional(v.nullable(labelNames), null),
   num_labels: v.optional(v.nullable(size), null),
+  output_hidden_states: v.optional(v.nullable(v.boolean()), false),
+  output_attentions: v.optional(v.nullable(v.boolean()), false),
 };
 const schema = v.looseObject({ model_type: v.string(), ...fields });
 
@@ -46,7 +60,8 @@ export interface PretrainedConfig {
   numHiddenLayers: number;
   numAttentionHeads: number;
   intermediateSize: number;
-  hiddenAct: 'gelu' | 'relu' | 'silu' | 'tanh';
+  /** transformers' name of the activation, as the file has it. */
+  hiddenAct: HiddenActivation;
   hiddenDropoutProb: number;
   attentionProbsDropoutProb: number;
   /** Dropout before a classifier; `hiddenDropoutProb` where null. */
@@ -58,6 +73,9 @@ export interface PretrainedConfig {
   padTokenId: number | null;
   tieWordEmbeddings: boolean;
   problemType: ProblemType | null;
+  /** What `forward` returns besides, where its inputs do not say. */
+  outputHiddenStates: boolean;
+  outputAttentions: boolean;
   numLabels: number;
   id2label: Record<number, string>;
   label2id: Record<string, number>;
@@ -100,12 +118,8 @@ export function parseConfig(json: unknown, source: string): PretrainedConfig {
   }
   checkUnsupported(json as Record<string, unknown>, source);
   const c = result.output;
-  if (c.hidden_size % c.num_attention_heads !== 0) {
-    throw new ConfigError(
-      `${source}: hidden_size ${c.hidden_size} is not a multiple of num_attention_heads ${c.num_attention_heads}`,
-    );
-  }
   const id2label = labelsOf(c.id2label, c.num_labels, source);
+  checkTogether(c, Object.keys(id2label).length, source);
   return {
     modelType: known,
     vocabSize: c.vocab_size,
@@ -113,17 +127,20 @@ export function parseConfig(json: unknown, source: string): PretrainedConfig {
     numHiddenLayers: c.num_hidden_layers,
     numAttentionHeads: c.num_attention_heads,
     intermediateSize: c.intermediate_size,
-    hiddenAct: c.hidden_act === 'swish' ? 'silu' : c.hidden_act,
+    hiddenAct: c.hidden_act,
     hiddenDropoutProb: c.hidden_dropout_prob,
     attentionProbsDropoutProb: c.attention_probs_dropout_prob,
     classifierDropout: c.classifier_dropout,
     maxPositionEmbeddings: c.max_position_embeddings,
     typeVocabSize: c.type_vocab_size,
-    initializerRange: c.initializer_range,
+    // transformers takes 0 and null for the default.
+    initializerRange: c.initializer_range || INITIALIZER_RANGE,
     layerNormEps: c.layer_norm_eps,
     padTokenId: c.pad_token_id,
     tieWordEmbeddings: c.tie_word_embeddings,
     problemType: c.problem_type,
+    outputHiddenStates: c.output_hidden_states ?? false,
+    outputAttentions: c.output_attentions ?? false,
     numLabels: Object.keys(id2label).length,
     id2label,
     label2id: invert(id2label),
@@ -131,39 +148,73 @@ export function parseConfig(json: unknown, source: string): PretrainedConfig {
   };
 }
 
+/** Keys that change what a model computes, in ways that the engine does not have; anything but null, false and {} asks for it. */
+const unsupported: Readonly<Record<string, string>> = {
+  is_decoder: 'only encoders are',
+  add_cross_attention: 'only encoders are',
+  pruned_heads: 'save the model with all of its heads',
+  quantization_config: 'dequantize() the model in Python and save_pretrained() it',
+  per_layer_config: 'every layer must be alike',
+};
+
 function checkUnsupported(json: Record<string, unknown>, source: string): void {
-  const position = json.position_embedding_type;
-  if (position !== undefined && position !== 'absolute') {
+  const position = json.position_embedding_type ?? 'absolute';
+  if (position !== 'absolute') {
     throw new ConfigError(`${source}: position_embedding_type '${String(position)}' is not supported`, {
       remedy: "only 'absolute' is",
     });
   }
-  for (const key of ['is_decoder', 'add_cross_attention']) {
-    if (json[key] === true)
-      throw new ConfigError(`${source}: '${key}' is not supported`, { remedy: 'only encoders are' });
+  for (const [key, remedy] of Object.entries(unsupported)) {
+    const value = json[key] ?? false;
+    const empty = typeof value === 'object' && Object.keys(value).length === 0;
+    if (value !== false && !empty) throw new ConfigError(`${source}: '${key}' is not supported`, { remedy });
   }
 }
 
+/** What each key allows on its own, but not together. */
+function checkTogether(c: v.InferOutput<typeof schema>, numLabels: number, source: string): void {
+  if (c.hidden_size % c.num_attention_heads !== 0) {
+    throw new ConfigError(
+      `${source}: hidden_size ${c.hidden_size} is not a multiple of num_attention_heads ${c.num_attention_heads}`,
+    );
+  }
+  if (c.pad_token_id !== null && c.pad_token_id >= c.vocab_size) {
+    throw new ConfigError(
+      `${source}: pad_token_id ${c.pad_token_id} is outside a vocabulary of ${c.vocab_size}`,
+      { remedy: "set it to the tokenizer's, or to null" },
+    );
+  }
+  if (c.problem_type === 'single_label_classification' && numLabels === 1) {
+    throw new ConfigError(`${source}: problem_type '${c.problem_type}' needs 2 classes, there is 1`, {
+      remedy: "name both classes, or use 'regression'",
+    });
+  }
+}
+
+/** As transformers reads them: where both are there and disagree, `num_labels` counts, and names the classes anew. */
 function labelsOf(
-  id2label: Record<string, string> | null,
+  id2label: Record<string, string | number> | null,
   count: number | null,
   source: string,
 ): Record<number, string> {
   if (id2label === null) return defaultLabels(count ?? 2);
   const out: Record<number, string> = {};
   for (const [key, label] of Object.entries(id2label)) {
-    const id = Number(key);
-    if (!Number.isInteger(id) || id < 0)
-      throw new ConfigError(`${source}: 'id2label.${key}' is not a class number`);
-    out[id] = label;
+    if (!/^\d+$/.test(key)) throw new ConfigError(`${source}: 'id2label.${key}' is not a class number`);
+    out[Number(key)] = String(label);
   }
-  for (let id = 0; id < Object.keys(out).length; id += 1) {
+  const named = Object.keys(out).length;
+  for (let id = 0; id < named; id += 1) {
     if (out[id] === undefined)
       throw new ConfigError(`${source}: 'id2label' has no entry ${id}`, {
         remedy: 'number the classes from 0',
       });
   }
-  return out;
+  if (count === null || count === named) return out;
+  console.warn(
+    `${source}: num_labels is ${count}, id2label names ${named} classes: the model gets ${count}, without names`,
+  );
+  return defaultLabels(count);
 }
 
 /** `LABEL_0`, `LABEL_1`, …, as transformers names classes without names. */
@@ -182,11 +233,37 @@ export function problemTypeOf(config: PretrainedConfig, floatLabels: boolean): P
   return floatLabels ? 'multi_label_classification' : 'single_label_classification';
 }
 
+/** Of `fromPretrained` too. */
+export const overrideNames: OptionNames<ConfigOverrides> = {
+  vocabSize: true,
+  hiddenSize: true,
+  numHiddenLayers: true,
+  numAttentionHeads: true,
+  intermediateSize: true,
+  hiddenAct: true,
+  hiddenDropoutProb: true,
+  attentionProbsDropoutProb: true,
+  classifierDropout: true,
+  maxPositionEmbeddings: true,
+  typeVocabSize: true,
+  initializerRange: true,
+  layerNormEps: true,
+  padTokenId: true,
+  tieWordEmbeddings: true,
+  problemType: true,
+  outputHiddenStates: true,
+  outputAttentions: true,
+  numLabels: true,
+  id2label: true,
+};
+
 /** A copy with some values changed. `numLabels` alone resets the names; `id2label` sets both. Throws `ConfigError` where they disagree. */
 export function withOverrides(config: PretrainedConfig, overrides: ConfigOverrides): PretrainedConfig {
-  const merged = { ...config, ...overrides };
+  const given = Object.entries(overrides).filter(([, value]) => value !== undefined);
+  const merged: PretrainedConfig = { ...config, ...Object.fromEntries(given) };
   if (overrides.id2label !== undefined) {
     const count = Object.keys(overrides.id2label).length;
+    if (count === 0) throw new ConfigError('id2label names no class', { remedy: "use { 0: 'name', … }" });
     if (overrides.numLabels !== undefined && overrides.numLabels !== count) {
       throw new ConfigError(`numLabels is ${overrides.numLabels}, but id2label names ${count} classes`);
     }
@@ -196,12 +273,26 @@ export function withOverrides(config: PretrainedConfig, overrides: ConfigOverrid
   }
   merged.label2id = invert(merged.id2label);
   // What was set is held to the same rules as what a file says.
-  return { ...parseConfig(JSON.parse(configToJson(merged, '')), 'config'), raw: config.raw };
+  return { ...parseConfig(parsePythonJson(configToJson(merged, '')), 'config'), raw: config.raw };
 }
 
-/** A config from camelCase values and transformers' defaults. */
+/** A config from camelCase values and transformers' defaults. Throws `ConfigError` for a value or name there is not. */
 export function makeConfig(modelType: ModelType, values: ConfigOverrides = {}): PretrainedConfig {
+  checkOptions('AutoConfig.forModel', values, overrideNames);
   return withOverrides(parseConfig({ model_type: modelType }, `${modelType} config`), values);
+}
+
+/** Names as the file has them, numbers too, unless they were changed; so is what it says of the names' classes. */
+function labelsToWrite({ raw, id2label, label2id }: PretrainedConfig): Record<string, unknown> {
+  const before = v.safeParse(labelNames, raw.id2label);
+  const names = before.success ? Object.entries(before.output) : [];
+  const same =
+    names.length === Object.keys(id2label).length &&
+    names.every(([id, name]) => id2label[Number(id)] === String(name));
+  return {
+    id2label: same ? raw.id2label : id2label,
+    label2id: same && raw.label2id !== undefined ? raw.label2id : label2id,
+  };
 }
 
 /** config.json's text for a model of the given class, its weights of the given type. */
@@ -231,12 +322,16 @@ export function configToJson(
     layer_norm_eps: config.layerNormEps,
     pad_token_id: config.padTokenId,
     tie_word_embeddings: config.tieWordEmbeddings,
-    id2label: config.id2label,
-    label2id: config.label2id,
+    ...labelsToWrite(config),
   };
+  const outputs = {
+    output_hidden_states: config.outputHiddenStates,
+    output_attentions: config.outputAttentions,
+  };
+  for (const [key, value] of Object.entries(outputs)) if (value || key in written) written[key] = value;
   delete written.num_labels;
   delete written.torch_dtype;
   if (config.problemType === null) delete written.problem_type;
   else written.problem_type = config.problemType;
-  return `${JSON.stringify(written, null, 2)}\n`;
+  return `${stringifyPythonJson(written)}\n`;
 }

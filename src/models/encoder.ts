@@ -2,6 +2,7 @@
  * The transformer encoder that BERT (Devlin et al., 2019) and RoBERTa (Liu et al., 2019) share.
  * Shapes: B batch, L length, H hidden size, I intermediate size. Property names are the checkpoint's keys.
  */
+import type { Activation } from '../kernels/pointwise.ts';
 import { Dropout, LayerNorm, Linear, parameter } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import { isAutocastEnabled } from '../tensor/autocast.ts';
@@ -12,6 +13,7 @@ import { feedForward } from '../tensor/ops/feed-forward.ts';
 import { qkvLinear } from '../tensor/ops/qkv-linear.ts';
 import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
 import { Packing } from './packing.ts';
 
@@ -108,12 +110,12 @@ class Attention extends Module {
 /** The first half of the feed-forward part: [B, L, H] → [B, L, I]. */
 class Intermediate extends Module {
   readonly dense: Linear;
-  readonly activation: PretrainedConfig['hiddenAct'];
+  readonly activation: Activation;
 
   constructor(device: Device, { hiddenSize, intermediateSize, hiddenAct }: PretrainedConfig) {
     super();
     this.dense = new Linear(device, hiddenSize, intermediateSize);
-    this.activation = hiddenAct;
+    this.activation = activationOf(hiddenAct);
   }
 }
 

@@ -1,14 +1,15 @@
 /** Heads: what is put on top of an encoder, and the loss of each task. B batch, L length, H hidden, V vocabulary. */
 import { DtypeError, ShapeError } from '../errors.ts';
-import { Dropout, LayerNorm, Linear, parameter } from '../nn/layers.ts';
+import type { Activation } from '../kernels/pointwise.ts';
+import { biasParameter, Dropout, LayerNorm, Linear, skipInit } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
 import { embedding } from '../tensor/ops/embedding.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../tensor/ops/loss.ts';
-import { linear } from '../tensor/ops/matmul.ts';
 import { reshape, select } from '../tensor/ops/view.ts';
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { activationOf } from './activations.ts';
 import { type PretrainedConfig, problemTypeOf } from './config.ts';
 
 export function classifierDropout(config: PretrainedConfig): Dropout {
@@ -35,36 +36,24 @@ export class RobertaClassificationHead extends Module {
   }
 }
 
-/** A projection to the vocabulary through the word embeddings' own matrix. */
-class TiedDecoder extends Module {
-  readonly weight: Tensor;
-  readonly bias: Tensor;
-
-  constructor(weight: Tensor, bias: Tensor) {
-    super();
-    this.weight = weight;
-    this.bias = bias;
-  }
-
-  forward(x: Tensor): Tensor {
-    return linear(x, this.weight, this.bias);
-  }
-}
-
-function decoderWeight(device: Device, config: PretrainedConfig, words: Tensor): Tensor {
-  return config.tieWordEmbeddings ? words : parameter(device, words.shape);
+/** The projection to the vocabulary. Tied, its weight is the word embeddings' own matrix, its bias the head's. */
+function decoderOf(device: Device, config: PretrainedConfig, words: Tensor, bias: Tensor): Linear {
+  const { hiddenSize, vocabSize } = config;
+  if (!config.tieWordEmbeddings) return new Linear(device, hiddenSize, vocabSize);
+  // Shared memory is filled by those it belongs to.
+  return skipInit(() => new Linear(device, hiddenSize, vocabSize, { memory: { weight: words, bias } }));
 }
 
 class BertTransform extends Module {
   readonly dense: Linear;
   readonly LayerNorm: LayerNorm;
-  private readonly activation: PretrainedConfig['hiddenAct'];
+  private readonly activation: Activation;
 
   constructor(device: Device, { hiddenSize, layerNormEps, hiddenAct }: PretrainedConfig) {
     super();
     this.dense = new Linear(device, hiddenSize, hiddenSize);
     this.LayerNorm = new LayerNorm(device, hiddenSize, { eps: layerNormEps });
-    this.activation = hiddenAct;
+    this.activation = activationOf(hiddenAct);
   }
 
   forward(x: Tensor): Tensor {
@@ -74,14 +63,15 @@ class BertTransform extends Module {
 
 class BertPredictions extends Module {
   readonly transform: BertTransform;
+  /** The decoder's own where that is not tied: then nothing reads this one, which checkpoints have all the same. */
   readonly bias: Tensor;
-  readonly decoder: TiedDecoder;
+  readonly decoder: Linear;
 
   constructor(device: Device, config: PretrainedConfig, words: Tensor) {
     super();
     this.transform = new BertTransform(device, config);
-    this.bias = parameter(device, [config.vocabSize]);
-    this.decoder = new TiedDecoder(decoderWeight(device, config, words), this.bias);
+    this.bias = biasParameter(device, config.vocabSize);
+    this.decoder = decoderOf(device, config, words, this.bias);
   }
 
   /** [..., H] → [..., V]. */
@@ -109,14 +99,14 @@ export class RobertaLmHead extends Module {
   readonly dense: Linear;
   readonly layer_norm: LayerNorm;
   readonly bias: Tensor;
-  readonly decoder: TiedDecoder;
+  readonly decoder: Linear;
 
   constructor(device: Device, config: PretrainedConfig, words: Tensor) {
     super();
     this.dense = new Linear(device, config.hiddenSize, config.hiddenSize);
     this.layer_norm = new LayerNorm(device, config.hiddenSize, { eps: config.layerNormEps });
-    this.bias = parameter(device, [config.vocabSize]);
-    this.decoder = new TiedDecoder(decoderWeight(device, config, words), this.bias);
+    this.bias = biasParameter(device, config.vocabSize);
+    this.decoder = decoderOf(device, config, words, this.bias);
   }
 
   forward(x: Tensor): Tensor {

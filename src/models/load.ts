@@ -47,37 +47,11 @@ export async function loadConfig(idOrFolder: string, options: HubOptions = {}): 
   const text = await platform.readText(path);
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parsePythonJson(text);
   } catch (cause) {
     throw new ConfigError(`${path}: not JSON`, { cause });
   }
   return parseConfig(json, path);
-}
-
-const overrideKeys = [
-  'vocabSize',
-  'hiddenSize',
-  'numHiddenLayers',
-  'numAttentionHeads',
-  'intermediateSize',
-  'hiddenAct',
-  'hiddenDropoutProb',
-  'attentionProbsDropoutProb',
-  'classifierDropout',
-  'maxPositionEmbeddings',
-  'typeVocabSize',
-  'initializerRange',
-  'layerNormEps',
-  'padTokenId',
-  'tieWordEmbeddings',
-  'problemType',
-  'numLabels',
-  'id2label',
-] as const satisfies readonly (keyof ConfigOverrides)[];
-
-function overridesOf(options: LoadOptions): ConfigOverrides {
-  const given = overrideKeys.filter((key) => options[key] !== undefined).map((key) => [key, options[key]]);
-  return Object.fromEntries(given) as ConfigOverrides;
 }
 
 /** Builds the model that `create` gives for the folder's config and fills it from the folder's weights. */

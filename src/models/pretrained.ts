@@ -1,5 +1,6 @@
 /** `PreTrainedModel`: what every model can do besides computing. */
-import { Embedding, LayerNorm, Linear } from '../nn/layers.ts';
+import { DawngradError } from '../errors.ts';
+import { Embedding, LayerNorm, Linear, parameter } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -32,26 +33,34 @@ export abstract class PreTrainedModel extends Module {
 
   /**
    * Draws weights as transformers does: normal with deviation `initializer_range` for matrices, zero for biases and the padding
-   * row, one and zero for LayerNorm. Only those in `which`, if given.
+   * row, one and zero for LayerNorm. Only those in `which`, if given. Throws `DawngradError` where a weight has no such rule.
    */
   initWeights(which?: ReadonlySet<Tensor>): void {
     const std = this.config.initializerRange;
-    const wanted = (tensor: Tensor | null): tensor is Tensor =>
-      tensor !== null && (which === undefined || which.has(tensor));
-    const drawn = new Set<Tensor>();
+    const parameters = this.namedParameters();
+    const left = new Set(parameters.map(([, tensor]) => tensor).filter((tensor) => which?.has(tensor) ?? true));
     for (const module of this.modules()) {
       if (module instanceof Linear || module instanceof Embedding) {
-        if (!wanted(module.weight) || drawn.has(module.weight)) continue;
+        // Tied weights are drawn by the first that has them.
+        if (!left.delete(module.weight)) continue;
         this.device.fillNormal(module.weight, { std });
-        drawn.add(module.weight);
         if (module instanceof Embedding) module.zeroPadding();
-      } else if (module instanceof LayerNorm && wanted(module.weight)) {
+      } else if (module instanceof LayerNorm && left.delete(module.weight)) {
         this.device.fill(module.weight, 1);
       }
     }
-    for (const [name, tensor] of this.namedParameters()) {
-      if (/(^|\.)bias$/.test(name) && wanted(tensor)) this.device.fill(tensor, 0);
+    for (const [name, tensor] of parameters) {
+      if (/(^|\.)bias$/.test(name) && left.delete(tensor)) this.device.fill(tensor, 0);
+      // Its memory would keep what an older tensor left there.
+      if (left.has(tensor)) throw new DawngradError(`nothing says how to draw the weight '${name}'`);
     }
+  }
+
+  /** @internal Gives a tied weight memory of its own, for a checkpoint to fill. */
+  untie(name: string): Tensor {
+    const own = parameter(this.device, this.stateDict().get(name)!.shape);
+    this.replaceParameter(name, own);
+    return own;
   }
 
   /** Saves config.json and model.safetensors; Python's `from_pretrained` reads the folder. Files appear whole or not at all. */

@@ -29,6 +29,13 @@ export function parameter(device: Device, shape: Shape): Tensor {
   return tensor;
 }
 
+/** A bias that no layer owns: zeros, or within `skipInit` memory only. */
+export function biasParameter(device: Device, size: number): Tensor {
+  const tensor = parameter(device, [size]);
+  if (skipping === 0) device.fill(tensor, 0);
+  return tensor;
+}
+
 export interface LinearOptions {
   bias?: boolean;
   /** Parameters made elsewhere, of the layer's shapes, to be its own. */

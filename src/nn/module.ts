@@ -1,5 +1,5 @@
 /** `Module`: a part of a model. Its properties are its weights and sub-modules, and their names are the checkpoint's keys. */
-import { ShapeError } from '../errors.ts';
+import { DawngradError, ShapeError } from '../errors.ts';
 import { formatShape, sameShape } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
@@ -52,6 +52,14 @@ export abstract class Module {
   /** Weights by every name, tied ones under each of theirs. */
   stateDict(): Map<string, Tensor> {
     return new Map(this.everyParameter(''));
+  }
+
+  /** @internal Puts another tensor in the place of a weight, by its name in `stateDict`; whoever calls disposes of the old one. */
+  replaceParameter(name: string, tensor: Tensor): void {
+    const [child] = this.namedChildren().filter(([prefix]) => name.startsWith(`${prefix}.`));
+    if (child !== undefined) child[1].replaceParameter(name.slice(child[0].length + 1), tensor);
+    else if (Reflect.get(this, name) instanceof Tensor) Reflect.set(this, name, tensor);
+    else throw new DawngradError(`there is no weight '${name}'`);
   }
 
   /** Number of weights, each counted once. */

@@ -4,17 +4,24 @@ import type { GpuOptions } from '../../src/gpu/context.ts';
 import { exp, gelu, relu, sigmoid, silu, tanh } from '../../src/tensor/ops/elementwise.ts';
 import { crossEntropy } from '../../src/tensor/ops/loss.ts';
 import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
+import { sum } from '../../src/tensor/ops/reduction.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
 
 const device = useDevice();
 
+const geluTanh = (x: Tensor) => gelu(x, { approximate: 'tanh' });
+
 describe('NaN', () => {
-  it.each(Object.entries({ exp, gelu, relu, sigmoid, silu, tanh }))('stays one through %s', async (_, op) => {
-    using _scope = device.current.scope();
-    const values = await op(device.current.tensor([Number.NaN, 1])).data();
-    expect(values[0]).toBeNaN();
-    expect(values[1]).toBeGreaterThan(0.5);
-  });
+  it.each(Object.entries({ exp, gelu, geluTanh, relu, sigmoid, silu, tanh }))(
+    'stays one through %s',
+    async (_, op) => {
+      using _scope = device.current.scope();
+      const values = await op(device.current.tensor([Number.NaN, 1])).data();
+      expect(values[0]).toBeNaN();
+      expect(values[1]).toBeGreaterThan(0.5);
+    },
+  );
 });
 
 const settings: GpuOptions[] = [{ kernels: 'cpu' }, { kernels: 'cpu', subgroups: false }, { kernels: 'gpu' }];
@@ -46,11 +53,23 @@ describe('large arguments', () => {
     using _scope = device.current.scope();
     const x = device.current.tensor([-1e30, -100, 100, 1e30]);
     expect([...(await tanh(x).data())]).toEqual([-1, -1, 1, 1]);
-    expect([...(await gelu(x).data())].map((value) => value + 0)).toEqual([0, 0, 100, Math.fround(1e30)]);
+    for (const op of [gelu, geluTanh])
+      expect([...(await op(x).data())].map((value) => value + 0)).toEqual([0, 0, 100, Math.fround(1e30)]);
     const ends = await sigmoid(x).data();
     expect(ends[0]).toBeLessThan(1e-30);
     expect(ends[3]).toBe(1);
     expect((await exp(device.current.tensor([88.5])).data())[0]! / Math.exp(88.5)).toBeCloseTo(1, 4);
+  });
+
+  it('give the slopes of both kinds of GELU', async () => {
+    for (const op of [gelu, geluTanh]) {
+      using _scope = device.current.scope();
+      const x = device.current.tensor([-1e30, -100, 100, 1e30]);
+      x.requiresGrad = true;
+      sum(op(x)).backward();
+      for (const [at, slope] of [0, 0, 1, 1].entries())
+        expect((await x.grad!.data())[at]).toBeCloseTo(slope, 4);
+    }
   });
 
   it('of softmax and cross-entropy: rows masked with the lowest float', async () => {

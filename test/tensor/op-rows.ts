@@ -223,8 +223,12 @@ const takeRowsRow: OpRow = {
 
 const geluOf = (x: number): number => 0.5 * x * (1 + erf(x / Math.SQRT2));
 
+const geluTanhOf = (x: number): number =>
+  0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+
 const activationsOf = {
   gelu: geluOf,
+  gelu_tanh: geluTanhOf,
   tanh: Math.tanh,
   relu: (x: number) => Math.max(x, 0),
   sigmoid: (x: number) => 1 / (1 + Math.exp(-x)),
@@ -275,6 +279,9 @@ const feedForwardRows: OpRow[] = (
     { x: [9, 12], middle: 20, out: 8, activation: 'gelu', biases: true },
     { x: [2, 3, 5], middle: 7, out: 3, activation: 'silu', biases: true },
     { x: [37, 8], middle: 32, out: 8, activation: 'tanh', biases: false },
+    { x: [12, 16], middle: 24, out: 8, activation: 'gelu_tanh', biases: true },
+    { x: [5, 6], middle: 10, out: 7, activation: 'sigmoid', biases: true },
+    { x: [6, 8], middle: 12, out: 4, activation: 'none', biases: true },
   ] as const
 ).map(({ x, middle, out, activation, biases }, index) => {
   const shapes = {
@@ -295,7 +302,8 @@ const feedForwardRows: OpRow[] = (
         activation,
       ),
     reference: (r) => {
-      const hidden = activatedOf(r.x!, r.innerWeight!, r.innerBias, activationsOf[activation]);
+      const f = activation === 'none' ? (v: number) => v : activationsOf[activation];
+      const hidden = activatedOf(r.x!, r.innerWeight!, r.innerBias, f);
       return activatedOf(hidden, r.outerWeight!, r.outerBias, (v) => v);
     },
     atol: 1e-5,
@@ -710,6 +718,7 @@ const moveRows: OpRow[] = [
 
 export const opRows: readonly OpRow[] = [
   ...pointwise('gelu', elementwise.gelu, geluOf),
+  ...pointwise('gelu_tanh', (x) => elementwise.gelu(x, { approximate: 'tanh' }), geluTanhOf, 6),
   ...pointwise('tanh', elementwise.tanh, Math.tanh),
   ...pointwise('relu', elementwise.relu, activationsOf.relu),
   ...pointwise('sigmoid', elementwise.sigmoid, activationsOf.sigmoid),

@@ -10,6 +10,7 @@ import {
   unary,
   unaryGradient,
 } from '../../kernels/pointwise.ts';
+import { checkOptions, type OptionNames } from '../../options.ts';
 import { defineOp } from '../op.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, sameShape } from '../shape.ts';
 import type { Dtype, Tensor } from '../tensor.ts';
@@ -33,8 +34,23 @@ function defineActivation(name: Exclude<Activation, 'none'>): (x: Tensor) => Ten
   return (x) => op({ x }, undefined);
 }
 
-/** x · Φ(x), the exact GELU (Hendrycks and Gimpel, 2016). */
-export const gelu = defineActivation('gelu');
+export interface GeluOptions {
+  /** 'tanh': 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))), as OpenAI's GPT and Google's BERT have it. Default 'none': exact. */
+  approximate?: 'none' | 'tanh';
+}
+
+const exactGelu = defineActivation('gelu');
+const tanhGelu = defineActivation('gelu_tanh');
+const geluOptions: OptionNames<GeluOptions> = { approximate: true };
+
+/** x · Φ(x) (Hendrycks and Gimpel, 2016). Throws `ConfigError` for an approximation there is not. */
+export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
+  checkOptions('gelu', options, geluOptions);
+  const { approximate = 'none' } = options;
+  if (approximate === 'none') return exactGelu(x);
+  if (approximate === 'tanh') return tanhGelu(x);
+  throw new ConfigError(`gelu: approximate is '${String(approximate)}'`, { remedy: "use 'none' or 'tanh'" });
+}
 export const tanh = defineActivation('tanh');
 export const relu = defineActivation('relu');
 /** 1 / (1 + e^−x). */
