@@ -1,13 +1,14 @@
 // Rows of a table by index, the table possibly seen through a window of rows [first, first + window).
-//   GATHER:  y[t] = table[ids[t]] for the ids in the window.
+//   GATHER:  y[t] = table[ids[t]] for the ids in the window, and `stray` for those outside the table, written with the first window: y
+//            keeps nothing of what lay in its memory before.
 //   SCATTER: for each id's first position, the sum of dy over its chain (embedding_chains.wgsl), written to the window's row. Every
 //            row is written by one team in the order of positions, so the sum is the same each run.
 #include <common/rows>
 #if PART == gather
-struct Params { rows: u32, cols: u32, share: u32, first: u32, window: u32 }
+struct Params { rows: u32, cols: u32, share: u32, first: u32, window: u32, table: u32, stray: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> ids: array<i32>;
-@group(0) @binding(2) var<storage, read> table: array<StoredElement>;
+@group(0) @binding(2) var<storage, read> weights: array<StoredElement>;
 @group(0) @binding(3) var<storage, read_write> y: array<StoredElement>;
 
 @compute @workgroup_size(TEAM)
@@ -15,10 +16,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let width = params.cols / WIDTH;
   let share = rows_of(group, groups, params.share, params.rows);
   for (var t = share.x; t < share.y; t += 1u) {
-    let row = u32(ids[t]) - params.first;
+    let id = u32(ids[t]);
+    let row = id - params.first;
     if (row < params.window) {
       for (var i = lane; i < width; i += TEAM) {
-        y[t * width + i] = table[row * width + i];
+        y[t * width + i] = weights[row * width + i];
+      }
+    } else if (id >= params.table && params.first == 0u) {
+      for (var i = lane; i < width; i += TEAM) {
+        y[t * width + i] = StoredElement(Element(params.stray));
       }
     }
   }

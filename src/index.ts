@@ -6,16 +6,17 @@ export { encodeLabels, inferLabels, type Label, type LabelSet, labelsOfModel } f
 export { DataLoader, type DataLoaderOptions } from './data/loader.ts';
 export { readTable, type TableOptions, type TextRow, type TextTable } from './data/table.ts';
 export * from './errors.ts';
+export type { HiddenActivation } from './models/activations.ts';
 export * from './models/auto.ts';
 export {
   type BaseModelOutput,
   BertModel,
   EncoderModel,
-  type ModelInputs,
   RobertaModel,
 } from './models/base.ts';
 export type { ConfigOverrides, ModelType, PretrainedConfig, ProblemType } from './models/config.ts';
 export type { DownloadProgress, HubOptions } from './models/hub.ts';
+export type { ModelInputs } from './models/inputs.ts';
 export { type LoadOptions, type LoadReport, type SaveOptions, saveModel } from './models/load.ts';
 export { PreTrainedModel } from './models/pretrained.ts';
 export * from './models/tasks.ts';
@@ -46,6 +47,7 @@ export {
   dropout,
   exp,
   type FloatDtype,
+  type GeluOptions,
   gelu,
   mul,
   relu,

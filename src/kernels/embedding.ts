@@ -18,13 +18,17 @@ export interface EmbeddingLaunch {
   cols: number;
 }
 
-/** y[t] = table[ids[t]]. */
-export function embedding(gpu: GpuContext, options: EmbeddingLaunch & { table: Slot; y: Slot }): void {
-  const { ids, table, y, tokens, rows, cols } = options;
+/** y[t] = table[ids[t]], all `stray` for an id outside the table. */
+export function embedding(
+  gpu: GpuContext,
+  options: EmbeddingLaunch & { table: Slot; y: Slot; stray: number },
+): void {
+  const { ids, table, y, tokens, rows, cols, stray } = options;
   const { share, grid } = shareRows(gpu, tokens);
   for (const w of rowWindows(gpu, rows, cols)) {
-    const uints = [tokens, cols, share, w.first, w.count];
-    launch(gpu, gather(gpu, cols, table.half), [ids, slice(table, w, cols), y], { uints }, grid);
+    const uints = [tokens, cols, share, w.first, w.count, rows];
+    const slots = [ids, slice(table, w, cols), y];
+    launch(gpu, gather(gpu, cols, table.half), slots, { uints, floats: [stray] }, grid);
   }
 }
 

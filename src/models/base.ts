@@ -6,28 +6,11 @@ import type { Device } from '../tensor/device.ts';
 import { add } from '../tensor/ops/elementwise.ts';
 import { positionIds } from '../tensor/ops/embedding.ts';
 import { narrow } from '../tensor/ops/view.ts';
-import { formatShape, sameShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { PretrainedConfig } from './config.ts';
 import { Encoder, Pooler } from './encoder.ts';
+import { checkInputs, checkRange, type ModelInputs, modelInputNames } from './inputs.ts';
 import { PreTrainedModel } from './pretrained.ts';
-
-/** What every model takes; int32 tensors [batch, length]. */
-export interface ModelInputs {
-  inputIds: Tensor;
-  /** 0 where a token is padding; all ones where absent. */
-  attentionMask?: Tensor | undefined;
-  /** 0 for the first text, 1 for the second; all zeros where absent. RoBERTa has one type and ignores them. */
-  tokenTypeIds?: Tensor | undefined;
-  /**
-   * Does not compute padding (where `attentionMask` came from the CPU), so that a batch costs what its real tokens cost. The states of
-   * padding are then zero; transformers gives there what means nothing. False unless given; classification of sequences, which
-   * does not look at them, has true.
-   */
-  skipPadding?: boolean | undefined;
-  /** Also return the result of every layer. */
-  outputHiddenStates?: boolean | undefined;
-}
 
 export interface BaseModelOutput {
   /** [batch, length, hidden] */
@@ -36,6 +19,8 @@ export interface BaseModelOutput {
   poolerOutput?: Tensor;
   /** Embeddings first, then each layer; only where asked for. */
   hiddenStates?: Tensor[];
+  /** Of each layer [batch, heads, length, length], after dropout; only where asked for. */
+  attentions?: Tensor[];
 }
 
 /** Word, position and token-type embeddings, LayerNorm, dropout. */
@@ -62,15 +47,14 @@ abstract class Embeddings extends Module {
   /** The longest text that has positions. */
   abstract get maxLength(): number;
 
-  /** Position embeddings, [L, H] or [B, L, H]. */
+  /** Position embeddings where none are given, [L, H] or [B, L, H]. */
   protected abstract positions(inputIds: Tensor): Tensor;
 
-  protected abstract types(inputIds: Tensor, tokenTypeIds: Tensor | undefined): Tensor;
-
-  /** → [B, L, H]. Throws `ShapeError` for a text longer than the model's positions. */
-  forward(inputIds: Tensor, tokenTypeIds: Tensor | undefined): Tensor {
+  /** → [B, L, H]. Throws `ShapeError` for a text longer than the model's positions, or ids outside the embeddings. */
+  forward({ inputIds, tokenTypeIds, positionIds }: ModelInputs): Tensor {
     const length = inputIds.shape[1]!;
-    if (length > this.maxLength) {
+    if (positionIds !== undefined) checkRange('positionIds', positionIds, this.config.maxPositionEmbeddings);
+    else if (length > this.maxLength) {
       throw new ShapeError(
         `a sequence of ${length} tokens is longer than the model's ${this.maxLength} positions`,
         {
@@ -80,14 +64,20 @@ abstract class Embeddings extends Module {
     }
     return inputIds.device.tidy(() => {
       const words = this.word_embeddings.forward(inputIds);
-      const sum = add(add(words, this.positions(inputIds)), this.types(inputIds, tokenTypeIds));
+      const positions =
+        positionIds === undefined ? this.positions(inputIds) : this.position_embeddings.forward(positionIds);
+      const sum = add(add(words, positions), this.types(tokenTypeIds));
       return this.dropout.forward(this.LayerNorm.forward(sum));
     });
   }
 
-  /** The embedding of token type 0, for every token. */
-  protected firstType(): Tensor {
-    return narrow(this.token_type_embeddings.weight, 0, 0, 1);
+  /** Token-type embeddings; those of type 0, for every token, where there is no other. */
+  private types(tokenTypeIds: Tensor | undefined): Tensor {
+    const { typeVocabSize } = this.config;
+    if (tokenTypeIds !== undefined) checkRange('tokenTypeIds', tokenTypeIds, typeVocabSize);
+    return tokenTypeIds === undefined || typeVocabSize === 1
+      ? narrow(this.token_type_embeddings.weight, 0, 0, 1)
+      : this.token_type_embeddings.forward(tokenTypeIds);
   }
 }
 
@@ -102,10 +92,6 @@ class BertEmbeddings extends Embeddings {
 
   protected override positions(inputIds: Tensor): Tensor {
     return narrow(this.position_embeddings.weight, 0, 0, inputIds.shape[1]!);
-  }
-
-  protected override types(_inputIds: Tensor, tokenTypeIds: Tensor | undefined): Tensor {
-    return tokenTypeIds === undefined ? this.firstType() : this.token_type_embeddings.forward(tokenTypeIds);
   }
 }
 
@@ -125,11 +111,6 @@ class RobertaEmbeddings extends Embeddings {
 
   protected override positions(inputIds: Tensor): Tensor {
     return this.position_embeddings.forward(positionIds(inputIds, this.padding));
-  }
-
-  protected override types(_inputIds: Tensor, tokenTypeIds: Tensor | undefined): Tensor {
-    if (tokenTypeIds === undefined || this.config.typeVocabSize === 1) return this.firstType();
-    return this.token_type_embeddings.forward(tokenTypeIds);
   }
 }
 
@@ -158,32 +139,24 @@ export abstract class EncoderModel extends PreTrainedModel {
     return this.embeddings.maxLength;
   }
 
-  /** Throws `ShapeError` where shapes do not agree or a text is too long. */
-  forward({
-    inputIds,
-    attentionMask,
-    tokenTypeIds,
-    skipPadding = false,
-    outputHiddenStates = false,
-  }: ModelInputs): BaseModelOutput {
-    for (const [name, tensor] of Object.entries({ attentionMask, tokenTypeIds })) {
-      if (tensor !== undefined && !sameShape(tensor.shape, inputIds.shape)) {
-        throw new ShapeError(
-          `${name} ${formatShape(tensor.shape)} does not fit inputIds ${formatShape(inputIds.shape)}`,
-        );
-      }
-    }
-    if (inputIds.rank !== 2)
-      throw new ShapeError(`inputIds ${formatShape(inputIds.shape)} must be [batch, length]`);
+  /** Throws `ShapeError` where shapes do not agree or a text is too long, `ConfigError` for an input there is not. */
+  forward(inputs: ModelInputs): BaseModelOutput {
+    checkInputs(this.architecture, inputs, modelInputNames);
     return this.device.tidy(() => {
-      const embedded = this.embeddings.forward(inputIds, tokenTypeIds);
-      const options = { mask: attentionMask, skipPadding, all: outputHiddenStates };
-      const states = this.encoder.forward(embedded, options);
+      const { outputHiddenStates, outputAttentions } = this.outputsOf(inputs);
+      const embedded = this.embeddings.forward(inputs);
+      const { states, attentions } = this.encoder.forward(embedded, {
+        mask: inputs.attentionMask,
+        skipPadding: inputs.skipPadding ?? false,
+        all: outputHiddenStates,
+        withAttentions: outputAttentions,
+      });
       const lastHiddenState = states.at(-1)!;
       return {
         lastHiddenState,
         ...(this.pooler !== null && { poolerOutput: this.pooler.forward(lastHiddenState) }),
         ...(outputHiddenStates && { hiddenStates: states }),
+        ...(outputAttentions && { attentions }),
       };
     });
   }

@@ -10,6 +10,7 @@ import type { Device } from '../tensor/device.ts';
 import { selfAttention } from '../tensor/ops/attention.ts';
 import { to } from '../tensor/ops/elementwise.ts';
 import { feedForward } from '../tensor/ops/feed-forward.ts';
+import { plainSelfAttention } from '../tensor/ops/plain-attention.ts';
 import { qkvLinear } from '../tensor/ops/qkv-linear.ts';
 import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -34,7 +35,8 @@ class SelfAttention extends Module {
     this.dropoutProb = attentionProbsDropoutProb;
   }
 
-  forward(x: Tensor, seen: SeenTokens): Tensor {
+  forward(x: Tensor, seen: SeenTokens): Attended {
+    const { heads } = this;
     const dropout = this.training ? this.dropoutProb : 0;
     const parts = [this.query, this.key, this.value] as const;
     const qkv = qkvLinear(
@@ -42,8 +44,15 @@ class SelfAttention extends Module {
       parts.map(({ weight }) => weight) as Three,
       parts.map(({ bias }) => bias) as Three,
     );
-    return selfAttention(qkv, { heads: this.heads, ...seen, dropout });
+    if ('plain' in seen) return plainSelfAttention(qkv, { heads, mask: seen.mask, dropout });
+    return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
   }
+}
+
+/** What attention gives, and its weights [B, heads, L, L] where they were asked for. */
+interface Attended {
+  result: Tensor;
+  weights?: Tensor;
 }
 
 type Three = [Tensor, Tensor, Tensor];
@@ -62,8 +71,14 @@ function besideEachOther(device: Device, H: number): [Linear, Linear, Linear] {
   return [make(0, ...parts), make(1, ...parts), make(2, ...parts)];
 }
 
-/** Which tokens attention sees: those that the mask shows; or all, of sequences packed between `starts`, the longest of `length`. */
-export type SeenTokens = { mask: Tensor | undefined } | { starts: Tensor; length: number };
+/**
+ * Which tokens attention sees: those that the mask shows; or all, of sequences packed between `starts`, the longest of `length`. `plain`
+ * gives the attention weights too.
+ */
+export type SeenTokens =
+  | { mask: Tensor | undefined }
+  | { mask: Tensor | undefined; plain: true }
+  | { starts: Tensor; length: number };
 
 /** Dense, dropout, residual, LayerNorm: the end of both halves of a layer. */
 class ResidualOutput extends Module {
@@ -102,8 +117,9 @@ class Attention extends Module {
     this.output = new ResidualOutput(device, config.hiddenSize, config);
   }
 
-  forward(x: Tensor, seen: SeenTokens): Tensor {
-    return this.output.forward(this.self.forward(x, seen), x);
+  forward(x: Tensor, seen: SeenTokens): Attended {
+    const { result, ...more } = this.self.forward(x, seen);
+    return { result: this.output.forward(result, x), ...more };
   }
 }
 
@@ -132,11 +148,15 @@ export class EncoderLayer extends Module {
   }
 
   /** [B, L, H] → [B, L, H], or packed tokens [T, H] → [T, H]. What backward does not need is freed on return. */
-  forward(x: Tensor, seen: SeenTokens): Tensor {
+  forward(x: Tensor, seen: SeenTokens): Attended {
     return x.device.tidy(() => {
-      const attended = this.attention.forward(x, seen);
+      const { result: attended, ...more } = this.attention.forward(x, seen);
       const { dense, activation } = this.intermediate;
-      return this.output.finish(feedForward(attended, dense, this.output.dense, activation), attended);
+      const result = this.output.finish(
+        feedForward(attended, dense, this.output.dense, activation),
+        attended,
+      );
+      return { result, ...more };
     });
   }
 }
@@ -145,6 +165,14 @@ export interface EncoderOptions {
   mask: Tensor | undefined;
   skipPadding: boolean;
   all: boolean;
+  withAttentions: boolean;
+}
+
+export interface EncoderOutput {
+  /** The result of each layer, the last one last; before them what came in, where all were asked for. */
+  states: Tensor[];
+  /** Of each layer; none where they were not asked for. */
+  attentions: Tensor[];
 }
 
 export class Encoder extends Module {
@@ -156,27 +184,29 @@ export class Encoder extends Module {
   }
 
   /**
-   * [B, L, H] → the result of each layer, the last one last, float16 under `autocast`; mask int32 [B, L]. `all` keeps them; otherwise each is freed when the
-   * next is done. `skipPadding`: see `ModelInputs`.
+   * [B, L, H] → states, float16 under `autocast`; mask int32 [B, L]. `all` keeps them; otherwise each is freed when the next is done.
+   * `skipPadding`: see `ModelInputs`.
    */
-  forward(embedded: Tensor, { mask, skipPadding, all }: EncoderOptions): Tensor[] {
+  forward(embedded: Tensor, { mask, skipPadding, all, withAttentions }: EncoderOptions): EncoderOutput {
     // From here on all of one type: residuals meet the results of products.
     const x = isAutocastEnabled() ? to(embedded, 'float16') : embedded;
-    const packing = skipPadding ? Packing.of(mask) : null;
-    if (packing === null) return this.run(x, { mask }, all);
+    const packing = skipPadding && !withAttentions ? Packing.of(mask) : null;
+    if (packing === null) return this.run(x, withAttentions ? { mask, plain: true } : { mask }, all);
     const seen = { starts: packing.starts, length: packing.longest };
-    const states = this.run(packing.pack(x), seen, all);
-    return (all ? states : states.slice(-1)).map((state) => packing.unpack(state));
+    const { states, attentions } = this.run(packing.pack(x), seen, all);
+    return { states: (all ? states : states.slice(-1)).map((state) => packing.unpack(state)), attentions };
   }
 
-  private run(x: Tensor, seen: SeenTokens, all: boolean): Tensor[] {
+  private run(x: Tensor, seen: SeenTokens, all: boolean): EncoderOutput {
     const states = [x];
+    const attentions: Tensor[] = [];
     for (const layer of this.layer) {
-      const next = layer.forward(states.at(-1)!, seen);
+      const { result, weights } = layer.forward(states.at(-1)!, seen);
       if (!all && states.length > 1) states.pop()!.dispose();
-      states.push(next);
+      states.push(result);
+      if (weights !== undefined) attentions.push(weights);
     }
-    return states;
+    return { states, attentions };
   }
 }
 

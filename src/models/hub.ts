@@ -1,6 +1,7 @@
 /** A model's folder: on disk, or downloaded from the hub into the cache that Python uses too. */
 import { platform } from '#platform';
 import { DawngradError, FileError } from '../errors.ts';
+import type { OptionNames } from '../options.ts';
 import { CONFIG_NAME, INDEX_NAME, parseIndex, WEIGHTS_NAME } from './checkpoint-files.ts';
 
 export interface HubOptions {
@@ -17,6 +18,15 @@ export interface HubOptions {
   /** Called as a file's bytes arrive. */
   onProgress?: (progress: DownloadProgress) => void;
 }
+
+export const hubOptionNames: OptionNames<HubOptions> = {
+  revision: true,
+  token: true,
+  cacheDir: true,
+  localFilesOnly: true,
+  hubUrl: true,
+  onProgress: true,
+};
 
 export interface DownloadProgress {
   file: string;

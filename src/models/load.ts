@@ -2,7 +2,9 @@
 import { platform } from '#platform';
 import { CheckpointError, ConfigError, FileError } from '../errors.ts';
 import { skipInit } from '../nn/layers.ts';
+import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { ExistingFolder, FolderWriter } from '../platform/contract.ts';
+import { parsePythonJson } from '../python-json.ts';
 import { type Device, requestDevice } from '../tensor/device.ts';
 import { formatShape, sameShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -10,14 +12,15 @@ import { type Checkpoint, CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from './ch
 import {
   type ConfigOverrides,
   configToJson,
+  overrideNames,
   type PretrainedConfig,
   parseConfig,
   withOverrides,
 } from './config.ts';
-import { type HubOptions, resolveModel } from './hub.ts';
+import { type HubOptions, hubOptionNames, resolveModel } from './hub.ts';
 import type { PreTrainedModel } from './pretrained.ts';
 import { writeSafetensors } from './safetensors-writer.ts';
-import { formatLoadReport, mapWeights, type WeightMapping } from './weight-names.ts';
+import { formatLoadReport, type LoadDifferences, mapWeights } from './weight-names.ts';
 
 export interface LoadOptions extends HubOptions, ConfigOverrides {
   /** Where the weights go; the best adapter there is where absent. */
@@ -28,9 +31,15 @@ export interface LoadOptions extends HubOptions, ConfigOverrides {
   onReport?: (report: LoadReport) => void;
 }
 
-export interface LoadReport extends Pick<WeightMapping, 'missing' | 'unexpected'> {
-  /** Weights drawn anew because their shape differs, with both shapes. */
-  mismatched: { name: string; checkpoint: readonly number[]; model: readonly number[] }[];
+export const loadOptionNames: OptionNames<LoadOptions> = {
+  ...hubOptionNames,
+  ...overrideNames,
+  device: true,
+  ignoreMismatchedSizes: true,
+  onReport: true,
+};
+
+export interface LoadReport extends LoadDifferences {
   /** For people; empty where everything fits. */
   text: string;
 }
@@ -54,14 +63,31 @@ export async function loadConfig(idOrFolder: string, options: HubOptions = {}): 
   return parseConfig(json, path);
 }
 
-/** Builds the model that `create` gives for the folder's config and fills it from the folder's weights. */
+/** Names that people bring from Python. */
+const advice: Advice = {
+  dtype: 'weights are float32 on the GPU; mixed precision is autocast(), or fp16 of the Trainer',
+  torchDtype: 'weights are float32 on the GPU; mixed precision is autocast(), or fp16 of the Trainer',
+  attnImplementation:
+    'leave it out: outputAttentions of forward() takes the plain way, all else the fused one',
+  trustRemoteCode: 'leave it out: no code of a model is run',
+  deviceMap: 'pass device: await requestDevice()',
+  label2id: 'pass id2label: it gives both',
+};
+
+/**
+ * Builds the model that `create` gives for the folder's config and fills it from the folder's weights. `more`: names of options besides
+ * those of every model.
+ */
 export async function loadPretrained<M extends PreTrainedModel>(
   idOrFolder: string,
   create: (config: PretrainedConfig, device: Device) => M,
   options: LoadOptions = {},
+  more: Readonly<Record<string, true>> = {},
 ): Promise<M> {
+  checkOptions('fromPretrained', options, { ...loadOptionNames, ...more }, advice);
   const folder = await resolveModel(idOrFolder, options);
-  const config = withOverrides(await loadConfig(folder), overridesOf(options));
+  const overrides = Object.entries(options).filter(([name]) => Object.hasOwn(overrideNames, name));
+  const config = withOverrides(await loadConfig(folder), Object.fromEntries(overrides));
   const checkpoint = await openCheckpoint(folder);
   try {
     const device = options.device ?? (await requestDevice());
@@ -87,19 +113,19 @@ function tiesOf(state: Map<string, Tensor>): string[][] {
   return [...names.values()].filter((group) => group.length > 1);
 }
 
-async function fill(
+/** Weights whose shape is not the checkpoint's. Throws `CheckpointError` for one that must not differ. */
+function mismatches(
   model: PreTrainedModel,
   checkpoint: Checkpoint,
-  ignoreMismatched: boolean | 'head',
-): Promise<LoadReport> {
+  found: ReadonlyMap<string, string>,
+  ignore: boolean | 'head',
+): LoadReport['mismatched'] {
   const state = model.stateDict();
-  const mapping = mapWeights([...state.keys()], checkpoint.keys(), model.baseModelPrefix, tiesOf(state));
   const mismatched: LoadReport['mismatched'] = [];
-  for (const [name, key] of mapping.found) {
+  for (const [name, key] of found) {
     const [model_, file] = [state.get(name)!.shape, checkpoint.entry(key).shape];
     if (sameShape(model_, file)) continue;
-    const ignored =
-      ignoreMismatched === 'head' ? !name.startsWith(`${model.baseModelPrefix}.`) : ignoreMismatched;
+    const ignored = ignore === 'head' ? !name.startsWith(`${model.baseModelPrefix}.`) : ignore;
     if (!ignored) {
       const shapes = `${formatShape(file)} in '${checkpoint.home(key).path}', ${formatShape(model_)} in the model's config`;
       throw new CheckpointError(`tensor '${key}' is ${shapes}`, {
@@ -109,25 +135,73 @@ async function fill(
     }
     mismatched.push({ name, checkpoint: file, model: model_ });
   }
-  const skip = new Set(mismatched.map(({ name }) => name));
-  const fresh = new Set([...mapping.missing, ...skip].map((name) => state.get(name)!));
+  return mismatched;
+}
+
+/**
+ * Gives tied weights memory of their own where the checkpoint has all of their names with different values, as transformers does: its
+ * config says that they are tied, but they were not trained so.
+ */
+async function untieDifferent(
+  model: PreTrainedModel,
+  checkpoint: Checkpoint,
+  found: ReadonlyMap<string, string>,
+): Promise<LoadReport['untied']> {
+  const untied: LoadReport['untied'] = [];
+  for (const [source, ...targets] of tiesOf(model.stateDict())) {
+    const key = found.get(source!);
+    if (key === undefined) continue;
+    for (const name of targets) {
+      const other = found.get(name);
+      if (other === undefined || other === key || (await sameValues(checkpoint, key, other))) continue;
+      model.untie(name);
+      untied.push({ name, from: source! });
+    }
+  }
+  return untied;
+}
+
+/** Whether two tensors of one shape have the same values, whatever their types; NaN is no value's equal. */
+async function sameValues(checkpoint: Checkpoint, a: string, b: string): Promise<boolean> {
+  const [left, right] = [checkpoint.float32Chunks(a), checkpoint.float32Chunks(b)];
+  let [x, y] = [new Float32Array(), new Float32Array()];
+  for (;;) {
+    // Chunks of other types have other lengths.
+    if (x.length === 0) x = (await left.next()).value?.values ?? x;
+    if (y.length === 0) y = (await right.next()).value?.values ?? y;
+    const length = Math.min(x.length, y.length);
+    if (length === 0) return true;
+    for (let i = 0; i < length; i += 1) if (x[i] !== y[i]) return false;
+    [x, y] = [x.subarray(length), y.subarray(length)];
+  }
+}
+
+async function fill(
+  model: PreTrainedModel,
+  checkpoint: Checkpoint,
+  ignoreMismatched: boolean | 'head',
+): Promise<LoadReport> {
+  const tied = model.stateDict();
+  const mapping = mapWeights([...tied.keys()], checkpoint.keys(), model.baseModelPrefix, tiesOf(tied));
+  const mismatched = mismatches(model, checkpoint, mapping.found, ignoreMismatched);
+  // A weight of another shape is missing.
+  const found = new Map(mapping.found);
+  for (const { name } of mismatched) found.delete(name);
+  const untied = await untieDifferent(model, checkpoint, found);
+  const state = model.stateDict();
+  const missing = new Set([...mapping.missing, ...mismatched.map(({ name }) => name)]);
+  const fresh = new Set([...missing].map((name) => state.get(name)!));
   if (fresh.size > 0) model.initWeights(fresh);
   const loaded = new Set<Tensor>();
-  for (const [name, key] of mapping.found) {
+  for (const [name, key] of found) {
     const tensor = state.get(name)!;
-    if (skip.has(name) || loaded.has(tensor)) continue;
+    if (loaded.has(tensor)) continue;
     loaded.add(tensor);
     for await (const { elementOffset, values } of checkpoint.float32Chunks(key))
       tensor.write(values, elementOffset);
   }
-  const rows = mismatched.map(
-    ({ name, checkpoint: from, model: to }) =>
-      `  mismatched  ${name}: ${formatShape(from)} → ${formatShape(to)}, drawn anew`,
-  );
-  const text = [formatLoadReport(checkpoint.folder, mapping), ...rows]
-    .filter((line) => line !== '')
-    .join('\n');
-  return { missing: mapping.missing, unexpected: mapping.unexpected, mismatched, text };
+  const report = { missing: mapping.missing, unexpected: mapping.unexpected, mismatched, untied };
+  return { ...report, text: formatLoadReport(checkpoint.folder, report) };
 }
 
 export interface SaveOptions {
@@ -136,6 +210,8 @@ export interface SaveOptions {
   /** What to do where the folder exists; `merge` replaces the files written and keeps the rest. */
   existing?: ExistingFolder;
 }
+
+const saveOptionNames: OptionNames<SaveOptions> = { dtype: true, existing: true };
 
 /** Writes config.json and model.safetensors into a folder under construction. */
 export async function writeModel(
@@ -160,6 +236,7 @@ export async function saveModel(
   path: string,
   options: SaveOptions = {},
 ): Promise<void> {
+  checkOptions('savePretrained', options, saveOptionNames);
   await platform.writeFolder(path, options.existing ?? 'merge', (folder) =>
     writeModel(folder, model, options),
   );

@@ -6,6 +6,7 @@ import type { Device } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { EncoderModel } from './base.ts';
 import type { PretrainedConfig } from './config.ts';
+import type { ModelInputs } from './inputs.ts';
 import { type SaveOptions, saveModel } from './load.ts';
 
 export abstract class PreTrainedModel extends Module {
@@ -31,6 +32,16 @@ export abstract class PreTrainedModel extends Module {
     return this.config.modelType;
   }
 
+  /** What `forward` is to return besides: what its inputs say, else the config. */
+  protected outputsOf(
+    inputs: Pick<ModelInputs, 'outputHiddenStates' | 'outputAttentions'>,
+  ): Pick<PretrainedConfig, 'outputHiddenStates' | 'outputAttentions'> {
+    return {
+      outputHiddenStates: inputs.outputHiddenStates ?? this.config.outputHiddenStates,
+      outputAttentions: inputs.outputAttentions ?? this.config.outputAttentions,
+    };
+  }
+
   /**
    * Draws weights as transformers does: normal with deviation `initializer_range` for matrices, zero for biases and the padding
    * row, one and zero for LayerNorm. Only those in `which`, if given. Throws `DawngradError` where a weight has no such rule.
@@ -38,7 +49,9 @@ export abstract class PreTrainedModel extends Module {
   initWeights(which?: ReadonlySet<Tensor>): void {
     const std = this.config.initializerRange;
     const parameters = this.namedParameters();
-    const left = new Set(parameters.map(([, tensor]) => tensor).filter((tensor) => which?.has(tensor) ?? true));
+    const left = new Set(
+      parameters.map(([, tensor]) => tensor).filter((tensor) => which?.has(tensor) ?? true),
+    );
     for (const module of this.modules()) {
       if (module instanceof Linear || module instanceof Embedding) {
         // Tied weights are drawn by the first that has them.

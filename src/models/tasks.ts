@@ -1,17 +1,13 @@
 /** Models for tasks: an encoder with a head, giving logits and, with labels, a loss. */
+import { ConfigError } from '../errors.ts';
 import { type Dropout, Linear } from '../nn/layers.ts';
+import type { OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
 import { add, scale, to } from '../tensor/ops/elementwise.ts';
 import { crossEntropy } from '../tensor/ops/loss.ts';
 import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import {
-  type BaseModelOutput,
-  BertModel,
-  type EncoderModel,
-  type ModelInputs,
-  RobertaModel,
-} from './base.ts';
+import { type BaseModelOutput, BertModel, type EncoderModel, RobertaModel } from './base.ts';
 import type { PretrainedConfig } from './config.ts';
 import {
   BertLmHead,
@@ -22,35 +18,52 @@ import {
   sequenceLoss,
   spanLoss,
 } from './heads.ts';
+import { checkInputs, type ModelInputs, modelInputNames } from './inputs.ts';
 import { PreTrainedModel } from './pretrained.ts';
 
 export interface LabelledInputs extends ModelInputs {
   labels?: Tensor | undefined;
 }
 
-export interface TaskOutput {
+const labelledInputNames: OptionNames<LabelledInputs> = { ...modelInputNames, labels: true };
+
+export interface TaskOutput extends EncoderOutputs {
   /** A scalar; absent without labels. */
   loss?: Tensor;
   logits: Tensor;
-  /** As `BaseModelOutput.hiddenStates`. */
-  hiddenStates?: Tensor[];
+}
+
+/** What a head hands on of its encoder's result, where it was asked for. */
+type EncoderOutputs = Pick<BaseModelOutput, 'hiddenStates' | 'attentions'>;
+
+function handedOn({ hiddenStates, attentions }: BaseModelOutput): EncoderOutputs {
+  return { ...(hiddenStates && { hiddenStates }), ...(attentions && { attentions }) };
+}
+
+/** The inputs that an encoder takes. */
+function encoderInputs(inputs: ModelInputs): ModelInputs {
+  const names = Object.entries(inputs).filter(([name]) => Object.hasOwn(modelInputNames, name));
+  return Object.fromEntries(names) as unknown as ModelInputs;
 }
 
 /** A model whose result is one tensor of logits. */
 export abstract class TaskModel extends PreTrainedModel {
   /** Whether the result is the same whatever the states of padding are. */
   protected readonly ignoresPadding: boolean = false;
+  protected readonly inputNames: Readonly<Record<string, true>> = labelledInputNames;
 
-  /** Throws `ShapeError` where inputs do not fit the model. */
+  /** Throws `ShapeError` where inputs do not fit the model, `ConfigError` for an input there is not. */
   forward(inputs: LabelledInputs): TaskOutput {
+    checkInputs(this.architecture, inputs, this.inputNames);
     return this.device.tidy(() => {
-      const skipPadding = inputs.skipPadding ?? (this.ignoresPadding && inputs.outputHiddenStates !== true);
-      const output = this.base.forward({ ...inputs, skipPadding });
+      const hidden = this.outputsOf(inputs).outputHiddenStates;
+      const skipPadding = inputs.skipPadding ?? (this.ignoresPadding && !hidden);
+      const output = this.base.forward({ ...encoderInputs(inputs), skipPadding });
       const logits = to(this.logits(output, inputs), 'float32');
-      const states = output.hiddenStates === undefined ? {} : { hiddenStates: output.hiddenStates };
+      const more = handedOn(output);
       return inputs.labels === undefined
-        ? { logits, ...states }
-        : { loss: this.loss(logits, inputs.labels), logits, ...states };
+        ? { logits, ...more }
+        : { loss: this.loss(logits, inputs.labels), logits, ...more };
     });
   }
 
@@ -159,7 +172,14 @@ export interface QuestionAnsweringInputs extends ModelInputs {
   endPositions?: Tensor | undefined;
 }
 
-export interface QuestionAnsweringOutput {
+const questionAnsweringInputNames: OptionNames<QuestionAnsweringInputs> = {
+  ...modelInputNames,
+  startPositions: true,
+  endPositions: true,
+};
+
+export interface QuestionAnsweringOutput extends EncoderOutputs {
+  /** A scalar; absent without positions. */
   loss?: Tensor;
   /** [B, L] each. */
   startLogits: Tensor;
@@ -174,16 +194,24 @@ abstract class QuestionAnswering extends PreTrainedModel {
     this.qa_outputs = new Linear(device, config.hiddenSize, config.numLabels);
   }
 
-  /** Throws `ShapeError` where inputs do not fit the model. */
+  /** Throws `ShapeError` where inputs do not fit the model, `ConfigError` for an input there is not, or one position without the other. */
   forward(inputs: QuestionAnsweringInputs): QuestionAnsweringOutput {
+    checkInputs(this.architecture, inputs, questionAnsweringInputNames);
+    const { startPositions, endPositions } = inputs;
+    if ((startPositions === undefined) !== (endPositions === undefined)) {
+      const given = startPositions === undefined ? 'endPositions' : 'startPositions';
+      throw new ConfigError(`${this.architecture}.forward: there are ${given} only`, {
+        remedy: 'pass both, or none',
+      });
+    }
     return this.device.tidy(() => {
-      const states = this.base.forward(inputs).lastHiddenState;
-      const logits = to(this.qa_outputs.forward(states), 'float32');
+      const output = this.base.forward(encoderInputs(inputs));
+      const logits = to(this.qa_outputs.forward(output.lastHiddenState), 'float32');
       const [startLogits, endLogits] = [select(logits, 2, 0), select(logits, 2, 1)];
-      const { startPositions, endPositions } = inputs;
-      if (startPositions === undefined || endPositions === undefined) return { startLogits, endLogits };
+      const result = { startLogits, endLogits, ...handedOn(output) };
+      if (startPositions === undefined || endPositions === undefined) return result;
       const [start, end] = spanLoss(startLogits, endLogits, startPositions, endPositions);
-      return { loss: scale(add(start, end), 0.5), startLogits, endLogits };
+      return { loss: scale(add(start, end), 0.5), ...result };
     });
   }
 }
@@ -219,8 +247,12 @@ export interface MaskedLmInputs extends LabelledInputs {
   positions?: Tensor | undefined;
 }
 
+const maskedLmInputNames: OptionNames<MaskedLmInputs> = { ...labelledInputNames, positions: true };
+
 /** Logits [B, L, V] (or [n, V] for chosen positions); labels int32 of the same leading shape, −100 where not masked. */
 abstract class MaskedLm extends TaskModel {
+  protected override readonly inputNames = maskedLmInputNames;
+
   protected abstract head(states: Tensor): Tensor;
 
   override forward(inputs: MaskedLmInputs): TaskOutput {

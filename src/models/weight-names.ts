@@ -1,4 +1,5 @@
 /** Which tensor of a checkpoint is which weight of a model: prefixes, old names, tied weights. */
+import { formatShape } from '../tensor/shape.ts';
 
 export interface WeightMapping {
   /** Model name → checkpoint key. */
@@ -52,21 +53,37 @@ export function mapWeights(
   };
 }
 
+/** How a checkpoint differs from the model that it was loaded into. */
+export interface LoadDifferences extends Pick<WeightMapping, 'missing' | 'unexpected'> {
+  /** Weights drawn anew because their shape differs, with both shapes. */
+  mismatched: { name: string; checkpoint: readonly number[]; model: readonly number[] }[];
+  /** Weights that the config ties to others, and the checkpoint has with values of their own: they have theirs now. */
+  untied: { name: string; from: string }[];
+}
+
 /** A few lines for people, or an empty string where everything fits. */
 export function formatLoadReport(
   source: string,
-  { missing, unexpected }: Pick<WeightMapping, 'missing' | 'unexpected'>,
+  { missing, unexpected, mismatched, untied }: LoadDifferences,
 ): string {
-  if (missing.length === 0 && unexpected.length === 0) return '';
   const rows = [
     ...missing.map((name) => `  missing     ${name}`),
     ...unexpected.map((name) => `  unexpected  ${name}`),
+    ...mismatched.map(
+      ({ name, checkpoint, model }) =>
+        `  mismatched  ${name}: ${formatShape(checkpoint)} → ${formatShape(model)}, drawn anew`,
+    ),
+    ...untied.map(({ name, from }) => `  untied      ${name}: its values are not those of ${from}`),
   ];
+  if (rows.length === 0) return '';
   const notes = [
     ...(missing.length > 0
       ? ['Missing weights were drawn anew: train the model before you rely on it.']
       : []),
     ...(unexpected.length > 0 ? ['Unexpected tensors were not used.'] : []),
+    ...(untied.length > 0
+      ? ['The config says tie_word_embeddings, the weights are untied: pass tieWordEmbeddings: false.']
+      : []),
   ];
   return [`Weights of ${source}:`, ...rows, ...notes].join('\n');
 }

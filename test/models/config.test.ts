@@ -58,7 +58,7 @@ describe('what cannot be used', () => {
     'a size that is no number': { ...bert, hidden_size: '768' },
     'heads that do not divide': { ...bert, hidden_size: 100 },
     'a probability above 1': { ...bert, hidden_dropout_prob: 1.5 },
-    'an activation we do not have': { ...bert, hidden_act: 'gelu_new' },
+    'an activation we do not have': { ...bert, hidden_act: 'quick_gelu' },
     'relative positions': { ...bert, position_embedding_type: 'relative_key' },
     'a decoder': { ...bert, is_decoder: true },
     'a gap in the labels': { ...bert, id2label: { 0: 'a', 2: 'c' } },

@@ -60,17 +60,25 @@ describe('mapWeights', () => {
 describe('formatLoadReport', () => {
   it('lists each key with its status', () => {
     expect(
-      formatLoadReport('some/bert', { missing: ['classifier.weight'], unexpected: ['cls.predictions.bias'] }),
+      formatLoadReport('some/bert', {
+        missing: ['classifier.weight'],
+        unexpected: ['cls.predictions.bias'],
+        mismatched: [{ name: 'score.bias', checkpoint: [3], model: [7] }],
+        untied: [{ name: 'cls.predictions.decoder.bias', from: 'cls.predictions.bias' }],
+      }),
     ).toMatchInlineSnapshot(`
       "Weights of some/bert:
         missing     classifier.weight
         unexpected  cls.predictions.bias
+        mismatched  score.bias: [3] → [7], drawn anew
+        untied      cls.predictions.decoder.bias: its values are not those of cls.predictions.bias
       Missing weights were drawn anew: train the model before you rely on it.
-      Unexpected tensors were not used."
+      Unexpected tensors were not used.
+      The config says tie_word_embeddings, the weights are untied: pass tieWordEmbeddings: false."
     `);
   });
 
   it('is empty where everything fits', () => {
-    expect(formatLoadReport('x', { missing: [], unexpected: [] })).toBe('');
+    expect(formatLoadReport('x', { missing: [], unexpected: [], mismatched: [], untied: [] })).toBe('');
   });
 });

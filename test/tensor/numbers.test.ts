@@ -1,7 +1,9 @@
 /** Numbers at the edge: NaN, the lowest float, large arguments, labels out of range. */
 import { describe, expect, it } from 'vitest';
 import type { GpuOptions } from '../../src/gpu/context.ts';
+import { requestDevice } from '../../src/tensor/device.ts';
 import { exp, gelu, relu, sigmoid, silu, tanh } from '../../src/tensor/ops/elementwise.ts';
+import { embedding } from '../../src/tensor/ops/embedding.ts';
 import { crossEntropy } from '../../src/tensor/ops/loss.ts';
 import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
@@ -106,4 +108,19 @@ describe('labels of cross-entropy', () => {
     device.current.fill(labels, 7);
     expect(await crossEntropy(logits(), labels).item()).toBeNaN();
   });
+});
+
+describe('ids of an embedding', () => {
+  it.each([{}, { maxBindingBytes: 512 }])(
+    'give NaN out of range where only the GPU knows them: %o',
+    async (options) => {
+      const current = await requestDevice(options);
+      const table = current.ones([50, 8]);
+      const ids = current.full([3], 50, 'int32');
+      expect((await embedding(table, ids).float32Data()).every(Number.isNaN)).toBe(true);
+      current.fill(ids, 49);
+      expect((await embedding(table, ids).float32Data()).every((value) => value === 1)).toBe(true);
+      current.destroy();
+    },
+  );
 });

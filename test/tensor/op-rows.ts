@@ -279,7 +279,7 @@ const feedForwardRows: OpRow[] = (
     { x: [9, 12], middle: 20, out: 8, activation: 'gelu', biases: true },
     { x: [2, 3, 5], middle: 7, out: 3, activation: 'silu', biases: true },
     { x: [37, 8], middle: 32, out: 8, activation: 'tanh', biases: false },
-    { x: [12, 16], middle: 24, out: 8, activation: 'gelu_tanh', biases: true },
+    { x: [9, 12], middle: 20, out: 8, activation: 'gelu_tanh', biases: true },
     { x: [5, 6], middle: 10, out: 7, activation: 'sigmoid', biases: true },
     { x: [6, 8], middle: 12, out: 4, activation: 'none', biases: true },
   ] as const

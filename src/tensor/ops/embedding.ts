@@ -39,6 +39,7 @@ const embeddingOp = defineOp<Inputs, { paddingId: number }>({
       tokens: ids.size,
       rows,
       cols,
+      stray: Number.NaN,
     });
   },
   saves: ['ids'],
@@ -61,7 +62,7 @@ const embeddingOp = defineOp<Inputs, { paddingId: number }>({
 
 /**
  * Rows of `table` [rows, width] by `ids` (int32, any shape) → [...ids, width]. Ids must be within the table: they are
- * checked where they come from the CPU. The row of `paddingId` gets no gradient, as in PyTorch.
+ * checked where they come from the CPU; any other outside gives NaN. The row of `paddingId` gets no gradient, as in PyTorch.
  */
 export function embedding(table: Tensor, ids: Tensor, paddingId = -1): Tensor {
   return embeddingOp({ table, ids }, { paddingId });

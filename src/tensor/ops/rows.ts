@@ -14,10 +14,8 @@ interface Inputs extends Readonly<Record<string, Tensor>> {
 /** y[r] = source[rows[r]], zero where there is none. */
 function gather(source: Tensor, rows: Tensor, y: Tensor): void {
   const cols = source.shape[1]!;
-  // Rows that the CPU wrote tell whether there are gaps.
-  if (rows.integers?.includes(-1) !== false) y.device.fill(y, 0);
   const slots = { ids: rows.slot, table: source.slot, y: y.slot };
-  gatherRows(y.device.gpu, { ...slots, tokens: rows.size, rows: source.shape[0]!, cols });
+  gatherRows(y.device.gpu, { ...slots, tokens: rows.size, rows: source.shape[0]!, cols, stray: 0 });
 }
 
 const takeRowsOp = defineOp<Inputs>({
