@@ -4,24 +4,50 @@ import { CheckpointError, DtypeError } from '../errors.ts';
 import type { FileSource } from '../platform/contract.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../tensor/float16.ts';
 
-export const itemSizes = {
-  F64: 8,
-  F32: 4,
-  F16: 2,
-  BF16: 2,
-  I64: 8,
-  I32: 4,
-  I16: 2,
-  I8: 1,
-  U64: 8,
-  U32: 4,
-  U16: 2,
-  U8: 1,
-  BOOL: 1,
-  F8_E4M3: 1,
-  F8_E5M2: 1,
+/** Bits of an element of each type that the format has; only floats of 16 bits and more are read. */
+const itemBits = {
+  F64: 64,
+  F32: 32,
+  F16: 16,
+  BF16: 16,
+  I64: 64,
+  I32: 32,
+  I16: 16,
+  I8: 8,
+  U64: 64,
+  U32: 32,
+  U16: 16,
+  U8: 8,
+  BOOL: 8,
+  C64: 64,
+  F8_E4M3: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2: 8,
+  F8_E5M2FNUZ: 8,
+  F8_E8M0: 8,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  F4: 4,
 } as const;
-export type SafetensorsDtype = keyof typeof itemSizes;
+export type SafetensorsDtype = keyof typeof itemBits;
+
+/** Types that are read, and how their bytes become float32; a float64 rounds to nearest. */
+const widen = {
+  F64: (bytes: Uint8Array) =>
+    Float32Array.from(new Float64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8)),
+  F32: (bytes: Uint8Array) => new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4),
+  F16: (bytes: Uint8Array) => float16ToFloat32(halvesOf(bytes)),
+  BF16: (bytes: Uint8Array) => bfloat16ToFloat32(halvesOf(bytes)),
+};
+type FloatType = keyof typeof widen;
+
+function isFloat(dtype: SafetensorsDtype): dtype is FloatType {
+  return Object.hasOwn(widen, dtype);
+}
+
+function halvesOf(bytes: Uint8Array): Uint16Array {
+  return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
+}
 
 export interface TensorEntry {
   dtype: SafetensorsDtype;
@@ -43,7 +69,7 @@ const CHUNK_BYTES = 4 * 2 ** 20;
 const RETRY = { remedy: 'the file may be cut off or damaged: download or save it again' };
 
 const entrySchema = v.object({
-  dtype: v.picklist(Object.keys(itemSizes) as SafetensorsDtype[]),
+  dtype: v.picklist(Object.keys(itemBits) as SafetensorsDtype[]),
   shape: v.array(v.pipe(v.number(), v.integer(), v.minValue(0))),
   data_offsets: v.strictTuple([
     v.pipe(v.number(), v.integer(), v.minValue(0)),
@@ -71,25 +97,24 @@ export class SafetensorsFile {
     return found;
   }
 
-  /** The elements as float32, a few megabytes at a time. F32, F16 and BF16 widen; other types throw `DtypeError`. */
+  /** The elements as float32, a few megabytes at a time. F16 and BF16 widen, F64 rounds; other types throw `DtypeError`. */
   async *float32Chunks(name: string): AsyncGenerator<FloatChunk> {
     const { dtype, offset, byteLength } = this.entry(name);
-    if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') {
+    if (!isFloat(dtype)) {
       throw new DtypeError(`${this.path}: tensor '${name}' is ${dtype}`, {
-        remedy: 'weights must be F32, F16 or BF16',
+        remedy: 'weights must be F64, F32, F16 or BF16',
       });
     }
-    const size = itemSizes[dtype];
+    const size = itemBits[dtype] / 8;
     for (let at = 0; at < byteLength; at += CHUNK_BYTES) {
       const bytes = await this.source.read(offset + at, Math.min(CHUNK_BYTES, byteLength - at));
-      yield { elementOffset: at / size, values: widen(aligned(bytes, size), dtype) };
+      yield { elementOffset: at / size, values: widen[dtype](aligned(bytes, size)) };
     }
   }
 
-  /** All elements of an F32, F16 or BF16 tensor. */
+  /** All elements of a tensor of floats, as `float32Chunks` gives them. */
   async readFloat32(name: string): Promise<Float32Array> {
-    const { dtype, byteLength } = this.entry(name);
-    const out = new Float32Array(byteLength / itemSizes[dtype]);
+    const out = new Float32Array(elementsOf(this.entry(name).shape));
     for await (const { elementOffset, values } of this.float32Chunks(name)) out.set(values, elementOffset);
     return out;
   }
@@ -104,10 +129,8 @@ function aligned(bytes: Uint8Array, size: number): Uint8Array {
   return bytes.byteOffset % size === 0 ? bytes : bytes.slice();
 }
 
-function widen(bytes: Uint8Array, dtype: 'F32' | 'F16' | 'BF16'): Float32Array {
-  if (dtype === 'F32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-  const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
-  return dtype === 'F16' ? float16ToFloat32(halves) : bfloat16ToFloat32(halves);
+function elementsOf(shape: readonly number[]): number {
+  return shape.reduce((product, n) => product * n, 1);
 }
 
 /** Reads and checks the header. Throws `CheckpointError` naming the file, the tensor and the bytes for anything that does not add up. */
@@ -161,7 +184,7 @@ function parseEntry(
   }
   const { dtype, shape, data_offsets } = result.output;
   const [begin, end] = data_offsets;
-  const expected = shape.reduce((product, n) => product * n, 1) * itemSizes[dtype];
+  const expected = (elementsOf(shape) * itemBits[dtype]) / 8;
   if (end - begin !== expected) {
     throw new CheckpointError(
       `${path}: tensor '${name}' of ${dtype} [${shape.join(',')}] takes ${expected} bytes, its offsets give ${end - begin}`,

@@ -90,11 +90,44 @@ describe('reading', () => {
     await file.close();
   });
 
+  it('rounds F64 to nearest, also at odd offsets', async () => {
+    const values = [1 / 3, -1e-300, 1e300, 16777217, 2 ** -150, Number.NaN];
+    const header = JSON.stringify({
+      odd: { dtype: 'U8', shape: [1], data_offsets: [0, 1] },
+      d: { dtype: 'F64', shape: [6], data_offsets: [1, 49] },
+    });
+    const bytes = fileOf(header, 49);
+    const view = new DataView(bytes.buffer, bytes.length - 48);
+    for (const [i, value] of values.entries()) view.setFloat64(i * 8, value, true);
+    const file = await open(bytes);
+    expect(await file.readFloat32('d')).toEqual(Float32Array.from(values));
+  });
+
+  it.each([
+    ['C64', [2], 16],
+    ['F8_E8M0', [3], 3],
+    ['F8_E4M3FNUZ', [3], 3],
+    ['F8_E5M2FNUZ', [1], 1],
+    ['F6_E2M3', [4], 3],
+    ['F6_E3M2', [2, 4], 6],
+    ['F4', [6], 3],
+  ] as const)('lets a tensor of %s lie, and names it where it is read', async (dtype, shape, size) => {
+    const exotic = { dtype, shape, data_offsets: [4, 4 + size] };
+    const file = await open(fileOf(JSON.stringify({ w: f32([1], 0, 4), exotic }), 4 + size));
+    expect(await file.readFloat32('w')).toEqual(Float32Array.of(0));
+    await expect(file.readFloat32('exotic')).rejects.toThrow(`tensor 'exotic' is ${dtype} · weights must be`);
+  });
+
+  it('refuses a size of parts of bytes that does not add up', async () => {
+    const half = fileOf(JSON.stringify({ a: { dtype: 'F4', shape: [3], data_offsets: [0, 2] } }), 2);
+    expect(await refusal(half)).toBe("tensor 'a' of F4 [3] takes 1.5 bytes, its offsets give 2");
+  });
+
   it('refuses integers as floats, and a name it does not hold', async () => {
     const file = await openSafetensors(await platform.openFile(plainPath));
     await expect(file.readFloat32('i64')).rejects.toThrow(DtypeError);
     await expect(file.readFloat32('i64')).rejects.toThrow(
-      `${plainPath}: tensor 'i64' is I64 · weights must be F32, F16 or BF16`,
+      `${plainPath}: tensor 'i64' is I64 · weights must be F64, F32, F16 or BF16`,
     );
     await expect(file.readFloat32('bool')).rejects.toThrow(DtypeError);
     await expect(file.readFloat32('none')).rejects.toThrow(`${plainPath}: there is no tensor 'none'`);
