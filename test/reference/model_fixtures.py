@@ -8,6 +8,7 @@ The layout of what it writes is in README.md. Attention is transformers' eager o
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -293,6 +294,87 @@ def variants():
             assert (value - expected[key]).abs().max() < 1e-6, f"{name}: {key} is not bert-base's"
 
 
+def outputs(family):
+    """Hidden states and attention weights of every layer, and positions of the caller's, through every head."""
+    g = torch.Generator().manual_seed(61 if family == "bert" else 62)
+    inputs = batch(family, [5, 3], g)
+    last = FAMILIES[family][1]["max_position_embeddings"]
+    rows, row = torch.randint(0, last, (2, 5), generator=g), torch.randint(0, last, (1, 5), generator=g)
+    autos = {"base": AutoModel, "single": AutoModelForSequenceClassification, "token": AutoModelForTokenClassification,
+             "qa": AutoModelForQuestionAnswering, "mlm": AutoModelForMaskedLM}
+    for task, auto in autos.items():
+        folder, tensors, runs = OUT / f"{family}-{task}", {}, {}
+        model = auto.from_pretrained(folder, **EAGER).eval()
+        positions = {"rows": rows, "row": row} if task == "base" else {"rows": rows}
+        for name, position_ids in positions.items():
+            given = inputs | dict(position_ids=position_ids)
+            with torch.no_grad():
+                out = model(**given, output_hidden_states=True, output_attentions=True)
+            for key, value in out.items():
+                for i, tensor in enumerate(value if isinstance(value, tuple) else [value]):
+                    at = f".{i}" if isinstance(value, tuple) else ""
+                    tensors[f"{name}.{key}{at}"] = tensor.clone(memory_format=torch.contiguous_format)
+            runs[name] = lists(given)
+        save_file(tensors, folder / "outputs.safetensors")
+        write_json(folder / "outputs.json", runs)
+
+
+TINY = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=20, vocab_size=29,
+            max_position_embeddings=12, tie_word_embeddings=False)
+ACTIVATIONS = ("gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh",
+               "relu", "silu", "swish", "tanh", "sigmoid", "linear")
+
+
+def logits_of(folder, inputs, **config):
+    """A masked LM's logits, with values of the config replaced."""
+    model = AutoModelForMaskedLM.from_pretrained(folder, **config, **EAGER).eval()
+    with torch.no_grad():
+        return model(**inputs).logits.contiguous()
+
+
+def untied(family):
+    """A masked LM whose decoder is its own, and files of it from which transformers ties some weights, or none."""
+    g = torch.Generator().manual_seed(71 if family == "bert" else 72)
+    torch.manual_seed(73 if family == "bert" else 74)
+    cls, values = FAMILIES[family]
+    config = cls(**(values | TINY), **NO_DROPOUT)
+    name = f"{family}-mlm-untied"
+    ids = torch.randint(5, TINY["vocab_size"], (2, 6), generator=g)
+    inputs = dict(input_ids=ids, attention_mask=torch.tensor([[1] * 6, [1] * 4 + [0] * 2]))
+    ids[1, 4:] = values["pad_token_id"]
+    labels = torch.full((2, 6), -100)
+    labels[0, 1], labels[1, 2] = 7, 11
+    case(name, perturb(AutoModelForMaskedLM.from_config(config, **EAGER), g), inputs, dict(labels=labels))
+    weights = load_file(OUT / name / "model.safetensors")
+    head = "cls.predictions." if family == "bert" else "lm_head."
+    words, weight, bias = f"{family}.embeddings.word_embeddings.weight", f"{head}decoder.weight", f"{head}decoder.bias"
+    # By what is left out of the file, or made equal to what the config ties it to.
+    files = {
+        "tied, both differ": (True, {}),
+        "tied, the weight differs": (True, {bias: weights[f"{head}bias"]}),
+        "tied, the bias differs": (True, {weight: weights[words]}),
+        "tied, nothing differs": (True, {weight: weights[words], bias: weights[f"{head}bias"]}),
+        "tied, no decoder": (True, {weight: None, bias: None}),
+        "tied, no embeddings, no bias": (True, {words: None, f"{head}bias": None}),
+        "untied, no decoder bias": (False, {bias: None}),
+    }
+    info, tensors = {}, {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for title, (tie, changes) in files.items():
+            shutil.copy(OUT / name / "config.json", scratch)
+            kept = {k: v for k, v in (weights | changes).items() if v is not None}
+            save_file({k: v.clone() for k, v in kept.items()}, f"{scratch}/model.safetensors", metadata={"format": "pt"})
+            tensors[title] = logits_of(scratch, inputs, tie_word_embeddings=tie)
+            names = {weight: words, bias: f"{head}bias"}
+            info[title] = dict(tie=tie, changes={k: None if v is None else names[k] for k, v in changes.items()},
+                               **report(AutoModelForMaskedLM, scratch, tie_word_embeddings=tie))
+    save_file(tensors, OUT / name / "files.safetensors")
+    write_json(OUT / name / "files.json", info, indent=1)
+    if family == "bert":
+        save_file({act: logits_of(OUT / name, inputs, hidden_act=act) for act in ACTIVATIONS},
+                  OUT / name / "activations.safetensors")
+
+
 def loading():
     """What transformers reports when loading across tasks."""
     sequence, token = AutoModelForSequenceClassification, AutoModelForTokenClassification
@@ -305,6 +387,8 @@ def loading():
         "pretraining to masked LM": report(AutoModelForMaskedLM, OUT / "bert-pretraining"),
         "old pretraining to base": report(AutoModel, OUT / "bert-old-pretraining"),
         "old pretraining to sequence classification": report(sequence, OUT / "bert-old-pretraining"),
+        "base without pooler": report(AutoModel, OUT / "bert-base", add_pooling_layer=False),
+        "tokens to base": report(AutoModel, OUT / "roberta-token"),
         "three labels to seven": report(sequence, OUT / "bert-single", num_labels=7, ignore_mismatched_sizes=True),
     }, indent=1)
 
@@ -320,6 +404,8 @@ if __name__ == "__main__":
         tasks(family)
         batches(family)
         curve(family)
+        outputs(family)
+        untied(family)
     variants()
     loading()
     optimization()
