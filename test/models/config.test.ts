@@ -1,7 +1,8 @@
 /** config.json: read, changed and written back, against files that transformers wrote. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { AutoConfig, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import { configToJson, parseConfig, withOverrides } from '../../src/models/config.ts';
+import { parsePythonJson } from '../../src/python-json.ts';
 import { useDevice } from '../support/device.ts';
 import { models, readJson } from '../support/fixtures.ts';
 
@@ -50,6 +51,111 @@ describe('labels', () => {
   });
 });
 
+describe('class names', () => {
+  it('may be numbers, and are written back as they were', () => {
+    const json = { ...bert, id2label: { 0: 0, 1: 5 }, label2id: { 0: 0, 5: 1 } };
+    const config = parseConfig(json, 'x');
+    expect(config).toMatchObject({ numLabels: 2, id2label: { 0: '0', 1: '5' }, label2id: { 0: 0, 5: 1 } });
+    expect(JSON.parse(configToJson(config, 'X'))).toMatchObject(json);
+    const renamed = withOverrides(config, { id2label: { 0: 'a', 1: 'b' } });
+    expect(JSON.parse(configToJson(renamed, 'X'))).toMatchObject({
+      id2label: { 0: 'a', 1: 'b' },
+      label2id: { a: 0, b: 1 },
+    });
+  });
+
+  it('with integer keys, a list of names, in any order', () => {
+    const names = { 0: 'no', 1: 'yes' };
+    const config = parseConfig(bert, 'x');
+    expect(withOverrides(config, { id2label: names }).id2label).toEqual(names);
+    expect(withOverrides(config, { id2label: ['no', 'yes'] as never }).id2label).toEqual(names);
+    expect(parseConfig({ ...bert, id2label: { 1: 'yes', 0: 'no' } }, 'x').id2label).toEqual(names);
+  });
+
+  it('give way to num_labels where the two disagree, as in transformers', () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    const config = parseConfig({ ...bert, id2label: { 0: 'no', 1: 'yes' }, num_labels: 3 }, 'x');
+    expect(warn.mock.calls).toMatchInlineSnapshot(`
+      [
+        [
+          "x: num_labels is 3, id2label names 2 classes: the model gets 3, without names",
+        ],
+      ]
+    `);
+    warn.mockRestore();
+    expect(config.id2label).toEqual({ 0: 'LABEL_0', 1: 'LABEL_1', 2: 'LABEL_2' });
+  });
+});
+
+describe("Python's numbers", () => {
+  it('are read bare, and as transformers 5 writes them', () => {
+    const text = `{"a": NaN, "b": [Infinity, -Infinity], "c": {"__float__": "-Infinity"},
+      "NaN": "Infinity and \\"NaN\\"", "d": {"__float__": "1"}, "e": {"__float__": "NaN", "f": 1}}`;
+    expect(parsePythonJson(text)).toEqual({
+      a: Number.NaN,
+      b: [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+      c: Number.NEGATIVE_INFINITY,
+      NaN: 'Infinity and "NaN"',
+      d: { __float__: '1' },
+      e: { __float__: 'NaN', f: 1 },
+    });
+  });
+
+  it.each([
+    '{"a": -NaN}',
+    '{"a": NaNs}',
+    '{"a": +Infinity}',
+    '{NaN: 1}',
+    '[Infinity1]',
+    '{"a": nan}',
+    '"NaN',
+  ])('are no excuse for %s', (text) => {
+    expect(() => parsePythonJson(text)).toThrow(SyntaxError);
+  });
+
+  it('are written back where the engine has no use for them', () => {
+    const config = parseConfig(parsePythonJson('{"model_type": "bert", "x": NaN, "y": [-Infinity]}'), 'x');
+    const text = configToJson(config, 'X');
+    expect(parsePythonJson(text)).toMatchObject({ x: Number.NaN, y: [Number.NEGATIVE_INFINITY] });
+    expect(JSON.parse(text)).toMatchObject({ x: { __float__: 'NaN' }, y: [{ __float__: '-Infinity' }] });
+  });
+
+  it('are refused by name where it has', () => {
+    const json = parsePythonJson('{"model_type": "bert", "initializer_range": NaN}');
+    expect(() => parseConfig(json, 'folder/config.json')).toThrow(
+      /^folder\/config\.json: 'initializer_range'.*NaN/,
+    );
+  });
+});
+
+describe('values', () => {
+  it('mean what transformers takes them for', () => {
+    const read = (json: object) => parseConfig({ ...bert, ...json }, 'x');
+    expect(read({ initializer_range: 0 }).initializerRange).toBe(0.02);
+    expect(read({ initializer_range: null }).initializerRange).toBe(0.02);
+    expect(read({ pruned_heads: {}, quantization_config: null, is_decoder: false }).hiddenSize).toBe(768);
+    expect(read({ position_embedding_type: null }).hiddenSize).toBe(768);
+    const outputs = read({ output_attentions: true, output_hidden_states: true });
+    expect(outputs).toMatchObject({ outputAttentions: true, outputHiddenStates: true });
+    expect(JSON.parse(configToJson(outputs, 'X'))).toMatchObject({ output_attentions: true });
+    expect(JSON.parse(configToJson(read({}), 'X'))).not.toHaveProperty('output_attentions');
+    const off = withOverrides(outputs, { outputAttentions: false });
+    expect(JSON.parse(configToJson(off, 'X'))).toMatchObject({ output_attentions: false });
+  });
+
+  it('that are undefined are not given', () => {
+    const config = AutoConfig.forModel('bert', { hiddenSize: undefined as never, numLabels: 4 });
+    expect(config).toMatchObject({ hiddenSize: 768, numLabels: 4 });
+  });
+
+  it('keep the name of an activation', () => {
+    for (const name of ['swish', 'gelu_new', 'gelu_pytorch_tanh']) {
+      const config = parseConfig({ ...bert, hidden_act: name }, 'x');
+      expect(JSON.parse(configToJson(config, 'X'))).toMatchObject({ hidden_act: name });
+    }
+  });
+});
+
 describe('what cannot be used', () => {
   const cases: Record<string, unknown> = {
     'a list': [],
@@ -61,6 +167,16 @@ describe('what cannot be used', () => {
     'an activation we do not have': { ...bert, hidden_act: 'quick_gelu' },
     'relative positions': { ...bert, position_embedding_type: 'relative_key' },
     'a decoder': { ...bert, is_decoder: true },
+    'pruned heads': { ...bert, pruned_heads: { 0: [1] } },
+    'quantized weights': { ...bert, quantization_config: { load_in_8bit: true } },
+    'layers that differ': { ...bert, per_layer_config: { 0: { hidden_size: 8 } } },
+    'padding outside the vocabulary': { ...bert, vocab_size: 50, pad_token_id: 50 },
+    'one class of many': { ...bert, problem_type: 'single_label_classification', id2label: { 0: 'a' } },
+    'a class without a name': { ...bert, id2label: { 0: 'a', 1: null } },
+    'a class that is no number': { ...bert, id2label: { 0: 'a', x: 'b' } },
+    'ties that are null': { ...bert, tie_word_embeddings: null },
+    'a deviation below zero': { ...bert, initializer_range: -1 },
+    'layers by number': { ...bert, output_hidden_states: 1 },
     'a gap in the labels': { ...bert, id2label: { 0: 'a', 2: 'c' } },
   };
   it.each(Object.entries(cases))('%s', (_, json) => {
