@@ -56,7 +56,11 @@ export function checkOptions(
     throw new ConfigError(`${where}: there is no option '${name}'`, {
       remedy:
         (Object.hasOwn(advice, name) ? advice[name] : undefined) ??
-        (meant === undefined ? `there are ${known.join(', ')}` : `did you mean ${meant}?`),
+        (meant !== undefined
+          ? `did you mean ${meant}?`
+          : known.length > 0
+            ? `there are ${known.join(', ')}`
+            : 'there are none'),
     });
   }
 }

@@ -1,6 +1,8 @@
 /** A WebGPU device with its pool, recorder and pipelines. Knows buffers and kernels, nothing of tensors. */
+
 import { platform } from '#platform';
 import { DeviceLostError, GpuError, GpuOutOfMemoryError } from '../errors.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import type { AdapterRequest, AdapterResult } from '../platform/contract.ts';
 import { PipelineCache } from './pipelines.ts';
 import { BufferPool, type PooledBuffer } from './pool.ts';
@@ -18,6 +20,14 @@ export interface GpuOptions extends AdapterRequest {
   /** `false`: does without the adapter's matrix units, and does not ask for the experimental feature. */
   matrixUnits?: false;
 }
+
+const gpuOptionNames: OptionNames<GpuOptions> = {
+  adapter: true,
+  maxBindingBytes: true,
+  kernels: true,
+  subgroups: true,
+  matrixUnits: true,
+};
 
 export type KernelFamily = 'cpu' | 'gpu';
 
@@ -59,8 +69,9 @@ export class GpuContext {
   private failure: GpuError | null = null;
   private closed = false;
 
-  /** Throws `NoAdapterError` where no adapter fits the request. */
+  /** Throws `NoAdapterError` where no adapter fits the request, `ConfigError` for an option there is not. */
   static async request(options: GpuOptions = {}): Promise<GpuContext> {
+    checkOptions('requestDevice', options, gpuOptionNames);
     const found = await platform.requestAdapter(options);
     const requiredLimits: Record<string, number> = {};
     for (const name of WANTED_LIMITS) requiredLimits[name] = found.adapter.limits[name];

@@ -1,6 +1,7 @@
 /** Linear, Embedding, LayerNorm and Dropout, as in torch.nn. */
 
 import type { Activation } from '../kernels/pointwise.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
 import { dropout } from '../tensor/ops/elementwise.ts';
 import { embedding } from '../tensor/ops/embedding.ts';
@@ -42,18 +43,17 @@ export interface LinearOptions {
   memory?: { weight: Tensor; bias: Tensor };
 }
 
+const linearOptionNames: OptionNames<LinearOptions> = { bias: true, memory: true };
+
 /** y = activation(x · weightᵀ + bias); weight [outFeatures, inFeatures], bias [outFeatures]. */
 export class Linear extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
 
-  constructor(
-    device: Device,
-    inFeatures: number,
-    outFeatures: number,
-    { bias = true, memory }: LinearOptions = {},
-  ) {
+  constructor(device: Device, inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
+    checkOptions('Linear', options, linearOptionNames);
+    const { bias = true, memory } = options;
     this.weight = memory?.weight ?? parameter(device, [outFeatures, inFeatures]);
     this.bias = memory?.bias ?? (bias ? parameter(device, [outFeatures]) : null);
     if (skipping === 0) this.resetParameters();
@@ -72,20 +72,22 @@ export class Linear extends Module {
   }
 }
 
+export interface EmbeddingOptions {
+  paddingIdx?: number;
+}
+
+const embeddingOptionNames: OptionNames<EmbeddingOptions> = { paddingIdx: true };
+
 /** Rows of weight [numEmbeddings, embeddingDim] by index. The row of `paddingIdx` begins as zeros and gets no gradient. */
 export class Embedding extends Module {
   readonly weight: Tensor;
   readonly paddingIdx: number | null;
 
-  constructor(
-    device: Device,
-    numEmbeddings: number,
-    embeddingDim: number,
-    { paddingIdx }: { paddingIdx?: number } = {},
-  ) {
+  constructor(device: Device, numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
     super();
+    checkOptions('Embedding', options, embeddingOptionNames);
     this.weight = parameter(device, [numEmbeddings, embeddingDim]);
-    this.paddingIdx = paddingIdx ?? null;
+    this.paddingIdx = options.paddingIdx ?? null;
     if (skipping === 0) this.resetParameters(1);
   }
 
@@ -107,17 +109,25 @@ export class Embedding extends Module {
   }
 }
 
+export interface LayerNormOptions {
+  /** Default 1e-5. */
+  eps?: number;
+}
+
+const layerNormOptionNames: OptionNames<LayerNormOptions> = { eps: true };
+
 /** LayerNorm over the last dimension. */
 export class LayerNorm extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor;
   readonly eps: number;
 
-  constructor(device: Device, size: number, { eps = 1e-5 }: { eps?: number } = {}) {
+  constructor(device: Device, size: number, options: LayerNormOptions = {}) {
     super();
+    checkOptions('LayerNorm', options, layerNormOptionNames);
     this.weight = parameter(device, [size]);
     this.bias = parameter(device, [size]);
-    this.eps = eps;
+    this.eps = options.eps ?? 1e-5;
     if (skipping === 0) this.resetParameters();
   }
 

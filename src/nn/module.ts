@@ -1,5 +1,7 @@
 /** `Module`: a part of a model. Its properties are its weights and sub-modules, and their names are the checkpoint's keys. */
+
 import { DawngradError, ShapeError } from '../errors.ts';
+import { checkOptions } from '../options.ts';
 import { formatShape, sameShape } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
@@ -63,8 +65,11 @@ export abstract class Module {
   }
 
   /** Number of weights, each counted once. */
-  numParameters({ onlyTrainable = false }: { onlyTrainable?: boolean } = {}): number {
-    const counted = this.parameters().filter((tensor) => !onlyTrainable || tensor.requiresGrad);
+  numParameters(options: { onlyTrainable?: boolean } = {}): number {
+    checkOptions('numParameters', options, { onlyTrainable: true });
+    const counted = this.parameters().filter(
+      (tensor) => options.onlyTrainable !== true || tensor.requiresGrad,
+    );
     return counted.reduce((total, tensor) => total + tensor.size, 0);
   }
 

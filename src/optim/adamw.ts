@@ -1,7 +1,9 @@
 /** AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019). */
+
 import { ConfigError, DtypeError, ShapeError } from '../errors.ts';
 import { ByEnd, extended, liesAfter, type Slot, slice } from '../kernels/launch.ts';
 import { type AdamWRun, adamw, adamwRuns, padded } from '../kernels/optimizer.ts';
+import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import { layTogether } from '../tensor/bucket.ts';
 import type { Device } from '../tensor/device.ts';
 import { HalfCopy } from '../tensor/half-copy.ts';
@@ -39,6 +41,15 @@ export interface ParameterState {
   expAvg: MomentView;
   expAvgSq: MomentView;
 }
+
+const optionNames: OptionNames<AdamWOptions> = { lr: true, betas: true, eps: true, weightDecay: true };
+const groupNames: OptionNames<ParameterGroup> = { ...optionNames, params: true };
+const stepOptionNames: OptionNames<StepOptions> = { gradScale: true, skipNonFinite: true };
+const advice: Advice = {
+  learningRate: "the rate is lr, as PyTorch's",
+  amsgrad: 'leave it out',
+  decoupledWeightDecay: 'leave it out: the decay is decoupled',
+};
 
 export interface StepOptions {
   /** [norm, factor] on the GPU, as `clipFactor` gives it: every gradient is multiplied by the factor as it is read. */
@@ -78,7 +89,9 @@ export class AdamW {
     const groups = params.some((item) => 'params' in item)
       ? (params as readonly ParameterGroup[])
       : [{ params: params as readonly Tensor[] }];
+    checkOptions('AdamW', options, optionNames, advice);
     this.groups = groups.map((group) => {
+      checkOptions('AdamW: a group of parameters', group, groupNames, advice);
       const lr = group.lr ?? options.lr ?? 1e-3;
       const betas = group.betas ?? options.betas ?? [0.9, 0.999];
       const eps = group.eps ?? options.eps ?? 1e-8;
@@ -111,7 +124,9 @@ export class AdamW {
   }
 
   /** Updates every parameter that has a gradient. Throws `ShapeError` for a `gradScale` that is not [2]. */
-  step({ gradScale, skipNonFinite = false }: StepOptions = {}): void {
+  step(options: StepOptions = {}): void {
+    checkOptions('AdamW.step', options, stepOptionNames);
+    const { gradScale, skipNonFinite = false } = options;
     if (gradScale && gradScale.size !== 2)
       throw new ShapeError(`AdamW: gradScale is ${formatShape(gradScale.shape)}`, {
         remedy: 'pass [norm, factor], as clipFactor gives it',

@@ -2,6 +2,7 @@
 
 import { ConfigError } from '../errors.ts';
 import { type Gradient, gradientNorm, scaleGradients } from '../kernels/optimizer.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { GradScaler } from './grad-scaler.ts';
 
@@ -11,6 +12,8 @@ export interface ClipFactorOptions {
   /** A tensor [2] to write into, which a loop may use again and again; a new one unless given. */
   out?: Tensor;
 }
+
+const clipFactorOptionNames: OptionNames<ClipFactorOptions> = { lossScale: true, out: true };
 
 function gradientsOf(parameters: readonly Tensor[]): Gradient[] {
   const gradients: Gradient[] = [];
@@ -28,8 +31,10 @@ function gradientsOf(parameters: readonly Tensor[]): Gradient[] {
 export function clipFactor(
   parameters: readonly Tensor[],
   maxNorm: number,
-  { lossScale = 1, out }: ClipFactorOptions = {},
+  options: ClipFactorOptions = {},
 ): Tensor | null {
+  checkOptions('clipFactor', options, clipFactorOptionNames);
+  const { lossScale = 1, out } = options;
   const device = parameters.find(({ grad }) => grad !== null)?.device;
   if (device === undefined) return null;
   if (typeof lossScale === 'number' && !(lossScale > 0 && Number.isFinite(lossScale)))

@@ -1,6 +1,8 @@
 /** Dynamic loss scaling (Micikevicius et al., "Mixed Precision Training", 2018). */
+
 import { ConfigError } from '../errors.ts';
 import { updateLossScale } from '../kernels/optimizer.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -13,6 +15,13 @@ export interface GradScalerOptions {
 }
 
 /** What a checkpoint keeps of a scaler. */
+const optionNames: OptionNames<GradScalerOptions> = {
+  initScale: true,
+  growthFactor: true,
+  backoffFactor: true,
+  growthInterval: true,
+};
+
 export interface GradScalerState {
   scale: number;
   growthTracker: number;
@@ -39,6 +48,7 @@ export class GradScaler {
 
   /** Throws `ConfigError` for numbers that cannot work. */
   constructor(device: Device, options: GradScalerOptions = {}) {
+    checkOptions('GradScaler', options, optionNames);
     const { initScale = 65_536, growthFactor = 2, backoffFactor = 0.5, growthInterval = 2000 } = options;
     const check = (name: string, value: number, holds: boolean, remedy: string): void => {
       if (!holds) throw new ConfigError(`GradScaler: ${name} is ${value}`, { remedy });

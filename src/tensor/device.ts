@@ -1,16 +1,26 @@
 /** `Device`: where tensors are made, and how long they live. */
+
 import { DawngradError, DeviceLostError, DtypeError, ShapeError } from '../errors.ts';
 import { GpuContext, type GpuOptions } from '../gpu/context.ts';
 import type { PoolStatistics } from '../gpu/pool.ts';
 import type { RecorderStatistics } from '../gpu/recorder.ts';
 import { checkMatrixUnits } from '../kernels/matmul-check.ts';
 import { type DropoutKey, fillBits, fillRandom } from '../kernels/pointwise.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import { float32ToFloat16 } from './float16.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from './shape.ts';
 import { Storage } from './storage.ts';
 import { bytesOf, type Dtype, Tensor, type TypedArrays, typedArrayDtype } from './tensor.ts';
 
 export type DeviceOptions = GpuOptions;
+
+/** Of numbers drawn from a normal distribution; 0 and 1 where absent. */
+export interface NormalOptions {
+  mean?: number;
+  std?: number;
+}
+
+const normalOptionNames: OptionNames<NormalOptions> = { mean: true, std: true };
 
 /** What a function may hand out of `tidy`: a tensor, or an array or record of such. */
 export type TensorTree =
@@ -135,9 +145,10 @@ export class Device {
   }
 
   /** Normal numbers of the given mean and standard deviation, drawn on the GPU. */
-  randn(shape: Shape, { mean = 0, std = 1 }: { mean?: number; std?: number } = {}): Tensor {
+  randn(shape: Shape, options: NormalOptions = {}): Tensor {
+    checkOptions('randn', options, normalOptionNames);
     const made = this.empty(shape);
-    this.fillNormal(made, { mean, std });
+    this.fillNormal(made, options);
     return made;
   }
 
@@ -164,7 +175,9 @@ export class Device {
   }
 
   /** Overwrites a float32 tensor with normal numbers. */
-  fillNormal(tensor: Tensor, { mean = 0, std = 1 }: { mean?: number; std?: number } = {}): void {
+  fillNormal(tensor: Tensor, options: NormalOptions = {}): void {
+    checkOptions('fillNormal', options, normalOptionNames);
+    const { mean = 0, std = 1 } = options;
     if (tensor.dtype !== 'float32') throw new DtypeError(`fillNormal: the tensor is ${tensor.dtype}`);
     tensor.overwritten();
     const { seed, stream } = this.nextRandomKey();

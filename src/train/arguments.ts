@@ -1,6 +1,8 @@
 /** `TrainingArguments`: transformers' names in camelCase, and its defaults. */
+
 import { ConfigError } from '../errors.ts';
 import { type SchedulerType, schedulerTypes } from '../optim/schedule.ts';
+import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 
 export type IntervalStrategy = 'no' | 'steps' | 'epoch';
 
@@ -80,6 +82,36 @@ export const defaultTrainingArguments: Omit<TrainingArguments, 'outputDir'> = {
   unfreezeLayersPerEpoch: 0,
 };
 
+const argumentNames: OptionNames<TrainingArguments> = {
+  outputDir: true,
+  ...(Object.fromEntries(Object.keys(defaultTrainingArguments).map((name) => [name, true])) as OptionNames<
+    typeof defaultTrainingArguments
+  >),
+};
+
+/** What transformers has besides, or had. */
+const advice: Advice = {
+  bf16: 'there is no bfloat16; fp16 is mixed precision with float16',
+  dataloaderNumWorkers: 'leave it out: the next batch is made while the GPU computes',
+  evaluationStrategy: 'its name is evalStrategy',
+  gradientCheckpointing: 'leave it out: use smaller batches and gradientAccumulationSteps',
+  labelSmoothingFactor: 'there is no label smoothing',
+  logLevel: 'leave it out: see callbacks',
+  loggingDir: 'leave it out: loss_log.jsonl and trainer_state.json are written to outputDir',
+  loggingFirstStep: 'use loggingSteps: 1',
+  loggingStrategy: 'use loggingSteps',
+  lrSchedulerKwargs: 'leave it out, or write the loop yourself: examples/loop.ts',
+  noCuda: "choose the adapter: requestDevice({ adapter: 'software' })",
+  optim: 'leave it out: it is AdamW',
+  overwriteOutputDir: 'leave it out: a model in outputDir is replaced, checkpoints stay',
+  pushToHub: 'leave it out: upload outputDir with huggingface_hub',
+  removeUnusedColumns: 'leave it out',
+  reportTo: 'leave it out: see callbacks',
+  resumeFromCheckpoint: 'pass it to train({ resumeFromCheckpoint })',
+  useCpu: "choose the adapter: requestDevice({ adapter: 'software' })",
+  warmupRatio: 'use warmupSteps: below 1 it is a share of all steps',
+};
+
 const positiveIntegers = [
   'perDeviceTrainBatchSize',
   'perDeviceEvalBatchSize',
@@ -98,17 +130,55 @@ const notNegative = [
   'numTrainEpochs',
 ] as const;
 
-/** Fills in defaults. Throws `ConfigError` naming the argument that cannot be used. */
+const flags = Object.entries(defaultTrainingArguments).filter(([, value]) => typeof value === 'boolean');
+const strategies: readonly unknown[] = ['no', 'steps', 'epoch'] satisfies IntervalStrategy[];
+
+/** What the compiler checks in TypeScript. */
+function checkKinds(args: TrainingArguments): void {
+  const refuse = (name: keyof TrainingArguments, holds: boolean, remedy: string): void => {
+    if (!holds) throw new ConfigError(`${name} is ${JSON.stringify(args[name])}`, { remedy });
+  };
+  refuse('outputDir', typeof args.outputDir === 'string' && args.outputDir !== '', 'name a folder');
+  for (const [name] of flags as [keyof TrainingArguments, boolean][])
+    refuse(name, typeof args[name] === 'boolean', 'use true or false');
+  for (const name of ['evalStrategy', 'saveStrategy'] as const)
+    refuse(name, strategies.includes(args[name]), `use one of ${strategies.join(', ')}`);
+  const { metricForBestModel, greaterIsBetter, saveTotalLimit } = args;
+  refuse(
+    'metricForBestModel',
+    metricForBestModel === null || typeof metricForBestModel === 'string',
+    "use a metric's name, or null",
+  );
+  refuse(
+    'greaterIsBetter',
+    greaterIsBetter === null || typeof greaterIsBetter === 'boolean',
+    'use true or false, or null',
+  );
+  refuse(
+    'saveTotalLimit',
+    saveTotalLimit === null || Number.isInteger(saveTotalLimit),
+    'use an integer, or null',
+  );
+}
+
+/** Fills in defaults. Throws `ConfigError` naming the argument that cannot be used, or does not exist. */
 export function resolveArguments(
   given: Partial<TrainingArguments> & { outputDir: string },
 ): TrainingArguments {
-  const args: TrainingArguments = { ...defaultTrainingArguments, ...given };
+  checkOptions('TrainingArguments', given, argumentNames, advice);
+  const set = Object.entries(given).filter(([, value]) => value !== undefined);
+  const args: TrainingArguments = {
+    ...defaultTrainingArguments,
+    outputDir: given.outputDir,
+    ...Object.fromEntries(set),
+  };
+  checkKinds(args);
   for (const name of positiveIntegers) {
     if (!Number.isInteger(args[name]) || args[name] < 1)
       throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use an integer of 1 or more' });
   }
   for (const name of notNegative) {
-    if (!(args[name] >= 0) || !Number.isFinite(args[name]))
+    if (!Number.isFinite(args[name]) || args[name] < 0)
       throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use a number of 0 or more' });
   }
   if (args.evalSteps !== null && (!Number.isInteger(args.evalSteps) || args.evalSteps < 1))

@@ -1,5 +1,7 @@
 /** Callbacks: what may look on, and ask the training to stop. */
+
 import { ConfigError } from '../errors.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import { isGreaterBetter, type TrainingArguments } from './arguments.ts';
 import type { Metrics } from './metrics.ts';
 import type { LogEntry, TrainerState } from './state.ts';
@@ -57,6 +59,18 @@ export function isBetter(
   return isGreaterBetter(args) ? value > best + threshold : value < best - threshold;
 }
 
+export interface EarlyStoppingOptions {
+  /** Default 1. */
+  earlyStoppingPatience?: number;
+  /** Default 0. */
+  earlyStoppingThreshold?: number;
+}
+
+const earlyStoppingOptionNames: OptionNames<EarlyStoppingOptions> = {
+  earlyStoppingPatience: true,
+  earlyStoppingThreshold: true,
+};
+
 /** Stops when the metric has not improved by more than a threshold for `earlyStoppingPatience` evaluations. */
 export class EarlyStoppingCallback implements TrainerCallback {
   private readonly patience: number;
@@ -64,10 +78,9 @@ export class EarlyStoppingCallback implements TrainerCallback {
   private best: number | null = null;
   private waited = 0;
 
-  constructor({
-    earlyStoppingPatience = 1,
-    earlyStoppingThreshold = 0,
-  }: { earlyStoppingPatience?: number; earlyStoppingThreshold?: number } = {}) {
+  constructor(options: EarlyStoppingOptions = {}) {
+    checkOptions('EarlyStoppingCallback', options, earlyStoppingOptionNames);
+    const { earlyStoppingPatience = 1, earlyStoppingThreshold = 0 } = options;
     this.patience = earlyStoppingPatience;
     this.threshold = earlyStoppingThreshold;
   }

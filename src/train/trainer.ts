@@ -5,6 +5,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { DataLoader, type DataLoaderOptions } from '../data/loader.ts';
 import { ConfigError } from '../errors.ts';
 import { problemTypeOf } from '../models/config.ts';
+import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { resolveArguments, type TrainingArguments } from './arguments.ts';
 import type { TrainerCallback } from './callbacks.ts';
@@ -34,6 +35,25 @@ export interface TrainerOptions {
   signal?: AbortSignal;
 }
 
+const trainerOptionNames: OptionNames<TrainerOptions> = {
+  model: true,
+  args: true,
+  trainDataset: true,
+  evalDataset: true,
+  processingClass: true,
+  dataCollator: true,
+  callbacks: true,
+  computeMetrics: true,
+  signal: true,
+};
+
+/** What transformers' Trainer has besides, or had. */
+const advice: Advice = {
+  tokenizer: 'pass it as processingClass',
+  optimizers: 'write the loop yourself: examples/loop.ts',
+  modelInit: 'pass a model',
+};
+
 export interface TrainOutput {
   globalStep: number;
   /** Mean over all steps of this run. */
@@ -50,6 +70,7 @@ export class Trainer {
 
   /** Throws `ConfigError` for arguments that cannot be used. */
   constructor(options: TrainerOptions) {
+    checkOptions('Trainer', options, trainerOptionNames, advice);
     this.args = resolveArguments(options.args);
     this.options = options;
     this.model = options.model;
@@ -60,8 +81,9 @@ export class Trainer {
    * Trains, then saves model, tokenizer and state into `outputDir`. With `resumeFromCheckpoint` it continues there with the numbers of an
    * unbroken run. Throws `NonFiniteError` as soon as a loss or gradient is not finite; earlier checkpoints stay.
    */
-  async train({ resumeFromCheckpoint }: { resumeFromCheckpoint?: string } = {}): Promise<TrainOutput> {
-    return new TrainingRun(this, this.options).go(resumeFromCheckpoint);
+  async train(options: { resumeFromCheckpoint?: string } = {}): Promise<TrainOutput> {
+    checkOptions('train', options, { resumeFromCheckpoint: true });
+    return new TrainingRun(this, this.options).go(options.resumeFromCheckpoint);
   }
 
   /** Loss and metrics of a dataset, their names with `eval_` in front. */

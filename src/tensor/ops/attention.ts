@@ -1,4 +1,5 @@
 /** Fused multi-head attention: over three tensors, or over one that holds queries, keys and values side by side. */
+
 import { ShapeError } from '../../errors.ts';
 import {
   attentionGradient,
@@ -7,6 +8,7 @@ import {
   type Projections,
 } from '../../kernels/attention.ts';
 import type { DropoutKey } from '../../kernels/pointwise.ts';
+import { checkOptions, type OptionNames } from '../../options.ts';
 import { withAutocast } from '../autocast.ts';
 import { defineOp, type Saved } from '../op.ts';
 import { formatShape, type Shape, sameShape } from '../shape.ts';
@@ -209,6 +211,7 @@ export interface AttentionOptions {
  * q, k, v: [batch, length, heads · size], as is the result.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  checkOptions('attention', options, attentionOptionNames);
   const { heads, mask } = options;
   const dropout = dropoutKey(q, options.dropout);
   return withAutocast(q, (query) =>
@@ -217,6 +220,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     ),
   );
 }
+
+const attentionOptionNames: OptionNames<AttentionOptions> = { heads: true, mask: true, dropout: true };
 
 export interface SelfAttentionOptions extends AttentionOptions {
   /**
@@ -228,6 +233,12 @@ export interface SelfAttentionOptions extends AttentionOptions {
   length?: number | undefined;
 }
 
+const selfAttentionOptionNames: OptionNames<SelfAttentionOptions> = {
+  ...attentionOptionNames,
+  starts: true,
+  length: true,
+};
+
 /**
  * Attention over one tensor whose rows hold a token's query, key and value, one after the other, as one matrix product gives them.
  * qkv: [batch, length, 3 · heads · size], the result [batch, length, heads · size]; or with `starts`
@@ -235,6 +246,7 @@ export interface SelfAttentionOptions extends AttentionOptions {
  * Throws `ShapeError` where shapes, starts or length do not fit.
  */
 export function selfAttention(qkv: Tensor, options: SelfAttentionOptions): Tensor {
+  checkOptions('selfAttention', options, selfAttentionOptionNames);
   const { heads, mask, starts, length } = options;
   const dropout = dropoutKey(qkv, options.dropout);
   return withAutocast(qkv, (input) =>

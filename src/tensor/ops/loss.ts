@@ -1,4 +1,5 @@
 /** Losses, reduced to their mean. */
+
 import { AutogradError, ShapeError } from '../../errors.ts';
 import {
   crossEntropyGradient,
@@ -7,6 +8,7 @@ import {
   pairLossGradient,
 } from '../../kernels/loss.ts';
 import { sum as sumKernel } from '../../kernels/reduce.ts';
+import { type Advice, checkOptions, type OptionNames } from '../../options.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, sameShape, sizeOf } from '../shape.ts';
 import { isGradEnabled } from '../tape.ts';
@@ -23,6 +25,16 @@ export interface CrossEntropyOptions {
   /** Move targets into 0 to the number of classes first (then ignore that number, say): transformers' rule for answer spans. */
   clampTargets?: boolean;
 }
+
+const crossEntropyOptionNames: OptionNames<CrossEntropyOptions> = { ignoreIndex: true, clampTargets: true };
+
+/** What PyTorch's losses have besides. */
+const advice: Advice = {
+  reduction: 'leave it out: a loss is the mean',
+  weight: 'there are no weights of classes',
+  posWeight: 'there are no weights of classes',
+  labelSmoothing: 'there is no label smoothing',
+};
 
 const crossEntropyOp = defineOp<Inputs, Required<CrossEntropyOptions>>({
   name: 'crossEntropy',
@@ -77,6 +89,7 @@ const crossEntropyOp = defineOp<Inputs, Required<CrossEntropyOptions>>({
  * gives NaN there). logits [..., classes], targets int32 [...] within the classes.
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  checkOptions('crossEntropy', options, crossEntropyOptionNames, advice);
   const { ignoreIndex = -100, clampTargets = false } = options;
   return crossEntropyOp({ x: logits, targets }, { ignoreIndex, clampTargets });
 }
@@ -84,7 +97,7 @@ export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntr
 function definePairLoss(
   name: 'mseLoss' | 'bceWithLogits',
   loss: 'mse' | 'bce',
-): (x: Tensor, targets: Tensor) => Tensor {
+): (x: Tensor, targets: Tensor, options?: Record<string, never>) => Tensor {
   const op = defineOp<Inputs>({
     name,
     shape: ({ x, targets }) => {
@@ -130,7 +143,10 @@ function definePairLoss(
       return { x: dx };
     },
   });
-  return (x, targets) => op({ x, targets }, undefined);
+  return (x, targets, options) => {
+    checkOptions(name, options, {}, advice);
+    return op({ x, targets }, undefined);
+  };
 }
 
 /** mean (x − target)². Gradients reach x only. */

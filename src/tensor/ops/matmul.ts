@@ -1,8 +1,10 @@
 /** Matrix multiplication with its epilogue. */
+
 import { DtypeError, ShapeError } from '../../errors.ts';
 import { type Slot, shifted } from '../../kernels/launch.ts';
 import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul.ts';
 import { type Activation, unaryGradient } from '../../kernels/pointwise.ts';
+import { checkOptions, type OptionNames } from '../../options.ts';
 import { withAutocast } from '../autocast.ts';
 import { HalfCopy } from '../half-copy.ts';
 import { defineOp, type InputSpecs, type Needs, type Saved } from '../op.ts';
@@ -16,6 +18,8 @@ export interface MatmulOptions {
   transposeA?: boolean;
   transposeB?: boolean;
 }
+
+const matmulOptionNames: OptionNames<MatmulOptions> = { transposeA: true, transposeB: true };
 
 interface Inputs extends Readonly<Record<string, Tensor | undefined>> {
   a: Tensor;
@@ -262,6 +266,7 @@ const linearActivationOp = defineOp<Inputs, Activation>({
  * Throws `ShapeError` naming both shapes, `DtypeError` naming both types.
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  checkOptions('matmul', options, matmulOptionNames);
   return withAutocast(a, (left) =>
     // A weight has its copy in float16; any other b is cast as a is.
     b.isLeaf

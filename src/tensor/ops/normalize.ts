@@ -1,4 +1,5 @@
 /** Softmax and LayerNorm over the last dimension. */
+
 import { ShapeError } from '../../errors.ts';
 import {
   layerNormGradient,
@@ -7,8 +8,9 @@ import {
   softmax as softmaxKernel,
 } from '../../kernels/normalize.ts';
 import type { DropoutKey } from '../../kernels/pointwise.ts';
+import { checkOptions, type OptionNames } from '../../options.ts';
 import { defineOp, type InputSpecs, type Saved } from '../op.ts';
-import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
+import { formatShape, normalizeDim, type Shape, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkDropout } from './elementwise.ts';
 
@@ -37,8 +39,12 @@ const softmaxOp = defineOp<{ x: Tensor }>({
   },
 });
 
-/** e^x / Σ e^x over the last dimension. */
-export function softmax(x: Tensor): Tensor {
+/** e^x / Σ e^x over the last dimension, the only one that `dim` may name. */
+export function softmax(x: Tensor, dim = -1): Tensor {
+  if (normalizeDim('softmax', dim, x.shape) !== x.rank - 1)
+    throw new ShapeError(`softmax: dimension ${dim} is not the last of ${formatShape(x.shape)}`, {
+      remedy: 'permute() it to the end',
+    });
   return softmaxOp({ x }, undefined);
 }
 
@@ -155,6 +161,15 @@ const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutK
   },
 });
 
+export interface AddLayerNormOptions {
+  /** Default 1e-5. */
+  eps?: number;
+  /** Default 0. */
+  dropout?: number;
+}
+
+const addLayerNormOptionNames: OptionNames<AddLayerNormOptions> = { eps: true, dropout: true };
+
 /**
  * layerNorm(residual + dropout(x)) over the last dimension; x and residual of one shape. Each element of x is dropped with
  * probability `dropout`, by the mask that `dropout(x, p)` would draw. Throws `ConfigError` unless 0 ≤ dropout < 1.
@@ -164,8 +179,10 @@ export function addLayerNorm(
   residual: Tensor,
   weight: Tensor,
   bias: Tensor,
-  { eps = 1e-5, dropout = 0 }: { eps?: number; dropout?: number } = {},
+  options: AddLayerNormOptions = {},
 ): Tensor {
+  checkOptions('addLayerNorm', options, addLayerNormOptionNames);
+  const { eps = 1e-5, dropout = 0 } = options;
   checkDropout(dropout);
   const key = dropout === 0 ? null : x.device.nextDropoutKey(dropout);
   return addLayerNormOp({ x, residual, weight, bias }, { eps, key });

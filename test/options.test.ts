@@ -1,0 +1,154 @@
+/** Options that do not exist are refused by name, wherever options are taken: a compiler sees to it in TypeScript only. */
+import { describe, expect, it } from 'vitest';
+import * as dawngrad from '../src/index.ts';
+import { checkOptions } from '../src/options.ts';
+import { resolveArguments } from '../src/train/arguments.ts';
+import { useDevice } from './support/device.ts';
+import { models } from './support/fixtures.ts';
+
+const device = useDevice();
+const d = dawngrad;
+
+/** As plain JavaScript calls. */
+function loosely<A extends unknown[], R>(call: (...args: A) => R): (...args: unknown[]) => R {
+  return call as unknown as (...args: unknown[]) => R;
+}
+
+const make = <T>(Class: new (...args: never[]) => T, ...args: unknown[]): T =>
+  new (Class as unknown as new (...args: unknown[]) => T)(...args);
+
+const typo = { notAnOption: 1 };
+const tensor = () => device.current.ones([2, 4]);
+const config = () => d.AutoConfig.forModel('bert', { hiddenSize: 8, numAttentionHeads: 2, vocabSize: 9 });
+const adamw = (): dawngrad.AdamW => new d.AdamW([tensor()]);
+const single = `${models}bert-single`;
+
+const calls: Record<string, () => unknown> = {
+  requestDevice: () => loosely(d.requestDevice)(typo),
+  'device.randn': () => loosely(device.current.randn.bind(device.current))([2], typo),
+  'device.fillNormal': () => loosely(device.current.fillNormal.bind(device.current))(tensor(), typo),
+  matmul: () => loosely(d.matmul)(tensor(), tensor(), typo),
+  gelu: () => loosely(d.gelu)(tensor(), typo),
+  crossEntropy: () => loosely(d.crossEntropy)(tensor(), device.current.zeros([2], 'int32'), typo),
+  mseLoss: () => loosely(d.mseLoss)(tensor(), tensor(), typo),
+  bceWithLogits: () => loosely(d.bceWithLogits)(tensor(), tensor(), typo),
+  attention: () => loosely(d.attention)(tensor(), tensor(), tensor(), { heads: 1, ...typo }),
+  selfAttention: () => loosely(d.selfAttention)(tensor(), { heads: 1, ...typo }),
+  addLayerNorm: () => loosely(d.addLayerNorm)(tensor(), tensor(), tensor(), tensor(), typo),
+  Linear: () => make(d.Linear, device.current, 2, 2, typo),
+  Embedding: () => make(d.Embedding, device.current, 2, 2, typo),
+  LayerNorm: () => make(d.LayerNorm, device.current, 2, typo),
+  numParameters: () => loosely(new d.Linear(device.current, 2, 2).numParameters)(typo),
+  AdamW: () => make(d.AdamW, [tensor()], typo),
+  'a group of AdamW': () => make(d.AdamW, [{ params: [tensor()], ...typo }]),
+  'AdamW.step': () => loosely(adamw().step)(typo),
+  clipFactor: () => loosely(d.clipFactor)([tensor()], 1, typo),
+  GradScaler: () => make(d.GradScaler, device.current, typo),
+  EarlyStoppingCallback: () => make(d.EarlyStoppingCallback, typo),
+  TrainingArguments: () => resolveArguments({ outputDir: 'x', ...typo } as never),
+  Trainer: () => make(d.Trainer, { model: {}, args: { outputDir: 'x' }, ...typo }),
+  'Trainer.train': () => {
+    const trainer = make(d.Trainer, { model: {}, args: { outputDir: 'x' } });
+    return loosely(trainer.train.bind(trainer))(typo);
+  },
+  'AutoConfig.fromPretrained': () => loosely(d.AutoConfig.fromPretrained)(single, typo),
+  'AutoConfig.forModel': () => loosely(d.AutoConfig.forModel)('bert', typo),
+  'AutoModel.fromPretrained': () => loosely(d.AutoModel.fromPretrained)(single, typo),
+  'AutoModel.fromConfig': () => loosely(d.AutoModel.fromConfig)(config(), typo),
+  'a pooler of a head': () =>
+    loosely(d.AutoModelForSequenceClassification.fromPretrained)(single, { addPoolingLayer: false }),
+  savePretrained: async () => {
+    const model = await d.AutoModel.fromConfig(config(), { device: device.current });
+    return loosely(model.savePretrained.bind(model))('/nowhere', typo);
+  },
+};
+
+describe('an option there is not', () => {
+  it.each(Object.entries(calls))('%s', async (_, call) => {
+    using _scope = device.current.scope();
+    const error = await (async () => call())().then(
+      () => null,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).toBeInstanceOf(d.ConfigError);
+    const name = call.toString().includes('addPoolingLayer') ? 'addPoolingLayer' : 'notAnOption';
+    expect((error as Error).message).toMatch(new RegExp(`: there is no option '${name}' · there are `));
+  });
+});
+
+describe('names from Python', () => {
+  const names = [
+    'labelSmoothingFactor',
+    'warmupRatio',
+    'bf16',
+    'learning_rate',
+    'evaluationStrategy',
+    'per_device_train_batch_size',
+    'resumeFromCheckpoint',
+    'logingSteps',
+  ];
+  it.each(names)('of TrainingArguments: %s', (name) => {
+    expect(() => resolveArguments({ outputDir: 'x', [name]: 1 } as never)).toThrowErrorMatchingSnapshot();
+  });
+
+  it.each(['torchDtype', 'num_labels', 'deviceMap', 'attnImplementation', 'label2id'])(
+    'of fromPretrained: %s',
+    async (name) => {
+      await expect(
+        loosely(d.AutoModel.fromPretrained)(single, { [name]: 1 }),
+      ).rejects.toThrowErrorMatchingSnapshot();
+    },
+  );
+
+  it('tokenizer of Trainer', () => {
+    expect(() => make(d.Trainer, { model: {}, args: { outputDir: 'x' }, tokenizer: {} })).toThrow(
+      "Trainer: there is no option 'tokenizer' · pass it as processingClass",
+    );
+  });
+});
+
+describe('checkOptions', () => {
+  it('takes what is undefined for not given, and a name of Object for any other', () => {
+    checkOptions('x', undefined, {});
+    checkOptions('x', { a: undefined }, {});
+    expect(() => checkOptions('x', { toString: 1 }, { a: true }, {})).toThrow(
+      "there is no option 'toString'",
+    );
+    expect(() => checkOptions('x', { constructor: 1 }, { a: true })).toThrow('there are a');
+  });
+
+  it('refuses what is no object', () => {
+    expect(() => checkOptions('x', 'tanh' as never, { approximate: true })).toThrow(
+      'x: the options are tanh · pass an object',
+    );
+    expect(() => checkOptions('x', null as never, {})).toThrow('x: the options are null');
+  });
+});
+
+it('refuses a dimension of softmax that is not the last', () => {
+  using _scope = device.current.scope();
+  expect(() => d.softmax(tensor(), 0)).toThrow('softmax: dimension 0 is not the last of [2,4]');
+  expect(d.softmax(tensor(), 1).shape).toEqual([2, 4]);
+});
+
+describe('arguments of another kind', () => {
+  const values = {
+    fp16: 'yes',
+    groupByLength: 1,
+    loadBestModelAtEnd: null,
+    evalStrategy: 'epochs',
+    saveStrategy: true,
+    metricForBestModel: 1,
+    greaterIsBetter: 'yes',
+    saveTotalLimit: 1.5,
+    learningRate: '5e-5',
+  };
+  it.each(Object.entries(values))('%s', (name, value) => {
+    expect(() => resolveArguments({ outputDir: 'x', [name]: value } as never)).toThrowErrorMatchingSnapshot();
+  });
+});
+
+it('takes undefined arguments for defaults, and wants a folder', () => {
+  expect(resolveArguments({ outputDir: 'x', learningRate: undefined as never }).learningRate).toBe(5e-5);
+  expect(() => resolveArguments({} as never)).toThrow('outputDir is undefined · name a folder');
+});
