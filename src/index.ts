@@ -1,4 +1,5 @@
 /** dawngrad's public face. */
+/// <reference lib="esnext.disposable" preserve="true" />
 
 export * from './data/collate.ts';
 export { ArrayDataset, type Dataset, type Example, encodeTable } from './data/dataset.ts';
@@ -84,7 +85,7 @@ export {
   type TrainerCallback,
 } from './train/callbacks.ts';
 export { lastCheckpoint } from './train/checkpoint.ts';
-export { toTensors } from './train/inputs.ts';
+export { type BatchTensors, toTensors, type UploadedBatch } from './train/inputs.ts';
 export * from './train/metrics.ts';
 export { predictBatches, type TrainableModel } from './train/predict.ts';
 export type { LogEntry, TrainerState } from './train/state.ts';

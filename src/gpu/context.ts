@@ -2,34 +2,14 @@
 
 import { platform } from '#platform';
 import { DeviceLostError, GpuError, GpuOutOfMemoryError } from '../errors.ts';
-import { checkOptions, type OptionNames } from '../options.ts';
-import type { AdapterRequest, AdapterResult } from '../platform/contract.ts';
+import { checkOptions } from '../options.ts';
+import type { AdapterResult } from '../platform/contract.ts';
+import { type GpuOptions, gpuOptionNames, type KernelFamily } from './options.ts';
 import { PipelineCache } from './pipelines.ts';
 import { BufferPool, type PooledBuffer } from './pool.ts';
 import { Recorder, type Slot, UNIFORM_BYTES } from './recorder.ts';
 import { SUBGROUP_MATRIX, type SubgroupMatrix, subgroupMatricesOf } from './subgroup-matrix.ts';
 import { readTuning } from './tuning.ts';
-
-export interface GpuOptions extends AdapterRequest {
-  /** Bytes a kernel may bind of one buffer; the adapter's limit unless lowered (tests do, to walk tensors in windows). */
-  maxBindingBytes?: number;
-  /** The kernels made for adapters that compute on the CPU, or those for GPUs; by the adapter unless given (tests run both). */
-  kernels?: KernelFamily;
-  /** `false`: kernels do without subgroups even where the adapter has them (tests run both). */
-  subgroups?: false;
-  /** `false`: does without the adapter's matrix units, and does not ask for the experimental feature. */
-  matrixUnits?: false;
-}
-
-const gpuOptionNames: OptionNames<GpuOptions> = {
-  adapter: true,
-  maxBindingBytes: true,
-  kernels: true,
-  subgroups: true,
-  matrixUnits: true,
-};
-
-export type KernelFamily = 'cpu' | 'gpu';
 
 const WANTED_FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
 const WANTED_LIMITS = [

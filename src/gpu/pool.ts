@@ -3,6 +3,7 @@
  * only on which are idle, so that a repeated step gets the same buffers at the same places, and its bind groups are found again.
  */
 import { GpuOutOfMemoryError } from '../errors.ts';
+import type { PoolStatistics } from './statistics.ts';
 
 /** A storage buffer on loan from the pool. */
 export interface PooledBuffer {
@@ -14,20 +15,6 @@ export interface PooledBuffer {
   lastUse: number;
   /** The pool's age when it was made; see `renew`. */
   readonly generation: number;
-}
-
-export interface PoolStatistics {
-  /** Buffers on loan, and their bytes. */
-  live: number;
-  liveBytes: number;
-  /** Buffers waiting to be reused, and their bytes. */
-  idle: number;
-  idleBytes: number;
-  /** Buffers ever created. */
-  created: number;
-  /** Highest sum of live and idle bytes so far, and of live ones. */
-  peakBytes: number;
-  peakLiveBytes: number;
 }
 
 /** Steps between the size classes of a power of two. */

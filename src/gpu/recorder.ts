@@ -7,6 +7,7 @@
 import { BindGroupCache } from './bind-groups.ts';
 import type { Pipeline } from './pipelines.ts';
 import type { PooledBuffer } from './pool.ts';
+import type { RecorderStatistics } from './statistics.ts';
 import { GpuTimer } from './timer.ts';
 
 /** A range of a pooled buffer bound to a kernel. `offset` is a multiple of 256 bytes. */
@@ -22,13 +23,6 @@ export interface Slot {
 export interface Scalars {
   readonly uints?: readonly number[];
   readonly floats?: readonly number[];
-}
-
-export interface RecorderStatistics {
-  dispatches: number;
-  submissions: number;
-  bindGroupHits: number;
-  bindGroupMisses: number;
 }
 
 /** Bytes of parameters of one dispatch: WebGPU's default alignment of dynamic offsets. */

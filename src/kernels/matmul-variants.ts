@@ -2,9 +2,9 @@
 import { GpuError } from '../errors.ts';
 import type { GpuContext } from '../gpu/context.ts';
 import type { Defines } from '../gpu/wgsl.ts';
+import { type Activation, activations } from './activations.ts';
 import { type KernelVariant, kernel } from './launch.ts';
 import { declaredMatrixTechniques, matrixTechniques } from './matmul-subgroup-matrix.ts';
-import { type Activation, activations } from './pointwise.ts';
 
 export interface MatmulTechnique {
   readonly shader: string;

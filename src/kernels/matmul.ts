@@ -1,5 +1,6 @@
 /** Matrix multiplication: picks the variant, and walks operands that are larger than one binding. */
 import type { GpuContext } from '../gpu/context.ts';
+import type { Activation } from './activations.ts';
 import {
   ALIGNED,
   elementBytes,
@@ -13,7 +14,6 @@ import {
   shifted,
 } from './launch.ts';
 import { addParts, chooseMatmul, type MatmulTechnique, matmulVariant, stepOf } from './matmul-variants.ts';
-import type { Activation } from './pointwise.ts';
 
 export interface MatmulLaunch {
   /** a and b are both float32 or both float16, c is either; bias and sums are float32. [batch, m, k], or [batch, k, m] where `transposeA`. */

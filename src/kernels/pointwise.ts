@@ -1,6 +1,7 @@
 /** Launchers for elementwise kernels. Each walks its tensors in windows, so no tensor is too large to bind. */
 import type { GpuContext } from '../gpu/context.ts';
 import type { Defines } from '../gpu/wgsl.ts';
+import { type Activation, activations } from './activations.ts';
 import {
   ALIGNED,
   elementGrid,
@@ -14,10 +15,6 @@ import {
   slice,
   windows,
 } from './launch.ts';
-
-/** As in shaders/common/activate.wgsl. */
-export const activations = ['none', 'gelu', 'gelu_tanh', 'tanh', 'relu', 'sigmoid', 'silu', 'exp'] as const;
-export type Activation = (typeof activations)[number];
 
 /** Variants of an elementwise kernel: over float32 and over float16, each number by number and by four-vectors. */
 interface Family {

@@ -2,7 +2,7 @@
  * The transformer encoder that BERT (Devlin et al., 2019) and RoBERTa (Liu et al., 2019) share.
  * Shapes: B batch, L length, H hidden size, I intermediate size. Property names are the checkpoint's keys.
  */
-import type { Activation } from '../kernels/pointwise.ts';
+import type { Activation } from '../kernels/activations.ts';
 import { Dropout, LayerNorm, Linear, parameter } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import { isAutocastEnabled } from '../tensor/autocast.ts';

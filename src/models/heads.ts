@@ -1,6 +1,6 @@
 /** Heads: what is put on top of an encoder, and the loss of each task. B batch, L length, H hidden, V vocabulary. */
 import { DtypeError, ShapeError } from '../errors.ts';
-import type { Activation } from '../kernels/pointwise.ts';
+import type { Activation } from '../kernels/activations.ts';
 import { biasParameter, Dropout, LayerNorm, Linear, skipInit } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';

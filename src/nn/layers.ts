@@ -1,6 +1,6 @@
 /** Linear, Embedding, LayerNorm and Dropout, as in torch.nn. */
 
-import type { Activation } from '../kernels/pointwise.ts';
+import type { Activation } from '../kernels/activations.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
 import { dropout } from '../tensor/ops/elementwise.ts';

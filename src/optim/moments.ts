@@ -12,7 +12,7 @@ const BLOCK = padded(1);
 /** Bytes of the moments of one element. */
 export const MOMENT_BYTES = 8;
 
-/** A run of a parameter's elements whose moments are in one buffer. */
+/** @internal A run of a parameter's elements whose moments are in one buffer. */
 export interface Piece {
   /** The moments, of whole blocks. */
   readonly moments: Slot;
@@ -23,7 +23,7 @@ export interface Piece {
   readonly room: number;
 }
 
-/** Moments of one parameter, and the steps it has taken. */
+/** @internal Moments of one parameter, and the steps it has taken. */
 export interface Moments {
   step: number;
   readonly pieces: readonly Piece[];
@@ -41,6 +41,7 @@ function windowSize({ gpu }: Device): number {
   return Math.max(Math.floor(bytes / MOMENT_BYTES / BLOCK), 1) * BLOCK;
 }
 
+/** @internal The moments of an optimizer's parameters. */
 export class MomentStore {
   private readonly windows: Tensor[] = [];
   private readonly known = new Map<Tensor, Moments>();

@@ -33,6 +33,7 @@ export interface AdapterRequest {
   adapter?: string;
 }
 
+/** @internal */
 export interface AdapterResult {
   adapter: GPUAdapter;
   /** One line for people: `NVIDIA H200 (vulkan)`. */
@@ -63,6 +64,7 @@ export interface ModelDownload {
 
 export interface Platform {
   readonly name: 'node' | 'deno' | 'browser';
+  /** @internal */
   requestAdapter(request: AdapterRequest): Promise<AdapterResult>;
   /** Settles as `work` does, which the GPU does; leaves the CPU to an adapter that is a `software` one. */
   waitForGpu<T>(work: Promise<T>, software: boolean): Promise<T>;

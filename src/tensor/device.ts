@@ -1,9 +1,9 @@
 /** `Device`: where tensors are made, and how long they live. */
 
 import { DawngradError, DeviceLostError, DtypeError, ShapeError } from '../errors.ts';
-import { GpuContext, type GpuOptions } from '../gpu/context.ts';
-import type { PoolStatistics } from '../gpu/pool.ts';
-import type { RecorderStatistics } from '../gpu/recorder.ts';
+import { GpuContext } from '../gpu/context.ts';
+import type { GpuOptions } from '../gpu/options.ts';
+import type { PoolStatistics, RecorderStatistics } from '../gpu/statistics.ts';
 import { checkMatrixUnits } from '../kernels/matmul-check.ts';
 import { type DropoutKey, fillBits, fillRandom } from '../kernels/pointwise.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
@@ -75,6 +75,7 @@ function bitsOf(dtype: Dtype, value: number): number {
 }
 
 export class Device {
+  /** @internal */
   readonly gpu: GpuContext;
   private readonly scopes: Scope[] = [];
   private random: RandomState = { seed: 0, stream: 0 };

@@ -1,5 +1,5 @@
 /** `Tensor`: a shape, an element type and a share of a GPU buffer, with a place on the autograd tape. */
-import { AutogradError, DisposedError, DtypeError, ShapeError } from '../errors.ts';
+import { AutogradError, DawngradError, DisposedError, DtypeError, ShapeError } from '../errors.ts';
 import type { Slot } from '../gpu/recorder.ts';
 import type { Place } from './bucket.ts';
 import type { Device } from './device.ts';
@@ -191,30 +191,45 @@ export class Tensor {
     backward(this, gradient);
   }
 
-  /** Copies the values to the CPU, once the GPU has computed them; those of a float16 tensor as float32. */
-  async data(): Promise<TypedArrays[Dtype]> {
+  /**
+   * Copies the values to the CPU, once the GPU has computed them; those of a float16 tensor as float32. See `float32Data` for an array
+   * whose type the compiler knows. To be awaited, as `item`.
+   */
+  data(): Promise<TypedArrays[Dtype]> {
+    return mustBeAwaited('data', this.read());
+  }
+
+  private async read(): Promise<TypedArrays[Dtype]> {
     const { buffer, offset } = this.memory;
     const bytes = await this.device.gpu.read(buffer, offset ?? 0, this.bytes);
     return typedArray(this.dtype, bytes, this.size);
   }
 
-  /** The values of a tensor of floats. Throws `DtypeError` for integers. */
-  async float32Data(): Promise<Float32Array> {
-    const values = await this.data();
+  /** The values of a tensor of floats. Throws `DtypeError` for integers. To be awaited, as `item`. */
+  float32Data(): Promise<Float32Array> {
+    return mustBeAwaited('float32Data', this.floats());
+  }
+
+  private async floats(): Promise<Float32Array> {
+    const values = await this.read();
     if (!(values instanceof Float32Array)) {
       throw new DtypeError(`float32Data: the tensor is ${this.dtype}`, { remedy: 'use data()' });
     }
     return values;
   }
 
-  /** The value of a tensor of one element. */
-  async item(): Promise<number> {
+  /** The value of a tensor of one element. To be awaited: what is computed with the promise itself throws `DawngradError`. */
+  item(): Promise<number> {
+    return mustBeAwaited('item', this.value());
+  }
+
+  private async value(): Promise<number> {
     if (this.size !== 1) {
       throw new ShapeError(`item: ${formatShape(this.shape)} has ${this.size} elements`, {
         remedy: 'use data()',
       });
     }
-    return (await this.data())[0]!;
+    return (await this.read())[0]!;
   }
 
   /** Overwrites the values. `values` has as many elements as the tensor, from element `offset` on if given. */
@@ -253,6 +268,17 @@ export class Tensor {
   toString(): string {
     return `Tensor(${formatShape(this.shape)}, ${this.dtype}${this.requiresGrad ? ', requiresGrad' : ''})`;
   }
+}
+
+/** `${loss.item()}` and `loss.item() < best` would go on with a promise as if it were a number. */
+function mustBeAwaited<T>(name: string, promise: Promise<T>): Promise<T> {
+  const refuse = (): never => {
+    throw new DawngradError(`${name}() is a promise`, { remedy: `await it: await tensor.${name}()` });
+  };
+  return Object.defineProperties(promise, {
+    [Symbol.toPrimitive]: { value: refuse },
+    toJSON: { value: refuse },
+  });
 }
 
 export function typedArrayDtype(values: TypedArrays[Dtype]): Dtype {

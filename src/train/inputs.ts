@@ -9,8 +9,11 @@ export interface BatchTensors extends LabelledInputs {
   skipPadding: true;
 }
 
+/** What of a batch is uploaded: what a collator makes, or a tokenizer's `encodeBatch`. */
+export type UploadedBatch = Omit<Batch, 'indices'>;
+
 /** Uploads a batch; the tensors belong to the open scope. */
-export function toTensors(device: Device, batch: Batch): BatchTensors {
+export function toTensors(device: Device, batch: UploadedBatch): BatchTensors {
   const { inputIds, attentionMask, tokenTypeIds, labels, labelShape, positions, shape } = batch;
   return {
     // Neither labels nor predictions look at it.

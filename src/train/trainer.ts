@@ -31,8 +31,8 @@ export interface TrainerOptions {
   callbacks?: TrainerCallback[];
   /** Replaces the report that the model's problem type gives. */
   computeMetrics?: (prediction: EvalPrediction) => Metrics;
-  /** Aborting it saves a checkpoint after the current step and ends the training. */
-  signal?: AbortSignal;
+  /** An `AbortSignal`, say. Aborting it saves a checkpoint after the current step and ends the training. */
+  signal?: { readonly aborted: boolean };
 }
 
 const trainerOptionNames: OptionNames<TrainerOptions> = {

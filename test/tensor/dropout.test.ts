@@ -1,6 +1,6 @@
 /** Dropout: its share, its scale, its seeds, and the same mask in backward. */
 import { describe, expect, it } from 'vitest';
-import type { GpuOptions } from '../../src/gpu/context.ts';
+import type { GpuOptions } from '../../src/gpu/options.ts';
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
 import { add, dropout, mul } from '../../src/tensor/ops/elementwise.ts';
 import { addLayerNorm, layerNorm } from '../../src/tensor/ops/normalize.ts';

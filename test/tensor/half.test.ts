@@ -1,7 +1,7 @@
 /** The op table once more, with float16 wherever an op takes it. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DtypeError } from '../../src/errors.ts';
-import type { GpuOptions } from '../../src/gpu/context.ts';
+import type { GpuOptions } from '../../src/gpu/options.ts';
 import { HalfCopy } from '../../src/tensor/half-copy.ts';
 import { operations } from '../../src/tensor/op.ts';
 import { mul, to } from '../../src/tensor/ops/elementwise.ts';

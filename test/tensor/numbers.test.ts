@@ -1,6 +1,6 @@
 /** Numbers at the edge: NaN, the lowest float, large arguments, labels out of range. */
 import { describe, expect, it } from 'vitest';
-import type { GpuOptions } from '../../src/gpu/context.ts';
+import type { GpuOptions } from '../../src/gpu/options.ts';
 import { requestDevice } from '../../src/tensor/device.ts';
 import { exp, gelu, relu, sigmoid, silu, tanh } from '../../src/tensor/ops/elementwise.ts';
 import { embedding } from '../../src/tensor/ops/embedding.ts';

@@ -1,6 +1,6 @@
 /** Every row of the op table: values, gradients, leaks and messages; with each family of kernels, and in small windows. */
 import { describe, expect, it } from 'vitest';
-import type { GpuOptions } from '../../src/gpu/context.ts';
+import type { GpuOptions } from '../../src/gpu/options.ts';
 import { operations } from '../../src/tensor/op.ts';
 import { useDevice } from '../support/device.ts';
 import { checkRow, makeInputs, upload } from './op-check.ts';

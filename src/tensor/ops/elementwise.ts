@@ -1,7 +1,7 @@
 /** Pointwise operations: activations, arithmetic with broadcasting, scaling, dropout. */
 import { ConfigError, ShapeError } from '../../errors.ts';
+import type { Activation } from '../../kernels/activations.ts';
 import {
-  type Activation,
   type BinaryOperator,
   binary,
   cast,

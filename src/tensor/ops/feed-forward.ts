@@ -1,6 +1,6 @@
 /** Two linear layers with an activation between them, as in a transformer's layer. */
 import { ShapeError } from '../../errors.ts';
-import type { Activation } from '../../kernels/pointwise.ts';
+import type { Activation } from '../../kernels/activations.ts';
 import { withAutocast } from '../autocast.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, sameShape } from '../shape.ts';

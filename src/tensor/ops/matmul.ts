@@ -1,9 +1,10 @@
 /** Matrix multiplication with its epilogue. */
 
 import { DtypeError, ShapeError } from '../../errors.ts';
+import type { Activation } from '../../kernels/activations.ts';
 import { type Slot, shifted } from '../../kernels/launch.ts';
 import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul.ts';
-import { type Activation, unaryGradient } from '../../kernels/pointwise.ts';
+import { unaryGradient } from '../../kernels/pointwise.ts';
 import { checkOptions, type OptionNames } from '../../options.ts';
 import { withAutocast } from '../autocast.ts';
 import { HalfCopy } from '../half-copy.ts';
