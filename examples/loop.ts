@@ -19,7 +19,7 @@ import {
   readTable,
   requestDevice,
   toTensors,
-} from '../src/index.ts';
+} from 'dawngrad';
 
 const file = (name: string): string => fileURLToPath(new URL(`sentiment/${name}`, import.meta.url));
 

@@ -15,7 +15,7 @@ import {
   requestDevice,
   Trainer,
   type TrainerOptions,
-} from '../src/index.ts';
+} from 'dawngrad';
 
 const file = (name: string): string => fileURLToPath(new URL(`sentiment/${name}`, import.meta.url));
 

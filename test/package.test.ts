@@ -1,0 +1,170 @@
+/** What is published: declarations that a strict compiler takes, links and maps that lead somewhere, and snippets that compile. */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const run = promisify(execFile);
+const tsc = (args: string[], cwd = root) =>
+  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...args], { cwd }).then(
+    () => '',
+    (error: { stdout: string }) => error.stdout,
+  );
+
+let scratch = '';
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
+});
+afterAll(() => rm(scratch, { recursive: true }));
+
+/** Cells of the porting guide that are whole expressions. */
+const snippets = [
+  'const device = await requestDevice()',
+  'await x.float32Data()',
+  'await loss.item()',
+  'loss.backward()',
+  "to(x, 'float16')",
+  'device.manualSeed(42)',
+  "gelu(x, { approximate: 'tanh' })",
+  'model.namedParameters()',
+  'clipGradNorm(params, 1)',
+  'optimizer.step({ gradScale: clipFactor(params, 1), skipNonFinite: true })',
+  'await AutoModel.fromConfig(config, { device })',
+  'await AutoModel.fromPretrained(f, { device, addPoolingLayer: false })',
+  'tokenizer.encodeBatch(texts, { padding: true, truncation: true })',
+  'tokenizer.encode(text, pair)',
+  'model.forward(toTensors(device, batch)).logits',
+  'model.forward({ ...toTensors(device, batch), outputHiddenStates: true, outputAttentions: true })',
+  'await model.savePretrained(f)',
+  'await tokenizer.savePretrained(f)',
+  'await trainer.train({ resumeFromCheckpoint: f })',
+  'new EarlyStoppingCallback({ earlyStoppingPatience: 2 })',
+];
+const prelude = `
+declare const x: dawngrad.Tensor, loss: dawngrad.Tensor, params: dawngrad.Tensor[], f: string;
+declare const optimizer: dawngrad.AdamW, config: dawngrad.PretrainedConfig, trainer: dawngrad.Trainer;
+declare const texts: string[], text: string, pair: string, inputs: dawngrad.LabelledInputs;
+declare const tokenizer: dawngrad.PreTrainedTokenizer;
+declare const model: Awaited<ReturnType<typeof AutoModelForSequenceClassification.fromPretrained>>;
+`;
+
+/** The TypeScript blocks of a page. */
+async function blocksOf(page: string): Promise<string[]> {
+  const text = await readFile(join(root, page), 'utf8');
+  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!);
+}
+
+describe('declarations', () => {
+  let names: string[] = [];
+  beforeAll(async () => {
+    const home = join(scratch, 'node_modules/dawngrad');
+    await mkdir(home, { recursive: true });
+    await cp(join(root, 'package.json'), join(home, 'package.json'));
+    await writeFile(join(scratch, 'package.json'), '{"type":"module"}');
+    const built = ['-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', join(home, 'dist')];
+    expect(await tsc(built)).toBe('');
+    names = Object.keys(await import('../src/index.ts'));
+  });
+
+  /** What a strict compiler without any types of its own says of code that uses the package. */
+  async function check(title: string, code: string, options: object): Promise<string> {
+    const imports = code.includes('import ')
+      ? ''
+      : `import * as dawngrad from 'dawngrad';\nconst { ${names.join(', ')} } = dawngrad;\n`;
+    await writeFile(join(scratch, `${title}.ts`), `${imports}${code}\nexport {};\n`);
+    const compilerOptions = { strict: true, skipLibCheck: false, noEmit: true, types: [], ...options };
+    await writeFile(
+      join(scratch, `${title}.json`),
+      JSON.stringify({ compilerOptions, files: [`${title}.ts`] }),
+    );
+    return tsc(['-p', `${title}.json`], scratch);
+  }
+
+  it.each([
+    ['defaults', { module: 'nodenext' }],
+    ['nodom', { module: 'nodenext', target: 'es2022', lib: ['es2022'] }],
+    ['bundler', { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', lib: ['es2022', 'dom'] }],
+  ])('%s: compile without skipLibCheck, with the porting guide in use', async (title, options) => {
+    const guide = await readFile(join(root, 'docs/porting.md'), 'utf8');
+    for (const snippet of snippets) expect(guide).toContain(`\`${snippet}\``);
+    const batch = snippets.find((snippet) => snippet.startsWith('tokenizer.encodeBatch'))!;
+    const lines = snippets.map((snippet) =>
+      snippet.startsWith('const ') ? `${snippet};` : `void (${snippet});`,
+    );
+    const [device, ...rest] = lines;
+    const code = `${prelude}${device}\nconst batch = ${batch};\n${rest.join('\n')}
+const floats: Float32Array = await x.float32Data();
+void floats;`;
+    expect(await check(title, code, options)).toBe('');
+  });
+
+  it('are told apart from a call that does not fit', async () => {
+    const found = await check('wrong', `${prelude}void model.forward({ inputIds: x, position: x });`, {
+      module: 'nodenext',
+    });
+    expect(found).toContain("'position' does not exist");
+  });
+
+  it('take every block of the pages', async () => {
+    const pages = ['README.md', ...(await readdir(join(root, 'docs'))).map((name) => `docs/${name}`)];
+    let count = 0;
+    for (const page of pages) {
+      for (const block of await blocksOf(page)) {
+        count += 1;
+        // A block that imports stands for itself.
+        const own = /^import /m.test(block);
+        const code = own ? block : `${prelude}declare const device: dawngrad.Device;\n${block}`;
+        expect(await check(`block${count}`, code, { module: 'nodenext' }), page).toBe('');
+      }
+    }
+    expect(count).toBeGreaterThan(1);
+  });
+});
+
+describe('the package', () => {
+  let packed: string[] = [];
+  beforeAll(async () => {
+    // Scripts would build; what is listed is what is there.
+    const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root });
+    const report = JSON.parse(stdout) as unknown;
+    const [entry] = Object.values(report as Record<string, { files: { path: string }[] }>);
+    packed = entry!.files.map(({ path }) => path);
+  });
+
+  it('holds what its pages link to', async () => {
+    const pages = packed.filter((path) => path.endsWith('.md'));
+    expect(pages).toContain('README.md');
+    expect(pages.length).toBeGreaterThan(4);
+    for (const page of pages) {
+      const text = await readFile(join(root, page), 'utf8');
+      for (const [, target] of text.matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)) {
+        const path = posix.join(posix.dirname(page), target!);
+        expect(packed, `${page} links to ${target}`).toContain(path);
+      }
+    }
+  });
+
+  it('has no source maps, whose sources it would lack, and no address of a repository', async () => {
+    const config = JSON.parse(await readFile(join(root, 'tsconfig.build.json'), 'utf8')) as {
+      compilerOptions: Record<string, unknown>;
+    };
+    for (const key of ['sourceMap', 'declarationMap', 'inlineSourceMap'])
+      expect(config.compilerOptions[key]).toBeUndefined();
+    expect(JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))).not.toHaveProperty('repository');
+  });
+
+  it('holds examples that name the package', async () => {
+    for (const path of packed.filter((name) => /^examples\/.*\.ts$/.test(name))) {
+      const text = await readFile(join(root, path), 'utf8');
+      for (const [, from] of text.matchAll(/from '(\.[^']*)'/g))
+        expect(packed, `${path} imports ${from}`).toContain(posix.join(dirname(path), from!));
+      expect(existsSync(join(root, path))).toBe(true);
+    }
+    expect(packed).toContain('examples/loop.ts');
+  });
+});
