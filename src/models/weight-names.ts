@@ -82,7 +82,7 @@ export function formatLoadReport(
       : []),
     ...(unexpected.length > 0 ? ['Unexpected tensors were not used.'] : []),
     ...(untied.length > 0
-      ? ['The config says tie_word_embeddings, the weights are untied: pass tieWordEmbeddings: false.']
+      ? ['The config says tie_word_embeddings; untied weights have values of their own, which were taken.']
       : []),
   ];
   return [`Weights of ${source}:`, ...rows, ...notes].join('\n');

@@ -74,7 +74,7 @@ describe('formatLoadReport', () => {
         untied      cls.predictions.decoder.bias: its values are not those of cls.predictions.bias
       Missing weights were drawn anew: train the model before you rely on it.
       Unexpected tensors were not used.
-      The config says tie_word_embeddings, the weights are untied: pass tieWordEmbeddings: false."
+      The config says tie_word_embeddings; untied weights have values of their own, which were taken."
     `);
   });
 
