@@ -111,7 +111,8 @@ void floats;`;
   });
 
   it('take every block of the pages', async () => {
-    const pages = ['README.md', ...(await readdir(join(root, 'docs'))).map((name) => `docs/${name}`)];
+    const docs = await readdir(join(root, 'docs'), { recursive: true });
+    const pages = ['README.md', ...docs.filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
     let count = 0;
     for (const page of pages) {
       for (const block of await blocksOf(page)) {
