@@ -64,3 +64,10 @@ export function checkOptions(
     });
   }
 }
+
+/** Throws `ConfigError` for a value that is none of the choices; undefined counts as not given. */
+export function checkChoice(name: string, value: unknown, choices: readonly unknown[]): void {
+  if (value === undefined || choices.includes(value)) return;
+  const shown = (choice: unknown): string => (typeof choice === 'string' ? `'${choice}'` : String(choice));
+  throw new ConfigError(`${name} is ${shown(value)}`, { remedy: `use ${choices.map(shown).join(' or ')}` });
+}

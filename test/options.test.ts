@@ -44,6 +44,7 @@ const calls: Record<string, () => unknown> = {
   'AdamW.step': () => loosely(adamw().step)(typo),
   clipFactor: () => loosely(d.clipFactor)([tensor()], 1, typo),
   GradScaler: () => make(d.GradScaler, device.current, typo),
+  getScheduler: () => loosely(d.getScheduler)('linear', adamw(), typo),
   EarlyStoppingCallback: () => make(d.EarlyStoppingCallback, typo),
   TrainingArguments: () => resolveArguments({ outputDir: 'x', ...typo } as never),
   Trainer: () => make(d.Trainer, { model: {}, args: { outputDir: 'x' }, ...typo }),
@@ -104,6 +105,30 @@ describe('names from Python', () => {
     expect(() => make(d.Trainer, { model: {}, args: { outputDir: 'x' }, tokenizer: {} })).toThrow(
       "Trainer: there is no option 'tokenizer' · pass it as processingClass",
     );
+  });
+});
+
+describe('values there are not', () => {
+  const model = () => d.AutoModel.fromConfig(config(), { device: device.current });
+  const wrong: Record<string, () => unknown> = {
+    'a type of numbers to save': async () =>
+      loosely((await model()).savePretrained)('/nowhere', { dtype: 'float16' }),
+    'what to do with a folder': async () =>
+      loosely((await model()).savePretrained)('/nowhere', { existing: 'overwrite' }),
+    'sizes that may differ': () =>
+      loosely(d.AutoModel.fromPretrained)(single, { ignoreMismatchedSizes: 'heads' }),
+    'an approximation': () => loosely(d.gelu)(tensor(), { approximate: 'erf' }),
+    'an activation': () => loosely(d.linear)(tensor(), tensor(), undefined, 'gelu_new'),
+    'a family of kernels': () => loosely(d.requestDevice)({ kernels: 'cuda' }),
+    'one beta': () => make(d.AdamW, [tensor()], { betas: [0.9] }),
+    'a schedule': () => loosely(d.getScheduler)('polynomial', adamw(), { numTrainingSteps: 1 }),
+    'no folder': () => loosely(d.AutoModel.fromPretrained)(undefined),
+    'no config': () => loosely(d.AutoModel.fromConfig)({ model_type: 'bert' }, { device: device.current }),
+    'a type of model': () => loosely(d.AutoConfig.forModel)('gpt2'),
+  };
+  it.each(Object.entries(wrong))('%s', async (_, call) => {
+    using _scope = device.current.scope();
+    await expect((async () => call())()).rejects.toThrowErrorMatchingSnapshot();
   });
 });
 

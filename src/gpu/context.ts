@@ -2,7 +2,7 @@
 
 import { platform } from '#platform';
 import { DeviceLostError, GpuError, GpuOutOfMemoryError } from '../errors.ts';
-import { checkOptions } from '../options.ts';
+import { checkChoice, checkOptions } from '../options.ts';
 import type { AdapterResult } from '../platform/contract.ts';
 import { type GpuOptions, gpuOptionNames, type KernelFamily } from './options.ts';
 import { PipelineCache } from './pipelines.ts';
@@ -52,6 +52,9 @@ export class GpuContext {
   /** Throws `NoAdapterError` where no adapter fits the request, `ConfigError` for an option there is not. */
   static async request(options: GpuOptions = {}): Promise<GpuContext> {
     checkOptions('requestDevice', options, gpuOptionNames);
+    checkChoice('requestDevice: kernels', options.kernels, ['cpu', 'gpu']);
+    for (const name of ['subgroups', 'matrixUnits'] as const)
+      checkChoice(`requestDevice: ${name}`, options[name], [false]);
     const found = await platform.requestAdapter(options);
     const requiredLimits: Record<string, number> = {};
     for (const name of WANTED_LIMITS) requiredLimits[name] = found.adapter.limits[name];

@@ -64,6 +64,10 @@ function autoClass<M extends PreTrainedModel, More extends object = object>(
   const create =
     (options: PoolerOption) =>
     (config: PretrainedConfig, device: Device): M => {
+      if (!Object.hasOwn(classes, config?.modelType))
+        throw new ConfigError('what was given is no config', {
+          remedy: 'use AutoConfig.fromPretrained or AutoConfig.forModel',
+        });
       check?.(config);
       return classes[config.modelType](config, device, options);
     };

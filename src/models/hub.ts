@@ -63,6 +63,10 @@ export async function resolveModel(
   options: HubOptions = {},
   part: ModelPart = 'all',
 ): Promise<string> {
+  if (typeof idOrFolder !== 'string')
+    throw new FileError(`${JSON.stringify(idOrFolder)} is no folder and no hub id`, {
+      remedy: 'pass its name',
+    });
   if (await platform.isFolder(idOrFolder)) return idOrFolder;
   if (idOrFolder !== '' && (await platform.exists(idOrFolder))) {
     throw new FileError(`'${idOrFolder}' is a file`, { remedy: 'give the folder that holds it' });

@@ -2,7 +2,7 @@
 import { platform } from '#platform';
 import { CheckpointError, ConfigError, FileError } from '../errors.ts';
 import { skipInit } from '../nn/layers.ts';
-import { type Advice, checkOptions, type OptionNames } from '../options.ts';
+import { type Advice, checkChoice, checkOptions, type OptionNames } from '../options.ts';
 import type { ExistingFolder, FolderWriter } from '../platform/contract.ts';
 import { parsePythonJson } from '../python-json.ts';
 import { type Device, requestDevice } from '../tensor/device.ts';
@@ -85,6 +85,7 @@ export async function loadPretrained<M extends PreTrainedModel>(
   more: Readonly<Record<string, true>> = {},
 ): Promise<M> {
   checkOptions('fromPretrained', options, { ...loadOptionNames, ...more }, advice);
+  checkChoice('ignoreMismatchedSizes', options.ignoreMismatchedSizes, [true, false, 'head']);
   const folder = await resolveModel(idOrFolder, options);
   const overrides = Object.entries(options).filter(([name]) => Object.hasOwn(overrideNames, name));
   const config = withOverrides(await loadConfig(folder), Object.fromEntries(overrides));
@@ -237,6 +238,8 @@ export async function saveModel(
   options: SaveOptions = {},
 ): Promise<void> {
   checkOptions('savePretrained', options, saveOptionNames);
+  checkChoice('savePretrained: dtype', options.dtype, ['F32', 'F16']);
+  checkChoice('savePretrained: existing', options.existing, ['refuse', 'replace', 'merge']);
   await platform.writeFolder(path, options.existing ?? 'merge', (folder) =>
     writeModel(folder, model, options),
   );

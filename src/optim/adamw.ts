@@ -97,6 +97,7 @@ export class AdamW {
       const eps = group.eps ?? options.eps ?? 1e-8;
       const weightDecay = group.weightDecay ?? options.weightDecay ?? 0.01;
       check('lr', lr, lr >= 0 && Number.isFinite(lr), 'use a finite number ≥ 0');
+      check('the number of betas', betas.length, betas.length === 2, 'pass two');
       for (const beta of betas) check('beta', beta, beta >= 0 && beta < 1, 'use 0 ≤ beta < 1');
       check('eps', eps, eps >= 0, 'use a number ≥ 0');
       check('weightDecay', weightDecay, weightDecay >= 0, 'use a number ≥ 0');

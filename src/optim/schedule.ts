@@ -1,5 +1,7 @@
 /** Learning-rate schedules of transformers: a factor of the initial rate for each step. */
+
 import { ConfigError } from '../errors.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import type { AdamW } from './adamw.ts';
 
 export type SchedulerType = 'linear' | 'cosine' | 'constant' | 'constant_with_warmup';
@@ -86,12 +88,18 @@ export function getConstantScheduleWithWarmup(optimizer: AdamW, numWarmupSteps: 
   return new LambdaLR(optimizer, (step) => (step < numWarmupSteps ? warmup(step, numWarmupSteps) : 1));
 }
 
+export interface SchedulerOptions {
+  /** Default 0. */
+  numWarmupSteps?: number;
+  numTrainingSteps: number;
+}
+
+const schedulerOptionNames: OptionNames<SchedulerOptions> = { numWarmupSteps: true, numTrainingSteps: true };
+
 /** A schedule by transformers' name. Throws `ConfigError` for an unknown one. */
-export function getScheduler(
-  name: SchedulerType,
-  optimizer: AdamW,
-  { numWarmupSteps = 0, numTrainingSteps }: { numWarmupSteps?: number; numTrainingSteps: number },
-): LambdaLR {
+export function getScheduler(name: SchedulerType, optimizer: AdamW, options: SchedulerOptions): LambdaLR {
+  checkOptions('getScheduler', options, schedulerOptionNames);
+  const { numWarmupSteps = 0, numTrainingSteps } = options;
   switch (name) {
     case 'linear':
       return getLinearScheduleWithWarmup(optimizer, numWarmupSteps, numTrainingSteps);

@@ -9,6 +9,7 @@ import {
 } from '../../src/models/auto.ts';
 import { makeConfig } from '../../src/models/config.ts';
 import type { ModelInputs } from '../../src/models/inputs.ts';
+import { autocast } from '../../src/tensor/autocast.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
@@ -160,6 +161,29 @@ describe('attention weights', () => {
     // The values on the CPU are no longer told.
     unknown.overwritten();
     expect(maxDifference(await run(unknown), before)).toBe(0);
+    model.dispose();
+  });
+
+  it('in mixed precision are float32, near those of float32', async (test) => {
+    if (!device.current.gpu.float16) return test.skip();
+    const folder = `${models}bert-base`;
+    const { rows } = await readJson<{ rows: Run }>(`${folder}/outputs.json`);
+    const expected = await readTensors(`${folder}/outputs.safetensors`);
+    const model = await AutoModel.fromPretrained(folder, { device: device.current });
+    using _scope = device.current.scope();
+    const inputs = {
+      ...modelInputs(device.current, rows),
+      positionIds: int32(device.current, rows.position_ids),
+      outputAttentions: true,
+    };
+    const { attentions, lastHiddenState } = noGrad(() => autocast(() => model.forward(inputs)));
+    for (const [layer, weights] of attentions!.entries()) {
+      expect(weights.dtype).toBe('float32');
+      const theirs = expected.get(`rows.attentions.${layer}`)!;
+      expect(maxDifference(await weights.data(), theirs)).toBeLessThan(0.02);
+    }
+    const states = expected.get('rows.hidden_states.2')!;
+    expect(relativeError(await lastHiddenState.data(), states)).toBeLessThan(0.01);
     model.dispose();
   });
 

@@ -10,7 +10,7 @@ import {
   unary,
   unaryGradient,
 } from '../../kernels/pointwise.ts';
-import { checkOptions, type OptionNames } from '../../options.ts';
+import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
 import { defineOp } from '../op.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, sameShape } from '../shape.ts';
 import type { Dtype, Tensor } from '../tensor.ts';
@@ -46,10 +46,8 @@ const geluOptions: OptionNames<GeluOptions> = { approximate: true };
 /** x · Φ(x) (Hendrycks and Gimpel, 2016). Throws `ConfigError` for an approximation there is not. */
 export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
   checkOptions('gelu', options, geluOptions);
-  const { approximate = 'none' } = options;
-  if (approximate === 'none') return exactGelu(x);
-  if (approximate === 'tanh') return tanhGelu(x);
-  throw new ConfigError(`gelu: approximate is '${String(approximate)}'`, { remedy: "use 'none' or 'tanh'" });
+  checkChoice('gelu: approximate', options.approximate, ['none', 'tanh']);
+  return options.approximate === 'tanh' ? tanhGelu(x) : exactGelu(x);
 }
 export const tanh = defineActivation('tanh');
 export const relu = defineActivation('relu');

@@ -1,11 +1,11 @@
 /** Matrix multiplication with its epilogue. */
 
 import { DtypeError, ShapeError } from '../../errors.ts';
-import type { Activation } from '../../kernels/activations.ts';
+import { type Activation, activations } from '../../kernels/activations.ts';
 import { type Slot, shifted } from '../../kernels/launch.ts';
 import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul.ts';
 import { unaryGradient } from '../../kernels/pointwise.ts';
-import { checkOptions, type OptionNames } from '../../options.ts';
+import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
 import { withAutocast } from '../autocast.ts';
 import { HalfCopy } from '../half-copy.ts';
 import { defineOp, type InputSpecs, type Needs, type Saved } from '../op.ts';
@@ -282,6 +282,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
  * is the result then.
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, activation: Activation = 'none'): Tensor {
+  checkChoice('linear: the activation', activation, activations);
   return withAutocast(x, (a) => {
     const inputs = { a, b: weight, bias };
     return activation === 'none' ? matmulOp(inputs, LINEAR) : linearActivationOp(inputs, activation);
