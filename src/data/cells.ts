@@ -43,8 +43,8 @@ export function cellReader(path: string, format: 'tsv' | 'csv', options: TableOp
       if (layout === null) {
         const found = delimiterOf(path, format, chunk.text, options);
         delimiter = found.delimiter;
-        if (found.marked)
-          part = { text: chunk.text.replace(/^.*(\n|$)/, ''), linesBefore: chunk.linesBefore + 1 };
+        if (found.skipped > 0)
+          part = { text: chunk.text.slice(found.skipped), linesBefore: chunk.linesBefore + 1 };
       }
       let raw = parseCells(path, part, format, delimiter);
       const first = raw[0];
@@ -76,18 +76,18 @@ export function cellReader(path: string, format: 'tsv' | 'csv', options: TableOp
 
 /**
  * The character between cells: as asked for, as Excel's first line `sep=;` says, the usual one, or another by which the first row holds
- * column names. Throws `DataError` where another one seems to part the rows.
+ * column names. Throws `DataError` where another one seems to part the rows. `skipped` characters of the front are no row.
  */
 function delimiterOf(
   path: string,
   format: 'tsv' | 'csv',
   text: string,
   options: TableOptions,
-): { delimiter: string; marked: boolean } {
+): { delimiter: string; skipped: number } {
   const usual = usualDelimiter[format];
   const marked = format === 'csv' ? /^"?sep=(.)"?\r?(\n|$)/i.exec(text) : null;
   const asked = options.delimiter ?? marked?.[1];
-  if (asked !== undefined) return { delimiter: asked, marked: marked !== null };
+  if (asked !== undefined) return { delimiter: asked, skipped: marked?.[0].length ?? 0 };
   const lines = text
     .split('\n', 21)
     .map((line) => line.replace(/\r$/, ''))
@@ -95,13 +95,13 @@ function delimiterOf(
   const cellsBy = (line: string, delimiter: string): string[] =>
     line.split(delimiter).map((cell) => cell.replace(/^"(.*)"$/, '$1'));
   const first = lines[0] ?? '';
-  const taken = { delimiter: usual, marked: false };
+  const taken = { delimiter: usual, skipped: 0 };
   if (first.includes(usual) || hasColumnName(cellsBy(first, usual), options)) return taken;
   for (const delimiter of ['\t', ';', ',', '|']) {
     const width = cellsBy(first, delimiter).length;
     if (width === 1) continue;
     const named = hasColumnName(cellsBy(first, delimiter), options);
-    if (named && format === 'csv') return { delimiter, marked: false };
+    if (named && format === 'csv') return { delimiter, skipped: 0 };
     const alike = lines.length > 1 && lines.every((line) => cellsBy(line, delimiter).length === width);
     if (!named && !alike) continue;
     const remedy =

@@ -1,5 +1,6 @@
 /** Bytes to text: byte-order marks, encodings by name, and an error that names the line where bytes are not what they should be. */
 import { ConfigError, DataError } from '../errors.ts';
+import { likelyEncodings } from './guess-encoding.ts';
 
 /** Python's names that the Encoding Standard lacks. */
 const aliases: Record<string, string> = {
@@ -101,7 +102,8 @@ export class LineDecoder {
 
   private text(bytes: Uint8Array): string {
     try {
-      return this.decoder.decode(bytes);
+      const text = this.decoder.decode(bytes);
+      return this.encoding === 'windows-1252' ? mended1252(text) : text;
     } catch (cause) {
       const valid = validBytes(this.encoding, bytes);
       const before = new TextDecoder(this.encoding).decode(bytes.subarray(0, valid));
@@ -144,43 +146,28 @@ function validBytes(encoding: string, bytes: Uint8Array): number {
   let [valid, broken] = [0, bytes.length];
   while (broken - valid > 1) {
     const middle = Math.floor((valid + broken) / 2);
-    if (decodes(encoding, bytes.subarray(0, middle), true)) valid = middle;
+    if (decodes(encoding, bytes.subarray(0, middle))) valid = middle;
     else broken = middle;
   }
   return valid;
 }
 
-function decodes(encoding: string, bytes: Uint8Array, stream = false): boolean {
+function decodes(encoding: string, bytes: Uint8Array): boolean {
   try {
-    new TextDecoder(encoding, { fatal: true }).decode(bytes, { stream });
+    new TextDecoder(encoding, { fatal: true }).decode(bytes, { stream: true });
     return true;
   } catch {
     return false;
   }
 }
 
-/** Punctuation that Windows puts between 0x80 and 0x9F: euro, ellipsis, quotes, bullet, dashes, trade mark. */
-const windowsMarks = new Set([0x80, 0x85, 0x91, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x99]);
+/** What windows-1252 has at 0x80 to 0x9F; blank where it has nothing. */
+const windows1252 = '€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ';
 
-/** Encodings that bytes which are not UTF-8 may be in, the likeliest first. */
-function likelyEncodings(bytes: Uint8Array): string[] {
-  const runs: number[] = [];
-  let [run, high, odd] = [0, 0, 0];
-  for (const byte of bytes) {
-    if (byte >= 0x80) {
-      run += 1;
-      high += 1;
-      if (byte < 0xa0 && !windowsMarks.has(byte)) odd += 1;
-    } else if (run > 0) {
-      runs.push(run);
-      run = 0;
-    }
-  }
-  if (run > 0) runs.push(run);
-  // In Western text a letter with an accent stands alone.
-  const alone = runs.filter((length) => length === 1).length;
-  if (alone > runs.length / 2) return [odd > high / 2 ? 'macintosh' : 'windows-1252'];
-  const east = ['gb18030', 'shift_jis', 'euc-kr', 'big5', 'euc-jp'].filter((name) => decodes(name, bytes));
-  const pairs = runs.filter((length) => length % 2 === 0).length > (runs.length * 3) / 4;
-  return pairs ? [...east, 'windows-1251'] : ['windows-1251', 'koi8-r', ...east];
+/** Node's decoder of windows-1252 gives Latin-1's control characters instead (seen in 20.20). */
+function mended1252(text: string): string {
+  return text.replace(/[\u0080-\u009f]/g, (control) => {
+    const mark = windows1252[control.charCodeAt(0) - 0x80]!;
+    return mark === ' ' ? control : mark;
+  });
 }
