@@ -81,6 +81,7 @@ const overrideKeys = [
   'problemType',
   'numLabels',
   'id2label',
+  'textPair',
 ] as const satisfies readonly (keyof ConfigOverrides)[];
 
 function overridesOf(options: LoadOptions): ConfigOverrides {
