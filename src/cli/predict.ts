@@ -106,7 +106,7 @@ async function inputs(
 ): Promise<Iterable<Input> | AsyncIterable<Input>> {
   const { data, pair } = options;
   if (data !== undefined) {
-    const table = await readTable(data, tableOptions(options, false));
+    const table = await readTable(data, { ...tableOptions(options, false), readLabels: false });
     console.error(describeColumns(table));
     return table.rows.map((row) => ({ text: row.text, ...(row.pair !== undefined && { pair: row.pair }) }));
   }

@@ -27,6 +27,8 @@ export function delimiterName(delimiter: string): string {
 /** How a file's rows are taken apart, known once its first row is. */
 interface CellLayout {
   columns: Columns;
+  /** The first row, where it names the columns. */
+  header: readonly string[] | null;
   /** Cells that a row has at least. */
   least: number;
   /** Cells beyond this one are blank: text here would have moved the label. */
@@ -35,12 +37,13 @@ interface CellLayout {
 
 export function cellReader(path: string, format: 'tsv' | 'csv', options: TableOptions): RowReader {
   let layout: CellLayout | null = null;
-  let delimiter = usualDelimiter[format];
+  let delimiter: string | null = null;
   const reader: RowReader = {
     layout: null,
     read(chunk) {
+      if (chunk.text.trim() === '') return [];
       let part = chunk;
-      if (layout === null) {
+      if (delimiter === null) {
         const found = delimiterOf(path, format, chunk.text, options);
         delimiter = found.delimiter;
         if (found.skipped > 0)
@@ -52,13 +55,19 @@ export function cellReader(path: string, format: 'tsv' | 'csv', options: TableOp
       if (layout === null) {
         const header = options.header ?? looksLikeHeader(first.cells, options);
         const { names, ...columns } = chooseColumns(path, first.cells, header, options);
-        layout = { columns, ...widths(columns, first.cells.length, header, options) };
+        layout = {
+          columns,
+          header: header ? first.cells : null,
+          ...widths(columns, first.cells.length, header, options),
+        };
         reader.layout = { format, delimiter, header, columns: names };
         if (header) raw = raw.slice(1);
       }
-      const { columns, least, most } = layout;
+      const { columns, least, most, header } = layout;
+      const between = delimiter;
       return raw.map(({ cells, line }) => {
-        checkWidth(path, delimiter, { cells, line }, least, most);
+        checkWidth(path, between, { cells, line }, least, most);
+        if (header !== null) checkRepeated(path, { cells, line }, header);
         const label = columns.label;
         return {
           text: cells[columns.text]!,
@@ -135,6 +144,8 @@ function parseCells(
     return records.map(({ record, info }) => {
       // The parser counts to the row's last line.
       const inside = record.reduce((sum, cell) => sum + cell.split('\n').length - 1, 0);
+      // Some programs end a line with two returns.
+      record[record.length - 1] = record.at(-1)!.replace(/\r+$/, '');
       return { cells: record, line: linesBefore + info.lines - inside };
     });
   } catch (cause) {
@@ -145,6 +156,12 @@ function parseCells(
       cause,
     });
   }
+}
+
+/** Files that were put one after the other keep their headers, and a header's name would be a class. */
+function checkRepeated(path: string, { cells, line }: Raw, header: readonly string[]): void {
+  if (cells.every((cell, at) => cell.replace(/^\uFEFF/, '') === header[at]))
+    throw new DataError(`${path}: line ${line} repeats the header`, { remedy: 'remove the row' });
 }
 
 function widths(

@@ -9,6 +9,8 @@ export interface ColumnOptions {
   labelColumn?: string | number | readonly (string | number)[];
   /** Throw where there is no label column. Default false. */
   requireLabels?: boolean;
+  /** Whether labels are wanted at all; false leaves their column alone, whatever it holds. Default true. */
+  readLabels?: boolean;
 }
 
 /** Column numbers from 0. */
@@ -112,7 +114,7 @@ export function chooseColumns(
       remedy: `name it with --label-column, or several with commas between them where each is a class (${there})`,
     });
   }
-  const label = classes.length > 1 ? classes : columns.label;
+  const label = options.readLabels === false ? null : classes.length > 1 ? classes : columns.label;
   const { text, pair } = columns;
   checkDistinct(path, [text, pair, label], names, there);
   const named = (at: number): string => names?.[at] ?? `column ${at}`;
@@ -132,7 +134,7 @@ export function chooseColumns(
       reasons: {
         text: reason(text, chosen.text)!,
         pair: reason(pair, chosen.pair),
-        label: reason(columns.label, chosen.label),
+        label: label === null ? null : reason(columns.label, chosen.label),
       },
     },
   };

@@ -2,8 +2,8 @@
 
 /** Letters that text in an encoding is mostly made of, and the least share of them among its letters beyond ASCII. */
 const candidates: readonly { name: string; letters: RegExp; share: number }[] = [
-  { name: 'shift_jis', letters: /[\p{Script=Hiragana}\p{Script=Katakana}]/gu, share: 0.25 },
-  { name: 'euc-jp', letters: /[\p{Script=Hiragana}\p{Script=Katakana}]/gu, share: 0.25 },
+  { name: 'shift_jis', letters: /[\u3040-\u30ff]/gu, share: 0.25 },
+  { name: 'euc-jp', letters: /[\u3040-\u30ff]/gu, share: 0.25 },
   { name: 'euc-kr', letters: /\p{Script=Hangul}/gu, share: 0.9 },
   { name: 'gb18030', letters: /\p{Script=Han}/gu, share: 0.8 },
   { name: 'big5', letters: /\p{Script=Han}/gu, share: 0.8 },

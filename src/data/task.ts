@@ -65,12 +65,12 @@ export function decideTask(table: TextTable, options: TaskOptions = {}): TaskDec
   } else why ||= column.why;
   if (type === 'regression') {
     checkNumbers(path, textRows(path, column));
-    return regression(why, options);
+    return { ...regression(why, options), notes: lostCharacters(table) };
   }
   const names = namesIn(path, column, known);
   const least = type === 'single_label_classification' ? 2 : 1;
   if (names.length < least) throw tooFew(path, names);
-  const notes = lookAlikes(names);
+  const notes = [...lostCharacters(table), ...lookAlikes(names)];
   if (model === undefined) return { labels: { problemType: type, names }, why, head: null, notes };
   const kept = classesOfModel(path, names, column, model, head);
   return { labels: { problemType: type, names: kept.keep ? namesOf(model) : names }, why, head: kept, notes };
@@ -91,7 +91,7 @@ function tooFew(path: string, names: readonly string[]): DataError {
   });
 }
 
-function regression(why: string, { model, head }: TaskOptions): TaskDecision {
+function regression(why: string, { model, head }: TaskOptions): Omit<TaskDecision, 'notes'> {
   const fits = model !== undefined && model.numLabels === 1;
   if (model !== undefined && head === 'keep' && !fits)
     throw new ConfigError(`the model has ${model.numLabels} classes, and the labels are values`, {
@@ -99,9 +99,9 @@ function regression(why: string, { model, head }: TaskOptions): TaskDecision {
     });
   const keep = fits && head !== 'new';
   const labels: LabelSet = { problemType: 'regression', names: keep ? namesOf(model) : ['LABEL_0'] };
-  if (model === undefined) return { labels, why, head: null, notes: [] };
+  if (model === undefined) return { labels, why, head: null };
   const reason = fits ? 'it gives a value' : `it tells ${model.numLabels} classes apart`;
-  return { labels, why, head: { keep, why: head === undefined ? reason : 'as asked for' }, notes: [] };
+  return { labels, why, head: { keep, why: head === undefined ? reason : 'as asked for' } };
 }
 
 /** The data's own names: each once; numbers by value, anything else by its UTF-16 units, so that no locale has a say. */
@@ -173,6 +173,15 @@ function areNumbersOf(model: PretrainedConfig, rows: readonly LabelledRow<string
   return orderOf(values.map(String), names) !== null;
 }
 
+/** Characters that another program could not read, and put U+FFFD for. */
+function lostCharacters({ rows }: TextTable): string[] {
+  const lost = rows.filter((row) => [row.text, row.pair, row.label].flat().join().includes('\uFFFD'));
+  if (lost.length === 0) return [];
+  return [
+    `rows with the character U+FFFD, lost before the file was saved: ${lost.length} (first on line ${lost[0]!.line})`,
+  ];
+}
+
 /** Classes that a slip may have parted. */
 function lookAlikes(names: readonly string[]): string[] {
   const first = new Map<string, string>();
@@ -214,7 +223,7 @@ function classesOfModel(
     ...(lacking.length > 0 ? [`the data lack ${shownNames(lacking)}`] : []),
   ].join(', ');
   throw new DataError(
-    `${path}: the data's classes are only in part the model's: ${differs || 'names differ only in case'}`,
+    `${path}: the data's classes are only in part the model's: ${differs || 'some names differ only in case, or stand twice'}`,
     {
       remedy: `pass --head new (head: 'new') to train a new classifier for the data's${added.length === 0 ? ", or --head keep to keep the model's classes" : ', or mend the labels'}`,
     },
