@@ -116,7 +116,8 @@ export function chooseColumns(
   }
   const label = options.readLabels === false ? null : classes.length > 1 ? classes : columns.label;
   const { text, pair } = columns;
-  checkDistinct(path, [text, pair, label], names, there);
+  const asked = [options.textColumn, options.textPairColumn, options.labelColumn].flat();
+  checkDistinct(path, [text, pair, label], names, asked, there);
   const named = (at: number): string => names?.[at] ?? `column ${at}`;
   const reason = (column: number | null, asked: number | null): ColumnReason | null => {
     if (column === null) return null;
@@ -187,13 +188,15 @@ function checkDistinct(
   path: string,
   chosen: readonly (number | readonly number[] | null)[],
   names: readonly string[] | null,
+  asked: readonly (string | number | undefined)[],
   there: string,
 ): void {
   const used = chosen.flat().filter((column) => column !== null);
   if (new Set(used).size < used.length)
     throw new DataError(`${path}: one column is chosen for two of text, pair and label`, { remedy: there });
   const twice = used.find(
-    (at) => names !== null && names.indexOf(names[at]!) !== names.lastIndexOf(names[at]!),
+    (at) =>
+      !asked.includes(at) && names !== null && names.indexOf(names[at]!) !== names.lastIndexOf(names[at]!),
   );
   if (twice !== undefined)
     throw new DataError(`${path}: two columns are called '${names![twice]}'`, {

@@ -54,7 +54,13 @@ function scalar(path: string, line: number, key: string, value: unknown): LabelI
 }
 
 function labelCell(path: string, line: number, key: string, value: unknown, source: string): LabelCell {
-  if (Array.isArray(value)) return value.map((item) => scalar(path, line, key, item));
+  if (Array.isArray(value)) {
+    const odd = value.find((item) => item === null || typeof item === 'object');
+    if (odd === undefined) return value as LabelItem[];
+    throw new DataError(`${path}: line ${line} has ${JSON.stringify(odd)} in the list '${key}'`, {
+      remedy: 'write strings or numbers, and nothing for no label',
+    });
+  }
   const item = scalar(path, line, key, value);
   // `JSON.parse` makes 3 of 3.0, which Python would call a float.
   return typeof item === 'number' ? (numberText(source, key) ?? String(item)) : String(item).trim();
