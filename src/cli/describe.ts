@@ -39,18 +39,20 @@ function plural(reason: ColumnReason, count: number): string {
 }
 
 const titles = {
-  regression: 'regression',
-  single_label_classification: 'one class a text',
-  multi_label_classification: 'several classes a text',
+  regression: 'a value for',
+  single_label_classification: 'one class for',
+  multi_label_classification: 'any number of classes for',
 };
 
 /** The task and why, the classes in their order, and what becomes of a trained classifier; then notes. */
 export function describeTask({ labels, why, head, notes }: TaskDecision, pairs: boolean): string[] {
-  const { problemType } = labels;
-  const title = pairs ? titles[problemType].replace('a text', 'a pair of texts') : titles[problemType];
+  const classifier =
+    head === null
+      ? 'drawn anew: the checkpoint has none'
+      : `${head.keep ? "the checkpoint's is kept" : 'drawn anew'}: ${head.why}`;
   return [
-    `task: ${title}${pairs && problemType === 'regression' ? ' of pairs of texts' : ''} (${why})`,
-    `classifier: ${head === null ? 'drawn anew, since the checkpoint has none for these classes' : `${head.keep ? "the checkpoint's is kept" : 'drawn anew'}: ${head.why}`}`,
+    `task: ${titles[labels.problemType]} a ${pairs ? 'pair of texts' : 'text'}: ${why}`,
+    `classifier: ${classifier}`,
     ...notes.map((note) => `note: ${note}`),
   ];
 }
