@@ -25,6 +25,14 @@ export function column(text: string): string | number {
   return /^\d+$/.test(text) ? Number(text) : text;
 }
 
+/** A label column; given again, one of several. */
+function columns(
+  text: string,
+  before?: string | number | (string | number)[],
+): string | number | (string | number)[] {
+  return before === undefined ? column(text) : [before, column(text)].flat();
+}
+
 export interface CommonOptions {
   adapter?: string;
   fp16?: boolean;
@@ -47,7 +55,7 @@ export function addModelOptions(command: Command): Command {
 export interface DataOptions {
   textColumn?: string | number;
   pairColumn?: string | number;
-  labelColumn?: string | number;
+  labelColumn?: string | number | (string | number)[];
   /** undefined: told from the first row. */
   header?: boolean;
   format?: 'tsv' | 'csv' | 'jsonl';
@@ -85,8 +93,8 @@ export function addDataOptions(command: Command): Command {
     .option('--pair-column <column>', 'column of the second text', column)
     .option(
       '--label-column <column>',
-      'column of the label; several with commas between them where each is a class',
-      column,
+      'column of the label; several, with commas between them or one by one, where each is a class',
+      columns,
     )
     .option('--header', 'the first row names the columns (told from the row if not given)')
     .option('--no-header', 'the first row is data')

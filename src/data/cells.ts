@@ -7,7 +7,7 @@ import { type Columns, chooseColumns, hasColumnName, looksLikeHeader } from './c
 import type { RowReader, TableOptions } from './table.ts';
 
 interface Raw {
-  cells: readonly string[];
+  cells: string[];
   line: number;
 }
 
@@ -125,18 +125,29 @@ function delimiterOf(
   return taken;
 }
 
-function parseCells(
-  path: string,
-  { text, linesBefore }: Chunk,
-  format: 'tsv' | 'csv',
-  delimiter: string,
-): Raw[] {
+function parseCells(path: string, chunk: Chunk, format: 'tsv' | 'csv', delimiter: string): Raw[] {
+  const raw = format === 'tsv' ? plainCells(chunk, delimiter) : quotedCells(path, chunk, delimiter);
+  for (const { cells } of raw) {
+    // Some programs end a line with two returns.
+    const last = cells.length - 1;
+    if (cells[last]!.endsWith('\r')) cells[last] = cells[last]!.replace(/\r+$/, '');
+  }
+  return raw;
+}
+
+function plainCells({ text, linesBefore }: Chunk, delimiter: string): Raw[] {
+  const raw: Raw[] = [];
+  for (const [index, line] of text.split('\n').entries())
+    if (line !== '' && line !== '\r')
+      raw.push({ cells: line.split(delimiter), line: linesBefore + index + 1 });
+  return raw;
+}
+
+function quotedCells(path: string, { text, linesBefore }: Chunk, delimiter: string): Raw[] {
   try {
     const records = parse(text, {
       delimiter,
       record_delimiter: ['\r\n', '\n'],
-      quote: format === 'tsv' ? null : '"',
-      escape: format === 'tsv' ? null : '"',
       relax_column_count: true,
       skip_empty_lines: true,
       info: true,
@@ -144,8 +155,6 @@ function parseCells(
     return records.map(({ record, info }) => {
       // The parser counts to the row's last line.
       const inside = record.reduce((sum, cell) => sum + cell.split('\n').length - 1, 0);
-      // Some programs end a line with two returns.
-      record[record.length - 1] = record.at(-1)!.replace(/\r+$/, '');
       return { cells: record, line: linesBefore + info.lines - inside };
     });
   } catch (cause) {
