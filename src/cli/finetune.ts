@@ -273,7 +273,15 @@ async function taskOf(
   let decision: TaskDecision;
   if (checkpoint !== undefined) {
     const kept = { keep: true, why: 'the training goes on' };
-    decision = { labels: labelsOfModel(config), why: 'as in the checkpoint', head: kept, notes: [] };
+    const labels = labelsOfModel(config);
+    if (problemType !== undefined && problemType !== labels.problemType)
+      throw new ConfigError(
+        `--problem-type ${problemType}: the checkpoint was trained for ${labels.problemType}`,
+        {
+          remedy: 'leave it out, or start a new training',
+        },
+      );
+    decision = { labels, why: 'as in the checkpoint', head: kept, notes: [] };
   } else {
     const trained = fromScratch !== true && (await hasTrainedClassifier(folder, config));
     decision = decideTask(table, {

@@ -1,6 +1,14 @@
 /** What a model is to learn from a table: the task, its classes and their order, and what becomes of a trained classifier. */
 import { ConfigError, DataError } from '../errors.ts';
-import { areUnnamed, foldedName, namesOf, orderOf, shareNames, shownNames } from '../models/class-names.ts';
+import {
+  areUnnamed,
+  foldedName,
+  namesOf,
+  orderOf,
+  relationOf,
+  shareNames,
+  shownNames,
+} from '../models/class-names.ts';
 import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/config.ts';
 import { type LabelColumn, type LabelledRow, labelColumn, partsOf } from './label-cells.ts';
 import {
@@ -205,14 +213,16 @@ function classesOfModel(
 ): { keep: boolean; why: string } {
   if (head !== undefined) return { keep: head === 'keep', why: 'as asked for' };
   const theirs = namesOf(model);
-  const unnamed = areUnnamed(theirs);
-  const ours = unnamed ? names.map((name) => (/^\d+$/.test(name) ? `LABEL_${Number(name)}` : name)) : names;
-  if (orderOf(ours, theirs) !== null) return { keep: true, why: "its classes are the data's, in its order" };
+  const ours = areUnnamed(theirs)
+    ? names.map((name) => (/^\d+$/.test(name) ? `LABEL_${Number(name)}` : name))
+    : names;
+  const { kind } = relationOf(ours, theirs);
+  if (kind === 'same') return { keep: true, why: "its classes are the data's, in its order" };
   const shown = `${theirs.length} (${shownNames(theirs)})`;
   if (column.form === 'vector' && column.classes === undefined)
     return { keep: false, why: `its classes are ${shown}, and the data's have no names` };
-  if (unnamed || !shareNames(ours, theirs)) {
-    const numbers = !unnamed && names.length === theirs.length && names.every(isNumber);
+  if (kind !== 'partly') {
+    const numbers = kind === 'other' && names.length === theirs.length && names.every(isNumber);
     const hint = numbers ? '; write these names as labels to keep it' : '';
     return { keep: false, why: `its classes are others: ${shown}${hint}` };
   }

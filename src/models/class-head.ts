@@ -2,7 +2,7 @@
 import { ConfigError } from '../errors.ts';
 import type { Linear } from '../nn/layers.ts';
 import { openCheckpoint } from './checkpoint-files.ts';
-import { areUnnamed, namesOf, orderOf, shareNames, shownNames } from './class-names.ts';
+import { namesOf, relationOf, shownNames } from './class-names.ts';
 import type { ModelType, PretrainedConfig } from './config.ts';
 
 /**
@@ -29,24 +29,22 @@ export function planHead(saved: PretrainedConfig, model: PretrainedConfig, optio
   const known = `the checkpoint's classes are ${shownNames(theirs)}`;
   if (option === 'keep') return keep;
   if (option === 'new') return { action: 'new', rows: [], text: known };
-  const rows = orderOf(ours, theirs);
-  if (rows !== null) {
+  const relation = relationOf(ours, theirs);
+  if (relation.kind === 'same') {
+    const rows = relation.order;
     if (rows.every((from, id) => from === id)) return keep;
     const text = `id2label has the checkpoint's classes in another order (${shownNames(ours)}, there ${shownNames(theirs)}): rows moved with their names`;
     return { action: 'reorder', rows, text };
   }
   if (ours.length === 1) return keep;
-  if (areUnnamed(theirs))
-    return {
-      ...keep,
-      text: `the checkpoint's classes have no names: by number they are called ${shownNames(ours)}`,
-    };
-  if (!shareNames(ours, theirs))
-    return {
-      action: 'new',
-      rows: [],
-      text: `${known}, not ${shownNames(ours)}; head: 'keep' keeps the weights under the new names`,
-    };
+  if (relation.kind === 'unnamed') {
+    const text = `the checkpoint's classes have no names: by number they are called ${shownNames(ours)}`;
+    return { ...keep, text };
+  }
+  if (relation.kind === 'other') {
+    const text = `${known}, not ${shownNames(ours)}; head: 'keep' keeps the weights under the new names`;
+    return { action: 'new', rows: [], text };
+  }
   throw new ConfigError(`id2label names ${shownNames(ours)}, and ${known}: only some are the same`, {
     remedy: "pass head: 'new' for new weights, head: 'keep' for new names, or leave id2label out",
   });

@@ -27,6 +27,20 @@ export function orderOf(names: readonly string[], model: readonly string[]): num
   return new Set(known).size === names.length ? known : null;
 }
 
+/** How names stand to a model's: the same set (`order` as of `orderOf`), a model that only numbers its classes, others, or some the same. */
+export type NameRelation =
+  | { kind: 'same'; order: number[] }
+  | { kind: 'unnamed' }
+  | { kind: 'other' }
+  | { kind: 'partly' };
+
+export function relationOf(names: readonly string[], model: readonly string[]): NameRelation {
+  const order = orderOf(names, model);
+  if (order !== null) return { kind: 'same', order };
+  if (areUnnamed(model)) return { kind: 'unnamed' };
+  return { kind: shareNames(names, model) ? 'partly' : 'other' };
+}
+
 /** Whether any name stands in both sets. */
 export function shareNames(a: readonly string[], b: readonly string[]): boolean {
   const folded = new Set(a.map(foldedName));

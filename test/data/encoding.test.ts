@@ -1,4 +1,5 @@
 /** Bytes to text: encodings, marks, line ends, whatever the size of the pieces; errors name the line. */
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -144,6 +145,14 @@ describe('UTF-16', () => {
     const bytes = Buffer.concat([utf16('text\tlabel\na\tx\nb\ty\n', 'le'), hex('41')]);
     expect(await message(rows('odd.tsv', bytes))).toContain('odd.tsv: line 4 is not utf-16le');
   });
+});
+
+it.skipIf(process.platform === 'win32')('a pipe is read as a file is', async () => {
+  const path = join(scratch, 'pipe.tsv');
+  execFileSync('mkfifo', [path]);
+  const writing = writeFile(path, utf16('text\tlabel\né\tx\n', 'be'));
+  expect((await readTable(path)).rows).toEqual([{ text: 'é', label: 'x', line: 2 }]);
+  await writing;
 });
 
 describe('line ends', () => {
