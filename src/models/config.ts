@@ -46,6 +46,8 @@ const fields = {
   num_labels: v.optional(v.nullable(size), null),
   output_hidden_states: v.optional(v.nullable(v.boolean()), false),
   output_attentions: v.optional(v.nullable(v.boolean()), false),
+  // Not transformers' own: it keeps keys that it does not know.
+  text_pair: v.optional(v.nullable(v.boolean()), null),
 };
 const schema = v.looseObject({ model_type: v.string(), ...fields });
 
@@ -79,6 +81,8 @@ export interface PretrainedConfig {
   numLabels: number;
   id2label: Record<number, string>;
   label2id: Record<string, number>;
+  /** Whether the model was trained on pairs of texts; null where nobody wrote it down. */
+  textPair: boolean | null;
   /** The file's own keys, written back as they were unless the engine changed them. */
   raw: Record<string, unknown>;
 }
@@ -144,6 +148,7 @@ export function parseConfig(json: unknown, source: string): PretrainedConfig {
     numLabels: Object.keys(id2label).length,
     id2label,
     label2id: invert(id2label),
+    textPair: c.text_pair,
     raw: json as Record<string, unknown>,
   };
 }
@@ -255,6 +260,7 @@ export const overrideNames: OptionNames<ConfigOverrides> = {
   outputAttentions: true,
   numLabels: true,
   id2label: true,
+  textPair: true,
 };
 
 /** A copy with some values changed. `numLabels` alone resets the names; `id2label` sets both. Throws `ConfigError` where they disagree. */
@@ -333,5 +339,6 @@ export function configToJson(
   delete written.torch_dtype;
   if (config.problemType === null) delete written.problem_type;
   else written.problem_type = config.problemType;
+  if (config.textPair !== null) written.text_pair = config.textPair;
   return `${stringifyPythonJson(written)}\n`;
 }

@@ -9,6 +9,7 @@ import { type Device, requestDevice } from '../tensor/device.ts';
 import { formatShape, sameShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type Checkpoint, CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from './checkpoint-files.ts';
+import { type HeadOption, type HeadPlan, planHead, reorderRows } from './class-head.ts';
 import {
   type ConfigOverrides,
   configToJson,
@@ -27,6 +28,11 @@ export interface LoadOptions extends HubOptions, ConfigOverrides {
   device?: Device;
   /** Draw weights whose shape differs from the checkpoint's anew instead of throwing; 'head': only those on top of the encoder. */
   ignoreMismatchedSizes?: boolean | 'head';
+  /**
+   * What becomes of a trained classifier under other names (`id2label`). Where absent: the same names in another order take their weights
+   * along, other names get new weights, and only some of the names throw `ConfigError`; the report says which.
+   */
+  head?: HeadOption;
   /** Gets the report of missing and unexpected weights; `console.warn` where absent. */
   onReport?: (report: LoadReport) => void;
 }
@@ -36,10 +42,13 @@ export const loadOptionNames: OptionNames<LoadOptions> = {
   ...overrideNames,
   device: true,
   ignoreMismatchedSizes: true,
+  head: true,
   onReport: true,
 };
 
 export interface LoadReport extends LoadDifferences {
+  /** Weights of a classifier that were drawn anew because its classes are others. */
+  redrawn: string[];
   /** For people; empty where everything fits. */
   text: string;
 }
@@ -88,13 +97,14 @@ export async function loadPretrained<M extends PreTrainedModel>(
   checkChoice('ignoreMismatchedSizes', options.ignoreMismatchedSizes, [true, false, 'head']);
   const folder = await resolveModel(idOrFolder, options);
   const overrides = Object.entries(options).filter(([name]) => Object.hasOwn(overrideNames, name));
-  const config = withOverrides(await loadConfig(folder), Object.fromEntries(overrides));
+  const saved = await loadConfig(folder);
+  const config = withOverrides(saved, Object.fromEntries(overrides));
   const checkpoint = await openCheckpoint(folder);
   try {
     const device = options.device ?? (await requestDevice());
     const model = skipInit(() => create(config, device));
     try {
-      const report = await fill(model, checkpoint, options.ignoreMismatchedSizes ?? false);
+      const report = await fill(model, checkpoint, saved, options);
       if (options.onReport !== undefined) options.onReport(report);
       else if (report.text !== '') console.warn(report.text);
     } catch (error) {
@@ -180,17 +190,22 @@ async function sameValues(checkpoint: Checkpoint, a: string, b: string): Promise
 async function fill(
   model: PreTrainedModel,
   checkpoint: Checkpoint,
-  ignoreMismatched: boolean | 'head',
+  saved: PretrainedConfig,
+  { ignoreMismatchedSizes = false, head }: LoadOptions,
 ): Promise<LoadReport> {
   const tied = model.stateDict();
   const mapping = mapWeights([...tied.keys()], checkpoint.keys(), model.baseModelPrefix, tiesOf(tied));
-  const mismatched = mismatches(model, checkpoint, mapping.found, ignoreMismatched);
+  const mismatched = mismatches(model, checkpoint, mapping.found, ignoreMismatchedSizes);
   // A weight of another shape is missing.
   const found = new Map(mapping.found);
   for (const { name } of mismatched) found.delete(name);
   const untied = await untieDifferent(model, checkpoint, found);
   const state = model.stateDict();
-  const missing = new Set([...mapping.missing, ...mismatched.map(({ name }) => name)]);
+  const classes = classWeights(model, state).filter((name) => found.has(name));
+  const plan = classes.length === 0 ? null : planHead(saved, model.config, head);
+  const redrawn = plan?.action === 'new' ? classes : [];
+  for (const name of redrawn) found.delete(name);
+  const missing = new Set([...mapping.missing, ...mismatched.map(({ name }) => name), ...redrawn]);
   const fresh = new Set([...missing].map((name) => state.get(name)!));
   if (fresh.size > 0) model.initWeights(fresh);
   const loaded = new Set<Tensor>();
@@ -201,8 +216,25 @@ async function fill(
     for await (const { elementOffset, values } of checkpoint.float32Chunks(key))
       tensor.write(values, elementOffset);
   }
-  const report = { missing: mapping.missing, unexpected: mapping.unexpected, mismatched, untied };
-  return { ...report, text: formatLoadReport(checkpoint.folder, report) };
+  if (plan?.action === 'reorder') await reorderRows(model.classLayer!, plan.rows);
+  const report = { missing: mapping.missing, unexpected: mapping.unexpected, mismatched, untied, redrawn };
+  const lines = [formatLoadReport(checkpoint.folder, report), ...headRows(classes, plan)];
+  return { ...report, text: lines.filter((line) => line !== '').join('\n') };
+}
+
+/** Names of the weights that have a row for each class. */
+function classWeights(model: PreTrainedModel, state: Map<string, Tensor>): string[] {
+  const layer = model.classLayer;
+  if (layer === null) return [];
+  return [...state]
+    .filter(([, tensor]) => tensor === layer.weight || tensor === layer.bias)
+    .map(([name]) => name);
+}
+
+function headRows(classes: readonly string[], plan: HeadPlan | null): string[] {
+  if (plan === null || plan.text === '') return [];
+  const title = { keep: 'classes     ', reorder: 'reordered   ', new: 'drawn anew  ' }[plan.action];
+  return [`  ${title}${classes.join(', ')}: ${plan.text}`];
 }
 
 export interface SaveOptions {
