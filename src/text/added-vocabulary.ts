@@ -82,11 +82,7 @@ export class AddedVocabulary {
     const normal = new Map<string, number>();
     for (const token of [...this.specials.values(), ...this.ordinary]) {
       const id = this.idOf(token.content)!;
-      const { normalizer } = this;
-      const key =
-        token.normalized && normalizer !== null
-          ? normalizer(AlignedText.of(token.content)).text
-          : token.content;
+      const key = this.normalForm(token);
       const into = token.normalized ? normal : raw;
       // Of several that look the same the first is found.
       if (key !== '' && !into.has(key)) into.set(key, id);
@@ -97,6 +93,16 @@ export class AddedVocabulary {
 
   idOf(content: string): number | undefined {
     return this.ids.get(content) ?? this.model.get(content);
+  }
+
+  /** The text that an added token is read back as: a normalised one is found, and stands, in normalised text. */
+  nameOf(id: number): string | undefined {
+    const token = this.tokens.get(id);
+    return token === undefined ? undefined : this.normalForm(token);
+  }
+
+  private normalForm({ content, normalized }: AddedToken): string {
+    return normalized && this.normalizer !== null ? this.normalizer(AlignedText.of(content)).text : content;
   }
 
   /** Added tokens by id. */

@@ -70,13 +70,7 @@ const lower = remembered((character) => character.toLowerCase());
 const lowercase: Normalizer = (text) => text.mapEach(lower);
 
 const clean = (character: string): string =>
-  isSpace(character) || /[\t\n\r]/.test(character)
-    ? isControl(character)
-      ? ''
-      : ' '
-    : isControl(character)
-      ? ''
-      : character;
+  isControl(character) ? '' : isSpace(character) ? ' ' : character;
 
 /** Each character as its UTF-8 bytes, written as printable characters. */
 export const toByteCharacters: Normalizer = (text) => text.mapEach(byteCharacters);

@@ -2,10 +2,9 @@
  * Patterns of tokenizer.json (a text, or a regular expression of Oniguruma's kind), and what splitting at
  * their matches leaves.
  */
-import { TokenizerError } from '../errors.ts';
 import type { AlignedText } from './aligned-text.ts';
 import type { Fields } from './json-fields.ts';
-import { LETTER, NUMBER, SPACE, WORD } from './unicode.ts';
+import { fromOniguruma } from './oniguruma.ts';
 
 /** [from, to) in UTF-16 units, and whether the pattern matched there; together they cover the text. */
 export type Segment = [from: number, to: number, matched: boolean];
@@ -95,127 +94,13 @@ export function readPattern(fields: Fields, key: string): RegExp {
   }
   const source = pattern.string('Regex');
   try {
-    return new RegExp(translated(source), 'gmv');
+    return new RegExp(fromOniguruma(source), 'gv');
   } catch (cause) {
-    throw new TokenizerError(
-      `${fields.place(key)}: the regular expression ${JSON.stringify(source)} has no counterpart in JavaScript: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return fields.fail(key, `is ${JSON.stringify(source)}, which JavaScript cannot say: ${reason}`);
   }
 }
 
 export function escaped(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
 }
-
-const OUTSIDE: Record<string, string> = {
-  s: `\\p{White_Space}`,
-  S: `\\P{White_Space}`,
-  d: '\\p{Nd}',
-  D: '\\P{Nd}',
-  w: WORD,
-  W: `(?:(?!${WORD})[^])`,
-  h: '[0-9a-fA-F]',
-  A: '(?<![^])',
-  z: '(?![^])',
-  'p{L}': LETTER,
-  'p{N}': NUMBER,
-};
-const INSIDE: Record<string, string> = {
-  s: `\\p{White_Space}`,
-  S: `\\P{White_Space}`,
-  d: '\\p{Nd}',
-  D: '\\P{Nd}',
-  w: '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}',
-  h: '0-9a-fA-F',
-};
-/** Escapes that mean the same in both. */
-const SHARED = /^\\(?:[nrtfv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[pP]\{[\w=]+\}|[bB]|[\\^$.*+?()[\]{}|/])/;
-
-/**
- * An expression of Oniguruma's Ruby syntax for JavaScript's flags `m` and `v`. Throws an `Error` that says
- * what it has no word for.
- */
-function translated(source: string): string {
-  let out = '';
-  let depth = 0;
-  for (let at = 0; at < source.length; ) {
-    const rest = source.slice(at);
-    const [piece, taken] = rest.startsWith('\\')
-      ? escapeSequence(rest, depth > 0)
-      : depth > 0
-        ? insideClass(rest)
-        : outsideClass(rest);
-    if (rest.startsWith('[')) depth += 1;
-    if (rest.startsWith(']') && depth > 0) depth -= 1;
-    out += piece;
-    at += taken;
-  }
-  return out;
-}
-
-function escapeSequence(rest: string, inClass: boolean): [string, number] {
-  const name = /^\\(p\{[LN]\}|.)/su.exec(rest)?.[1] ?? '';
-  const known = (inClass ? INSIDE : OUTSIDE)[name];
-  if (known !== undefined) return [known, name.length + 1];
-  const negated = /^\\p\{\^([\w=]+)\}/.exec(rest);
-  if (negated !== null) return [property(negated[1]!, 'P'), negated[0].length];
-  const named = /^\\([pP])\{([\w=]+)\}/.exec(rest);
-  if (named !== null) return [property(named[2]!, named[1]!), named[0].length];
-  const shared = SHARED.exec(rest);
-  if (shared !== null) return [shared[0], shared[0].length];
-  if (/^\\[^\w\s]/u.test(rest)) return [escapedCharacter(rest[1]!), 2];
-  throw new Error(`'${rest.slice(0, 2)}' is not supported`);
-}
-
-const escapedCharacter = (character: string): string => `\\u{${character.codePointAt(0)!.toString(16)}}`;
-
-/** `\p{Han}` names a script there, and nothing here. */
-function property(name: string, kind: string): string {
-  for (const full of [name, `Script=${name}`]) {
-    try {
-      new RegExp(`\\p{${full}}`, 'v');
-      return `\\${kind}{${full}}`;
-    } catch {}
-  }
-  throw new Error(`there is no property '${name}'`);
-}
-
-function insideClass(rest: string): [string, number] {
-  if (rest.startsWith('[:')) throw new Error("a class such as '[:alpha:]' is not supported");
-  if (rest.startsWith('&&') || rest.startsWith('[') || rest.startsWith(']'))
-    return [rest[0] === '&' ? '&&' : rest[0]!, rest[0] === '&' ? 2 : 1];
-  const character = String.fromCodePoint(rest.codePointAt(0)!);
-  // Under the flag `v` more characters need an escape than in Oniguruma.
-  const plain = /^[\p{L}\p{N}\s^-]$/u.test(character);
-  return [plain ? character : escapedCharacter(character), character.length];
-}
-
-function outsideClass(rest: string): [string, number] {
-  if (/^(?:[*+?]|\{\d*,?\d*\})\+/.test(rest) && !/^\{/.test(rest))
-    throw new Error('a possessive quantifier is not supported');
-  if (rest.startsWith('(?')) {
-    const folded = /^\(\?i:([^()]*)\)/.exec(rest);
-    if (folded !== null) return [`(?:${eitherCase(folded[1]!)})`, folded[0].length];
-    const group = /^\(\?(?:[:=!]|<[=!])/.exec(rest);
-    if (group === null) throw new Error(`the group '${rest.slice(0, 4)}' is not supported`);
-    return [group[0], group[0].length];
-  }
-  if (rest.startsWith('.')) return ['[^\\n]', 1];
-  const character = String.fromCodePoint(rest.codePointAt(0)!);
-  if (/[\]}]/.test(character) || (character === '{' && !/^\{\d*,?\d*\}/.test(rest)))
-    return [`\\${character}`, 1];
-  return [character, character.length];
-}
-
-/** Letters in either case, as `(?i:…)` has them; only plain letters and alternatives are known. */
-function eitherCase(source: string): string {
-  if (/[[\]\\{}]/.test(source)) throw new Error("'(?i:…)' with more than letters is not supported");
-  return source.replace(/\p{L}/gu, (letter) => {
-    const long = /s/i.test(letter) ? 'ſ' : /k/i.test(letter) ? '\u212a' : '';
-    return `[${letter.toLowerCase()}${letter.toUpperCase()}${long}]`;
-  });
-}
-
-/** White space that goes with an added token. */
-export const LEADING_SPACE = new RegExp(`^${SPACE}*`, 'u');

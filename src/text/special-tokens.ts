@@ -15,6 +15,8 @@ export interface StatedId {
 
 export interface SpecialTokens {
   named: Partial<Record<TokenName, string>>;
+  /** Names that no file and no class says anything of. */
+  unnamed: ReadonlySet<TokenName>;
   /** All special tokens: named, further named ones, and extra ones. */
   all: string[];
   /** To be added to the vocabulary, in this order. */
@@ -97,6 +99,7 @@ export function readSpecialTokens(
         return token === null ? [] : [[name, contentOf(token)]];
       }),
     ),
+    unnamed: new Set(TOKEN_NAMES.filter((name) => !named.has(`${name}_token`))),
     all: [...new Set([...specials, ...extras].map(contentOf))],
     toAdd: inOrderOfPython(
       decoder.map(({ token }) => token),

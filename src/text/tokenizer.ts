@@ -99,7 +99,7 @@ export class PreTrainedTokenizer {
       truncationSide: this.truncationSide,
     } = loaded.settings);
     const names = new Map([...loaded.model.vocab].map(([token, id]) => [id, token]));
-    for (const [id, { content }] of loaded.added.entries) names.set(id, content);
+    for (const id of loaded.added.entries.keys()) names.set(id, loaded.added.nameOf(id)!);
     this.names = names;
   }
 
@@ -149,7 +149,9 @@ export class PreTrainedTokenizer {
   private idOf(name: TokenName): number | null {
     const { added, special } = this.loaded;
     const usual = (): string | undefined =>
-      USUAL[name].find((candidate) => added.idOf(candidate) !== undefined);
+      special.unnamed.has(name)
+        ? USUAL[name].find((candidate) => added.idOf(candidate) !== undefined)
+        : undefined;
     const token = special.named[name] ?? usual();
     return token === undefined ? null : (added.idOf(token) ?? null);
   }

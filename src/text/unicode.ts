@@ -4,14 +4,14 @@
  * test/text/unicode.test.ts holds every code point against Python.
  */
 
-const UNKNOWN_LETTERS =
+export const UNKNOWN_LETTERS =
   '\\u088f\\u0c5c\\u0cdc\\ua7ce\\ua7cf\\ua7d2\\ua7d4\\ua7f1\\u{10940}-\\u{10959}\\u{10ec5}-\\u{10ec7}' +
   '\\u{11db0}-\\u{11ddb}\\u{16ea0}-\\u{16eb8}\\u{16ebb}-\\u{16ed3}\\u{16ff2}\\u{16ff3}\\u{187f8}-\\u{187ff}' +
   '\\u{18d09}-\\u{18d1e}\\u{18d80}-\\u{18df2}\\u{1e6c0}-\\u{1e6de}\\u{1e6e0}-\\u{1e6e2}\\u{1e6e4}\\u{1e6e5}' +
   '\\u{1e6e7}-\\u{1e6ed}\\u{1e6f0}-\\u{1e6f4}\\u{1e6fe}\\u{1e6ff}\\u{2b73a}-\\u{2b73f}\\u{2cea2}-\\u{2cead}' +
   '\\u{323b0}-\\u{33479}';
-const UNKNOWN_NUMBERS = '\\u{11de0}-\\u{11de9}\\u{16ff4}-\\u{16ff6}';
-const UNKNOWN_WORDS =
+export const UNKNOWN_NUMBERS = '\\u{11de0}-\\u{11de9}\\u{16ff4}-\\u{16ff6}';
+export const UNKNOWN_WORDS =
   '\\u1acf-\\u1add\\u1ae0-\\u1aeb\\u{10efa}\\u{10efb}\\u{11b60}-\\u{11b67}\\u{1e6e3}\\u{1e6e6}' +
   '\\u{1e6ee}\\u{1e6ef}\\u{1e6f5}';
 const UNKNOWN_PUNCTUATION =
