@@ -60,16 +60,22 @@ export function chooseClass(config: Fields, model: Fields): ClassName | null {
   );
 }
 
-/** Special tokens where the configuration names none. */
-export function usualTokens(name: ClassName): Partial<Record<TokenName, string | AddedToken>> {
+/**
+ * Special tokens where the configuration names none. Where nothing says the class either (`guessed`), they are
+ * the published model's: RoBERTa's mask takes the space before it along.
+ */
+export function usualTokens(
+  name: ClassName,
+  guessed: boolean,
+): Partial<Record<TokenName, string | AddedToken>> {
   switch (name) {
     case 'TokenizersBackend':
       return {};
     case 'BertTokenizer':
       return { unk: '[UNK]', sep: '[SEP]', pad: '[PAD]', cls: '[CLS]', mask: '[MASK]' };
     default: {
-      const mask =
-        name === 'CamembertTokenizer' ? addedToken('<mask>', { lstrip: true, special: true }) : '<mask>';
+      const takesSpace = guessed || name === 'CamembertTokenizer';
+      const mask = takesSpace ? addedToken('<mask>', { lstrip: true, special: true }) : '<mask>';
       return { bos: '<s>', eos: '</s>', unk: '<unk>', sep: '</s>', pad: '<pad>', cls: '<s>', mask };
     }
   }

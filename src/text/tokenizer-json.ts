@@ -80,7 +80,7 @@ export function loadTokenizer(texts: FileTexts, path: (name: string) => string):
       addedTokens: fieldsOf('added_tokens.json'),
       tokenizer: file,
     },
-    usualTokens(className),
+    usualTokens(className, named === null),
     className === 'CamembertTokenizer' ? NOTHING_USED : [],
     className === 'TokenizersBackend',
   );

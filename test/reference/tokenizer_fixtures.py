@@ -72,13 +72,13 @@ def finish_bert(t):
     return t
 
 
-def roberta(vocab, merges, add_prefix_space=False, mask_takes_spaces=False):
-    """As transformers' RobertaTokenizer makes it of vocab.json and merges.txt; tokenizer.json of RoBERTa has a mask that takes the space before it along."""
+def roberta(vocab, merges, add_prefix_space=False):
+    """As RoBERTa's published tokenizer.json: the mask takes the space before it along."""
     from tokenizers import AddedToken
     t = Tokenizer(models.BPE(vocab, merges, continuing_subword_prefix="", end_of_word_suffix=""))
     t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
     t.decoder = decoders.ByteLevel()
-    t.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>", AddedToken("<mask>", lstrip=mask_takes_spaces, special=True, normalized=False)])
+    t.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>", AddedToken("<mask>", lstrip=True, special=True, normalized=False)])
     t.post_processor = processors.RobertaProcessing(("</s>", t.token_to_id("</s>")), ("<s>", t.token_to_id("<s>")),
                                                     trim_offsets=True, add_prefix_space=add_prefix_space)
     return t
@@ -151,7 +151,7 @@ if __name__ == "__main__":
     # The same through tokenizer.json, as save_pretrained writes it.
     finished = OUT / "roberta-json"
     finished.mkdir()
-    roberta(trained["vocab"], merges, add_prefix_space=True, mask_takes_spaces=True).save(str(finished / "tokenizer.json"), pretty=False)
+    roberta(trained["vocab"], merges, add_prefix_space=True).save(str(finished / "tokenizer.json"), pretty=False)
     write("roberta-json.json", encoded(Tokenizer.from_file(str(finished / "tokenizer.json")), texts, pairs, True))
 
     if len(sys.argv) > 1:
