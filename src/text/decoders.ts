@@ -1,5 +1,4 @@
 /** The decoders of tokenizer.json: tokens back into text. */
-import { TokenizerError } from '../errors.ts';
 import { bytesOfToken, decodeBytes, utf8 } from './byte-level.ts';
 import type { Fields } from './json-fields.ts';
 import { readPattern } from './pattern.ts';
@@ -10,16 +9,7 @@ export type Decoder = (tokens: string[]) => string[];
 
 /** Throws `TokenizerError` for a kind that is not known, or a value that is not its. */
 export function readDecoder(fields: Fields | null): Decoder | null {
-  return fields === null ? null : (READERS[fields.string('type')] ?? unknown(fields))(fields);
-}
-
-function unknown(fields: Fields): never {
-  throw new TokenizerError(
-    `${fields.place('type')}: the decoder '${fields.string('type')}' is not supported`,
-    {
-      remedy: `supported: ${Object.keys(READERS).join(', ')}`,
-    },
-  );
+  return fields === null ? null : fields.kind(READERS, 'decoder')(fields);
 }
 
 const READERS: Record<string, (fields: Fields) => Decoder> = {

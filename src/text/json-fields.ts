@@ -62,6 +62,17 @@ export class Fields {
     );
   }
 
+  /** What `type` names among `kinds`. */
+  kind<T>(kinds: Readonly<Record<string, T>>, what: string): T {
+    const type = this.string('type');
+    if (Object.hasOwn(kinds, type)) return kinds[type]!;
+    return this.fail(
+      'type',
+      `is the ${what} ${shown(type)}, which is not supported`,
+      `supported: ${Object.keys(kinds).join(', ')}`,
+    );
+  }
+
   list(key: string): unknown[] {
     const value = this.get(key);
     return Array.isArray(value) ? value : this.wrong(key, 'a list');

@@ -1,5 +1,4 @@
 /** The normalizers of tokenizer.json, as Python's tokenizers has them. */
-import { TokenizerError } from '../errors.ts';
 import type { AlignedText } from './aligned-text.ts';
 import { byteCharacters } from './byte-level.ts';
 import type { Fields } from './json-fields.ts';
@@ -12,16 +11,7 @@ export type Normalizer = (text: AlignedText) => AlignedText;
 
 /** Throws `TokenizerError` for a kind that is not known, or a value that is not its. */
 export function readNormalizer(fields: Fields | null): Normalizer | null {
-  return fields === null ? null : (READERS[fields.string('type')] ?? unknown(fields))(fields);
-}
-
-function unknown(fields: Fields): never {
-  throw new TokenizerError(
-    `${fields.place('type')}: the normalizer '${fields.string('type')}' is not supported`,
-    {
-      remedy: `supported: ${Object.keys(READERS).join(', ')}`,
-    },
-  );
+  return fields === null ? null : fields.kind(READERS, 'normalizer')(fields);
 }
 
 const READERS: Record<string, (fields: Fields) => Normalizer> = {

@@ -1,5 +1,4 @@
 /** The pre-tokenizers of tokenizer.json: a text into words, as Python's tokenizers splits it. */
-import { TokenizerError } from '../errors.ts';
 import type { AlignedText } from './aligned-text.ts';
 import { BYTE_LEVEL_WORDS } from './byte-level.ts';
 import type { Fields } from './json-fields.ts';
@@ -21,16 +20,7 @@ export type PreTokenizer = (text: AlignedText) => AlignedText[];
 
 /** Throws `TokenizerError` for a kind that is not known, or a value that is not its. */
 export function readPreTokenizer(fields: Fields | null): PreTokenizer | null {
-  return fields === null ? null : (READERS[fields.string('type')] ?? unknown(fields))(fields);
-}
-
-function unknown(fields: Fields): never {
-  throw new TokenizerError(
-    `${fields.place('type')}: the pre-tokenizer '${fields.string('type')}' is not supported`,
-    {
-      remedy: `supported: ${Object.keys(READERS).join(', ')}`,
-    },
-  );
+  return fields === null ? null : fields.kind(READERS, 'pre-tokenizer')(fields);
 }
 
 const spaces = characterFinder(isSpace);

@@ -46,7 +46,7 @@ export function readTemplate(fields: Fields | null): Template {
     default:
       return fields.fail(
         'type',
-        `the post-processor '${type}' is not supported`,
+        `is the post-processor ${shown(type)}, which is not supported`,
         'supported: TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel, Sequence',
       );
   }

@@ -49,7 +49,10 @@ const OF_MODEL: Record<string, ClassName> = {
  */
 export function chooseClass(config: Fields, model: Fields): ClassName | null {
   const from = [config, model].find((fields) => fields.get('tokenizer_class') !== undefined);
-  if (from === undefined) return OF_MODEL[String(model.get('model_type'))] ?? null;
+  if (from === undefined) {
+    const type = String(model.get('model_type'));
+    return Object.hasOwn(OF_MODEL, type) ? OF_MODEL[type]! : null;
+  }
   const name = from.string('tokenizer_class');
   const known = CLASSES.find(([pattern]) => pattern.test(name.replace(/Fast$/, '')));
   if (known !== undefined) return known[1];
