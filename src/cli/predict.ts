@@ -80,7 +80,10 @@ async function classify(
   { pair, fp16 = false }: Pick<PredictOptions, 'pair' | 'fp16'>,
 ): Promise<Prediction[]> {
   const examples = texts.map((text) => tokenizer.encode(text, pair, { truncation: true, maxLength }));
-  const collate = dataCollatorWithPadding({ padTokenId: tokenizer.padTokenId });
+  const collate = dataCollatorWithPadding({
+    padTokenId: tokenizer.padTokenId,
+    paddingSide: tokenizer.paddingSide,
+  });
   const batch = collate(examples, [...examples.keys()]);
   const out: Prediction[] = [];
   for await (const { logits } of predictBatches(model, [batch], { fp16 })) {
