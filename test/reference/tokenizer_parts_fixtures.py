@@ -197,6 +197,17 @@ def roberta_json(prefix=False, **changes):
     return {**json.loads(t.to_str()), **changes}
 
 
+def sentence_piece_json(tokens):
+    words = ["the", "river", "and", "tea", "new", "york", "film", "so", "like", "we", "never", "cold", "The", "New", "Tea"]
+    pieces = [*((t, 0.0) for t in tokens), *(("▁" + w, -4.0 - i / 8) for i, w in enumerate(words)), ("▁", -3.5), *((c, -6.0 - i / 16) for i, c in enumerate("abcdefghijklmnopqrstuvwxyzTNMASKY.,'[]")), ("ver", -7.0), ("<mask>", 0.0)]
+    t = Tokenizer(models.Unigram(pieces, unk_id=3))
+    t.normalizer = normalizers.Sequence([normalizers.Precompiled(base64.b64decode((Path(__file__).parent / "precompiled.b64").read_text())), normalizers.Replace(Regex(" {2,}"), " ")])
+    t.pre_tokenizer, t.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    t.add_special_tokens(["<s>", "</s>", "<pad>", "<unk>", AddedToken("<mask>", lstrip=True, special=True, normalized=False)])
+    t.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[(x, t.token_to_id(x)) for x in ("<s>", "</s>")])
+    return json.loads(t.to_str())
+
+
 def folders():
     """Name, files, and calls beyond those that every folder gets."""
     out = []
@@ -246,6 +257,12 @@ def folders():
     whole("added tokens of its own, as it is", {**bert_json(), "added_tokens": [*bert_json()["added_tokens"], dict(id=n, **TOK("newtok", special=False, normalized=True)), dict(id=n + 1, **TOK("<ent>"))]}, dict(tokenizer_class="PreTrainedTokenizerFast", mask_token="[MASK]", extra_special_tokens=["b", "<mask>"]))
     whole("added tokens beside added_tokens_decoder", {**bert_json(), "added_tokens": [*bert_json()["added_tokens"], dict(id=n, **TOK("newtok"))]}, dict(added_tokens_decoder={"4": TOK("[MASK]", lstrip=True)}))
     whole("added tokens with other flags in added_tokens_decoder", bert_json(), dict(tokenizer_class="PreTrainedTokenizerFast", added_tokens_decoder={"4": TOK("[MASK]", lstrip=True, normalized=True), "5": TOK("the", special=False, single_word=True)}))
+    for model, tokens in (("xlm-roberta", ["<s>", "<pad>", "</s>", "<unk>"]), ("camembert", ["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED", "<s>", "</s>"])):
+        spm = sentence_piece_json(tokens)
+        whole(model, spm, model=model)
+        whole(f"{model} without a prefix", spm, dict(add_prefix_space=False, mask_token=TOK("<mask>", lstrip=True, __type="AddedToken")), model)
+        whole(f"{model} with a long pair", spm, None, model, [dict(truncation=True, max_length=12, stride=2, text=LONG[0], text_pair=LONG[1], return_overflowing_tokens=True)])
+        whole(f"{model}, as it is", spm, dict(tokenizer_class="PreTrainedTokenizerFast", pad_token="<pad>", mask_token="<mask>"), model)
     for side in ("Left", "Right"):
         whole(f"truncation and padding on the side {side}", bert_json(truncation=dict(direction=side, max_length=5, strategy="LongestFirst", stride=0), padding=dict(strategy="BatchLongest", direction=side, pad_to_multiple_of=None, pad_id=0, pad_type_id=0, pad_token="[PAD]")))
     long = [dict(truncation=True, max_length=m, stride=s, text=LONG[a], **({} if b is None else dict(text_pair=LONG[b])), **kw) for a, b in ((0, None), (0, 1), (2, 0), (0, 2)) for m, s in ((5, 0), (8, 1), (11, 2)) for kw in (dict(), dict(return_overflowing_tokens=True))
