@@ -50,7 +50,7 @@ export class Fields {
   /** A whole number of at least `least`. */
   count(key: string, usual?: number, least = 0): number {
     const value = this.get(key) ?? usual;
-    if (typeof value === 'number' && Number.isInteger(value) && value >= least) return value;
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least) return value;
     return this.wrong(key, least === 0 ? 'a whole number' : `a whole number of at least ${least}`);
   }
 

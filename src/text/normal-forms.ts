@@ -40,16 +40,28 @@ interface Changes {
   changes: number[];
 }
 
+/** By combining class; marks of the same one keep their order. */
+const byClass = ([a]: readonly [string, number], [b]: readonly [string, number]): number =>
+  swaps(a + b) ? 1 : swaps(b + a) ? -1 : 0;
+
 function decompose(text: string, parts: (character: string) => string[]): Changes {
   const out: Changes = { characters: [], changes: [] };
+  let marks: [string, number][] = [];
+  const flush = (): void => {
+    for (const [character, change] of marks.length > 1 ? marks.sort(byClass) : marks) {
+      out.characters.push(character);
+      out.changes.push(change);
+    }
+    marks = [];
+  };
   for (const character of text) {
     for (const [index, part] of parts(character).entries()) {
-      let at = out.characters.length;
-      while (at > 0 && swaps(out.characters[at - 1]! + part)) at -= 1;
-      out.characters.splice(at, 0, part);
-      out.changes.splice(at, 0, index === 0 ? 0 : 1);
+      if (isStarter(part)) flush();
+      marks.push([part, index === 0 ? 0 : 1]);
+      if (isStarter(part)) flush();
     }
   }
+  flush();
   return out;
 }
 

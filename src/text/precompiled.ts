@@ -51,7 +51,11 @@ function shortestPrefix(trie: Uint32Array, bytes: Uint8Array): number | null {
   return null;
 }
 
-const graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' });
+let segmenter: Intl.Segmenter | null = null;
+function graphemes(text: string): Iterable<{ segment: string }> {
+  segmenter ??= new Intl.Segmenter('und', { granularity: 'grapheme' });
+  return segmenter.segment(text);
+}
 
 /**
  * What a reader sees as one character is looked up first where it is short, as the original does; then each
@@ -71,7 +75,7 @@ function normalize(text: AlignedText, replace: (part: string) => string | null):
     // What is left over goes with the last character that was put, were it one before.
     if (now.length < old && changes.length > 0) changes[changes.length - 1]! += now.length - old;
   };
-  for (const { segment } of graphemes.segment(text.text)) {
+  for (const { segment } of graphemes(text.text)) {
     const whole = segment.length < 6 && utf8(segment).length < 6 ? replace(segment) : null;
     if (whole !== null) {
       put(segment, whole);

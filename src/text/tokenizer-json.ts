@@ -274,13 +274,11 @@ function readSettings(className: ClassName, file: Fields | null, config: Fields)
   const sides = ['left', 'right'] as const;
   const side = (key: string, part: string): Side =>
     config.choice(key, sides, file?.optionalObject(part)?.choice('direction', sides, 'right') ?? 'right');
-  const limits = ['model_max_length', 'max_len'].filter((key) => config.get(key) !== undefined);
-  const limit = limits[0] === undefined ? Number.POSITIVE_INFINITY : config.count(limits[0], undefined, 1);
   const usualTypes =
     className === 'BertTokenizer' && !config.string('tokenizer_class', '').startsWith('DistilBert');
   const inputs = config.get('model_input_names') === undefined ? null : config.list('model_input_names');
   return {
-    modelMaxLength: limit < VERY_LARGE ? limit : Number.POSITIVE_INFINITY,
+    modelMaxLength: readLimit(config),
     paddingSide: side('padding_side', 'padding'),
     truncationSide: side('truncation_side', 'truncation'),
     tokenTypes: inputs === null ? usualTypes : inputs.includes('token_type_ids'),
@@ -290,4 +288,13 @@ function readSettings(className: ClassName, file: Fields | null, config: Fields)
       false,
     ),
   };
+}
+
+/** `max_len` is the older name. */
+function readLimit(config: Fields): number {
+  const key = ['model_max_length', 'max_len'].find((name) => config.get(name) !== undefined);
+  if (key === undefined) return Number.POSITIVE_INFINITY;
+  const value = config.get(key);
+  if (typeof value === 'number' && value >= VERY_LARGE) return Number.POSITIVE_INFINITY;
+  return config.count(key, undefined, 1);
 }

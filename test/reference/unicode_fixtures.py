@@ -75,13 +75,13 @@ def old():
 
 
 def maps():
-    """A hash over what each code point becomes, for each block of 0x1000."""
+    """A hash over what each code point becomes, for each block of 0x1000 of the planes that have characters."""
     out = {}
     for name in ("NFD", "NFC", "NFKD", "NFKC", "Lowercase", "Nmt"):
         normalize = getattr(normalizers, name)().normalize_str
         out[name] = [
             fnv(ord(x) for c in range(start, start + 0x1000) if not 0xD800 <= c < 0xE000 for x in normalize(chr(c)))
-            for start in range(0, 0x110000, 0x1000)
+            for start in range(0, 0x34000, 0x1000)
         ]
     return out
 
