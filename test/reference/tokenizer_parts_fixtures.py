@@ -261,17 +261,18 @@ def folders():
         spm = sentence_piece_json(tokens)
         whole(model, spm, model=model)
         whole(f"{model} without a prefix", spm, dict(add_prefix_space=False, mask_token=TOK("<mask>", lstrip=True, __type="AddedToken")), model)
-        whole(f"{model} with a long pair", spm, None, model, [dict(truncation=True, max_length=12, stride=2, text=LONG[0], text_pair=LONG[1], return_overflowing_tokens=True)])
+        whole(f"{model} with a long pair", spm, None, model, [dict(truncation=True, max_length=30, stride=2, text=LONG[0], text_pair=LONG[1], return_overflowing_tokens=True)])
         whole(f"{model}, as it is", spm, dict(tokenizer_class="PreTrainedTokenizerFast", pad_token="<pad>", mask_token="<mask>"), model)
     for side in ("Left", "Right"):
         whole(f"truncation and padding on the side {side}", bert_json(truncation=dict(direction=side, max_length=5, strategy="LongestFirst", stride=0), padding=dict(strategy="BatchLongest", direction=side, pad_to_multiple_of=None, pad_id=0, pad_type_id=0, pad_token="[PAD]")))
     long = [dict(truncation=True, max_length=m, stride=s, text=LONG[a], **({} if b is None else dict(text_pair=LONG[b])), **kw) for a, b in ((0, None), (0, 1), (2, 0), (0, 2)) for m, s in ((5, 0), (8, 1), (11, 2)) for kw in (dict(), dict(return_overflowing_tokens=True))
-            if not (b is not None and m == 5 and "return_overflowing_tokens" in kw)]
+            if not (b is not None and m < 11 and "return_overflowing_tokens" in kw)]
     long += [dict(truncation=how, max_length=m, text=LONG[0], text_pair=LONG[1], **kw) for how in ("only_first", "only_second") for m, kw in ((3, {}), (4, {}), (16, dict(stride=2, return_overflowing_tokens=True)), (18, {}))]
     long += [dict(truncation=how, max_length=2, text=LONG[0]) for how in (True, "only_first", "only_second")] + [dict(max_length=6, text=LONG[0]), dict(truncation="do_not_truncate", max_length=6, text=LONG[0]), dict(truncation=True, max_length=6, add_special_tokens=False, text=LONG[0], text_pair=LONG[1])]
     for side in ("left", "right"):
         bert(f"windows on the side {side}", dict(truncation_side=side, padding_side=side), long)
-        roberta(f"windows on the side {side}", dict(truncation_side=side, padding_side=side, add_prefix_space=side == "left"), [c for c in long if c.get("max_length", 9) > 4])
+        roberta(f"windows on the side {side}", dict(truncation_side=side, padding_side=side, add_prefix_space=side == "left"), [c for c in long if c.get("max_length", 9) > 4 and not {"text_pair", "return_overflowing_tokens"} <= c.keys()]
+                + [dict(truncation=how, max_length=60, stride=5, text=LONG[0], text_pair=LONG[1], return_overflowing_tokens=True) for how in (True, "only_second")])
     return out
 
 
@@ -293,7 +294,7 @@ def called(t, call):
 
 
 def folders_fixture():
-    rows = []
+    rows, contents = [], []
     for name, files, calls in folders():
         with tempfile.TemporaryDirectory() as folder:
             for file, content in files.items():
@@ -302,11 +303,16 @@ def folders_fixture():
         plain = [dict(text=line) for line in LINES] + [dict(text=LINES[0], text_pair=LINES[1])] if not calls else []
         batch = t([LINES[1], "tea"], padding=True) if t.pad_token is not None else None
         ids = t(LINES[2])["input_ids"]
-        rows.append(dict(name=name, files=files, max=t.model_max_length if t.model_max_length < 1e12 else None, size=len(t), special=t.special_tokens_map,
+        places = {}
+        for file, content in files.items():
+            if content not in contents:
+                contents.append(content)
+            places[file] = contents.index(content)
+        rows.append(dict(name=name, files=places, max=t.model_max_length if t.model_max_length < 1e12 else None, size=len(t), special=t.special_tokens_map,
                          specials=sorted(set(t.all_special_ids)), batch=None if batch is None else [batch["input_ids"], batch["attention_mask"]],
                          decoded=[t.decode(ids), t.decode(ids, skip_special_tokens=True), t.decode(ids, clean_up_tokenization_spaces=True), t.decode(t(LINES[0])["input_ids"])],
                          calls=[dict(call=call, **(called(t, call) or dict(ids=None))) for call in [*plain, *calls]]))
-    return rows
+    return dict(contents=contents, folders=rows)
 
 
 if __name__ == "__main__":

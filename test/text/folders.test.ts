@@ -28,7 +28,8 @@ interface Call {
 
 interface Folder {
   name: string;
-  files: Record<string, string | object>;
+  /** Of each file the number of its content. */
+  files: Record<string, number>;
   max: number | null;
   size: number;
   special: Record<string, string>;
@@ -39,13 +40,15 @@ interface Folder {
   calls: Call[];
 }
 
-const folders = await readJson<Folder[]>(`${fixtures}tokenizers/folders.json`);
+const { folders, contents } = await readJson<{ folders: Folder[]; contents: (string | object)[] }>(
+  `${fixtures}tokenizers/folders.json`,
+);
 
 function load(files: Folder['files']): PreTrainedTokenizer {
-  const texts = Object.entries(files).map(([name, content]) => [
-    name,
-    typeof content === 'string' ? content : JSON.stringify(content),
-  ]);
+  const texts = Object.entries(files).map(([name, number]) => {
+    const content = contents[number];
+    return [name, typeof content === 'string' ? content : JSON.stringify(content)];
+  });
   return new PreTrainedTokenizer(
     loadTokenizer(Object.fromEntries(texts), (name) => name),
     {},

@@ -90,16 +90,17 @@ function mutateText(text: string, draw: (below: number) => number): string {
   }
 }
 
-const folders = await readJson<{ name: string; files: Record<string, unknown> }[]>(
-  `${fixtures}tokenizers/folders.json`,
-);
+const { folders, contents } = await readJson<{
+  folders: { name: string; files: Record<string, number> }[];
+  contents: unknown[];
+}>(`${fixtures}tokenizers/folders.json`);
 const filesOf = (name: string): Files => {
   const { files } = folders.find((folder) => folder.name.startsWith(name))!;
   return Object.fromEntries(
-    Object.entries(files).map(([file, content]) => [
-      file,
-      typeof content === 'string' ? content : JSON.stringify(content),
-    ]),
+    Object.entries(files).map(([file, number]) => {
+      const content = contents[number];
+      return [file, typeof content === 'string' ? content : JSON.stringify(content)];
+    }),
   );
 };
 const bert = { ...filesOf('BERT, special_tokens_map.json'), ...filesOf('BERT, added_tokens.json') };
