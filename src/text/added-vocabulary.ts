@@ -43,11 +43,11 @@ interface Matcher {
 export class AddedVocabulary {
   private readonly ids = new Map<string, number>();
   private readonly tokens = new Map<number, AddedToken>();
-  /**
-   * As they were first given: whether they are found in normalised text is not changed by adding them again.
-   */
-  private readonly specials = new Map<string, AddedToken>();
-  private readonly ordinary: AddedToken[] = [];
+  /** What was special once stays so; these are looked for first. */
+  private readonly specials = new Set<string>();
+  private readonly ordinary = new Set<string>();
+  /** Normal forms; one stays when the token is added again without. */
+  private readonly names = new Map<number, string>();
   private raw: Matcher | null = null;
   private normal: Matcher | null = null;
   private largest = -1;
@@ -62,8 +62,7 @@ export class AddedVocabulary {
   /** Adds tokens; one that the model's vocabulary has keeps its id, others get the next ones. */
   add(tokens: readonly AddedToken[]): void {
     for (const token of tokens) {
-      if (token.special && token.content !== '' && !this.specials.has(token.content))
-        this.specials.set(token.content, token);
+      if (token.special && token.content !== '') this.specials.add(token.content);
     }
     for (const token of tokens) {
       const known = this.ids.get(token.content);
@@ -72,7 +71,8 @@ export class AddedVocabulary {
       this.largest = Math.max(this.largest, id);
       this.ids.set(token.content, id);
       this.tokens.set(id, token);
-      if (!this.specials.has(token.content)) this.ordinary.push(token);
+      if (token.normalized && this.normalizer !== null) this.names.set(id, this.normalForm(token));
+      if (!this.specials.has(token.content)) this.ordinary.add(token.content);
     }
     this.refresh();
   }
@@ -80,8 +80,9 @@ export class AddedVocabulary {
   private refresh(): void {
     const raw = new Map<string, number>();
     const normal = new Map<string, number>();
-    for (const token of [...this.specials.values(), ...this.ordinary]) {
-      const id = this.idOf(token.content)!;
+    for (const content of [...this.specials, ...this.ordinary]) {
+      const id = this.ids.get(content)!;
+      const token = this.tokens.get(id)!;
       const key = this.normalForm(token);
       const into = token.normalized ? normal : raw;
       // Of several that look the same the first is found.
@@ -97,8 +98,7 @@ export class AddedVocabulary {
 
   /** The text that an added token is read back as: a normalised one is found, and stands, in normalised text. */
   nameOf(id: number): string | undefined {
-    const token = this.tokens.get(id);
-    return token === undefined ? undefined : this.normalForm(token);
+    return this.names.get(id) ?? this.tokens.get(id)?.content;
   }
 
   private normalForm({ content, normalized }: AddedToken): string {

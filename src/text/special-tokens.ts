@@ -62,34 +62,18 @@ export function readSpecialTokens(
   /** Whether the tokenizer starts with tokenizer.json's added tokens. */
   fromFile: boolean,
 ): SpecialTokens {
-  const named = new Map<string, Token | null>();
-  let extra: Token[] | null = null;
-  for (const [fields, isMap] of sources(files)) {
-    for (const key of Object.keys(fields.json)) {
-      if (key === 'extra_special_tokens' || key === 'additional_special_tokens') continue;
-      if (holdsToken(fields, key)) named.set(key, tokenAt(fields, key, isMap));
-    }
-    const found = extraTokens(fields, named);
-    if (found !== null)
-      extra =
-        isMap && extra !== null && fields.get('extra_special_tokens') !== undefined
-          ? [...extra, ...found]
-          : (extra ?? found);
-  }
+  const { named, extra, special } = gather(files);
   for (const name of TOKEN_NAMES) {
     const key = `${name}_token`;
     if (!named.has(key) && usual[name] !== undefined) named.set(key, usual[name]);
   }
-  const known = new Set(
-    [...named.values(), ...(extra ?? [])].flatMap((token) => (token === null ? [] : [contentOf(token)])),
-  );
-  const decoder = addedDecoder(files, known);
+  const decoder = addedDecoder(files, special);
   const byContent = new Map(decoder.map(({ token }) => [token.content, token]));
   for (const [key, token] of named) {
     const added = token === null ? undefined : byContent.get(contentOf(token));
     if (added !== undefined) named.set(key, added);
   }
-  const extras = extra ?? [...usualExtra];
+  const extras = extra ?? usualExtra;
   const inOrder = [...TOKEN_NAMES.map((name) => `${name}_token`), ...named.keys()];
   const specials = [...new Set(inOrder)].flatMap((key) => named.get(key) ?? []);
   return {
@@ -111,11 +95,86 @@ export function readSpecialTokens(
   };
 }
 
+interface Gathered {
+  named: Map<string, Token | null>;
+  /** `extra_special_tokens`, or what stands for it; null where no file has any. */
+  extra: Token[] | null;
+  /** Tokens that make those of added_tokens.json special. */
+  special: Set<string>;
+}
+
+/** The special tokens of tokenizer_config.json and special_tokens_map.json. */
+function gather(files: TokenFiles): Gathered {
+  const named = new Map<string, Token | null>();
+  /** Those that tokenizer_config.json gives flags to do not make a token of added_tokens.json special. */
+  const plain = (token: Token | null, isMap: boolean): token is Token =>
+    token !== null && (isMap || typeof token === 'string');
+  const marks = new Map<string, string | null>();
+  const lists: ExtraTokens = { extra: null, older: null };
+  const extraMarks: string[] = [];
+  for (const [fields, isMap] of sources(files)) {
+    for (const key of Object.keys(fields.json)) {
+      if (!holdsToken(fields, key)) continue;
+      const token = tokenAt(fields, key, isMap);
+      named.set(key, token);
+      if (isStandard(key)) marks.set(key, plain(token, isMap) ? contentOf(token) : null);
+    }
+    for (const token of gatherExtra(fields, isMap, named, lists))
+      if (plain(token, isMap)) extraMarks.push(contentOf(token));
+  }
+  const special = new Set([...[...marks.values()].filter((content) => content !== null), ...extraMarks]);
+  return { named, extra: lists.extra ?? lists.older, special };
+}
+
+interface ExtraTokens {
+  extra: Token[] | null;
+  /** `additional_special_tokens`, the older name, which counts where the other has no list. */
+  older: Token[] | null;
+}
+
+/** Returns what it adds to `extra`. Tokens with a name of their own (an object) are named ones. */
+function gatherExtra(
+  fields: Fields,
+  isMap: boolean,
+  named: Map<string, Token | null>,
+  lists: ExtraTokens,
+): Token[] {
+  const [key, olderKey] = ['extra_special_tokens', 'additional_special_tokens'];
+  const value = fields.get(key);
+  let found: Token[] = [];
+  if (isObject(value)) {
+    const object = fields.object(key);
+    for (const name of Object.keys(value)) named.set(name, tokenAt(object, name, true));
+  } else if (value !== undefined) {
+    found = tokenList(fields, key, isMap);
+    lists.extra ??= [];
+  }
+  if (fields.get(olderKey) !== undefined) {
+    const older = tokenList(fields, olderKey, isMap);
+    // In the configuration it is the same as the other name, where that says nothing.
+    if (!isMap && found.length === 0 && !isObject(value)) found = older;
+    else lists.older = older;
+  }
+  if (found.length > 0) lists.extra = [...(lists.extra ?? []), ...found];
+  return found;
+}
+
+function tokenList(fields: Fields, key: string, isMap: boolean): Token[] {
+  return fields.list(key).map((token, index) => {
+    if (typeof token === 'string') return token;
+    if (!isObject(token)) return fields.fail(`${key}[${index}]`, `is ${shown(token)}, not a token`);
+    const flags = isMap ? { ...token, special: true } : token;
+    return readToken(new Fields(flags, fields.file, `${fields.path}${key}[${index}].`));
+  });
+}
+
+const isStandard = (key: string): boolean => TOKEN_NAMES.some((name) => key === `${name}_token`);
+
 /** `add_bos_token` and the like are switches. Throws `TokenizerError` where a standard name has no token. */
 function holdsToken(fields: Fields, key: string): boolean {
   if (!key.endsWith('_token')) return false;
   const value = fields.json[key];
-  const standard = TOKEN_NAMES.some((name) => key === `${name}_token`);
+  const standard = isStandard(key);
   if (value === null) return standard;
   if (typeof value === 'string' || (isObject(value) && typeof value.content === 'string')) return true;
   return standard ? fields.fail(key, `is ${shown(value)}, not a token`) : false;
@@ -128,27 +187,6 @@ function holdsToken(fields: Fields, key: string): boolean {
 function sources({ config, specialMap }: TokenFiles): [Fields, boolean][] {
   const map = specialMap === null || config.get('added_tokens_decoder') !== undefined ? [] : [specialMap];
   return [[config, false], ...map.map((fields): [Fields, boolean] => [fields, true])];
-}
-
-/** Extra special tokens; those with a name of their own (an object) go to `named`. */
-function extraTokens(fields: Fields, named: Map<string, Token | null>): Token[] | null {
-  const lists = ['extra_special_tokens', 'additional_special_tokens'].filter((key) => {
-    const value = fields.get(key);
-    return value !== undefined && !(Array.isArray(value) && value.length === 0);
-  });
-  const key = lists[0];
-  if (key === undefined) return null;
-  const value = fields.get(key);
-  if (isObject(value)) {
-    const object = fields.object(key);
-    for (const name of Object.keys(value)) named.set(name, tokenAt(object, name, true));
-    return null;
-  }
-  return fields.list(key).map((token, index) => {
-    if (typeof token === 'string') return token;
-    if (!isObject(token)) return fields.fail(`${key}[${index}]`, `is ${shown(token)}, not a token`);
-    return readToken(new Fields({ ...token, special: true }, fields.file, `${fields.path}${key}[${index}].`));
-  });
 }
 
 interface Added {
@@ -190,8 +228,8 @@ export function tokenizerTokens(tokenizer: Fields | null): Fields[] {
 /** Special tokens come last, and only those that are not there already. */
 function inOrderOfPython(
   added: AddedToken[],
-  specials: Token[],
-  extras: Token[],
+  specials: readonly Token[],
+  extras: readonly Token[],
   there: readonly string[],
 ): AddedToken[] {
   const names = new Set(specials.map(contentOf));
@@ -199,14 +237,21 @@ function inOrderOfPython(
     names.has(token.content) ? { ...token, special: true } : token,
   );
   const known = new Set([...there, ...added.map(({ content }) => content)]);
+  const given: Token[] = [];
+  // Python leaves out what is alike in every flag; of others with one content the last counts.
   for (const token of [...specials, ...extras]) {
     const content = contentOf(token);
-    if (known.has(content)) continue;
-    known.add(content);
+    if (known.has(content) || given.some((other) => alike(other, token))) continue;
+    given.push(token);
     const whole = typeof token === 'string' ? addedToken(token, { special: true }) : token;
     out.push(names.has(content) ? { ...whole, special: true } : whole);
   }
   return out;
+}
+
+function alike(a: Token, b: Token): boolean {
+  if (typeof a === 'string' || typeof b === 'string') return a === b;
+  return a.content === b.content && FLAGS.every((flag) => a[flag] === b[flag]);
 }
 
 /** Named tokens as JSON, for a configuration that is written anew. */
