@@ -139,7 +139,11 @@ export class AddedVocabulary {
       if (this.splitsSpecials && this.specials.has(token.content)) continue;
       if (token.single_word && (isWordCharacter(lastOf(text, start)) || isWordCharacter(firstOf(text, end))))
         continue;
-      if (token.lstrip) while (start > at && isSpace(text[start - 1]!)) start -= 1;
+      if (token.lstrip) {
+        while (start > at && isSpace(text[start - 1]!)) start -= 1;
+        // The token before may have taken the first of this one's own spaces.
+        start = Math.max(start, at);
+      }
       if (token.rstrip) while (end < text.length && isSpace(text[end]!)) end += 1;
       put(at, start, null);
       put(start, end, id);

@@ -152,8 +152,10 @@ function gatherExtra(
   if (fields.get(olderKey) !== undefined) {
     const older = tokenList(fields, olderKey, isMap);
     // In the configuration it is the same as the other name, where that says nothing.
-    if (!isMap && found.length === 0 && !isObject(value)) found = older;
-    else lists.older = older;
+    if (!isMap && found.length === 0 && !isObject(value)) {
+      found = older;
+      lists.extra ??= [];
+    } else lists.older = older;
   }
   if (found.length > 0) lists.extra = [...(lists.extra ?? []), ...found];
   return found;

@@ -14,18 +14,12 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors  # noqa: E402
 from transformers import AutoTokenizer  # noqa: E402
+from unicode_fixtures import utf16  # noqa: E402
 
 OUT = Path(__file__).parent / "fixtures" / "tokenizers"
 TEXTS = ["so good!!! really...", "tea2024, 5x!", "über größe café naïve cafe\u0301", "Привет мир", "don't x_y 50%", "a-b--c  d", "日本語 text",
          "한글 tea", "مرحبا بك", "  leading and trailing \t\n", "", " ", "ﬁne ½ ① ｶﾞ Å İI ΣΊΣ", "q\u0323\u0307 q\u0307\u0323 ậ a\u0302\u0323", "👍🏽 👨\u200d👩 𝔘𝔫", "a\u00a0b\u3000c\u2028d\ufeffe\u0085f",
          "a,b;c\r\nd", "<s>a</s> [MASK] b", "▁under score", "x" * 12, "1234 ١٢٣", "(a) [b] {c} <d>", "a|b|c", "ab abc aabb x²y", "\u0000\u0001z\u007f\u200b"]
-
-
-def utf16(text):
-    out = [0]
-    for c in text:
-        out.append(out[-1] + (2 if ord(c) > 0xFFFF else 1))
-    return out
 
 
 def row(e, text):

@@ -31,10 +31,13 @@ def ranges(points):
 
 
 def fnv(numbers):
+    return fnv_bytes((n >> shift) & 0xFF for n in numbers for shift in (0, 8, 16))
+
+
+def fnv_bytes(data):
     h = 0x811C9DC5
-    for n in numbers:
-        for shift in (0, 8, 16):
-            h = ((h ^ ((n >> shift) & 0xFF)) * 0x01000193) & 0xFFFFFFFF
+    for byte in data:
+        h = ((h ^ byte) * 0x01000193) & 0xFFFFFFFF
     return h
 
 
