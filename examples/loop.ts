@@ -34,7 +34,10 @@ export async function loop(epochs = 3, folder = file('model')): Promise<number[]
     maxLength: 64,
     truncation: true,
   });
-  const collate = dataCollatorWithPadding({ padTokenId: tokenizer.padTokenId });
+  const collate = dataCollatorWithPadding({
+    padTokenId: tokenizer.padTokenId,
+    paddingSide: tokenizer.paddingSide,
+  });
   const loader = new DataLoader(dataset, { batchSize: 16, shuffle: true, seed: 42, collate });
 
   const model = await AutoModelForSequenceClassification.fromPretrained(folder, {

@@ -143,7 +143,10 @@ async function classify(
   const examples = inputs.map(({ text, pair }) =>
     tokenizer.encode(text, pair, { truncation: true, maxLength }),
   );
-  const collate = dataCollatorWithPadding({ padTokenId: tokenizer.padTokenId });
+  const collate = dataCollatorWithPadding({
+    padTokenId: tokenizer.padTokenId,
+    paddingSide: tokenizer.paddingSide,
+  });
   const batch = collate(examples, [...examples.keys()]);
   const out: Prediction[] = [];
   for await (const { logits } of predictBatches(model, [batch], { fp16 })) {

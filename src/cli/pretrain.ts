@@ -117,6 +117,7 @@ async function pretrain(options: PretrainOptions): Promise<void> {
   const held = Math.min(Math.ceil(lines.length * options.evalShare), lines.length - 1);
   const masking = {
     padTokenId: tokenizer.padTokenId,
+    paddingSide: tokenizer.paddingSide,
     maskTokenId,
     vocabSize: model.config.vocabSize,
     specialIds: tokenizer.allSpecialIds,

@@ -25,14 +25,23 @@ export type Collator = (examples: readonly Example[], indices: readonly number[]
 export interface PaddingOptions {
   padTokenId: number;
   padToMultipleOf?: number;
+  /** Default 'right'. */
+  paddingSide?: 'left' | 'right';
+}
+
+/** Where an example of `count` tokens begins in its row. */
+function startOf(
+  row: number,
+  length: number,
+  count: number,
+  { paddingSide = 'right' }: PaddingOptions,
+): number {
+  return row * length + (paddingSide === 'left' ? length - count : 0);
 }
 
 /** Pads to the longest example, token types with 0. */
-function padInputs(
-  examples: readonly Example[],
-  indices: readonly number[],
-  { padTokenId, padToMultipleOf = 1 }: PaddingOptions,
-): Batch {
+function padInputs(examples: readonly Example[], indices: readonly number[], options: PaddingOptions): Batch {
+  const { padTokenId, padToMultipleOf = 1 } = options;
   const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
   const length = Math.ceil(longest / padToMultipleOf) * padToMultipleOf;
   const size = examples.length * length;
@@ -44,9 +53,10 @@ function padInputs(
     indices: [...indices],
   };
   for (const [row, { inputIds, tokenTypeIds }] of examples.entries()) {
-    batch.inputIds.set(inputIds, row * length);
-    batch.attentionMask.fill(1, row * length, row * length + inputIds.length);
-    if (tokenTypeIds !== undefined) batch.tokenTypeIds.set(tokenTypeIds, row * length);
+    const start = startOf(row, length, inputIds.length, options);
+    batch.inputIds.set(inputIds, start);
+    batch.attentionMask.fill(1, start, start + inputIds.length);
+    if (tokenTypeIds !== undefined) batch.tokenTypeIds.set(tokenTypeIds, start);
   }
   return batch;
 }
@@ -94,7 +104,7 @@ export function dataCollatorForTokenClassification(options: PaddingOptions): Col
           remedy: 'give one label a token, −100 where none counts',
         });
       }
-      labels.set(label, row * length);
+      labels.set(label, startOf(row, length, inputIds.length, options));
     }
     return { ...batch, labels, labelShape: [rows, length] };
   };

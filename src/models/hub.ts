@@ -81,6 +81,8 @@ export async function resolveModel(
       ...options,
       required: part === 'tokenizer' ? [] : [CONFIG_NAME],
       optional: part === 'config' ? [] : TOKENIZER_FILES,
+      // The model's type says which class of tokenizer it is, where the tokenizer's files do not.
+      beside: part === 'tokenizer' ? [CONFIG_NAME] : [],
       weights: part === 'all' ? WEIGHTS : null,
     });
   } catch (cause) {

@@ -59,6 +59,8 @@ export interface ModelDownload {
   } | null;
   /** Files taken where they exist. */
   optional: readonly string[];
+  /** The same, but one of them in the cache does not tell that the others were asked for. */
+  beside?: readonly string[];
   onProgress?: (progress: { file: string; loadedBytes: number; totalBytes: number }) => void;
 }
 

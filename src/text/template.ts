@@ -1,6 +1,8 @@
-/** Where special tokens go around one text or two. */
-import { TokenizerError } from '../errors.ts';
-import type { ComponentJson } from './tokenizer-json.ts';
+/**
+ * The post-processors of tokenizer.json: where special tokens go around one text or two, and which spaces
+ * count in offsets.
+ */
+import { type Fields, isTokenId, shown } from './json-fields.ts';
 
 export type TemplatePiece =
   | { kind: 'special'; id: number; type: number }
@@ -9,8 +11,13 @@ export type TemplatePiece =
 export interface Template {
   single: TemplatePiece[];
   pair: TemplatePiece[];
-  /** Leading and trailing spaces do not count in the offsets of byte-level tokens. */
-  trimOffsets: boolean;
+  /** Each takes leading and trailing spaces of byte-level tokens off their offsets. */
+  trims: Trim[];
+}
+
+export interface Trim {
+  /** The space that was put in front of a text is no space to take off. */
+  addPrefixSpace: boolean;
 }
 
 const TEXT_ONLY: Template = {
@@ -19,64 +26,82 @@ const TEXT_ONLY: Template = {
     { kind: 'text', which: 0, type: 0 },
     { kind: 'text', which: 1, type: 1 },
   ],
-  trimOffsets: false,
+  trims: [],
 };
 
-type PieceJson = {
-  SpecialToken?: { id: string; type_id: number };
-  Sequence?: { id: string; type_id: number };
-};
-
-/** Reads a post-processor of tokenizer.json. Throws `TokenizerError` for a kind that is not known. */
-export function parseTemplate(json: ComponentJson | null, source: string): Template {
-  if (json === null) return TEXT_ONLY;
-  switch (json.type) {
+/** Throws `TokenizerError` for a kind that is not known, or a value that is not its. */
+export function readTemplate(fields: Fields | null): Template {
+  if (fields === null) return TEXT_ONLY;
+  const type = fields.string('type');
+  switch (type) {
     case 'TemplateProcessing':
-      return templateProcessing(json, source);
+      return templateProcessing(fields);
     case 'BertProcessing':
     case 'RobertaProcessing':
-      return classicProcessing(json);
+      return classicProcessing(fields, type === 'RobertaProcessing');
     case 'ByteLevel':
-      return { ...TEXT_ONLY, trimOffsets: json.trim_offsets !== false };
-    case 'Sequence': {
-      const parts = (json.processors as ComponentJson[]).map((part) => parseTemplate(part, source));
-      const main = parts.find((part) => part.single.length > 1) ?? parts[0] ?? TEXT_ONLY;
-      return { ...main, trimOffsets: parts.some((part) => part.trimOffsets) };
-    }
+      return { ...TEXT_ONLY, trims: trimsOf(fields) };
+    case 'Sequence':
+      return sequence(fields);
     default:
-      throw new TokenizerError(`${source}: post-processor '${json.type}' is not supported`);
+      return fields.fail(
+        'type',
+        `is the post-processor ${shown(type)}, which is not supported`,
+        'supported: TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel, Sequence',
+      );
   }
 }
 
-function templateProcessing(json: ComponentJson, source: string): Template {
-  const specials = json.special_tokens as Record<string, { ids: number[] }>;
-  const read = (pieces: PieceJson[]): TemplatePiece[] =>
-    pieces.flatMap((piece): TemplatePiece[] => {
-      const { SpecialToken: token, Sequence: text } = piece;
-      if (text !== undefined) return [{ kind: 'text', which: text.id === 'A' ? 0 : 1, type: text.type_id }];
-      const ids = token === undefined ? undefined : specials[token.id]?.ids;
-      if (token === undefined || ids === undefined)
-        throw new TokenizerError(`${source}: the post-processor's template is damaged`);
-      return ids.map((id) => ({ kind: 'special', id, type: token.type_id }));
+function trimsOf(fields: Fields): Trim[] {
+  const addPrefixSpace = fields.boolean('add_prefix_space', true);
+  return fields.boolean('trim_offsets', true) ? [{ addPrefixSpace }] : [];
+}
+
+/** Of several, one puts special tokens around; Python's tokenizers ends with an error at a second one. */
+function sequence(fields: Fields): Template {
+  const parts = fields.objects('processors').map(readTemplate);
+  const [around, ...more] = parts.filter(({ single }) => single !== TEXT_ONLY.single);
+  if (more.length > 0) fields.fail('processors', 'put special tokens around the text more than once');
+  return { ...(around ?? TEXT_ONLY), trims: parts.flatMap(({ trims }) => trims) };
+}
+
+function templateProcessing(fields: Fields): Template {
+  const read = (key: string, texts: 'A' | 'AB'): TemplatePiece[] =>
+    fields.objects(key).flatMap((piece): TemplatePiece[] => {
+      const text = piece.optionalObject('Sequence');
+      if (text !== null) {
+        const which = text.choice('id', ['A', 'B'] as const);
+        if (!texts.includes(which)) text.fail('id', `is '${which}', and there is one text`);
+        return [{ kind: 'text', which: which === 'A' ? 0 : 1, type: text.count('type_id') }];
+      }
+      const token = piece.object('SpecialToken');
+      const type = token.count('type_id');
+      return specialIds(fields, token.string('id')).map((id) => ({ kind: 'special', id, type }));
     });
-  return {
-    single: read(json.single as PieceJson[]),
-    pair: read(json.pair as PieceJson[]),
-    trimOffsets: false,
-  };
+  return { single: read('single', 'A'), pair: read('pair', 'AB'), trims: [] };
+}
+
+function specialIds(fields: Fields, name: string): number[] {
+  const token = fields.object('special_tokens').object(name);
+  return token
+    .list('ids')
+    .map((id, i) => (isTokenId(id) ? id : token.fail(`ids[${i}]`, `is ${shown(id)}, not an id`)));
 }
 
 /** BERT: [CLS] A [SEP] B [SEP] with types; RoBERTa: <s> A </s></s> B </s>, all of type 0. */
-function classicProcessing(json: ComponentJson): Template {
-  const roberta = json.type === 'RobertaProcessing';
-  const [cls, sep] = [(json.cls as [string, number])[1], (json.sep as [string, number])[1]];
-  const second = roberta ? 0 : 1;
+function classicProcessing(fields: Fields, roberta: boolean): Template {
+  const idOf = (key: string): number => {
+    const id = fields.list(key)[1];
+    return isTokenId(id) ? id : fields.fail(`${key}[1]`, `is ${shown(id)}, not an id`);
+  };
   const special = (id: number, type: number): TemplatePiece => ({ kind: 'special', id, type });
+  const [cls, sep] = [idOf('cls'), idOf('sep')];
+  const second = roberta ? 0 : 1;
   const single: TemplatePiece[] = [special(cls, 0), { kind: 'text', which: 0, type: 0 }, special(sep, 0)];
   const between = roberta ? [special(sep, 0)] : [];
   return {
     single,
     pair: [...single, ...between, { kind: 'text', which: 1, type: second }, special(sep, second)],
-    trimOffsets: roberta && json.trim_offsets !== false,
+    trims: roberta ? trimsOf(fields) : [],
   };
 }

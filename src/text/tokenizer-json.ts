@@ -1,219 +1,300 @@
-/** The tokenizer.json that Python's fast tokenizers would give, from vocabulary files alone. */
+/**
+ * A tokenizer from a folder's files: tokenizer.json, or vocabulary files, with what tokenizer_config.json and
+ * its like say.
+ */
 import { TokenizerError } from '../errors.ts';
+import { AddedVocabulary } from './added-vocabulary.ts';
+import { type Decoder, readDecoder } from './decoders.ts';
+import { Fields, type Json, parseObject } from './json-fields.ts';
+import { type Model, readModel } from './models.ts';
+import { readNormalizer } from './normalizers.ts';
+import { PieceEncoder } from './pieces.ts';
+import { readPreTokenizer } from './pre-tokenizers.ts';
+import { readSpecialTokens, readToken, type SpecialTokens, tokenizerTokens } from './special-tokens.ts';
+import { readTemplate, type Template } from './template.ts';
+import {
+  type ClassName,
+  chooseClass,
+  classParts,
+  classTemplate,
+  type Parts,
+  usualTokens,
+} from './tokenizer-class.ts';
+import type { Side } from './truncation.ts';
 
-/** What the engine reads of a tokenizer.json; the rest passes through to the library. */
-export interface TokenizerJson {
-  version?: string;
-  truncation: unknown;
-  padding: unknown;
-  added_tokens: AddedTokenJson[];
-  normalizer: ComponentJson | null;
-  pre_tokenizer: ComponentJson | null;
-  post_processor: ComponentJson | null;
-  decoder: ComponentJson | null;
-  model: ModelJson;
+/** Text of each file that a folder has. */
+export type FileTexts = Readonly<Record<string, string | undefined>>;
+
+/** A tokenizer's parts, ready to use, and its settings. */
+export interface LoadedTokenizer {
+  /**
+   * tokenizer.json that says the same; what the folder's own said is kept where the class takes it as it is.
+   */
+  json: Json;
+  className: ClassName;
+  pieces: PieceEncoder;
+  model: Model;
+  modelType: string;
+  added: AddedVocabulary;
+  template: Template;
+  decoder: Decoder | null;
+  special: SpecialTokens;
+  settings: Settings;
 }
 
-export interface ComponentJson {
-  type: string;
-  [key: string]: unknown;
+export interface Settings {
+  /** Infinity where there is no limit. */
+  modelMaxLength: number;
+  paddingSide: Side;
+  truncationSide: Side;
+  /** Whether the model gets token types; else they are all 0. */
+  tokenTypes: boolean;
+  cleanUpTokenizationSpaces: boolean;
+  /** Tidies what byte pair encoding made too. */
+  cleanUpBpe: boolean;
 }
 
-export interface ModelJson {
-  type?: string;
-  vocab: Record<string, number>;
-  unk_token?: string | null;
-  continuing_subword_prefix?: string | null;
-  [key: string]: unknown;
-}
+/** transformers writes more than this for "no limit". */
+const VERY_LARGE = 1e12;
+const NOTHING_USED = ['<s>NOTUSED', '</s>NOTUSED', '<unk>NOTUSED'];
 
-export interface AddedTokenJson {
-  id: number;
-  content: string;
-  single_word: boolean;
-  lstrip: boolean;
-  rstrip: boolean;
-  normalized: boolean;
-  special: boolean;
-}
-
-/** tokenizer_config.json: options of the tokenizer's class. */
-export type TokenizerConfig = Record<string, unknown>;
-
-/** A special token as tokenizer_config.json and special_tokens_map.json write it: text, or an object with `content`. */
-export function tokenContent(value: unknown): string | null {
-  if (typeof value === 'string') return value;
-  if (typeof value === 'object' && value !== null && 'content' in value && typeof value.content === 'string')
-    return value.content;
-  return null;
-}
-
-/** A token added by its content; what is not said is as `add_tokens` has it in Python. */
-export function addedToken(id: number, given: Partial<AddedTokenJson>): AddedTokenJson {
-  const special = given.special ?? false;
-  const { content = '', single_word = false, lstrip = false, rstrip = false, normalized = !special } = given;
-  return { id, content, single_word, lstrip, rstrip, normalized, special };
-}
-
-function special(id: number, content: string, lstrip = false): AddedTokenJson {
-  return addedToken(id, { content, lstrip, special: true });
-}
-
-/** Adds tokens to those there are; one of the same id stays as it is. */
-export function withAddedTokens(json: TokenizerJson, more: readonly AddedTokenJson[]): TokenizerJson {
-  const ids = new Set(json.added_tokens.map(({ id }) => id));
-  const added = [...json.added_tokens, ...more.filter(({ id }) => !ids.has(id))];
-  return { ...json, added_tokens: added.sort((a, b) => a.id - b.id) };
-}
-
-/** Classes whose tokenizer follows from a vocabulary alone. */
-const FROM_VOCABULARY = /^(Bert|DistilBert|Electra|Roberta)Tokenizer(Fast)?$/;
-
-/** Throws `TokenizerError` where a vocabulary belongs to a tokenizer that splits words in a way of its own. */
-export function checkTokenizerClass(config: TokenizerConfig, source: string): void {
-  const name = config.tokenizer_class;
-  if (typeof name !== 'string' || FROM_VOCABULARY.test(name)) return;
-  throw new TokenizerError(`${source}: tokenizer_class '${name}' cannot be made from a vocabulary alone`, {
-    remedy: 'save the tokenizer as tokenizer.json (in Python: a fast tokenizer’s save_pretrained)',
-  });
-}
-
-/** transformers takes a BERT tokenizer's casing from tokenizer_config.json, whatever tokenizer.json says; so is it here. */
-export function withCasing(json: TokenizerJson, config: TokenizerConfig): TokenizerJson {
-  const { normalizer, model } = json;
-  const name = config.tokenizer_class ?? 'BertTokenizer';
-  const isBert =
-    typeof name === 'string' && /^BertTokenizer(Fast)?$/.test(name) && model.type === 'WordPiece';
-  return isBert && normalizer?.type === 'BertNormalizer'
-    ? { ...json, normalizer: bertNormalizer(config) }
-    : json;
-}
-
-function bertNormalizer(config: TokenizerConfig): ComponentJson {
-  return {
-    type: 'BertNormalizer',
-    clean_text: true,
-    handle_chinese_chars: config.tokenize_chinese_chars !== false,
-    strip_accents: config.strip_accents ?? null,
-    lowercase: config.do_lower_case !== false,
+/**
+ * `path` gives a file's place, for messages. Throws `TokenizerError` naming the file and the key that cannot
+ * be used.
+ */
+export function loadTokenizer(texts: FileTexts, path: (name: string) => string): LoadedTokenizer {
+  const fieldsOf = (name: string): Fields | null => {
+    const text = texts[name];
+    return text === undefined ? null : new Fields(parseObject(text, path(name)), path(name));
   };
-}
-
-/** Throws `TokenizerError` naming the file and the token. */
-function idOf(vocab: Record<string, number>, token: string, source: string): number {
-  const id = Object.hasOwn(vocab, token) ? vocab[token] : undefined;
-  if (id === undefined)
-    throw new TokenizerError(`${source}: there is no token '${token}'`, {
-      remedy: 'is it the model’s own vocabulary?',
-    });
-  return id;
-}
-
-/** One token a line, as BERT's vocab.txt. */
-export function parseVocabTxt(text: string): Record<string, number> {
-  const lines = text.split('\n').map((line) => line.replace(/\r$/, ''));
-  if (lines.at(-1) === '') lines.pop();
-  // A repeated token keeps its last line, as in Python.
-  return Object.fromEntries(lines.map((token, id) => [token, id]));
-}
-
-/** BERT: WordPiece over lower-cased words, unless `do_lower_case` is false. */
-export function bertTokenizerJson(vocabText: string, config: TokenizerConfig, source: string): TokenizerJson {
-  const vocab = parseVocabTxt(vocabText);
-  const name = (key: string, usual: string): string => tokenContent(config[key]) ?? usual;
-  const [pad, unk, cls, sep, mask] = [
-    name('pad_token', '[PAD]'),
-    name('unk_token', '[UNK]'),
-    name('cls_token', '[CLS]'),
-    name('sep_token', '[SEP]'),
-    name('mask_token', '[MASK]'),
-  ] as const;
-  const [clsId, sepId] = [idOf(vocab, cls, source), idOf(vocab, sep, source)];
-  const specials = [pad, unk, cls, sep, mask].map((token) => special(idOf(vocab, token, source), token));
-  const one = (id: string, type: number) => ({ SpecialToken: { id, type_id: type } });
-  const text = (id: string, type: number) => ({ Sequence: { id, type_id: type } });
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: specials.sort((a, b) => a.id - b.id),
-    normalizer: bertNormalizer(config),
-    pre_tokenizer: { type: 'BertPreTokenizer' },
-    post_processor: {
-      type: 'TemplateProcessing',
-      single: [one(cls, 0), text('A', 0), one(sep, 0)],
-      pair: [one(cls, 0), text('A', 0), one(sep, 0), text('B', 1), one(sep, 1)],
-      special_tokens: {
-        [cls]: { id: cls, ids: [clsId], tokens: [cls] },
-        [sep]: { id: sep, ids: [sepId], tokens: [sep] },
-      },
+  const config = fieldsOf('tokenizer_config.json') ?? new Fields({}, path('tokenizer_config.json'));
+  const modelConfig = fieldsOf('config.json') ?? new Fields({}, path('config.json'));
+  const file = fieldsOf('tokenizer.json');
+  refuseUnknown(config, file);
+  const named = chooseClass(config, modelConfig);
+  const className = named ?? guessedClass(texts, file);
+  const special = readSpecialTokens(
+    {
+      config,
+      specialMap: fieldsOf('special_tokens_map.json'),
+      addedTokens: fieldsOf('added_tokens.json'),
+      tokenizer: file,
     },
-    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
-    model: {
-      type: 'WordPiece',
-      unk_token: unk,
-      continuing_subword_prefix: '##',
-      max_input_chars_per_word: 100,
-      vocab,
-    },
-  };
-}
-
-/** RoBERTa: byte-level BPE. */
-export function robertaTokenizerJson(
-  vocabText: string,
-  mergesText: string,
-  config: TokenizerConfig,
-  source: string,
-): TokenizerJson {
-  let vocab: Record<string, number>;
-  try {
-    vocab = JSON.parse(vocabText) as Record<string, number>;
-  } catch (cause) {
-    throw new TokenizerError(`${source}: not JSON`, { cause });
-  }
-  const merges = mergesText
-    .split('\n')
-    .map((line) => line.replace(/\r$/, ''))
-    .filter((line, at) => line !== '' && !(at === 0 && line.startsWith('#version')));
-  const name = (key: string, usual: string): string => tokenContent(config[key]) ?? usual;
-  const [bos, pad, eos, unk, mask] = [
-    name('bos_token', '<s>'),
-    name('pad_token', '<pad>'),
-    name('eos_token', '</s>'),
-    name('unk_token', '<unk>'),
-    name('mask_token', '<mask>'),
-  ] as const;
-  const [cls, sep] = [name('cls_token', bos), name('sep_token', eos)];
-  const specials = [...new Set([bos, pad, eos, unk, mask, cls, sep])].map((token) =>
-    special(idOf(vocab, token, source), token, token === mask),
+    usualTokens(className, named === null),
+    className === 'CamembertTokenizer' ? NOTHING_USED : [],
+    className === 'TokenizersBackend',
   );
-  const prefix = config.add_prefix_space === true;
+  const source = file?.file ?? path(texts['vocab.txt'] === undefined ? 'vocab.json' : 'vocab.txt');
+  const parts = readParts(className, texts, path, file, config, special);
+  return assemble(className, parts, source, file, config, special);
+}
+
+/** Keys that change the text's tokens in a way that is not supported. */
+function refuseUnknown(config: Fields, file: Fields | null): void {
+  if (config.get('fast_tokenizer_files') !== undefined) {
+    const files = config.list('fast_tokenizer_files');
+    if (files.some((name) => name !== 'tokenizer.json'))
+      config.fail(
+        'fast_tokenizer_files',
+        'names files for versions of the library',
+        'keep tokenizer.json alone',
+      );
+  }
+  if (config.get('model_input_names') !== undefined) {
+    const names = config.list('model_input_names');
+    for (const name of ['input_ids', 'attention_mask'])
+      if (!names.includes(name))
+        config.fail('model_input_names', `lacks '${name}', which every model here gets`);
+  }
+  const version = file?.get('version');
+  if (file !== null && version !== undefined && version !== '1.0')
+    file.fail('version', `is ${JSON.stringify(version)}, and only '1.0' is known`);
+}
+
+function guessedClass(texts: FileTexts, file: Fields | null): ClassName {
+  if (file !== null) return 'TokenizersBackend';
+  return texts['vocab.txt'] === undefined ? 'RobertaTokenizer' : 'BertTokenizer';
+}
+
+function readParts(
+  className: ClassName,
+  texts: FileTexts,
+  path: (name: string) => string,
+  file: Fields | null,
+  config: Fields,
+  special: SpecialTokens,
+): Parts {
+  const part = (key: string): Json | null => file?.optionalObject(key)?.json ?? null;
+  if (className !== 'TokenizersBackend') {
+    const model = file?.object('model') ?? vocabularyModel(className, texts, path);
+    const unknown = special.named.unk;
+    if (unknown === undefined) return config.fail('unk_token', 'is null, and the class needs one');
+    return classParts(className, model, part('normalizer'), config, unknown);
+  }
+  if (file === null) {
+    return config.fail(
+      'tokenizer_class',
+      `'${config.string('tokenizer_class', 'TokenizersBackend')}' cannot be made from a vocabulary alone`,
+      'save the tokenizer as tokenizer.json (in Python: a fast tokenizer’s save_pretrained)',
+    );
+  }
   return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: specials.sort((a, b) => a.id - b.id),
-    normalizer: null,
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: prefix, trim_offsets: true, use_regex: true },
-    post_processor: {
-      type: 'RobertaProcessing',
-      sep: [sep, idOf(vocab, sep, source)],
-      cls: [cls, idOf(vocab, cls, source)],
-      trim_offsets: true,
-      add_prefix_space: prefix,
-    },
-    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: '',
-      end_of_word_suffix: '',
-      fuse_unk: false,
-      byte_fallback: false,
-      vocab,
-      merges,
-    },
+    normalizer: part('normalizer'),
+    pre_tokenizer: part('pre_tokenizer'),
+    post_processor: part('post_processor'),
+    decoder: part('decoder'),
+    model: file.object('model').json,
   };
+}
+
+/** The model part from vocabulary files. */
+function vocabularyModel(className: ClassName, texts: FileTexts, path: (name: string) => string): Fields {
+  const { 'vocab.txt': words, 'vocab.json': bpe, 'merges.txt': merges } = texts;
+  if (className === 'BertTokenizer' && words !== undefined)
+    return new Fields({ vocab: parseVocabTxt(words) }, path('vocab.txt'));
+  if (className === 'RobertaTokenizer' && bpe !== undefined && merges !== undefined) {
+    return new Fields(
+      { vocab: parseObject(bpe, path('vocab.json')), merges: parseMerges(merges, path('merges.txt')) },
+      path('vocab.json'),
+    );
+  }
+  const wanted: Partial<Record<ClassName, string>> = {
+    BertTokenizer: 'no tokenizer.json and no vocab.txt',
+    RobertaTokenizer: 'no tokenizer.json, and no vocab.json with merges.txt beside it',
+  };
+  throw new TokenizerError(
+    `'${path('')}' has ${wanted[className] ?? 'no tokenizer.json'}, which ${className} needs`,
+    {
+      remedy: 'copy the tokenizer files that came with the model into the folder',
+    },
+  );
+}
+
+/**
+ * One token a line; white space at a line's end does not count, and a repeated token keeps its last line, as
+ * in Python.
+ */
+function parseVocabTxt(text: string): Record<string, number> {
+  const lines = text.split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  return Object.fromEntries(lines.map((line, id) => [line.replace(/\p{White_Space}+$/u, ''), id]));
+}
+
+function parseMerges(text: string, file: string): string[] {
+  const merges: string[] = [];
+  for (const [at, raw] of text.split('\n').entries()) {
+    const line = raw.replace(/\r$/, '');
+    if (line === '' || line.startsWith('#version')) continue;
+    if (line.split(' ').length !== 2)
+      throw new TokenizerError(
+        `${file}: line ${at + 1} has ${JSON.stringify(line.slice(0, 40))}, not two tokens`,
+      );
+    merges.push(line);
+  }
+  return merges;
+}
+
+function assemble(
+  className: ClassName,
+  parts: Parts,
+  source: string,
+  file: Fields | null,
+  config: Fields,
+  special: SpecialTokens,
+): LoadedTokenizer {
+  const fields = new Fields({ ...parts }, source);
+  const normalizer = readNormalizer(fields.optionalObject('normalizer'));
+  const model = readModel(fields.object('model'));
+  const added = new AddedVocabulary(model.vocab, normalizer, config.boolean('split_special_tokens', false));
+  const fromFile = className === 'TokenizersBackend' ? tokenizerTokens(file) : [];
+  added.add(fromFile.map(readToken));
+  needAroundText(className, special, added, source);
+  added.add(special.toAdd);
+  checkIds(special, added);
+  if (className !== 'TokenizersBackend')
+    parts.post_processor = classTemplate(className, special.named, (token) => added.idOf(token), config);
+  const whole = new Fields({ ...parts }, source);
+  const preTokenizer = readPreTokenizer(whole.optionalObject('pre_tokenizer'));
+  return {
+    json: savedJson(className, file, parts, added),
+    className,
+    pieces: new PieceEncoder(model, added, preTokenizer),
+    model,
+    modelType: String(parts.model.type ?? ''),
+    added,
+    template: readTemplate(whole.optionalObject('post_processor')),
+    decoder: readDecoder(whole.optionalObject('decoder')),
+    special,
+    settings: readSettings(className, file, config),
+  };
+}
+
+/**
+ * Special tokens around every text that the vocabulary does not know are a sign of another model's
+ * vocabulary.
+ */
+function needAroundText(
+  className: ClassName,
+  special: SpecialTokens,
+  added: AddedVocabulary,
+  source: string,
+): void {
+  if (className === 'TokenizersBackend') return;
+  const stated = new Set(special.stated.map(({ content }) => content));
+  for (const name of ['cls', 'sep', 'unk'] as const) {
+    const token = special.named[name];
+    if (token !== undefined && added.idOf(token) === undefined && !stated.has(token)) {
+      throw new TokenizerError(`${source}: there is no token '${token}'`, {
+        remedy: 'is it the model’s own vocabulary?',
+      });
+    }
+  }
+}
+
+/** Python numbers added tokens itself; a file that says otherwise belongs to another vocabulary. */
+function checkIds(special: SpecialTokens, added: AddedVocabulary): void {
+  for (const { content, id, fields, key } of special.stated) {
+    const given = added.idOf(content);
+    if (given !== undefined && given !== id)
+      fields.fail(
+        key,
+        `gives '${content}' the id ${id}, where the vocabulary gives it ${given}`,
+        'is it the model’s own vocabulary?',
+      );
+  }
+}
+
+function savedJson(className: ClassName, file: Fields | null, parts: Parts, added: AddedVocabulary): Json {
+  if (file !== null && className === 'TokenizersBackend') return file.json;
+  const tokens = [...added.entries].sort(([a], [b]) => a - b).map(([id, token]) => ({ id, ...token }));
+  return { version: '1.0', truncation: null, padding: null, added_tokens: tokens, ...parts };
+}
+
+function readSettings(className: ClassName, file: Fields | null, config: Fields): Settings {
+  const sides = ['left', 'right'] as const;
+  const side = (key: string, part: string): Side =>
+    config.choice(key, sides, file?.optionalObject(part)?.choice('direction', sides, 'right') ?? 'right');
+  const usualTypes =
+    className === 'BertTokenizer' && !config.string('tokenizer_class', '').startsWith('DistilBert');
+  const inputs = config.get('model_input_names') === undefined ? null : config.list('model_input_names');
+  return {
+    modelMaxLength: readLimit(config),
+    paddingSide: side('padding_side', 'padding'),
+    truncationSide: side('truncation_side', 'truncation'),
+    tokenTypes: inputs === null ? usualTypes : inputs.includes('token_type_ids'),
+    cleanUpTokenizationSpaces: config.boolean('clean_up_tokenization_spaces', false),
+    cleanUpBpe: config.boolean(
+      'clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output',
+      false,
+    ),
+  };
+}
+
+/** `max_len` is the older name. */
+function readLimit(config: Fields): number {
+  const key = ['model_max_length', 'max_len'].find((name) => config.get(name) !== undefined);
+  if (key === undefined) return Number.POSITIVE_INFINITY;
+  const value = config.get(key);
+  if (typeof value === 'number' && value >= VERY_LARGE) return Number.POSITIVE_INFINITY;
+  return config.count(key, undefined, 1);
 }

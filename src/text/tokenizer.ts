@@ -2,38 +2,44 @@
 import { platform } from '#platform';
 import { ConfigError, TokenizerError } from '../errors.ts';
 import type { FolderWriter } from '../platform/contract.ts';
-import { PieceEncoder, type Pieces } from './piece-encoder.ts';
-import { parseTemplate, type Template, type TemplatePiece } from './template.ts';
-import { type TokenizerConfig, type TokenizerJson, tokenContent } from './tokenizer-json.ts';
-import { type TruncationStrategy, truncatedLengths } from './truncation.ts';
+import { assemble, type Encoding } from './assemble.ts';
+import { tidied } from './decoders.ts';
+import type { TokenName } from './tokenizer-class.ts';
+import type { LoadedTokenizer } from './tokenizer-json.ts';
+import {
+  type Side,
+  type TruncationStrategy,
+  truncatedLengths,
+  truncationStrategy,
+  type Window,
+  windowsOf,
+} from './truncation.ts';
+
+export type { Encoding } from './assemble.ts';
 
 export interface EncodeOptions {
   /** Put the model's special tokens around the text. Default true. */
   addSpecialTokens?: boolean;
-  /** true is 'longest_first'. Cuts to `maxLength` before special tokens are added, so that they survive. Default false. */
-  truncation?: boolean | TruncationStrategy;
+  /**
+   * true is 'longest_first'. Cuts to `maxLength` before special tokens are added, so that they survive, on
+   * the side that `truncationSide` says. Default true where `maxLength` is given and nothing is padded, as in
+   * Python, else false.
+   */
+  truncation?: boolean | TruncationStrategy | 'do_not_truncate';
   /** Tokens, special ones included. `modelMaxLength` where absent. */
   maxLength?: number;
+  /** What was cut comes as further encodings, each with `stride` tokens of the one before. Default false. */
+  returnOverflowingTokens?: boolean;
+  /** Tokens that neighbouring windows share. Default 0. */
+  stride?: number;
 }
 
 export interface BatchOptions extends EncodeOptions {
   /** true and 'longest' pad to the longest text of the batch, 'max_length' to `maxLength`. Default true. */
-  padding?: boolean | 'longest' | 'max_length';
+  padding?: boolean | 'longest' | 'max_length' | 'do_not_pad';
   padToMultipleOf?: number;
-}
-
-/** One encoded text (or pair). */
-export interface Encoding {
-  inputIds: number[];
-  attentionMask: number[];
-  tokenTypeIds: number[];
-  /** [start, end) of each token in its text, in UTF-16 units (JavaScript's string index); [0, 0] for special tokens. */
-  offsets: [number, number][];
-  specialTokensMask: number[];
-  /** Number of the word in its text; null for special tokens. */
-  wordIds: (number | null)[];
-  /** 0 or 1, the text a token comes from; null for special tokens. */
-  sequenceIds: (number | null)[];
+  /** The tokenizer's `paddingSide` where absent. */
+  paddingSide?: Side;
 }
 
 /** A padded batch: flat row-major arrays of `shape` = [batch, length]. */
@@ -43,6 +49,18 @@ export interface BatchEncoding {
   tokenTypeIds: Int32Array;
   shape: [number, number];
   encodings: Encoding[];
+  /** With `returnOverflowingTokens`: which text each row comes from. */
+  overflowToSampleMapping?: number[];
+}
+
+export interface DecodeOptions {
+  /** Leave special tokens out. Default false. */
+  skipSpecialTokens?: boolean;
+  /**
+   * Take the space before signs away. tokenizer_config.json's `clean_up_tokenization_spaces` where absent,
+   * else false.
+   */
+  cleanUpTokenizationSpaces?: boolean;
 }
 
 export type TextInput = string | readonly [string, string];
@@ -50,10 +68,6 @@ export type TextInput = string | readonly [string, string];
 /** The files a tokenizer came from, written back as they were. */
 export type TokenizerFiles = Readonly<Record<string, string>>;
 
-/** transformers writes this for "no limit". */
-const VERY_LARGE = 1e12;
-
-type TokenName = 'pad' | 'unk' | 'cls' | 'sep' | 'mask' | 'bos' | 'eos';
 const USUAL: Record<TokenName, readonly string[]> = {
   pad: ['[PAD]', '<pad>'],
   unk: ['[UNK]', '<unk>'],
@@ -67,35 +81,40 @@ const USUAL: Record<TokenName, readonly string[]> = {
 export class PreTrainedTokenizer {
   /** Tokens the model was made for; texts may be longer only without truncation. */
   readonly modelMaxLength: number;
-  private readonly pieces: PieceEncoder;
-  private readonly template: Template;
+  /** Where padding goes: tokenizer_config.json's `padding_side`. */
+  paddingSide: Side;
+  /** Where a text is cut: tokenizer_config.json's `truncation_side`. */
+  truncationSide: Side;
+  private readonly loaded: LoadedTokenizer;
   private readonly files: TokenizerFiles;
-  private readonly tokens: Record<TokenName, string | null>;
-  private readonly vocab: ReadonlyMap<string, number>;
+  private readonly names: ReadonlyMap<number, string>;
 
   /** @internal Use `AutoTokenizer.fromPretrained`. */
-  constructor(json: TokenizerJson, config: TokenizerConfig, files: TokenizerFiles, source: string) {
-    this.template = parseTemplate(json.post_processor, source);
-    this.pieces = new PieceEncoder(json, config, this.template.trimOffsets, source);
+  constructor(loaded: LoadedTokenizer, files: TokenizerFiles) {
+    this.loaded = loaded;
     this.files = files;
-    this.vocab = this.pieces.library.get_vocab(true);
-    const named = (name: TokenName): string | null =>
-      tokenContent(config[`${name}_token`]) ?? USUAL[name].find((token) => this.vocab.has(token)) ?? null;
-    const names: TokenName[] = ['pad', 'unk', 'cls', 'sep', 'mask', 'bos', 'eos'];
-    this.tokens = Object.fromEntries(names.map((name) => [name, named(name)])) as Record<
-      TokenName,
-      string | null
-    >;
-    const limit = config.model_max_length;
-    this.modelMaxLength = typeof limit === 'number' && limit < VERY_LARGE ? limit : Number.POSITIVE_INFINITY;
+    ({
+      modelMaxLength: this.modelMaxLength,
+      paddingSide: this.paddingSide,
+      truncationSide: this.truncationSide,
+    } = loaded.settings);
+    const names = new Map([...loaded.model.vocab].map(([token, id]) => [id, token]));
+    for (const id of loaded.added.entries.keys()) names.set(id, loaded.added.nameOf(id)!);
+    this.names = names;
   }
 
+  /** Tokens in all, added ones included: the rows that an embedding needs. */
   get vocabSize(): number {
-    return this.vocab.size;
+    return this.names.size;
   }
 
+  /** Throws `TokenizerError` where there is no padding token. */
   get padTokenId(): number {
-    return this.idOf('pad') ?? 0;
+    const id = this.idOf('pad');
+    if (id !== null) return id;
+    throw new TokenizerError('the tokenizer has no padding token', {
+      remedy: "name one as 'pad_token' in tokenizer_config.json",
+    });
   }
   get unkTokenId(): number | null {
     return this.idOf('unk');
@@ -118,105 +137,167 @@ export class PreTrainedTokenizer {
 
   /** Ids of all special tokens, ascending. */
   get allSpecialIds(): number[] {
-    const ids = Object.values(this.tokens).map((token) =>
-      token === null ? undefined : this.vocab.get(token),
-    );
-    return [...new Set(ids.filter((id) => id !== undefined))].sort((a, b) => a - b);
+    const names = Object.keys(USUAL) as TokenName[];
+    const ids = [
+      ...names.map((name) => this.idOf(name)),
+      ...this.loaded.special.all.map((token) => this.loaded.added.idOf(token)),
+    ];
+    return [...new Set(ids.filter((id) => typeof id === 'number'))].sort((a, b) => a - b);
   }
 
+  /** The id of a named token; where no file names it, of the usual one, if the vocabulary has that. */
   private idOf(name: TokenName): number | null {
-    const token = this.tokens[name];
-    return token === null ? null : (this.vocab.get(token) ?? null);
+    const { added, special } = this.loaded;
+    const usual = (): string | undefined =>
+      special.unnamed.has(name)
+        ? USUAL[name].find((candidate) => added.idOf(candidate) !== undefined)
+        : undefined;
+    const token = special.named[name] ?? usual();
+    return token === undefined ? null : (added.idOf(token) ?? null);
   }
 
   /** Special tokens put around one text, or two. */
   numSpecialTokensToAdd(pair = false): number {
-    return (pair ? this.template.pair : this.template.single).filter(({ kind }) => kind === 'special').length;
+    const { template } = this.loaded;
+    return (pair ? template.pair : template.single).filter(({ kind }) => kind === 'special').length;
   }
 
-  /** Throws `TokenizerError` where truncation cannot reach `maxLength`. */
+  /**
+   * Throws `TokenizerError` where truncation cannot reach `maxLength`, `ConfigError` for options that cannot
+   * be used. What was cut comes in `overflowing`, if `returnOverflowingTokens` asks for it.
+   */
   encode(text: string, pair?: string, options: EncodeOptions = {}): Encoding {
-    const parts = [this.pieces.encode(text), ...(pair === undefined ? [] : [this.pieces.encode(pair)])];
-    const addSpecial = options.addSpecialTokens ?? true;
-    const lengths = this.lengths(parts, addSpecial, options);
-    const full = parts.length === 2 ? this.template.pair : this.template.single;
-    const layout = addSpecial ? full : full.filter(({ kind }) => kind === 'text');
-    return assemble(parts, lengths, layout);
+    const [first, ...overflowing] = this.encodeWindows(text, pair, options);
+    return options.returnOverflowingTokens === true ? { ...first!, overflowing } : first!;
   }
 
-  private lengths(
-    parts: readonly Pieces[],
-    addSpecial: boolean,
-    { truncation = false, maxLength }: EncodeOptions,
-  ): [number, number] {
-    const [first, second] = [parts[0]!.ids.length, parts[1]?.ids.length ?? 0];
-    if (truncation === false) return [first, second];
-    const limit = maxLength ?? this.modelMaxLength;
-    if (!(limit > 0))
-      throw new ConfigError(`maxLength is ${limit}`, { remedy: 'use a positive number of tokens' });
-    const room = limit - (addSpecial ? this.numSpecialTokensToAdd(parts.length === 2) : 0);
-    if (room < 0) throw new TokenizerError(`maxLength ${limit} leaves no room beside the special tokens`);
-    return truncatedLengths(first, second, room, truncation === true ? 'longest_first' : truncation);
-  }
-
-  /** Encodes and pads. Throws `TokenizerError` as `encode`. */
-  encodeBatch(texts: readonly TextInput[], options: BatchOptions = {}): BatchEncoding {
-    const encodings = texts.map((text) =>
-      typeof text === 'string'
-        ? this.encode(text, undefined, options)
-        : this.encode(text[0], text[1], options),
+  private encodeWindows(text: string, pair: string | undefined, options: EncodeOptions): Encoding[] {
+    const { pieces, template, settings } = this.loaded;
+    const texts = pair === undefined ? [text] : [text, pair];
+    const parts = texts.map((one) => {
+      if (typeof one !== 'string')
+        throw new TokenizerError(`a text is a string, not ${one === null ? 'null' : typeof one}`);
+      return pieces.encode(one);
+    });
+    const around = options.addSpecialTokens ?? true;
+    const full = parts.length === 2 ? template.pair : template.single;
+    const layout = around ? full : full.filter(({ kind }) => kind === 'text');
+    const windows = this.windows(
+      parts.map(({ ids }) => ids.length),
+      around,
+      options,
     );
-    return this.pad(encodings, options);
+    return combinations(windows, options.returnOverflowingTokens ?? false).map((chosen) =>
+      assemble(parts, chosen, layout, template.trims, settings.tokenTypes),
+    );
   }
 
-  /** Pads encodings to one length. */
-  pad(
-    encodings: Encoding[],
-    { padding = true, maxLength, padToMultipleOf = 1 }: BatchOptions = {},
-  ): BatchEncoding {
+  /** The windows of each text, the first of which truncation leaves. */
+  private windows(lengths: number[], around: boolean, options: EncodeOptions): Window[][] {
+    const { maxLength, truncation = maxLength !== undefined, stride = 0 } = options;
+    const strategy = truncationStrategy(truncation);
+    if (!Number.isInteger(stride) || stride < 0)
+      throw new ConfigError(`stride is ${stride}`, { remedy: 'use a whole number of tokens' });
+    const limit = maxLength ?? this.modelMaxLength;
+    if (strategy === null || limit === Number.POSITIVE_INFINITY)
+      return lengths.map((length) => [[0, length]]);
+    if (!Number.isInteger(limit) || limit <= 0)
+      throw new ConfigError(`maxLength is ${limit}`, { remedy: 'use a positive number of tokens' });
+    const room = limit - (around ? this.numSpecialTokensToAdd(lengths.length === 2) : 0);
+    if (room < 0) throw new TokenizerError(`maxLength ${limit} leaves no room beside the special tokens`);
+    if (room === 0 && options.returnOverflowingTokens === true && lengths.some((length) => length > 0))
+      throw new TokenizerError(`maxLength ${limit} leaves no room for windows beside the special tokens`);
+    const kept = truncatedLengths(lengths, room, strategy);
+    return lengths.map((length, index) => windowsOf(length, kept[index]!, stride, this.truncationSide));
+  }
+
+  /**
+   * Encodes and pads. With `returnOverflowingTokens` a text may take several rows. Throws as `encode` and
+   * `pad`.
+   */
+  encodeBatch(texts: readonly TextInput[], options: BatchOptions = {}): BatchEncoding {
+    const padded = options.padding !== false && options.padding !== 'do_not_pad';
+    // With padding, `maxLength` alone does not cut, as in Python.
+    const encoding = {
+      ...options,
+      truncation: options.truncation ?? (options.maxLength !== undefined && !padded),
+    };
+    const samples: number[] = [];
+    const encodings = texts.flatMap((text, sample) => {
+      const rows =
+        typeof text === 'string'
+          ? this.encodeWindows(text, undefined, encoding)
+          : this.encodeWindows(text[0], text[1], encoding);
+      for (const _ of rows) samples.push(sample);
+      return rows;
+    });
+    const batch = this.pad(encodings, options);
+    return options.returnOverflowingTokens === true ? { ...batch, overflowToSampleMapping: samples } : batch;
+  }
+
+  /**
+   * Pads encodings to one length. Throws `TokenizerError` where that needs a padding token, and there is
+   * none.
+   */
+  pad(encodings: Encoding[], options: BatchOptions = {}): BatchEncoding {
+    const { padding = true, maxLength, padToMultipleOf = 1, paddingSide = this.paddingSide } = options;
+    if (!Number.isInteger(padToMultipleOf) || padToMultipleOf < 1)
+      throw new ConfigError(`padToMultipleOf is ${padToMultipleOf}`, {
+        remedy: 'use a positive whole number',
+      });
     const longest = encodings.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 0);
-    if (padding === false && encodings.some(({ inputIds }) => inputIds.length !== longest)) {
+    const pads = padding !== false && padding !== 'do_not_pad';
+    if (!pads && encodings.some(({ inputIds }) => inputIds.length !== longest))
       throw new TokenizerError('texts of different lengths make no batch', { remedy: 'pass padding: true' });
-    }
     const wanted = padding === 'max_length' ? Math.max(maxLength ?? this.modelMaxLength, longest) : longest;
     if (!Number.isFinite(wanted))
       throw new ConfigError("padding 'max_length' needs maxLength: this tokenizer has no limit of its own");
-    const length = Math.ceil(wanted / padToMultipleOf) * padToMultipleOf;
+    const length = pads ? Math.ceil(wanted / padToMultipleOf) * padToMultipleOf : longest;
     const size = encodings.length * length;
+    const full = encodings.every(({ inputIds }) => inputIds.length === length);
     const batch = {
-      inputIds: new Int32Array(size).fill(this.padTokenId),
+      inputIds: full ? new Int32Array(size) : new Int32Array(size).fill(this.padTokenId),
       attentionMask: new Int32Array(size),
       tokenTypeIds: new Int32Array(size),
     };
     for (const [row, encoding] of encodings.entries()) {
-      batch.inputIds.set(encoding.inputIds, row * length);
-      batch.attentionMask.set(encoding.attentionMask, row * length);
-      batch.tokenTypeIds.set(encoding.tokenTypeIds, row * length);
+      const at = row * length + (paddingSide === 'left' ? length - encoding.inputIds.length : 0);
+      batch.inputIds.set(encoding.inputIds, at);
+      batch.attentionMask.set(encoding.attentionMask, at);
+      batch.tokenTypeIds.set(encoding.tokenTypeIds, at);
     }
     return { ...batch, shape: [encodings.length, length], encodings };
   }
 
-  decode(
-    ids: readonly number[],
-    { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {},
-  ): string {
-    return this.pieces.library.decode([...ids], { skip_special_tokens: skipSpecialTokens });
+  /** Text of ids; an id that no token has is left out. */
+  decode(ids: readonly number[], options: DecodeOptions = {}): string {
+    const { added, decoder, settings, modelType } = this.loaded;
+    const tokens = ids.flatMap((id) => this.names.get(id) ?? []);
+    const kept =
+      options.skipSpecialTokens === true ? tokens.filter((token) => !added.isSpecial(token)) : tokens;
+    const text = decoder === null ? kept.join(' ') : decoder(kept).join('');
+    // transformers does not tidy what byte pair encoding made: there the spaces are the text's own.
+    const tidies = options.cleanUpTokenizationSpaces ?? settings.cleanUpTokenizationSpaces;
+    return tidies && (modelType !== 'BPE' || settings.cleanUpBpe) ? tidied(text) : text;
   }
 
-  batchDecode(rows: readonly (readonly number[])[], options: { skipSpecialTokens?: boolean } = {}): string[] {
+  batchDecode(rows: readonly (readonly number[])[], options: DecodeOptions = {}): string[] {
     return rows.map((ids) => this.decode(ids, options));
   }
 
   /** Unknown tokens give the unknown token's id. */
   convertTokensToIds(tokens: readonly string[]): (number | null)[] {
-    return tokens.map((token) => this.vocab.get(token) ?? this.unkTokenId);
+    return tokens.map((token) => this.loaded.added.idOf(token) ?? this.unkTokenId);
   }
 
   convertIdsToTokens(ids: readonly number[]): (string | null)[] {
-    return ids.map((id) => this.pieces.library.id_to_token(id) ?? null);
+    return ids.map((id) => this.names.get(id) ?? null);
   }
 
-  /** Saves the tokenizer's files beside what is in the folder; Python's `AutoTokenizer` reads them. Files appear whole or not at all. */
+  /**
+   * Saves the tokenizer's files beside what is in the folder; Python's `AutoTokenizer` reads them. Files
+   * appear whole or not at all.
+   */
   async savePretrained(folder: string): Promise<void> {
     await platform.writeFolder(folder, 'merge', (writer) => this.write(writer));
   }
@@ -232,40 +313,15 @@ export class PreTrainedTokenizer {
   }
 }
 
-function assemble(
-  parts: readonly Pieces[],
-  lengths: readonly number[],
-  layout: readonly TemplatePiece[],
-): Encoding {
-  const out: Encoding = {
-    inputIds: [],
-    attentionMask: [],
-    tokenTypeIds: [],
-    offsets: [],
-    specialTokensMask: [],
-    wordIds: [],
-    sequenceIds: [],
-  };
-  for (const piece of layout) {
-    if (piece.kind === 'special') {
-      out.inputIds.push(piece.id);
-      out.tokenTypeIds.push(piece.type);
-      out.offsets.push([0, 0]);
-      out.specialTokensMask.push(1);
-      out.wordIds.push(null);
-      out.sequenceIds.push(null);
-      continue;
-    }
-    const { ids, offsets, words } = parts[piece.which]!;
-    for (let i = 0; i < lengths[piece.which]!; i += 1) {
-      out.inputIds.push(ids[i]!);
-      out.tokenTypeIds.push(piece.type);
-      out.offsets.push(offsets[i]!);
-      out.specialTokensMask.push(0);
-      out.wordIds.push(words[i]!);
-      out.sequenceIds.push(piece.which);
-    }
-  }
-  out.attentionMask = out.inputIds.map(() => 1);
-  return out;
+/**
+ * The windows to encode: the first of each text; for overflow, those of the first text with all of the
+ * second, then the rest.
+ */
+function combinations([first, second]: readonly Window[][], overflow: boolean): Window[][] {
+  if (first === undefined) return [];
+  const pairs = (window: Window, others: readonly Window[] | undefined): Window[][] =>
+    others === undefined ? [[window]] : others.map((other) => [window, other]);
+  if (!overflow) return pairs(first[0]!, second?.slice(0, 1));
+  const [main, ...rest] = pairs(first[0]!, second);
+  return [main!, ...first.slice(1).flatMap((window) => pairs(window, second)), ...rest];
 }

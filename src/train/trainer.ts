@@ -129,6 +129,7 @@ export class Trainer {
     const { config } = this.model;
     return dataCollatorWithPadding({
       padTokenId: processingClass?.padTokenId ?? config.padTokenId ?? 0,
+      paddingSide: processingClass?.paddingSide ?? 'right',
       floatLabels: problemTypeOf(config, false) !== 'single_label_classification',
     });
   }

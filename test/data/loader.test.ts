@@ -96,6 +96,24 @@ describe('DataLoader', () => {
 });
 
 describe('collators', () => {
+  it('pads on the left where the tokenizer says so', () => {
+    const options = { padTokenId: 1, paddingSide: 'left' as const };
+    const rows = [{ inputIds: [2, 9], tokenTypeIds: [0, 1] }, { inputIds: [2, 8, 3] }];
+    expect(dataCollatorWithPadding(options)(rows, [0, 1])).toMatchObject({
+      inputIds: Int32Array.from([1, 2, 9, 2, 8, 3]),
+      attentionMask: Int32Array.from([0, 1, 1, 1, 1, 1]),
+      tokenTypeIds: Int32Array.from([0, 0, 1, 0, 0, 0]),
+    });
+    const tokens = dataCollatorForTokenClassification(options)(
+      [
+        { inputIds: [2], label: [5] },
+        { inputIds: [2, 8], label: [6, 7] },
+      ],
+      [0, 1],
+    );
+    expect(tokens.labels).toEqual(Int32Array.from([-100, 5, 6, 7]));
+  });
+
   const examples = [
     { inputIds: [2, 9, 3], label: 1 },
     { inputIds: [2, 8, 7, 6, 3], tokenTypeIds: [0, 0, 1, 1, 1], label: 0 },

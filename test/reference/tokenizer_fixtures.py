@@ -73,6 +73,7 @@ def finish_bert(t):
 
 
 def roberta(vocab, merges, add_prefix_space=False):
+    """As RoBERTa's published tokenizer.json: the mask takes the space before it along."""
     from tokenizers import AddedToken
     t = Tokenizer(models.BPE(vocab, merges, continuing_subword_prefix="", end_of_word_suffix=""))
     t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
@@ -115,8 +116,11 @@ def write(name, data):
 
 
 if __name__ == "__main__":
+    kept = {name: (OUT / name).read_bytes() for name in ("parts.json", "folders.json") if (OUT / name).exists()}
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
+    for name, data in kept.items():
+        (OUT / name).write_bytes(data)
     texts = strings()
     rng = random.Random(5)
     pairs = [(rng.choice(texts[:900]), rng.choice(texts), rng.choice([8, 9, 16, 33, 128])) for _ in range(200)]

@@ -159,14 +159,14 @@ async function fetchSnapshot(
 
 /** Which of a model's files to take; an index stands for its shards. Throws `FileError` where one that is needed is not there. */
 function wantedFiles(id: string, present: readonly string[], download: ModelDownload): string[] {
-  const { required, optional, weights } = download;
+  const { required, optional, beside = [], weights } = download;
   for (const name of required) {
     if (!present.includes(name))
       throw new FileError(`'${id}' has no ${name} on the hub`, {
         remedy: 'choose another model or revision',
       });
   }
-  const names = [...required, ...optional.filter((name) => present.includes(name))];
+  const names = [...required, ...[...optional, ...beside].filter((name) => present.includes(name))];
   if (weights === null) return names;
   const found = [weights.single, weights.index].find((name) => present.includes(name));
   if (found === undefined) {

@@ -1,0 +1,135 @@
+/**
+ * A text that is being normalised and, for each of its UTF-16 units, the range of the source it stands for:
+ * the rules of Python's `NormalizedString`, so that offsets are the same. Source positions are code points,
+ * as Python counts them.
+ */
+export class AlignedText {
+  /** @internal `starts[at + i]` and `ends[at + i]` belong to unit i of `text`. */
+  private constructor(
+    readonly text: string,
+    private readonly starts: ArrayLike<number>,
+    private readonly ends: ArrayLike<number>,
+    private readonly at: number,
+    /** Where the source of this text begins. */
+    readonly origin: number,
+  ) {}
+
+  static of(source: string): AlignedText {
+    const starts = new Int32Array(source.length);
+    const ends = new Int32Array(source.length);
+    let point = 0;
+    for (let unit = 0; unit < source.length; point += 1) {
+      const next = unit + sizeAt(source, unit);
+      for (; unit < next; unit += 1) {
+        starts[unit] = point;
+        ends[unit] = point + 1;
+      }
+    }
+    return new AlignedText(source, starts, ends, 0, 0);
+  }
+
+  /** Units [from, to), sharing memory with this text. */
+  slice(from: number, to: number): AlignedText {
+    if (from === 0 && to === this.text.length) return this;
+    const origin = from < to ? this.starts[this.at + from]! : this.origin;
+    return new AlignedText(this.text.slice(from, to), this.starts, this.ends, this.at + from, origin);
+  }
+
+  /** The source of units [from, to). */
+  source(from: number, to: number): [number, number] {
+    if (from >= to) return [this.origin + from, this.origin + from];
+    return [this.starts[this.at + from]!, this.ends[this.at + to - 1]!];
+  }
+
+  /**
+   * The text made of `characters`. `changes` says for each: 0, it replaces the next character of this text;
+   * -n, it does, and n more behind it go; 1, it is new and has the source of the one before. `removed`
+   * characters at the beginning go first.
+   */
+  transform(characters: readonly string[], changes: readonly number[], removed = 0): AlignedText {
+    const starts: number[] = [];
+    const ends: number[] = [];
+    let unit = this.skip(0, removed);
+    for (let i = 0; i < characters.length; i += 1) {
+      const change = changes[i]!;
+      const from = this.at + (change > 0 ? unit - 1 : unit);
+      const known = change > 0 ? unit > 0 : unit < this.text.length;
+      const [start, end] = known ? [this.starts[from]!, this.ends[from]!] : [this.origin, this.origin];
+      for (let k = 0; k < characters[i]!.length; k += 1) {
+        starts.push(start);
+        ends.push(end);
+      }
+      if (change <= 0) unit = this.skip(unit, 1 - change);
+    }
+    return new AlignedText(characters.join(''), starts, ends, 0, this.origin);
+  }
+
+  private skip(unit: number, characters: number): number {
+    let at = unit;
+    for (let i = 0; i < characters && at < this.text.length; i += 1) at += sizeAt(this.text, at);
+    return at;
+  }
+
+  /**
+   * Each character becomes what `make` gives; the first of several replaces it, the rest share its source.
+   */
+  mapEach(make: (character: string) => string): AlignedText {
+    const starts: number[] = [];
+    const ends: number[] = [];
+    let out = '';
+    let unit = this.at;
+    for (const character of this.text) {
+      const made = make(character);
+      for (let k = 0; k < made.length; k += 1) {
+        starts.push(this.starts[unit]!);
+        ends.push(this.ends[unit]!);
+      }
+      out += made;
+      unit += character.length;
+    }
+    return new AlignedText(out, starts, ends, 0, this.origin);
+  }
+
+  /** `prefix` before the text, with the source of its first character; an empty text stays so. */
+  prepend(prefix: string): AlignedText {
+    if (this.text === '') return this;
+    const characters = Array.from(this.text);
+    const added = Array.from(prefix);
+    // The first new character takes the place of the old first one, which follows as if it were new.
+    const changes = [...added.map((_, i) => (i === 0 ? 0 : 1)), 1, ...characters.slice(1).map(() => 0)];
+    return this.transform([...added, ...characters], changes);
+  }
+
+  /**
+   * Replaces ranges of units, ascending, by `content`, which has the source of the last character replaced.
+   */
+  replace(ranges: readonly (readonly [number, number])[], content: string): AlignedText {
+    if (ranges.length === 0) return this;
+    const starts: number[] = [];
+    const ends: number[] = [];
+    let out = '';
+    let at = 0;
+    const copy = (to: number): void => {
+      for (let unit = at; unit < to; unit += 1) {
+        starts.push(this.starts[this.at + unit]!);
+        ends.push(this.ends[this.at + unit]!);
+      }
+      out += this.text.slice(at, to);
+    };
+    for (const [from, to] of ranges) {
+      copy(from);
+      for (let k = 0; k < content.length; k += 1) {
+        starts.push(to > 0 ? this.starts[this.at + to - 1]! : this.origin);
+        ends.push(to > 0 ? this.ends[this.at + to - 1]! : this.origin);
+      }
+      out += content;
+      at = to;
+    }
+    copy(this.text.length);
+    return new AlignedText(out, starts, ends, 0, this.origin);
+  }
+}
+
+function sizeAt(text: string, unit: number): number {
+  return text.codePointAt(unit)! > 0xffff ? 2 : 1;
+}

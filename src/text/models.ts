@@ -1,0 +1,44 @@
+/** The models of tokenizer.json: a word into tokens. */
+
+import { readBpe } from './bpe.ts';
+import { type Fields, isObject, readVocabulary } from './json-fields.ts';
+import { readUnigram } from './unigram.ts';
+import { readWordLevel, readWordPiece } from './word-piece.ts';
+
+export interface Token {
+  id: number;
+  /** The token's text, as the vocabulary has it. */
+  value: string;
+  /** [start, end) in UTF-16 units of the word. */
+  start: number;
+  end: number;
+}
+
+export interface Model {
+  readonly vocab: ReadonlyMap<string, number>;
+  /** Throws `TokenizerError` for a word that has no token, where there is no unknown one either. */
+  tokenize(word: string): Token[];
+}
+
+const KINDS = ['WordPiece', 'BPE', 'WordLevel', 'Unigram'] as const;
+export type ModelKind = (typeof KINDS)[number];
+
+/** The kind of a model; older files do not say it. */
+export function modelKind(fields: Fields): ModelKind {
+  if (fields.get('type') !== undefined) return fields.choice('type', KINDS);
+  if (Array.isArray(fields.get('vocab'))) return 'Unigram';
+  if (fields.get('merges') !== undefined) return 'BPE';
+  return fields.get('continuing_subword_prefix') === undefined ? 'WordLevel' : 'WordPiece';
+}
+
+/** Throws `TokenizerError` naming the key that cannot be used. */
+export function readModel(fields: Fields): Model {
+  const kind = modelKind(fields);
+  if (kind === 'Unigram') return readUnigram(fields);
+  const vocab = fields.get('vocab');
+  if (!isObject(vocab))
+    return fields.fail('vocab', vocab === undefined ? 'is missing' : 'is not an object of tokens and ids');
+  const ids = readVocabulary(vocab, fields.file, `${fields.path}vocab`);
+  if (kind === 'BPE') return readBpe(fields, ids);
+  return kind === 'WordPiece' ? readWordPiece(fields, ids) : readWordLevel(fields, ids);
+}

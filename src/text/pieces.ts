@@ -1,0 +1,88 @@
+/** A text into tokens with offsets and word numbers: added tokens out, then normaliser, splitting, model. */
+import type { AddedVocabulary } from './added-vocabulary.ts';
+import { AlignedText } from './aligned-text.ts';
+import type { Model, Token } from './models.ts';
+import type { PreTokenizer } from './pre-tokenizers.ts';
+
+/** Tokens of one text, without special tokens around it. */
+export interface Pieces {
+  ids: number[];
+  /** The tokens' texts; an added token's is what it took of the text. */
+  values: string[];
+  /** [start, end) in the text, in code points, as Python counts. */
+  offsets: [number, number][];
+  /** Number of the word each token belongs to. */
+  words: number[];
+  /** UTF-16 index of each code point of the text; null where they are the same. */
+  units: Int32Array | null;
+}
+
+const CACHED_WORDS = 50_000;
+/** Longer words are unlikely to come again. */
+const CACHED_LENGTH = 64;
+
+export class PieceEncoder {
+  private readonly words = new Map<string, Token[]>();
+
+  constructor(
+    private readonly model: Model,
+    private readonly added: AddedVocabulary,
+    private readonly preTokenizer: PreTokenizer | null,
+  ) {}
+
+  /** Throws `TokenizerError` for a word that has no token, where the vocabulary has no unknown one. */
+  encode(source: string): Pieces {
+    const text = wellFormed(source);
+    const out: Pieces = { ids: [], values: [], offsets: [], words: [], units: unitsOf(text) };
+    let word = 0;
+    for (const part of this.added.split(AlignedText.of(text))) {
+      if (part.id !== null) {
+        push(out, part.id, part.text.text, part.text.source(0, part.text.text.length), word);
+        word += 1;
+        continue;
+      }
+      for (const piece of this.preTokenizer === null ? [part.text] : this.preTokenizer(part.text)) {
+        for (const { id, value, start, end } of this.tokens(piece.text))
+          push(out, id, value, piece.source(start, end), word);
+        word += 1;
+      }
+    }
+    return out;
+  }
+
+  private tokens(word: string): Token[] {
+    const known = this.words.get(word);
+    if (known !== undefined) return known;
+    const tokens = this.model.tokenize(word);
+    if (word.length <= CACHED_LENGTH) {
+      if (this.words.size >= CACHED_WORDS) this.words.clear();
+      this.words.set(word, tokens);
+    }
+    return tokens;
+  }
+}
+
+function push(out: Pieces, id: number, value: string, offsets: [number, number], word: number): void {
+  out.ids.push(id);
+  out.values.push(value);
+  out.offsets.push(offsets);
+  out.words.push(word);
+}
+
+/**
+ * Half of a surrogate pair alone is no character: it becomes U+FFFD, as when JavaScript writes it as UTF-8.
+ */
+function wellFormed(text: string): string {
+  return /\p{Cs}/u.test(text) ? text.replace(/\p{Cs}/gu, '\ufffd') : text;
+}
+
+function unitsOf(text: string): Int32Array | null {
+  if (!/[\ud800-\udfff]/.test(text)) return null;
+  const units: number[] = [];
+  let unit = 0;
+  for (const character of text) {
+    units.push(unit);
+    unit += character.length;
+  }
+  return Int32Array.from([...units, unit]);
+}

@@ -1,0 +1,239 @@
+/**
+ * Which of transformers' tokenizer classes a folder has, and what the class makes of the vocabulary:
+ * `BertTokenizer` and its like build normaliser, splitting and special tokens anew, whatever tokenizer.json
+ * says; `TokenizersBackend` takes it as it is.
+ */
+import { TokenizerError } from '../errors.ts';
+import { type AddedToken, addedToken } from './added-vocabulary.ts';
+import { type Fields, isObject, type Json } from './json-fields.ts';
+
+export type ClassName =
+  | 'BertTokenizer'
+  | 'RobertaTokenizer'
+  | 'XLMRobertaTokenizer'
+  | 'CamembertTokenizer'
+  | 'TokenizersBackend';
+
+/** The parts of a tokenizer, as tokenizer.json has them. */
+export interface Parts {
+  normalizer: Json | null;
+  pre_tokenizer: Json | null;
+  post_processor: Json | null;
+  decoder: Json | null;
+  model: Json;
+}
+
+export const TOKEN_NAMES = ['bos', 'eos', 'unk', 'sep', 'pad', 'cls', 'mask'] as const;
+export type TokenName = (typeof TOKEN_NAMES)[number];
+
+const CLASSES: [RegExp, ClassName][] = [
+  [/^(Bert|DistilBert|Electra|ConvBert|SqueezeBert|MobileBert|LayoutLM|Lxmert)Tokenizer$/, 'BertTokenizer'],
+  [/^(Roberta|Bart|LED|Mvp)Tokenizer$/, 'RobertaTokenizer'],
+  [/^XLMRobertaTokenizer$/, 'XLMRobertaTokenizer'],
+  [/^CamembertTokenizer$/, 'CamembertTokenizer'],
+  [/^(PreTrainedTokenizer|TokenizersBackend|PythonBackend)$/, 'TokenizersBackend'],
+];
+/** Classes of model types, where no file names one. */
+const OF_MODEL: Record<string, ClassName> = {
+  bert: 'BertTokenizer',
+  distilbert: 'BertTokenizer',
+  electra: 'BertTokenizer',
+  roberta: 'RobertaTokenizer',
+  'xlm-roberta': 'XLMRobertaTokenizer',
+  camembert: 'CamembertTokenizer',
+};
+
+/**
+ * `config` is tokenizer_config.json, `model` the model's config.json. Throws `TokenizerError` for a class
+ * that is not known.
+ */
+export function chooseClass(config: Fields, model: Fields): ClassName | null {
+  const from = [config, model].find((fields) => fields.get('tokenizer_class') !== undefined);
+  if (from === undefined) {
+    const type = String(model.get('model_type'));
+    return Object.hasOwn(OF_MODEL, type) ? OF_MODEL[type]! : null;
+  }
+  const name = from.string('tokenizer_class');
+  const known = CLASSES.find(([pattern]) => pattern.test(name.replace(/Fast$/, '')));
+  if (known !== undefined) return known[1];
+  return from.fail(
+    'tokenizer_class',
+    `is '${name}', which splits text in a way of its own that is not supported`,
+    "where tokenizer.json says all of it, set tokenizer_class to 'PreTrainedTokenizerFast'",
+  );
+}
+
+/**
+ * Special tokens where the configuration names none. Where nothing says the class either (`guessed`), they are
+ * the published model's: RoBERTa's mask takes the space before it along.
+ */
+export function usualTokens(
+  name: ClassName,
+  guessed: boolean,
+): Partial<Record<TokenName, string | AddedToken>> {
+  switch (name) {
+    case 'TokenizersBackend':
+      return {};
+    case 'BertTokenizer':
+      return { unk: '[UNK]', sep: '[SEP]', pad: '[PAD]', cls: '[CLS]', mask: '[MASK]' };
+    default: {
+      const takesSpace = guessed || name === 'CamembertTokenizer';
+      const mask = takesSpace ? addedToken('<mask>', { lstrip: true, special: true }) : '<mask>';
+      return { bos: '<s>', eos: '</s>', unk: '<unk>', sep: '</s>', pad: '<pad>', cls: '<s>', mask };
+    }
+  }
+}
+
+/**
+ * What the class builds. `model` is tokenizer.json's, or one made of vocabulary files; `normalizer` is
+ * tokenizer.json's.
+ */
+export function classParts(
+  name: Exclude<ClassName, 'TokenizersBackend'>,
+  model: Fields,
+  normalizer: Json | null,
+  config: Fields,
+  unknown: string,
+): Parts {
+  switch (name) {
+    case 'BertTokenizer':
+      return bertParts(model, config, unknown);
+    case 'RobertaTokenizer':
+      return robertaParts(model, config);
+    default:
+      return sentencePieceParts(name, model, normalizer, config, unknown);
+  }
+}
+
+function bertParts(model: Fields, config: Fields, unknown: string): Parts {
+  return {
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: config.boolean('tokenize_chinese_chars', true),
+      strip_accents: config.get('strip_accents') === undefined ? null : config.boolean('strip_accents', true),
+      lowercase: config.boolean('do_lower_case', true),
+    },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    post_processor: null,
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+    model: {
+      type: 'WordPiece',
+      unk_token: unknown,
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab: vocabularyOf(model),
+    },
+  };
+}
+
+/** A vocabulary as an object; a list of pieces is numbered. */
+function vocabularyOf(model: Fields): Json {
+  const vocab = model.get('vocab');
+  if (!Array.isArray(vocab)) return model.object('vocab').json;
+  return Object.fromEntries(vocab.map((piece, id) => [String(Array.isArray(piece) ? piece[0] : piece), id]));
+}
+
+function robertaParts(model: Fields, config: Fields): Parts {
+  const prefix = config.boolean('add_prefix_space', false);
+  return {
+    normalizer: null,
+    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: prefix, trim_offsets: true, use_regex: true },
+    post_processor: null,
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: '',
+      end_of_word_suffix: '',
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab: vocabularyOf(model),
+      merges: model.list('merges'),
+    },
+  };
+}
+
+function sentencePieceParts(
+  name: ClassName,
+  model: Fields,
+  normalizer: Json | null,
+  config: Fields,
+  unknown: string,
+): Parts {
+  const pieces = model.list('vocab');
+  const found = pieces.findIndex((piece) => Array.isArray(piece) && piece[0] === unknown);
+  const metaspace = {
+    type: 'Metaspace',
+    replacement: '▁',
+    prepend_scheme: config.boolean('add_prefix_space', true) ? 'always' : 'never',
+    split: true,
+  };
+  return {
+    normalizer: precompiledOf(normalizer),
+    pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'WhitespaceSplit' }, metaspace] },
+    post_processor: null,
+    decoder: metaspace,
+    model: {
+      type: 'Unigram',
+      unk_id: name === 'CamembertTokenizer' ? Math.max(found, 0) : 3,
+      vocab: pieces,
+      byte_fallback: false,
+    },
+  };
+}
+
+/** Of a normaliser these classes keep the table of SentencePiece. */
+function precompiledOf(normalizer: Json | null): Json | null {
+  if (normalizer === null) return null;
+  const parts =
+    normalizer.type === 'Sequence' && Array.isArray(normalizer.normalizers)
+      ? normalizer.normalizers
+      : [normalizer];
+  return parts.filter(isObject).find(({ type }) => type === 'Precompiled') ?? null;
+}
+
+/**
+ * Special tokens around the text, as the class puts them. Throws `TokenizerError` naming a token that the
+ * vocabulary lacks.
+ */
+export function classTemplate(
+  name: Exclude<ClassName, 'TokenizersBackend'>,
+  tokens: Partial<Record<TokenName, string>>,
+  idOf: (token: string) => number | undefined,
+  config: Fields,
+): Json {
+  const need = (key: TokenName): [string, number] => {
+    const token = tokens[key];
+    const id = token === undefined ? undefined : idOf(token);
+    if (token === undefined || id === undefined)
+      throw new TokenizerError(`${config.file}: '${key}_token' is missing`);
+    return [token, id];
+  };
+  if (name === 'RobertaTokenizer') {
+    return {
+      type: 'RobertaProcessing',
+      sep: need('sep'),
+      cls: need('cls'),
+      trim_offsets: config.boolean('trim_offsets', true),
+      add_prefix_space: config.boolean('add_prefix_space', false),
+    };
+  }
+  const bert = name === 'BertTokenizer';
+  const [first, last] = bert ? [need('cls'), need('sep')] : [need('bos'), need('eos')];
+  const special = ([id]: [string, number], type_id: number) => ({ SpecialToken: { id, type_id } });
+  const text = (id: string, type_id: number) => ({ Sequence: { id, type_id } });
+  const second = bert ? 1 : 0;
+  const single = [special(first, 0), text('A', 0), special(last, 0)];
+  const between = bert ? [] : [special(last, 0)];
+  return {
+    type: 'TemplateProcessing',
+    single,
+    pair: [...single, ...between, text('B', second), special(last, second)],
+    special_tokens: Object.fromEntries(
+      [first, last].map(([token, id]) => [token, { id: token, ids: [id], tokens: [token] }]),
+    ),
+  };
+}
