@@ -22,6 +22,8 @@ const tensor = () => device.current.ones([2, 4]);
 const config = () => d.AutoConfig.forModel('bert', { hiddenSize: 8, numAttentionHeads: 2, vocabSize: 9 });
 const adamw = (): dawngrad.AdamW => new d.AdamW([tensor()]);
 const single = `${models}bert-single`;
+const tokens = new URL('../examples/sentiment/model', import.meta.url).pathname;
+const tokenizer = () => d.AutoTokenizer.fromPretrained(tokens);
 
 const calls: Record<string, () => unknown> = {
   requestDevice: () => loosely(d.requestDevice)(typo),
@@ -58,6 +60,22 @@ const calls: Record<string, () => unknown> = {
   'AutoModel.fromConfig': () => loosely(d.AutoModel.fromConfig)(config(), typo),
   'a pooler of a head': () =>
     loosely(d.AutoModelForSequenceClassification.fromPretrained)(single, { addPoolingLayer: false }),
+  'AutoTokenizer.fromPretrained': () => loosely(d.AutoTokenizer.fromPretrained)(tokens, typo),
+  encode: async () => (await tokenizer()).encode('a', undefined, typo as never),
+  encodeBatch: async () => (await tokenizer()).encodeBatch(['a'], typo as never),
+  pad: async () => (await tokenizer()).pad([], typo as never),
+  decode: async () => (await tokenizer()).decode([1], typo as never),
+  batchDecode: async () => (await tokenizer()).batchDecode([[1]], typo as never),
+  readTable: () => loosely(d.readTable)('x.tsv', typo),
+  decideTask: () => loosely(d.decideTask)({ path: 'x', rows: [] }, typo),
+  inferLabels: () => loosely(d.inferLabels)({ path: 'x', rows: [] }, typo),
+  encodeTable: () => loosely(d.encodeTable)({ path: 'x', rows: [] }, null, {}, typo),
+  DataLoader: () => make(d.DataLoader, new d.ArrayDataset([]), { batchSize: 1, ...typo }),
+  dataCollatorWithPadding: () => loosely(d.dataCollatorWithPadding)({ padTokenId: 0, ...typo }),
+  dataCollatorForTokenClassification: () =>
+    loosely(d.dataCollatorForTokenClassification)({ padTokenId: 0, ...typo }),
+  dataCollatorForLanguageModeling: () =>
+    loosely(d.dataCollatorForLanguageModeling)({ padTokenId: 0, ...typo }),
   savePretrained: async () => {
     const model = await d.AutoModel.fromConfig(config(), { device: device.current });
     return loosely(model.savePretrained.bind(model))('/nowhere', typo);

@@ -1,5 +1,7 @@
 /** Examples to padded batches. */
+
 import { ConfigError, DataError } from '../errors.ts';
+import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { Example } from './dataset.ts';
 import { Random } from './random.ts';
 
@@ -28,6 +30,21 @@ export interface PaddingOptions {
   /** Default 'right'. */
   paddingSide?: 'left' | 'right';
 }
+
+const paddingOptionNames: OptionNames<PaddingOptions> = {
+  padTokenId: true,
+  padToMultipleOf: true,
+  paddingSide: true,
+};
+
+/** What transformers' collators take besides. */
+const advice: Advice = {
+  tokenizer: 'pass padTokenId and what else is wanted of it',
+  mlm: 'leave it out: tokens are always masked',
+  labelPadTokenId: 'leave it out: it is -100',
+  maxLength: 'pass it to encode or encodeTable',
+  returnTensors: 'leave it out: toTensors(device, batch) makes tensors',
+};
 
 /** Where an example of `count` tokens begins in its row. */
 function startOf(
@@ -66,6 +83,7 @@ function padInputs(examples: readonly Example[], indices: readonly number[], opt
  * Throws `DataError` where a batch has labels of several kinds, or a class that is no whole number.
  */
 export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?: boolean }): Collator {
+  checkOptions('dataCollatorWithPadding', options, { ...paddingOptionNames, floatLabels: true }, advice);
   return (examples, indices) => {
     const batch = padInputs(examples, indices, options);
     const labels = examples.map(({ label }) => label).filter((label) => label !== undefined);
@@ -92,6 +110,7 @@ export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?
 
 /** Labels of tokens, padded with −100. Throws `DataError` where an example has not as many labels as tokens. */
 export function dataCollatorForTokenClassification(options: PaddingOptions): Collator {
+  checkOptions('dataCollatorForTokenClassification', options, paddingOptionNames, advice);
   return (examples, indices) => {
     const batch = padInputs(examples, indices, options);
     const [rows, length] = batch.shape;
@@ -120,6 +139,15 @@ export interface MaskingOptions extends PaddingOptions {
   seed: number;
 }
 
+const maskingOptionNames: OptionNames<MaskingOptions> = {
+  ...paddingOptionNames,
+  maskTokenId: true,
+  vocabSize: true,
+  specialIds: true,
+  mlmProbability: true,
+  seed: true,
+};
+
 /**
  * Masked language modelling (Devlin et al., 2019): of the tokens chosen, 80 % become the mask, 10 % another token, 10 % stay. Labels are
  * given for the chosen positions only. Every batch draws anew; `stream` says which draw.
@@ -127,6 +155,7 @@ export interface MaskingOptions extends PaddingOptions {
 export function dataCollatorForLanguageModeling(
   options: MaskingOptions,
 ): (examples: readonly Example[], indices: readonly number[], stream: number) => Batch {
+  checkOptions('dataCollatorForLanguageModeling', options, maskingOptionNames, advice);
   const probability = options.mlmProbability ?? 0.15;
   if (!(probability > 0 && probability < 1))
     throw new ConfigError(`mlmProbability is ${probability}`, { remedy: 'use a number between 0 and 1' });

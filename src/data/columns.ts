@@ -1,5 +1,7 @@
 /** Which columns of a table hold the text, its pair and the label. */
+
 import { DataError } from '../errors.ts';
+import type { OptionNames } from '../options.ts';
 
 /** Columns by name, or by number from 0; what is absent is guessed. */
 export interface ColumnOptions {
@@ -12,6 +14,14 @@ export interface ColumnOptions {
   /** Whether labels are wanted at all; false leaves their column alone, whatever it holds. Default true. */
   readLabels?: boolean;
 }
+
+export const columnOptionNames: OptionNames<ColumnOptions> = {
+  textColumn: true,
+  textPairColumn: true,
+  labelColumn: true,
+  requireLabels: true,
+  readLabels: true,
+};
 
 /** Column numbers from 0. */
 export interface Columns {

@@ -1,5 +1,7 @@
 /** Datasets: encoded examples by index. */
+
 import { DataError } from '../errors.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import type { Label } from './labels.ts';
 import type { TextTable } from './table.ts';
 
@@ -52,6 +54,8 @@ export interface EncodeTableOptions {
   truncation: boolean;
 }
 
+const encodeTableOptionNames: OptionNames<EncodeTableOptions> = { maxLength: true, truncation: true };
+
 /** Encodes a table's texts. Throws `DataError` naming file and line for a text that is too long where truncation is off. */
 export function encodeTable(
   table: TextTable,
@@ -59,6 +63,7 @@ export function encodeTable(
   tokenizer: Encoder,
   options: EncodeTableOptions,
 ): ArrayDataset {
+  checkOptions('encodeTable', options, encodeTableOptionNames);
   const { maxLength, truncation } = options;
   const examples = table.rows.map(({ text, pair, line }, index): Example => {
     const encoding = tokenizer.encode(text, pair, { truncation, maxLength });

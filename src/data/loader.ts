@@ -1,5 +1,7 @@
 /** `DataLoader`: batches of a dataset in order, shuffled, or grouped by length. */
+
 import { ConfigError, DataError } from '../errors.ts';
+import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { Batch } from './collate.ts';
 import type { Dataset, Example } from './dataset.ts';
 import { Random } from './random.ts';
@@ -34,12 +36,31 @@ function megaBatches(examples: number, batchSize: number): number {
   return Math.max(1, Math.min(50, Math.floor(examples / (4 * batchSize))));
 }
 
+const loaderOptionNames: OptionNames<DataLoaderOptions> = {
+  batchSize: true,
+  collate: true,
+  shuffle: true,
+  seed: true,
+  groupByLength: true,
+  sampler: true,
+  dropLast: true,
+};
+
+/** What PyTorch's has besides. */
+const advice: Advice = {
+  collateFn: 'its name is collate',
+  generator: 'pass seed',
+  numWorkers: 'leave it out: batches are made on demand',
+  pinMemory: 'leave it out',
+};
+
 export class DataLoader {
   private readonly dataset: Dataset;
   private readonly options: DataLoaderOptions;
 
   /** Throws `ConfigError` for a batch size below 1 and a sampler beside another order, `DataError` for an empty dataset. */
   constructor(dataset: Dataset, options: DataLoaderOptions) {
+    checkOptions('DataLoader', options, loaderOptionNames, advice);
     if (!Number.isInteger(options.batchSize) || options.batchSize < 1) {
       throw new ConfigError(`batchSize is ${options.batchSize}`, { remedy: 'use an integer of 1 or more' });
     }

@@ -2,9 +2,10 @@
 
 import { platform } from '#platform';
 import { DataError, FileError } from '../errors.ts';
+import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import { cellReader } from './cells.ts';
 import { type Chunk, type ReadOptions, readChunks } from './chunks.ts';
-import type { ColumnNames, ColumnOptions } from './columns.ts';
+import { type ColumnNames, type ColumnOptions, columnOptionNames } from './columns.ts';
 import { encodingNamed } from './encoding.ts';
 import { jsonReader } from './json-rows.ts';
 import type { LabelCell } from './label-cells.ts';
@@ -22,6 +23,18 @@ export interface TableOptions extends ColumnOptions, ReadOptions {
    */
   header?: boolean;
 }
+
+const tableOptionNames: OptionNames<TableOptions> = {
+  ...columnOptionNames,
+  format: true,
+  delimiter: true,
+  header: true,
+  encoding: true,
+  chunkBytes: true,
+};
+
+/** What pandas calls it. */
+const advice: Advice = { sep: 'its name is delimiter', names: 'name the columns: textColumn, labelColumn' };
 
 export interface TextRow {
   /** May be empty: it is encoded as special tokens alone. */
@@ -63,6 +76,7 @@ export interface RowReader {
  * anything else.
  */
 export async function readTable(path: string, options: TableOptions = {}): Promise<TextTable> {
+  checkOptions('readTable', options, tableOptionNames, advice);
   if (!(await platform.exists(path)))
     throw new FileError(`data file '${path}' does not exist`, { remedy: 'check the path' });
   const { encoding, delimiter, chunkBytes } = options;

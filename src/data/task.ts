@@ -1,4 +1,5 @@
 /** What a model is to learn from a table: the task, its classes and their order, and what becomes of a trained classifier. */
+
 import { ConfigError, DataError } from '../errors.ts';
 import {
   areUnnamed,
@@ -10,6 +11,7 @@ import {
   shownNames,
 } from '../models/class-names.ts';
 import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/config.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import { type LabelColumn, type LabelledRow, labelColumn, partsOf } from './label-cells.ts';
 import {
   checkClassCount,
@@ -36,6 +38,8 @@ export interface TaskOptions {
   head?: 'keep' | 'new';
 }
 
+const taskOptionNames: OptionNames<TaskOptions> = { problemType: true, model: true, head: true };
+
 export interface TaskDecision {
   labels: LabelSet;
   /** What was seen in the labels, for people. */
@@ -53,6 +57,7 @@ export interface TaskDecision {
  * there is no classifier to keep.
  */
 export function decideTask(table: TextTable, options: TaskOptions = {}): TaskDecision {
+  checkOptions('decideTask', options, taskOptionNames);
   const { problemType, model, head } = options;
   if (head === 'keep' && model === undefined)
     throw new ConfigError('there is no trained classifier to keep', {

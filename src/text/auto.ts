@@ -1,11 +1,21 @@
 /** `AutoTokenizer`: a tokenizer from whatever files a model's folder has. */
+
 import { platform } from '#platform';
 import { FileError } from '../errors.ts';
 import { CONFIG_NAME } from '../models/checkpoint-files.ts';
-import { type HubOptions, resolveModel, TOKENIZER_FILES } from '../models/hub.ts';
+import { type HubOptions, hubOptionNames, resolveModel, TOKENIZER_FILES } from '../models/hub.ts';
+import { type Advice, checkOptions } from '../options.ts';
 import { namedJson } from './special-tokens.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';
 import { type LoadedTokenizer, loadTokenizer } from './tokenizer-json.ts';
+
+/** What Python takes besides. */
+const advice: Advice = {
+  useFast: 'leave it out: there is one kind',
+  modelMaxLength: 'pass maxLength to encode',
+  truncationSide: 'set truncation_side in tokenizer_config.json',
+  paddingSide: 'pass it to encodeBatch, or set padding_side in tokenizer_config.json',
+};
 
 export const AutoTokenizer = {
   /**
@@ -16,6 +26,7 @@ export const AutoTokenizer = {
    * key that cannot be used.
    */
   async fromPretrained(idOrFolder: string, options: HubOptions = {}): Promise<PreTrainedTokenizer> {
+    checkOptions('AutoTokenizer.fromPretrained', options, hubOptionNames, advice);
     const folder = await resolveModel(idOrFolder, options, 'tokenizer');
     const path = (name: string): string => (name === '' ? folder : platform.joinPath(folder, name));
     const files: Record<string, string> = {};

@@ -1,6 +1,8 @@
 /** `PreTrainedTokenizer`: encoding with special tokens, truncation and padding, as transformers does it. */
+
 import { platform } from '#platform';
 import { ConfigError, TokenizerError } from '../errors.ts';
+import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { FolderWriter } from '../platform/contract.ts';
 import { assemble, type Encoding } from './assemble.ts';
 import { tidied } from './decoders.ts';
@@ -62,6 +64,36 @@ export interface DecodeOptions {
    */
   cleanUpTokenizationSpaces?: boolean;
 }
+
+const encodeOptionNames: OptionNames<EncodeOptions> = {
+  addSpecialTokens: true,
+  truncation: true,
+  maxLength: true,
+  returnOverflowingTokens: true,
+  stride: true,
+};
+const batchOptionNames: OptionNames<BatchOptions> = {
+  ...encodeOptionNames,
+  padding: true,
+  padToMultipleOf: true,
+  paddingSide: true,
+};
+const decodeOptionNames: OptionNames<DecodeOptions> = {
+  skipSpecialTokens: true,
+  cleanUpTokenizationSpaces: true,
+};
+
+/** What Python's tokenizers have besides. */
+const advice: Advice = {
+  padding: 'encodeBatch and pad have it',
+  returnTensors: 'leave it out: toTensors(device, batch) makes tensors',
+  returnAttentionMask: 'leave it out: it is always there',
+  returnTokenTypeIds: 'leave it out: they are always there',
+  returnOffsetsMapping: 'leave it out: encode gives offsets',
+  returnSpecialTokensMask: 'leave it out: encode gives it',
+  textPair: "the pair is encode's second argument",
+  isSplitIntoWords: 'join the words: wordIds says which token belongs to which',
+};
 
 export type TextInput = string | readonly [string, string];
 
@@ -167,6 +199,7 @@ export class PreTrainedTokenizer {
    * be used. What was cut comes in `overflowing`, if `returnOverflowingTokens` asks for it.
    */
   encode(text: string, pair?: string, options: EncodeOptions = {}): Encoding {
+    checkOptions('encode', options, encodeOptionNames, advice);
     const [first, ...overflowing] = this.encodeWindows(text, pair, options);
     return options.returnOverflowingTokens === true ? { ...first!, overflowing } : first!;
   }
@@ -216,6 +249,7 @@ export class PreTrainedTokenizer {
    * `pad`.
    */
   encodeBatch(texts: readonly TextInput[], options: BatchOptions = {}): BatchEncoding {
+    checkOptions('encodeBatch', options, batchOptionNames, advice);
     const padded = options.padding !== false && options.padding !== 'do_not_pad';
     // With padding, `maxLength` alone does not cut, as in Python.
     const encoding = {
@@ -240,6 +274,7 @@ export class PreTrainedTokenizer {
    * none.
    */
   pad(encodings: Encoding[], options: BatchOptions = {}): BatchEncoding {
+    checkOptions('pad', options, batchOptionNames, advice);
     const { padding = true, maxLength, padToMultipleOf = 1, paddingSide = this.paddingSide } = options;
     if (!Number.isInteger(padToMultipleOf) || padToMultipleOf < 1)
       throw new ConfigError(`padToMultipleOf is ${padToMultipleOf}`, {
@@ -271,6 +306,7 @@ export class PreTrainedTokenizer {
 
   /** Text of ids; an id that no token has is left out. */
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
+    checkOptions('decode', options, decodeOptionNames);
     const { added, decoder, settings, modelType } = this.loaded;
     const tokens = ids.flatMap((id) => this.names.get(id) ?? []);
     const kept =
