@@ -2,9 +2,17 @@
 
 export * from './data/collate.ts';
 export { ArrayDataset, type Dataset, type Example, encodeTable } from './data/dataset.ts';
+export type { LabelCell, LabelItem } from './data/label-cells.ts';
 export { encodeLabels, inferLabels, type Label, type LabelSet, labelsOfModel } from './data/labels.ts';
 export { DataLoader, type DataLoaderOptions } from './data/loader.ts';
-export { readTable, type TableOptions, type TextRow, type TextTable } from './data/table.ts';
+export {
+  readTable,
+  type TableLayout,
+  type TableOptions,
+  type TextRow,
+  type TextTable,
+} from './data/table.ts';
+export { decideTask, type TaskDecision, type TaskOptions } from './data/task.ts';
 export * from './errors.ts';
 export * from './models/auto.ts';
 export {

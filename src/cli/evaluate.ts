@@ -5,6 +5,7 @@ import { encodeLabels } from '../data/labels.ts';
 import { readTable } from '../data/table.ts';
 import { Trainer } from '../train/trainer.ts';
 import { loadClassifier } from './classifier.ts';
+import { describeColumns, pairWarning } from './describe.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -35,7 +36,10 @@ export function addEvaluate(program: Command): void {
 
 async function evaluate(options: EvaluateOptions): Promise<void> {
   const table = await readTable(options.data, tableOptions(options, true));
+  console.error(describeColumns(table));
   const { device, model, tokenizer, labels, maxLength } = await loadClassifier(options.model, options);
+  const warning = pairWarning(model.config, table.rows[0]!.pair !== undefined);
+  if (warning !== null) console.error(warning);
   const evalDataset = encodeTable(table, encodeLabels(table, labels), tokenizer, {
     maxLength,
     truncation: true,

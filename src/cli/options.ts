@@ -25,6 +25,14 @@ export function column(text: string): string | number {
   return /^\d+$/.test(text) ? Number(text) : text;
 }
 
+/** A label column; given again, one of several. */
+function columns(
+  text: string,
+  before?: string | number | (string | number)[],
+): string | number | (string | number)[] {
+  return before === undefined ? column(text) : [before, column(text)].flat();
+}
+
 export interface CommonOptions {
   adapter?: string;
   fp16?: boolean;
@@ -47,17 +55,47 @@ export function addModelOptions(command: Command): Command {
 export interface DataOptions {
   textColumn?: string | number;
   pairColumn?: string | number;
-  labelColumn?: string | number;
+  labelColumn?: string | number | (string | number)[];
   /** undefined: told from the first row. */
   header?: boolean;
   format?: 'tsv' | 'csv' | 'jsonl';
+  delimiter?: string;
+  encoding?: string;
+}
+
+/** Names for characters that are hard to type. */
+const delimiters: Record<string, string> = {
+  tab: '\t',
+  '\\t': '\t',
+  comma: ',',
+  semicolon: ';',
+  bar: '|',
+  space: ' ',
+};
+
+function delimiter(text: string): string {
+  const character = delimiters[text.toLowerCase()] ?? text;
+  if (character.length !== 1)
+    throw new InvalidArgumentError('It must be one character, tab, comma, semicolon or bar.');
+  return character;
+}
+
+export function addEncodingOption(command: Command): Command {
+  return command.option(
+    '--encoding <name>',
+    'encoding of the file, such as windows-1252 or shift_jis (default: UTF-8, or what its byte-order mark says)',
+  );
 }
 
 export function addDataOptions(command: Command): Command {
-  return command
+  return addEncodingOption(command)
     .option('--text-column <column>', 'column of the text, by name or by number from 0', column)
     .option('--pair-column <column>', 'column of the second text', column)
-    .option('--label-column <column>', 'column of the label', column)
+    .option(
+      '--label-column <column>',
+      'column of the label; several, with commas between them or one by one, where each is a class',
+      columns,
+    )
     .option('--header', 'the first row names the columns (told from the row if not given)')
     .option('--no-header', 'the first row is data')
     .addOption(
@@ -66,7 +104,8 @@ export function addDataOptions(command: Command): Command {
         'csv',
         'jsonl',
       ]),
-    );
+    )
+    .option('--delimiter <character>', 'character between cells, or its name (tab)', delimiter);
 }
 
 export function tableOptions(options: DataOptions, requireLabels: boolean): TableOptions {
@@ -74,6 +113,8 @@ export function tableOptions(options: DataOptions, requireLabels: boolean): Tabl
     requireLabels,
     ...(options.format !== undefined && { format: options.format }),
     ...(options.header !== undefined && { header: options.header }),
+    ...(options.delimiter !== undefined && { delimiter: options.delimiter }),
+    ...(options.encoding !== undefined && { encoding: options.encoding }),
     ...(options.textColumn !== undefined && { textColumn: options.textColumn }),
     ...(options.pairColumn !== undefined && { textPairColumn: options.pairColumn }),
     ...(options.labelColumn !== undefined && { labelColumn: options.labelColumn }),
@@ -148,7 +189,12 @@ function resumeCommand(checkpoint: string): string {
   const words = process.argv.slice(2).filter((word) => word !== '--overwrite');
   const at = words.indexOf('--resume');
   if (at >= 0) words.splice(at, words[at + 1]?.startsWith('--') === false ? 2 : 1);
-  const quoted = [...words, '--resume', checkpoint].map((word) =>
+  return shellCommand([...words, '--resume', checkpoint]);
+}
+
+/** A command as one can paste it into a shell. */
+export function shellCommand(words: readonly string[]): string {
+  const quoted = words.map((word) =>
     /^[\w./:=@,+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`,
   );
   return `npx dawngrad ${quoted.join(' ')}`;

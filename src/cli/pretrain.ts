@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { platform } from '#platform';
+import { readLines } from '../data/chunks.ts';
 import { dataCollatorForLanguageModeling } from '../data/collate.ts';
 import { ArrayDataset } from '../data/dataset.ts';
 import { ConfigError, DataError, FileError } from '../errors.ts';
@@ -12,6 +13,7 @@ import { removeCheckpoints } from '../train/checkpoint.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import { Trainer } from '../train/trainer.ts';
 import {
+  addEncodingOption,
   addModelOptions,
   addResumeOption,
   type CommonOptions,
@@ -27,6 +29,7 @@ import { ProgressCallback } from './progress.ts';
 
 interface PretrainOptions extends CommonOptions {
   corpus: string;
+  encoding?: string;
   tokenizer?: string;
   model?: string;
   output: string;
@@ -84,7 +87,7 @@ export function addPretrain(program: Command): void {
     .option('--mlm-probability <p>', 'share of tokens to predict', number, 0.15)
     .option('--eval-share <p>', 'share of the lines kept for evaluation', number, 0.01)
     .option('--seed <n>', 'of order, masks, dropout and new weights', integer, 42);
-  addModelOptions(addResumeOption(command)).action(pretrain);
+  addModelOptions(addResumeOption(addEncodingOption(command))).action(pretrain);
 }
 
 async function pretrain(options: PretrainOptions): Promise<void> {
@@ -95,7 +98,7 @@ async function pretrain(options: PretrainOptions): Promise<void> {
   if (!(await platform.exists(options.corpus)))
     throw new FileError(`corpus '${options.corpus}' does not exist`, { remedy: 'check the path' });
   if (checkpoint === undefined) await checkOutput(options.output, options.overwrite === true);
-  const lines = (await platform.readText(options.corpus)).split('\n').filter((line) => line.trim() !== '');
+  const lines = await passages(options);
   if (lines.length === 0) throw new DataError(`${options.corpus}: there is no text`);
   const tokenizer = await AutoTokenizer.fromPretrained(source);
   const { maskTokenId } = tokenizer;
@@ -158,6 +161,14 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     progress.stop();
   }
   device.destroy();
+}
+
+/** Lines of the corpus that hold text. */
+async function passages({ corpus, encoding }: PretrainOptions): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const line of readLines(corpus, encoding === undefined ? {} : { encoding }))
+    if (line.trim() !== '') lines.push(line);
+  return lines;
 }
 
 function newConfig(options: PretrainOptions, tokenizer: { vocabSize: number; padTokenId: number }) {

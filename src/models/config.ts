@@ -32,6 +32,8 @@ const fields = {
   ),
   id2label: v.optional(v.nullable(v.record(v.string(), v.string())), null),
   num_labels: v.optional(v.nullable(size), null),
+  // Not transformers' own: it keeps keys that it does not know.
+  text_pair: v.optional(v.nullable(v.boolean()), null),
 };
 const schema = v.looseObject({ model_type: v.string(), ...fields });
 
@@ -61,6 +63,8 @@ export interface PretrainedConfig {
   numLabels: number;
   id2label: Record<number, string>;
   label2id: Record<string, number>;
+  /** Whether the model was trained on pairs of texts; null where nobody wrote it down. */
+  textPair: boolean | null;
   /** The file's own keys, written back as they were unless the engine changed them. */
   raw: Record<string, unknown>;
 }
@@ -127,6 +131,7 @@ export function parseConfig(json: unknown, source: string): PretrainedConfig {
     numLabels: Object.keys(id2label).length,
     id2label,
     label2id: invert(id2label),
+    textPair: c.text_pair,
     raw: json as Record<string, unknown>,
   };
 }
@@ -238,5 +243,6 @@ export function configToJson(
   delete written.torch_dtype;
   if (config.problemType === null) delete written.problem_type;
   else written.problem_type = config.problemType;
+  if (config.textPair !== null) written.text_pair = config.textPair;
   return `${JSON.stringify(written, null, 2)}\n`;
 }

@@ -52,12 +52,18 @@ export async function remove(path: string): Promise<void> {
 
 export async function openFile(path: string): Promise<FileSource> {
   const handle = await guard('read', path, () => open(path, 'r'));
-  const { size } = await handle.stat();
+  const status = await handle.stat();
+  const close = (): Promise<void> => handle.close();
+  if (!status.isFile() && !status.isDirectory()) {
+    // A pipe has no size, and cannot be read by range.
+    const bytes = await guard('read', path, () => handle.readFile());
+    return { path, size: bytes.length, read: async (at, length) => bytes.subarray(at, at + length), close };
+  }
   return {
     path,
-    size,
+    size: status.size,
     read: (offset, length) => guard('read', path, () => readRange(handle, path, offset, length)),
-    close: () => handle.close(),
+    close,
   };
 }
 
