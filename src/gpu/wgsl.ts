@@ -4,6 +4,8 @@
  *   #include <common/erf>          the text of another shader file, once
  *   #if NAME / #if !NAME / #if NAME == value / #else / #endif
  *   #for i in A..B / #end          the body once for each integer A ≤ i < B
+ *   #each i in A..B | E / #end     the same; if ROLLED is true, a loop of WGSL from A to before E, which no compiler should know to be B:
+ *                                  it would unroll the loop again
  *   #let NAME = A                  an integer, up to the end of the block
  *   enable …;                      moved to the top, once
  *   ${expression}                  integer arithmetic over loop variables and defines, or a define's text
@@ -133,8 +135,14 @@ class Assembler {
     });
   }
 
+  private roll(name: string, first: number, end: string, body: readonly string[], out: string[]): void {
+    out.push(`for (var ${name} = ${first}u; ${name} < ${end}; ${name} += 1u) {`);
+    this.within(name, name, () => this.expand(body, out));
+    out.push('}');
+  }
+
   /** Runs `body` with a name that stands for a value, and then for what it stood for before. */
-  private within(name: string, value: number, body: () => void): void {
+  private within(name: string, value: number | string, body: () => void): void {
     const before = this.scope.get(name);
     this.scope.set(name, value);
     body();
@@ -145,7 +153,7 @@ class Assembler {
   private expand(lines: readonly string[], out: string[] = []): string[] {
     for (let at = 0; at < lines.length; ) {
       const line = lines[at]!;
-      const directive = line.includes('#') ? /^\s*#(if|for|let)\s+(.*?)\s*$/.exec(line) : null;
+      const directive = line.includes('#') ? /^\s*#(if|for|each|let)\s+(.*?)\s*$/.exec(line) : null;
       if (directive === null) {
         out.push(this.substitute(line));
         at += 1;
@@ -163,11 +171,16 @@ class Assembler {
         at = no.next;
       } else {
         const body = this.block(lines, at + 1, ['end']);
-        const match = /^(\w+) in (.+?)\.\.(.+)$/.exec(directive[2]!);
-        if (match === null) this.fail(`cannot read '#for ${directive[2]}'`);
+        const [loop, hidden] = directive[1] === 'each' ? directive[2]!.split(' | ') : [directive[2]!];
+        const match = /^(\w+) in (.+?)\.\.(.+)$/.exec(loop!);
+        if (match === null || (directive[1] === 'each' && hidden === undefined))
+          this.fail(`cannot read '#${directive[1]} ${directive[2]}'`);
         const end = this.integer(match[3]!);
-        for (let value = this.integer(match[2]!); value < end; value += 1)
-          this.within(match[1]!, value, () => this.expand(body.lines, out));
+        if (hidden !== undefined && this.holds('ROLLED'))
+          this.roll(match[1]!, this.integer(match[2]!), hidden, body.lines, out);
+        else
+          for (let value = this.integer(match[2]!); value < end; value += 1)
+            this.within(match[1]!, value, () => this.expand(body.lines, out));
         at = body.next;
       }
     }
@@ -181,7 +194,7 @@ class Assembler {
       const word = lines[at]!.includes('#') ? /^\s*#(\w+)/.exec(lines[at]!)?.[1] : undefined;
       if (word === undefined) continue;
       if (depth === 0 && closers.includes(word)) return { lines: lines.slice(start, at), next: at + 1 };
-      if (word === 'if' || word === 'for') depth += 1;
+      if (word === 'if' || word === 'for' || word === 'each') depth += 1;
       if (word === 'endif' || word === 'end') depth -= 1;
     }
     return this.fail(`a block is not closed by #${closers.join(' or #')}`);
