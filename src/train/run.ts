@@ -258,7 +258,10 @@ export class TrainingRun {
   /** Lets the host run a little ahead of the GPU, not more. */
   private async pace(): Promise<void> {
     const { device } = this.trainer.model;
-    this.inFlight.push(device.gpu.submittedWorkDone());
+    const done = device.gpu.submittedWorkDone();
+    // What goes wrong before this is awaited is thrown by the check below, or by the next operation.
+    done.catch(() => {});
+    this.inFlight.push(done);
     if (this.inFlight.length > STEPS_IN_FLIGHT) await this.inFlight.shift();
     device.gpu.check();
   }
