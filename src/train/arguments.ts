@@ -1,4 +1,5 @@
 /** `TrainingArguments`: transformers' names in camelCase, and its defaults. */
+import { checkSeed } from '../data/random.ts';
 import { ConfigError } from '../errors.ts';
 import { type SchedulerType, schedulerTypes } from '../optim/schedule.ts';
 
@@ -118,8 +119,7 @@ export function resolveArguments(
       remedy: `use one of ${schedulerTypes.join(', ')}`,
     });
   }
-  if (!Number.isInteger(args.seed) || args.seed < 0)
-    throw new ConfigError(`seed is ${args.seed}`, { remedy: 'use an integer of 0 or more' });
+  checkSeed(args.seed);
   if (args.maxSteps <= 0 && args.numTrainEpochs === 0)
     throw new ConfigError('numTrainEpochs is 0', { remedy: 'train for some epochs or steps' });
   if (args.loadBestModelAtEnd && args.evalStrategy === 'no') {

@@ -1,6 +1,7 @@
 /** Whether a training can go on from a checkpoint with the arguments and data it has now, and what is to be said of it. */
 import * as v from 'valibot';
-import type { Dataset } from '../data/dataset.ts';
+import type { Dataset, Example } from '../data/dataset.ts';
+import { callUser } from '../data/example-checks.ts';
 import { CheckpointError, ConfigError } from '../errors.ts';
 import { checkJson, parseJsonObject } from '../models/json.ts';
 import { defaultTrainingArguments, type TrainingArguments } from './arguments.ts';
@@ -123,7 +124,9 @@ export function dataMark(dataset: Dataset): { examples: number; digest: string }
   };
   const every = Math.max(1, Math.floor(dataset.length / SAMPLED));
   for (let index = 0; index < dataset.length; index += every) {
-    const { inputIds, label } = dataset.get(index);
+    const example = callUser(`the dataset's get(${index})`, () => dataset.get(index));
+    // Examples for a collator of the user's own may look otherwise.
+    const { inputIds = [], label } = (example ?? {}) as Partial<Example>;
     take(inputIds.length);
     for (const id of inputIds) take(id);
     for (const value of [label ?? -1].flat()) take(value);

@@ -11,7 +11,7 @@ import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
 import { autocast } from '../tensor/autocast.ts';
 import { scale } from '../tensor/ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { bestMetricOf, isBetter, tracksBest, undefinedMetric } from './best.ts';
+import { BestModel } from './best.ts';
 import {
   type CallbackContext,
   callAll,
@@ -22,7 +22,6 @@ import {
 import {
   checkpointPath,
   loadCheckpoint,
-  loadWeights,
   readStanding,
   rotateCheckpoints,
   saveCheckpoint,
@@ -31,7 +30,6 @@ import {
 } from './checkpoint.ts';
 import { applyFreezing } from './freeze.ts';
 import { countTokens, toTensors } from './inputs.ts';
-import type { Evaluation } from './metrics.ts';
 import { computingWeights, makeOptimizer } from './optimizer.ts';
 import type { Progress } from './progress.ts';
 import { compareArguments, compareData, dataMark } from './resume.ts';
@@ -77,10 +75,7 @@ export class TrainingRun {
   private readonly data: NonNullable<Progress['data']>;
   private readonly inFlight: Promise<void>[] = [];
   private lastSaved: { step: number; path: string } | null = null;
-  /** The last evaluation, null where an earlier run made it, and the best one of this run. */
-  private lastEvaluated: { step: number; evaluation: Evaluation | null } = { step: -1, evaluation: null };
-  private bestEvaluation: Evaluation | null = null;
-  private warnedOfMetric = false;
+  private readonly best: BestModel;
 
   constructor(trainer: Trainer, options: TrainerOptions) {
     const { args, model } = trainer;
@@ -93,6 +88,7 @@ export class TrainingRun {
     }
     if (args.fp16) model.device.requireFloat16();
     this.trainer = trainer;
+    this.best = new BestModel(trainer);
     this.options = options;
     this.callbacks = options.callbacks ?? [];
     this.loader = new DataLoader(options.trainDataset, {
@@ -198,9 +194,7 @@ export class TrainingRun {
     this.lossSum.write(Float32Array.of(progress.lossSum));
     this.lossSteps = progress.lossSteps;
     if (progress.scaler !== undefined) this.scaler?.loadState(progress.scaler);
-    const { globalStep: step, logHistory } = state;
-    if (logHistory.some((entry) => entry.step === step && 'eval_loss' in entry))
-      this.lastEvaluated = { step, evaluation: null };
+    this.best.resume();
     return { epoch: progress.epoch, batch: progress.batch * batchRatio };
   }
 
@@ -361,28 +355,13 @@ export class TrainingRun {
   }
 
   private async evaluate(place: Place): Promise<void> {
-    const { trainer } = this;
-    const { args, state } = trainer;
-    const { globalStep: step } = state;
-    if (this.lastEvaluated.step === step) return;
+    const { trainer, best } = this;
+    if (best.isEvaluated) return;
     const evaluation = await trainer.score();
-    this.lastEvaluated = { step, evaluation };
-    const { metrics } = evaluation;
-    await this.record(metrics);
-    const value = bestMetricOf(args, metrics);
-    if (value === null && !this.warnedOfMetric) {
-      this.warnedOfMetric = true;
-      trainer.warn(undefinedMetric(args));
-    }
-    const better = tracksBest(args) && value !== null && isBetter(args, value, state.bestMetric);
-    if (better) {
-      state.bestMetric = value;
-      this.bestEvaluation = evaluation;
-      // As in transformers, the step stands only where checkpoints do.
-      if (args.saveStrategy !== 'no' || args.loadBestModelAtEnd) state.bestGlobalStep = step;
-    }
-    await callAll(this.callbacks, 'onEvaluate', this.context, metrics);
-    if (better && args.loadBestModelAtEnd) await this.save(place);
+    await this.record(evaluation.metrics);
+    const better = best.note(evaluation);
+    await callAll(this.callbacks, 'onEvaluate', this.context, evaluation.metrics);
+    if (better && trainer.args.loadBestModelAtEnd) await this.save(place);
   }
 
   private async save(place: Place): Promise<{ path: string }> {
@@ -426,7 +405,7 @@ export class TrainingRun {
     const { args, state, model } = trainer;
     await this.log();
     await model.device.sync();
-    const restoredStep = await this.restoreBest();
+    const outcome = await this.best.restore();
     model.eval();
     const seconds = (performance.now() - this.started) / 1000;
     await this.record({
@@ -438,28 +417,7 @@ export class TrainingRun {
     });
     state.statefulCallbacks = callbackStates(this.callbacks, true);
     await saveFinal({ model, tokenizer: this.options.processingClass, args, state });
-    const { step, evaluation } = this.lastEvaluated;
-    if (restoredStep !== null) return { restoredStep, evaluation: this.bestEvaluation };
-    return { restoredStep, evaluation: step === state.globalStep ? evaluation : null };
-  }
-
-  /** Loads the weights of the best checkpoint; the step it is of, or null where the last weights stay. */
-  private async restoreBest(): Promise<number | null> {
-    const { trainer } = this;
-    const { args, state, model } = trainer;
-    if (!args.loadBestModelAtEnd) return null;
-    const { bestModelCheckpoint: best, bestGlobalStep } = state;
-    if (best === null || bestGlobalStep === null) {
-      trainer.warn('no evaluation was the best: the last weights are saved');
-      return null;
-    }
-    if (bestGlobalStep === state.globalStep) return null;
-    if (!(await platform.isFolder(best))) {
-      trainer.warn(`the best checkpoint '${best}' is gone: the last weights are saved instead`);
-      return null;
-    }
-    await loadWeights(best, model);
-    return bestGlobalStep;
+    return outcome;
   }
 
   /** A mean: the last step of an epoch may have fewer. */

@@ -3,8 +3,9 @@
 import { platform } from '#platform';
 import { type Collator, dataCollatorWithPadding } from '../data/collate.ts';
 import type { Dataset } from '../data/dataset.ts';
+import { callUser } from '../data/example-checks.ts';
 import { DataLoader, type DataLoaderOptions } from '../data/loader.ts';
-import { ConfigError, DawngradError, UserCodeError } from '../errors.ts';
+import { ConfigError } from '../errors.ts';
 import { problemTypeOf } from '../models/config.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { resolveArguments, type TrainingArguments } from './arguments.ts';
@@ -196,16 +197,7 @@ function customMetrics(
   computeMetrics: NonNullable<TrainerOptions['computeMetrics']>,
   prediction: EvalPrediction,
 ): Metrics {
-  let metrics: Metrics;
-  try {
-    metrics = computeMetrics(prediction);
-  } catch (cause) {
-    if (cause instanceof DawngradError) throw cause;
-    throw new UserCodeError(
-      `computeMetrics failed: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
-  }
+  const metrics = callUser('computeMetrics', () => computeMetrics(prediction));
   const isRecord = typeof metrics === 'object' && metrics !== null && !(metrics instanceof Promise);
   const broken = isRecord
     ? Object.entries(metrics).find(([, value]) => value !== null && typeof value !== 'number')
