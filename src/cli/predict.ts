@@ -36,6 +36,8 @@ export function addPredict(program: Command): void {
 }
 
 async function predict(texts: string[], options: PredictOptions): Promise<void> {
+  // Nobody reads what comes out any more.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   const fromInput = texts.length === 0;
   if (fromInput && process.stdin.isTTY === true) {
     throw new UsageError('there is no text to classify', {

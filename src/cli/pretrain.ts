@@ -8,9 +8,11 @@ import { ConfigError, DataError, FileError } from '../errors.ts';
 import { AutoModelForMaskedLM } from '../models/auto.ts';
 import { makeConfig } from '../models/config.ts';
 import { AutoTokenizer } from '../text/auto.ts';
+import { resolveArguments } from '../train/arguments.ts';
 import { removeCheckpoints } from '../train/checkpoint.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import { Trainer } from '../train/trainer.ts';
+import { inCommandNames } from './names.ts';
 import {
   addModelOptions,
   addResumeOption,
@@ -88,6 +90,9 @@ export function addPretrain(program: Command): void {
 }
 
 async function pretrain(options: PretrainOptions): Promise<void> {
+  const args = trainingArguments(options);
+  // What cannot be is refused before anything is read.
+  resolveArguments(args);
   const checkpoint = await resumedFrom(options.resume, options.output);
   const source = checkpoint ?? options.model ?? options.tokenizer;
   if (source === undefined)
@@ -129,23 +134,8 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     dataCollator: dataCollatorForLanguageModeling(masking),
     callbacks: [progress],
     signal: interruptSignal(),
-    args: {
-      outputDir: options.output,
-      numTrainEpochs: options.epochs,
-      maxSteps: options.maxSteps,
-      perDeviceTrainBatchSize: options.batchSize,
-      perDeviceEvalBatchSize: 32,
-      learningRate: options.lr,
-      weightDecay: options.weightDecay,
-      warmupSteps: options.warmupSteps,
-      fp16: options.fp16 ?? false,
-      evalStrategy: 'epoch',
-      saveStrategy: 'epoch',
-      saveTotalLimit: 1,
-      groupByLength: true,
-      loggingSteps: 20,
-      seed: options.seed,
-    },
+    args,
+    onWarning: (text) => console.error(`note: ${inCommandNames(text)}`),
   });
   if (checkpoint === undefined) await removeCheckpoints(options.output);
   try {
@@ -158,6 +148,26 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     progress.stop();
   }
   device.destroy();
+}
+
+function trainingArguments(options: PretrainOptions) {
+  return {
+    outputDir: options.output,
+    numTrainEpochs: options.epochs,
+    maxSteps: options.maxSteps,
+    perDeviceTrainBatchSize: options.batchSize,
+    perDeviceEvalBatchSize: 32,
+    learningRate: options.lr,
+    weightDecay: options.weightDecay,
+    warmupSteps: options.warmupSteps,
+    fp16: options.fp16 ?? false,
+    evalStrategy: 'epoch' as const,
+    saveStrategy: 'epoch' as const,
+    saveTotalLimit: 1,
+    groupByLength: true,
+    loggingSteps: 20,
+    seed: options.seed,
+  };
 }
 
 function newConfig(options: PretrainOptions, tokenizer: { vocabSize: number; padTokenId: number }) {

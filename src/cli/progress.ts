@@ -7,7 +7,7 @@ import type { LogEntry } from '../train/state.ts';
 const FORMAT =
   '{bar} {value}/{total} | epoch {epoch} | loss {loss} | lr {rate} | {speed} tokens/s | {left} left';
 
-function duration(seconds: number): string {
+export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '-';
   const whole = Math.round(seconds);
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];

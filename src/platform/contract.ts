@@ -75,7 +75,7 @@ export interface Platform {
   openFile(path: string): Promise<FileSource>;
   readText(path: string): Promise<string>;
   remove(path: string): Promise<void>;
-  /** Throws `FileError` where `writeFolder` could not write, after trying it; leaves nothing but parents that were missing. */
+  /** Throws `FileError` where `writeFolder` could not write, after trying it; leaves nothing. */
   checkWritable(path: string): Promise<void>;
   /** Removes what `writeFolder` had under construction in processes that were killed. */
   sweep(path: string): Promise<void>;

@@ -1,5 +1,5 @@
 /** Files and folders over node:fs. */
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FileError, OutputExistsError } from '../../errors.ts';
 import type { ExistingFolder, FileSink, FileSource, FolderWriter } from '../contract.ts';
@@ -96,15 +96,19 @@ export async function checkWritable(path: string): Promise<void> {
   const target = resolve(path);
   const present = await folderExists(path, target);
   const probe = temporaryPath(present ? target : dirname(target), basename(target), 'probe');
+  let made = probe;
   try {
     await guard('write', path, async () => {
-      await mkdir(probe, { recursive: true });
+      made = (await mkdir(probe, { recursive: true })) ?? probe;
       // A folder alone takes no room on a disk.
       await folderWriter(probe, []).writeText('probe', 'x'.repeat(4096));
       await rename(join(probe, 'probe'), join(probe, 'renamed'));
     });
   } finally {
     await discard(probe).catch(() => {});
+    // Parents that were missing, unless somebody put something in.
+    for (let folder = dirname(probe); folder.startsWith(made); folder = dirname(folder))
+      await rmdir(folder).catch(() => {});
   }
 }
 
