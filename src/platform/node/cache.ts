@@ -1,28 +1,17 @@
 /** The engine's own cache folder, which nobody else may own or write: libraries are loaded from it. */
 import { rmSync } from 'node:fs';
-import {
-  access,
-  chmod,
-  constants,
-  lstat,
-  mkdir,
-  mkdtemp,
-  readFile,
-  realpath,
-  rename,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, lstat, mkdir, mkdtemp, readFile, realpath, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expandPath } from './environment.ts';
-import { forget, sweep, temporaryPath } from './temporary.ts';
+import { discard, forget, sweep, temporaryPath } from './temporary.ts';
 
 const GROUP_OR_OTHERS_WRITE = 0o022;
 const OTHERS_WRITE = 0o002;
 const STICKY = 0o1000;
 
 /** The user's number, or null where the system has none. */
-const user = (): number | null => process.getuid?.() ?? null;
+const user = (): number | null => process.geteuid?.() ?? null;
 
 /** Whether a file or folder (no link) belongs to this user or to root, and nobody else may write it. */
 export async function isOurs(path: string): Promise<boolean> {
@@ -49,8 +38,10 @@ async function isFixed(path: string): Promise<boolean> {
 async function claim(folder: string): Promise<string | null> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    await access(folder, constants.W_OK);
     const real = await realpath(folder);
+    const trial = temporaryPath(real, 'trial', 'probe');
+    await mkdir(trial);
+    await discard(trial);
     const { mode, uid } = await lstat(real);
     // Made under a umask that lets the group write; what others may have put there is held to its hash.
     if (uid === user() && (mode & GROUP_OR_OTHERS_WRITE) !== 0) await chmod(real, mode & 0o755);

@@ -91,6 +91,23 @@ async function folderExists(path: string, target: string): Promise<boolean> {
   return false;
 }
 
+/** Makes a folder and the parents it lacks; the outermost that was made. Node's own way blames a read-only disk on a missing folder. */
+async function makeFolder(path: string): Promise<string> {
+  try {
+    await mkdir(path);
+    return path;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error;
+    const made = await makeFolder(dirname(path)).catch((cause: NodeJS.ErrnoException) => {
+      // Another process was faster.
+      if (cause.code === 'EEXIST') return path;
+      throw cause;
+    });
+    await mkdir(path);
+    return made;
+  }
+}
+
 /** See `Platform.checkWritable`. */
 export async function checkWritable(path: string): Promise<void> {
   const target = resolve(path);
@@ -99,7 +116,7 @@ export async function checkWritable(path: string): Promise<void> {
   let made = probe;
   try {
     await guard('write', path, async () => {
-      made = (await mkdir(probe, { recursive: true })) ?? probe;
+      made = await makeFolder(probe);
       // A folder alone takes no room on a disk.
       await folderWriter(probe, []).writeText('probe', 'x'.repeat(4096));
       await rename(join(probe, 'probe'), join(probe, 'renamed'));
@@ -150,7 +167,7 @@ async function makeStaging(target: string, present: boolean, existing: ExistingF
   const inside = temporaryPath(target, basename(target), 'tmp');
   const [first, second] = present ? [inside, beside] : [beside, inside];
   try {
-    await mkdir(first, { recursive: true });
+    await makeFolder(first);
     forget(second);
     return first;
   } catch (error) {
