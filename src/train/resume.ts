@@ -90,6 +90,7 @@ const show = (value: unknown): string => (typeof value === 'string' ? `'${value}
 export function compareArguments(before: Saved, now: TrainingArguments, checkpoint: string): Comparison {
   const same = sameSteps(before, now);
   const split = ['perDeviceTrainBatchSize', 'gradientAccumulationSteps'];
+  const texts = Number(before.perDeviceTrainBatchSize) * Number(before.gradientAccumulationSteps);
   const notes: string[] = [];
   let bestIsVoid = false;
   for (const name of Object.keys(effects) as (keyof TrainingArguments)[]) {
@@ -97,8 +98,9 @@ export function compareArguments(before: Saved, now: TrainingArguments, checkpoi
     if (old === value || effects[name] === 'free') continue;
     const what = `${name} is ${show(value)}, in '${checkpoint}' it was ${show(old)}`;
     if (effects[name] === 'place' && !(same && split.includes(name))) {
+      const product = `, or keep perDeviceTrainBatchSize times gradientAccumulationSteps at ${texts}`;
       throw new ConfigError(what, {
-        remedy: `resume with ${name} ${String(old)}: texts would be trained twice or not at all`,
+        remedy: `resume with ${name} ${String(old)}${split.includes(name) ? product : ''}: texts would be trained twice or not at all`,
       });
     }
     if (effects[name] === 'best') bestIsVoid = true;
