@@ -1,7 +1,7 @@
 /** Examples to padded batches. */
 import { ConfigError, DataError } from '../errors.ts';
 import type { Example } from './dataset.ts';
-import { checkExample, checkPadding } from './example-checks.ts';
+import { checkExample, checkLabel, checkPadding } from './example-checks.ts';
 import { Random } from './random.ts';
 
 /** Flat row-major arrays of `shape` = [batch, length]. */
@@ -73,12 +73,8 @@ export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?
       });
     const flat = labels.flat();
     const float = options.floatLabels === true || width !== null;
-    const broken = flat.find((label) => (float ? typeof label !== 'number' : !Number.isInteger(label)));
-    if (broken !== undefined)
-      throw new DataError(
-        float ? `the label '${broken}' is no number` : `the label ${broken} is no class number`,
-        { remedy: float ? 'give numbers' : 'pass floatLabels for regression' },
-      );
+    for (const [row, label] of labels.entries())
+      for (const value of [label].flat()) checkLabel(value, float, indices[row] ?? row);
     batch.labels = float ? Float32Array.from(flat) : Int32Array.from(flat);
     batch.labelShape = width === null ? [examples.length] : [examples.length, width];
     return batch;
@@ -100,9 +96,7 @@ export function dataCollatorForTokenClassification(options: PaddingOptions): Col
           remedy: 'give one label a token, −100 where none counts',
         });
       }
-      const broken = label.find((value) => !Number.isInteger(value));
-      if (broken !== undefined)
-        throw new DataError(`example ${indices[row]}: the label ${broken} is no class number`);
+      for (const value of label) checkLabel(value, false, indices[row] ?? row);
       labels.set(label, row * length);
     }
     return { ...batch, labels, labelShape: [rows, length] };

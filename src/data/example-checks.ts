@@ -42,6 +42,15 @@ export function checkExample(example: unknown, index: number): void {
     });
 }
 
+/** Throws `DataError` naming the example whose label is no number, or no class where it is to be one. */
+export function checkLabel(label: unknown, float: boolean, example: number): void {
+  if (float ? Number.isFinite(label) : Number.isInteger(label)) return;
+  throw new DataError(
+    `example ${example}: the label ${show(label)} is no ${float ? 'finite number' : 'class number'}`,
+    { remedy: float ? 'give numbers' : 'give whole numbers, or pass floatLabels for regression' },
+  );
+}
+
 /** Throws `ConfigError` for a padding that cannot be. */
 export function checkPadding({
   padTokenId,

@@ -1,4 +1,5 @@
 /** What plain JavaScript and code of the user's own can get wrong. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { dataCollatorForTokenClassification, dataCollatorWithPadding } from '../../src/data/collate.ts';
@@ -210,5 +211,6 @@ it('an output is not made where a training could not begin', async () => {
   const folder = join(freshFolder(), 'deep');
   const trainer = await make({ trainDataset: withOdd(undefined) }, folder);
   await expect(trainer.train()).rejects.toThrow(DataError);
+  expect(existsSync(folder)).toBe(false);
   trainer.model.dispose();
 });
