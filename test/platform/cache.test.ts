@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { asNobody, isRoot, NOBODY } from '../support/mount.ts';
+import { asNobody, canMount, isRoot, mount, NOBODY, unmountAll } from '../support/mount.ts';
 
 type Cache = typeof import('../../src/platform/node/cache.ts');
 type Packaged = typeof import('../../src/platform/node/packaged-adapter.ts');
@@ -35,6 +35,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
+  unmountAll();
   rmSync(scratch, { recursive: true, force: true });
 });
 
@@ -194,6 +195,14 @@ describe.skipIf(!packaged)('the packaged adapter', () => {
       ]);
     }
     refused += 1;
+  });
+
+  it.skipIf(!canMount)('that finds no room says so', async () => {
+    mount(preferred(), 'size=1m,mode=700');
+    await expect(load()).rejects.toThrow(
+      /^the packaged software adapter cannot be unpacked: ENOSPC.* · make room in the cache folder/,
+    );
+    expect(readdirSync(preferred())).toEqual([]);
   });
 
   it('leaves the environment as it was, also where opening fails', async () => {

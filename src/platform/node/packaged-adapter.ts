@@ -63,9 +63,22 @@ function icdText(folder: string): string {
 }
 
 /** Unpacks the driver where that was not done yet, or what is there is not whole; returns its folder, or null where there is no package. */
-async function unpack(): Promise<string | null> {
+async function driverFolder(): Promise<string | null> {
   const archive = archivePath();
   if (archive === null || (await stat(archive).catch(() => null)) === null) return null;
+  try {
+    return await unpack(archive);
+  } catch (cause) {
+    if (cause instanceof NoAdapterError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new NoAdapterError(`the packaged software adapter cannot be unpacked: ${reason}`, {
+      remedy: 'make room in the cache folder (XDG_CACHE_HOME), or install a Vulkan driver',
+      cause,
+    });
+  }
+}
+
+async function unpack(archive: string): Promise<string> {
   const cache = await cacheFolder();
   const name = `swiftshader-${FILES.get(DRIVER)!.slice(0, 16)}`;
   const target = join(cache, name);
@@ -117,7 +130,7 @@ function setEnvironment(values: Readonly<Record<string, string>>): () => void {
  * package is not there. Throws `NoAdapterError` where what is there may not be loaded.
  */
 export async function withPackagedDriver<T>(open: () => Promise<T>): Promise<T | null> {
-  const folder = await unpack();
+  const folder = await driverFolder();
   if (folder === null) return null;
   const icd = join(folder, ICD);
   const restore = setEnvironment({ VK_ICD_FILENAMES: icd, VK_DRIVER_FILES: icd });
