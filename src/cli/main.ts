@@ -27,4 +27,11 @@ try {
   process.exitCode = 1;
 }
 // A device that an error left open must not keep the process alive.
-process.stdout.write('', () => process.exit());
+process.stdout.write('', () => {
+  const error = process.stdout.errored as NodeJS.ErrnoException | null;
+  if (error !== null && error.code !== 'EPIPE') {
+    console.error(`error: standard output cannot be written: ${error.message}`);
+    process.exitCode = 1;
+  }
+  process.exit();
+});

@@ -11,7 +11,7 @@ import { AutoTokenizer } from '../text/auto.ts';
 import { resolveArguments } from '../train/arguments.ts';
 import { removeCheckpoints } from '../train/checkpoint.ts';
 import type { TrainableModel } from '../train/predict.ts';
-import { Trainer } from '../train/trainer.ts';
+import { Trainer, type TrainOutput } from '../train/trainer.ts';
 import { inCommandNames } from './names.ts';
 import {
   addModelOptions,
@@ -26,6 +26,7 @@ import {
   resumedFrom,
 } from './options.ts';
 import { ProgressCallback } from './progress.ts';
+import { formatOutcome } from './report.ts';
 
 interface PretrainOptions extends CommonOptions {
   corpus: string;
@@ -138,15 +139,16 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     onWarning: (text) => console.error(`note: ${inCommandNames(text)}`),
   });
   if (checkpoint === undefined) await removeCheckpoints(options.output);
+  let outcome: TrainOutput;
   try {
-    const { interruptedAt } = await trainer.train(
-      checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint },
-    );
-    if (interruptedAt === null) console.log(`saved to ${options.output}`);
-    else reportInterruption(interruptedAt);
+    outcome = await trainer.train(checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint });
   } finally {
     progress.stop();
   }
+  if (outcome.interruptedAt === null) {
+    console.error(formatOutcome(outcome, 'loss'));
+    console.log(`saved to ${options.output}`);
+  } else reportInterruption(outcome.interruptedAt);
   device.destroy();
 }
 

@@ -1,10 +1,12 @@
 /** The command on machines as they are: closed pipes, kills, volumes, full disks; and settings that cannot be. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import {
+  closeSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -139,6 +141,22 @@ describe('a closed output', () => {
     expect(code).toBe(0);
     count('closed output');
   });
+});
+
+it.skipIf(!existsSync('/dev/full'))('results that find no room are an error', async () => {
+  const full = openSync('/dev/full', 'w');
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', 'info', '--json'], {
+    cwd: root,
+    stdio: ['ignore', full, 'pipe'],
+  });
+  let text = '';
+  child.stderr!.on('data', (chunk) => {
+    text += String(chunk);
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  closeSync(full);
+  expect([code, /^error: standard output cannot be written: .*ENOSPC/m.test(text)]).toEqual([1, true]);
+  count('full disk');
 });
 
 describe('kills', () => {
