@@ -108,6 +108,10 @@ export function resolveArguments(
     if (!Number.isInteger(args[name]) || args[name] < 1)
       throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use an integer of 1 or more' });
   }
+  if (!Number.isSafeInteger(args.maxSteps))
+    throw new ConfigError(`maxSteps is ${args.maxSteps}`, {
+      remedy: 'use an integer; with -1 the epochs decide',
+    });
   for (const name of notNegative) {
     if (!(args[name] >= 0) || !Number.isFinite(args[name]))
       throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use a number of 0 or more' });

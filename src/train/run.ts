@@ -105,6 +105,10 @@ export class TrainingRun {
     trainer.state = freshState(args);
     const { state } = trainer;
     state.maxSteps = args.maxSteps > 0 ? args.maxSteps : Math.ceil(this.stepsPerEpoch * args.numTrainEpochs);
+    if (!Number.isSafeInteger(state.maxSteps))
+      throw new ConfigError(`numTrainEpochs is ${args.numTrainEpochs}: that many steps cannot be counted`, {
+        remedy: 'use fewer epochs',
+      });
     state.numTrainEpochs = Math.ceil(state.maxSteps / this.stepsPerEpoch);
     this.parameters = model.parameters();
     this.fixed = new Set(this.parameters.filter((tensor) => !tensor.requiresGrad));

@@ -331,6 +331,16 @@ describe('the log', () => {
   });
 });
 
+describe('steps', () => {
+  it('that cannot be counted are refused', async () => {
+    for (const maxSteps of [1e308, 1.5, Number.NaN, Number.POSITIVE_INFINITY])
+      await expect(make(freshFolder(), { args: { maxSteps } })).rejects.toThrow(`maxSteps is ${maxSteps}`);
+    const trainer = await make(freshFolder(), { args: { numTrainEpochs: 1e308 } });
+    await expect(trainer.train()).rejects.toThrow('numTrainEpochs is 1e+308');
+    trainer.model.dispose();
+  });
+});
+
 describe('seeds', () => {
   it('of more than 32 bits are refused, not cut', async () => {
     for (const seed of [2 ** 32, 2 ** 53, -1, 1.5, Number.NaN]) {

@@ -8,7 +8,7 @@ import type { ReadableStream } from 'node:stream/web';
 import { FileError } from '../../errors.ts';
 import type { ModelDownload } from '../contract.ts';
 import { expandPath, type HubEnvironment, hubEnvironment } from './environment.ts';
-import { discard, forget, sweep, temporaryPath } from './temporary.ts';
+import { discard, sweep, temporaryPath } from './temporary.ts';
 
 const COMMIT = /^[0-9a-f]{40}$/;
 
@@ -39,7 +39,7 @@ export async function downloadModel(id: string, download: ModelDownload): Promis
     throw new FileError(
       `'${id}' is no folder and not in the hub cache '${cacheDir}', and downloads are switched off`,
       {
-        remedy: 'download it once without HF_HUB_OFFLINE, or give a folder',
+        remedy: 'download it once without HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or give a folder',
       },
     );
   }
@@ -184,9 +184,7 @@ async function saveBlob(
   const content = await open();
   if (content === null) throw new FileError(`'${id}' has no ${file} on the hub`);
   await mkdir(dirname(path), { recursive: true });
-  const [folder, name] = [dirname(path), basename(path)];
-  await sweep(folder, (other) => other === name);
-  const incomplete = temporaryPath(folder, name, 'tmp');
+  await sweep(dirname(path), () => true);
   let loadedBytes = 0;
   async function* count(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
@@ -196,16 +194,15 @@ async function saveBlob(
     }
   }
   try {
-    await pipeline(
-      Readable.fromWeb(content.stream() as ReadableStream<Uint8Array>),
-      count,
-      createWriteStream(incomplete),
-    );
-    if (loadedBytes !== totalBytes) throw new Error(`${loadedBytes} of ${totalBytes} bytes came`);
-    await rename(incomplete, path);
-    forget(incomplete);
+    await whole(path, async (temporary) => {
+      await pipeline(
+        Readable.fromWeb(content.stream() as ReadableStream<Uint8Array>),
+        count,
+        createWriteStream(temporary),
+      );
+      if (loadedBytes !== totalBytes) throw new Error(`${loadedBytes} of ${totalBytes} bytes came`);
+    });
   } catch (cause) {
-    await discard(incomplete);
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FileError(`'${file}' of '${id}' could not be downloaded whole: ${reason}`, {
       remedy: 'try again',
@@ -217,16 +214,28 @@ async function saveBlob(
 /** A relative link, as Python makes it; a copy where links are not wanted or the system allows none. */
 async function link(blob: string, path: string, symlinks: boolean): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  if (!symlinks) return copyFile(blob, path);
+  const copy = (): Promise<void> => whole(path, (temporary) => copyFile(blob, temporary));
+  if (!symlinks) return copy();
   try {
     await symlink(relative(dirname(path), blob), path);
   } catch (error) {
     // Another process may have been faster.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') await copyFile(blob, path);
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') await copy();
   }
 }
 
 async function writeRef(path: string, commit: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, commit);
+  await whole(path, (temporary) => writeFile(temporary, commit));
+}
+
+/** Gives a file its name when it is whole: one that is there is not fetched again. */
+async function whole(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = temporaryPath(dirname(path), basename(path), 'tmp');
+  try {
+    await write(temporary);
+    await rename(temporary, path);
+  } finally {
+    await discard(temporary);
+  }
 }
