@@ -8,13 +8,24 @@ const instances: GPU[] = [];
 
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|warp|basic render/i;
 
-function describe(adapter: GPUAdapter): string {
-  const { description, device, vendor, architecture } = adapter.info;
-  return description || device || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
+type AdapterInfo = Pick<GPUAdapterInfo, 'vendor' | 'architecture' | 'device' | 'description'>;
+
+/**
+ * One line for people, which also tells adapters apart: what was tuned is kept under it. A card's `description` is only its driver's name
+ * and version, so that its `device` comes first; a software driver's tells everything.
+ */
+export function describeAdapter(info: AdapterInfo): string {
+  const { description, vendor, architecture } = info;
+  // Dawn writes names in small letters, with dashes for whatever else there was.
+  const device = info.device.replace(/-+$/, '');
+  const names = isSoftware(info) && description !== '' ? [description] : [device, description];
+  const known = names.filter((name) => name !== '');
+  return known.join(' · ') || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
 }
 
-function isSoftware(adapter: GPUAdapter): boolean {
-  const { vendor, architecture, device, description } = adapter.info;
+const describe = ({ info }: GPUAdapter): string => describeAdapter(info);
+
+function isSoftware({ vendor, architecture, device, description }: AdapterInfo): boolean {
   return SOFTWARE.test(`${vendor} ${architecture} ${device} ${description}`);
 }
 
@@ -62,7 +73,7 @@ async function query(flags: string[] = []): Promise<GPUAdapter | null> {
 }
 
 function result(adapter: GPUAdapter): AdapterResult {
-  const software = isSoftware(adapter);
+  const software = isSoftware(adapter.info);
   return { adapter, software, description: `${describe(adapter)}${software ? ' (software)' : ''}` };
 }
 
@@ -102,8 +113,8 @@ async function findAdapter(request: AdapterRequest): Promise<AdapterResult> {
   } else {
     const rules: Record<string, (adapter: GPUAdapter) => boolean> = {
       auto: () => true,
-      gpu: (adapter) => !isSoftware(adapter),
-      software: isSoftware,
+      gpu: ({ info }) => !isSoftware(info),
+      software: ({ info }) => isSoftware(info),
     };
     const fits = rules[name] ?? ((adapter) => describe(adapter).toLowerCase().includes(name));
     const flags = rules[name] === undefined ? [`adapter=${wanted}`] : [];
