@@ -126,6 +126,18 @@ export async function readStanding(folder: string): Promise<Standing> {
   return standing;
 }
 
+/** Where the best checkpoint of a training lies that is resumed: its folder may have moved, and the output be another one. */
+export async function findBest(
+  { bestModelCheckpoint, bestGlobalStep }: TrainerState,
+  { outputDir, checkpoint }: { outputDir: string; checkpoint: string },
+): Promise<string | null> {
+  if (bestModelCheckpoint === null || bestGlobalStep === null) return null;
+  const here = checkpointPath(outputDir, bestGlobalStep);
+  const beside = checkpointPath(platform.joinPath(checkpoint, '..'), bestGlobalStep);
+  for (const path of [here, beside, bestModelCheckpoint]) if (await platform.isFolder(path)) return path;
+  return here;
+}
+
 /** Fills model and optimizer from a checkpoint. Throws `CheckpointError` where it does not fit the model. */
 export async function loadCheckpoint(
   path: string,

@@ -21,6 +21,7 @@ import {
 } from './callbacks.ts';
 import {
   checkpointPath,
+  findBest,
   loadCheckpoint,
   readStanding,
   rotateCheckpoints,
@@ -189,9 +190,11 @@ export class TrainingRun {
     trainer.state = { ...state, ...now };
     if (bestIsVoid)
       Object.assign(trainer.state, { bestMetric: null, bestGlobalStep: null, bestModelCheckpoint: null });
-    // The folder may have moved since, or be written another way.
-    else if (state.bestModelCheckpoint !== null && state.bestGlobalStep !== null)
-      trainer.state.bestModelCheckpoint = checkpointPath(args.outputDir, state.bestGlobalStep);
+    else
+      trainer.state.bestModelCheckpoint = await findBest(state, {
+        outputDir: args.outputDir,
+        checkpoint: path,
+      });
     this.scheduler.moveTo(progress.schedulerStep);
     this.learningRate = progress.learningRate;
     model.device.randomState = progress.random;

@@ -1,4 +1,5 @@
 /** A device that is gone: operations throw, waits end. */
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,6 +69,38 @@ describe.each(Object.entries(endings))('after %s', (_, end) => {
     end(device);
     expect(await reading).toBeInstanceOf(DeviceLostError);
   });
+
+  it.each(['onTrainBegin', 'onEpochBegin', 'onLog', 'onEvaluate', 'onSave'] as const)(
+    'in %s a training ends, and leaves nothing half-written',
+    async (event) => {
+      const folder = await mkdtemp(join(tmpdir(), 'dawngrad-'));
+      const device = await requestDevice();
+      const model = await AutoModelForSequenceClassification.fromPretrained(`${models}bert-single`, {
+        device,
+      });
+      const trainer = new Trainer({
+        model,
+        trainDataset: toyDataset(80, 3, 1),
+        evalDataset: toyDataset(8, 3, 2),
+        callbacks: [{ [event]: () => end(device) }],
+        args: {
+          outputDir: join(folder, 'out'),
+          loggingSteps: 2,
+          evalStrategy: 'steps',
+          saveStrategy: 'steps',
+          saveSteps: 2,
+          loadBestModelAtEnd: true,
+        },
+      });
+      expect(await rejection(trainer.train())).toBeInstanceOf(DeviceLostError);
+      const left = [folder, join(folder, 'out')].flatMap((path) =>
+        existsSync(path) ? readdirSync(path) : [],
+      );
+      expect(left.filter((name) => name.startsWith('.') || name === 'model.safetensors')).toEqual([]);
+      model.dispose();
+      await rm(folder, { recursive: true, force: true });
+    },
+  );
 
   it.each([1, 2, 3])('a training ends before another step is done (after step %i)', async (step) => {
     const folder = await mkdtemp(join(tmpdir(), 'dawngrad-'));

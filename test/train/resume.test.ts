@@ -189,6 +189,28 @@ describe('a training that is over', () => {
   });
 });
 
+describe('the best checkpoint', () => {
+  it('is found where it was made when the output is another folder', async () => {
+    const folder = freshFolder();
+    const args = {
+      numTrainEpochs: 6,
+      learningRate: 0,
+      evalStrategy: 'epoch',
+      saveStrategy: 'epoch',
+    } as const;
+    const first = await make(folder, { args: { ...args, loadBestModelAtEnd: true } });
+    await first.train();
+    expect(first.state.bestGlobalStep).toBe(5);
+    const [other, warnings] = [freshFolder(), [] as string[]];
+    const resumed = await make(other, { args: { ...args, loadBestModelAtEnd: true }, warnings });
+    const output = await resumed.train({ resumeFromCheckpoint: join(folder, 'checkpoint-20') });
+    expect(output.restoredStep).toBe(5);
+    expect(warnings).toEqual([]);
+    expect(resumed.state.bestModelCheckpoint).toBe(join(folder, 'checkpoint-5'));
+    for (const { model } of [first, resumed]) model.dispose();
+  });
+});
+
 describe('early stopping', () => {
   it.each([null, Number.NaN, Number.POSITIVE_INFINITY])(
     'counts a metric that is %s as no improvement, and says so once',
