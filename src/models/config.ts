@@ -5,15 +5,19 @@ import { ConfigError, UnsupportedModelError } from '../errors.ts';
 export type ProblemType = 'single_label_classification' | 'multi_label_classification' | 'regression';
 
 const probability = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
-const size = v.pipe(v.number(), v.integer(), v.minValue(1));
-const index = v.pipe(v.number(), v.integer(), v.minValue(0));
+/** No tensor of more elements along an axis can be bound. */
+const LARGEST = 2 ** 31 - 1;
+/** A damaged number of layers would otherwise be made one by one. */
+const MOST_LAYERS = 1000;
+const size = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(LARGEST));
+const index = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(LARGEST));
 const activation = v.picklist(['gelu', 'relu', 'silu', 'swish', 'tanh'], 'must be gelu, relu, silu or tanh');
 
 /** The keys the engine reads, with transformers' defaults for BERT. */
 const fields = {
   vocab_size: v.optional(size, 30522),
   hidden_size: v.optional(size, 768),
-  num_hidden_layers: v.optional(size, 12),
+  num_hidden_layers: v.optional(v.pipe(size, v.maxValue(MOST_LAYERS)), 12),
   num_attention_heads: v.optional(size, 12),
   intermediate_size: v.optional(size, 3072),
   hidden_act: v.optional(activation, 'gelu'),

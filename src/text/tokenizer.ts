@@ -2,6 +2,7 @@
 import { platform } from '#platform';
 import { ConfigError, TokenizerError } from '../errors.ts';
 import type { FolderWriter } from '../platform/contract.ts';
+import { checkMultiple, checkTexts } from './checks.ts';
 import { PieceEncoder, type Pieces } from './piece-encoder.ts';
 import { parseTemplate, type Template, type TemplatePiece } from './template.ts';
 import { type TokenizerConfig, type TokenizerJson, tokenContent } from './tokenizer-json.ts';
@@ -134,8 +135,9 @@ export class PreTrainedTokenizer {
     return (pair ? this.template.pair : this.template.single).filter(({ kind }) => kind === 'special').length;
   }
 
-  /** Throws `TokenizerError` where truncation cannot reach `maxLength`. */
+  /** Throws `TokenizerError` for a text that is no string, and where truncation cannot reach `maxLength`. */
   encode(text: string, pair?: string, options: EncodeOptions = {}): Encoding {
+    checkTexts(text, pair);
     const parts = [this.pieces.encode(text), ...(pair === undefined ? [] : [this.pieces.encode(pair)])];
     const addSpecial = options.addSpecialTokens ?? true;
     const lengths = this.lengths(parts, addSpecial, options);
@@ -162,9 +164,9 @@ export class PreTrainedTokenizer {
   /** Encodes and pads. Throws `TokenizerError` as `encode`. */
   encodeBatch(texts: readonly TextInput[], options: BatchOptions = {}): BatchEncoding {
     const encodings = texts.map((text) =>
-      typeof text === 'string'
-        ? this.encode(text, undefined, options)
-        : this.encode(text[0], text[1], options),
+      Array.isArray(text)
+        ? this.encode(text[0], text[1], options)
+        : this.encode(text as string, undefined, options),
     );
     return this.pad(encodings, options);
   }
@@ -174,6 +176,7 @@ export class PreTrainedTokenizer {
     encodings: Encoding[],
     { padding = true, maxLength, padToMultipleOf = 1 }: BatchOptions = {},
   ): BatchEncoding {
+    checkMultiple(padToMultipleOf);
     const longest = encodings.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 0);
     if (padding === false && encodings.some(({ inputIds }) => inputIds.length !== longest)) {
       throw new TokenizerError('texts of different lengths make no batch', { remedy: 'pass padding: true' });
