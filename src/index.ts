@@ -96,5 +96,5 @@ export { lastCheckpoint } from './train/checkpoint.ts';
 export { type BatchTensors, toTensors, type UploadedBatch } from './train/inputs.ts';
 export * from './train/metrics.ts';
 export { predictBatches, type TrainableModel } from './train/predict.ts';
-export type { LogEntry, TrainerState } from './train/state.ts';
+export type { CallbackState, LogEntry, TrainerState } from './train/state.ts';
 export { type EvalPrediction, Trainer, type TrainerOptions, type TrainOutput } from './train/trainer.ts';

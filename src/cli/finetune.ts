@@ -6,7 +6,7 @@ import { encodeTable } from '../data/dataset.ts';
 import { encodeLabels, type LabelSet, labelsOfModel } from '../data/labels.ts';
 import { readTable, type TextTable } from '../data/table.ts';
 import { decideTask, type TaskDecision } from '../data/task.ts';
-import { ConfigError, DataError } from '../errors.ts';
+import { ConfigError, DataError, UsageError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
 import { hasTrainedClassifier } from '../models/class-head.ts';
 import type { PretrainedConfig, ProblemType } from '../models/config.ts';
@@ -16,12 +16,14 @@ import { type SchedulerType, schedulerTypes } from '../optim/schedule.ts';
 import type { Device } from '../tensor/device.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
+import { resolveArguments } from '../train/arguments.ts';
 import { EarlyStoppingCallback } from '../train/callbacks.ts';
 import { removeCheckpoints } from '../train/checkpoint.ts';
 import { metricNames } from '../train/metrics.ts';
 import type { TrainableModel } from '../train/predict.ts';
-import { Trainer } from '../train/trainer.ts';
+import { Trainer, type TrainOutput } from '../train/trainer.ts';
 import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
+import { inCommandNames } from './names.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -41,7 +43,7 @@ import {
   tableOptions,
 } from './options.ts';
 import { downloadProgress, ProgressCallback } from './progress.ts';
-import { formatEvaluation } from './report.ts';
+import { formatEvaluation, formatOutcome } from './report.ts';
 
 interface FinetuneOptions extends CommonOptions, DataOptions {
   model?: string;
@@ -167,6 +169,15 @@ interface Prepared {
 
 async function finetune(options: FinetuneOptions): Promise<void> {
   const output = required(options.output, '--output');
+  const args = trainingArguments(options, output, options.eval !== undefined);
+  // What cannot be is refused before anything is read.
+  resolveArguments(args);
+  const earlyStopping =
+    options.earlyStopping === undefined
+      ? []
+      : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })];
+  if (options.maxLength !== undefined && options.maxLength < 1)
+    throw new UsageError(`--max-length is ${options.maxLength}`, { remedy: 'use an integer of 1 or more' });
   const table = await readTable(required(options.train, '--train'), tableOptions(options, true));
   const evalTable =
     options.eval === undefined ? null : await readTable(options.eval, tableOptions(options, true));
@@ -197,33 +208,32 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     processingClass: prepared.tokenizer,
     trainDataset,
     ...(evalDataset && { evalDataset }),
-    args: trainingArguments(options, output, evalDataset !== null),
-    callbacks: [
-      progress,
-      ...(options.earlyStopping === undefined
-        ? []
-        : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })]),
-    ],
+    args,
+    callbacks: [progress, ...earlyStopping],
+    onWarning: (text) => console.error(`note: ${inCommandNames(text)}`),
     signal: interruptSignal(),
   });
   // Only now that nothing is wrong with the options does anything old go.
   if (checkpoint === undefined) await removeCheckpoints(output);
+  let outcome: TrainOutput;
   try {
-    const { interruptedAt } = await trainer.train(
-      checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint },
-    );
-    if (interruptedAt !== null) {
-      reportInterruption(interruptedAt);
-      return;
-    }
+    outcome = await trainer.train(checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint });
   } finally {
     progress.stop();
   }
+  if (outcome.interruptedAt !== null) {
+    reportInterruption(outcome.interruptedAt);
+    return;
+  }
+  console.error(formatOutcome(outcome, options.metric ?? 'loss'));
   const [name, reported] = testDataset ? ['test', testDataset] : ['evaluation', evalDataset];
-  if (reported)
+  if (reported) {
+    const known = reported === evalDataset ? outcome.evaluation : null;
+    const evaluation = known ?? (await trainer.evaluate(reported));
     console.log(
-      `\n${name}, ${reported.length} texts:\n${formatEvaluation(await trainer.evaluate(reported), prepared.labels.names)}`,
+      `\n${name}, ${reported.length} texts:\n${formatEvaluation(evaluation, prepared.labels.names)}`,
     );
+  }
   console.log(`\nsaved to ${output}. ${nextStep(output, prepared.labels, hasPairs(table), options)}\n`);
   prepared.device.destroy();
 }

@@ -3,10 +3,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { platform } from '#platform';
 import type { TableOptions } from '../data/table.ts';
-import { OutputExistsError, UsageError } from '../errors.ts';
+import { FileError, OutputExistsError, UsageError } from '../errors.ts';
 import type { ProblemType } from '../models/config.ts';
 import { type Device, type DeviceOptions, requestDevice } from '../tensor/device.ts';
-import { isTrainingOutput, lastCheckpoint } from '../train/checkpoint.ts';
+import { isEmpty, isTrainingOutput, lastCheckpoint, sweepOutput } from '../train/checkpoint.ts';
 
 export function number(text: string): number {
   const value = Number(text);
@@ -140,9 +140,16 @@ export async function openDevice(options: CommonOptions): Promise<Device> {
   return device;
 }
 
-/** Throws `OutputExistsError` for an output folder that exists and may not be written over. */
+/** Throws `OutputExistsError` for an output folder that exists and may not be written over, `FileError` for one that cannot be written. */
 export async function checkOutput(path: string, overwrite: boolean): Promise<void> {
+  await checkExisting(path, overwrite);
+  await platform.checkWritable(path);
+}
+
+async function checkExisting(path: string, overwrite: boolean): Promise<void> {
   if (!(await platform.exists(path))) return;
+  // A volume that was just mounted is there before anything is in it.
+  if ((await platform.isFolder(path)) && (await isEmpty(path))) return;
   if (!overwrite)
     throw new OutputExistsError(`output folder '${path}' exists`, {
       remedy: 'choose another, or pass --overwrite',
@@ -165,7 +172,7 @@ export function required<T>(value: T | undefined, name: string): T {
 /** What a shell reports of a process that Ctrl-C ended. */
 const INTERRUPTED = 130;
 
-/** A signal that Ctrl-C, or a polite kill, aborts; a second one ends the process at once. */
+/** A signal that Ctrl-C, a polite kill, or the end of the terminal aborts; a second one ends the process at once. */
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
@@ -173,8 +180,8 @@ export function interruptSignal(): AbortSignal {
     console.error('\nstopping after this step and saving a checkpoint; press Ctrl-C again to quit at once');
     controller.abort();
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+  // SIGHUP: the terminal is gone.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
   return controller.signal;
 }
 
@@ -207,10 +214,18 @@ export function addResumeOption(command: Command): Command {
   );
 }
 
-/** The checkpoint to resume from; undefined for a new training. Throws `FileError` where there is none. */
+/** The checkpoint to resume from; undefined for a new training. Throws `FileError` where there is none, or the output cannot be written. */
 export async function resumedFrom(
   resume: string | true | undefined,
   output: string,
 ): Promise<string | undefined> {
-  return resume === true ? lastCheckpoint(output) : resume;
+  if (resume === undefined) return undefined;
+  if (await platform.isFolder(output)) await sweepOutput(output);
+  const checkpoint = resume === true ? await lastCheckpoint(output) : resume;
+  if (!(await platform.isFolder(checkpoint)))
+    throw new FileError(`checkpoint '${checkpoint}' does not exist`, {
+      remedy: 'pass --resume alone for the newest one in the output folder',
+    });
+  await platform.checkWritable(output);
+  return checkpoint;
 }

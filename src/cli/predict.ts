@@ -56,6 +56,8 @@ export function addPredict(program: Command): void {
 }
 
 async function predict(texts: string[], options: PredictOptions): Promise<void> {
+  // Nobody reads what comes out any more.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   checkInputs(texts, options);
   const source = await inputs(texts, options);
   const json = texts.length === 0 || options.json === true;

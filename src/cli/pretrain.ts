@@ -9,9 +9,11 @@ import { ConfigError, DataError, FileError } from '../errors.ts';
 import { AutoModelForMaskedLM } from '../models/auto.ts';
 import { makeConfig } from '../models/config.ts';
 import { AutoTokenizer } from '../text/auto.ts';
+import { resolveArguments } from '../train/arguments.ts';
 import { removeCheckpoints } from '../train/checkpoint.ts';
 import type { TrainableModel } from '../train/predict.ts';
-import { Trainer } from '../train/trainer.ts';
+import { Trainer, type TrainOutput } from '../train/trainer.ts';
+import { inCommandNames } from './names.ts';
 import {
   addEncodingOption,
   addModelOptions,
@@ -26,6 +28,7 @@ import {
   resumedFrom,
 } from './options.ts';
 import { ProgressCallback } from './progress.ts';
+import { formatOutcome } from './report.ts';
 
 interface PretrainOptions extends CommonOptions {
   corpus: string;
@@ -91,6 +94,9 @@ export function addPretrain(program: Command): void {
 }
 
 async function pretrain(options: PretrainOptions): Promise<void> {
+  const args = trainingArguments(options);
+  // What cannot be is refused before anything is read.
+  resolveArguments(args);
   const checkpoint = await resumedFrom(options.resume, options.output);
   const source = checkpoint ?? options.model ?? options.tokenizer;
   if (source === undefined)
@@ -133,34 +139,20 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     dataCollator: dataCollatorForLanguageModeling(masking),
     callbacks: [progress],
     signal: interruptSignal(),
-    args: {
-      outputDir: options.output,
-      numTrainEpochs: options.epochs,
-      maxSteps: options.maxSteps,
-      perDeviceTrainBatchSize: options.batchSize,
-      perDeviceEvalBatchSize: 32,
-      learningRate: options.lr,
-      weightDecay: options.weightDecay,
-      warmupSteps: options.warmupSteps,
-      fp16: options.fp16 ?? false,
-      evalStrategy: 'epoch',
-      saveStrategy: 'epoch',
-      saveTotalLimit: 1,
-      groupByLength: true,
-      loggingSteps: 20,
-      seed: options.seed,
-    },
+    args,
+    onWarning: (text) => console.error(`note: ${inCommandNames(text)}`),
   });
   if (checkpoint === undefined) await removeCheckpoints(options.output);
+  let outcome: TrainOutput;
   try {
-    const { interruptedAt } = await trainer.train(
-      checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint },
-    );
-    if (interruptedAt === null) console.log(`saved to ${options.output}`);
-    else reportInterruption(interruptedAt);
+    outcome = await trainer.train(checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint });
   } finally {
     progress.stop();
   }
+  if (outcome.interruptedAt === null) {
+    console.error(formatOutcome(outcome, 'loss'));
+    console.log(`saved to ${options.output}`);
+  } else reportInterruption(outcome.interruptedAt);
   device.destroy();
 }
 
@@ -170,6 +162,26 @@ async function passages({ corpus, encoding }: PretrainOptions): Promise<string[]
   for await (const line of readLines(corpus, encoding === undefined ? {} : { encoding }))
     if (line.trim() !== '') lines.push(line);
   return lines;
+}
+
+function trainingArguments(options: PretrainOptions) {
+  return {
+    outputDir: options.output,
+    numTrainEpochs: options.epochs,
+    maxSteps: options.maxSteps,
+    perDeviceTrainBatchSize: options.batchSize,
+    perDeviceEvalBatchSize: 32,
+    learningRate: options.lr,
+    weightDecay: options.weightDecay,
+    warmupSteps: options.warmupSteps,
+    fp16: options.fp16 ?? false,
+    evalStrategy: 'epoch' as const,
+    saveStrategy: 'epoch' as const,
+    saveTotalLimit: 1,
+    groupByLength: true,
+    loggingSteps: 20,
+    seed: options.seed,
+  };
 }
 
 function newConfig(options: PretrainOptions, tokenizer: { vocabSize: number; padTokenId: number }) {

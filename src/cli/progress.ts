@@ -7,7 +7,7 @@ import type { LogEntry } from '../train/state.ts';
 const FORMAT =
   '{bar} {value}/{total} | epoch {epoch} | loss {loss} | lr {rate} | {speed} tokens/s | {left} left';
 
-function duration(seconds: number): string {
+export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '-';
   const whole = Math.round(seconds);
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
@@ -83,7 +83,7 @@ export class ProgressCallback implements TrainerCallback {
   }
 }
 
-/** A bar for downloads, one line for each file. */
+/** A bar for downloads, one line for each file; none where the hub's variable says so. */
 export function downloadProgress(): (progress: {
   file: string;
   loadedBytes: number;
@@ -91,6 +91,7 @@ export function downloadProgress(): (progress: {
 }) => void {
   let current = '';
   let bar: SingleBar | null = null;
+  if (/^(1|on|yes|true)$/i.test(process.env.HF_HUB_DISABLE_PROGRESS_BARS ?? '')) return () => {};
   return ({ file, loadedBytes, totalBytes }) => {
     if (file !== current) {
       bar?.stop();

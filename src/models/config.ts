@@ -8,10 +8,14 @@ import { type HiddenActivation, hiddenActivations } from './activations.ts';
 export type ProblemType = 'single_label_classification' | 'multi_label_classification' | 'regression';
 
 const probability = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
-const size = v.pipe(v.number(), v.integer(), v.minValue(1));
+/** No tensor of more elements along an axis can be bound. */
+const LARGEST = 2 ** 31 - 1;
+/** A damaged number of layers would otherwise be made one by one. */
+const MOST_LAYERS = 1000;
+const size = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(LARGEST));
+const index = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(LARGEST));
 /** NaN is no number to valibot. */
 const notNegative = v.pipe(v.number(), v.minValue(0));
-const index = v.pipe(v.number(), v.integer(), v.minValue(0));
 const activation = v.picklist(
   hiddenActivations,
   ({ received }) => `${received} is not supported · supported: ${hiddenActivations.join(', ')}`,
@@ -25,7 +29,7 @@ const INITIALIZER_RANGE = 0.02;
 const fields = {
   vocab_size: v.optional(size, 30522),
   hidden_size: v.optional(size, 768),
-  num_hidden_layers: v.optional(size, 12),
+  num_hidden_layers: v.optional(v.pipe(size, v.maxValue(MOST_LAYERS)), 12),
   num_attention_heads: v.optional(size, 12),
   intermediate_size: v.optional(size, 3072),
   hidden_act: v.optional(activation, 'gelu'),

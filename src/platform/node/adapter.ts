@@ -1,7 +1,7 @@
 /** Finds a WebGPU adapter through Dawn. */
 import { NoAdapterError } from '../../errors.ts';
 import type { AdapterRequest, AdapterResult } from '../contract.ts';
-import { usePackagedDriver } from './packaged-adapter.ts';
+import { withPackagedDriver } from './packaged-adapter.ts';
 
 /** Dawn's instances: one that is collected takes its adapters with it. */
 const instances: GPU[] = [];
@@ -78,11 +78,20 @@ function result(adapter: GPUAdapter): AdapterResult {
 }
 
 async function packaged(): Promise<GPUAdapter | null> {
-  return (await usePackagedDriver()) ? query() : null;
+  return withPackagedDriver(query);
 }
+
+/** The last request: each waits for the one before, which may have set the environment. */
+let before: Promise<unknown> = Promise.resolve();
 
 /** See `Platform.requestAdapter`. */
 export async function requestAdapter(request: AdapterRequest): Promise<AdapterResult> {
+  const found = before.then(() => findAdapter(request));
+  before = found.catch(() => {});
+  return found;
+}
+
+async function findAdapter(request: AdapterRequest): Promise<AdapterResult> {
   const wanted = request.adapter ?? process.env.DAWNGRAD_ADAPTER ?? 'auto';
   const name = wanted.toLowerCase();
   const tried: string[] = [];
