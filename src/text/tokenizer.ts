@@ -255,10 +255,8 @@ export class PreTrainedTokenizer {
     };
     const samples: number[] = [];
     const encodings = texts.flatMap((text, sample) => {
-      const rows =
-        typeof text === 'string'
-          ? this.encodeWindows(text, undefined, encoding)
-          : this.encodeWindows(text[0], text[1], encoding);
+      const [first, second] = Array.isArray(text) ? (text as readonly string[]) : [text as string];
+      const rows = this.encodeWindows(first!, second, encoding);
       for (const _ of rows) samples.push(sample);
       return rows;
     });
