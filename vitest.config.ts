@@ -4,6 +4,8 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 /** What `--mode quick` leaves to the whole run: files that mostly wait for a software driver to compile shaders. */
 const slow = [
+  'test/fuzz/**',
+  'test/platform/files.test.ts',
   'test/gpu/shaders.test.ts',
   'test/kernels/matmul.test.ts',
   'test/tensor/half.test.ts',

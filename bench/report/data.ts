@@ -7,7 +7,7 @@ import type { PeerResult } from '../peers/results.ts';
 
 /** In the order in which they run, so that a report that is cut off tells the most; with their shares of the minutes. */
 export const PARTS = {
-  adapter: 2,
+  adapter: 4,
   tests: 24,
   'matrix units': 4,
   ceilings: 6,

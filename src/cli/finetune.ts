@@ -115,7 +115,12 @@ export function addFinetune(program: Command): void {
     .option('--gradient-accumulation <n>', 'batches an optimizer step adds up', integer, 1)
     .option('--max-length <n>', "tokens a text may have (default: the model's limit)", integer)
     .option('--no-truncation', 'refuse texts that are too long instead of cutting them')
-    .option('--freeze-epochs <n>', 'epochs in which only the classifier learns', integer, 0)
+    .option(
+      '--freeze-epochs <n>',
+      'epochs in which only the head learns: classifier, and pooler if there is one',
+      integer,
+      0,
+    )
     .option(
       '--unfreeze-layers <n>',
       'layers thawed each epoch after those, from the top; 0 thaws all',
@@ -210,8 +215,8 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     ...(evalDataset && { evalDataset }),
     args,
     callbacks: [progress, ...earlyStopping],
-    onWarning: (text) => console.error(`note: ${inCommandNames(text)}`),
-    signal: interruptSignal(),
+    onWarning: (text) => progress.print(`note: ${inCommandNames(text)}`),
+    signal: interruptSignal((line) => progress.print(line)),
   });
   // Only now that nothing is wrong with the options does anything old go.
   if (checkpoint === undefined) await removeCheckpoints(output);
@@ -381,6 +386,7 @@ function trainingArguments(o: FinetuneOptions, outputDir: string, evaluates: boo
     unfreezeLayersPerEpoch: o.unfreezeLayers,
     groupByLength: o.groupByLength === true,
     loggingSteps: o.loggingSteps,
+    loggingFirstStep: true,
     evalStrategy: evaluates
       ? o.evalSteps === undefined
         ? ('epoch' as const)

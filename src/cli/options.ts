@@ -173,11 +173,11 @@ export function required<T>(value: T | undefined, name: string): T {
 const INTERRUPTED = 130;
 
 /** A signal that Ctrl-C, a polite kill, or the end of the terminal aborts; a second one ends the process at once. */
-export function interruptSignal(): AbortSignal {
+export function interruptSignal(print: (line: string) => void): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
     if (controller.signal.aborted) process.exit(INTERRUPTED);
-    console.error('\nstopping after this step and saving a checkpoint; press Ctrl-C again to quit at once');
+    print('stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once');
     controller.abort();
   };
   // SIGHUP: the terminal is gone.

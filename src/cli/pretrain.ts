@@ -138,7 +138,7 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     evalDataset: new ArrayDataset(examples.slice(0, Math.max(held, 1))),
     dataCollator: dataCollatorForLanguageModeling(masking),
     callbacks: [progress],
-    signal: interruptSignal(),
+    signal: interruptSignal((line) => progress.print(line)),
     args,
     onWarning: (text) => console.error(`note: ${inCommandNames(text)}`),
   });
@@ -180,6 +180,7 @@ function trainingArguments(options: PretrainOptions) {
     saveTotalLimit: 1,
     groupByLength: true,
     loggingSteps: 20,
+    loggingFirstStep: true,
     seed: options.seed,
   };
 }

@@ -28,6 +28,8 @@ export interface TrainingArguments {
   warmupSteps: number;
   gradientAccumulationSteps: number;
   loggingSteps: number;
+  /** Also logs the first step. */
+  loggingFirstStep: boolean;
   evalStrategy: IntervalStrategy;
   /** `loggingSteps` where null. */
   evalSteps: number | null;
@@ -67,6 +69,7 @@ export const defaultTrainingArguments: Omit<TrainingArguments, 'outputDir'> = {
   warmupSteps: 0,
   gradientAccumulationSteps: 1,
   loggingSteps: 500,
+  loggingFirstStep: false,
   evalStrategy: 'no',
   evalSteps: null,
   saveStrategy: 'steps',

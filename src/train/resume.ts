@@ -31,6 +31,7 @@ const effects: Record<keyof TrainingArguments, Effect> = {
   warmupSteps: 'course',
   gradientAccumulationSteps: 'place',
   loggingSteps: 'course',
+  loggingFirstStep: 'free',
   evalStrategy: 'course',
   evalSteps: 'course',
   saveStrategy: 'course',
@@ -52,8 +53,11 @@ function like(value: unknown): v.GenericSchema {
   return typeof value === 'number' ? v.number() : typeof value === 'boolean' ? v.boolean() : v.string();
 }
 
+/** An argument that is not there is one that the version that saved it did not have: its default holds. */
 const savedSchema = v.looseObject(
-  Object.fromEntries(Object.entries(defaultTrainingArguments).map(([name, value]) => [name, like(value)])),
+  Object.fromEntries(
+    Object.entries(defaultTrainingArguments).map(([name, value]) => [name, v.optional(like(value), value)]),
+  ),
 );
 
 type Saved = Record<string, unknown>;

@@ -314,7 +314,8 @@ export class TrainingRun {
     // The end counts as a step that is due, so that the last part of an epoch is evaluated and saved too.
     const due = (strategy: string, every: number): boolean =>
       strategy !== 'no' && (ending || (strategy === 'steps' ? globalStep % every === 0 : epochEnd));
-    if (globalStep % args.loggingSteps === 0 || ending) await this.log();
+    const first = args.loggingFirstStep && globalStep === 1;
+    if (globalStep % args.loggingSteps === 0 || first || ending) await this.log();
     if (due(args.evalStrategy, args.evalSteps ?? args.loggingSteps)) await this.evaluate(place);
     if (due(args.saveStrategy, args.saveSteps)) await this.save(place);
   }
