@@ -2,8 +2,10 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/** What `--mode quick` leaves to the whole run: files that mostly wait for a software driver to compile shaders. */
+/** What `--mode quick` leaves to the whole run: what waits for a driver to compile shaders, starts the command, or tries thousands of inputs. */
 const slow = [
+  'test/text/unicode.test.ts',
+  'test/models/initial.test.ts',
   'test/fuzz/**',
   'test/platform/files.test.ts',
   'test/gpu/shaders.test.ts',
