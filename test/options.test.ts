@@ -141,6 +141,21 @@ describe('values there are not', () => {
     'one beta': () => make(d.AdamW, [tensor()], { betas: [0.9] }),
     'a schedule': () => loosely(d.getScheduler)('polynomial', adamw(), { numTrainingSteps: 1 }),
     'no folder': () => loosely(d.AutoModel.fromPretrained)(undefined),
+    'a device by name': () => loosely(d.AutoModel.fromPretrained)(single, { device: 'gpu' }),
+    'names that are null': () =>
+      loosely(d.AutoModel.fromPretrained)(single, { device: device.current, id2label: null }),
+    'no inputs': async () => {
+      const made = await model();
+      return loosely(made.forward.bind(made))();
+    },
+    'a tensor for inputs': async () => {
+      const made = await model();
+      return loosely(made.forward.bind(made))(device.current.zeros([1, 2], 'int32'));
+    },
+    'no batch': () => loosely(d.toTensors)(device.current),
+    'a batch of lists': () => loosely(d.toTensors)(device.current, { input_ids: [[1]] }),
+    'no norm': () => loosely(d.clipGradNorm)([tensor()]),
+    'no model': () => make(d.Trainer, { args: { outputDir: 'x' } }),
     'no config': () => loosely(d.AutoModel.fromConfig)({ model_type: 'bert' }, { device: device.current }),
     'a type of model': () => loosely(d.AutoConfig.forModel)('gpt2'),
   };

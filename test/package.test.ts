@@ -48,7 +48,7 @@ const snippets = [
 const prelude = `
 declare const x: dawngrad.Tensor, loss: dawngrad.Tensor, params: dawngrad.Tensor[], f: string;
 declare const optimizer: dawngrad.AdamW, config: dawngrad.PretrainedConfig, trainer: dawngrad.Trainer;
-declare const texts: string[], text: string, pair: string, inputs: dawngrad.LabelledInputs;
+declare const texts: string[], text: string, pair: string, question: string, context: string, inputs: dawngrad.LabelledInputs;
 declare const tokenizer: dawngrad.PreTrainedTokenizer;
 declare const model: Awaited<ReturnType<typeof AutoModelForSequenceClassification.fromPretrained>>;
 `;
@@ -119,7 +119,7 @@ void floats;`;
         count += 1;
         // A block that imports stands for itself.
         const own = /^import /m.test(block);
-        const code = own ? block : `${prelude}declare const device: dawngrad.Device;\n${block}`;
+        const code = own ? block : `${prelude}declare const device: dawngrad.Device;\n{\n${block}}`;
         expect(await check(`block${count}`, code, { module: 'nodenext' }), page).toBe('');
       }
     }

@@ -1,11 +1,11 @@
 /** `AutoModel…`: the class that a config's `model_type` names, with each task's head. */
 import { ConfigError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
-import { type Device, requestDevice } from '../tensor/device.ts';
+import type { Device } from '../tensor/device.ts';
 import { BertModel, type EncoderModel, RobertaModel } from './base.ts';
 import { type ConfigOverrides, type ModelType, makeConfig, type PretrainedConfig } from './config.ts';
 import { type HubOptions, hubOptionNames } from './hub.ts';
-import { type LoadOptions, loadConfig, loadPretrained } from './load.ts';
+import { deviceOf, type LoadOptions, loadConfig, loadPretrained } from './load.ts';
 import type { PreTrainedModel } from './pretrained.ts';
 import {
   BertForMaskedLM,
@@ -76,7 +76,7 @@ function autoClass<M extends PreTrainedModel, More extends object = object>(
       loadPretrained(idOrFolder, create(options), options, more),
     fromConfig: async (config, options: (CreateOptions & PoolerOption) | undefined = {}) => {
       checkOptions('fromConfig', options, { ...createOptionNames, ...more });
-      const model = create(options)(config, options.device ?? (await requestDevice()));
+      const model = create(options)(config, await deviceOf(options.device));
       model.initWeights();
       return model;
     },

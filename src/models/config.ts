@@ -272,7 +272,7 @@ export function withOverrides(config: PretrainedConfig, overrides: ConfigOverrid
   const given = Object.entries(overrides).filter(([, value]) => value !== undefined);
   const merged: PretrainedConfig = { ...config, ...Object.fromEntries(given) };
   if (overrides.id2label !== undefined) {
-    const count = Object.keys(overrides.id2label).length;
+    const count = Object.keys(overrides.id2label ?? {}).length;
     if (count === 0) throw new ConfigError('id2label names no class', { remedy: "use { 0: 'name', … }" });
     if (overrides.numLabels !== undefined && overrides.numLabels !== count) {
       throw new ConfigError(`numLabels is ${overrides.numLabels}, but id2label names ${count} classes`);

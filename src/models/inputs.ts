@@ -50,6 +50,8 @@ const advice: Advice = {
 /** Throws `ConfigError` naming what `model` does not take, `DtypeError` for what is not a tensor of its type, `ShapeError`. */
 export function checkInputs(model: string, inputs: ModelInputs, names: Readonly<Record<string, true>>): void {
   const where = `${model}.forward`;
+  if (typeof inputs !== 'object' || inputs === null || inputs instanceof Tensor)
+    throw new ConfigError(`${where}: there are no inputs by name`, { remedy: 'pass { inputIds, … }' });
   checkOptions(where, inputs, names, advice);
   if (inputs.inputIds === undefined) throw new ConfigError(`${where}: inputIds are missing`);
   for (const [name, value] of Object.entries(inputs) as [string, unknown][]) {

@@ -5,7 +5,7 @@ import { skipInit } from '../nn/layers.ts';
 import { type Advice, checkChoice, checkOptions, type OptionNames } from '../options.ts';
 import type { ExistingFolder, FolderWriter } from '../platform/contract.ts';
 import { parsePythonJson } from '../python-json.ts';
-import { type Device, requestDevice } from '../tensor/device.ts';
+import { Device, requestDevice } from '../tensor/device.ts';
 import { formatShape, sameShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type Checkpoint, CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from './checkpoint-files.ts';
@@ -101,7 +101,7 @@ export async function loadPretrained<M extends PreTrainedModel>(
   const config = withOverrides(saved, Object.fromEntries(overrides));
   const checkpoint = await openCheckpoint(folder);
   try {
-    const device = options.device ?? (await requestDevice());
+    const device = await deviceOf(options.device);
     const model = skipInit(() => create(config, device));
     try {
       const report = await fill(model, checkpoint, saved, options);
@@ -115,6 +115,15 @@ export async function loadPretrained<M extends PreTrainedModel>(
   } finally {
     await checkpoint.close();
   }
+}
+
+/** The device given, or the best there is. Throws `ConfigError` for what is none. */
+export async function deviceOf(given: Device | undefined): Promise<Device> {
+  if (given === undefined) return requestDevice();
+  if (given instanceof Device) return given;
+  throw new ConfigError(`device is ${typeof given === 'string' ? `'${given}'` : typeof given}`, {
+    remedy: 'pass await requestDevice()',
+  });
 }
 
 /** Names that share a tensor. */

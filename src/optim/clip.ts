@@ -35,6 +35,8 @@ export function clipFactor(
 ): Tensor | null {
   checkOptions('clipFactor', options, clipFactorOptionNames);
   const { lossScale = 1, out } = options;
+  if (!(maxNorm >= 0))
+    throw new ConfigError(`clipFactor: maxNorm is ${maxNorm}`, { remedy: 'use a number of 0 or more' });
   const device = parameters.find(({ grad }) => grad !== null)?.device;
   if (device === undefined) return null;
   if (typeof lossScale === 'number' && !(lossScale > 0 && Number.isFinite(lossScale)))

@@ -1,5 +1,6 @@
 /** Batches to tensors. */
 import type { Batch } from '../data/collate.ts';
+import { DataError } from '../errors.ts';
 import type { LabelledInputs } from '../models/tasks.ts';
 import type { Device } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -12,8 +13,12 @@ export interface BatchTensors extends LabelledInputs {
 /** What of a batch is uploaded: what a collator makes, or a tokenizer's `encodeBatch`. */
 export type UploadedBatch = Omit<Batch, 'indices'>;
 
-/** Uploads a batch; the tensors belong to the open scope. */
+/** Uploads a batch; the tensors belong to the open scope. Throws `DataError` for what is no batch. */
 export function toTensors(device: Device, batch: UploadedBatch): BatchTensors {
+  if (!(batch?.inputIds instanceof Int32Array) || !Array.isArray(batch.shape))
+    throw new DataError('toTensors: there is no batch', {
+      remedy: 'pass what a collator makes, or encodeBatch',
+    });
   const { inputIds, attentionMask, tokenTypeIds, labels, labelShape, positions, shape } = batch;
   return {
     // Neither labels nor predictions look at it.

@@ -88,6 +88,8 @@ export class Trainer {
   /** Throws `ConfigError` for arguments that cannot be used. */
   constructor(options: TrainerOptions) {
     checkOptions('Trainer', options, trainerOptionNames, advice);
+    if (options.model === undefined)
+      throw new ConfigError('Trainer: there is no model', { remedy: 'pass model' });
     this.args = resolveArguments(options.args);
     this.options = options;
     this.model = options.model;
