@@ -126,7 +126,7 @@ export class AddedVocabulary {
   private cut(aligned: AlignedText, found: Matcher | null): Part[] {
     const { text } = aligned;
     if (text === '') return [];
-    if (found === null) return [{ text: aligned, id: null }];
+    if (found === null) return [{ text: aligned.slice(0, text.length), id: null }];
     const out: Part[] = [];
     let at = 0;
     const put = (from: number, to: number, id: number | null): void => {
