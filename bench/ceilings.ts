@@ -179,11 +179,15 @@ async function transferRates(device: Device): Promise<{ upload: number; readback
   return { upload, readback };
 }
 
-export async function measureCeilings(device: Device, seconds: number): Promise<Ceilings> {
+export async function measureCeilings(
+  device: Device,
+  seconds: number,
+  { matrixUnits = true }: { matrixUnits?: boolean } = {},
+): Promise<Ceilings> {
   const half = device.gpu.float16;
   const { host, total } = await dispatchCost(device);
   const matrices: Ceilings['matrices'] = [];
-  for (const matrix of device.gpu.subgroupMatrices)
+  for (const matrix of matrixUnits ? device.gpu.subgroupMatrices : [])
     matrices.push({ component: matrix.component, rate: await matrixRate(device, seconds, matrix) });
   return {
     matrices,

@@ -62,6 +62,8 @@ export interface JobOptions {
   batch: number;
   length: number;
   steps: number;
+  /** Seconds after which no further step is timed, once there are three. */
+  seconds?: number;
   /** Steps before those that are timed: 3 unless given. */
   warmUp?: number;
   /** Texts of all lengths up to `length`, so that half of the batch is padding; else all are as long. */
@@ -103,9 +105,20 @@ async function timePhases(
   };
 }
 
+/** What people call a job, its batch and length left out. */
+export function jobKind({ name }: JobSize, { training, padded = false, fp16 = false }: JobOptions): string {
+  return `${name}, ${training ? 'training' : 'inference'}${padded ? ', half padding' : ''}${fp16 ? ', fp16' : ''}`;
+}
+
+/** Floating-point operations of a step's products with weights: 2 a weight and token forward, 4 more in training. */
+export function jobFlops({ layers, hidden }: JobSize, { training }: JobOptions, tokens: number): number {
+  return (training ? 6 : 2) * 12 * layers * hidden ** 2 * tokens;
+}
+
 /** Times steps one after the other, each to its end on the GPU. */
 export async function runJob(device: Device, size: JobSize, options: JobOptions): Promise<JobResult> {
-  const { training, batch, length, steps, warmUp = 3, padded = false, fp16 = false } = options;
+  const { training, batch, length, steps, warmUp = 3, fp16 = false } = options;
+  const { seconds = Number.POSITIVE_INFINITY } = options;
   device.manualSeed(1);
   const config = makeConfig(size.family, {
     vocabSize: size.vocabulary,
@@ -154,7 +167,8 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
   const before = device.statistics();
   const times: number[] = [];
   const hostTimes: number[] = [];
-  for (let i = 0; i < steps; i += 1) {
+  const begin = performance.now();
+  while (times.length < steps && (times.length < 3 || performance.now() - begin < 1000 * seconds)) {
     const start = performance.now();
     step();
     hostTimes.push((performance.now() - start) / 1000);
@@ -162,18 +176,17 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
     times.push((performance.now() - start) / 1000);
   }
   const after = device.statistics();
-  const dispatches = (after.dispatches - before.dispatches) / steps;
+  const dispatches = (after.dispatches - before.dispatches) / times.length;
   const timing = summarize(times);
-  const weights = size.layers * 12 * size.hidden ** 2;
   const tokens = mask.reduce((sum, value) => sum + value, 0);
   const result = {
-    job: `${size.name}, ${training ? 'training' : 'inference'}${padded ? ', half padding' : ''}${fp16 ? ', fp16' : ''}`,
+    job: jobKind(size, options),
     fp16,
     batch,
     length,
     timing,
     tokensPerSecond: tokens / timing.median,
-    flops: ((training ? 6 : 2) * weights * tokens) / timing.median,
+    flops: jobFlops(size, options, tokens) / timing.median,
     dispatches,
     host: summarize(hostTimes),
     peakBytes: after.peakBytes,

@@ -8,38 +8,27 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { requestDevice } from '../src/tensor/device.ts';
-import { type Ceilings, halfCeiling, measureCeilings } from './ceilings.ts';
+import { type Ceilings, measureCeilings } from './ceilings.ts';
 import { type HostResult, measureHost } from './host.ts';
 import { type JobResult, jobSizes, runJob } from './jobs.ts';
-import type { KernelCase } from './kernels/cases.ts';
 import { matmulCases } from './kernels/matmul.ts';
 import { otherCases } from './kernels/others.ts';
-import { gpuSeconds } from './lib/gpu-time.ts';
-import { htmlReport } from './lib/html.ts';
-import { measure, type Timing } from './lib/measure.ts';
+import { type KernelResult, runKernel } from './kernels/run.ts';
+import { htmlPage } from './lib/html.ts';
+import { type TableData, textTable } from './lib/table.ts';
 import {
+  benchSections,
   ceilingTable,
   comparison,
   hostTable,
   jobTable,
   kernelTable,
   peerTable,
+  stepTable,
   timeTable,
-} from './lib/report.ts';
+} from './lib/tables.ts';
 import { comparePeers, peersInstalled } from './peers/compare.ts';
 import type { PeersResult } from './peers/results.ts';
-
-export interface KernelResult {
-  family: string;
-  name: string;
-  timing: Timing;
-  /** Seconds by the adapter's timestamps; null where it has none. */
-  gpu: number | null;
-  /** Floating-point operations or bytes a second, and the share of the adapter's ceiling for them. */
-  rate: number;
-  unit: 'flops' | 'bytes';
-  share: number;
-}
 
 export interface BenchResult {
   adapter: string;
@@ -113,25 +102,10 @@ const wanted = (name: string): boolean => options.filter === undefined || name.i
 // First, as in a process that does nothing else.
 const host = wanted('host') ? await measureHost(options.quick === true ? 50 : 200) : [];
 const ceilings = await measureCeilings(device, seconds);
-console.log(`${device.description}\n\n${ceilingTable(ceilings)}\n`);
-if (host.length > 0) console.log(`${hostTable(host)}\n`);
-
-async function runKernel({ family, name, work, prepare }: KernelCase): Promise<KernelResult> {
-  const scope = device.scope();
-  const prepared = prepare(device);
-  const record = 'record' in prepared ? prepared.record : prepared;
-  const timing = await measure(device, record, { seconds });
-  const gpu = await gpuSeconds(device, record);
-  if ('dispose' in prepared) prepared.dispose();
-  scope.close();
-  device.trim();
-  const [amount, unit, most] =
-    'flops' in work
-      ? ([work.flops, 'flops', work.half === true ? halfCeiling(ceilings) : ceilings.fma] as const)
-      : ([work.bytes, 'bytes', ceilings.bandwidth] as const);
-  const rate = amount / timing.median;
-  return { family, name, timing, gpu, rate, unit, share: rate / most };
-}
+const show = (data: TableData): void => console.log(`${textTable(data)}\n`);
+console.log(`${device.description}\n`);
+show(ceilingTable(ceilings));
+if (host.length > 0) show(hostTable(host));
 
 const kernels: KernelResult[] = [];
 const able = device.gpu.float16;
@@ -139,9 +113,9 @@ const cases = [...matmulCases(device.software, able), ...otherCases(device.softw
 for (const kernel of cases) {
   if (!wanted(`${kernel.family} ${kernel.name}`) || (options.quick === true && kernel.quick !== true))
     continue;
-  kernels.push(await runKernel(kernel));
+  kernels.push(await runKernel(device, kernel, ceilings, seconds));
 }
-if (kernels.length > 0) console.log(`${kernelTable(kernels)}\n`);
+if (kernels.length > 0) show(kernelTable(kernels));
 
 const kinds = [{ training: false }, { training: true }, { training: true, padded: true }];
 const halves = [
@@ -160,8 +134,11 @@ for (const size of sizes) {
     jobs.push(await runJob(device, size, { ...kind, ...shape }));
   }
 }
-if (jobs.length > 0) console.log(`${jobTable(jobs, ceilings)}\n`);
-for (const job of jobs) if (job.kernels.length > 0) console.log(`${timeTable(job)}\n`);
+if (jobs.length > 0) {
+  show(jobTable(jobs, ceilings));
+  show(stepTable(jobs));
+}
+for (const job of jobs) if (job.kernels.length > 0) show(timeTable(job));
 
 // Shares are of ceilings measured at the start: they hold where the machine was as free all along.
 const { fma } = await measureCeilings(device, seconds / 3);
@@ -184,7 +161,7 @@ if (options.peers === true || options.pytorch !== undefined) {
     libraries: options.peers === true,
     pytorch: options.pytorch,
     wanted: (name) => wanted(`peers ${name}`),
-    report: (results) => console.log(`${peerTable(results)}\n`),
+    report: (results) => show(peerTable(results)),
   });
 }
 
@@ -198,8 +175,15 @@ const result: BenchResult = {
   ...(peers !== undefined && { peers }),
 };
 if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 2)}\n`);
-if (options.html !== undefined) writeFileSync(options.html, htmlReport(result));
-if (before !== null) console.log(comparison(before, result));
+if (options.html !== undefined) {
+  const lines = [`${result.adapter} · ${result.date}`];
+  writeFileSync(options.html, htmlPage('dawngrad bench', lines, benchSections(result)));
+}
+if (before !== null) {
+  const moved = comparison(before, result);
+  if (moved === null) console.log('nothing moved by more than the noise');
+  else show(moved);
+}
 device.destroy();
 // Numbers that differ, or a library that does not run, are a failure of the bench.
 process.exit(peers?.results.some(({ error }) => error !== undefined) ? 1 : 0);

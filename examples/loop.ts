@@ -29,7 +29,8 @@ export async function loop(epochs = 3, folder = file('model')): Promise<number[]
   device.manualSeed(42);
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const table = await readTable(file('train.tsv'));
-  const dataset = encodeTable(table, encodeLabels(table, inferLabels(table)), tokenizer, {
+  const labels = inferLabels(table);
+  const dataset = encodeTable(table, encodeLabels(table, labels), tokenizer, {
     maxLength: 64,
     truncation: true,
   });
@@ -41,7 +42,8 @@ export async function loop(epochs = 3, folder = file('model')): Promise<number[]
 
   const model = await AutoModelForSequenceClassification.fromPretrained(folder, {
     device,
-    numLabels: 2,
+    // Named, so that a checkpoint with classes of its own gives each its output.
+    id2label: { ...labels.names },
     onReport: () => {},
   });
   const optimizer = new AdamW(model.parameters(), { lr: 5e-4, weightDecay: 0.01 });

@@ -12,9 +12,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (i >= own.y) { return; }
   let row = own.x + i;
   let column = head * params.size;
-#for c in 0..CHUNKS
-  let q${c} = load_q(row * params.stride + column, ${c}u) * params.scale;
-  var acc${c} = vec4f();
+  var q: array<vec4f, ${CHUNKS}>;
+  var acc: array<vec4f, ${CHUNKS}>;
+#each c in 0..CHUNKS | chunks()
+  q[${c}] = load_q(row * params.stride + column, ${c}) * params.scale;
 #end
   var highest = -3.0e38;
   var total = 0.0;
@@ -22,14 +23,14 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     if (!visible(own.x + j)) { continue; }
     let key = (own.x + j) * params.stride + column;
     var score = 0.0;
-#for c in 0..CHUNKS
-    score += dot(q${c}, load_k(key + params.column_k, ${c}u));
+#each c in 0..CHUNKS | chunks()
+    score += dot(q[${c}], load_k(key + params.column_k, ${c}));
 #end
     if (score > highest) {
       let shrink = exp(max(highest - score, -100.0));
       total *= shrink;
-#for c in 0..CHUNKS
-      acc${c} *= shrink;
+#each c in 0..CHUNKS | chunks()
+      acc[${c}] *= shrink;
 #end
       highest = score;
     }
@@ -40,13 +41,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 #else
     let kept = weight;
 #endif
-#for c in 0..CHUNKS
-    acc${c} = fma(vec4f(kept), load_v(key + params.column_v, ${c}u), acc${c});
+#each c in 0..CHUNKS | chunks()
+    acc[${c}] = fma(vec4f(kept), load_v(key + params.column_v, ${c}), acc[${c}]);
 #end
   }
   let inverse = select(0.0, 1.0 / total, total > 0.0);
-#for c in 0..CHUNKS
-  store_o(row * params.heads * params.size + column, ${c}u, acc${c} * inverse);
+#each c in 0..CHUNKS | chunks()
+  store_o(row * params.heads * params.size + column, ${c}, acc[${c}] * inverse);
 #end
   store_stats(stats_of(head, row), highest, total);
 }

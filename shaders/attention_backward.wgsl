@@ -16,11 +16,14 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let first = own.x * params.stride + column;
 #if PART == query
   var delta = 0.0;
-#for c in 0..CHUNKS
-  let q${c} = load_q(first + at * params.stride, ${c}u) * params.scale;
-  let g${c} = load_grad(first_grad + at * width, ${c}u);
-  delta += dot(g${c}, load_o(first_grad + at * width, ${c}u));
-  var d${c} = vec4f();
+  var q: array<vec4f, ${CHUNKS}>;
+  var g: array<vec4f, ${CHUNKS}>;
+  var d: array<vec4f, ${CHUNKS}>;
+  var key: array<vec4f, ${CHUNKS}>;
+#each c in 0..CHUNKS | chunks()
+  q[${c}] = load_q(first + at * params.stride, ${c}) * params.scale;
+  g[${c}] = load_grad(first_grad + at * width, ${c});
+  delta += dot(g[${c}], load_o(first_grad + at * width, ${c}));
 #end
   let lse = stats[first_stats + at].x;
   stats[first_stats + at] = vec2f(lse, delta);
@@ -29,38 +32,42 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let other = first + j * params.stride;
     var score = 0.0;
     var slope = 0.0;
-#for c in 0..CHUNKS
-    let key${c} = load_k(other + params.column_k, ${c}u);
-    score += dot(q${c}, key${c});
-    slope += dot(g${c}, load_v(other + params.column_v, ${c}u));
+#each c in 0..CHUNKS | chunks()
+    key[${c}] = load_k(other + params.column_k, ${c});
+    score += dot(q[${c}], key[${c}]);
+    slope += dot(g[${c}], load_v(other + params.column_v, ${c}));
 #end
 #if DROPOUT
     slope *= dropout_of(plane, at, j);
 #endif
     let ds = exp(min(score - lse, 0.0)) * (slope - delta) * params.scale;
-#for c in 0..CHUNKS
-    d${c} = fma(vec4f(ds), key${c}, d${c});
+#each c in 0..CHUNKS | chunks()
+    d[${c}] = fma(vec4f(ds), key[${c}], d[${c}]);
 #end
   }
-#for c in 0..CHUNKS
-  store_dq(first + at * params.stride, ${c}u, d${c});
+#each c in 0..CHUNKS | chunks()
+  store_dq(first + at * params.stride, ${c}, d[${c}]);
 #end
 #else
-#for c in 0..CHUNKS
-  let key${c} = load_k(first + at * params.stride + params.column_k, ${c}u) * params.scale;
-  let value${c} = load_v(first + at * params.stride + params.column_v, ${c}u);
-  var dkey${c} = vec4f();
-  var dvalue${c} = vec4f();
+  var key: array<vec4f, ${CHUNKS}>;
+  var value: array<vec4f, ${CHUNKS}>;
+  var dkey: array<vec4f, ${CHUNKS}>;
+  var dvalue: array<vec4f, ${CHUNKS}>;
+  var query: array<vec4f, ${CHUNKS}>;
+  var g: array<vec4f, ${CHUNKS}>;
+#each c in 0..CHUNKS | chunks()
+  key[${c}] = load_k(first + at * params.stride + params.column_k, ${c}) * params.scale;
+  value[${c}] = load_v(first + at * params.stride + params.column_v, ${c});
 #end
   let seen = visible(row);
   for (var i = 0u; seen && i < own.y; i += 1u) {
     var score = 0.0;
     var slope = 0.0;
-#for c in 0..CHUNKS
-    let query${c} = load_q(first + i * params.stride, ${c}u);
-    let g${c} = load_grad(first_grad + i * width, ${c}u);
-    score += dot(query${c}, key${c});
-    slope += dot(g${c}, value${c});
+#each c in 0..CHUNKS | chunks()
+    query[${c}] = load_q(first + i * params.stride, ${c});
+    g[${c}] = load_grad(first_grad + i * width, ${c});
+    score += dot(query[${c}], key[${c}]);
+    slope += dot(g[${c}], value[${c}]);
 #end
     let row_stats = stats[first_stats + i];
     let weight = exp(min(score - row_stats.x, 0.0));
@@ -70,14 +77,14 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let keep = 1.0;
 #endif
     let ds = weight * (slope * keep - row_stats.y) * params.scale;
-#for c in 0..CHUNKS
-    dvalue${c} = fma(vec4f(weight * keep), g${c}, dvalue${c});
-    dkey${c} = fma(vec4f(ds), query${c}, dkey${c});
+#each c in 0..CHUNKS | chunks()
+    dvalue[${c}] = fma(vec4f(weight * keep), g[${c}], dvalue[${c}]);
+    dkey[${c}] = fma(vec4f(ds), query[${c}], dkey[${c}]);
 #end
   }
-#for c in 0..CHUNKS
-  store_dk(first + at * params.stride + params.column_k, ${c}u, dkey${c});
-  store_dv(first + at * params.stride + params.column_v, ${c}u, dvalue${c});
+#each c in 0..CHUNKS | chunks()
+  store_dk(first + at * params.stride + params.column_k, ${c}, dkey[${c}]);
+  store_dv(first + at * params.stride + params.column_v, ${c}, dvalue[${c}]);
 #end
 #endif
 }

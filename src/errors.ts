@@ -45,5 +45,7 @@ export class UnsupportedModelError extends ConfigError {}
 export class TokenizerError extends DawngradError {}
 /** A data file, column, row or label that cannot be used. */
 export class DataError extends DawngradError {}
+/** A callback, dataset or function of the user's own threw; its error is the cause. */
+export class UserCodeError extends DawngradError {}
 /** The command line was used wrongly. */
 export class UsageError extends DawngradError {}

@@ -2,9 +2,17 @@
 
 export * from './data/collate.ts';
 export { ArrayDataset, type Dataset, type Example, encodeTable } from './data/dataset.ts';
+export type { LabelCell, LabelItem } from './data/label-cells.ts';
 export { encodeLabels, inferLabels, type Label, type LabelSet, labelsOfModel } from './data/labels.ts';
 export { DataLoader, type DataLoaderOptions } from './data/loader.ts';
-export { readTable, type TableOptions, type TextRow, type TextTable } from './data/table.ts';
+export {
+  readTable,
+  type TableLayout,
+  type TableOptions,
+  type TextRow,
+  type TextTable,
+} from './data/table.ts';
+export { decideTask, type TaskDecision, type TaskOptions } from './data/task.ts';
 export * from './errors.ts';
 export * from './models/auto.ts';
 export {
@@ -85,5 +93,5 @@ export { lastCheckpoint } from './train/checkpoint.ts';
 export { toTensors } from './train/inputs.ts';
 export * from './train/metrics.ts';
 export { predictBatches, type TrainableModel } from './train/predict.ts';
-export type { LogEntry, TrainerState } from './train/state.ts';
+export type { CallbackState, LogEntry, TrainerState } from './train/state.ts';
 export { type EvalPrediction, Trainer, type TrainerOptions, type TrainOutput } from './train/trainer.ts';

@@ -1,6 +1,6 @@
-/** Builds `dist/`: embeds the shaders, compiles with tsc, and gives dist its own `#platform` map. */
+/** Builds `dist/`: embeds the shaders, compiles with tsc, and gives dist its own map of `#` imports. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { embedShaders } from './embed-shaders.ts';
@@ -14,14 +14,15 @@ const result = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.buil
 });
 if (result.status !== 0) process.exit(result.status ?? 1);
 
-// The nearest package.json answers `#platform`: the source tree's names .ts files, this one the compiled ones.
-const platformImports = {
-  browser: './platform/browser.js',
-  deno: './platform/deno.js',
-  default: './platform/node.js',
-};
+// The nearest package.json answers `#` imports: the source tree's names .ts files, this one the compiled ones.
+const source = readFileSync(join(root, 'package.json'), 'utf8');
+const imports = JSON.parse(
+  JSON.stringify((JSON.parse(source) as { imports: object }).imports)
+    .replaceAll('"./src/', '"./')
+    .replaceAll('.ts"', '.js"'),
+) as object;
 writeFileSync(
   join(root, 'dist/package.json'),
-  `${JSON.stringify({ type: 'module', sideEffects: false, imports: { '#platform': platformImports } }, null, 2)}\n`,
+  `${JSON.stringify({ type: 'module', sideEffects: false, imports }, null, 2)}\n`,
 );
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);

@@ -1,6 +1,7 @@
 /** What is compared: kernels, training steps and inference, at sizes the adapter can do in seconds. */
-import { makeJob, type PeerJob, type PeerModel, randomValues } from './job.ts';
+import { makeJob, type PeerModel, randomValues } from './job.ts';
 import type { Library, PeerKernel, Work } from './library.ts';
+import type { PyTorchCase } from './pytorch.ts';
 
 export interface Comparison {
   name: string;
@@ -29,22 +30,12 @@ function kernelComparison(kernel: PeerKernel): Comparison {
   };
 }
 
-export interface JobCase {
-  name: string;
-  make: () => PeerJob;
-}
-
-function jobCase(kind: string, model: PeerModel, software: boolean): JobCase {
-  const [size, length] = software ? [8, 64] : [32, 128];
-  return { name: `${model.name} ${kind} ${size}×${length}`, make: () => makeJob(model, size, length) };
-}
-
 function jobComparison(kind: 'training' | 'inference', model: PeerModel, software: boolean): Comparison {
-  const { name, make } = jobCase(kind, model, software);
+  const [size, length] = software ? [8, 64] : [32, 128];
   return {
-    name,
+    name: `${model.name} ${kind} ${size}×${length}`,
     make: () => {
-      const job = make();
+      const job = makeJob(model, size, length);
       return (library) => library[kind]?.(job);
     },
     checks: kind === 'training' ? 3 : 1,
@@ -86,8 +77,20 @@ export function comparisons(software: boolean, quick: boolean): Comparison[] {
   ];
 }
 
-/** For PyTorch: training steps with clipping and weight decay, at the sizes of the bench's jobs. */
-export function fineTuningCases(software: boolean, quick: boolean): JobCase[] {
-  const sizes = quick ? [tiny] : software ? [tiny, mini, miniLm] : [tiny, mini, miniLm, base];
-  return sizes.map((model) => jobCase('fine-tuning', model, software));
+/** For PyTorch: training steps with clipping and weight decay, and inference, at the sizes of the bench's jobs. */
+export function pyTorchCases(software: boolean, quick: boolean): PyTorchCase[] {
+  const models = quick ? [tiny] : software ? [tiny, mini, miniLm] : [tiny, mini, miniLm, base];
+  return models.map((model) => pyTorchCase(model, software ? [8, 64] : [32, 128]));
+}
+
+export function pyTorchCase(
+  model: PeerModel,
+  [size, length]: readonly [batch: number, length: number],
+): PyTorchCase {
+  return {
+    model: model.name,
+    shape: `${size}×${length}`,
+    kinds: ['training', 'inference'],
+    make: () => makeJob(model, size, length),
+  };
 }

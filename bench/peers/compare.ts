@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { Device } from '../../src/tensor/device.ts';
 import { measure, type Timing } from '../lib/measure.ts';
-import { type Comparison, comparisons, fineTuningCases } from './cases.ts';
+import { type Comparison, comparisons, pyTorchCases } from './cases.ts';
 import { exposeGpu } from './gpu.ts';
 import type { Library, Work } from './library.ts';
 import { ours } from './ours.ts';
@@ -101,12 +101,26 @@ export async function comparePeers(options: PeerOptions): Promise<PeersResult> {
       if (wanted(comparison.name)) add(await compare(comparison, all, seconds));
   }
   if (options.pytorch !== undefined) {
-    const note = (version: string): void => {
-      versions.PyTorch = version;
-    };
-    for (const { name, make } of fineTuningCases(device.software, quick))
-      if (wanted(name))
-        add(await comparePyTorch(options.pytorch, device, { name, ...make() }, seconds, note));
+    const made: PeerResult[] = [];
+    const cases = pyTorchCases(device.software, quick)
+      .map((one) => ({
+        ...one,
+        kinds: one.kinds.filter((kind) => wanted(`${one.model} ${kind} ${one.shape}`)),
+      }))
+      .filter(({ kinds }) => kinds.length > 0);
+    await comparePyTorch({
+      python: options.pytorch,
+      device,
+      cases,
+      seconds,
+      compileSeconds: 0,
+      report: (result) => made.push(result),
+      note: (version) => {
+        versions.PyTorch = version;
+      },
+    });
+    for (const job of new Set(made.map((result) => result.job)))
+      add(made.filter((result) => result.job === job));
   }
   return { versions, results };
 }

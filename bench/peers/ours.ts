@@ -2,7 +2,9 @@
 import { makeConfig } from '../../src/models/config.ts';
 import { BertForSequenceClassification } from '../../src/models/tasks.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
-import { clipGradNorm } from '../../src/optim/clip.ts';
+import { clipFactor } from '../../src/optim/clip.ts';
+import { GradScaler } from '../../src/optim/grad-scaler.ts';
+import { autocast } from '../../src/tensor/autocast.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import { matmul } from '../../src/tensor/ops/matmul.ts';
 import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
@@ -63,6 +65,8 @@ export interface FineTuning {
   weightDecay: number;
   /** Gradients are clipped to this norm. */
   maxNorm: number;
+  /** In mixed precision. */
+  fp16?: boolean;
 }
 
 /** Steps of Adam, or of AdamW with clipping. */
@@ -76,37 +80,43 @@ export function training(device: Device, job: PeerJob, extra?: FineTuning): Work
     weightDecay: extra?.weightDecay ?? 0,
   });
   const { size, length, ids, mask, labels } = job.batch;
-  const body = (): Tensor => {
-    const loss = model.forward({
+  const fp16 = extra?.fp16 === true;
+  const scaler = fp16 ? new GradScaler(device) : null;
+  const parameters = model.parameters();
+  const forward = (): Tensor =>
+    model.forward({
       inputIds: device.tensor(ids, [size, length]),
       attentionMask: device.tensor(mask, [size, length]),
       labels: device.tensor(labels),
     }).loss!;
-    loss.backward();
-    if (extra !== undefined) clipGradNorm(model.parameters(), extra.maxNorm);
-    optimizer.step();
+  const body = (): Tensor => {
+    const loss = fp16 ? autocast(forward) : forward();
+    loss.backward(scaler?.scale);
+    const gradScale =
+      extra === undefined ? null : clipFactor(parameters, extra.maxNorm, { lossScale: scaler ?? 1 });
+    optimizer.step({ gradScale, skipNonFinite: fp16 });
+    scaler?.update(gradScale);
     optimizer.zeroGrad();
     return loss;
   };
   return work(device, body, () => {
     optimizer.dispose();
+    scaler?.dispose();
     model.dispose();
     device.trim();
   });
 }
 
-function inference(device: Device, job: PeerJob): Work {
+export function inference(device: Device, job: PeerJob, fp16 = false): Work {
   const model = makeModel(device, job);
   model.eval();
   const { size, length, ids, mask } = job.batch;
-  const body = (): Tensor =>
-    noGrad(
-      () =>
-        model.forward({
-          inputIds: device.tensor(ids, [size, length]),
-          attentionMask: device.tensor(mask, [size, length]),
-        }).logits,
-    );
+  const forward = (): Tensor =>
+    model.forward({
+      inputIds: device.tensor(ids, [size, length]),
+      attentionMask: device.tensor(mask, [size, length]),
+    }).logits;
+  const body = (): Tensor => noGrad(() => (fp16 ? autocast(forward) : forward()));
   const made = work(device, body, () => {
     model.dispose();
     device.trim();

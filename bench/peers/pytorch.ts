@@ -1,75 +1,161 @@
-/** A fine-tuning step (AdamW, clipping) in PyTorch and transformers, from the checkpoint that our model saves. */
-import { execFile } from 'node:child_process';
+/** Training steps (AdamW, clipping) and inference in PyTorch and transformers, from the checkpoints that our models save. */
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import type { Device } from '../../src/tensor/device.ts';
 import { measure, summarize } from '../lib/measure.ts';
 import { adam, type Batch, type PeerJob } from './job.ts';
-import { makeModel, training } from './ours.ts';
+import type { Work } from './library.ts';
+import { inference, makeModel, training } from './ours.ts';
 import { differenceOf, messageOf, type PeerResult, resultsOf } from './results.ts';
 
 const script = fileURLToPath(new URL('pytorch.py', import.meta.url));
 const fineTuning = { weightDecay: 0.01, maxNorm: 1 } as const;
 
-interface Answer {
-  torch: string;
-  transformers: string;
-  runs: { way: string; reduced: boolean; losses: number[]; seconds: number[] }[];
+export type JobKind = 'training' | 'inference';
+
+/** One model and batch: `bert-base`, `32×128`. */
+export interface PyTorchCase {
+  model: string;
+  shape: string;
+  kinds: readonly JobKind[];
+  make: () => PeerJob;
 }
 
-function batchJson({ size, length, ids, mask, labels }: Batch): string {
+export interface PyTorchOptions {
+  python: string;
+  device: Device;
+  cases: readonly PyTorchCase[];
+  /** For each way to run each job. */
+  seconds: number;
+  /** Seconds that torch.compile may take; 0: do without. */
+  compileSeconds: number;
+  /** Told each result as it is there: of each job ours first. */
+  report: (result: PeerResult) => void;
+  /** Told the versions. */
+  note: (version: string) => void;
+}
+
+/** What the script prints: first what it runs on, then a line for each way. */
+type Line =
+  | { torch: string; transformers: string; device: string }
+  | { job: number; kind: JobKind; way: string; reduced: boolean; error: string }
+  | { job: number; kind: JobKind; way: string; reduced: boolean; values: number[]; seconds: number[] };
+
+function batchJson({ size, length, ids, mask, labels }: Batch) {
   const rows = (values: Int32Array): number[][] =>
     Array.from({ length: size }, (_, i) => [...values.subarray(i * length, (i + 1) * length)]);
-  const options = { lr: adam.lr, ...fineTuning };
-  return JSON.stringify({ ids: rows(ids), mask: rows(mask), labels: [...labels], ...options });
+  return { ids: rows(ids), mask: rows(mask), labels: [...labels] };
 }
 
-async function ask(python: string, device: Device, job: PeerJob, seconds: number): Promise<Answer> {
+/** Runs the script and hands on each line; rejects with the last line of what it complained of. */
+function runScript(python: string, file: string, onLine: (line: Line) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const env = { ...process.env, HF_HUB_OFFLINE: '1' };
+    const child = spawn(python, [script, file], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let complaint = '';
+    child.stderr.on('data', (data: Buffer) => {
+      complaint = (complaint + data.toString()).slice(-4000);
+    });
+    createInterface({ input: child.stdout }).on('line', (text) => {
+      if (text.startsWith('{')) onLine(JSON.parse(text) as Line);
+    });
+    child.on('error', reject);
+    child.on('close', (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(complaint.trim().split('\n').at(-1) || `${python} ended with ${code}`));
+    });
+  });
+}
+
+/** What a job's own run gave: PyTorch's numbers and times are held against it. */
+interface Own {
+  values: Float32Array;
+  seconds: number;
+}
+
+const nameOf = ({ model, shape }: PyTorchCase, kind: JobKind): string => `${model} ${kind} ${shape}`;
+
+async function runOurs(
+  { device, seconds, report }: PyTorchOptions,
+  job: PeerJob,
+  name: string,
+  kind: JobKind,
+): Promise<Own> {
+  const make = (fp16: boolean): Work =>
+    kind === 'training' ? training(device, job, { ...fineTuning, fp16 }) : inference(device, job, fp16);
+  let own: Own | undefined;
+  for (const fp16 of device.gpu.float16 && !device.software ? [false, true] : [false]) {
+    const library = `dawngrad${fp16 ? ', fp16' : ''}`;
+    const work = make(fp16);
+    try {
+      const values = await resultsOf(work, kind === 'training' ? 3 : 1);
+      const timing = await measure(work, work.run, { seconds });
+      own ??= { values, seconds: timing.median };
+      report({
+        job: name,
+        library,
+        timing,
+        ratio: timing.median / own.seconds,
+        difference: differenceOf(values, own.values),
+      });
+    } catch (error) {
+      // Without our own numbers and time in float32 there is nothing to compare with.
+      if (own === undefined) throw error;
+      report({ job: name, library, error: messageOf(error) });
+    } finally {
+      work.dispose();
+    }
+  }
+  return own!;
+}
+
+function resultOf(line: Exclude<Line, { torch: string }>, name: string, own: Own): PeerResult {
+  const base = { job: name, library: `PyTorch, ${line.way}` };
+  if ('error' in line) return { ...base, error: line.error };
+  const difference = differenceOf(line.values, own.values);
+  // bfloat16 has 8 bits of mantissa.
+  if (!(difference <= (line.reduced ? 0.05 : 2e-4)))
+    return { ...base, error: `its numbers differ from ours by ${difference.toPrecision(2)}` };
+  const timing = summarize(line.seconds);
+  return { ...base, timing, ratio: timing.median / own.seconds, difference };
+}
+
+/** Ours first, then PyTorch: every job as it is, then compiled. A Python that cannot do it is a result with an error. */
+export async function comparePyTorch(options: PyTorchOptions): Promise<void> {
+  const { python, device, cases, seconds, compileSeconds, report, note } = options;
+  if (cases.length === 0) return;
   const folder = mkdtempSync(join(tmpdir(), 'dawngrad-pytorch-'));
   try {
-    const model = makeModel(device, job);
-    await model.savePretrained(join(folder, 'model'));
-    model.dispose();
-    writeFileSync(join(folder, 'batch.json'), batchJson(job.batch));
-    const options = { maxBuffer: 2 ** 26, env: { ...process.env, HF_HUB_OFFLINE: '1' } };
-    const parameters = [script, join(folder, 'model'), join(folder, 'batch.json'), String(seconds)];
-    const { stdout } = await promisify(execFile)(python, parameters, options);
-    return JSON.parse(stdout.trim().split('\n').at(-1)!) as Answer;
+    const jobs: object[] = [];
+    const own = new Map<string, Own>();
+    for (const [i, one] of cases.entries()) {
+      const job = one.make();
+      for (const kind of one.kinds)
+        own.set(nameOf(one, kind), await runOurs(options, job, nameOf(one, kind), kind));
+      const saved = makeModel(device, job);
+      await saved.savePretrained(join(folder, `model-${i}`));
+      saved.dispose();
+      jobs.push({ model: join(folder, `model-${i}`), kinds: one.kinds, ...batchJson(job.batch) });
+    }
+    // The card's memory is the other's now.
+    device.trim();
+    await device.sync();
+    const file = join(folder, 'jobs.json');
+    writeFileSync(file, JSON.stringify({ lr: adam.lr, ...fineTuning, seconds, compileSeconds, jobs }));
+    await runScript(python, file, (line) => {
+      if ('torch' in line) note(`${line.torch}, transformers ${line.transformers}, on ${line.device}`);
+      else {
+        const name = nameOf(cases[line.job]!, line.kind);
+        report(resultOf(line, name, own.get(name)!));
+      }
+    });
+  } catch (error) {
+    report({ job: 'start', library: 'PyTorch', error: messageOf(error) });
   } finally {
     rmSync(folder, { recursive: true });
-  }
-}
-
-/** Ours first, then every way PyTorch can run here. `note` is told the versions. */
-export async function comparePyTorch(
-  python: string,
-  device: Device,
-  { name, ...job }: PeerJob & { name: string },
-  seconds: number,
-  note: (version: string) => void,
-): Promise<PeerResult[]> {
-  const work = training(device, job, fineTuning);
-  const expected = await resultsOf(work, 3);
-  const timing = await measure(work, work.run, { seconds });
-  work.dispose();
-  const own: PeerResult = { job: name, library: 'dawngrad', timing, ratio: 1, difference: 0 };
-  try {
-    const answer = await ask(python, device, job, seconds);
-    note(`${answer.torch}, transformers ${answer.transformers}`);
-    const others = answer.runs.map(({ way, reduced, losses, seconds: times }): PeerResult => {
-      const base = { job: name, library: `PyTorch, ${way}` };
-      const difference = differenceOf(losses, expected);
-      // bfloat16 has 8 bits of mantissa.
-      if (!(difference <= (reduced ? 0.05 : 2e-4)))
-        return { ...base, error: `its losses differ from ours by ${difference.toPrecision(2)}` };
-      const measured = summarize(times);
-      return { ...base, timing: measured, ratio: measured.median / timing.median, difference };
-    });
-    return [own, ...others];
-  } catch (error) {
-    return [own, { job: name, library: 'PyTorch', error: messageOf(error) }];
   }
 }

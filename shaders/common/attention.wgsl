@@ -24,6 +24,11 @@ alias StoredElement = Stored;
 @group(0) @binding(3) var<storage, read> v: array<StoredElement>;
 @group(0) @binding(4) var<storage, read> mask_or_starts: array<i32>;
 
+// CHUNKS, unknown to compilers.
+fn chunks() -> u32 {
+  return (params.size + 3u) / 4u;
+}
+
 // The first row of the sequence of a workgroup, and how many it has.
 fn sequence(group: u32) -> vec2u {
   let b = params.first_sequence + group;

@@ -3,8 +3,10 @@ import type { Command } from 'commander';
 import { encodeTable } from '../data/dataset.ts';
 import { encodeLabels } from '../data/labels.ts';
 import { readTable } from '../data/table.ts';
+import { UsageError } from '../errors.ts';
 import { Trainer } from '../train/trainer.ts';
 import { loadClassifier } from './classifier.ts';
+import { describeColumns, pairWarning } from './describe.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -34,8 +36,13 @@ export function addEvaluate(program: Command): void {
 }
 
 async function evaluate(options: EvaluateOptions): Promise<void> {
+  if (options.batchSize < 1)
+    throw new UsageError(`--batch-size is ${options.batchSize}`, { remedy: 'use an integer of 1 or more' });
   const table = await readTable(options.data, tableOptions(options, true));
+  console.error(describeColumns(table));
   const { device, model, tokenizer, labels, maxLength } = await loadClassifier(options.model, options);
+  const warning = pairWarning(model.config, table.rows[0]!.pair !== undefined);
+  if (warning !== null) console.error(warning);
   const evalDataset = encodeTable(table, encodeLabels(table, labels), tokenizer, {
     maxLength,
     truncation: true,

@@ -3,22 +3,27 @@
 import { type Command, Option } from 'commander';
 import { platform } from '#platform';
 import { encodeTable } from '../data/dataset.ts';
-import { encodeLabels, inferLabels, type LabelSet, labelsOfModel } from '../data/labels.ts';
+import { encodeLabels, type LabelSet, labelsOfModel } from '../data/labels.ts';
 import { readTable, type TextTable } from '../data/table.ts';
-import { ConfigError } from '../errors.ts';
+import { decideTask, type TaskDecision } from '../data/task.ts';
+import { ConfigError, DataError, UsageError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
-import type { ProblemType } from '../models/config.ts';
+import { hasTrainedClassifier } from '../models/class-head.ts';
+import type { PretrainedConfig, ProblemType } from '../models/config.ts';
 import { resolveModel } from '../models/hub.ts';
 import { loadConfig } from '../models/load.ts';
 import { type SchedulerType, schedulerTypes } from '../optim/schedule.ts';
 import type { Device } from '../tensor/device.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
+import { resolveArguments } from '../train/arguments.ts';
 import { EarlyStoppingCallback } from '../train/callbacks.ts';
 import { removeCheckpoints } from '../train/checkpoint.ts';
 import { metricNames } from '../train/metrics.ts';
 import type { TrainableModel } from '../train/predict.ts';
-import { Trainer } from '../train/trainer.ts';
+import { Trainer, type TrainOutput } from '../train/trainer.ts';
+import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
+import { inCommandNames } from './names.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -34,10 +39,11 @@ import {
   reportInterruption,
   required,
   resumedFrom,
+  shellCommand,
   tableOptions,
 } from './options.ts';
 import { downloadProgress, ProgressCallback } from './progress.ts';
-import { formatEvaluation } from './report.ts';
+import { formatEvaluation, formatOutcome } from './report.ts';
 
 interface FinetuneOptions extends CommonOptions, DataOptions {
   model?: string;
@@ -71,6 +77,7 @@ interface FinetuneOptions extends CommonOptions, DataOptions {
   metric?: string;
   loggingSteps: number;
   problemType?: ProblemType;
+  head?: 'keep' | 'new';
   seed: number;
 }
 
@@ -108,7 +115,12 @@ export function addFinetune(program: Command): void {
     .option('--gradient-accumulation <n>', 'batches an optimizer step adds up', integer, 1)
     .option('--max-length <n>', "tokens a text may have (default: the model's limit)", integer)
     .option('--no-truncation', 'refuse texts that are too long instead of cutting them')
-    .option('--freeze-epochs <n>', 'epochs in which only the classifier learns', integer, 0)
+    .option(
+      '--freeze-epochs <n>',
+      'epochs in which only the head learns: classifier, and pooler if there is one',
+      integer,
+      0,
+    )
     .option(
       '--unfreeze-layers <n>',
       'layers thawed each epoch after those, from the top; 0 thaws all',
@@ -124,6 +136,12 @@ export function addFinetune(program: Command): void {
     .option('--logging-steps <n>', 'steps between entries of the loss log', integer, 10)
     .addOption(
       new Option('--problem-type <type>', 'told from the labels if not given').choices([...problemTypes]),
+    )
+    .addOption(
+      new Option(
+        '--head <what>',
+        "a trained classifier: keep it with the model's classes, or draw a new one (told from the labels' names if not given)",
+      ).choices(['keep', 'new']),
     )
     .option('--seed <n>', 'of order, dropout and new weights', integer, 42);
   addModelOptions(addDataOptions(addResumeOption(command)));
@@ -156,11 +174,23 @@ interface Prepared {
 
 async function finetune(options: FinetuneOptions): Promise<void> {
   const output = required(options.output, '--output');
+  const args = trainingArguments(options, output, options.eval !== undefined);
+  // What cannot be is refused before anything is read.
+  resolveArguments(args);
+  const earlyStopping =
+    options.earlyStopping === undefined
+      ? []
+      : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })];
+  if (options.maxLength !== undefined && options.maxLength < 1)
+    throw new UsageError(`--max-length is ${options.maxLength}`, { remedy: 'use an integer of 1 or more' });
   const table = await readTable(required(options.train, '--train'), tableOptions(options, true));
   const evalTable =
     options.eval === undefined ? null : await readTable(options.eval, tableOptions(options, true));
   const testTable =
     options.test === undefined ? null : await readTable(options.test, tableOptions(options, true));
+  const tables = [table, evalTable, testTable].filter((one) => one !== null);
+  checkPairs(tables);
+  for (const one of tables) console.error(describeColumns(one));
   const checkpoint = await resumedFrom(options.resume, output);
   if (checkpoint === undefined) await checkOutput(output, options.overwrite === true);
   const prepared = await prepare(options, table, checkpoint);
@@ -175,7 +205,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     testTable && dataset(testTable),
   ];
   console.error(
-    `training on ${trainDataset.length} texts${evalDataset ? `, evaluating on ${evalDataset.length}` : ''}: ${describeTask(prepared.labels)}`,
+    `training on ${trainDataset.length} texts${evalDataset ? `, evaluating on ${evalDataset.length}` : ''}: ${describeLabels(prepared.labels)}`,
   );
   const progress = new ProgressCallback();
   const trainer = new Trainer({
@@ -183,45 +213,102 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     processingClass: prepared.tokenizer,
     trainDataset,
     ...(evalDataset && { evalDataset }),
-    args: trainingArguments(options, output, evalDataset !== null),
-    callbacks: [
-      progress,
-      ...(options.earlyStopping === undefined
-        ? []
-        : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })]),
-    ],
-    signal: interruptSignal(),
+    args,
+    callbacks: [progress, ...earlyStopping],
+    onWarning: (text) => progress.print(`note: ${inCommandNames(text)}`),
+    signal: interruptSignal((line) => progress.print(line)),
   });
   // Only now that nothing is wrong with the options does anything old go.
   if (checkpoint === undefined) await removeCheckpoints(output);
+  let outcome: TrainOutput;
   try {
-    const { interruptedAt } = await trainer.train(
-      checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint },
-    );
-    if (interruptedAt !== null) {
-      reportInterruption(interruptedAt);
-      return;
-    }
+    outcome = await trainer.train(checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint });
   } finally {
     progress.stop();
   }
+  if (outcome.interruptedAt !== null) {
+    reportInterruption(outcome.interruptedAt);
+    return;
+  }
+  console.error(formatOutcome(outcome, options.metric ?? 'loss'));
   const [name, reported] = testDataset ? ['test', testDataset] : ['evaluation', evalDataset];
-  if (reported)
+  if (reported) {
+    const known = reported === evalDataset ? outcome.evaluation : null;
+    const evaluation = known ?? (await trainer.evaluate(reported));
     console.log(
-      `\n${name}, ${reported.length} texts:\n${formatEvaluation(await trainer.evaluate(reported), prepared.labels.names)}`,
+      `\n${name}, ${reported.length} texts:\n${formatEvaluation(evaluation, prepared.labels.names)}`,
     );
-  console.log(
-    `\nsaved to ${output}. Classify a text with:\n\n  npx dawngrad predict --model ${output} "I loved every minute of it"\n`,
-  );
+  }
+  console.log(`\nsaved to ${output}. ${nextStep(output, prepared.labels, hasPairs(table), options)}\n`);
   prepared.device.destroy();
 }
 
-/** What is learnt, so that a wrong guess shows before the training. */
-function describeTask({ problemType, names }: LabelSet): string {
-  if (problemType === 'regression') return 'a value';
-  const shown = names.slice(0, 8).join(', ') + (names.length > 8 ? ', …' : '');
-  const kind = problemType === 'multi_label_classification' ? 'any of ' : '';
-  return `${kind}${names.length} classes (${shown})`;
+/** The command that uses the model, with a text of the example where it is the example's. */
+function nextStep(
+  output: string,
+  { problemType }: LabelSet,
+  pairs: boolean,
+  options: FinetuneOptions,
+): string {
+  const what = {
+    regression: 'Predict a value with',
+    single_label_classification: `Classify a ${pairs ? 'pair' : 'text'} with`,
+    multi_label_classification: `Find the classes of a ${pairs ? 'pair' : 'text'} with`,
+  }[problemType];
+  const text = options.example === true ? 'I loved every minute of it' : pairs ? 'the first text' : 'a text';
+  const pair = pairs ? ' --pair "the second text"' : '';
+  // Double quotes serve in every shell.
+  return `${what}:\n\n  ${shellCommand(['predict', '--model', output])} "${text}"${pair}`;
+}
+
+function hasPairs({ rows }: TextTable): boolean {
+  return rows[0]!.pair !== undefined;
+}
+
+/** A model that learns from pairs is not measured on single texts. */
+function checkPairs([first, ...others]: readonly TextTable[]): void {
+  const odd = others.find((table) => hasPairs(table) !== hasPairs(first!));
+  if (odd === undefined) return;
+  const [two, one] = hasPairs(odd) ? [odd, first!] : [first!, odd];
+  throw new DataError(`${two.path} has pairs of texts, ${one.path} single texts`, {
+    remedy: 'name the columns of both with --text-column and --pair-column',
+  });
+}
+
+/** The task of a new training, or that of the checkpoint; says in a line each what was decided. */
+async function taskOf(
+  options: FinetuneOptions,
+  table: TextTable,
+  folder: string,
+  config: PretrainedConfig,
+  checkpoint: string | undefined,
+): Promise<TaskDecision> {
+  const pairs = hasPairs(table);
+  const { problemType, head, fromScratch } = options;
+  let decision: TaskDecision;
+  if (checkpoint !== undefined) {
+    const kept = { keep: true, why: 'the training goes on' };
+    const labels = labelsOfModel(config);
+    if (problemType !== undefined && problemType !== labels.problemType)
+      throw new ConfigError(
+        `--problem-type ${problemType}: the checkpoint was trained for ${labels.problemType}`,
+        {
+          remedy: 'leave it out, or start a new training',
+        },
+      );
+    decision = { labels, why: 'as in the checkpoint', head: kept, notes: [] };
+  } else {
+    const trained = fromScratch !== true && (await hasTrainedClassifier(folder, config));
+    decision = decideTask(table, {
+      ...(problemType !== undefined && { problemType }),
+      ...(head !== undefined && { head }),
+      ...(trained && { model: config }),
+    });
+  }
+  const warning = pairWarning(config, pairs);
+  for (const line of describeTask(decision, pairs)) console.error(line);
+  if (warning !== null && decision.head !== null) console.error(warning);
+  return decision;
 }
 
 /** Throws `ConfigError` for options that need an evaluation, or name what it does not report. */
@@ -246,13 +333,13 @@ async function prepare(
     (await resolveModel(required(options.model, '--model'), { onProgress: downloadProgress() }));
   const config = await loadConfig(folder);
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
-  const labels = checkpoint === undefined ? inferLabels(table, options.problemType) : labelsOfModel(config);
+  const { labels, head } = await taskOf(options, table, folder, config, checkpoint);
   checkEvaluation(options, labels);
   const device = await openDevice(options);
   // New weights are drawn when the model is loaded.
   device.manualSeed(options.seed);
   const id2label = Object.fromEntries(labels.names.map((name, id) => [id, name]));
-  const overrides = { id2label, problemType: labels.problemType };
+  const overrides = { id2label, problemType: labels.problemType, textPair: hasPairs(table) };
   const model =
     options.fromScratch === true && checkpoint === undefined
       ? await AutoModelForSequenceClassification.fromConfig(
@@ -268,6 +355,7 @@ async function prepare(
           device,
           ...overrides,
           ignoreMismatchedSizes: 'head',
+          ...(head !== null && { head: head.keep ? 'keep' : 'new' }),
           onReport: ({ text }) => text !== '' && console.error(text),
         });
   const limit = Math.min(model.base.maxLength, tokenizer.modelMaxLength);
@@ -298,6 +386,7 @@ function trainingArguments(o: FinetuneOptions, outputDir: string, evaluates: boo
     unfreezeLayersPerEpoch: o.unfreezeLayers,
     groupByLength: o.groupByLength === true,
     loggingSteps: o.loggingSteps,
+    loggingFirstStep: true,
     evalStrategy: evaluates
       ? o.evalSteps === undefined
         ? ('epoch' as const)

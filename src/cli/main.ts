@@ -5,6 +5,7 @@ import { DawngradError } from '../errors.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addFinetune } from './finetune.ts';
 import { addInfo, packageVersion } from './info.ts';
+import { inCommandNames } from './names.ts';
 import { addPredict } from './predict.ts';
 import { addPretrain } from './pretrain.ts';
 import { addTune } from './tune.ts';
@@ -15,15 +16,22 @@ const program = new Command('dawngrad')
   .showHelpAfterError('(see --help)');
 for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addTune, addInfo]) add(program);
 
-// A reader that has seen enough, as `| head` has, closes the pipe.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+// Ctrl-C ends `tee` first, and `head` closes the pipe when it has seen enough: what is under way goes on, and is saved.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 try {
   await program.parseAsync();
 } catch (error) {
   // An error of ours says what to do; anything else is a defect, whose stack helps to find it.
-  console.error(error instanceof DawngradError ? `error: ${error.message}` : error);
+  console.error(error instanceof DawngradError ? `error: ${inCommandNames(error.message)}` : error);
   process.exitCode = 1;
 }
 // A device that an error left open must not keep the process alive.
-process.stdout.write('', () => process.exit());
+process.stdout.write('', () => {
+  const error = process.stdout.errored as NodeJS.ErrnoException | null;
+  if (error !== null && error.code !== 'EPIPE') {
+    console.error(`error: standard output cannot be written: ${error.message}`);
+    process.exitCode = 1;
+  }
+  process.exit();
+});

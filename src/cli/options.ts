@@ -3,10 +3,10 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { platform } from '#platform';
 import type { TableOptions } from '../data/table.ts';
-import { OutputExistsError, UsageError } from '../errors.ts';
+import { FileError, OutputExistsError, UsageError } from '../errors.ts';
 import type { ProblemType } from '../models/config.ts';
 import { type Device, type DeviceOptions, requestDevice } from '../tensor/device.ts';
-import { isTrainingOutput, lastCheckpoint } from '../train/checkpoint.ts';
+import { isEmpty, isTrainingOutput, lastCheckpoint, sweepOutput } from '../train/checkpoint.ts';
 
 export function number(text: string): number {
   const value = Number(text);
@@ -23,6 +23,14 @@ export function integer(text: string): number {
 /** A column by name, or by number from 0. */
 export function column(text: string): string | number {
   return /^\d+$/.test(text) ? Number(text) : text;
+}
+
+/** A label column; given again, one of several. */
+function columns(
+  text: string,
+  before?: string | number | (string | number)[],
+): string | number | (string | number)[] {
+  return before === undefined ? column(text) : [before, column(text)].flat();
 }
 
 export interface CommonOptions {
@@ -47,17 +55,47 @@ export function addModelOptions(command: Command): Command {
 export interface DataOptions {
   textColumn?: string | number;
   pairColumn?: string | number;
-  labelColumn?: string | number;
+  labelColumn?: string | number | (string | number)[];
   /** undefined: told from the first row. */
   header?: boolean;
   format?: 'tsv' | 'csv' | 'jsonl';
+  delimiter?: string;
+  encoding?: string;
+}
+
+/** Names for characters that are hard to type. */
+const delimiters: Record<string, string> = {
+  tab: '\t',
+  '\\t': '\t',
+  comma: ',',
+  semicolon: ';',
+  bar: '|',
+  space: ' ',
+};
+
+function delimiter(text: string): string {
+  const character = delimiters[text.toLowerCase()] ?? text;
+  if (character.length !== 1)
+    throw new InvalidArgumentError('It must be one character, tab, comma, semicolon or bar.');
+  return character;
+}
+
+export function addEncodingOption(command: Command): Command {
+  return command.option(
+    '--encoding <name>',
+    'encoding of the file, such as windows-1252 or shift_jis (default: UTF-8, or what its byte-order mark says)',
+  );
 }
 
 export function addDataOptions(command: Command): Command {
-  return command
+  return addEncodingOption(command)
     .option('--text-column <column>', 'column of the text, by name or by number from 0', column)
     .option('--pair-column <column>', 'column of the second text', column)
-    .option('--label-column <column>', 'column of the label', column)
+    .option(
+      '--label-column <column>',
+      'column of the label; several, with commas between them or one by one, where each is a class',
+      columns,
+    )
     .option('--header', 'the first row names the columns (told from the row if not given)')
     .option('--no-header', 'the first row is data')
     .addOption(
@@ -66,7 +104,8 @@ export function addDataOptions(command: Command): Command {
         'csv',
         'jsonl',
       ]),
-    );
+    )
+    .option('--delimiter <character>', 'character between cells, or its name (tab)', delimiter);
 }
 
 export function tableOptions(options: DataOptions, requireLabels: boolean): TableOptions {
@@ -74,6 +113,8 @@ export function tableOptions(options: DataOptions, requireLabels: boolean): Tabl
     requireLabels,
     ...(options.format !== undefined && { format: options.format }),
     ...(options.header !== undefined && { header: options.header }),
+    ...(options.delimiter !== undefined && { delimiter: options.delimiter }),
+    ...(options.encoding !== undefined && { encoding: options.encoding }),
     ...(options.textColumn !== undefined && { textColumn: options.textColumn }),
     ...(options.pairColumn !== undefined && { textPairColumn: options.pairColumn }),
     ...(options.labelColumn !== undefined && { labelColumn: options.labelColumn }),
@@ -99,9 +140,16 @@ export async function openDevice(options: CommonOptions): Promise<Device> {
   return device;
 }
 
-/** Throws `OutputExistsError` for an output folder that exists and may not be written over. */
+/** Throws `OutputExistsError` for an output folder that exists and may not be written over, `FileError` for one that cannot be written. */
 export async function checkOutput(path: string, overwrite: boolean): Promise<void> {
+  await checkExisting(path, overwrite);
+  await platform.checkWritable(path);
+}
+
+async function checkExisting(path: string, overwrite: boolean): Promise<void> {
   if (!(await platform.exists(path))) return;
+  // A volume that was just mounted is there before anything is in it.
+  if ((await platform.isFolder(path)) && (await isEmpty(path))) return;
   if (!overwrite)
     throw new OutputExistsError(`output folder '${path}' exists`, {
       remedy: 'choose another, or pass --overwrite',
@@ -124,16 +172,16 @@ export function required<T>(value: T | undefined, name: string): T {
 /** What a shell reports of a process that Ctrl-C ended. */
 const INTERRUPTED = 130;
 
-/** A signal that Ctrl-C, or a polite kill, aborts; a second one ends the process at once. */
-export function interruptSignal(): AbortSignal {
+/** A signal that Ctrl-C, a polite kill, or the end of the terminal aborts; a second one ends the process at once. */
+export function interruptSignal(print: (line: string) => void): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
     if (controller.signal.aborted) process.exit(INTERRUPTED);
-    console.error('\nstopping after this step and saving a checkpoint; press Ctrl-C again to quit at once');
+    print('stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once');
     controller.abort();
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+  // SIGHUP: the terminal is gone.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
   return controller.signal;
 }
 
@@ -148,7 +196,12 @@ function resumeCommand(checkpoint: string): string {
   const words = process.argv.slice(2).filter((word) => word !== '--overwrite');
   const at = words.indexOf('--resume');
   if (at >= 0) words.splice(at, words[at + 1]?.startsWith('--') === false ? 2 : 1);
-  const quoted = [...words, '--resume', checkpoint].map((word) =>
+  return shellCommand([...words, '--resume', checkpoint]);
+}
+
+/** A command as one can paste it into a shell. */
+export function shellCommand(words: readonly string[]): string {
+  const quoted = words.map((word) =>
     /^[\w./:=@,+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`,
   );
   return `npx dawngrad ${quoted.join(' ')}`;
@@ -161,10 +214,18 @@ export function addResumeOption(command: Command): Command {
   );
 }
 
-/** The checkpoint to resume from; undefined for a new training. Throws `FileError` where there is none. */
+/** The checkpoint to resume from; undefined for a new training. Throws `FileError` where there is none, or the output cannot be written. */
 export async function resumedFrom(
   resume: string | true | undefined,
   output: string,
 ): Promise<string | undefined> {
-  return resume === true ? lastCheckpoint(output) : resume;
+  if (resume === undefined) return undefined;
+  if (await platform.isFolder(output)) await sweepOutput(output);
+  const checkpoint = resume === true ? await lastCheckpoint(output) : resume;
+  if (!(await platform.isFolder(checkpoint)))
+    throw new FileError(`checkpoint '${checkpoint}' does not exist`, {
+      remedy: 'pass --resume alone for the newest one in the output folder',
+    });
+  await platform.checkWritable(output);
+  return checkpoint;
 }

@@ -2,16 +2,20 @@
 
 import type { Command } from 'commander';
 import { platform } from '#platform';
+import { readLines } from '../data/chunks.ts';
 import { dataCollatorForLanguageModeling } from '../data/collate.ts';
 import { ArrayDataset } from '../data/dataset.ts';
 import { ConfigError, DataError, FileError } from '../errors.ts';
 import { AutoModelForMaskedLM } from '../models/auto.ts';
 import { makeConfig } from '../models/config.ts';
 import { AutoTokenizer } from '../text/auto.ts';
+import { resolveArguments } from '../train/arguments.ts';
 import { removeCheckpoints } from '../train/checkpoint.ts';
 import type { TrainableModel } from '../train/predict.ts';
-import { Trainer } from '../train/trainer.ts';
+import { Trainer, type TrainOutput } from '../train/trainer.ts';
+import { inCommandNames } from './names.ts';
 import {
+  addEncodingOption,
   addModelOptions,
   addResumeOption,
   type CommonOptions,
@@ -24,9 +28,11 @@ import {
   resumedFrom,
 } from './options.ts';
 import { ProgressCallback } from './progress.ts';
+import { formatOutcome } from './report.ts';
 
 interface PretrainOptions extends CommonOptions {
   corpus: string;
+  encoding?: string;
   tokenizer?: string;
   model?: string;
   output: string;
@@ -84,10 +90,13 @@ export function addPretrain(program: Command): void {
     .option('--mlm-probability <p>', 'share of tokens to predict', number, 0.15)
     .option('--eval-share <p>', 'share of the lines kept for evaluation', number, 0.01)
     .option('--seed <n>', 'of order, masks, dropout and new weights', integer, 42);
-  addModelOptions(addResumeOption(command)).action(pretrain);
+  addModelOptions(addResumeOption(addEncodingOption(command))).action(pretrain);
 }
 
 async function pretrain(options: PretrainOptions): Promise<void> {
+  const args = trainingArguments(options);
+  // What cannot be is refused before anything is read.
+  resolveArguments(args);
   const checkpoint = await resumedFrom(options.resume, options.output);
   const source = checkpoint ?? options.model ?? options.tokenizer;
   if (source === undefined)
@@ -95,7 +104,7 @@ async function pretrain(options: PretrainOptions): Promise<void> {
   if (!(await platform.exists(options.corpus)))
     throw new FileError(`corpus '${options.corpus}' does not exist`, { remedy: 'check the path' });
   if (checkpoint === undefined) await checkOutput(options.output, options.overwrite === true);
-  const lines = (await platform.readText(options.corpus)).split('\n').filter((line) => line.trim() !== '');
+  const lines = await passages(options);
   if (lines.length === 0) throw new DataError(`${options.corpus}: there is no text`);
   const tokenizer = await AutoTokenizer.fromPretrained(source);
   const { maskTokenId } = tokenizer;
@@ -129,36 +138,51 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     evalDataset: new ArrayDataset(examples.slice(0, Math.max(held, 1))),
     dataCollator: dataCollatorForLanguageModeling(masking),
     callbacks: [progress],
-    signal: interruptSignal(),
-    args: {
-      outputDir: options.output,
-      numTrainEpochs: options.epochs,
-      maxSteps: options.maxSteps,
-      perDeviceTrainBatchSize: options.batchSize,
-      perDeviceEvalBatchSize: 32,
-      learningRate: options.lr,
-      weightDecay: options.weightDecay,
-      warmupSteps: options.warmupSteps,
-      fp16: options.fp16 ?? false,
-      evalStrategy: 'epoch',
-      saveStrategy: 'epoch',
-      saveTotalLimit: 1,
-      groupByLength: true,
-      loggingSteps: 20,
-      seed: options.seed,
-    },
+    signal: interruptSignal((line) => progress.print(line)),
+    args,
+    onWarning: (text) => console.error(`note: ${inCommandNames(text)}`),
   });
   if (checkpoint === undefined) await removeCheckpoints(options.output);
+  let outcome: TrainOutput;
   try {
-    const { interruptedAt } = await trainer.train(
-      checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint },
-    );
-    if (interruptedAt === null) console.log(`saved to ${options.output}`);
-    else reportInterruption(interruptedAt);
+    outcome = await trainer.train(checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint });
   } finally {
     progress.stop();
   }
+  if (outcome.interruptedAt === null) {
+    console.error(formatOutcome(outcome, 'loss'));
+    console.log(`saved to ${options.output}`);
+  } else reportInterruption(outcome.interruptedAt);
   device.destroy();
+}
+
+/** Lines of the corpus that hold text. */
+async function passages({ corpus, encoding }: PretrainOptions): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const line of readLines(corpus, encoding === undefined ? {} : { encoding }))
+    if (line.trim() !== '') lines.push(line);
+  return lines;
+}
+
+function trainingArguments(options: PretrainOptions) {
+  return {
+    outputDir: options.output,
+    numTrainEpochs: options.epochs,
+    maxSteps: options.maxSteps,
+    perDeviceTrainBatchSize: options.batchSize,
+    perDeviceEvalBatchSize: 32,
+    learningRate: options.lr,
+    weightDecay: options.weightDecay,
+    warmupSteps: options.warmupSteps,
+    fp16: options.fp16 ?? false,
+    evalStrategy: 'epoch' as const,
+    saveStrategy: 'epoch' as const,
+    saveTotalLimit: 1,
+    groupByLength: true,
+    loggingSteps: 20,
+    loggingFirstStep: true,
+    seed: options.seed,
+  };
 }
 
 function newConfig(options: PretrainOptions, tokenizer: { vocabSize: number; padTokenId: number }) {

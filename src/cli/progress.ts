@@ -1,13 +1,20 @@
-/** The training's progress bar: loss, learning rate, tokens a second, time left. */
+/** The training's progress bar: loss, learning rate, tokens a second, time left; and lines printed above it. */
 import { Presets, SingleBar } from 'cli-progress';
 import type { CallbackContext, StepReport, TrainerCallback } from '../train/callbacks.ts';
 import type { Metrics } from '../train/metrics.ts';
 import type { LogEntry } from '../train/state.ts';
 
-const FORMAT =
-  '{bar} {value}/{total} | epoch {epoch} | loss {loss} | lr {rate} | {speed} tokens/s | {left} left';
+/** Columns below which the bar is short and leaves the learning rate out. */
+const WIDE = 112;
 
-function duration(seconds: number): string {
+function formatFor(columns: number): { format: string; barsize: number } {
+  const counts = '{bar} {value}/{total} | epoch {epoch} | {what}';
+  return columns >= WIDE
+    ? { format: `${counts} | lr {rate} | {speed} tokens/s | {left} left`, barsize: 24 }
+    : { format: `${counts} | {speed} tok/s | {left} left`, barsize: 10 };
+}
+
+export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '-';
   const whole = Math.round(seconds);
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
@@ -15,52 +22,82 @@ function duration(seconds: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-export class ProgressCallback implements TrainerCallback {
-  private readonly bar: SingleBar;
-  private readonly interactive = process.stderr.isTTY === true;
-  private loss = '-';
-  private tokens = 0;
-  private firstStep = 0;
+/** Steps over which the rate is taken: the first ones wait for kernels to be compiled. */
+const RATE_STEPS = 20;
 
-  constructor() {
-    this.bar = new SingleBar(
-      { format: FORMAT, stream: process.stderr, hideCursor: true, barsize: 24, fps: 5 },
-      Presets.shades_classic,
-    );
+/** Tokens and steps a second over the last steps. */
+class Rate {
+  private readonly marks: { seconds: number; tokens: number; step: number }[] = [];
+  private tokens = 0;
+
+  add(step: number, seconds: number, tokens: number): void {
+    this.tokens += tokens;
+    this.marks.push({ seconds, step, tokens: this.tokens });
+    if (this.marks.length > RATE_STEPS + 1) this.marks.shift();
   }
 
+  /** Null until two steps are done. */
+  get now(): { tokens: number; steps: number } | null {
+    const [first, last] = [this.marks[0], this.marks.at(-1)];
+    if (first === undefined || last === undefined || last.seconds <= first.seconds) return null;
+    const seconds = last.seconds - first.seconds;
+    return { tokens: (last.tokens - first.tokens) / seconds, steps: (last.step - first.step) / seconds };
+  }
+}
+
+/** Seconds after which one is told why nothing moves. */
+const PATIENCE = 3;
+const COMPILING = 'compiling kernels';
+
+export class ProgressCallback implements TrainerCallback {
+  private readonly interactive = process.stderr.isTTY === true;
+  private readonly bar = new SingleBar(
+    {
+      ...formatFor(process.stderr.columns ?? WIDE),
+      stream: process.stderr,
+      hideCursor: true,
+      fps: 5,
+      // The bar gives its line to what is printed, and signals are the command's own matter.
+      clearOnComplete: true,
+      gracefulExit: false,
+    },
+    Presets.shades_classic,
+  );
+  private loss: string | null = null;
+  private rate = new Rate();
+  private shown: { total: number; value: number; payload: Record<string, string> } | null = null;
+  private waiting: NodeJS.Timeout | undefined;
+
   onTrainBegin({ state }: CallbackContext): void {
-    this.firstStep = state.globalStep;
-    if (this.interactive)
-      this.bar.start(state.maxSteps, state.globalStep, {
-        epoch: 0,
-        loss: '-',
-        rate: '-',
-        speed: '-',
-        left: '-',
-      });
+    const payload = { epoch: state.epoch.toFixed(2), what: COMPILING, rate: '-', speed: '-', left: '-' };
+    this.show(state.maxSteps, state.globalStep, payload);
+    if (this.interactive) return;
+    this.waiting = setTimeout(() => {
+      console.error(`${COMPILING} for this adapter: the first step waits for them`);
+    }, 1000 * PATIENCE).unref();
   }
 
   onStepEnd({ state }: CallbackContext, { learningRate, tokens, seconds }: StepReport): void {
-    this.tokens += tokens;
-    const left = (seconds / (state.globalStep - this.firstStep)) * (state.maxSteps - state.globalStep);
-    const values = {
+    this.rate.add(state.globalStep, seconds, tokens);
+    const { now } = this.rate;
+    const payload = {
       epoch: state.epoch.toFixed(2),
-      loss: this.loss,
+      what: this.loss === null ? COMPILING : `loss ${this.loss}`,
       rate: learningRate.toExponential(2),
-      speed: Math.round(this.tokens / seconds),
-      left: duration(left),
+      speed: now === null ? '-' : Math.round(now.tokens).toLocaleString('en-US'),
+      left: now === null ? '-' : duration((state.maxSteps - state.globalStep) / now.steps),
     };
-    if (this.interactive) this.bar.update(state.globalStep, values);
+    if (this.interactive) this.show(state.maxSteps, state.globalStep, payload);
     // A log file gets a line now and then.
     else if (state.globalStep % Math.max(1, Math.ceil(state.maxSteps / 20)) === 0) {
       console.error(
-        `step ${state.globalStep}/${state.maxSteps} | epoch ${values.epoch} | loss ${values.loss} | lr ${values.rate} | ${values.speed} tokens/s | ${values.left} left`,
+        `step ${state.globalStep}/${state.maxSteps} | epoch ${payload.epoch} | ${payload.what} | lr ${payload.rate} | ${payload.speed} tokens/s | ${payload.left} left`,
       );
     }
   }
 
   onLog(_context: CallbackContext, entry: LogEntry): void {
+    clearTimeout(this.waiting);
     if (typeof entry.loss === 'number') this.loss = entry.loss.toFixed(4);
   }
 
@@ -68,22 +105,36 @@ export class ProgressCallback implements TrainerCallback {
     const shown = Object.entries(metrics)
       .filter(([name, value]) => typeof value === 'number' && /loss|accuracy|f1$|pearson|mse/.test(name))
       .map(([name, value]) => `${name.replace('eval_', '')} ${value!.toFixed(4)}`);
-    const line = `evaluation after epoch ${state.epoch.toFixed(2)}: ${shown.join(', ')}`;
-    if (this.interactive) process.stderr.write('\r\x1b[K');
-    console.error(line);
+    this.print(`evaluation after epoch ${state.epoch.toFixed(2)}: ${shown.join(', ')}`);
   }
 
   onTrainEnd(): void {
     this.stop();
   }
 
-  /** Leaves the bar where it is and gives the cursor back; also after an error. */
+  /** A line above the bar. */
+  print(line: string): void {
+    if (this.shown !== null) this.bar.stop();
+    console.error(line);
+    if (this.shown !== null) this.bar.start(this.shown.total, this.shown.value, this.shown.payload);
+  }
+
+  /** Takes the bar away and gives the cursor back; also after an error. */
   stop(): void {
-    if (this.interactive) this.bar.stop();
+    clearTimeout(this.waiting);
+    if (this.shown !== null) this.bar.stop();
+    this.shown = null;
+  }
+
+  private show(total: number, value: number, payload: Record<string, string>): void {
+    if (!this.interactive) return;
+    if (this.shown === null) this.bar.start(total, value, payload);
+    else this.bar.update(value, payload);
+    this.shown = { total, value, payload };
   }
 }
 
-/** A bar for downloads, one line for each file. */
+/** A bar for downloads, one line for each file; none where the hub's variable says so. */
 export function downloadProgress(): (progress: {
   file: string;
   loadedBytes: number;
@@ -91,6 +142,7 @@ export function downloadProgress(): (progress: {
 }) => void {
   let current = '';
   let bar: SingleBar | null = null;
+  if (/^(1|on|yes|true)$/i.test(process.env.HF_HUB_DISABLE_PROGRESS_BARS ?? '')) return () => {};
   return ({ file, loadedBytes, totalBytes }) => {
     if (file !== current) {
       bar?.stop();

@@ -1,6 +1,8 @@
-/** Evaluations as tables. */
+/** Evaluations as tables, and how a training ended. */
 import Table from 'cli-table3';
 import type { Evaluation } from '../train/metrics.ts';
+import type { TrainOutput } from '../train/trainer.ts';
+import { duration } from './progress.ts';
 
 /** Borders that any terminal and log can show. */
 const plain = {
@@ -54,4 +56,17 @@ export function formatEvaluation({ metrics, confusion }: Evaluation, names: read
   for (const [index, row] of confusion.entries())
     matrix.push([names[index] ?? String(index), ...row.map(String)]);
   return `${table.toString()}\n\n${matrix.toString()}`;
+}
+
+/** Why a training ended, what it went back to, and how long it took. */
+export function formatOutcome(
+  { globalStep, stoppedEarly, restoredStep, seconds }: TrainOutput,
+  metric: string,
+): string {
+  const lines = [
+    `${stoppedEarly ? 'stopped early' : 'done'} after step ${globalStep}, in ${duration(seconds)}`,
+  ];
+  if (stoppedEarly) lines[0] += `: ${metric} did not improve any more`;
+  if (restoredStep !== null) lines.push(`went back to the best weights, those of step ${restoredStep}`);
+  return lines.join('\n');
 }

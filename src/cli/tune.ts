@@ -1,8 +1,7 @@
 /** `dawngrad tune`: measures which kernels are fastest on this adapter for a model's products, and keeps the choice. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { writeTuning } from '../gpu/tuning.ts';
-import { type MatmulShape, matmulClass } from '../kernels/matmul-variants.ts';
-import { tuneMatmul } from '../kernels/tune.ts';
+import { layerProducts, tuneMatmul } from '../kernels/tune.ts';
 import { requestDevice } from '../tensor/device.ts';
 import { adapterOf, addAdapterOption, type CommonOptions, integer } from './options.ts';
 
@@ -16,21 +15,6 @@ function positive(text: string): number {
   const value = integer(text);
   if (value < 1) throw new InvalidArgumentError('It must be at least 1.');
   return value;
-}
-
-/** The products of an encoder layer: forward, and its two gradients. */
-function products(hidden: number, tokens: number, half: boolean): MatmulShape[] {
-  const layers = [
-    [hidden, 3 * hidden],
-    [hidden, hidden],
-    [hidden, 4 * hidden],
-    [4 * hidden, hidden],
-  ] as const;
-  return layers.flatMap(([inputs, outputs]) => [
-    { m: tokens, n: outputs, k: inputs, transposeA: false, transposeB: true, half },
-    { m: tokens, n: inputs, k: outputs, transposeA: false, transposeB: false, half },
-    { m: outputs, n: inputs, k: tokens, transposeA: true, transposeB: false, half },
-  ]);
 }
 
 export function addTune(program: Command): void {
@@ -50,10 +34,7 @@ async function tune(options: TuneOptions): Promise<void> {
   const { fp16 = false } = options;
   if (fp16) device.requireFloat16();
   console.log(`tuning on ${device.description}`);
-  const seen = new Set<string>();
-  for (const shape of products(options.hiddenSize, options.batchSize * options.maxLength, fp16)) {
-    if (seen.has(matmulClass(shape))) continue;
-    seen.add(matmulClass(shape));
+  for (const shape of layerProducts(options.hiddenSize, options.batchSize * options.maxLength, fp16)) {
     const tuned = await tuneMatmul(gpu, shape);
     for (const technique of tuned.wrong) console.warn(`wrong on this adapter, and not used: ${technique}`);
     const [best] = tuned.times;

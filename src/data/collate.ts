@@ -1,6 +1,7 @@
 /** Examples to padded batches. */
 import { ConfigError, DataError } from '../errors.ts';
 import type { Example } from './dataset.ts';
+import { checkExample, checkLabel, checkPadding } from './example-checks.ts';
 import { Random } from './random.ts';
 
 /** Flat row-major arrays of `shape` = [batch, length]. */
@@ -39,9 +40,10 @@ function startOf(
   return row * length + (paddingSide === 'left' ? length - count : 0);
 }
 
-/** Pads to the longest example, token types with 0. */
+/** Pads to the longest example, token types with 0. Throws `DataError` for an example that is none. */
 function padInputs(examples: readonly Example[], indices: readonly number[], options: PaddingOptions): Batch {
   const { padTokenId, padToMultipleOf = 1 } = options;
+  for (const [row, example] of examples.entries()) checkExample(example, indices[row] ?? row);
   const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
   const length = Math.ceil(longest / padToMultipleOf) * padToMultipleOf;
   const size = examples.length * length;
@@ -63,9 +65,11 @@ function padInputs(examples: readonly Example[], indices: readonly number[], opt
 
 /**
  * Labels of whole texts: classes as int32 [batch]; with `floatLabels`, values as float32 [batch]; indicators as float32 [batch, classes].
- * Throws `DataError` where a batch has labels of several kinds, or a class that is no whole number.
+ * Throws `DataError` where a batch has labels of several kinds, or a class that is no whole number; `ConfigError` for a padding that
+ * cannot be.
  */
 export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?: boolean }): Collator {
+  checkPadding(options);
   return (examples, indices) => {
     const batch = padInputs(examples, indices, options);
     const labels = examples.map(({ label }) => label).filter((label) => label !== undefined);
@@ -79,11 +83,8 @@ export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?
       });
     const flat = labels.flat();
     const float = options.floatLabels === true || width !== null;
-    const broken = float ? undefined : flat.find((label) => !Number.isInteger(label));
-    if (broken !== undefined)
-      throw new DataError(`the label ${broken} is no class number`, {
-        remedy: 'pass floatLabels for regression',
-      });
+    for (const [row, label] of labels.entries())
+      for (const value of [label].flat()) checkLabel(value, float, indices[row] ?? row);
     batch.labels = float ? Float32Array.from(flat) : Int32Array.from(flat);
     batch.labelShape = width === null ? [examples.length] : [examples.length, width];
     return batch;
@@ -92,6 +93,7 @@ export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?
 
 /** Labels of tokens, padded with −100. Throws `DataError` where an example has not as many labels as tokens. */
 export function dataCollatorForTokenClassification(options: PaddingOptions): Collator {
+  checkPadding(options);
   return (examples, indices) => {
     const batch = padInputs(examples, indices, options);
     const [rows, length] = batch.shape;
@@ -104,6 +106,7 @@ export function dataCollatorForTokenClassification(options: PaddingOptions): Col
           remedy: 'give one label a token, −100 where none counts',
         });
       }
+      for (const value of label) checkLabel(value, false, indices[row] ?? row);
       labels.set(label, startOf(row, length, inputIds.length, options));
     }
     return { ...batch, labels, labelShape: [rows, length] };
@@ -130,6 +133,7 @@ export function dataCollatorForLanguageModeling(
   const probability = options.mlmProbability ?? 0.15;
   if (!(probability > 0 && probability < 1))
     throw new ConfigError(`mlmProbability is ${probability}`, { remedy: 'use a number between 0 and 1' });
+  checkPadding(options);
   const special = new Set(options.specialIds);
   return (examples, indices, stream) => {
     const batch = padInputs(examples, indices, options);

@@ -5,16 +5,31 @@ import { DataError } from '../errors.ts';
 export interface ColumnOptions {
   textColumn?: string | number;
   textPairColumn?: string | number;
-  labelColumn?: string | number;
+  /** Several: each is a class, and holds 0 or 1. As text: names with commas between them. */
+  labelColumn?: string | number | readonly (string | number)[];
   /** Throw where there is no label column. Default false. */
   requireLabels?: boolean;
+  /** Whether labels are wanted at all; false leaves their column alone, whatever it holds. Default true. */
+  readLabels?: boolean;
 }
 
 /** Column numbers from 0. */
 export interface Columns {
   text: number;
   pair: number | null;
-  label: number | null;
+  /** Several where each class has its own. */
+  label: number | readonly number[] | null;
+}
+
+/** Why a column was taken. */
+export type ColumnReason = 'as asked for' | 'a usual name' | 'by its place';
+
+/** Columns as people know them: by name, or as `column 2`. */
+export interface ColumnNames {
+  text: string;
+  pair: string | null;
+  label: string | readonly string[] | null;
+  reasons: { text: ColumnReason; pair: ColumnReason | null; label: ColumnReason | null };
 }
 
 /** Usual names of the text column, each with its pair's. Pairs stand first: QNLI's `sentence` is the second of a pair. */
@@ -43,11 +58,25 @@ const LABEL_NAMES = [
 
 /** Whether a first row names columns: true if a column is chosen by name, or if a cell is a usual column name. */
 export function looksLikeHeader(cells: readonly string[], options: ColumnOptions): boolean {
-  const byName = [options.textColumn, options.textPairColumn, options.labelColumn].some(
-    (column) => typeof column === 'string',
-  );
+  return chosenNames(options).length > 0 || hasUsualName(cells);
+}
+
+/** Whether a row holds a usual column name, or one that was chosen. */
+export function hasColumnName(cells: readonly string[], options: ColumnOptions): boolean {
+  const chosen = chosenNames(options);
+  return hasUsualName(cells) || cells.some((cell) => chosen.includes(cell.trim()));
+}
+
+function hasUsualName(cells: readonly string[]): boolean {
   const usual = new Set([...TEXT_NAMES.flat(), ...LABEL_NAMES]);
-  return byName || cells.some((cell) => usual.has(cell.trim().toLowerCase()));
+  return cells.some((cell) => usual.has(cell.trim().toLowerCase()));
+}
+
+function chosenNames({ textColumn, textPairColumn, labelColumn }: ColumnOptions): string[] {
+  const chosen = [textColumn, textPairColumn, labelColumn].flat();
+  return chosen.filter(
+    (column): column is string => typeof column === 'string' && !/^\d+(,\d+)+$/.test(column),
+  );
 }
 
 /**
@@ -59,20 +88,20 @@ export function chooseColumns(
   cells: readonly string[],
   header: boolean,
   options: ColumnOptions,
-): Columns {
+): Columns & { names: ColumnNames } {
   const names = header ? cells.map((cell) => cell.trim()) : null;
   const there = names === null ? `columns 0 to ${cells.length - 1}` : `columns: ${names.join(', ')}`;
-  const find = (column: string | number | undefined): number | null => {
-    if (column === undefined) return null;
+  const find = (column: string | number): number => {
     const at = typeof column === 'number' ? column : (names?.indexOf(column) ?? -1);
     if (!Number.isInteger(at) || at < 0 || at >= cells.length)
       throw new DataError(`${path}: there is no column '${column}'`, { remedy: there });
     return at;
   };
-  const chosen = {
-    text: find(options.textColumn),
-    pair: find(options.textPairColumn),
-    label: find(options.labelColumn),
+  const classes = labelColumns(options.labelColumn, names).map(find);
+  const chosen: Guess = {
+    text: options.textColumn === undefined ? null : find(options.textColumn),
+    pair: options.textPairColumn === undefined ? null : find(options.textPairColumn),
+    label: classes[0] ?? null,
   };
   const columns = names === null ? guessByNumber(cells.length, chosen) : guessByName(names, chosen);
   if (columns.text === null) {
@@ -82,11 +111,45 @@ export function chooseColumns(
   }
   if (columns.label === null && options.requireLabels === true) {
     throw new DataError(`${path}: cannot tell which column holds the label`, {
-      remedy: `name it with --label-column (${there})`,
+      remedy: `name it with --label-column, or several with commas between them where each is a class (${there})`,
     });
   }
-  checkDistinct(path, columns, there);
-  return { ...columns, text: columns.text };
+  const label = options.readLabels === false ? null : classes.length > 1 ? classes : columns.label;
+  const { text, pair } = columns;
+  const asked = [options.textColumn, options.textPairColumn, options.labelColumn].flat();
+  checkDistinct(path, [text, pair, label], names, asked, there);
+  const named = (at: number): string => names?.[at] ?? `column ${at}`;
+  const reason = (column: number | null, asked: number | null): ColumnReason | null => {
+    if (column === null) return null;
+    if (asked !== null) return 'as asked for';
+    return names === null ? 'by its place' : 'a usual name';
+  };
+  return {
+    text,
+    pair,
+    label,
+    names: {
+      text: named(text),
+      pair: pair === null ? null : named(pair),
+      label: label === null ? null : typeof label === 'number' ? named(label) : label.map(named),
+      reasons: {
+        text: reason(text, chosen.text)!,
+        pair: reason(pair, chosen.pair),
+        label: label === null ? null : reason(columns.label, chosen.label),
+      },
+    },
+  };
+}
+
+/** The label columns that were chosen; a name with commas is several names, unless a column has it. */
+function labelColumns(
+  chosen: ColumnOptions['labelColumn'],
+  names: readonly string[] | null,
+): readonly (string | number)[] {
+  if (chosen === undefined) return [];
+  if (typeof chosen === 'object') return chosen;
+  if (typeof chosen === 'number' || names?.includes(chosen) || !chosen.includes(',')) return [chosen];
+  return chosen.split(',').map((name) => (/^\d+$/.test(name.trim()) ? Number(name) : name.trim()));
 }
 
 interface Guess {
@@ -120,9 +183,23 @@ function guessByName(names: readonly string[], { text, pair, label }: Guess): Gu
   };
 }
 
-/** A label read from the text column would let a model read the answer. */
-function checkDistinct(path: string, columns: Guess, there: string): void {
-  const used = [columns.text, columns.pair, columns.label].filter((column) => column !== null);
+/** A label read from the text column would let a model read the answer; of two columns of one name, one would be taken unseen. */
+function checkDistinct(
+  path: string,
+  chosen: readonly (number | readonly number[] | null)[],
+  names: readonly string[] | null,
+  asked: readonly (string | number | undefined)[],
+  there: string,
+): void {
+  const used = chosen.flat().filter((column) => column !== null);
   if (new Set(used).size < used.length)
     throw new DataError(`${path}: one column is chosen for two of text, pair and label`, { remedy: there });
+  const twice = used.find(
+    (at) =>
+      !asked.includes(at) && names !== null && names.indexOf(names[at]!) !== names.lastIndexOf(names[at]!),
+  );
+  if (twice !== undefined)
+    throw new DataError(`${path}: two columns are called '${names![twice]}'`, {
+      remedy: 'choose by number, from 0, with --header, or rename one',
+    });
 }

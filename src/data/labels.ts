@@ -1,7 +1,11 @@
-/** Labels as text to class numbers, class sets or values. */
+/** Labels to class numbers, class sets or values. */
 import { DataError } from '../errors.ts';
+import { areUnnamed, classFinder, namesOf, shownNames } from '../models/class-names.ts';
 import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/config.ts';
+import { type LabelColumn, labelColumn } from './label-cells.ts';
+import { checkNumbers, checkPresent } from './label-checks.ts';
 import type { TextTable } from './table.ts';
+import { decideTask, type TaskOptions } from './task.ts';
 
 /** A class number, an indicator for each class, or a value. */
 export type Label = number | number[];
@@ -12,98 +16,76 @@ export interface LabelSet {
   names: string[];
 }
 
-const number = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
-
-/** The labels of a text that may have several, or none: names with a comma, a semicolon or a bar between them. */
-function several(label: string): string[] {
-  return label
-    .split(/[,;|]/)
-    .map((name) => name.trim())
-    .filter((name) => name !== '');
-}
-
-/** Where a text has one label, one that is blank was forgotten. */
-function checkPresent(path: string, line: number, label: string): void {
-  if (label.trim() === '')
-    throw new DataError(`${path}: line ${line} has no label`, { remedy: 'label or remove the row' });
-}
-
-function labelled(table: TextTable): { label: string; line: number }[] {
-  return table.rows.map(({ label, line }) => {
-    if (label === undefined)
-      throw new DataError(`${table.path}: there is no label column`, {
-        remedy: 'name it with --label-column',
-      });
-    return { label, line };
-  });
-}
-
 /**
- * The labels of training data. Where the type is not given, numbers of which one has a decimal point are values, anything else is a class.
- * Classes are sorted, numbers by value. Throws `DataError` for a row without a label and where there are too few classes.
+ * The labels of training data: `decideTask` without its reasons. Throws `DataError` for a row without a label, for too few classes, and
+ * where the data do not tell the task.
  */
-export function inferLabels(table: TextTable, problemType?: ProblemType): LabelSet {
-  const rows = labelled(table);
-  if (problemType === 'multi_label_classification') {
-    const names = sorted(rows.flatMap(({ label }) => several(label)));
-    if (names.length === 0)
-      throw new DataError(`${table.path}: no row has a label`, { remedy: 'check the label column' });
-    return { problemType, names };
-  }
-  for (const { label, line } of rows) checkPresent(table.path, line, label);
-  const labels = rows.map(({ label }) => label);
-  const values = labels.every((label) => number.test(label)) && labels.some((label) => /[.e]/i.test(label));
-  const type = problemType ?? (values ? 'regression' : 'single_label_classification');
-  if (type === 'regression') return { problemType: type, names: ['LABEL_0'] };
-  const names = sorted(labels);
-  if (names.length < 2) {
-    throw new DataError(`${table.path}: every row has the label '${names[0]}'`, {
-      remedy: 'classification needs two classes or more',
-    });
-  }
-  return { problemType: type, names };
-}
-
-/** Each once; numbers by value, anything else by its UTF-16 units, so that no locale has a say. */
-function sorted(labels: readonly string[]): string[] {
-  const names = [...new Set(labels)];
-  const numeric = names.every((name) => number.test(name));
-  return names.sort((a, b) => (numeric ? Number(a) - Number(b) : a < b ? -1 : 1));
+export function inferLabels(table: TextTable, options: ProblemType | TaskOptions = {}): LabelSet {
+  return decideTask(table, typeof options === 'string' ? { problemType: options } : options).labels;
 }
 
 /** The labels a model was trained with. */
 export function labelsOfModel(config: PretrainedConfig): LabelSet {
-  const names = Array.from({ length: config.numLabels }, (_, id) => config.id2label[id]!);
-  return { problemType: problemTypeOf(config, false), names };
+  return { problemType: problemTypeOf(config, false), names: namesOf(config) };
 }
 
-/** Labels of a table as numbers. Throws `DataError` naming file, line and label for one that is not in the set. */
+/**
+ * Labels of a table as numbers. A name is found as it is written, else whatever its case where that leaves no doubt. Throws `DataError`
+ * naming file, line and label for one that is not in the set.
+ */
 export function encodeLabels(table: TextTable, { problemType, names }: LabelSet): Label[] {
-  const ids = new Map(names.map((name, id) => [name, id]));
+  const { path } = table;
+  const idOf = lookup(path, names);
+  if (problemType === 'multi_label_classification') return indicators(path, labelColumn(table, true), names);
+  const column = labelColumn(table, false);
+  if (column.form !== 'text')
+    throw new DataError(`${path}: each class has a column, but the task is ${problemType}`, {
+      remedy: 'name one label column, or pass --problem-type multi_label_classification',
+    });
+  checkPresent(path, column.rows);
+  if (problemType === 'single_label_classification')
+    return column.rows.map(({ label, line }) => idOf(label, line));
+  checkNumbers(path, column.rows);
+  return column.rows.map(({ label }) => Number(label));
+}
+
+function indicators(path: string, column: LabelColumn, names: readonly string[]): number[][] {
+  const idOf = lookup(path, names);
+  // Rows without any label give no hint of how those with one are written.
+  if (column.form === 'text') return column.rows.map(() => names.map(() => 0));
+  if (column.form === 'names') {
+    return column.rows.map(({ label, line }) => {
+      const present = new Set(label.map((name) => idOf(name, line)));
+      return names.map((_, id) => (present.has(id) ? 1 : 0));
+    });
+  }
+  const { rows, classes } = column;
+  const wrong = rows.find(({ label }) => label.length !== names.length);
+  if (wrong !== undefined)
+    throw new DataError(
+      `${path}: line ${wrong.line} has ${wrong.label.length} indicators for ${names.length} classes`,
+      {
+        remedy: `give a 0 or a 1 for each of ${shownNames(names, 20)}`,
+      },
+    );
+  if (classes === undefined) return rows.map(({ label }) => label);
+  const ids = classes.map((name) => idOf(name, 1));
+  return rows.map(({ label }) => {
+    const out = names.map(() => 0);
+    for (const [at, id] of ids.entries()) out[id] = label[at]!;
+    return out;
+  });
+}
+
+function lookup(path: string, names: readonly string[]): (label: string, line: number) => number {
+  const find = classFinder(names);
   // Models without class names take the numbers themselves.
-  if (names.every((name, id) => name === `LABEL_${id}`))
-    for (const id of names.keys()) ids.set(String(id), id);
-  const idOf = (label: string, line: number): number => {
-    const id = ids.get(label);
+  const numbered = areUnnamed(names);
+  return (label, line) => {
+    const id = find(label) ?? (numbered && /^\d+$/.test(label) ? find(`LABEL_${Number(label)}`) : undefined);
     if (id !== undefined) return id;
-    const shown = names.slice(0, 20).join(', ') + (names.length > 20 ? ', …' : '');
-    throw new DataError(`${table.path}: line ${line} has the label '${label}', which training has not seen`, {
-      remedy: `known labels: ${shown}`,
+    throw new DataError(`${path}: line ${line} has the label '${label}', which training has not seen`, {
+      remedy: `known labels: ${shownNames(names, 20)}`,
     });
   };
-  return labelled(table).map(({ label, line }) => {
-    if (problemType === 'multi_label_classification') {
-      const present = new Set(several(label).map((name) => idOf(name, line)));
-      return names.map((_, id) => (present.has(id) ? 1 : 0));
-    }
-    checkPresent(table.path, line, label);
-    if (problemType === 'single_label_classification') return idOf(label, line);
-    const value = number.test(label) ? Number(label) : Number.NaN;
-    if (!Number.isFinite(value)) {
-      throw new DataError(`${table.path}: line ${line} has the label '${label}', which is no number`, {
-        remedy: 'regression needs a number on every row',
-      });
-    }
-    return value;
-  });
 }

@@ -2,6 +2,7 @@
 import { ConfigError, DataError } from '../errors.ts';
 import type { Batch } from './collate.ts';
 import type { Dataset, Example } from './dataset.ts';
+import { callUser, checkExample } from './example-checks.ts';
 import { Random } from './random.ts';
 
 /** An order of one's own: indices into the dataset, of which some may be left out or come more than once. */
@@ -80,12 +81,20 @@ export class DataLoader {
     if (!shuffle && !groupByLength) return Array.from({ length: n }, (_, i) => i);
     const order = new Random(seed, epoch).permutation(n);
     if (!groupByLength) return order;
-    const length = (index: number): number => this.dataset.get(index).inputIds.length;
+    const length = (index: number): number => {
+      const example = this.example(index);
+      checkExample(example, index);
+      return example.inputIds.length;
+    };
     const mega = batchSize * megaBatches(n, batchSize);
     const groups = Array.from({ length: Math.ceil(n / mega) }, (_, i) =>
       order.slice(i * mega, (i + 1) * mega),
     );
     return groups.flatMap((group) => group.sort((a, b) => length(b) - length(a)));
+  }
+
+  private example(index: number): Example {
+    return callUser(`the dataset's get(${index})`, () => this.dataset.get(index));
   }
 
   private sampled(sampler: Sampler, epoch: number): number[] {
@@ -98,14 +107,20 @@ export class DataLoader {
     return order;
   }
 
-  /** Batches of an epoch from number `first` on. */
+  /**
+   * Batches of an epoch from number `first` on. Throws `DataError` for an example that is none, `UserCodeError` with the cause for what a
+   * dataset or collator of the user's own throws.
+   */
   *batches(epoch = 0, first = 0): Generator<Batch> {
     const order = this.order(epoch);
     const { batchSize, collate } = this.options;
     for (let number = first; number < this.length; number += 1) {
       const indices = order.slice(number * batchSize, (number + 1) * batchSize);
-      const examples = indices.map((index) => this.dataset.get(index));
-      yield collate(examples, indices, epoch * this.length + number);
+      const examples = indices.map((index) => this.example(index));
+      const stream = epoch * this.length + number;
+      yield callUser(`the collator, for batch ${number} of epoch ${epoch},`, () =>
+        collate(examples, indices, stream),
+      );
     }
   }
 }

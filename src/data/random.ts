@@ -1,11 +1,21 @@
 /** Seeded random numbers for orders and masks: the same on every platform. */
+import { ConfigError } from '../errors.ts';
+
+const LARGEST_SEED = 2 ** 32 - 1;
+
+/** Throws `ConfigError` for a seed that generators of 32 bits would cut. */
+export function checkSeed(seed: number): void {
+  if (!Number.isInteger(seed) || seed < 0 || seed > LARGEST_SEED)
+    throw new ConfigError(`seed is ${seed}`, { remedy: `use an integer from 0 to ${LARGEST_SEED}` });
+}
 
 /** xoshiro128** (Blackman and Vigna, 2018), seeded through splitmix32. */
 export class Random {
   private readonly state = new Uint32Array(4);
 
-  /** Different (seed, stream) pairs give independent sequences. */
+  /** Different (seed, stream) pairs give independent sequences. Throws `ConfigError` for a seed of more than 32 bits. */
   constructor(seed: number, stream = 0) {
+    checkSeed(seed);
     let mix = (Math.imul(seed >>> 0, 0x9e3779b1) ^ Math.imul((stream + 1) >>> 0, 0x85ebca77)) >>> 0;
     for (let i = 0; i < 4; i += 1) {
       mix = (mix + 0x9e3779b9) >>> 0;

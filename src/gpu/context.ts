@@ -2,6 +2,7 @@
 import { platform } from '#platform';
 import { DeviceLostError, GpuError, GpuOutOfMemoryError } from '../errors.ts';
 import type { AdapterRequest, AdapterResult } from '../platform/contract.ts';
+import { DeviceLife } from './life.ts';
 import { PipelineCache } from './pipelines.ts';
 import { BufferPool, type PooledBuffer } from './pool.ts';
 import { Recorder, type Slot, UNIFORM_BYTES } from './recorder.ts';
@@ -56,8 +57,8 @@ export class GpuContext {
   readonly maxBindingBytes: number;
   /** Which technique was the fastest on this adapter, by class of work: what `dawngrad tune` measured. */
   readonly tuning = new Map<string, string>();
+  private readonly life = new DeviceLife();
   private failure: GpuError | null = null;
-  private closed = false;
 
   /** Throws `NoAdapterError` where no adapter fits the request. */
   static async request(options: GpuOptions = {}): Promise<GpuContext> {
@@ -86,18 +87,19 @@ export class GpuContext {
       options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
       this.limits.maxStorageBufferBindingSize,
     );
-    this.pool = new BufferPool(device, this.limits.maxBufferSize);
-    this.recorder = new Recorder(device);
+    this.pool = new BufferPool(device, this.life, this.limits.maxBufferSize);
+    this.recorder = new Recorder(device, this.life);
     this.pipelines = new PipelineCache(device, UNIFORM_BYTES);
     device.addEventListener('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
       this.failure ??= toGpuError(error);
     });
     void device.lost.then((info) => {
-      if (this.closed) return;
-      this.failure = new DeviceLostError(`the GPU device was lost: ${info.message || info.reason}`, {
-        remedy: 'a smaller batch may help; resume from the last checkpoint',
-      });
+      this.life.finish(
+        new DeviceLostError(`the GPU device was lost: ${info.message || info.reason}`, {
+          remedy: 'a smaller batch may help; resume from the last checkpoint',
+        }),
+      );
     });
   }
 
@@ -112,16 +114,15 @@ export class GpuContext {
     }
   }
 
-  /** Throws the first GPU error that came in since the last call, if any. */
+  /** Throws the first GPU error that came in since the last call, if any; where the device is gone, that at every call. */
   check(): void {
+    this.life.check();
     const { failure } = this;
     if (failure === null) return;
-    if (!(failure instanceof DeviceLostError)) {
-      this.failure = null;
-      // A buffer made without memory is dead, and nobody can tell which: none of those made so far is lent again.
-      this.pool.renew();
-      this.recorder.forgetBindGroups();
-    }
+    this.failure = null;
+    // A buffer made without memory is dead, and nobody can tell which: none of those made so far is lent again.
+    this.pool.renew();
+    this.recorder.forgetBindGroups();
     throw failure;
   }
 
@@ -147,11 +148,17 @@ export class GpuContext {
 
   /** Waits until the work submitted so far is done. */
   async submittedWorkDone(): Promise<void> {
-    await platform.waitForGpu(this.device.queue.onSubmittedWorkDone(), this.software);
+    this.life.check();
+    await this.wait(this.device.queue.onSubmittedWorkDone());
+  }
+
+  private wait<T>(work: Promise<T>): Promise<T> {
+    return platform.waitForGpu(this.life.wait(work), this.software);
   }
 
   /** A copy of `bytes` bytes from `offset`, after all work recorded so far. */
   async read(buffer: PooledBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    this.life.check();
     const size = Math.ceil(bytes / 4) * 4;
     const staging = this.device.createBuffer({
       label: 'read-back',
@@ -162,7 +169,7 @@ export class GpuContext {
       if (size > 0) this.recorder.copyOut(buffer, offset, staging, size);
       this.flush();
       try {
-        await platform.waitForGpu(staging.mapAsync(GPUMapMode.READ), this.software);
+        await this.wait(staging.mapAsync(GPUMapMode.READ));
       } catch (cause) {
         this.check();
         throw new GpuError('the GPU could not be read back', { cause });
@@ -181,9 +188,13 @@ export class GpuContext {
     this.recorder.forgetBindGroups();
   }
 
-  /** Ends the device; every buffer goes with it. */
+  /** Ends the device; every buffer goes with it. Whatever is done with it afterwards throws, and so does what still waits for it. */
   destroy(): void {
-    this.closed = true;
+    this.life.finish(
+      new DeviceLostError('the device was destroyed', {
+        remedy: 'destroy() it after the last operation, and ask for a new one',
+      }),
+    );
     this.device.destroy();
   }
 }

@@ -3,6 +3,7 @@
  * only on which are idle, so that a repeated step gets the same buffers at the same places, and its bind groups are found again.
  */
 import { GpuOutOfMemoryError } from '../errors.ts';
+import type { DeviceLife } from './life.ts';
 
 /** A storage buffer on loan from the pool. */
 export interface PooledBuffer {
@@ -47,6 +48,7 @@ function sizeClass(bytes: number): number {
 
 export class BufferPool {
   private readonly device: GPUDevice;
+  private readonly life: DeviceLife;
   private readonly maxBytes: number;
   private readonly idle = new Map<number, PooledBuffer[]>();
   private readonly counts: PoolStatistics = {
@@ -61,8 +63,9 @@ export class BufferPool {
   private generation = 0;
 
   /** `maxBytes`: the device's limit for one buffer. */
-  constructor(device: GPUDevice, maxBytes: number) {
+  constructor(device: GPUDevice, life: DeviceLife, maxBytes: number) {
     this.device = device;
+    this.life = life;
     this.maxBytes = maxBytes;
   }
 
@@ -70,8 +73,9 @@ export class BufferPool {
     return { ...this.counts };
   }
 
-  /** Throws `GpuOutOfMemoryError` where the adapter cannot hold a buffer of that size. */
+  /** Throws `GpuOutOfMemoryError` where the adapter cannot hold a buffer of that size, `DeviceLostError` where it is gone. */
   acquire(bytes: number): PooledBuffer {
+    this.life.check();
     const size = sizeClass(bytes);
     const { counts } = this;
     if (size > this.maxBytes) {

@@ -5,6 +5,7 @@
  * once, just before the submission: the queue orders that write after everything submitted earlier.
  */
 import { BindGroupCache } from './bind-groups.ts';
+import type { DeviceLife } from './life.ts';
 import type { Pipeline } from './pipelines.ts';
 import type { PooledBuffer } from './pool.ts';
 import { GpuTimer } from './timer.ts';
@@ -43,6 +44,7 @@ export class Recorder {
     bindGroupMisses: 0,
   };
   private readonly device: GPUDevice;
+  private readonly life: DeviceLife;
   private readonly uniforms: GPUBuffer;
   private readonly staging = new ArrayBuffer(UNIFORM_BYTES * DISPATCHES_PER_SUBMISSION);
   private readonly stagingUints = new Uint32Array(this.staging);
@@ -53,8 +55,9 @@ export class Recorder {
   private recorded = 0;
   private timer: GpuTimer | null = null;
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, life: DeviceLife) {
     this.device = device;
+    this.life = life;
     this.uniforms = device.createBuffer({
       label: 'kernel parameters',
       size: this.staging.byteLength,
@@ -70,6 +73,7 @@ export class Recorder {
     y: number,
     z: number,
   ): void {
+    this.life.check();
     if (this.recorded === DISPATCHES_PER_SUBMISSION) this.submit();
     const pass = this.openPass(pipeline);
     this.stage(scalars);
@@ -110,6 +114,7 @@ export class Recorder {
 
   /** Writes host data now, after any recorded work that still uses the buffer. `offset` and the size are multiples of 4. */
   write(buffer: PooledBuffer, offset: number, data: ArrayBufferView): void {
+    this.life.check();
     if (buffer.lastUse === this.statistics.submissions) this.submit();
     this.device.queue.writeBuffer(
       buffer.gpu,
@@ -121,7 +126,7 @@ export class Recorder {
   }
 
   submit(): void {
-    if (this.encoder === null) return;
+    if (this.encoder === null || this.life.end !== null) return;
     this.endPass();
     const collect = this.timer?.resolve(this.encoder);
     const bytes = this.recorded * UNIFORM_BYTES;
@@ -152,6 +157,7 @@ export class Recorder {
   }
 
   private openEncoder(): GPUCommandEncoder {
+    this.life.check();
     this.endPass();
     this.encoder ??= this.device.createCommandEncoder();
     return this.encoder;

@@ -46,7 +46,7 @@ interface Sides {
   half: boolean;
 }
 
-/** The widest head the kernels hold in registers. */
+/** The widest head the kernels take. */
 export const MAX_HEAD_SIZE = 256;
 
 function defines({ size, dropout, half }: Sides) {
@@ -56,12 +56,21 @@ function defines({ size, dropout, half }: Sides) {
 /** A way to compute attention; the names of its shaders end with `suffix`. */
 interface Technique {
   suffix: string;
-  defines: Readonly<Record<string, number>>;
+  defines: Readonly<Record<string, number | boolean>>;
   /** Queries, or keys, of a workgroup. */
   rows: number;
 }
 
-const plain: Technique = { suffix: '', defines: {}, rows: GROUP_SIZE };
+const plain: Technique = { suffix: '', defines: { ROLLED: false }, rows: GROUP_SIZE };
+
+/**
+ * The same with loops over a head's chunks, kept in arrays, instead of registers by name: a wide head has more than a GPU's registers
+ * hold, and unrolled it takes a software adapter minutes to compile. One program serves all widths.
+ */
+const rolled: Technique = { ...plain, defines: { ROLLED: true, CHUNKS: MAX_HEAD_SIZE / 4 } };
+
+/** The widest head that is unrolled. */
+const MAX_UNROLLED = { gpu: 128, cpu: 64 };
 
 /** The widest head whose rows and sums a lane holds. */
 const MAX_BROADCAST_SIZE = 64;
@@ -92,7 +101,8 @@ const broadcast: Readonly<Record<number, Readonly<Record<Part, Technique>>>> = O
 
 function chooseTechnique({ kernels, subgroupSize }: GpuContext, part: Part, size: number): Technique {
   const fits = size % 4 === 0 && size <= MAX_BROADCAST_SIZE;
-  return (kernels === 'cpu' && fits && broadcast[subgroupSize]?.[part]) || plain;
+  const whole = size <= MAX_UNROLLED[kernels] ? plain : rolled;
+  return (kernels === 'cpu' && fits && broadcast[subgroupSize]?.[part]) || whole;
 }
 
 /** Variants made so far, by technique and number: their names are long. */
@@ -109,7 +119,7 @@ function variantOf(technique: Technique, part: Part, fused: boolean, sides: Side
 }
 
 function makeVariant(technique: Technique, part: Part, FUSED: boolean, sides: Sides): KernelVariant {
-  const all = { ...technique.defines, ...defines(sides) };
+  const all = { ...defines(sides), ...technique.defines };
   if (part === 'forward') return kernel(`attention${technique.suffix}`, all);
   return kernel(`attention_backward${technique.suffix}`, { PART: part, FUSED, ...all });
 }
@@ -125,6 +135,7 @@ for (const size of [8, 32, 64, 6]) {
   for (const dropout of [false, true]) {
     for (const half of [false, true]) {
       declare(() => plain, { size, dropout, half });
+      declare(() => rolled, { size, dropout, half });
       if (size % 4 !== 0) continue;
       for (const lanes of Object.keys(ROWS))
         declare((part) => broadcast[Number(lanes)]![part], { size, dropout, half });

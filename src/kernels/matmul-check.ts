@@ -99,7 +99,7 @@ function areSums(a: Float32Array, sums: Float32Array): boolean {
 }
 
 /** Both ways that each operand may lie: the weight's gradient, and forward. */
-const WAYS: Omit<Sides, 'half'>[] = [
+export const WAYS: readonly Omit<Sides, 'half'>[] = [
   { transposeA: true, transposeB: false },
   { transposeA: false, transposeB: true },
 ];

@@ -161,17 +161,20 @@ export function matmulVariant(technique: MatmulTechnique, sides: MatmulSides): K
 
 const flags = [false, true];
 
-/** Variants that stand for all: each pair of transposes with each activation, each use of its input, and each alignment. */
+/** Variants that stand for all: each pair of transposes with each alignment; those of layers with each activation and use of its input. */
 function declare(
   technique: MatmulTechnique,
   given: Pick<MatmulSides, 'TRANSPOSE_A' | 'TRANSPOSE_B' | 'HALF' | 'HALF_C'>,
 ): void {
   const usual = { VEC_A: true, VEC_B: true, VEC_C: true, TAIL_K: false, SUM_A: false, ACCUMULATE: false };
   const sides = { ...given, ...usual };
-  for (const ACTIVATION of activations)
-    matmulVariant(technique, { ...sides, ACTIVATION, PREACTIVATION: 'none' });
-  for (const PREACTIVATION of preactivations)
-    matmulVariant(technique, { ...sides, ACTIVATION: 'gelu', PREACTIVATION });
+  // Only the weight's gradient transposes A, and it has no activation; parts are added up whatever they are of.
+  if (!given.TRANSPOSE_A || technique === addParts) {
+    for (const ACTIVATION of activations)
+      matmulVariant(technique, { ...sides, ACTIVATION, PREACTIVATION: 'none' });
+    for (const PREACTIVATION of preactivations)
+      matmulVariant(technique, { ...sides, ACTIVATION: 'gelu', PREACTIVATION });
+  }
   const noActivation = { ACTIVATION: 'none', PREACTIVATION: 'none' } as const;
   for (const VEC_A of flags) {
     for (const VEC_B of flags) {

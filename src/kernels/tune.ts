@@ -69,3 +69,25 @@ export async function tuneMatmul(gpu: GpuContext, shape: MatmulShape): Promise<T
   times.sort((left, right) => left.seconds - right.seconds);
   return { ...shape, class: matmulClass(shape), times, wrong };
 }
+
+/**
+ * The products of an encoder layer of width `hidden` over `tokens`: forward, and its two gradients; one of each class. `half`: of float16
+ * matrices.
+ */
+export function layerProducts(hidden: number, tokens: number, half: boolean): MatmulShape[] {
+  const layers = [
+    [hidden, 3 * hidden],
+    [hidden, hidden],
+    [hidden, 4 * hidden],
+    [4 * hidden, hidden],
+  ] as const;
+  const products = layers.flatMap(([inputs, outputs]): MatmulShape[] => [
+    { m: tokens, n: outputs, k: inputs, transposeA: false, transposeB: true, half },
+    { m: tokens, n: inputs, k: outputs, transposeA: false, transposeB: false, half },
+    { m: outputs, n: inputs, k: tokens, transposeA: true, transposeB: false, half },
+  ]);
+  const byClass = new Map<string, MatmulShape>();
+  for (const product of products)
+    if (!byClass.has(matmulClass(product))) byClass.set(matmulClass(product), product);
+  return [...byClass.values()];
+}

@@ -5,15 +5,19 @@ import { ConfigError, UnsupportedModelError } from '../errors.ts';
 export type ProblemType = 'single_label_classification' | 'multi_label_classification' | 'regression';
 
 const probability = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
-const size = v.pipe(v.number(), v.integer(), v.minValue(1));
-const index = v.pipe(v.number(), v.integer(), v.minValue(0));
+/** No tensor of more elements along an axis can be bound. */
+const LARGEST = 2 ** 31 - 1;
+/** A damaged number of layers would otherwise be made one by one. */
+const MOST_LAYERS = 1000;
+const size = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(LARGEST));
+const index = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(LARGEST));
 const activation = v.picklist(['gelu', 'relu', 'silu', 'swish', 'tanh'], 'must be gelu, relu, silu or tanh');
 
 /** The keys the engine reads, with transformers' defaults for BERT. */
 const fields = {
   vocab_size: v.optional(size, 30522),
   hidden_size: v.optional(size, 768),
-  num_hidden_layers: v.optional(size, 12),
+  num_hidden_layers: v.optional(v.pipe(size, v.maxValue(MOST_LAYERS)), 12),
   num_attention_heads: v.optional(size, 12),
   intermediate_size: v.optional(size, 3072),
   hidden_act: v.optional(activation, 'gelu'),
@@ -32,6 +36,8 @@ const fields = {
   ),
   id2label: v.optional(v.nullable(v.record(v.string(), v.string())), null),
   num_labels: v.optional(v.nullable(size), null),
+  // Not transformers' own: it keeps keys that it does not know.
+  text_pair: v.optional(v.nullable(v.boolean()), null),
 };
 const schema = v.looseObject({ model_type: v.string(), ...fields });
 
@@ -61,6 +67,8 @@ export interface PretrainedConfig {
   numLabels: number;
   id2label: Record<number, string>;
   label2id: Record<string, number>;
+  /** Whether the model was trained on pairs of texts; null where nobody wrote it down. */
+  textPair: boolean | null;
   /** The file's own keys, written back as they were unless the engine changed them. */
   raw: Record<string, unknown>;
 }
@@ -127,6 +135,7 @@ export function parseConfig(json: unknown, source: string): PretrainedConfig {
     numLabels: Object.keys(id2label).length,
     id2label,
     label2id: invert(id2label),
+    textPair: c.text_pair,
     raw: json as Record<string, unknown>,
   };
 }
@@ -238,5 +247,6 @@ export function configToJson(
   delete written.torch_dtype;
   if (config.problemType === null) delete written.problem_type;
   else written.problem_type = config.problemType;
+  if (config.textPair !== null) written.text_pair = config.textPair;
   return `${JSON.stringify(written, null, 2)}\n`;
 }

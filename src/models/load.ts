@@ -7,6 +7,7 @@ import { type Device, requestDevice } from '../tensor/device.ts';
 import { formatShape, sameShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { type Checkpoint, CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from './checkpoint-files.ts';
+import { type HeadOption, type HeadPlan, planHead, reorderRows } from './class-head.ts';
 import {
   type ConfigOverrides,
   configToJson,
@@ -24,6 +25,11 @@ export interface LoadOptions extends HubOptions, ConfigOverrides {
   device?: Device;
   /** Draw weights whose shape differs from the checkpoint's anew instead of throwing; 'head': only those on top of the encoder. */
   ignoreMismatchedSizes?: boolean | 'head';
+  /**
+   * What becomes of a trained classifier under other names (`id2label`). Where absent: the same names in another order take their weights
+   * along, other names get new weights, and only some of the names throw `ConfigError`; the report says which.
+   */
+  head?: HeadOption;
   /** Gets the report of missing and unexpected weights; `console.warn` where absent. */
   onReport?: (report: LoadReport) => void;
 }
@@ -31,6 +37,8 @@ export interface LoadOptions extends HubOptions, ConfigOverrides {
 export interface LoadReport extends Pick<WeightMapping, 'missing' | 'unexpected'> {
   /** Weights drawn anew because their shape differs, with both shapes. */
   mismatched: { name: string; checkpoint: readonly number[]; model: readonly number[] }[];
+  /** Weights of a classifier that were drawn anew because its classes are others. */
+  redrawn: string[];
   /** For people; empty where everything fits. */
   text: string;
 }
@@ -73,6 +81,7 @@ const overrideKeys = [
   'problemType',
   'numLabels',
   'id2label',
+  'textPair',
 ] as const satisfies readonly (keyof ConfigOverrides)[];
 
 function overridesOf(options: LoadOptions): ConfigOverrides {
@@ -87,13 +96,14 @@ export async function loadPretrained<M extends PreTrainedModel>(
   options: LoadOptions = {},
 ): Promise<M> {
   const folder = await resolveModel(idOrFolder, options);
-  const config = withOverrides(await loadConfig(folder), overridesOf(options));
+  const saved = await loadConfig(folder);
+  const config = withOverrides(saved, overridesOf(options));
   const checkpoint = await openCheckpoint(folder);
   try {
     const device = options.device ?? (await requestDevice());
     const model = skipInit(() => create(config, device));
     try {
-      const report = await fill(model, checkpoint, options.ignoreMismatchedSizes ?? false);
+      const report = await fill(model, checkpoint, saved, options);
       if (options.onReport !== undefined) options.onReport(report);
       else if (report.text !== '') console.warn(report.text);
     } catch (error) {
@@ -116,7 +126,8 @@ function tiesOf(state: Map<string, Tensor>): string[][] {
 async function fill(
   model: PreTrainedModel,
   checkpoint: Checkpoint,
-  ignoreMismatched: boolean | 'head',
+  saved: PretrainedConfig,
+  { ignoreMismatchedSizes: ignoreMismatched = false, head }: LoadOptions,
 ): Promise<LoadReport> {
   const state = model.stateDict();
   const mapping = mapWeights([...state.keys()], checkpoint.keys(), model.baseModelPrefix, tiesOf(state));
@@ -136,6 +147,10 @@ async function fill(
     mismatched.push({ name, checkpoint: file, model: model_ });
   }
   const skip = new Set(mismatched.map(({ name }) => name));
+  const classes = classWeights(model, state).filter((name) => mapping.found.has(name) && !skip.has(name));
+  const plan = classes.length === 0 ? null : planHead(saved, model.config, head);
+  const redrawn = plan?.action === 'new' ? classes : [];
+  for (const name of redrawn) skip.add(name);
   const fresh = new Set([...mapping.missing, ...skip].map((name) => state.get(name)!));
   if (fresh.size > 0) model.initWeights(fresh);
   const loaded = new Set<Tensor>();
@@ -146,14 +161,30 @@ async function fill(
     for await (const { elementOffset, values } of checkpoint.float32Chunks(key))
       tensor.write(values, elementOffset);
   }
+  if (plan?.action === 'reorder') await reorderRows(model.classLayer!, plan.rows);
   const rows = mismatched.map(
     ({ name, checkpoint: from, model: to }) =>
       `  mismatched  ${name}: ${formatShape(from)} → ${formatShape(to)}, drawn anew`,
   );
-  const text = [formatLoadReport(checkpoint.folder, mapping), ...rows]
+  const text = [formatLoadReport(checkpoint.folder, mapping), ...rows, ...headRows(classes, plan)]
     .filter((line) => line !== '')
     .join('\n');
-  return { missing: mapping.missing, unexpected: mapping.unexpected, mismatched, text };
+  return { missing: mapping.missing, unexpected: mapping.unexpected, mismatched, redrawn, text };
+}
+
+/** Names of the weights that have a row for each class. */
+function classWeights(model: PreTrainedModel, state: Map<string, Tensor>): string[] {
+  const layer = model.classLayer;
+  if (layer === null) return [];
+  return [...state]
+    .filter(([, tensor]) => tensor === layer.weight || tensor === layer.bias)
+    .map(([name]) => name);
+}
+
+function headRows(classes: readonly string[], plan: HeadPlan | null): string[] {
+  if (plan === null || plan.text === '') return [];
+  const title = { keep: 'classes     ', reorder: 'reordered   ', new: 'drawn anew  ' }[plan.action];
+  return [`  ${title}${classes.join(', ')}: ${plan.text}`];
 }
 
 export interface SaveOptions {

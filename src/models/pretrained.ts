@@ -20,6 +20,11 @@ export abstract class PreTrainedModel extends Module {
   /** The encoder under the head; the model itself where there is none. */
   abstract get base(): EncoderModel;
 
+  /** The layer with a row for each class; null in models without classes. */
+  get classLayer(): Linear | null {
+    return null;
+  }
+
   /** The class's name as transformers has it, written to config.json's `architectures`. */
   get architecture(): string {
     return this.constructor.name;

@@ -83,6 +83,10 @@ export class BertForSequenceClassification extends SequenceClassification {
     return this.bert;
   }
 
+  override get classLayer(): Linear {
+    return this.classifier;
+  }
+
   protected override logits({ poolerOutput }: BaseModelOutput): Tensor {
     return this.classifier.forward(this.dropout.forward(poolerOutput!));
   }
@@ -102,6 +106,10 @@ export class RobertaForSequenceClassification extends SequenceClassification {
     return this.roberta;
   }
 
+  override get classLayer(): Linear {
+    return this.classifier.out_proj;
+  }
+
   protected override logits({ lastHiddenState }: BaseModelOutput): Tensor {
     return this.classifier.forward(lastHiddenState);
   }
@@ -116,6 +124,10 @@ abstract class TokenClassification extends TaskModel {
     super(config, device);
     this.dropout = classifierDropout(config);
     this.classifier = new Linear(device, config.hiddenSize, config.numLabels);
+  }
+
+  override get classLayer(): Linear {
+    return this.classifier;
   }
 
   protected override logits({ lastHiddenState }: BaseModelOutput): Tensor {

@@ -74,6 +74,7 @@ export const platform: Platform = {
   readText: async (path) => (await fetchOk(path)).text(),
   remove: readOnly,
   checkWritable: readOnly,
+  sweep: readOnly,
   writeFolder: readOnly,
   downloadModel: async (id) => {
     throw new FileError(`'${id}' is not a model's address`, {

@@ -77,13 +77,15 @@ export interface Platform {
   openFile(path: string): Promise<FileSource>;
   readText(path: string): Promise<string>;
   remove(path: string): Promise<void>;
-  /** Throws `FileError` where `writeFolder` could not write; makes nothing but parents that are missing. */
+  /** Throws `FileError` where `writeFolder` could not write, after trying it; leaves nothing. */
   checkWritable(path: string): Promise<void>;
+  /** Removes what `writeFolder` had under construction in processes that were killed. */
+  sweep(path: string): Promise<void>;
   /**
-   * Fills a folder so that it appears whole or not at all: `body` writes into a hidden sibling, which is renamed into
-   * place at the end and removed where `body` throws. `refuse` throws `OutputExistsError` if `path` exists (before `body`
-   * runs); `replace` swaps the old folder out whole; `merge` keeps the old folder's other files and replaces each written
-   * file by a rename.
+   * Fills a folder so that it appears whole or not at all: `body` writes into a hidden one, inside `path` where that exists (which may
+   * be a mount) and beside it otherwise, which is renamed into place at the end and removed where `body` throws. `refuse` throws
+   * `OutputExistsError` if `path` exists (before `body` runs); `replace` swaps the old folder out whole, file by file where it is a
+   * mount; `merge` keeps the old folder's other files and replaces each written file by a rename.
    */
   writeFolder(
     path: string,

@@ -25,5 +25,6 @@ export const platform: Platform = {
   readCache,
   writeCache,
   checkWritable: files.checkWritable,
+  sweep: files.sweep,
   writeFolder: files.writeFolder,
 };

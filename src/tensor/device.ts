@@ -1,5 +1,5 @@
 /** `Device`: where tensors are made, and how long they live. */
-import { DawngradError, DeviceLostError, DtypeError, ShapeError } from '../errors.ts';
+import { ConfigError, DawngradError, DeviceLostError, DtypeError, ShapeError } from '../errors.ts';
 import { GpuContext, type GpuOptions } from '../gpu/context.ts';
 import type { PoolStatistics } from '../gpu/pool.ts';
 import type { RecorderStatistics } from '../gpu/recorder.ts';
@@ -181,9 +181,13 @@ export class Device {
     fillRandom(this.gpu, { ...target, distribution: 'uniform', low, width: high - low });
   }
 
-  /** Starts the generator of dropout masks and initial weights anew. `seed` is taken modulo 2^32. */
+  /** Starts the generator of dropout masks and initial weights anew. Throws `ConfigError` for a seed of more than 32 bits. */
   manualSeed(seed: number): void {
-    this.random = { seed: seed >>> 0, stream: 0 };
+    if (seed >>> 0 !== seed)
+      throw new ConfigError(`manualSeed: the seed is ${seed}`, {
+        remedy: 'use an integer from 0 to 4294967295',
+      });
+    this.random = { seed, stream: 0 };
   }
 
   get randomState(): RandomState {

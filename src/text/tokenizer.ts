@@ -3,6 +3,7 @@ import { platform } from '#platform';
 import { ConfigError, TokenizerError } from '../errors.ts';
 import type { FolderWriter } from '../platform/contract.ts';
 import { assemble, type Encoding } from './assemble.ts';
+import { checkMultiple, checkTexts } from './checks.ts';
 import { tidied } from './decoders.ts';
 import type { TokenName } from './tokenizer-class.ts';
 import type { LoadedTokenizer } from './tokenizer-json.ts';
@@ -172,13 +173,10 @@ export class PreTrainedTokenizer {
   }
 
   private encodeWindows(text: string, pair: string | undefined, options: EncodeOptions): Encoding[] {
+    checkTexts(text, pair);
     const { pieces, template, settings } = this.loaded;
     const texts = pair === undefined ? [text] : [text, pair];
-    const parts = texts.map((one) => {
-      if (typeof one !== 'string')
-        throw new TokenizerError(`a text is a string, not ${one === null ? 'null' : typeof one}`);
-      return pieces.encode(one);
-    });
+    const parts = texts.map((one) => pieces.encode(one));
     const around = options.addSpecialTokens ?? true;
     const full = parts.length === 2 ? template.pair : template.single;
     const layout = around ? full : full.filter(({ kind }) => kind === 'text');
@@ -224,10 +222,9 @@ export class PreTrainedTokenizer {
     };
     const samples: number[] = [];
     const encodings = texts.flatMap((text, sample) => {
-      const rows =
-        typeof text === 'string'
-          ? this.encodeWindows(text, undefined, encoding)
-          : this.encodeWindows(text[0], text[1], encoding);
+      const rows = Array.isArray(text)
+        ? this.encodeWindows(text[0], text[1], encoding)
+        : this.encodeWindows(text as string, undefined, encoding);
       for (const _ of rows) samples.push(sample);
       return rows;
     });
@@ -241,10 +238,7 @@ export class PreTrainedTokenizer {
    */
   pad(encodings: Encoding[], options: BatchOptions = {}): BatchEncoding {
     const { padding = true, maxLength, padToMultipleOf = 1, paddingSide = this.paddingSide } = options;
-    if (!Number.isInteger(padToMultipleOf) || padToMultipleOf < 1)
-      throw new ConfigError(`padToMultipleOf is ${padToMultipleOf}`, {
-        remedy: 'use a positive whole number',
-      });
+    checkMultiple(padToMultipleOf);
     const longest = encodings.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 0);
     const pads = padding !== false && padding !== 'do_not_pad';
     if (!pads && encodings.some(({ inputIds }) => inputIds.length !== longest))

@@ -1,4 +1,5 @@
 /** `TrainingArguments`: transformers' names in camelCase, and its defaults. */
+import { checkSeed } from '../data/random.ts';
 import { ConfigError } from '../errors.ts';
 import { type SchedulerType, schedulerTypes } from '../optim/schedule.ts';
 
@@ -26,6 +27,8 @@ export interface TrainingArguments {
   warmupSteps: number;
   gradientAccumulationSteps: number;
   loggingSteps: number;
+  /** Also logs the first step. */
+  loggingFirstStep: boolean;
   evalStrategy: IntervalStrategy;
   /** `loggingSteps` where null. */
   evalSteps: number | null;
@@ -65,6 +68,7 @@ export const defaultTrainingArguments: Omit<TrainingArguments, 'outputDir'> = {
   warmupSteps: 0,
   gradientAccumulationSteps: 1,
   loggingSteps: 500,
+  loggingFirstStep: false,
   evalStrategy: 'no',
   evalSteps: null,
   saveStrategy: 'steps',
@@ -107,6 +111,10 @@ export function resolveArguments(
     if (!Number.isInteger(args[name]) || args[name] < 1)
       throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use an integer of 1 or more' });
   }
+  if (!Number.isSafeInteger(args.maxSteps))
+    throw new ConfigError(`maxSteps is ${args.maxSteps}`, {
+      remedy: 'use an integer; with -1 the epochs decide',
+    });
   for (const name of notNegative) {
     if (!(args[name] >= 0) || !Number.isFinite(args[name]))
       throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use a number of 0 or more' });
@@ -118,8 +126,7 @@ export function resolveArguments(
       remedy: `use one of ${schedulerTypes.join(', ')}`,
     });
   }
-  if (!Number.isInteger(args.seed) || args.seed < 0)
-    throw new ConfigError(`seed is ${args.seed}`, { remedy: 'use an integer of 0 or more' });
+  checkSeed(args.seed);
   if (args.maxSteps <= 0 && args.numTrainEpochs === 0)
     throw new ConfigError('numTrainEpochs is 0', { remedy: 'train for some epochs or steps' });
   if (args.loadBestModelAtEnd && args.evalStrategy === 'no') {

@@ -1,8 +1,9 @@
 /** Callbacks: what may look on, and ask the training to stop. */
-import { ConfigError } from '../errors.ts';
-import { isGreaterBetter, type TrainingArguments } from './arguments.ts';
+import { ConfigError, DawngradError, UserCodeError } from '../errors.ts';
+import type { TrainingArguments } from './arguments.ts';
+import { bestMetricKey, bestMetricOf, isBetter } from './best.ts';
 import type { Metrics } from './metrics.ts';
-import type { LogEntry, TrainerState } from './state.ts';
+import type { CallbackState, LogEntry, TrainerState } from './state.ts';
 
 export interface TrainerControl {
   /** Set to end the training after the current step. */
@@ -24,6 +25,7 @@ export interface CallbackContext {
   control: TrainerControl;
 }
 
+/** Each may be async, and is waited for. */
 export interface TrainerCallback {
   onTrainBegin?(context: CallbackContext): void;
   onEpochBegin?(context: CallbackContext): void;
@@ -32,64 +34,121 @@ export interface TrainerCallback {
   onEvaluate?(context: CallbackContext, metrics: Metrics): void;
   onSave?(context: CallbackContext, folder: string): void;
   onTrainEnd?(context: CallbackContext): void;
+  /** What trainer_state.json keeps of it, as transformers' callbacks do. */
+  state?(): CallbackState;
 }
 
-/** The value of the metric that decides which model is best. Throws `ConfigError` where evaluations do not give it. */
-export function bestMetricOf(args: TrainingArguments, metrics: Metrics): number | null {
-  const name = args.metricForBestModel ?? 'loss';
-  const key = name.startsWith('eval_') ? name : `eval_${name}`;
-  const value = metrics[key];
-  if (value === undefined) {
-    throw new ConfigError(`metricForBestModel '${name}' is not among the metrics`, {
-      remedy: `use one of ${Object.keys(metrics).join(', ')}`,
-    });
+type Event = Exclude<keyof TrainerCallback, 'state'>;
+type Arguments<E extends Event> = Parameters<NonNullable<TrainerCallback[E]>>;
+
+const nameOf = (callback: TrainerCallback): string => {
+  const { name } = callback.constructor;
+  return name === 'Object' ? 'a callback' : name;
+};
+
+/** Calls one event of all callbacks, in order. Throws `UserCodeError` naming event and callback, with what it threw as the cause. */
+export async function callAll<E extends Event>(
+  callbacks: readonly TrainerCallback[],
+  event: E,
+  ...args: Arguments<E>
+): Promise<void> {
+  for (const callback of callbacks) {
+    try {
+      const handler = callback[event] as ((...given: Arguments<E>) => unknown) | undefined;
+      const result = handler?.apply(callback, args);
+      if (result instanceof Promise) await result;
+    } catch (cause) {
+      if (cause instanceof DawngradError) throw cause;
+      const { globalStep } = args[0].state;
+      throw new UserCodeError(
+        `${event} of ${nameOf(callback)} failed at step ${globalStep}: ${cause instanceof Error ? cause.message : String(cause)}`,
+        { cause },
+      );
+    }
   }
-  return value;
 }
 
-export function isBetter(
-  args: TrainingArguments,
-  value: number,
-  best: number | null,
-  threshold = 0,
-): boolean {
-  if (best === null) return true;
-  return isGreaterBetter(args) ? value > best + threshold : value < best - threshold;
+/** transformers' `stateful_callbacks`. */
+export function callbackStates(
+  callbacks: readonly TrainerCallback[],
+  shouldTrainingStop: boolean,
+): TrainerState['statefulCallbacks'] {
+  const out: Record<string, CallbackState | CallbackState[]> = {
+    TrainerControl: {
+      args: {
+        should_training_stop: shouldTrainingStop,
+        should_epoch_stop: false,
+        should_save: false,
+        should_evaluate: false,
+        should_log: false,
+      },
+      attributes: {},
+    },
+  };
+  for (const callback of callbacks) {
+    const state = callback.state?.();
+    if (state === undefined) continue;
+    const before = out[nameOf(callback)];
+    out[nameOf(callback)] = before === undefined ? state : [before, state].flat();
+  }
+  return out;
 }
 
-/** Stops when the metric has not improved by more than a threshold for `earlyStoppingPatience` evaluations. */
+/**
+ * Stops when the metric has not improved by more than a threshold for `earlyStoppingPatience` evaluations, as transformers' does. An
+ * evaluation that does not define the metric counts as one without improvement.
+ */
 export class EarlyStoppingCallback implements TrainerCallback {
   private readonly patience: number;
   private readonly threshold: number;
   private best: number | null = null;
   private waited = 0;
 
+  /** Throws `ConfigError` for a patience that is no integer of 1 or more, or a threshold below 0. */
   constructor({
     earlyStoppingPatience = 1,
     earlyStoppingThreshold = 0,
   }: { earlyStoppingPatience?: number; earlyStoppingThreshold?: number } = {}) {
+    if (!Number.isSafeInteger(earlyStoppingPatience) || earlyStoppingPatience < 1)
+      throw new ConfigError(`earlyStoppingPatience is ${earlyStoppingPatience}`, {
+        remedy: 'use an integer of 1 or more',
+      });
+    if (!(earlyStoppingThreshold >= 0))
+      throw new ConfigError(`earlyStoppingThreshold is ${earlyStoppingThreshold}`, {
+        remedy: 'use a number of 0 or more',
+      });
     this.patience = earlyStoppingPatience;
     this.threshold = earlyStoppingThreshold;
   }
 
-  /** Counts again over the evaluations of a training that is resumed. */
-  onTrainBegin({ args, state }: CallbackContext): void {
-    const key = `eval_${(args.metricForBestModel ?? 'loss').replace(/^eval_/, '')}`;
-    for (const entry of state.logHistory) if (typeof entry[key] === 'number') this.count(args, entry[key]);
+  /** Counts again over the evaluations of a training that is resumed: one that had stopped is over. */
+  onTrainBegin({ args, state, control }: CallbackContext): void {
+    if (args.evalStrategy === 'no')
+      throw new ConfigError('EarlyStoppingCallback needs evaluations', {
+        remedy: "set evalStrategy to 'epoch' or 'steps'",
+      });
+    this.best = null;
+    this.waited = 0;
+    for (const entry of state.logHistory)
+      if (bestMetricKey(args) in entry) this.count(args, bestMetricOf(args, entry), control);
   }
 
   onEvaluate({ args, control }: CallbackContext, metrics: Metrics): void {
-    const value = bestMetricOf(args, metrics);
-    if (value !== null) this.count(args, value);
-    if (this.waited >= this.patience) control.shouldTrainingStop = true;
+    this.count(args, bestMetricOf(args, metrics), control);
   }
 
-  private count(args: TrainingArguments, value: number): void {
-    if (isBetter(args, value, this.best, this.threshold)) {
-      this.best = value;
-      this.waited = 0;
-    } else {
-      this.waited += 1;
-    }
+  state(): CallbackState {
+    return {
+      args: { early_stopping_patience: this.patience, early_stopping_threshold: this.threshold },
+      attributes: { early_stopping_patience_counter: this.waited },
+    };
+  }
+
+  /** The threshold is held against the best so far, not against the best that passed it. */
+  private count(args: TrainingArguments, value: number | null, control: TrainerControl): void {
+    const improved = value !== null && isBetter(args, value, this.best, this.threshold);
+    this.waited = improved ? 0 : this.waited + 1;
+    if (value !== null && isBetter(args, value, this.best)) this.best = value;
+    if (this.waited >= this.patience) control.shouldTrainingStop = true;
   }
 }

@@ -7,33 +7,19 @@ import type { PreTrainedModel } from '../models/pretrained.ts';
 import { openSafetensors } from '../models/safetensors-reader.ts';
 import { type TensorToWrite, writeSafetensors } from '../models/safetensors-writer.ts';
 import type { AdamW } from '../optim/adamw.ts';
-import type { GradScalerState } from '../optim/grad-scaler.ts';
-import type { RandomState } from '../tensor/device.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { TrainingArguments } from './arguments.ts';
+import { type Progress, progressFromJson, progressToJson } from './progress.ts';
+import { checkPlace, savedArguments } from './resume.ts';
 import { stateFromJson, stateToJson, type TrainerState } from './state.ts';
 
 export const TRAINER_STATE_NAME = 'trainer_state.json';
 const TRAINING_ARGS_NAME = 'training_args.json';
 const OPTIMIZER_NAME = 'optimizer.safetensors';
 const PROGRESS_NAME = 'progress.json';
+/** Names of Adam's moments in its file, before the weight's name. */
+const MOMENTS = ['exp_avg', 'exp_avg_sq'] as const;
 const CHECKPOINT = /^checkpoint-(\d+)$/;
-
-/** What trainer_state.json has no key for. */
-export interface Progress {
-  /** Epoch and batch that come next. */
-  epoch: number;
-  batch: number;
-  schedulerStep: number;
-  random: RandomState;
-  /** Sum of the losses since the last log, and over how many steps. */
-  lossSum: number;
-  lossSteps: number;
-  /** With `fp16`. */
-  scaler?: GradScalerState;
-  /** Steps each parameter's optimizer state has taken. */
-  optimizerSteps: Record<string, number>;
-}
 
 export interface CheckpointContent {
   model: PreTrainedModel;
@@ -60,8 +46,8 @@ export async function saveCheckpoint(content: CheckpointContent): Promise<string
     if (moments === undefined) continue;
     optimizerSteps[name] = moments.step;
     for (const [kind, value] of [
-      ['exp_avg', moments.expAvg],
-      ['exp_avg_sq', moments.expAvgSq],
+      [MOMENTS[0], moments.expAvg],
+      [MOMENTS[1], moments.expAvgSq],
     ] as const) {
       tensors.push({
         name: `${kind}.${name}`,
@@ -77,7 +63,7 @@ export async function saveCheckpoint(content: CheckpointContent): Promise<string
     await folder.writeFile(OPTIMIZER_NAME, (sink) => writeSafetensors(sink, tensors));
     await folder.writeText(TRAINER_STATE_NAME, stateToJson(state));
     await folder.writeText(TRAINING_ARGS_NAME, `${JSON.stringify(args, null, 2)}\n`);
-    await folder.writeText(PROGRESS_NAME, `${JSON.stringify({ ...progress, optimizerSteps }, null, 2)}\n`);
+    await folder.writeText(PROGRESS_NAME, progressToJson({ ...progress, optimizerSteps }));
   });
   return path;
 }
@@ -103,31 +89,67 @@ export async function lastCheckpoint(outputDir: string): Promise<string> {
   return last.path;
 }
 
-async function readJson(path: string): Promise<Record<string, unknown>> {
+/** The text of one of a checkpoint's files. Throws `CheckpointError` where it is missing. */
+async function readPart(folder: string, name: string): Promise<{ text: string; path: string }> {
+  const path = platform.joinPath(folder, name);
   if (!(await platform.exists(path)))
     throw new CheckpointError(`'${path}' is missing`, {
       remedy: 'resume from a checkpoint this engine wrote',
     });
-  try {
-    return JSON.parse(await platform.readText(path)) as Record<string, unknown>;
-  } catch (cause) {
-    throw new CheckpointError(`${path}: not JSON`, { cause });
-  }
+  return { text: await platform.readText(path), path };
 }
 
-/** Fills model and optimizer from a checkpoint; returns where the training stood. Throws `CheckpointError` where it does not fit the model. */
+/** Where a training stood, and with which arguments. */
+export interface Standing {
+  state: TrainerState;
+  progress: Progress;
+  /** As training_args.json has them. */
+  saved: Record<string, unknown>;
+}
+
+/** Reads where a training stood. Throws `CheckpointError` naming the file and the key that is missing, broken or at odds with another. */
+export async function readStanding(folder: string): Promise<Standing> {
+  if (!(await platform.isFolder(folder)))
+    throw new FileError(`checkpoint '${folder}' does not exist`, { remedy: 'check the path' });
+  const [state, progress, args] = [
+    await readPart(folder, TRAINER_STATE_NAME),
+    await readPart(folder, PROGRESS_NAME),
+    await readPart(folder, TRAINING_ARGS_NAME),
+  ];
+  const standing = {
+    state: stateFromJson(state.text, state.path),
+    progress: progressFromJson(progress.text, progress.path),
+    saved: savedArguments(args.text, args.path),
+  };
+  const { data } = standing.progress;
+  if (data !== undefined) checkPlace(standing, data.examples, folder);
+  return standing;
+}
+
+/** Where the best checkpoint of a training lies that is resumed: its folder may have moved, and the output be another one. */
+export async function findBest(
+  { bestModelCheckpoint, bestGlobalStep }: TrainerState,
+  { outputDir, checkpoint }: { outputDir: string; checkpoint: string },
+): Promise<string | null> {
+  if (bestModelCheckpoint === null || bestGlobalStep === null) return null;
+  const here = checkpointPath(outputDir, bestGlobalStep);
+  const beside = checkpointPath(platform.joinPath(checkpoint, '..'), bestGlobalStep);
+  for (const path of [here, beside, bestModelCheckpoint]) if (await platform.isFolder(path)) return path;
+  return here;
+}
+
+/** Fills model and optimizer from a checkpoint. Throws `CheckpointError` where it does not fit the model. */
 export async function loadCheckpoint(
   path: string,
+  { optimizerSteps }: Progress,
   model: PreTrainedModel,
   optimizer: AdamW,
-): Promise<{ state: TrainerState; progress: Progress }> {
-  const state = stateFromJson(await readJson(platform.joinPath(path, TRAINER_STATE_NAME)));
-  const progress = (await readJson(platform.joinPath(path, PROGRESS_NAME))) as unknown as Progress;
+): Promise<void> {
   await loadWeights(path, model);
   const file = await openSafetensors(await platform.openFile(platform.joinPath(path, OPTIMIZER_NAME)));
   try {
     const parameters = new Map(model.namedParameters());
-    const stepped = Object.entries(progress.optimizerSteps).map(([name, step]) => {
+    const stepped = Object.entries(optimizerSteps).map(([name, step]) => {
       const tensor = parameters.get(name);
       if (tensor === undefined)
         throw new CheckpointError(`${path}: the model has no weight '${name}'`, {
@@ -135,18 +157,23 @@ export async function loadCheckpoint(
         });
       return { name, step, tensor };
     });
+    const strays = new Set(file.tensors.keys());
+    for (const { name } of stepped) for (const kind of MOMENTS) strays.delete(`${kind}.${name}`);
+    for (const stray of strays)
+      throw new CheckpointError(`${path}: ${PROGRESS_NAME} has no optimizerSteps for '${stray}'`, {
+        remedy: 'resume from another checkpoint',
+      });
     optimizer.reserve(stepped.map(({ tensor }) => tensor));
     for (const { name, step, tensor } of stepped) {
       const [expAvg, expAvgSq] = [
-        await file.readFloat32(`exp_avg.${name}`),
-        await file.readFloat32(`exp_avg_sq.${name}`),
+        await file.readFloat32(`${MOMENTS[0]}.${name}`),
+        await file.readFloat32(`${MOMENTS[1]}.${name}`),
       ];
       optimizer.loadState(tensor, { step, expAvg, expAvgSq });
     }
   } finally {
     await file.close();
   }
-  return { state, progress };
 }
 
 /** Reads a checkpoint's weights into a model of the same shape. */
@@ -211,14 +238,30 @@ export async function rotateCheckpoints(args: TrainingArguments, state: TrainerS
   for (const { path } of queue.slice(0, Math.max(surplus, 0))) await platform.remove(path);
 }
 
+/** Removes what killed trainings left under construction in an output folder and its checkpoints. */
+export async function sweepOutput(outputDir: string): Promise<void> {
+  await platform.sweep(outputDir);
+  for (const { path } of await listCheckpoints(outputDir)) await platform.sweep(path);
+}
+
 /** Deletes all checkpoints in a folder. */
 export async function removeCheckpoints(outputDir: string): Promise<void> {
   for (const { path } of await listCheckpoints(outputDir)) await platform.remove(path);
 }
 
+/** Names in an output folder; that of a new disk's own folder does not count. */
+async function contents(path: string): Promise<string[]> {
+  return (await platform.list(path)).filter((name) => name !== 'lost+found');
+}
+
+/** Whether a folder holds nothing, as a volume that was just mounted. */
+export async function isEmpty(path: string): Promise<boolean> {
+  return (await contents(path)).length === 0;
+}
+
 /** Whether a folder holds what this engine writes, so that it may be written over. */
 export async function isTrainingOutput(path: string): Promise<boolean> {
-  const names = await platform.list(path);
+  const names = await contents(path);
   const ours = names.some(
     (name) => [CONFIG_NAME, WEIGHTS_NAME, TRAINER_STATE_NAME].includes(name) || CHECKPOINT.test(name),
   );

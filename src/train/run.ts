@@ -4,33 +4,36 @@ import type { Batch } from '../data/collate.ts';
 import { DataLoader } from '../data/loader.ts';
 import { ConfigError, NonFiniteError } from '../errors.ts';
 import { addInPlace } from '../kernels/pointwise.ts';
-import { AdamW } from '../optim/adamw.ts';
+import type { AdamW } from '../optim/adamw.ts';
 import { clipFactor } from '../optim/clip.ts';
 import { GradScaler } from '../optim/grad-scaler.ts';
 import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
 import { autocast } from '../tensor/autocast.ts';
 import { scale } from '../tensor/ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { TrainingArguments } from './arguments.ts';
+import { BestModel } from './best.ts';
 import {
-  bestMetricOf,
   type CallbackContext,
-  isBetter,
+  callAll,
+  callbackStates,
   type TrainerCallback,
   type TrainerControl,
 } from './callbacks.ts';
 import {
   checkpointPath,
+  findBest,
   loadCheckpoint,
-  loadWeights,
-  type Progress,
+  readStanding,
   rotateCheckpoints,
   saveCheckpoint,
   saveFinal,
+  sweepOutput,
 } from './checkpoint.ts';
 import { applyFreezing } from './freeze.ts';
 import { countTokens, toTensors } from './inputs.ts';
-import type { TrainableModel } from './predict.ts';
+import { computingWeights, makeOptimizer } from './optimizer.ts';
+import type { Progress } from './progress.ts';
+import { compareArguments, compareData, dataMark } from './resume.ts';
 import { freshState, type LogEntry } from './state.ts';
 import type { Trainer, TrainerOptions, TrainOutput } from './trainer.ts';
 
@@ -40,9 +43,10 @@ const STEPS_IN_FLIGHT = 2;
 /** A scale of the loss this small means that gradients are infinite without any. */
 const LEAST_SCALE = 1e-4;
 
-/** Names of weights without decay: biases and LayerNorm's, as transformers decides. */
-export function isDecayed(name: string): boolean {
-  return !/(^|\.)bias$/.test(name) && !/(^|\.)(LayerNorm|layer_norm)\./.test(name);
+/** Epoch and batch that come next. */
+interface Place {
+  epoch: number;
+  batch: number;
 }
 
 /** One call of `train`: what lives only as long as it. */
@@ -66,9 +70,13 @@ export class TrainingRun {
   private totalLoss = 0;
   private totalSteps = 0;
   private started = performance.now();
+  /** The rate of the last step, and operations for a token. */
+  private learningRate: number | null = null;
+  private readonly flosPerToken: number;
+  private readonly data: NonNullable<Progress['data']>;
   private readonly inFlight: Promise<void>[] = [];
   private lastSaved: { step: number; path: string } | null = null;
-  private lastEvaluated = -1;
+  private readonly best: BestModel;
 
   constructor(trainer: Trainer, options: TrainerOptions) {
     const { args, model } = trainer;
@@ -81,6 +89,7 @@ export class TrainingRun {
     }
     if (args.fp16) model.device.requireFloat16();
     this.trainer = trainer;
+    this.best = new BestModel(trainer);
     this.options = options;
     this.callbacks = options.callbacks ?? [];
     this.loader = new DataLoader(options.trainDataset, {
@@ -91,10 +100,16 @@ export class TrainingRun {
       groupByLength: args.groupByLength,
       dropLast: args.dataloaderDropLast,
     });
+    this.data = dataMark(options.trainDataset);
+    this.flosPerToken = 6 * computingWeights(model);
     this.stepsPerEpoch = Math.ceil(this.loader.length / args.gradientAccumulationSteps);
     trainer.state = freshState(args);
     const { state } = trainer;
     state.maxSteps = args.maxSteps > 0 ? args.maxSteps : Math.ceil(this.stepsPerEpoch * args.numTrainEpochs);
+    if (!Number.isSafeInteger(state.maxSteps))
+      throw new ConfigError(`numTrainEpochs is ${args.numTrainEpochs}: that many steps cannot be counted`, {
+        remedy: 'use fewer epochs',
+      });
     state.numTrainEpochs = Math.ceil(state.maxSteps / this.stepsPerEpoch);
     this.parameters = model.parameters();
     this.fixed = new Set(this.parameters.filter((tensor) => !tensor.requiresGrad));
@@ -120,60 +135,83 @@ export class TrainingRun {
 
   async go(resumeFrom: string | undefined): Promise<TrainOutput> {
     const { trainer } = this;
+    const { outputDir } = trainer.args;
     try {
       // Better now than at the first save.
-      await platform.checkWritable(trainer.args.outputDir);
+      await platform.checkWritable(outputDir);
+      await sweepOutput(outputDir);
       const start = resumeFrom === undefined ? { epoch: 0, batch: 0 } : await this.resume(resumeFrom);
-      this.each((callback) => callback.onTrainBegin?.(this.context));
+      await callAll(this.callbacks, 'onTrainBegin', this.context);
+      if (resumeFrom !== undefined && this.done()) this.sayComplete(resumeFrom);
       this.started = performance.now();
       const interruptedAt = await this.epochs(start);
-      if (interruptedAt === null) await this.finish();
-      this.each((callback) => callback.onTrainEnd?.(this.context));
+      const end = interruptedAt === null ? await this.finish() : { restoredStep: null, evaluation: null };
+      await callAll(this.callbacks, 'onTrainEnd', this.context);
       return {
         globalStep: trainer.state.globalStep,
         trainingLoss: this.totalLoss / Math.max(this.totalSteps, 1),
         interruptedAt,
+        stoppedEarly: this.stoppedEarly,
+        seconds: (performance.now() - this.started) / 1000,
+        ...end,
       };
     } finally {
       this.release();
     }
   }
 
-  private each(call: (callback: TrainerCallback) => void): void {
-    for (const callback of this.callbacks) call(callback);
+  private get stoppedEarly(): boolean {
+    const { globalStep, maxSteps } = this.trainer.state;
+    return this.control.shouldTrainingStop && globalStep < maxSteps;
   }
 
-  private async resume(path: string): Promise<{ epoch: number; batch: number }> {
-    const { model } = this.trainer;
-    const { state, progress } = await loadCheckpoint(path, model, this.optimizer);
-    const { maxSteps, numTrainEpochs } = this.trainer.state;
-    const { outputDir } = this.trainer.args;
-    // The folder may have moved since, or be written another way.
-    const bestModelCheckpoint =
-      state.bestModelCheckpoint === null || state.bestGlobalStep === null
-        ? null
-        : checkpointPath(outputDir, state.bestGlobalStep);
-    this.trainer.state = { ...state, maxSteps, numTrainEpochs, bestModelCheckpoint };
+  private sayComplete(checkpoint: string): void {
+    const { globalStep } = this.trainer.state;
+    const how = this.stoppedEarly ? `was stopped early, at step ${globalStep}` : 'had done all its steps';
+    this.trainer.warn(`the training of '${checkpoint}' ${how}: nothing is left to train`);
+  }
+
+  private async resume(path: string): Promise<Place> {
+    const { trainer } = this;
+    const { args, model } = trainer;
+    const { state, progress, saved } = await readStanding(path);
+    const { notes, batchRatio, bestIsVoid } = compareArguments(saved, args, path);
+    notes.push(...compareData(progress.data, this.data, path));
+    const { maxSteps, numTrainEpochs } = trainer.state;
+    if (state.globalStep > maxSteps) {
+      throw new ConfigError(`'${path}' is at step ${state.globalStep}, this training has ${maxSteps}`, {
+        remedy: 'ask for more epochs or steps',
+      });
+    }
+    await loadCheckpoint(path, progress, model, this.optimizer);
+    for (const note of notes) trainer.warn(note);
+    const { trainBatchSize, loggingSteps, evalSteps, saveSteps } = trainer.state;
+    const now = { maxSteps, numTrainEpochs, trainBatchSize, loggingSteps, evalSteps, saveSteps };
+    trainer.state = { ...state, ...now };
+    if (bestIsVoid)
+      Object.assign(trainer.state, { bestMetric: null, bestGlobalStep: null, bestModelCheckpoint: null });
+    else
+      trainer.state.bestModelCheckpoint = await findBest(state, {
+        outputDir: args.outputDir,
+        checkpoint: path,
+      });
     this.scheduler.moveTo(progress.schedulerStep);
+    this.learningRate = progress.learningRate;
     model.device.randomState = progress.random;
     this.lossSum.write(Float32Array.of(progress.lossSum));
     this.lossSteps = progress.lossSteps;
     if (progress.scaler !== undefined) this.scaler?.loadState(progress.scaler);
-    this.lastEvaluated = state.logHistory.some(
-      (entry) => entry.step === state.globalStep && 'eval_loss' in entry,
-    )
-      ? state.globalStep
-      : -1;
-    return progress;
+    this.best.resume();
+    return { epoch: progress.epoch, batch: progress.batch * batchRatio };
   }
 
   /** Runs epochs until the steps are done; returns the checkpoint's path where the training was aborted. */
-  private async epochs(start: { epoch: number; batch: number }): Promise<string | null> {
+  private async epochs(start: Place): Promise<string | null> {
     const { args, model } = this.trainer;
     for (let epoch = start.epoch; !this.done(); epoch += 1) {
       applyFreezing(model, epoch, args, this.fixed);
       model.train();
-      this.each((callback) => callback.onEpochBegin?.(this.context));
+      await callAll(this.callbacks, 'onEpochBegin', this.context);
       const interrupted = await this.epoch(epoch, epoch === start.epoch ? start.batch : 0);
       if (interrupted !== null) return interrupted;
     }
@@ -224,53 +262,60 @@ export class TrainingRun {
         part.backward(this.scaler?.scale);
         addInPlace(device.gpu, { x: part.slot, y: this.lossSum.slot, count: 1 });
         tokens += countTokens(batch);
+        state.totalFlos += this.flosPerToken * batch.inputIds.length;
       } finally {
         scope.close();
       }
     }
     const gradScale = this.clip();
-    const [learningRate] = scheduler.getLastLr();
+    const learningRate = scheduler.getLastLr()[0]!;
     optimizer.step({ gradScale, skipNonFinite: this.scaler !== null });
     this.scaler?.update(gradScale);
     scheduler.step();
     optimizer.zeroGrad();
     device.submit();
+    this.learningRate = learningRate;
     this.lossSteps += 1;
     state.globalStep += 1;
     state.epoch = epoch;
     state.numInputTokensSeen += tokens;
     await this.pace();
     const seconds = (performance.now() - this.started) / 1000;
-    this.each((callback) =>
-      callback.onStepEnd?.(this.context, { learningRate: learningRate!, tokens, seconds }),
-    );
+    await callAll(this.callbacks, 'onStepEnd', this.context, { learningRate, tokens, seconds });
   }
 
-  /** [norm, factor] of the gradients, which also undoes the loss's scale; null where there is nothing to do. */
+  /**
+   * [norm, factor] of the gradients, which also undoes the loss's scale; null where gradients are used as they are, whose norm is
+   * measured all the same.
+   */
   private clip(): Tensor | null {
     const { args } = this.trainer;
     const { parameters, scaler, lastNorm: out } = this;
-    if (args.maxGradNorm === 0 && scaler === null) return null;
     const maxNorm = args.maxGradNorm === 0 ? Number.POSITIVE_INFINITY : args.maxGradNorm;
-    return clipFactor(parameters, maxNorm, { out, lossScale: scaler ?? 1 });
+    const factor = clipFactor(parameters, maxNorm, { out, lossScale: scaler ?? 1 });
+    return args.maxGradNorm === 0 && scaler === null ? null : factor;
   }
 
   /** Lets the host run a little ahead of the GPU, not more. */
   private async pace(): Promise<void> {
     const { device } = this.trainer.model;
-    this.inFlight.push(device.gpu.submittedWorkDone());
+    const done = device.gpu.submittedWorkDone();
+    // What goes wrong before this is awaited is thrown by the check below, or by the next operation.
+    done.catch(() => {});
+    this.inFlight.push(done);
     if (this.inFlight.length > STEPS_IN_FLIGHT) await this.inFlight.shift();
     device.gpu.check();
   }
 
-  private async afterStep(place: { epoch: number; batch: number }, epochEnd: boolean): Promise<void> {
+  private async afterStep(place: Place, epochEnd: boolean): Promise<void> {
     const { args, state } = this.trainer;
     const { globalStep } = state;
     const ending = this.done();
     // The end counts as a step that is due, so that the last part of an epoch is evaluated and saved too.
     const due = (strategy: string, every: number): boolean =>
       strategy !== 'no' && (ending || (strategy === 'steps' ? globalStep % every === 0 : epochEnd));
-    if (globalStep % args.loggingSteps === 0 || ending) await this.log();
+    const first = args.loggingFirstStep && globalStep === 1;
+    if (globalStep % args.loggingSteps === 0 || first || ending) await this.log();
     if (due(args.evalStrategy, args.evalSteps ?? args.loggingSteps)) await this.evaluate(place);
     if (due(args.saveStrategy, args.saveSteps)) await this.save(place);
   }
@@ -302,38 +347,32 @@ export class TrainingRun {
     this.totalSteps += this.lossSteps;
     this.lossSteps = 0;
     model.device.fill(this.lossSum, 0);
-    this.record({
+    await this.record({
       loss: round(loss, 6),
       grad_norm: Number.isFinite(norm) ? norm! : null,
-      learning_rate: this.scheduler.getLastLr()[0]!,
+      learning_rate: this.learningRate,
       ...(scaling && { loss_scale: scaling.scale, skipped_steps: scaling.skippedSteps }),
     });
   }
 
-  private record(values: LogEntry): void {
+  private async record(values: LogEntry): Promise<void> {
     const { state } = this.trainer;
     const entry = { ...values, epoch: round(state.epoch, 4), step: state.globalStep };
     state.logHistory.push(entry);
-    this.each((callback) => callback.onLog?.(this.context, entry));
+    await callAll(this.callbacks, 'onLog', this.context, entry);
   }
 
-  private async evaluate(place: { epoch: number; batch: number }): Promise<void> {
-    const { trainer } = this;
-    const { args, state } = trainer;
-    if (this.lastEvaluated === state.globalStep) return;
-    this.lastEvaluated = state.globalStep;
-    const { metrics } = await trainer.evaluate();
-    this.record(metrics);
-    const value = bestMetricOf(args, metrics);
-    if (value !== null && isBetter(args, value, state.bestMetric)) {
-      state.bestMetric = value;
-      state.bestGlobalStep = state.globalStep;
-      if (args.loadBestModelAtEnd) await this.save(place, true);
-    }
-    this.each((callback) => callback.onEvaluate?.(this.context, metrics));
+  private async evaluate(place: Place): Promise<void> {
+    const { trainer, best } = this;
+    if (best.isEvaluated) return;
+    const evaluation = await trainer.score();
+    await this.record(evaluation.metrics);
+    const better = best.note(evaluation);
+    await callAll(this.callbacks, 'onEvaluate', this.context, evaluation.metrics);
+    if (better && trainer.args.loadBestModelAtEnd) await this.save(place);
   }
 
-  private async save(place: { epoch: number; batch: number }, best = false): Promise<{ path: string }> {
+  private async save(place: Place): Promise<{ path: string }> {
     const { trainer, optimizer, scheduler } = this;
     const { args, state, model } = trainer;
     if (this.lastSaved?.step === state.globalStep) return this.lastSaved;
@@ -347,9 +386,13 @@ export class TrainingRun {
       random: model.device.randomState,
       lossSum: lossSum!,
       lossSteps: this.lossSteps,
+      learningRate: this.learningRate,
+      data: this.data,
       ...(this.scaler && { scaler: await this.scaler.state() }),
     };
-    if (best) state.bestModelCheckpoint = checkpointPath(args.outputDir, state.globalStep);
+    if (state.bestGlobalStep === state.globalStep)
+      state.bestModelCheckpoint = checkpointPath(args.outputDir, state.globalStep);
+    state.statefulCallbacks = callbackStates(this.callbacks, this.done());
     const path = await saveCheckpoint({
       model,
       tokenizer: this.options.processingClass,
@@ -360,28 +403,34 @@ export class TrainingRun {
     });
     this.lastSaved = { step: state.globalStep, path };
     await rotateCheckpoints(args, state);
-    this.each((callback) => callback.onSave?.(this.context, path));
+    await callAll(this.callbacks, 'onSave', this.context, path);
     return this.lastSaved;
   }
 
-  private async finish(): Promise<void> {
+  /** Goes back to the best weights where that is asked for, and saves what the training ends with. */
+  private async finish(): Promise<Pick<TrainOutput, 'restoredStep' | 'evaluation'>> {
     const { trainer } = this;
     const { args, state, model } = trainer;
     await this.log();
     await model.device.sync();
-    const best = state.bestModelCheckpoint;
-    if (args.loadBestModelAtEnd && best !== null && state.bestGlobalStep !== state.globalStep) {
-      if (await platform.isFolder(best)) await loadWeights(best, model);
-      else console.warn(`the best checkpoint '${best}' is gone: the last weights are saved instead`);
-    }
+    const outcome = await this.best.restore();
     model.eval();
     const seconds = (performance.now() - this.started) / 1000;
-    this.record({
+    await this.record({
       train_runtime: round(seconds, 4),
-      train_loss: this.totalLoss / Math.max(this.totalSteps, 1),
+      train_samples_per_second: round((this.totalSteps * this.textsPerStep()) / seconds, 3),
       train_steps_per_second: round(this.totalSteps / seconds, 3),
+      total_flos: state.totalFlos,
+      train_loss: this.totalLoss / Math.max(this.totalSteps, 1),
     });
+    state.statefulCallbacks = callbackStates(this.callbacks, true);
     await saveFinal({ model, tokenizer: this.options.processingClass, args, state });
+    return outcome;
+  }
+
+  /** A mean: the last step of an epoch may have fewer. */
+  private textsPerStep(): number {
+    return this.data.examples / this.stepsPerEpoch;
   }
 
   private release(): void {
@@ -392,19 +441,6 @@ export class TrainingRun {
     this.lastNorm.dispose();
     this.scaler?.dispose();
   }
-}
-
-function makeOptimizer(model: TrainableModel, args: TrainingArguments): AdamW {
-  const named = model.namedParameters();
-  const group = (decayed: boolean) =>
-    named.filter(([name]) => isDecayed(name) === decayed).map(([, tensor]) => tensor);
-  return new AdamW(
-    [
-      { params: group(true), weightDecay: args.weightDecay },
-      { params: group(false), weightDecay: 0 },
-    ],
-    { lr: args.learningRate, betas: [args.adamBeta1, args.adamBeta2], eps: args.adamEpsilon },
-  );
 }
 
 function round(value: number, digits: number): number {

@@ -1,9 +1,17 @@
 /** `TrainerState`: where a training stands, as trainer_state.json holds it (transformers' keys). */
-
+import * as v from 'valibot';
+import { CheckpointError } from '../errors.ts';
+import { checkJson, parseJsonObject } from '../models/json.ts';
 import type { TrainingArguments } from './arguments.ts';
 
 /** One entry of the log: a training loss or an evaluation. */
 export type LogEntry = Record<string, number | null>;
+
+/** What a callback keeps in a checkpoint: what it was made with, and what it has seen. */
+export interface CallbackState {
+  args: Record<string, unknown>;
+  attributes: Record<string, unknown>;
+}
 
 export interface TrainerState {
   epoch: number;
@@ -14,29 +22,83 @@ export interface TrainerState {
   loggingSteps: number;
   evalSteps: number;
   saveSteps: number;
+  /** Only where `metricForBestModel` or `loadBestModelAtEnd` is set. */
   bestMetric: number | null;
   bestGlobalStep: number | null;
   bestModelCheckpoint: string | null;
   /** Tokens seen, padding left out. */
   numInputTokensSeen: number;
+  /** Operations of forward and backward, estimated as transformers does: six for each token and weight outside the embeddings. */
+  totalFlos: number;
+  /** This engine trains in one process, without a search. */
+  isLocalProcessZero: boolean;
+  isWorldProcessZero: boolean;
+  isHyperParamSearch: boolean;
+  trialName: string | null;
+  trialParams: Record<string, unknown> | null;
+  /** By the callback's name; a list where several have it. */
+  statefulCallbacks: Record<string, CallbackState | CallbackState[]>;
   logHistory: LogEntry[];
 }
 
 const keys = {
-  epoch: 'epoch',
-  globalStep: 'global_step',
-  maxSteps: 'max_steps',
-  numTrainEpochs: 'num_train_epochs',
-  trainBatchSize: 'train_batch_size',
-  loggingSteps: 'logging_steps',
-  evalSteps: 'eval_steps',
-  saveSteps: 'save_steps',
-  bestMetric: 'best_metric',
   bestGlobalStep: 'best_global_step',
+  bestMetric: 'best_metric',
   bestModelCheckpoint: 'best_model_checkpoint',
-  numInputTokensSeen: 'num_input_tokens_seen',
+  epoch: 'epoch',
+  evalSteps: 'eval_steps',
+  globalStep: 'global_step',
+  isHyperParamSearch: 'is_hyper_param_search',
+  isLocalProcessZero: 'is_local_process_zero',
+  isWorldProcessZero: 'is_world_process_zero',
   logHistory: 'log_history',
+  loggingSteps: 'logging_steps',
+  maxSteps: 'max_steps',
+  numInputTokensSeen: 'num_input_tokens_seen',
+  numTrainEpochs: 'num_train_epochs',
+  saveSteps: 'save_steps',
+  statefulCallbacks: 'stateful_callbacks',
+  totalFlos: 'total_flos',
+  trainBatchSize: 'train_batch_size',
+  trialName: 'trial_name',
+  trialParams: 'trial_params',
 } as const satisfies Record<keyof TrainerState, string>;
+
+/** A whole number that the engine can count with. */
+export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+export const finite = v.pipe(v.number(), v.finite());
+const steps = v.pipe(count, v.minValue(1));
+const callbackState = v.object({
+  args: v.record(v.string(), v.unknown()),
+  attributes: v.record(v.string(), v.unknown()),
+});
+
+/** By the file's keys. Those that have a default came later than the first checkpoints. */
+const schema = v.object({
+  best_global_step: v.nullable(count),
+  best_metric: v.nullable(finite),
+  best_model_checkpoint: v.nullable(v.string()),
+  epoch: v.pipe(finite, v.minValue(0)),
+  eval_steps: steps,
+  global_step: count,
+  is_hyper_param_search: v.optional(v.boolean(), false),
+  is_local_process_zero: v.optional(v.boolean(), true),
+  is_world_process_zero: v.optional(v.boolean(), true),
+  log_history: v.array(v.record(v.string(), v.nullable(finite))),
+  logging_steps: steps,
+  max_steps: count,
+  num_input_tokens_seen: count,
+  num_train_epochs: count,
+  save_steps: steps,
+  stateful_callbacks: v.optional(
+    v.record(v.string(), v.union([callbackState, v.array(callbackState)])),
+    () => ({}),
+  ),
+  total_flos: v.optional(v.pipe(finite, v.minValue(0)), 0),
+  train_batch_size: steps,
+  trial_name: v.optional(v.nullable(v.string()), null),
+  trial_params: v.optional(v.nullable(v.record(v.string(), v.unknown())), null),
+});
 
 /** The state before the first step. */
 export function freshState(args: TrainingArguments): TrainerState {
@@ -53,6 +115,13 @@ export function freshState(args: TrainingArguments): TrainerState {
     bestGlobalStep: null,
     bestModelCheckpoint: null,
     numInputTokensSeen: 0,
+    totalFlos: 0,
+    isLocalProcessZero: true,
+    isWorldProcessZero: true,
+    isHyperParamSearch: false,
+    trialName: null,
+    trialParams: null,
+    statefulCallbacks: {},
     logHistory: [],
   };
 }
@@ -62,7 +131,10 @@ export function stateToJson(state: TrainerState): string {
   return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
 }
 
-export function stateFromJson(json: Record<string, unknown>): TrainerState {
+/** Reads trainer_state.json. Throws `CheckpointError` naming the file and the key that cannot be used. */
+export function stateFromJson(text: string, source: string): TrainerState {
+  const file = { source, error: CheckpointError, remedy: 'resume from another checkpoint' };
+  const json = checkJson(schema, parseJsonObject(text, file), file);
   const entries = Object.entries(keys).map(([ours, theirs]) => [ours, json[theirs]]);
   return Object.fromEntries(entries) as unknown as TrainerState;
 }

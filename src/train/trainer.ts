@@ -1,7 +1,9 @@
 /** `Trainer`: the fine-tuning loop. */
 
+import { platform } from '#platform';
 import { type Collator, dataCollatorWithPadding } from '../data/collate.ts';
 import type { Dataset } from '../data/dataset.ts';
+import { callUser } from '../data/example-checks.ts';
 import { DataLoader, type DataLoaderOptions } from '../data/loader.ts';
 import { ConfigError } from '../errors.ts';
 import { problemTypeOf } from '../models/config.ts';
@@ -30,6 +32,8 @@ export interface TrainerOptions {
   callbacks?: TrainerCallback[];
   /** Replaces the report that the model's problem type gives. */
   computeMetrics?: (prediction: EvalPrediction) => Metrics;
+  /** Gets what is to be said while it trains, one line each; `console.warn` where absent. */
+  onWarning?: (text: string) => void;
   /** Aborting it saves a checkpoint after the current step and ends the training. */
   signal?: AbortSignal;
 }
@@ -40,7 +44,19 @@ export interface TrainOutput {
   trainingLoss: number;
   /** Path of the checkpoint written on abort, or null where the training ran to its end. */
   interruptedAt: string | null;
+  /** Whether a callback ended it before its last step. */
+  stoppedEarly: boolean;
+  /** The step whose weights were loaded at the end as the best; null where the last weights stayed. */
+  restoredStep: number | null;
+  /** The evaluation of the weights that were saved; null where this run made none. */
+  evaluation: Evaluation | null;
+  /** Of this run. */
+  seconds: number;
 }
+
+/** What trainings that go on now use: two would write over each other. */
+const modelsInUse = new WeakSet<TrainableModel>();
+const outputsInUse = new Set<string>();
 
 export class Trainer {
   readonly args: TrainingArguments;
@@ -58,14 +74,45 @@ export class Trainer {
 
   /**
    * Trains, then saves model, tokenizer and state into `outputDir`. With `resumeFromCheckpoint` it continues there with the numbers of an
-   * unbroken run. Throws `NonFiniteError` as soon as a loss or gradient is not finite; earlier checkpoints stay.
+   * unbroken run; arguments that differ from the checkpoint's are refused or told of. Throws `ConfigError` where a training of this
+   * model or into this folder is under way, `FileError` where the folder cannot be written, `CheckpointError` for a damaged checkpoint,
+   * `UserCodeError` for what a callback threw, and `NonFiniteError` as soon as a loss or gradient is not finite; earlier checkpoints stay.
    */
   async train({ resumeFromCheckpoint }: { resumeFromCheckpoint?: string } = {}): Promise<TrainOutput> {
-    return new TrainingRun(this, this.options).go(resumeFromCheckpoint);
+    const { model } = this;
+    const output = platform.joinPath(this.args.outputDir, '.');
+    if (modelsInUse.has(model) || outputsInUse.has(output)) {
+      const what = modelsInUse.has(model) ? 'this model' : `'${this.args.outputDir}'`;
+      throw new ConfigError(`train: a training of ${what} is under way`, {
+        remedy: 'await it before the next one',
+      });
+    }
+    modelsInUse.add(model);
+    outputsInUse.add(output);
+    try {
+      return await new TrainingRun(this, this.options).go(resumeFromCheckpoint);
+    } finally {
+      modelsInUse.delete(model);
+      outputsInUse.delete(output);
+    }
   }
 
-  /** Loss and metrics of a dataset, their names with `eval_` in front. */
+  /** @internal Says something of a training. */
+  warn(text: string): void {
+    (this.options.onWarning ?? console.warn)(text);
+  }
+
+  /** Loss and metrics of a dataset, their names with `eval_` in front. Throws `ConfigError` while the model is in training. */
   async evaluate(dataset: Dataset | undefined = this.options.evalDataset): Promise<Evaluation> {
+    if (modelsInUse.has(this.model))
+      throw new ConfigError('evaluate: the model is in training', {
+        remedy: 'set evalStrategy, or await train() first',
+      });
+    return this.score(dataset);
+  }
+
+  /** @internal */
+  async score(dataset: Dataset | undefined = this.options.evalDataset): Promise<Evaluation> {
     if (dataset === undefined)
       throw new ConfigError('evaluate: there is no dataset', { remedy: 'pass evalDataset' });
     const started = performance.now();
@@ -82,7 +129,7 @@ export class Trainer {
       collected.labels.length === 0 || collected.positions
         ? { metrics: {} }
         : custom
-          ? { metrics: custom(prediction) }
+          ? { metrics: customMetrics(custom, prediction) }
           : evaluateLogits(
               problemTypeOf(config, collected.floatLabels),
               prediction.logits,
@@ -144,6 +191,26 @@ export class Trainer {
       positions,
     };
   }
+}
+
+/** What the user's function gives. Throws `UserCodeError` where it throws, `ConfigError` where it gives something else than numbers. */
+function customMetrics(
+  computeMetrics: NonNullable<TrainerOptions['computeMetrics']>,
+  prediction: EvalPrediction,
+): Metrics {
+  const metrics = callUser('computeMetrics', () => computeMetrics(prediction));
+  const isRecord = typeof metrics === 'object' && metrics !== null && !(metrics instanceof Promise);
+  const broken = isRecord
+    ? Object.entries(metrics).find(([, value]) => value !== null && typeof value !== 'number')
+    : undefined;
+  if (!isRecord || broken !== undefined)
+    throw new ConfigError(
+      broken === undefined
+        ? `computeMetrics gave ${String(metrics)}`
+        : `computeMetrics gave ${String(broken[1])} for '${broken[0]}'`,
+      { remedy: 'return an object of numbers, or null where one is not defined' },
+    );
+  return metrics;
 }
 
 function joined(parts: readonly ArrayLike<number>[]): Float32Array {

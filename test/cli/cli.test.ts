@@ -1,53 +1,15 @@
 /** The command as a user meets it: its own process, its exit code, its messages. */
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dawngrad, type RunOptions, root } from '../support/command.ts';
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
 const example = join(root, 'examples/sentiment');
 const model = join(example, 'model');
 let scratch = '';
 let trained = '';
-
-interface Result {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-interface RunOptions {
-  input?: string;
-  env?: Record<string, string>;
-  /** Sent Ctrl-C when this shows up on stderr. */
-  interruptAt?: RegExp;
-}
-
-function dawngrad(args: string[], { input, env = {}, interruptAt }: RunOptions = {}): Promise<Result> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
-      cwd: root,
-      env: { ...process.env, ...env },
-    });
-    let [stdout, stderr] = ['', ''];
-    let interrupted = false;
-    child.stdout.on('data', (chunk) => {
-      stdout += String(chunk);
-    });
-    child.stderr.on('data', (chunk) => {
-      stderr += String(chunk);
-      if (!interrupted && interruptAt?.test(stderr)) {
-        interrupted = true;
-        child.kill('SIGINT');
-      }
-    });
-    child.on('close', (code) => resolve({ code, stdout, stderr }));
-    child.stdin.end(input ?? '');
-  });
-}
 
 /** The message of a failed run, without paths and adapters of this machine. */
 async function failure(args: string[], options?: RunOptions): Promise<string> {
@@ -143,7 +105,7 @@ describe('finetune, evaluate, predict', () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as { text: string; scores: Record<string, number> });
-    expect(lines.map(({ text }) => text)).toEqual(['good soup', 'bad soup']);
+    expect(lines.map(({ text }) => text)).toEqual(['good soup', '', 'bad soup']);
     for (const { scores } of lines) expect(scores.positive! + scores.negative!).toBeCloseTo(1, 6);
   });
 

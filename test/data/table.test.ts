@@ -118,7 +118,91 @@ describe('CSV and JSON lines', () => {
     );
     expect(rows).toEqual([
       { text: 'one', label: '1', line: 1 },
-      { text: 'two', label: 'a,b', line: 3 },
+      { text: 'two', label: ['a', 'b'], line: 3 },
+    ]);
+  });
+});
+
+describe('cells', () => {
+  const parted = [
+    ['a, b', 'x'],
+    ['c', 'y'],
+  ];
+  const rows = async (name: string, text: string, options?: TableOptions) =>
+    (await read(name, text, options)).rows.map(({ text, label }) => [text, label]);
+
+  it('of a CSV file may be parted by what its header, or Excel’s first line, says', async () => {
+    expect(await rows('semicolon.csv', 'text;label\na, b;x\nc;y\n')).toEqual(parted);
+    expect(await rows('tab.csv', 'text\tlabel\na, b\tx\nc\ty\n')).toEqual(parted);
+    for (const chunkBytes of [1, 7, 1000]) {
+      const table = await read('sep.csv', '\uFEFFsep=;\r\ntext;label\r\n"a, b";x\r\nc;y\r\n', { chunkBytes });
+      expect(table.rows.map(({ text, label, line }) => [text, label, line])).toEqual([
+        ['a, b', 'x', 3],
+        ['c', 'y', 4],
+      ]);
+    }
+  });
+
+  it('are parted as asked for', async () => {
+    expect(await rows('asked.csv', '"a, b"|x\nc|y\n', { delimiter: '|' })).toEqual(parted);
+    const quoted = 'text\tlabel\n"a, b"\tx\nc\ty\n';
+    expect(await rows('quoted.tsv', quoted, { format: 'csv', delimiter: '\t' })).toEqual(parted);
+    expect((await rows('quoted.tsv', quoted))[0]).toEqual(['"a, b"', 'x']);
+  });
+
+  it('that another character seems to part are named', async () => {
+    const messages = [
+      await message(read('bare.csv', 'a;x\nb;y\nc;x\n')),
+      await message(read('commas.tsv', 'text,label\na,x\nb,y\n')),
+      await message(read('semicolons.tsv', 'text;label\na;x\nb;y\n')),
+      await message(read('long.csv', 'text,label\na,x\n', { delimiter: ', ' })),
+    ];
+    expect(messages).toMatchSnapshot();
+    const one = await read('one.csv', 'first; second\nthird; fourth\n', { delimiter: ',' });
+    expect(one.rows.map(({ text }) => text)).toEqual(['first; second', 'third; fourth']);
+  });
+
+  it('of a header that stands twice, or names two columns alike, are named', async () => {
+    const messages = [
+      await message(read('joined.tsv', 'text\tlabel\na\tx\n\uFEFFtext\tlabel\nb\ty\n')),
+      await message(read('alike.csv', 'text,label,label\na,x,1\n')),
+      await message(read('list.json', '[{"text":"a","label":"x"},\n{"text":"b","label":"y"}]\n')),
+      await message(read('nan.jsonl', '{"text":"a","score":0.5}\n{"text":"b","score":NaN}\n')),
+    ];
+    expect(messages).toMatchSnapshot();
+  });
+
+  it('of one name may be chosen by number', async () => {
+    const options = { header: true, textColumn: 0, labelColumn: 2 };
+    expect(await rows('alike.csv', 'text,label,label\na,x,1\n', options)).toEqual([['a', '1']]);
+  });
+
+  it('that were chosen are told, with the reason', async () => {
+    const pairs = await read('pairs.tsv', 'id\tpremise\thypothesis\tgrade\n1\ta\tb\tx\n', { labelColumn: 3 });
+    expect(pairs.layout).toEqual({
+      format: 'tsv',
+      delimiter: '\t',
+      header: true,
+      columns: {
+        text: 'premise',
+        pair: 'hypothesis',
+        label: 'grade',
+        reasons: { text: 'a usual name', pair: 'a usual name', label: 'as asked for' },
+      },
+    });
+    const placed = await read('placed.csv', 'a,x\nb,y\n');
+    expect(placed.layout!.columns).toMatchObject({
+      text: 'column 0',
+      label: 'column 1',
+      reasons: { label: 'by its place' },
+    });
+  });
+
+  it('of labels may be left alone', async () => {
+    const text = '{"text":"a","label":null}\n{"text":"b","label":[{}]}\n';
+    expect((await read('test.jsonl', text, { readLabels: false })).rows).toEqual([
+      { text: 'a', line: 1 },
+      { text: 'b', line: 2 },
     ]);
   });
 });

@@ -16,7 +16,6 @@ const files = {
   unclosed: '#if FLAG\nx',
   absent: '#include <common/nothing>',
 };
-/* biome-ignore-end lint/suspicious/noTemplateCurlyInString: as above */
 const expand = (name: string, defines = {}) =>
   assembleShader(name, defines, files).trim().split('\n').join(' ');
 
@@ -35,3 +34,14 @@ describe('assembling', () => {
     expect(() => expand(name, name === 'lost' ? { FLAG: true } : {})).toThrowErrorMatchingSnapshot();
   });
 });
+
+it('rolls a loop whose end compilers must not know', () => {
+  const source = ['#each c in 0..N | count()', 'sum += x[${c}];', '#end'].join('\n');
+  const expand = (ROLLED: boolean) => assembleShader('x', { ROLLED, N: 2 }, { x: source });
+  expect(expand(false)).toBe('sum += x[0];\nsum += x[1];');
+  expect(expand(true)).toBe('for (var c = 0u; c < count(); c += 1u) {\nsum += x[c];\n}');
+  expect(() => assembleShader('x', { ROLLED: true, N: 2 }, { x: '#each c in 0..N\n#end' })).toThrow(
+    '#each c in 0..N',
+  );
+});
+/* biome-ignore-end lint/suspicious/noTemplateCurlyInString: as above */

@@ -162,12 +162,12 @@ describe.each(techniques.map((technique) => [label(technique), technique] as con
     technique.defines.LANES === device.current.gpu.subgroupSize;
   for (const shape of technique.splits > 1 ? splitCases : cases) {
     const { m, n, k, batch = 1 } = shape;
-    it(`${batch} × [${m}, ${k}] · [${k}, ${n}]`, { timeout: 60_000 }, async (context) => {
+    it(`${batch} × [${m}, ${k}] · [${k}, ${n}]`, async (context) => {
       if (!runs()) context.skip('this adapter has no subgroups of that size');
       for (const transposes of shape.transposes) await check(technique, shape, transposes);
     });
 
-    it(`${batch} × [${m}, ${k}] · [${k}, ${n}] of float16`, { timeout: 60_000 }, async (context) => {
+    it(`${batch} × [${m}, ${k}] · [${k}, ${n}] of float16`, async (context) => {
       if (!runs()) context.skip('this adapter has no subgroups of that size');
       if (!device.current.gpu.float16) context.skip('this adapter has no float16');
       const transposes = shape.transposes.at(-1)!;
@@ -205,7 +205,7 @@ const units = (['f16', 'f32'] as const).flatMap((component) =>
 );
 
 // On an adapter that computes on the CPU each shader takes seconds to compile.
-describe.each(units)('matrix units of %s, %s tiles', { timeout: 180_000 }, (component, tile) => {
+describe.each(units)('matrix units of %s, %s tiles', (component, tile) => {
   /** With `run`, or skips. */
   const using =
     (run: (technique: MatmulTechnique) => Promise<void>, times = 1) =>

@@ -34,7 +34,6 @@ const product: MatmulShape = { m: 64, n: 64, k: 32, transposeA: false, transpose
 
 it.for([false, true])(
   'times every technique that may suit the adapter; float16: %s',
-  { timeout: 60_000 },
   async (half, context) => {
     const { gpu } = device.current;
     if (half && !gpu.float16) context.skip('this adapter has no float16');

@@ -22,8 +22,8 @@ let cacheDir = '';
 let options: HubOptions = {};
 
 beforeEach(async () => {
-  for (const name of ['HF_TOKEN', 'HF_TOKEN_PATH', 'HF_HUB_CACHE', 'HF_HUB_OFFLINE', 'HF_ENDPOINT'])
-    vi.stubEnv(name, '');
+  const theirs = Object.keys(process.env).filter((name) => /^(HF_|HUGGING|TRANSFORMERS_)/.test(name));
+  for (const name of theirs) vi.stubEnv(name, undefined);
   cacheDir = await mkdtemp(join(tmpdir(), 'dawngrad-hub-'));
   vi.stubEnv('HF_HOME', join(cacheDir, 'home'));
   hub = await startHub({
@@ -149,6 +149,33 @@ describe('a download', () => {
     expect(hub.requests.at(-1)!.authorization).toBe('Bearer hf_secret');
   });
 
+  it('sends no token that was not given where the environment says so', async () => {
+    vi.stubEnv('HF_TOKEN', 'hf_secret');
+    vi.stubEnv('HF_HUB_DISABLE_IMPLICIT_TOKEN', '1');
+    expect(await failure('org/private')).toMatch(/Access to this model is restricted/);
+    await resolveModel('org/private', { ...options, token: 'hf_secret' });
+  });
+
+  it('copies where the environment says that there are to be no links', async () => {
+    vi.stubEnv('HF_HUB_DISABLE_SYMLINKS', '1');
+    const folder = await resolveModel('tiny-bert', options);
+    const path = join(folder, 'model.safetensors');
+    expect((await lstat(path)).isSymbolicLink()).toBe(false);
+    expect(new Uint8Array(await readFile(path))).toEqual(weights);
+  });
+
+  it('removes what downloads that were killed left', async () => {
+    await resolveModel('tiny-bert', options, 'config');
+    const blobs = join(cacheDir, 'models--tiny-bert', 'blobs');
+    const [config] = await readdir(blobs);
+    const left = [config!, 'another'].map((name) => join(blobs, `.${name}.tmp-999999999-0123abcd`));
+    for (const path of left) await writeFile(path, 'half of it');
+    await rm(join(blobs, config!));
+    await rm(join(cacheDir, 'models--tiny-bert', 'snapshots'), { recursive: true });
+    await resolveModel('tiny-bert', options, 'config');
+    expect(await readdir(blobs)).toEqual([config]);
+  });
+
   it('takes address and cache from the environment', async () => {
     vi.stubEnv('HF_ENDPOINT', `${hub.url}/`);
     expect(await resolveModel('tiny-bert')).toBe(
@@ -259,7 +286,7 @@ describe('what cannot be had', () => {
     );
     const repo = join(cacheDir, 'models--org--cut');
     expect(await readdir(join(repo, 'snapshots', SHA))).not.toContain('model.safetensors');
-    expect((await readdir(join(repo, 'blobs'))).filter((name) => name.includes('incomplete'))).toEqual([]);
+    expect((await readdir(join(repo, 'blobs'))).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 
   it('an index that points out of its folder', async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { AutoModelForMaskedLM, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import { AdamW, type AdamWOptions } from '../../src/optim/adamw.ts';
 import { getCosineScheduleWithWarmup, getScheduler, type SchedulerType } from '../../src/optim/schedule.ts';
-import { isDecayed } from '../../src/train/run.ts';
+import { isDecayed } from '../../src/train/optimizer.ts';
 import { useDevice } from '../support/device.ts';
 import { models, readJson } from '../support/fixtures.ts';
 

@@ -536,6 +536,9 @@ const raggedRows: OpRow[] = [
   { starts: [0, 1, 12, 12, 17], width: 12, heads: 2 },
   { starts: [0, 19, 20, 23], width: 16, heads: 2 },
   { starts: [0, 5, 6, 39], width: 64, heads: 2 },
+  // Wide heads loop over their chunks: of a size that is not a multiple of four, and the widest.
+  { starts: [0, 3, 7], width: 260, heads: 2 },
+  { starts: [0, 4, 6], width: 256, heads: 1 },
 ].map(({ starts, width, heads }, index) => {
   const sequences = starts.slice(1).map((end, b): [number, number] => [starts[b]!, end]);
   const length = Math.max(...sequences.map(([first, end]) => end - first));

@@ -1,8 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { mkdtemp, readdir, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { dataCollatorForTokenClassification } from '../../src/data/collate.ts';
 import { ArrayDataset } from '../../src/data/dataset.ts';
 import {
@@ -17,50 +16,20 @@ import { Trainer } from '../../src/train/trainer.ts';
 import { useDevice } from '../support/device.ts';
 import { models, readTensors } from '../support/fixtures.ts';
 import { toyDataset } from '../support/toy.ts';
+import { losses, type TinySetup, tinyTrainer, useFolders } from '../support/trainer.ts';
 
 const device = useDevice();
-let scratch = '';
-let folders = 0;
-beforeAll(async () => {
-  scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
-});
-afterAll(() => rm(scratch, { recursive: true }));
+const freshFolder = useFolders();
 
-const freshFolder = (): string => join(scratch, `run-${folders++}`);
-
-/** A tiny BERT with dropout on, so that the random state matters. */
-async function tinyModel(dropout = 0.1) {
-  return AutoModelForSequenceClassification.fromPretrained(`${models}bert-single`, {
-    device: device.current,
-    hiddenDropoutProb: dropout,
-    attentionProbsDropoutProb: dropout,
-  });
-}
-
-interface Setup {
-  args?: Partial<TrainingArguments>;
-  callbacks?: TrainerCallback[];
-  signal?: AbortSignal;
-  dropout?: number;
+interface Setup extends TinySetup {
   length?: number;
 }
 
-async function makeTrainer(
-  outputDir: string,
-  { args = {}, callbacks = [], signal, dropout, length }: Setup = {},
-): Promise<Trainer> {
-  return new Trainer({
-    model: await tinyModel(dropout),
-    trainDataset: toyDataset(40, 3, 1, length),
-    evalDataset: toyDataset(12, 3, 2),
-    callbacks,
-    ...(signal && { signal }),
-    args: { outputDir, numTrainEpochs: 2, learningRate: 1e-3, loggingSteps: 1, saveStrategy: 'no', ...args },
+const makeTrainer = (outputDir: string, { length, ...setup }: Setup = {}): Promise<Trainer> =>
+  tinyTrainer(device.current, outputDir, {
+    ...setup,
+    ...(length !== undefined && { trainDataset: toyDataset(40, 3, 1, length) }),
   });
-}
-
-const losses = (trainer: Trainer): number[] =>
-  trainer.state.logHistory.flatMap(({ loss }) => (typeof loss === 'number' ? [loss] : []));
 
 describe('resume', () => {
   it('continues with the numbers of an unbroken run', async () => {
@@ -364,7 +333,7 @@ describe('a second training', () => {
 
 describe('what goes wrong', () => {
   it('an output that cannot be written is refused before the first step', async () => {
-    const file = join(scratch, 'a-file');
+    const file = freshFolder();
     writeFileSync(file, '');
     const trainer = await makeTrainer(join(file, 'out'));
     await expect(trainer.train()).rejects.toThrow(/^cannot write '.*out': a part of the path is a file/);
@@ -383,7 +352,7 @@ describe('what goes wrong', () => {
   });
 
   it('names the argument', async () => {
-    const model = await tinyModel();
+    const { model } = await makeTrainer(freshFolder());
     const attempt = (args: Partial<TrainingArguments>) => () =>
       new Trainer({ model, args: { outputDir: 'x', ...args } });
     expect(attempt({ perDeviceTrainBatchSize: 0 })).toThrowErrorMatchingSnapshot();

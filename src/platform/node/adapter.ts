@@ -1,20 +1,31 @@
 /** Finds a WebGPU adapter through Dawn. */
 import { NoAdapterError } from '../../errors.ts';
 import type { AdapterRequest, AdapterResult } from '../contract.ts';
-import { usePackagedDriver } from './packaged-adapter.ts';
+import { withPackagedDriver } from './packaged-adapter.ts';
 
 /** Dawn's instances: one that is collected takes its adapters with it. */
 const instances: GPU[] = [];
 
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|warp|basic render/i;
 
-function describe(adapter: GPUAdapter): string {
-  const { description, device, vendor, architecture } = adapter.info;
-  return description || device || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
+type AdapterInfo = Pick<GPUAdapterInfo, 'vendor' | 'architecture' | 'device' | 'description'>;
+
+/**
+ * One line for people, which also tells adapters apart: what was tuned is kept under it. A card's `description` is only its driver's name
+ * and version, so that its `device` comes first; a software driver's tells everything.
+ */
+export function describeAdapter(info: AdapterInfo): string {
+  const { description, vendor, architecture } = info;
+  // Dawn writes names in small letters, with dashes for whatever else there was.
+  const device = info.device.replace(/-+$/, '');
+  const names = isSoftware(info) && description !== '' ? [description] : [device, description];
+  const known = names.filter((name) => name !== '');
+  return known.join(' · ') || `${vendor} ${architecture}`.trim() || 'unnamed adapter';
 }
 
-function isSoftware(adapter: GPUAdapter): boolean {
-  const { vendor, architecture, device, description } = adapter.info;
+const describe = ({ info }: GPUAdapter): string => describeAdapter(info);
+
+function isSoftware({ vendor, architecture, device, description }: AdapterInfo): boolean {
   return SOFTWARE.test(`${vendor} ${architecture} ${device} ${description}`);
 }
 
@@ -62,16 +73,25 @@ async function query(flags: string[] = []): Promise<GPUAdapter | null> {
 }
 
 function result(adapter: GPUAdapter): AdapterResult {
-  const software = isSoftware(adapter);
+  const software = isSoftware(adapter.info);
   return { adapter, software, description: `${describe(adapter)}${software ? ' (software)' : ''}` };
 }
 
 async function packaged(): Promise<GPUAdapter | null> {
-  return (await usePackagedDriver()) ? query() : null;
+  return withPackagedDriver(query);
 }
+
+/** The last request: each waits for the one before, which may have set the environment. */
+let before: Promise<unknown> = Promise.resolve();
 
 /** See `Platform.requestAdapter`. */
 export async function requestAdapter(request: AdapterRequest): Promise<AdapterResult> {
+  const found = before.then(() => findAdapter(request));
+  before = found.catch(() => {});
+  return found;
+}
+
+async function findAdapter(request: AdapterRequest): Promise<AdapterResult> {
   const wanted = request.adapter ?? process.env.DAWNGRAD_ADAPTER ?? 'auto';
   const name = wanted.toLowerCase();
   const tried: string[] = [];
@@ -93,8 +113,8 @@ export async function requestAdapter(request: AdapterRequest): Promise<AdapterRe
   } else {
     const rules: Record<string, (adapter: GPUAdapter) => boolean> = {
       auto: () => true,
-      gpu: (adapter) => !isSoftware(adapter),
-      software: isSoftware,
+      gpu: ({ info }) => !isSoftware(info),
+      software: ({ info }) => isSoftware(info),
     };
     const fits = rules[name] ?? ((adapter) => describe(adapter).toLowerCase().includes(name));
     const flags = rules[name] === undefined ? [`adapter=${wanted}`] : [];

@@ -1,41 +1,36 @@
 /** Models from the hub, in the cache layout that Python's huggingface_hub uses: refs, blobs, and snapshots of links to them. */
-import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { copyFile, mkdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { copyFile, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { FileError } from '../../errors.ts';
 import type { ModelDownload } from '../contract.ts';
+import { expandPath, type HubEnvironment, hubEnvironment } from './environment.ts';
+import { discard, sweep, temporaryPath } from './temporary.ts';
 
 const COMMIT = /^[0-9a-f]{40}$/;
 
 /** The hub did not answer, or is ill; what is cached may still serve. */
 class HubUnreachable extends FileError {}
 
-function hubHome(): string {
-  return process.env.HF_HOME || join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
-}
-
-function isOffline(download: ModelDownload): boolean {
-  return download.localFilesOnly ?? /^(1|true|yes|on)$/i.test(process.env.HF_HUB_OFFLINE ?? '');
-}
-
 /** The token given, that of the environment, or the one that a log-in from Python left. */
-async function accessToken(download: ModelDownload): Promise<string | undefined> {
-  if (download.token || process.env.HF_TOKEN) return download.token || process.env.HF_TOKEN;
-  const saved = await readFile(process.env.HF_TOKEN_PATH || join(hubHome(), 'token'), 'utf8').catch(() => '');
-  return saved.trim() || undefined;
+async function accessToken(download: ModelDownload, hub: HubEnvironment): Promise<string | undefined> {
+  if (download.token) return download.token;
+  if (!hub.implicitToken) return undefined;
+  if (hub.token !== undefined) return hub.token;
+  const saved = await readFile(hub.tokenPath, 'utf8').catch(() => '');
+  return saved.replaceAll(/[\r\n]/g, '').trim() || undefined;
 }
 
 /** See `Platform.downloadModel`. */
 export async function downloadModel(id: string, download: ModelDownload): Promise<string> {
-  const cacheDir = download.cacheDir ?? (process.env.HF_HUB_CACHE || join(hubHome(), 'hub'));
+  const environment = hubEnvironment();
+  const cacheDir = download.cacheDir === undefined ? environment.cache : expandPath(download.cacheDir);
   const repo = join(cacheDir, `models--${id.replaceAll('/', '--')}`);
   const { revision = 'main' } = download;
-  const offline = isOffline(download);
+  const offline = download.localFilesOnly ?? environment.offline;
   if (offline || COMMIT.test(revision)) {
     const cached = await cachedSnapshot(repo, revision, download);
     if (cached !== null) return cached;
@@ -44,7 +39,7 @@ export async function downloadModel(id: string, download: ModelDownload): Promis
     throw new FileError(
       `'${id}' is no folder and not in the hub cache '${cacheDir}', and downloads are switched off`,
       {
-        remedy: 'download it once without HF_HUB_OFFLINE, or give a folder',
+        remedy: 'download it once without HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or give a folder',
       },
     );
   }
@@ -116,8 +111,9 @@ async function fetchSnapshot(
   download: ModelDownload,
 ): Promise<string> {
   const hub = await import('@huggingface/hub');
-  const hubUrl = (download.hubUrl || process.env.HF_ENDPOINT || hub.HUB_URL).replace(/\/+$/, '');
-  const token = await accessToken(download);
+  const environment = hubEnvironment();
+  const hubUrl = (download.hubUrl || environment.endpoint || hub.HUB_URL).replace(/\/+$/, '');
+  const token = await accessToken(download, environment);
   const access = { hubUrl, fetch: hubFetch(id, hubUrl), ...(token !== undefined && { accessToken: token }) };
   const { sha, filePaths } = await hub.modelInfo({
     name: id,
@@ -144,7 +140,7 @@ async function fetchSnapshot(
       if (!(await exists(blob))) {
         await saveBlob(id, blob, info, () => hub.downloadFile({ ...common, path }), download.onProgress);
       }
-      await link(blob, join(snapshot, path));
+      await link(blob, join(snapshot, path), environment.symlinks);
     }
   };
   await get(names);
@@ -188,7 +184,7 @@ async function saveBlob(
   const content = await open();
   if (content === null) throw new FileError(`'${id}' has no ${file} on the hub`);
   await mkdir(dirname(path), { recursive: true });
-  const incomplete = `${path}.${randomBytes(4).toString('hex')}.incomplete`;
+  await sweep(dirname(path), () => true);
   let loadedBytes = 0;
   async function* count(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
@@ -198,15 +194,15 @@ async function saveBlob(
     }
   }
   try {
-    await pipeline(
-      Readable.fromWeb(content.stream() as ReadableStream<Uint8Array>),
-      count,
-      createWriteStream(incomplete),
-    );
-    if (loadedBytes !== totalBytes) throw new Error(`${loadedBytes} of ${totalBytes} bytes came`);
-    await rename(incomplete, path);
+    await whole(path, async (temporary) => {
+      await pipeline(
+        Readable.fromWeb(content.stream() as ReadableStream<Uint8Array>),
+        count,
+        createWriteStream(temporary),
+      );
+      if (loadedBytes !== totalBytes) throw new Error(`${loadedBytes} of ${totalBytes} bytes came`);
+    });
   } catch (cause) {
-    await rm(incomplete, { force: true });
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FileError(`'${file}' of '${id}' could not be downloaded whole: ${reason}`, {
       remedy: 'try again',
@@ -215,18 +211,31 @@ async function saveBlob(
   }
 }
 
-/** A relative link, as Python makes it; a copy where the system allows no links. */
-async function link(blob: string, path: string): Promise<void> {
+/** A relative link, as Python makes it; a copy where links are not wanted or the system allows none. */
+async function link(blob: string, path: string, symlinks: boolean): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
+  const copy = (): Promise<void> => whole(path, (temporary) => copyFile(blob, temporary));
+  if (!symlinks) return copy();
   try {
     await symlink(relative(dirname(path), blob), path);
   } catch (error) {
     // Another process may have been faster.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') await copyFile(blob, path);
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') await copy();
   }
 }
 
 async function writeRef(path: string, commit: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, commit);
+  await whole(path, (temporary) => writeFile(temporary, commit));
+}
+
+/** Gives a file its name when it is whole: one that is there is not fetched again. */
+async function whole(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = temporaryPath(dirname(path), basename(path), 'tmp');
+  try {
+    await write(temporary);
+    await rename(temporary, path);
+  } finally {
+    await discard(temporary);
+  }
 }

@@ -1,9 +1,9 @@
 /** Files and folders over node:fs. */
-import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FileError, OutputExistsError } from '../../errors.ts';
 import type { ExistingFolder, FileSink, FileSource, FolderWriter } from '../contract.ts';
+import { discard, forget, sweepFor, temporaryPath } from './temporary.ts';
 
 /** Turns an error of the file system into one that names the path. */
 function fileError(action: string, path: string, cause: unknown): FileError {
@@ -52,12 +52,18 @@ export async function remove(path: string): Promise<void> {
 
 export async function openFile(path: string): Promise<FileSource> {
   const handle = await guard('read', path, () => open(path, 'r'));
-  const { size } = await handle.stat();
+  const status = await handle.stat();
+  const close = (): Promise<void> => handle.close();
+  if (!status.isFile() && !status.isDirectory()) {
+    // A pipe has no size, and cannot be read by range.
+    const bytes = await guard('read', path, () => handle.readFile());
+    return { path, size: bytes.length, read: async (at, length) => bytes.subarray(at, at + length), close };
+  }
   return {
     path,
-    size,
+    size: status.size,
     read: (offset, length) => guard('read', path, () => readRange(handle, path, offset, length)),
-    close: () => handle.close(),
+    close,
   };
 }
 
@@ -84,22 +90,54 @@ async function readRange(
   return bytes;
 }
 
-/** A name beside `path` that nothing else has. */
-function sibling(path: string, purpose: string): string {
-  return join(
-    dirname(path),
-    `.${basename(path)}.${purpose}-${process.pid}-${randomBytes(4).toString('hex')}`,
-  );
+/** Throws `FileError` where the path is a file; tells whether there is a folder. */
+async function folderExists(path: string, target: string): Promise<boolean> {
+  if (await isFolder(target)) return true;
+  if (await exists(target)) throw new FileError(`'${path}' is a file, not a folder`);
+  return false;
+}
+
+/** Makes a folder and the parents it lacks; the outermost that was made. Node's own way blames a read-only disk on a missing folder. */
+async function makeFolder(path: string): Promise<string> {
+  try {
+    await mkdir(path);
+    return path;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error;
+    const made = await makeFolder(dirname(path)).catch((cause: NodeJS.ErrnoException) => {
+      // Another process was faster.
+      if (cause.code === 'EEXIST') return path;
+      throw cause;
+    });
+    await mkdir(path);
+    return made;
+  }
 }
 
 /** See `Platform.checkWritable`. */
 export async function checkWritable(path: string): Promise<void> {
   const target = resolve(path);
-  if ((await exists(target)) && !(await isFolder(target)))
-    throw new FileError(`'${path}' is a file, not a folder`);
-  const probe = sibling(target, 'probe');
-  await guard('write', path, () => mkdir(probe, { recursive: true }));
-  await rm(probe, { recursive: true, force: true });
+  const present = await folderExists(path, target);
+  const probe = temporaryPath(present ? target : dirname(target), basename(target), 'probe');
+  let made = probe;
+  try {
+    await guard('write', path, async () => {
+      made = await makeFolder(probe);
+      // A folder alone takes no room on a disk.
+      await folderWriter(probe, []).writeText('probe', 'x'.repeat(4096));
+      await rename(join(probe, 'probe'), join(probe, 'renamed'));
+    });
+  } finally {
+    await discard(probe).catch(() => {});
+    // Parents that were missing, unless somebody put something in.
+    for (let folder = dirname(probe); folder.startsWith(made); folder = dirname(folder))
+      await rmdir(folder).catch(() => {});
+  }
+}
+
+/** See `Platform.sweep`. */
+export async function sweep(path: string): Promise<void> {
+  await sweepFor(resolve(path));
 }
 
 /** See `Platform.writeFolder`. */
@@ -109,22 +147,41 @@ export async function writeFolder(
   body: (folder: FolderWriter) => Promise<void>,
 ): Promise<void> {
   const target = resolve(path);
-  if (existing === 'refuse' && (await exists(target))) {
+  const present = await folderExists(path, target);
+  if (existing === 'refuse' && present) {
     throw new OutputExistsError(`'${path}' exists`, { remedy: 'choose another folder, or pass --overwrite' });
   }
-  if ((await exists(target)) && !(await isFolder(target)))
-    throw new FileError(`'${path}' is a file, not a folder`);
-  const staging = sibling(target, 'tmp');
+  let staging = '';
   const written: string[] = [];
   try {
-    await guard('write', path, () => mkdir(staging, { recursive: true }));
+    staging = await guard('write', path, () => makeStaging(target, present, existing));
     await body(folderWriter(staging, written));
-    if (existing === 'merge' && (await exists(target))) await moveFiles(staging, target, written);
-    else await swap(staging, target);
+    if (!(await exists(target))) await rename(staging, target);
+    else if (existing === 'merge' || !(await swap(staging, target)))
+      await moveFiles(staging, target, written, existing);
+    forget(staging);
   } catch (error) {
-    await rm(staging, { recursive: true, force: true }).catch(() => {});
+    if (staging !== '') await discard(staging).catch(() => {});
     // An error of the file system gets the path; one of the body itself passes unchanged.
     throw error instanceof Error && 'syscall' in error ? fileError('write', path, error) : error;
+  }
+}
+
+/** A new folder to fill: inside the target where that exists, for it may be a mount, or lie in a folder that may not be written. */
+async function makeStaging(target: string, present: boolean, existing: ExistingFolder): Promise<string> {
+  const beside = temporaryPath(dirname(target), basename(target), 'tmp');
+  const inside = temporaryPath(target, basename(target), 'tmp');
+  const [first, second] = present ? [inside, beside] : [beside, inside];
+  try {
+    await makeFolder(first);
+    forget(second);
+    return first;
+  } catch (error) {
+    forget(first);
+    // A folder that may not be written may still be replaced whole.
+    if (!present || existing !== 'replace') throw error;
+    await mkdir(second);
+    return second;
   }
 }
 
@@ -153,28 +210,46 @@ function folderWriter(root: string, written: string[]): FolderWriter {
   };
 }
 
-async function moveFiles(staging: string, target: string, names: readonly string[]): Promise<void> {
+/** Moves the finished files in; with `replace`, what was there before and was not written goes after that. */
+async function moveFiles(
+  staging: string,
+  target: string,
+  names: readonly string[],
+  existing: ExistingFolder,
+): Promise<void> {
   for (const name of names) {
     await mkdir(dirname(join(target, name)), { recursive: true });
     await rename(join(staging, name), join(target, name));
   }
   await rm(staging, { recursive: true, force: true });
+  if (existing !== 'replace') return;
+  const kept = new Set(names.map((name) => name.split('/')[0]));
+  for (const name of await readdir(target))
+    if (!kept.has(name)) await rm(join(target, name), { recursive: true, force: true });
 }
 
-/** Puts the finished folder in place; an old one goes only after that. */
-async function swap(staging: string, target: string): Promise<void> {
-  if (!(await exists(target))) {
-    await mkdir(dirname(target), { recursive: true });
-    await rename(staging, target);
-    return;
-  }
-  const old = sibling(target, 'old');
-  await rename(target, old);
+/** Puts the finished folder in the old one's place, which goes only after that. False where no folder can change places: the target is a mount. */
+async function swap(staging: string, target: string): Promise<boolean> {
+  const [next, old] = (['tmp', 'old'] as const).map((purpose) =>
+    temporaryPath(dirname(target), basename(target), purpose),
+  ) as [string, string];
   try {
-    await rename(staging, target);
-  } catch (error) {
-    await rename(old, target);
-    throw error;
+    const out = await rename(staging, next).then(
+      () => true,
+      () => false,
+    );
+    if (!out) return false;
+    await rename(target, old);
+    try {
+      await rename(next, target);
+    } catch (error) {
+      await rename(old, target);
+      throw error;
+    }
+    await rm(old, { recursive: true, force: true });
+    return true;
+  } finally {
+    await discard(next).catch(() => {});
+    forget(old);
   }
-  await rm(old, { recursive: true, force: true });
 }

@@ -1,0 +1,40 @@
+/** Times one kernel at one size, as a share of the ceiling that bounds it. */
+import type { Device } from '../../src/tensor/device.ts';
+import { type Ceilings, halfCeiling } from '../ceilings.ts';
+import { gpuSeconds } from '../lib/gpu-time.ts';
+import { measure, type Timing } from '../lib/measure.ts';
+import type { KernelCase } from './cases.ts';
+
+export interface KernelResult {
+  family: string;
+  name: string;
+  timing: Timing;
+  /** Seconds by the adapter's timestamps; null where it has none. */
+  gpu: number | null;
+  /** Floating-point operations or bytes a second, and the share of the adapter's ceiling for them. */
+  rate: number;
+  unit: 'flops' | 'bytes';
+  share: number;
+}
+
+export async function runKernel(
+  device: Device,
+  { family, name, work, prepare }: KernelCase,
+  ceilings: Ceilings,
+  seconds: number,
+): Promise<KernelResult> {
+  const scope = device.scope();
+  const prepared = prepare(device);
+  const record = 'record' in prepared ? prepared.record : prepared;
+  const timing = await measure(device, record, { seconds });
+  const gpu = await gpuSeconds(device, record);
+  if ('dispose' in prepared) prepared.dispose();
+  scope.close();
+  device.trim();
+  const [amount, unit, most] =
+    'flops' in work
+      ? ([work.flops, 'flops', work.half === true ? halfCeiling(ceilings) : ceilings.fma] as const)
+      : ([work.bytes, 'bytes', ceilings.bandwidth] as const);
+  const rate = amount / timing.median;
+  return { family, name, timing, gpu, rate, unit, share: rate / most };
+}

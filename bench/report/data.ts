@@ -1,0 +1,134 @@
+/** What a report holds, and what its parts tell the process that watches over them. */
+import type { MatmulShape } from '../../src/kernels/matmul-variants.ts';
+import type { Ceilings } from '../ceilings.ts';
+import type { JobResult } from '../jobs.ts';
+import type { KernelResult } from '../kernels/run.ts';
+import type { PeerResult } from '../peers/results.ts';
+
+/** In the order in which they run, so that a report that is cut off tells the most; with their shares of the minutes. */
+export const PARTS = {
+  adapter: 4,
+  tests: 24,
+  'matrix units': 4,
+  ceilings: 6,
+  kernels: 14,
+  jobs: 20,
+  tuning: 8,
+  'jobs, tuned': 8,
+  PyTorch: 20,
+} as const;
+
+export type PartName = keyof typeof PARTS;
+
+export interface AdapterFacts {
+  /** As the engine names it. */
+  description: string;
+  /** The card's own name. */
+  device: string;
+  software: boolean;
+  /** What Dawn tells of the adapter: vendor, architecture, driver, subgroup sizes. */
+  info: Record<string, string | number | boolean>;
+  /** Everything the adapter lists, also what the engine does not ask for. */
+  features: string[];
+  limits: Record<string, number>;
+  /** Every configuration of matrix units that Dawn lists: `f16 → f32 16×16×16`. */
+  matrices: string[];
+  /** The machine: system, processor, memory, Node, Dawn. */
+  host: Record<string, string>;
+}
+
+export interface TestOutcome {
+  group: string;
+  name: string;
+  state: 'passed' | 'failed' | 'skipped';
+  seconds: number;
+  error?: string;
+}
+
+export interface UnitOutcome {
+  technique: string;
+  /** How the operands are stored: `A Bᵀ`. */
+  sides: string;
+  right: boolean;
+}
+
+/** One class of products, tuned. */
+export interface TunedClass extends MatmulShape {
+  class: string;
+  /** What the rules choose where nothing was measured. */
+  usual: string;
+  /** The fastest first. */
+  times: { technique: string; seconds: number }[];
+  wrong: string[];
+}
+
+/** What the parts have found so far. Lists grow; the rest is there once its part has told it. */
+export interface Results {
+  adapter?: AdapterFacts;
+  tests: TestOutcome[];
+  units: UnitOutcome[];
+  ceilings?: Ceilings;
+  kernels: KernelResult[];
+  jobs: JobResult[];
+  tuned: TunedClass[];
+  tunedJobs: JobResult[];
+  pytorch: PeerResult[];
+  versions: Record<string, string>;
+}
+
+export function noResults(): Results {
+  return { tests: [], units: [], kernels: [], jobs: [], tuned: [], tunedJobs: [], pytorch: [], versions: {} };
+}
+
+/** Adds what a part found: to a list its items, to a record its entries. */
+export function addResults(results: Results, found: Partial<Results>): void {
+  const into = results as unknown as Record<string, unknown>;
+  for (const [key, value] of Object.entries(found)) {
+    const before = into[key];
+    if (Array.isArray(before)) before.push(...(value as unknown[]));
+    else into[key] = { ...(before as object | undefined), ...(value as object) };
+  }
+}
+
+export interface ReportOptions {
+  adapter?: string;
+  kernels?: 'cpu' | 'gpu';
+  python?: string;
+}
+
+/** What a part's process is given. */
+export interface PartRequest {
+  part: PartName;
+  options: ReportOptions;
+  results: Results;
+  /** When it should be done, in milliseconds since 1970; a little later its process is ended. */
+  deadline: number;
+}
+
+/** What a part's process tells. */
+export type PartMessage =
+  | { found: Partial<Results> }
+  /** Work that the part did not do, and why. */
+  | { leftOut: string }
+  | { failed: string }
+  | { done: true };
+
+export interface PartOutcome {
+  part: PartName;
+  state: 'done' | 'failed' | 'cut off' | 'left out';
+  seconds: number;
+  /** Why it is not done. */
+  reason?: string;
+  leftOut: string[];
+}
+
+export interface Report {
+  dawngrad: string;
+  /** The commit of the checkout, where there is one. */
+  commit?: string;
+  date: string;
+  command: string;
+  minutes: number;
+  parts: PartOutcome[];
+  results: Results;
+}

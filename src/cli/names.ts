@@ -1,0 +1,34 @@
+/** What the command calls the library's arguments. */
+import type { TrainingArguments } from '../train/arguments.ts';
+
+const options: Partial<Record<keyof TrainingArguments | 'earlyStoppingPatience', string>> = {
+  outputDir: '--output',
+  numTrainEpochs: '--epochs',
+  maxSteps: '--max-steps',
+  perDeviceTrainBatchSize: '--batch-size',
+  perDeviceEvalBatchSize: '--eval-batch-size',
+  learningRate: '--lr',
+  weightDecay: '--weight-decay',
+  fp16: '--fp16',
+  maxGradNorm: '--max-grad-norm',
+  lrSchedulerType: '--scheduler',
+  warmupSteps: '--warmup-steps',
+  gradientAccumulationSteps: '--gradient-accumulation',
+  loggingSteps: '--logging-steps',
+  evalSteps: '--eval-steps',
+  saveSteps: '--save-steps',
+  saveTotalLimit: '--save-total-limit',
+  metricForBestModel: '--metric',
+  seed: '--seed',
+  groupByLength: '--group-by-length',
+  freezeEncoderEpochs: '--freeze-epochs',
+  unfreezeLayersPerEpoch: '--unfreeze-layers',
+  earlyStoppingPatience: '--early-stopping',
+};
+
+const names: ReadonlyMap<string, string> = new Map(Object.entries(options));
+
+/** A message of the library with the command's options in place of arguments; paths in quotes stay. */
+export function inCommandNames(message: string): string {
+  return message.replace(/'[^']*'|\b[a-zA-Z0-9]+\b/g, (word) => names.get(word) ?? word);
+}

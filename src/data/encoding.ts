@@ -1,0 +1,173 @@
+/** Bytes to text: byte-order marks, encodings by name, and an error that names the line where bytes are not what they should be. */
+import { ConfigError, DataError } from '../errors.ts';
+import { likelyEncodings } from './guess-encoding.ts';
+
+/** Python's names that the Encoding Standard lacks. */
+const aliases: Record<string, string> = {
+  'utf-8-sig': 'utf-8',
+  utf8sig: 'utf-8',
+  ascii: 'utf-8',
+  'us-ascii': 'utf-8',
+  utf16: 'utf-16',
+  'utf-16-le': 'utf-16le',
+  'utf-16-be': 'utf-16be',
+  'latin-1': 'latin1',
+  'mac-roman': 'macintosh',
+  macroman: 'macintosh',
+  cp932: 'shift_jis',
+  'shift-jis': 'shift_jis',
+  cp936: 'gbk',
+  cp949: 'euc-kr',
+  cp950: 'big5',
+};
+
+/** The Encoding Standard's name of an encoding, which may be called as Python calls it. Throws `ConfigError` for an unknown one. */
+export function encodingNamed(label: string): string {
+  const plain = label.trim().toLowerCase();
+  const dashed = plain.replaceAll('_', '-');
+  for (const name of [aliases[plain], aliases[dashed], plain, dashed]) {
+    if (name === undefined) continue;
+    try {
+      return new TextDecoder(name).encoding;
+    } catch {
+      // The next spelling may be known.
+    }
+  }
+  throw new ConfigError(`the encoding '${label}' is not known`, {
+    remedy: 'use a name such as utf-8, utf-16le, windows-1252, windows-1251, shift_jis or gb18030',
+  });
+}
+
+export interface Encoding {
+  name: string;
+  /** Bytes of the mark at the front, which are no text. */
+  markBytes: number;
+}
+
+const marks: readonly { name: string; bytes: readonly number[] }[] = [
+  { name: 'utf-32le', bytes: [0xff, 0xfe, 0, 0] },
+  { name: 'utf-32be', bytes: [0, 0, 0xfe, 0xff] },
+  { name: 'utf-8', bytes: [0xef, 0xbb, 0xbf] },
+  { name: 'utf-16le', bytes: [0xff, 0xfe] },
+  { name: 'utf-16be', bytes: [0xfe, 0xff] },
+];
+
+/** Whether more bytes could still turn the front of a file into another mark. */
+export function mayBeMark(head: Uint8Array): boolean {
+  return marks.some(
+    ({ bytes }) => head.length < bytes.length && head.every((byte, at) => byte === bytes[at]),
+  );
+}
+
+/**
+ * The encoding of a file: its mark says, else `named`, else UTF-8. Throws `DataError` where mark and name differ, and for UTF-32, which
+ * no `TextDecoder` reads.
+ */
+export function encodingOf(source: string, head: Uint8Array, named?: string): Encoding {
+  const wanted = named === undefined ? null : encodingNamed(named);
+  const mark = marks.find(({ bytes }) => bytes.every((byte, at) => head[at] === byte));
+  if (mark === undefined) return { name: wanted ?? 'utf-8', markBytes: 0 };
+  if (mark.name.startsWith('utf-32'))
+    throw new DataError(`${source}: the file is ${mark.name}`, { remedy: 'save it as UTF-8' });
+  const same = mark.name === wanted || (mark.name === 'utf-16be' && /^utf[-_]?16$/i.test(named ?? ''));
+  if (wanted !== null && !same) {
+    throw new DataError(`${source}: the file begins with the mark of ${mark.name}, not of ${wanted}`, {
+      remedy: `leave --encoding out (encoding), or pass ${mark.name}`,
+    });
+  }
+  return { name: mark.name, markBytes: mark.bytes.length };
+}
+
+/** Decodes pieces of a file that end where a line ends. */
+export class LineDecoder {
+  private readonly source: string;
+  private readonly encoding: string;
+  private readonly decoder: TextDecoder;
+  private linesBefore = 0;
+
+  constructor(source: string, encoding: string) {
+    this.source = source;
+    this.encoding = encoding;
+    this.decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
+  }
+
+  /** Text, and the lines of the file before it. Throws `DataError` naming the line that is not in the encoding. */
+  decode(bytes: Uint8Array): { text: string; linesBefore: number } {
+    const { linesBefore } = this;
+    this.checkZeros(bytes);
+    const text = this.text(bytes);
+    this.linesBefore += countOf(text, '\n');
+    return { text, linesBefore };
+  }
+
+  private text(bytes: Uint8Array): string {
+    try {
+      const text = this.decoder.decode(bytes);
+      return this.encoding === 'windows-1252' ? mended1252(text) : text;
+    } catch (cause) {
+      const valid = validBytes(this.encoding, bytes);
+      const before = new TextDecoder(this.encoding).decode(bytes.subarray(0, valid));
+      const line = this.linesBefore + countOf(before, before.includes('\n') ? '\n' : '\r') + 1;
+      const likely = this.encoding === 'utf-8' ? likelyEncodings(bytes) : [];
+      throw new DataError(
+        `${this.source}: line ${line} is not ${this.encoding}${likely.length > 0 ? `; its bytes look like ${likely.join(', ')}` : ''}`,
+        {
+          remedy:
+            likely.length > 0
+              ? `save the file as UTF-8, or pass --encoding ${likely[0]} (encoding: '${likely[0]}')`
+              : 'pass the encoding in which the file was saved (--encoding), or save it as UTF-8',
+          cause,
+        },
+      );
+    }
+  }
+
+  /** UTF-16 without a mark is valid UTF-8 with a NUL beside each letter. */
+  private checkZeros(bytes: Uint8Array): void {
+    const first = bytes.indexOf(0);
+    if (first < 0 || this.encoding.startsWith('utf-16')) return;
+    const zeros = bytes.reduce((sum, byte) => sum + (byte === 0 ? 1 : 0), 0);
+    if (zeros < bytes.length / 4) return;
+    const name = first % 2 === 0 ? 'utf-16be' : 'utf-16le';
+    throw new DataError(`${this.source}: every other byte is zero: the file looks like ${name}`, {
+      remedy: `pass --encoding ${name} (encoding: '${name}'), or save it as UTF-8`,
+    });
+  }
+}
+
+export function countOf(text: string, part: string): number {
+  let count = 0;
+  for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + 1)) count += 1;
+  return count;
+}
+
+/** Bytes at the front that are in the encoding; a character that is cut off at their end counts. */
+function validBytes(encoding: string, bytes: Uint8Array): number {
+  let [valid, broken] = [0, bytes.length];
+  while (broken - valid > 1) {
+    const middle = Math.floor((valid + broken) / 2);
+    if (decodes(encoding, bytes.subarray(0, middle))) valid = middle;
+    else broken = middle;
+  }
+  return valid;
+}
+
+function decodes(encoding: string, bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder(encoding, { fatal: true }).decode(bytes, { stream: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What windows-1252 has at 0x80 to 0x9F; blank where it has nothing. */
+const windows1252 = '€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ';
+
+/** Node's decoder of windows-1252 gives Latin-1's control characters instead (seen in 20.20). */
+function mended1252(text: string): string {
+  return text.replace(/[\u0080-\u009f]/g, (control) => {
+    const mark = windows1252[control.charCodeAt(0) - 0x80]!;
+    return mark === ' ' ? control : mark;
+  });
+}

@@ -1,0 +1,77 @@
+/** What becomes of a trained classifier when its classes are named: an output goes with its name. */
+import { ConfigError } from '../errors.ts';
+import type { Linear } from '../nn/layers.ts';
+import { openCheckpoint } from './checkpoint-files.ts';
+import { namesOf, relationOf, shownNames } from './class-names.ts';
+import type { ModelType, PretrainedConfig } from './config.ts';
+
+/**
+ * For a checkpoint whose classes have other names than the model's: `keep` its weights, whatever the names, or draw `new` ones. Where
+ * absent, names decide.
+ */
+export type HeadOption = 'keep' | 'new';
+
+export interface HeadPlan {
+  action: 'keep' | 'reorder' | 'new';
+  /** For each class of the model its number in the checkpoint; for `reorder`. */
+  rows: readonly number[];
+  /** For people; empty where nothing changed. */
+  text: string;
+}
+
+/**
+ * The same names in another order take their rows along; classes that were only numbered are named by number; other names need new
+ * weights. Throws `ConfigError` where only some names are the checkpoint's. Both configs have as many classes.
+ */
+export function planHead(saved: PretrainedConfig, model: PretrainedConfig, option?: HeadOption): HeadPlan {
+  const [theirs, ours] = [namesOf(saved), namesOf(model)];
+  const keep: HeadPlan = { action: 'keep', rows: [], text: '' };
+  const known = `the checkpoint's classes are ${shownNames(theirs)}`;
+  if (option === 'keep') return keep;
+  if (option === 'new') return { action: 'new', rows: [], text: known };
+  const relation = relationOf(ours, theirs);
+  if (relation.kind === 'same') {
+    const rows = relation.order;
+    if (rows.every((from, id) => from === id)) return keep;
+    const text = `id2label has the checkpoint's classes in another order (${shownNames(ours)}, there ${shownNames(theirs)}): rows moved with their names`;
+    return { action: 'reorder', rows, text };
+  }
+  if (ours.length === 1) return keep;
+  if (relation.kind === 'unnamed') {
+    const text = `the checkpoint's classes have no names: by number they are called ${shownNames(ours)}`;
+    return { ...keep, text };
+  }
+  if (relation.kind === 'other') {
+    const text = `${known}, not ${shownNames(ours)}; head: 'keep' keeps the weights under the new names`;
+    return { action: 'new', rows: [], text };
+  }
+  throw new ConfigError(`id2label names ${shownNames(ours)}, and ${known}: only some are the same`, {
+    remedy: "pass head: 'new' for new weights, head: 'keep' for new names, or leave id2label out",
+  });
+}
+
+/** Rows of a layer in another order: row `i` becomes what row `rows[i]` was. */
+export async function reorderRows({ weight, bias }: Linear, rows: readonly number[]): Promise<void> {
+  for (const tensor of bias === null ? [weight] : [weight, bias]) {
+    const values = await tensor.float32Data();
+    const width = values.length / rows.length;
+    const moved = new Float32Array(values.length);
+    for (const [to, from] of rows.entries())
+      moved.set(values.subarray(from * width, (from + 1) * width), to * width);
+    tensor.write(moved);
+  }
+}
+
+/** The layer that has a row for each class, in checkpoints of sequence classification. */
+const classLayers: Record<ModelType, string> = { bert: 'classifier', roberta: 'classifier.out_proj' };
+
+/** Whether a folder's weights have a classifier of sequences for the config's classes. Throws as `openCheckpoint` does. */
+export async function hasTrainedClassifier(folder: string, config: PretrainedConfig): Promise<boolean> {
+  const checkpoint = await openCheckpoint(folder);
+  try {
+    const key = `${classLayers[config.modelType]}.weight`;
+    return checkpoint.keys().includes(key) && checkpoint.entry(key).shape[0] === config.numLabels;
+  } finally {
+    await checkpoint.close();
+  }
+}

@@ -1,0 +1,24 @@
+/** What plain JavaScript may pass in place of a text or a number. */
+import { ConfigError, TokenizerError } from '../errors.ts';
+
+/** Throws `TokenizerError` for a text, or a second one, that is no string. */
+export function checkTexts(text: unknown, pair: unknown): void {
+  for (const [name, value] of [
+    ['text', text],
+    ['pair', pair ?? ''],
+  ] as const)
+    if (typeof value !== 'string')
+      throw new TokenizerError(`encode: the ${name} is ${describe(value)}`, { remedy: 'give a string' });
+}
+
+function describe(value: unknown): string {
+  return Array.isArray(value) ? 'a list' : value === null ? 'null' : `of type ${typeof value}`;
+}
+
+/** Throws `ConfigError` unless a length can be padded to a multiple of it. */
+export function checkMultiple(padToMultipleOf: number): void {
+  if (!Number.isSafeInteger(padToMultipleOf) || padToMultipleOf < 1)
+    throw new ConfigError(`padToMultipleOf is ${String(padToMultipleOf)}`, {
+      remedy: 'use an integer of 1 or more',
+    });
+}
