@@ -153,6 +153,15 @@ describe('files', () => {
     await rm(scratch, { recursive: true });
   });
 
+  it('reads NaN and Infinity, as Python writes them, in config.json', async () => {
+    const scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
+    await cp(`${folder}bert-uncased/vocab.txt`, join(scratch, 'vocab.txt'));
+    await writeFile(join(scratch, 'config.json'), '{"model_type": "bert", "rate": NaN, "limit": -Infinity}');
+    const { inputIds } = (await AutoTokenizer.fromPretrained(scratch)).encode('the river');
+    expect(inputIds).toEqual([2, 1082, 57, 1117, 1071, 3]);
+    await rm(scratch, { recursive: true });
+  });
+
   it('names what is wrong', async () => {
     const scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
     const message = async (): Promise<string> =>
