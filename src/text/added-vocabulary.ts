@@ -96,7 +96,9 @@ export class AddedVocabulary {
     return this.ids.get(content) ?? this.model.get(content);
   }
 
-  /** The text that an added token is read back as: a normalised one is found, and stands, in normalised text. */
+  /**
+   * The text that an added token is read back as: a normalised one is found, and stands, in normalised text.
+   */
   nameOf(id: number): string | undefined {
     return this.names.get(id) ?? this.tokens.get(id)?.content;
   }

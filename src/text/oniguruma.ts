@@ -1,6 +1,6 @@
 /**
- * Regular expressions of Oniguruma (Ruby's syntax), which Python's tokenizers uses, said in JavaScript's (flag
- * `v`). What JavaScript has no word for throws an `Error` that says so.
+ * Regular expressions of Oniguruma (Ruby's syntax), which Python's tokenizers uses, said in JavaScript's
+ * (flag `v`). What JavaScript has no word for throws an `Error` that says so.
  */
 import { NEW_CHARACTERS } from './unicode.ts';
 

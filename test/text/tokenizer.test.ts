@@ -1,4 +1,7 @@
-/** Ids, offsets, words, pairs and truncation against Python's tokenizers on 1,000 strings (test/reference/tokenizer_fixtures.py). */
+/**
+ * Ids, offsets, words, pairs and truncation against Python's tokenizers on 1,000 strings
+ * (test/reference/tokenizer_fixtures.py).
+ */
 import { existsSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
