@@ -59,8 +59,8 @@ function startOf(
 
 /** Pads to the longest example, token types with 0. Throws `DataError` for an example that is none. */
 function padInputs(examples: readonly Example[], indices: readonly number[], options: PaddingOptions): Batch {
-  for (const [row, example] of examples.entries()) checkExample(example, indices[row] ?? row);
   const { padTokenId, padToMultipleOf = 1 } = options;
+  for (const [row, example] of examples.entries()) checkExample(example, indices[row] ?? row);
   const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
   const length = Math.ceil(longest / padToMultipleOf) * padToMultipleOf;
   const size = examples.length * length;

@@ -96,7 +96,9 @@ export class AddedVocabulary {
     return this.ids.get(content) ?? this.model.get(content);
   }
 
-  /** The text that an added token is read back as: a normalised one is found, and stands, in normalised text. */
+  /**
+   * The text that an added token is read back as: a normalised one is found, and stands, in normalised text.
+   */
   nameOf(id: number): string | undefined {
     return this.names.get(id) ?? this.tokens.get(id)?.content;
   }
@@ -126,7 +128,7 @@ export class AddedVocabulary {
   private cut(aligned: AlignedText, found: Matcher | null): Part[] {
     const { text } = aligned;
     if (text === '') return [];
-    if (found === null) return [{ text: aligned, id: null }];
+    if (found === null) return [{ text: aligned.slice(0, text.length), id: null }];
     const out: Part[] = [];
     let at = 0;
     const put = (from: number, to: number, id: number | null): void => {

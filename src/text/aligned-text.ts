@@ -30,8 +30,8 @@ export class AlignedText {
 
   /** Units [from, to), sharing memory with this text. */
   slice(from: number, to: number): AlignedText {
-    if (from === 0 && to === this.text.length) return this;
     const origin = from < to ? this.starts[this.at + from]! : this.origin;
+    if (from === 0 && to === this.text.length && origin === this.origin) return this;
     return new AlignedText(this.text.slice(from, to), this.starts, this.ends, this.at + from, origin);
   }
 

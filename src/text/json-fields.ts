@@ -3,6 +3,7 @@
  * the key.
  */
 import { TokenizerError } from '../errors.ts';
+import { parsePythonJson } from '../python-json.ts';
 
 export type Json = Record<string, unknown>;
 
@@ -132,11 +133,20 @@ export function readVocabulary(json: Json, file: string, key: string): Map<strin
   return vocab;
 }
 
+/** Python writes NaN and Infinity; looking for them takes long in a large file. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return parsePythonJson(text);
+  }
+}
+
 /** Parses a file's JSON object. Throws `TokenizerError` naming the file. */
 export function parseObject(text: string, file: string): Json {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseJson(text);
   } catch (cause) {
     throw new TokenizerError(`${file}: not JSON`, {
       remedy: 'the file may be damaged: download or save it again',

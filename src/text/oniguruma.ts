@@ -1,28 +1,23 @@
 /**
- * Regular expressions of Oniguruma (Ruby's syntax), which Python's tokenizers uses, said in JavaScript's (flag
- * `v`). What JavaScript has no word for throws an `Error` that says so.
+ * Regular expressions of Oniguruma (Ruby's syntax), which Python's tokenizers uses, said in JavaScript's
+ * (flag `v`). What JavaScript has no word for throws an `Error` that says so.
  */
-import { UNKNOWN_LETTERS, UNKNOWN_NUMBERS, UNKNOWN_WORDS } from './unicode.ts';
+import { NEW_CHARACTERS } from './unicode.ts';
 
-const L = `[\\p{L}--[${UNKNOWN_LETTERS}]]`;
-const N = `[\\p{N}--[${UNKNOWN_NUMBERS}]]`;
-const WORD = `[[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]--[${UNKNOWN_LETTERS}${UNKNOWN_NUMBERS}${UNKNOWN_WORDS}]]`;
+const known = (content: string): string => `[[${content}]--[${NEW_CHARACTERS}]]`;
+const WORD = known('\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}');
 /** Outside of a class the fractions and raised digits of Latin-1 count too. */
 const W = `[${WORD}²³¹¼½¾]`;
 /** Escapes that stand for a class, inside of one or not. */
 const CLASSES: Record<string, string> = {
   s: '\\p{White_Space}',
   S: '\\P{White_Space}',
-  d: '\\p{Nd}',
-  D: '\\P{Nd}',
+  d: known('\\p{Nd}'),
+  D: `[^${known('\\p{Nd}')}]`,
   w: W,
   W: `[^${W}]`,
   h: '[0-9a-fA-F]',
   H: '[^0-9a-fA-F]',
-  'p{L}': L,
-  'P{L}': `[^${L}]`,
-  'p{N}': N,
-  'P{N}': `[^${N}]`,
 };
 const IN_CLASS: Record<string, string> = { w: WORD, W: `[^${WORD}]` };
 /** Escapes that stand for a place. */
@@ -147,10 +142,10 @@ function inside(rest: string): Piece {
 const isClass = (rest: string): boolean => /^\\[sSdDwWhHpP]/.test(rest);
 
 function escapeSequence(rest: string, inClass: boolean): Piece {
-  const name = /^\\([pP]\{[LN]\}|.)/su.exec(rest)?.[1] ?? '';
+  const name = /^\\(.)/su.exec(rest)?.[1] ?? '';
   if (name === '') throw new Error('it ends with a backslash');
-  const known = (inClass ? IN_CLASS : PLACES)[name] ?? CLASSES[name];
-  if (known !== undefined) return [known, name.length + 1];
+  const found = (inClass ? IN_CLASS : PLACES)[name] ?? CLASSES[name];
+  if (found !== undefined) return [found, name.length + 1];
   const property = /^\\([pP])\{(\^?)([\w= ]+)\}/.exec(rest);
   if (property !== null) {
     const positive = (property[1] === 'p') === (property[2] === '');
@@ -168,12 +163,11 @@ function escapeSequence(rest: string, inClass: boolean): Piece {
 
 /** `\p{Han}` names a script there, and nothing in JavaScript. */
 function propertyClass(name: string, positive: boolean): string {
-  if (name === 'L') return CLASSES[positive ? 'p{L}' : 'P{L}']!;
-  if (name === 'N') return CLASSES[positive ? 'p{N}' : 'P{N}']!;
   for (const full of [name, `Script=${name}`]) {
     try {
       new RegExp(`\\p{${full}}`, 'v');
-      return `\\${positive ? 'p' : 'P'}{${full}}`;
+      const members = known(`\\p{${full}}`);
+      return positive ? members : `[^${members}]`;
     } catch {
       // Not a name of this kind.
     }

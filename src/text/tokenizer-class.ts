@@ -64,8 +64,8 @@ export function chooseClass(config: Fields, model: Fields): ClassName | null {
 }
 
 /**
- * Special tokens where the configuration names none. Where nothing says the class either (`guessed`), they are
- * the published model's: RoBERTa's mask takes the space before it along.
+ * Special tokens where the configuration names none. Where nothing says the class either (`guessed`), they
+ * are the published model's: RoBERTa's mask takes the space before it along.
  */
 export function usualTokens(
   name: ClassName,

@@ -206,8 +206,8 @@ export class PreTrainedTokenizer {
   }
 
   private encodeWindows(text: string, pair: string | undefined, options: EncodeOptions): Encoding[] {
-    const { pieces, template, settings } = this.loaded;
     checkTexts(text, pair);
+    const { pieces, template, settings } = this.loaded;
     const parts = [text, ...(typeof pair === 'string' ? [pair] : [])].map((one) => pieces.encode(one));
     const around = options.addSpecialTokens ?? true;
     const full = parts.length === 2 ? template.pair : template.single;
@@ -255,8 +255,9 @@ export class PreTrainedTokenizer {
     };
     const samples: number[] = [];
     const encodings = texts.flatMap((text, sample) => {
-      const [first, second] = Array.isArray(text) ? (text as readonly string[]) : [text as string];
-      const rows = this.encodeWindows(first!, second, encoding);
+      const rows = Array.isArray(text)
+        ? this.encodeWindows(text[0], text[1], encoding)
+        : this.encodeWindows(text as string, undefined, encoding);
       for (const _ of rows) samples.push(sample);
       return rows;
     });

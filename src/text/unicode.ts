@@ -4,16 +4,17 @@
  * test/text/unicode.test.ts holds every code point against Python.
  */
 
-export const UNKNOWN_LETTERS =
-  '\\u088f\\u0c5c\\u0cdc\\ua7ce\\ua7cf\\ua7d2\\ua7d4\\ua7f1\\u{10940}-\\u{10959}\\u{10ec5}-\\u{10ec7}' +
-  '\\u{11db0}-\\u{11ddb}\\u{16ea0}-\\u{16eb8}\\u{16ebb}-\\u{16ed3}\\u{16ff2}\\u{16ff3}\\u{187f8}-\\u{187ff}' +
-  '\\u{18d09}-\\u{18d1e}\\u{18d80}-\\u{18df2}\\u{1e6c0}-\\u{1e6de}\\u{1e6e0}-\\u{1e6e2}\\u{1e6e4}\\u{1e6e5}' +
-  '\\u{1e6e7}-\\u{1e6ed}\\u{1e6f0}-\\u{1e6f4}\\u{1e6fe}\\u{1e6ff}\\u{2b73a}-\\u{2b73f}\\u{2cea2}-\\u{2cead}' +
-  '\\u{323b0}-\\u{33479}';
-export const UNKNOWN_NUMBERS = '\\u{11de0}-\\u{11de9}\\u{16ff4}-\\u{16ff6}';
-export const UNKNOWN_WORDS =
-  '\\u1acf-\\u1add\\u1ae0-\\u1aeb\\u{10efa}\\u{10efb}\\u{11b60}-\\u{11b67}\\u{1e6e3}\\u{1e6e6}' +
-  '\\u{1e6ee}\\u{1e6ef}\\u{1e6f5}';
+/** New in Unicode 17: no letter, mark or sign yet to the regular expressions of Python's tokenizers. */
+export const NEW_CHARACTERS =
+  '\\u088f\\u0c5c\\u0cdc\\u1acf-\\u1add\\u1ae0-\\u1aeb\\u20c1\\u2b96\\ua7ce\\ua7cf\\ua7d2\\ua7d4\\ua7f1' +
+  '\\ufbc3-\\ufbd2\\ufd90\\ufd91\\ufdc8-\\ufdce\\u{10940}-\\u{10959}\\u{10ec5}-\\u{10ec7}' +
+  '\\u{10ed0}-\\u{10ed8}\\u{10efa}\\u{10efb}\\u{11b60}-\\u{11b67}\\u{11db0}-\\u{11ddb}' +
+  '\\u{11de0}-\\u{11de9}\\u{16ea0}-\\u{16eb8}\\u{16ebb}-\\u{16ed3}\\u{16ff2}-\\u{16ff6}' +
+  '\\u{187f8}-\\u{187ff}\\u{18d09}-\\u{18d1e}\\u{18d80}-\\u{18df2}\\u{1ccfa}-\\u{1ccfc}' +
+  '\\u{1ceba}-\\u{1ced0}\\u{1cee0}-\\u{1cef0}\\u{1e6c0}-\\u{1e6de}\\u{1e6e0}-\\u{1e6f5}' +
+  '\\u{1e6fe}\\u{1e6ff}\\u{1f6d8}\\u{1f777}-\\u{1f77a}\\u{1f8d0}-\\u{1f8d8}\\u{1fa54}-\\u{1fa57}' +
+  '\\u{1fa8a}\\u{1fa8e}\\u{1fac8}\\u{1facd}\\u{1faea}\\u{1faef}\\u{1fbfa}\\u{2b73a}-\\u{2b73f}' +
+  '\\u{2cea2}-\\u{2cead}\\u{323b0}-\\u{33479}';
 const UNKNOWN_PUNCTUATION =
   '\\u061d\\u09fd\\u0a76\\u0c77\\u0c84\\u1b4e\\u1b4f\\u1b7d-\\u1b7f\\u2e43-\\u2e4f\\u2e52-\\u2e5d\\u{10d6e}' +
   '\\u{10ead}\\u{10ed0}\\u{10f55}-\\u{10f59}\\u{10f86}-\\u{10f89}\\u{113d4}\\u{113d5}\\u{113d7}\\u{113d8}' +
@@ -68,9 +69,9 @@ export const SPACE = '\\p{White_Space}';
  * Patterns of one character, for regular expressions with the flag `u`: `\p{L}`, `\p{N}` and `\w` as Python's
  * tokenizers know them.
  */
-export const LETTER = `(?:(?![${UNKNOWN_LETTERS}])\\p{L})`;
-export const NUMBER = `(?:(?![${UNKNOWN_NUMBERS}])\\p{N})`;
-export const WORD = `(?:(?![${UNKNOWN_LETTERS}${UNKNOWN_NUMBERS}${UNKNOWN_WORDS}])[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}])`;
+export const LETTER = `(?:(?![${NEW_CHARACTERS}])\\p{L})`;
+export const NUMBER = `(?:(?![${NEW_CHARACTERS}])\\p{N})`;
+export const WORD = `(?:(?![${NEW_CHARACTERS}])[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}])`;
 
 const space = /\p{White_Space}/u;
 const punctuation = new RegExp(`(?![${UNKNOWN_PUNCTUATION}])[\\p{P}$+<=>^\`|~\u166d\u{111c9}]`, 'u');

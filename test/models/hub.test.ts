@@ -114,6 +114,12 @@ describe('a download', () => {
     expect(hub.requests).toEqual([]);
   });
 
+  it("takes the model's config with the tokenizer, which says its class", async () => {
+    await resolveModel('tiny-bert', options, 'tokenizer');
+    const repo = join(cacheDir, 'models--tiny-bert', 'snapshots', SHA);
+    expect((await readdir(repo)).sort()).toEqual(['config.json', 'vocab.txt']);
+  });
+
   it('asks for nothing where a commit is in the cache', async () => {
     await resolveModel('tiny-bert', options);
     hub.requests.length = 0;

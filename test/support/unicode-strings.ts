@@ -95,7 +95,10 @@ export function generator(seed: number): (below: number) => number {
   };
 }
 
-/** Halves of surrogate pairs that stand alone are left in, so that they may make a pair with a neighbour, which Python's never do. */
+/**
+ * Halves of surrogate pairs that stand alone are left in, so that they may make a pair with a neighbour,
+ * which Python's never do.
+ */
 export function unicodeStrings(count: number, seed: number): string[] {
   const draw = generator(seed);
   return Array.from({ length: count }, () => {

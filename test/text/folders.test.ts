@@ -1,6 +1,6 @@
 /**
- * Every key of tokenizer_config.json, special_tokens_map.json and added_tokens.json, truncation, windows and padding against
- * transformers' AutoTokenizer (test/reference/tokenizer_parts_fixtures.py).
+ * Every key of tokenizer_config.json, special_tokens_map.json and added_tokens.json, truncation, windows and
+ * padding against transformers' AutoTokenizer (test/reference/tokenizer_parts_fixtures.py).
  */
 import { describe, expect, it } from 'vitest';
 import { PreTrainedTokenizer } from '../../src/text/tokenizer.ts';

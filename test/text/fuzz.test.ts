@@ -1,6 +1,6 @@
 /**
- * Damaged tokenizer files: 5,000 seeded mutations of values, keys and text give a tokenizer, or a `TokenizerError` that names the
- * file; nothing hangs.
+ * Damaged tokenizer files: 5,000 seeded mutations of values, keys and text give a tokenizer, or a
+ * `TokenizerError` that names the file; nothing hangs.
  */
 import { describe, expect, it } from 'vitest';
 import { TokenizerError } from '../../src/errors.ts';

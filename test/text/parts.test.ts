@@ -1,4 +1,7 @@
-/** Every kind of normalizer, pre-tokenizer, model, post-processor and decoder against Python (test/reference/tokenizer_parts_fixtures.py). */
+/**
+ * Every kind of normalizer, pre-tokenizer, model, post-processor and decoder against Python
+ * (test/reference/tokenizer_parts_fixtures.py).
+ */
 import { describe, expect, it } from 'vitest';
 import type { Json } from '../../src/text/json-fields.ts';
 import { PreTrainedTokenizer } from '../../src/text/tokenizer.ts';

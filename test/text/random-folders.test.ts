@@ -1,4 +1,7 @@
-/** Folders of random settings against transformers' AutoTokenizer (test/reference/tokenizer_random_fixtures.py). */
+/**
+ * Folders of random settings against transformers' AutoTokenizer
+ * (test/reference/tokenizer_random_fixtures.py).
+ */
 import { expect, it } from 'vitest';
 import { TokenizerError } from '../../src/errors.ts';
 import { PreTrainedTokenizer } from '../../src/text/tokenizer.ts';

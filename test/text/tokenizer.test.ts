@@ -1,4 +1,7 @@
-/** Ids, offsets, words, pairs and truncation against Python's tokenizers on 1,000 strings (test/reference/tokenizer_fixtures.py). */
+/**
+ * Ids, offsets, words, pairs and truncation against Python's tokenizers on 1,000 strings
+ * (test/reference/tokenizer_fixtures.py).
+ */
 import { existsSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -76,6 +79,49 @@ describe('batches', () => {
     ).toThrowErrorMatchingSnapshot();
   });
 
+  // Ids, mask and mapping are those of transformers 5.24 for the same call.
+  it('gives a long text several rows, and says which text each is of', async () => {
+    const tokenizer = await AutoTokenizer.fromPretrained(`${folder}bert-uncased`);
+    const batch = tokenizer.encodeBatch(['the river and the garden', ['the', 'a b c d e f g h']], {
+      truncation: true,
+      maxLength: 8,
+      stride: 2,
+      returnOverflowingTokens: true,
+    });
+    expect(batch.overflowToSampleMapping).toEqual([0, 0, 1, 1, 1]);
+    expect(batch.encodings.map(({ inputIds }) => inputIds)).toEqual([
+      [2, 1082, 57, 1117, 1071, 40, 1076, 3],
+      [2, 40, 1076, 1082, 46, 1190, 3],
+      [2, 1082, 3, 40, 41, 42, 43, 3],
+      [2, 1082, 3, 42, 43, 44, 45, 3],
+      [2, 1082, 3, 44, 45, 46, 47, 3],
+    ]);
+    expect(batch.shape).toEqual([5, 8]);
+    const [first, second] = batch.encodings;
+    expect(second!.offsets[1]).toEqual(first!.offsets[5]);
+    expect(tokenizer.encodeBatch(['the river'], { maxLength: 3, truncation: true })).not.toHaveProperty(
+      'overflowToSampleMapping',
+    );
+    const narrow = { truncation: true, maxLength: 4, stride: 2 };
+    expect(() => tokenizer.encode('the river and', undefined, narrow)).toThrow(
+      'stride 2 leaves windows of 2 tokens no step',
+    );
+    const none = { truncation: true, maxLength: 2, returnOverflowingTokens: true };
+    expect(() => tokenizer.encode('the river', undefined, none)).toThrow('leaves no room for windows');
+  });
+
+  it('pads on the side that is asked for', async () => {
+    const tokenizer = await AutoTokenizer.fromPretrained(`${folder}bert-uncased`);
+    const left = tokenizer.encodeBatch(['a', 'the river'], { paddingSide: 'left' });
+    const [first] = left.encodings;
+    expect([...left.inputIds.subarray(left.shape[1] - 3, left.shape[1])]).toEqual(first!.inputIds);
+    expect([...left.attentionMask.subarray(0, left.shape[1] - 3)]).toEqual(
+      new Array(left.shape[1] - 3).fill(0),
+    );
+    tokenizer.paddingSide = 'left';
+    expect(tokenizer.encodeBatch(['a', 'the river']).inputIds).toEqual(left.inputIds);
+  });
+
   it('keeps the special tokens when it truncates', async () => {
     const tokenizer = await AutoTokenizer.fromPretrained(`${folder}bert-uncased`);
     const { inputIds } = tokenizer.encode('the river and the garden and the bridge', undefined, {
@@ -150,6 +196,15 @@ describe('files', () => {
     await expect(AutoTokenizer.fromPretrained(scratch)).rejects.toThrow(
       "'tokenizer_class' is 'BertJapaneseTokenizer', which splits text in a way of its own",
     );
+    await rm(scratch, { recursive: true });
+  });
+
+  it('reads NaN and Infinity, as Python writes them, in config.json', async () => {
+    const scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
+    await cp(`${folder}bert-uncased/vocab.txt`, join(scratch, 'vocab.txt'));
+    await writeFile(join(scratch, 'config.json'), '{"model_type": "bert", "rate": NaN, "limit": -Infinity}');
+    const { inputIds } = (await AutoTokenizer.fromPretrained(scratch)).encode('the river');
+    expect(inputIds).toEqual([2, 1082, 57, 1117, 1071, 3]);
     await rm(scratch, { recursive: true });
   });
 

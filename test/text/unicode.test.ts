@@ -1,6 +1,7 @@
 /**
- * Every code point, and 10,000 generated strings of them, against Python's tokenizers (test/reference/unicode_fixtures.py): no
- * difference is allowed. An engine of another Unicode than the tables in src/text were made for is held to what was there before.
+ * Every code point, and 10,000 generated strings of them, against Python's tokenizers
+ * (test/reference/unicode_fixtures.py): no difference is allowed. An engine of another Unicode than the
+ * tables in src/text were made for is held to what was there before.
  */
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
