@@ -1,13 +1,18 @@
-// Updates in place. ADD: y += scale · x. FILL: y = bits.
+// Updates in place. ADD: y += scale · x; WIDE: a float16 x to a float32 y. FILL: y = bits.
 #include <common/index>
 #include <common/element>
+#if WIDE
+alias Sum = Element;
+#else
+alias Sum = StoredElement;
+#endif
 struct Params { count: u32, index: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 #if OP == fill
 @group(0) @binding(1) var<storage, read_write> y: array<u32>;
 #else
 @group(0) @binding(1) var<storage, read> x: array<StoredElement>;
-@group(0) @binding(2) var<storage, read_write> y: array<StoredElement>;
+@group(0) @binding(2) var<storage, read_write> y: array<Sum>;
 #endif
 
 @compute @workgroup_size(64)
@@ -15,7 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let chunk = chunk_of(group, groups, params.count);
   for (var i = chunk.x + local; i < chunk.y; i += 64u) {
 #if OP == add
-    y[i] = StoredElement(fma(Element(params.scale), Element(x[i]), Element(y[i])));
+    y[i] = Sum(fma(Element(params.scale), Element(x[i]), Element(y[i])));
 #endif
 #if OP == fill
     y[i] = params.index;

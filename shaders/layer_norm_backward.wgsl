@@ -1,22 +1,30 @@
 // With x̂ = (x − mean)/σ and g = dy · weight:
 //   ROWS:    dx = (g − mean(g) − x̂ · mean(g·x̂)) / σ. PARTIALS: also each workgroup's Σ dy·x̂ and Σ dy over its rows.
-//            DROPOUT: also dx through the mask that forward drew.
+//            APART: the gradient of what was added to the residual, too: dx through the mask that forward drew (DROPOUT), and in
+//            float16 beside a float32 dx (WIDE).
 //   WEIGHTS: the sums of the partial sums, the gradients of weight and bias.
 #if PART == rows
 #include <common/rows>
 #include <common/rng>
+#if WIDE
+alias Residual = Element;
+#else
+alias Residual = StoredElement;
+#endif
 // `before`: the workgroups of earlier windows.
 struct Params { rows: u32, cols: u32, share: u32, before: u32, first: u32, seed: u32, stream: u32, threshold: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<StoredElement>;
+@group(0) @binding(1) var<storage, read> x: array<Residual>;
 @group(0) @binding(2) var<storage, read> moments: array<vec2f>;
-@group(0) @binding(3) var<storage, read> dy: array<StoredElement>;
+@group(0) @binding(3) var<storage, read> dy: array<Residual>;
 @group(0) @binding(4) var<storage, read> weight: array<Element>;
-@group(0) @binding(5) var<storage, read_write> dx: array<StoredElement>;
+@group(0) @binding(5) var<storage, read_write> dx: array<Residual>;
 // [workgroups, 2, cols]: Σ dy·x̂ and Σ dy.
 @group(0) @binding(6) var<storage, read_write> partials: array<Element>;
+#if APART
+@group(0) @binding(7) var<storage, read_write> added: array<StoredElement>;
+#endif
 #if DROPOUT
-@group(0) @binding(7) var<storage, read_write> dropped: array<StoredElement>;
 #include <common/dropout_element>
 #endif
 
@@ -71,9 +79,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
           let d = Element(dy[at${k} + column]);
           let normal = (Element(x[at${k} + column]) - mean${k}) * rstd${k};
           let value = (d * w - mean_g[${k}] - normal * mean_gx[${k}]) * rstd${k};
-          dx[at${k} + column] = StoredElement(value);
+          dx[at${k} + column] = Residual(value);
+#if APART
 #if DROPOUT
-          dropped[at${k} + column] = StoredElement(value * dropout_element(params.first + (at${k} + column) * WIDTH));
+          added[at${k} + column] = StoredElement(value * dropout_element(params.first + (at${k} + column) * WIDTH));
+#else
+          added[at${k} + column] = StoredElement(value);
+#endif
 #endif
           dw = fma(d * counts${k}, normal, dw);
           db = fma(d, Element(counts${k}), db);

@@ -10,16 +10,24 @@ const softmaxBackward = rowKernel('softmax', { BACKWARD: true }, { unroll: 2, ha
 /** Rows that LayerNorm's kernels work on at once. */
 const NORM_ROWS = 4;
 const norms = { unroll: 1, rows: NORM_ROWS, halves: true } as const;
-const layerNormForward = {
-  plain: rowKernel('layer_norm', { RESIDUAL: false, DROPOUT: false }, norms),
-  residual: rowKernel('layer_norm', { RESIDUAL: true, DROPOUT: false }, norms),
-  dropout: rowKernel('layer_norm', { RESIDUAL: true, DROPOUT: true }, norms),
+/** Of a float16 x beside a float32 residual. */
+const wideNorms = { ...norms, halves: 'only' } as const;
+const plainForward = rowKernel('layer_norm', { RESIDUAL: false, DROPOUT: false, WIDE: false }, norms);
+const addedForward = (DROPOUT: boolean) => ({
+  same: rowKernel('layer_norm', { RESIDUAL: true, DROPOUT, WIDE: false }, norms),
+  wide: rowKernel('layer_norm', { RESIDUAL: true, DROPOUT, WIDE: true }, wideNorms),
+});
+const addedForwards = { plain: addedForward(false), dropout: addedForward(true) };
+const rowsBackward = (DROPOUT: boolean) => {
+  // Two rows with dropout: with the mask's integers, four are more than a CPU's registers hold.
+  const rows = DROPOUT ? 2 : NORM_ROWS;
+  const part = { PART: 'rows', DROPOUT };
+  return {
+    same: rowKernel('layer_norm_backward', { ...part, WIDE: false, APART: DROPOUT }, { ...norms, rows }),
+    wide: rowKernel('layer_norm_backward', { ...part, WIDE: true, APART: true }, { ...wideNorms, rows }),
+  };
 };
-const layerNormRows = {
-  plain: rowKernel('layer_norm_backward', { PART: 'rows', DROPOUT: false }, norms),
-  // Two rows: with the mask's integers, four are more than a CPU's registers hold.
-  dropout: rowKernel('layer_norm_backward', { PART: 'rows', DROPOUT: true }, { ...norms, rows: 2 }),
-};
+const rowsBackwards = { plain: rowsBackward(false), dropout: rowsBackward(true) };
 const layerNormWeights = kernel('layer_norm_backward', { PART: 'weights' });
 
 /** Softmax over x, LayerNorm over x: float16 or float32, as is all that has x's shape; weights, moments and their gradients are float32. */
@@ -63,18 +71,24 @@ export interface LayerNormLaunch extends RowsLaunch {
   /** [rows, 2], the mean and 1/σ of each row, which backward needs. */
   moments: Slot;
   eps: number;
-  /** Normalizes residual + dropout(x) instead, and leaves that in `sums`, which backward needs. */
-  added?: { residual: Slot; sums: Slot; dropout: DropoutKey | null };
+  /**
+   * Normalizes residual + dropout(x) instead, and leaves that in `sums`, which backward needs. The residual, the sums and y may be float32
+   * beside a float16 x; y is then stored in float16 too, in `rounded`.
+   */
+  added?: { residual: Slot; sums: Slot; dropout: DropoutKey | null; rounded?: Slot | undefined };
 }
 
 export function layerNorm(gpu: GpuContext, options: LayerNormLaunch): void {
   const { x, y, rows, cols, weight, bias, moments, eps, added } = options;
   const dropout = added?.dropout ?? null;
-  const variant = layerNormForward[added === undefined ? 'plain' : dropout === null ? 'residual' : 'dropout'];
+  const rounded = added?.rounded;
+  const addedVariants = addedForwards[dropout === null ? 'plain' : 'dropout'];
+  const variant = added === undefined ? plainForward : addedVariants[rounded === undefined ? 'same' : 'wide'];
   for (const w of rowWindows(gpu, rows, cols)) {
     const { share, grid } = shareRows(gpu, w.count, { atOnce: NORM_ROWS });
     const slots = [slice(x, w, cols), weight, bias, slice(y, w, cols), slice(moments, w, 2)];
     if (added !== undefined) slots.push(slice(added.residual, w, cols), slice(added.sums, w, cols));
+    if (rounded !== undefined) slots.push(slice(rounded, w, cols));
     const { uints, floats } = dropoutScalars(w.first * cols, dropout);
     const scalars = { uints: [w.count, cols, share, ...uints], floats: [eps, ...floats] };
     launch(gpu, variant(gpu, cols, x.half), slots, scalars, grid);
@@ -93,16 +107,18 @@ export interface LayerNormGradientLaunch {
   cols: number;
   dweight: Slot;
   dbias: Slot;
-  /** Where x was residual + dropout(·), the gradient of what dropout was given. */
-  dropped?: { dx: Slot; key: DropoutKey } | undefined;
+  /** Where x was residual + dropout(·), the gradient of what dropout was given; it may be float16 beside a float32 dx. */
+  added?: { dx: Slot; key: DropoutKey | null } | undefined;
 }
 
 /** Workgroups at most that sum the gradients of weight and bias over their rows, each into partial sums of its own. */
 const PARTIAL_GROUPS = 256;
 
 export function layerNormGradient(gpu: GpuContext, options: LayerNormGradientLaunch): void {
-  const { x, moments, dy, weight, dx, rows, cols, dweight, dbias, dropped } = options;
-  const variant = layerNormRows[dropped === undefined ? 'plain' : 'dropout'];
+  const { x, moments, dy, weight, dx, rows, cols, dweight, dbias, added } = options;
+  const key = added?.key ?? null;
+  const wide = added?.dx.half === true && dx.half !== true;
+  const variant = rowsBackwards[key === null ? 'plain' : 'dropout'][wide ? 'wide' : 'same'];
   const shares = rowWindows(gpu, rows, cols).map((window) => ({
     window,
     ...shareRows(gpu, window.count, { atOnce: NORM_ROWS, most: PARTIAL_GROUPS }),
@@ -113,10 +129,10 @@ export function layerNormGradient(gpu: GpuContext, options: LayerNormGradientLau
     for (const { window: w, share, groups, grid } of shares) {
       const slots = [slice(x, w, cols), slice(moments, w, 2), slice(dy, w, cols), weight, slice(dx, w, cols)];
       slots.push(partials);
-      if (dropped !== undefined) slots.push(slice(dropped.dx, w, cols));
-      const { uints, floats } = dropoutScalars(w.first * cols, dropped?.key ?? null);
+      if (added !== undefined) slots.push(slice(added.dx, w, cols));
+      const { uints, floats } = dropoutScalars(w.first * cols, key);
       const scalars = { uints: [w.count, cols, share, before, ...uints], floats };
-      launch(gpu, variant(gpu, cols, x.half), slots, scalars, grid);
+      launch(gpu, variant(gpu, cols, wide || x.half), slots, scalars, grid);
       before += groups;
     }
     launch(gpu, layerNormWeights, [partials, dweight, dbias], { uints: [all, cols] }, elementGrid(cols));

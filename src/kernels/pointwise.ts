@@ -183,15 +183,21 @@ export function binary(gpu: GpuContext, options: BinaryLaunch): void {
   }
 }
 
-const addKernels = family('inplace', { OP: 'add' });
-const fillKernel = kernel('inplace', { OP: 'fill', HALF: false, WIDTH: 1 });
+const addKernels = family('inplace', { OP: 'add', WIDE: false });
+/** Of a float16 x to a float32 y. */
+const addWideKernels: Widths = {
+  single: kernel('inplace', { OP: 'add', WIDE: true, HALF: true, WIDTH: 1 }),
+  vectors: kernel('inplace', { OP: 'add', WIDE: true, HALF: true, WIDTH: VECTOR }),
+};
+const fillKernel = kernel('inplace', { OP: 'fill', WIDE: false, HALF: false, WIDTH: 1 });
 
-/** y += scale · x. */
+/** y += scale · x, both of one type, or x float16 and y float32. */
 export function addInPlace(
   gpu: GpuContext,
   { x, y, count, scale = 1 }: { x: Slot; y: Slot; count: number; scale?: number },
 ): void {
-  const { variant, width } = fitting(addKernels, y, count);
+  const variants = y.half === true ? addKernels : { ...addKernels, half: addWideKernels };
+  const { variant, width } = fitting(variants, x, count);
   for (const w of windows(gpu, count)) {
     const elements = w.count / width;
     const scalars = { uints: [elements, 0], floats: [scale] };

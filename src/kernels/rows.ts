@@ -30,8 +30,8 @@ function teamOf(gpu: GpuContext): number {
 export interface RowShape {
   unroll: number;
   rows?: 1 | 2 | 4;
-  /** Declares variants over float16, too. */
-  halves?: boolean;
+  /** Declares variants over float16, too, or those alone. */
+  halves?: boolean | 'only';
 }
 
 /** Numbers that are read at once: the most that divide the row. */
@@ -50,7 +50,8 @@ export function rowKernel(
         return kernel(shader, { ...defines, ...shape, HALF });
       }),
     );
-  const [whole, half] = [variants(false), halves ? variants(true) : []];
+  const whole = halves === 'only' ? [] : variants(false);
+  const half = halves === false ? [] : variants(true);
   return (gpu, cols, isHalf = false) =>
     (isHalf ? half : whole)[teamOf(gpu)]![widths.findIndex((width) => cols % width === 0)]!;
 }

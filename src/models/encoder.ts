@@ -5,10 +5,8 @@
 import type { Activation } from '../kernels/activations.ts';
 import { Dropout, LayerNorm, Linear, parameter } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
-import { isAutocastEnabled } from '../tensor/autocast.ts';
 import type { Device } from '../tensor/device.ts';
 import { selfAttention } from '../tensor/ops/attention.ts';
-import { to } from '../tensor/ops/elementwise.ts';
 import { feedForward } from '../tensor/ops/feed-forward.ts';
 import { plainSelfAttention } from '../tensor/ops/plain-attention.ts';
 import { qkvLinear } from '../tensor/ops/qkv-linear.ts';
@@ -184,16 +182,14 @@ export class Encoder extends Module {
   }
 
   /**
-   * [B, L, H] → states, float16 under `autocast`; mask int32 [B, L]. `all` keeps them; otherwise each is freed when the next is done.
+   * [B, L, H] → states, float32 under `autocast` too; mask int32 [B, L]. `all` keeps them; otherwise each is freed when the next is done.
    * `skipPadding`: see `ModelInputs`.
    */
   forward(embedded: Tensor, { mask, skipPadding, all, withAttentions }: EncoderOptions): EncoderOutput {
-    // From here on all of one type: residuals meet the results of products.
-    const x = isAutocastEnabled() ? to(embedded, 'float16') : embedded;
     const packing = skipPadding && !withAttentions ? Packing.of(mask) : null;
-    if (packing === null) return this.run(x, withAttentions ? { mask, plain: true } : { mask }, all);
+    if (packing === null) return this.run(embedded, withAttentions ? { mask, plain: true } : { mask }, all);
     const seen = { starts: packing.starts, length: packing.longest };
-    const { states, attentions } = this.run(packing.pack(x), seen, all);
+    const { states, attentions } = this.run(packing.pack(embedded), seen, all);
     return { states: (all ? states : states.slice(-1)).map((state) => packing.unpack(state)), attentions };
   }
 

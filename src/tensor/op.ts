@@ -25,6 +25,7 @@ export type Needs = Readonly<Record<string, boolean | undefined>>;
 /** Of the inputs, by name. */
 export interface InputSpecs {
   shape(name: string): Shape;
+  dtype(name: string): Dtype;
   /**
    * Memory for an input's gradient, outside every scope; of several inputs, one after the other along the first dimension. A parameter
    * has its own beside its neighbours' (see `Bucket`), so a gradient is best computed here.
@@ -38,8 +39,12 @@ interface OpCommon<I extends OpInputs, O> {
   readonly dtypes?: Readonly<Partial<Record<keyof I & string, Dtype | 'any'>>>;
   /** Inputs that may be float16, all of them together; their gradients then are, too. */
   readonly halves?: readonly (keyof I & string)[];
+  /** Of these, inputs that may also be float32 beside float16. */
+  readonly wide?: readonly (keyof I & string)[];
   /** Throws `ShapeError` naming the op and the shapes. */
   shape(inputs: I, options: O): OutputSpec;
+  /** The result, where it is known without forward: a fresh tensor outside every scope. */
+  known?(inputs: I, options: O): Tensor | null;
   /** Fills `y`; may return further tensors (fresh ones) that `saves` can name. `recorded`: backward may follow. */
   // biome-ignore lint/suspicious/noConfusingVoidType: a forward that makes nothing but y returns nothing
   forward(inputs: I, y: Tensor, options: O, recorded: boolean): Record<string, Tensor> | void;
@@ -59,13 +64,14 @@ interface NonDifferentiable<I extends OpInputs, O> extends OpCommon<I, O> {
 
 export type OpDefinition<I extends OpInputs, O> = Differentiable<I, O> | NonDifferentiable<I, O>;
 
-/** Names of all operations, and of the inputs that may be float16; a test requires a row for each. */
-export const operations = new Map<string, readonly string[]>();
+/** Names of all operations, and of the inputs that may be float16, and of those that may be float32 beside them; a test requires a row for each. */
+export const operations = new Map<string, { halves: readonly string[]; wide: readonly string[] }>();
 
 export function defineOp<I extends OpInputs, O = undefined>(
   definition: OpDefinition<I, O>,
 ): (inputs: I, options: O) => Tensor {
-  operations.set(definition.name, definition.halves ?? []);
+  const { name, halves = [], wide = [] } = definition;
+  operations.set(name, { halves, wide });
   return (inputs, options) => apply(definition, inputs, options);
 }
 
@@ -82,10 +88,11 @@ function apply<I extends OpInputs, O>(definition: OpDefinition<I, O>, inputs: I,
   // A disposed input throws here, before anything is made.
   for (const [, tensor] of present) tensor.requireLive();
   const spec = definition.shape(inputs, options);
-  const y = device.raw(spec.shape, spec.dtype);
-  let extras: Record<string, Tensor>;
+  const known = definition.known?.(inputs, options) ?? null;
+  const y = known ?? device.raw(spec.shape, spec.dtype);
+  let extras: Record<string, Tensor> = {};
   try {
-    extras = definition.forward(inputs, y, options, recorded) ?? {};
+    if (known === null) extras = definition.forward(inputs, y, options, recorded) ?? {};
   } catch (error) {
     y.dispose();
     throw error;
@@ -112,10 +119,11 @@ function checkDtypes<I extends OpInputs, O>(
 }
 
 function checkHalves<I extends OpInputs, O>(
-  { name: op, halves }: OpCommon<I, O>,
+  { name: op, halves, wide = [] }: OpCommon<I, O>,
   present: readonly [string, Tensor][],
 ): void {
-  const those = present.filter(([name]) => halves!.includes(name));
+  const narrow = present.some(([name, { dtype }]) => dtype === 'float16' && !wide.includes(name));
+  const those = present.filter(([name]) => halves!.includes(name) && !(narrow && wide.includes(name)));
   if (those.every(([, { dtype }]) => dtype === 'float16')) return;
   const given = those.map(([name, { dtype }]) => `${name} is ${dtype}`).join(', ');
   throw new DtypeError(`${op}: ${given}`, {
@@ -145,6 +153,7 @@ function tape<I extends OpInputs, O>(
     const specs: InputSpecs = {
       // Their values may be gone.
       shape: (name) => inputs[name]!.shape,
+      dtype: (name) => inputs[name]!.dtype,
       gradient: (...names) =>
         gradientMemory(
           names.map((name) => inputs[name]!),

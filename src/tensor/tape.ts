@@ -4,11 +4,12 @@
  */
 import { AutogradError, DtypeError, ShapeError } from '../errors.ts';
 import { addInPlace, fillBits } from '../kernels/pointwise.ts';
+import { converted } from './convert.ts';
 import { Mode } from './mode.ts';
 import { formatShape, sameShape } from './shape.ts';
-import type { Tensor } from './tensor.ts';
+import type { Dtype, Tensor } from './tensor.ts';
 
-/** Gradients by input name; an input that needs none may be left out. */
+/** Gradients by input name; an input that needs none may be left out. That of a float32 input may be float16. */
 export type Gradients = Readonly<Record<string, Tensor | undefined>>;
 
 /** One input of a recorded op: where its gradient goes. */
@@ -20,6 +21,8 @@ interface TapeInput {
 
 export interface TapeNode {
   readonly op: string;
+  /** Of the result. */
+  readonly dtype: Dtype;
   readonly inputs: readonly TapeInput[];
   saved: readonly Tensor[];
   /** Null once spent. */
@@ -53,7 +56,7 @@ export function record(
     if (node !== null) node.references += 1;
     edges.push({ name, node, leaf: node === null ? tensor : null });
   }
-  output.node = { op, inputs: edges, saved, run, references: 1 };
+  output.node = { op, dtype: output.dtype, inputs: edges, saved, run, references: 1 };
 }
 
 /** Drops one reference; without any left the node lets go of what it saved and of its inputs. */
@@ -92,10 +95,13 @@ function reverseOrder(root: TapeNode): TapeNode[] {
   return order.reverse();
 }
 
-/** Adds `more` to a gradient, in place where nobody else sees the memory; takes over both. */
-function accumulate(total: Tensor | undefined, more: Tensor): Tensor {
+/** Adds `more` to a gradient of a tensor of `dtype`, in place where nobody else sees the memory; takes over both. */
+function accumulate(total: Tensor | undefined, more: Tensor, dtype: Dtype): Tensor {
   if (total === undefined) return more;
-  const [target, other] = total.shared && !more.shared ? [more, total] : [total, more];
+  // Float16 may be added to float32, and rounds a sum that is not float16's own.
+  const first = more.dtype === dtype ? total : converted(total, dtype);
+  const swap = first.dtype !== dtype || (first.shared && !more.shared && more.dtype === dtype);
+  const [target, other] = swap ? [more, first] : [first, more];
   const { gpu } = target.device;
   if (target.shared) {
     const sum = target.device.copy(target);
@@ -135,8 +141,9 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
   try {
     noGrad(() => {
       for (const node of order) {
-        const dy = pending.get(node);
-        if (dy === undefined) continue;
+        const found = pending.get(node);
+        if (found === undefined) continue;
+        const dy = converted(found, node.dtype);
         const gradients = node.run!(dy);
         pending.delete(node);
         dy.dispose();
@@ -160,9 +167,12 @@ function route(node: TapeNode, gradients: Gradients, pending: Map<TapeNode, Tens
     if (gradient === undefined) {
       throw new AutogradError(`${node.op}: its backward gave no gradient for '${name}'`);
     }
-    if (source !== null) pending.set(source, accumulate(pending.get(source), gradient));
+    if (source !== null) pending.set(source, accumulate(pending.get(source), gradient, source.dtype));
     else if (leaf === null || leaf.disposed) gradient.dispose();
-    else leaf.grad = accumulate(leaf.grad ?? undefined, owned(gradient));
+    else {
+      const whole = owned(converted(gradient, leaf.dtype));
+      leaf.grad = accumulate(leaf.grad ?? undefined, whole, leaf.dtype);
+    }
   }
   for (const name of Object.keys(gradients)) {
     if (!node.inputs.some((input) => input.name === name)) gradients[name]?.dispose();

@@ -43,6 +43,8 @@ export class Tensor {
   node: TapeNode | null = null;
   /** @internal Its values in float16, which mixed precision keeps of weights. */
   halfCopy: HalfCopy | null = null;
+  /** @internal Its values in float16, where the kernel that computed them stored those too. */
+  rounded: Tensor | null = null;
   /** @internal Where it lies among the parameters that an optimizer laid together. */
   place: Place | null = null;
   private storage: Storage | null;
@@ -258,6 +260,8 @@ export class Tensor {
     this.grad?.dispose();
     this.grad = null;
     this.halfCopy?.dispose();
+    this.rounded?.dispose();
+    this.rounded = null;
     this.place = null;
   }
 

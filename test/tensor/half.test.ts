@@ -22,13 +22,18 @@ const settings: [string, GpuOptions, typeof tolerances][] = [
 ];
 
 const rows = opRows.flatMap((row): [string, OpRow, readonly string[]][] => {
-  const halves = (operations.get(row.op) ?? []).filter((name) => name in row.shapes);
-  return halves.length === 0 ? [] : [[`${row.op} ${row.note}`, row, halves]];
+  const { halves, wide } = operations.get(row.op)!;
+  const given = halves.filter((name) => name in row.shapes);
+  if (given.length === 0) return [];
+  const name = `${row.op} ${row.note}`;
+  const all: [string, OpRow, readonly string[]] = [name, row, given];
+  const narrow = given.filter((one) => !wide.includes(one));
+  return wide.length === 0 ? [all] : [all, [`${name}, ${wide} in float32`, row, narrow]];
 });
 
 it('covers every op that takes float16', () => {
   const covered = new Set(rows.map(([, { op }]) => op));
-  const able = [...operations].filter(([, halves]) => halves.length > 0).map(([name]) => name);
+  const able = [...operations].filter(([, { halves }]) => halves.length > 0).map(([name]) => name);
   expect(able.filter((name) => !covered.has(name)).sort()).toEqual(['dropout', 'to']);
 });
 

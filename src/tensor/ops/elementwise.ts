@@ -11,9 +11,10 @@ import {
   unaryGradient,
 } from '../../kernels/pointwise.ts';
 import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
+import { converted } from '../convert.ts';
 import { defineOp } from '../op.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, sameShape } from '../shape.ts';
-import type { Dtype, Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { sumTo } from './reduction.ts';
 
 const same = ({ x }: { x: Tensor }) => ({ shape: x.shape, dtype: x.dtype });
@@ -76,22 +77,17 @@ export function scale(x: Tensor, factor: number, shift = 0): Tensor {
   return affine({ x }, { scale: factor, shift });
 }
 
-/** The same values in another type of float, outside every scope; takes the tensor over. */
-function converted(x: Tensor, dtype: Dtype): Tensor {
-  const y = x.device.raw(x.shape, dtype);
-  cast(x.device.gpu, { x: x.slot, y: y.slot, count: x.size });
-  x.dispose();
-  return y;
-}
-
 const toOp = defineOp<{ x: Tensor }, { dtype: FloatDtype }>({
   name: 'to',
   halves: ['x'],
   shape: ({ x }, { dtype }) => ({ shape: x.shape, dtype }),
+  // Only what nobody has overwritten since is what its kernel stored beside it.
+  known: ({ x }, { dtype }) => (x.rounded?.dtype === dtype && x.version === 0 ? x.rounded.alias() : null),
   forward: ({ x }, y) => cast(x.device.gpu, { x: x.slot, y: y.slot, count: x.size }),
   saves: [],
+  // The tape widens it, with what else reaches x.
   backward: (dy, _saved, _needs, { dtype }) => ({
-    x: converted(dy.alias(), dtype === 'float16' ? 'float32' : 'float16'),
+    x: dtype === 'float16' ? dy.alias() : converted(dy.alias(), 'float16'),
   }),
 });
 
@@ -123,7 +119,7 @@ function reduceTo(gradient: Tensor, shape: Shape): Tensor {
   if (sameShape(gradient.shape, shape)) return gradient;
   const reduced = sumTo(gradient, shape);
   gradient.dispose();
-  return gradient.dtype === reduced.dtype ? reduced : converted(reduced, gradient.dtype);
+  return converted(reduced, gradient.dtype);
 }
 
 /** How the gradient of each side follows from dy and the saved inputs. */

@@ -192,7 +192,7 @@ export function productGradients(
   { a, operand: b }: Saved,
   needs: Needs,
   options: MatmulOptions,
-  { shape, gradient }: InputSpecs,
+  { shape, gradient }: Pick<InputSpecs, 'shape' | 'gradient'>,
 ): Gradients {
   const plan = planOf({ a: a!, b: b! }, options);
   const along = needs.bias === true && needs.b === true && sumsAlong(plan, options);

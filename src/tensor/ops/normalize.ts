@@ -11,7 +11,7 @@ import type { DropoutKey } from '../../kernels/pointwise.ts';
 import { checkOptions, type OptionNames } from '../../options.ts';
 import { defineOp, type InputSpecs, type Saved } from '../op.ts';
 import { formatShape, normalizeDim, type Shape, sameShape, sizeOf } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import type { Dtype, Tensor } from '../tensor.ts';
 import { checkDropout } from './elementwise.ts';
 
 function rowsOf(op: string, shape: Shape): { rows: number; cols: number } {
@@ -63,13 +63,20 @@ function checkLayerNorm(
   });
 }
 
-/** Gradients of what was normalized, of weight and of bias; and of dropout's input, where one was drawn. */
-function layerNormGradients(dy: Tensor, saved: Saved, key: DropoutKey | null, { gradient }: InputSpecs) {
+/** Where what was normalized was a sum: the mask of what was added to the residual, and its type. */
+interface Added {
+  key: DropoutKey | null;
+  dtype: Dtype;
+}
+
+/** Gradients of what was normalized, of weight and of bias; and of what was added to the residual, where that is another. */
+function layerNormGradients(dy: Tensor, saved: Saved, sum: Added | null, { gradient }: InputSpecs) {
   const { device } = dy;
   const { rows, cols } = rowsOf('layerNorm', dy.shape);
   const [dweight, dbias] = [gradient('weight'), gradient('bias')];
   const dx = device.raw(dy.shape, dy.dtype);
-  const dropped = key === null ? undefined : device.raw(dy.shape, dy.dtype);
+  const apart = sum !== null && (sum.key !== null || sum.dtype !== dy.dtype);
+  const added = apart ? device.raw(dy.shape, sum.dtype) : undefined;
   layerNormGradient(device.gpu, {
     x: saved.x!.slot,
     weight: saved.weight!.slot,
@@ -80,9 +87,9 @@ function layerNormGradients(dy: Tensor, saved: Saved, key: DropoutKey | null, { 
     dbias: dbias.slot,
     rows,
     cols,
-    dropped: dropped && { dx: dropped.slot, key: key! },
+    added: added && { dx: added.slot, key: sum!.key },
   });
-  return { dx, dweight, dbias, dropped };
+  return { dx, dweight, dbias, added };
 }
 
 interface LayerNormInputs extends Readonly<Record<string, Tensor>> {
@@ -132,14 +139,16 @@ interface AddLayerNormInputs extends LayerNormInputs {
 const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutKey | null }>({
   name: 'addLayerNorm',
   halves: ['x', 'residual'],
+  wide: ['residual'],
   shape: (inputs) => {
     checkLayerNorm('addLayerNorm', inputs);
-    return { shape: inputs.x.shape, dtype: inputs.x.dtype };
+    return { shape: inputs.x.shape, dtype: inputs.residual.dtype };
   },
   forward: ({ x, residual, weight, bias }, y, { eps, key }) => {
     const { device } = x;
     const { rows, cols } = rowsOf('addLayerNorm', x.shape);
-    const [sums, moments] = [device.raw(x.shape, x.dtype), device.raw([rows, 2])];
+    const [sums, moments] = [device.raw(x.shape, y.dtype), device.raw([rows, 2])];
+    if (x.dtype !== y.dtype) y.rounded = device.raw(x.shape, x.dtype);
     layerNormKernel(device.gpu, {
       x: x.slot,
       y: y.slot,
@@ -149,15 +158,16 @@ const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutK
       rows,
       cols,
       eps,
-      added: { residual: residual.slot, sums: sums.slot, dropout: key },
+      added: { residual: residual.slot, sums: sums.slot, dropout: key, rounded: y.rounded?.slot },
     });
     return { sums, moments };
   },
   saves: ['sums', 'weight', 'moments'],
   backward: (dy, { sums, weight, moments }, _needs, { key }, inputs) => {
-    const gradients = layerNormGradients(dy, { x: sums, weight, moments }, key, inputs);
-    const { dx, dweight, dbias, dropped = dx.alias() } = gradients;
-    return { x: dropped, residual: dx, weight: dweight, bias: dbias };
+    const sum = { key, dtype: inputs.dtype('x') };
+    const gradients = layerNormGradients(dy, { x: sums, weight, moments }, sum, inputs);
+    const { dx, dweight, dbias, added = dx.alias() } = gradients;
+    return { x: added, residual: dx, weight: dweight, bias: dbias };
   },
 });
 
@@ -172,7 +182,8 @@ const addLayerNormOptionNames: OptionNames<AddLayerNormOptions> = { eps: true, d
 
 /**
  * layerNorm(residual + dropout(x)) over the last dimension; x and residual of one shape. Each element of x is dropped with
- * probability `dropout`, by the mask that `dropout(x, p)` would draw. Throws `ConfigError` unless 0 ≤ dropout < 1.
+ * probability `dropout`, by the mask that `dropout(x, p)` would draw. A float16 x may meet a float32 residual, as in PyTorch's autocast: the
+ * sum and the result are then float32. Throws `ConfigError` unless 0 ≤ dropout < 1.
  */
 export function addLayerNorm(
   x: Tensor,
