@@ -98,7 +98,7 @@ function reverseOrder(root: TapeNode): TapeNode[] {
 /** Adds `more` to a gradient of a tensor of `dtype`, in place where nobody else sees the memory; takes over both. */
 function accumulate(total: Tensor | undefined, more: Tensor, dtype: Dtype): Tensor {
   if (total === undefined) return more;
-  // Float16 may be added to float32, and rounds a sum that is not float16's own.
+  // Two float16 gradients of a float32 tensor are added up in float32.
   const first = more.dtype === dtype ? total : converted(total, dtype);
   const swap = first.dtype !== dtype || (first.shared && !more.shared && more.dtype === dtype);
   const [target, other] = swap ? [more, first] : [first, more];

@@ -81,8 +81,8 @@ const toOp = defineOp<{ x: Tensor }, { dtype: FloatDtype }>({
   name: 'to',
   halves: ['x'],
   shape: ({ x }, { dtype }) => ({ shape: x.shape, dtype }),
-  // Only what nobody has overwritten since is what its kernel stored beside it.
-  known: ({ x }, { dtype }) => (x.rounded?.dtype === dtype && x.version === 0 ? x.rounded.alias() : null),
+  // Unless somebody has overwritten one of the two since.
+  known: ({ x }) => (x.rounded !== null && x.version + x.rounded.version === 0 ? x.rounded.alias() : null),
   forward: ({ x }, y) => cast(x.device.gpu, { x: x.slot, y: y.slot, count: x.size }),
   saves: [],
   // The tape widens it, with what else reaches x.
