@@ -11,16 +11,16 @@ export interface KernelResult {
   timing: Timing;
   /** Seconds by the adapter's timestamps; null where it has none. */
   gpu: number | null;
-  /** Floating-point operations or bytes a second, and the share of the adapter's ceiling for them. */
+  /** Floating-point operations or bytes a second, and the share of the adapter's ceiling for them; null if nobody measured it. */
   rate: number;
   unit: 'flops' | 'bytes';
-  share: number;
+  share: number | null;
 }
 
 export async function runKernel(
   device: Device,
   { family, name, work, prepare }: KernelCase,
-  ceilings: Ceilings,
+  ceilings: Ceilings | undefined,
   seconds: number,
 ): Promise<KernelResult> {
   const scope = device.scope();
@@ -31,10 +31,14 @@ export async function runKernel(
   if ('dispose' in prepared) prepared.dispose();
   scope.close();
   device.trim();
-  const [amount, unit, most] =
-    'flops' in work
-      ? ([work.flops, 'flops', work.half === true ? halfCeiling(ceilings) : ceilings.fma] as const)
-      : ([work.bytes, 'bytes', ceilings.bandwidth] as const);
+  const [amount, unit] =
+    'flops' in work ? ([work.flops, 'flops'] as const) : ([work.bytes, 'bytes'] as const);
   const rate = amount / timing.median;
-  return { family, name, timing, gpu, rate, unit, share: rate / most };
+  const share = ceilings === undefined ? null : rate / ceilingOf(work, ceilings);
+  return { family, name, timing, gpu, rate, unit, share };
+}
+
+function ceilingOf(work: KernelCase['work'], ceilings: Ceilings): number {
+  if ('bytes' in work) return ceilings.bandwidth;
+  return work.half === true ? halfCeiling(ceilings) : ceilings.fma;
 }

@@ -56,8 +56,8 @@ export function kernelTable(results: readonly KernelResult[], withFamily = true)
       `± ${percent(spread(timing))}`,
       gpu === null ? '' : time(gpu),
       `${scaled(rate)}${unit === 'flops' ? 'FLOP/s' : 'B/s'}`,
-      percent(share),
-      bar(share),
+      share === null ? '' : percent(share),
+      bar(share ?? 0),
     ]),
   };
 }
@@ -271,7 +271,9 @@ export function benchSections({ ceilings, kernels, host, jobs, peers }: BenchRes
 /** Kernels and jobs by name, with their shares of the ceilings of their own run. */
 function sharesOf({ kernels, jobs, ceilings }: BenchResult): Map<string, { share: number; timing: Timing }> {
   return new Map([
-    ...kernels.map(({ family, name, share, timing }) => [`${family} ${name}`, { share, timing }] as const),
+    ...kernels.flatMap(({ family, name, share, timing }) =>
+      share === null ? [] : [[`${family} ${name}`, { share, timing }] as const],
+    ),
     ...jobs.map((job) => [jobName(job), { share: jobShare(job, ceilings), timing: job.timing }] as const),
   ]);
 }

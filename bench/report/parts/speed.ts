@@ -14,7 +14,7 @@ import type { KernelCase } from '../../kernels/cases.ts';
 import { matmulCases } from '../../kernels/matmul.ts';
 import { otherCases } from '../../kernels/others.ts';
 import { runKernel } from '../../kernels/run.ts';
-import type { Results, TunedClass } from '../data.ts';
+import type { TunedClass } from '../data.ts';
 import type { PartContext } from '../part.ts';
 
 export async function ceilingsPart({ found, openDevice, remaining }: PartContext): Promise<void> {
@@ -27,11 +27,6 @@ export async function ceilingsPart({ found, openDevice, remaining }: PartContext
   device.destroy();
 }
 
-function ceilingsOf({ ceilings }: Results): Ceilings {
-  if (ceilings === undefined) throw new Error('there are no ceilings to hold the kernels against');
-  return ceilings;
-}
-
 export async function kernelsPart({
   results,
   found,
@@ -39,7 +34,8 @@ export async function kernelsPart({
   remaining,
   openDevice,
 }: PartContext): Promise<void> {
-  const ceilings = ceilingsOf(results);
+  const { ceilings } = results;
+  if (ceilings === undefined) leaveOut('shares: there are no ceilings');
   const device = await openDevice();
   const cases = [...matmulCases(device.software, device.gpu.float16), ...otherCases(device.software)];
   const ordered = [true, false].flatMap((quick) => cases.filter((one) => (one.quick === true) === quick));
