@@ -40,7 +40,7 @@ export function encodeLabels(table: TextTable, { problemType, names }: LabelSet)
   const column = labelColumn(table, false);
   if (column.form !== 'text')
     throw new DataError(`${path}: each class has a column, but the task is ${problemType}`, {
-      remedy: 'name one label column, or pass --problem-type multi_label_classification',
+      remedy: 'name one label column, or train with --problem-type multi_label_classification',
     });
   checkPresent(path, column.rows);
   if (problemType === 'single_label_classification')

@@ -195,15 +195,23 @@ function lostCharacters({ rows }: TextTable): string[] {
   ];
 }
 
+/** Characters without a shape, a zero-width space say, as escapes. */
+function visible(name: string): string {
+  return name.replace(/\p{Cf}/gu, (mark) => `\\u{${mark.codePointAt(0)!.toString(16)}}`);
+}
+
 /** Classes that a slip may have parted. */
 function lookAlikes(names: readonly string[]): string[] {
   const first = new Map<string, string>();
   const notes: string[] = [];
   for (const name of names) {
-    const twin = first.get(foldedName(name));
-    if (twin === undefined) first.set(foldedName(name), name);
+    const key = foldedName(name.replace(/\p{Cf}/gu, ''));
+    const twin = first.get(key);
+    if (twin === undefined) first.set(key, name);
     else
-      notes.push(`the classes '${twin}' and '${name}' differ only in case, or in how an accent is written`);
+      notes.push(
+        `the classes '${visible(twin)}' and '${visible(name)}' differ only in case, in how an accent is written, or in what is not seen`,
+      );
   }
   return notes;
 }

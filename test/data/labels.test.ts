@@ -44,6 +44,27 @@ const multi: ProblemType = 'multi_label_classification';
 const single: ProblemType = 'single_label_classification';
 const indexed = (count: number): string[] => Array.from({ length: count }, (_, id) => `LABEL_${id}`);
 
+describe('arrays as Python prints them', () => {
+  it.each([
+    'tensor([1, 0])',
+    "tensor([0, 1], device='cuda:0')",
+    'np.array([1, 0])',
+    'array([1., 0.], dtype=float32)',
+  ])('%s is no class', async (cell) => {
+    const table = await tsv([cell, 'tensor([0, 1])', cell, 'tensor([0, 1])']);
+    expect(refusal(table)).toContain(`line 2 has '${cell}', an array as Python prints it · save lists`);
+    expect(decided(table, { problemType: single }).names).toContain(cell);
+  });
+});
+
+describe('classes that look alike', () => {
+  it('are shown with what is not seen', async () => {
+    const { notes } = decideTask(await tsv(['good', 'good\u200b', 'bad', 'bad']), {});
+    expect(notes).toEqual([expect.stringContaining("the classes 'good' and 'good\\u{200b}' differ only in")]);
+    expect(decideTask(await tsv(['good', 'bad', 'good', 'bad']), {}).notes).toEqual([]);
+  });
+});
+
 describe('several labels', () => {
   const vectors = {
     type: multi,
