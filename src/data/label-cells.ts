@@ -120,7 +120,8 @@ function listColumn(
       throw new DataError(
         `${path}: line ${long.line} has a list of ${long.label.length} labels; one is wanted`,
         {
-          remedy: 'write one, or train with --problem-type multi_label_classification for several labels a text',
+          remedy:
+            'write one, or train with --problem-type multi_label_classification for several labels a text',
         },
       );
     return { form: 'text', rows: rows.map(({ label, line }) => ({ label: String(label[0]), line })) };
