@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodeLabels, inferLabels } from '../../src/data/labels.ts';
+import { encodeLabels, inferLabels, labelsOfModel } from '../../src/data/labels.ts';
 import { readTable, type TableOptions, type TextTable } from '../../src/data/table.ts';
 import { decideTask, type TaskOptions } from '../../src/data/task.ts';
 import { makeConfig, type ProblemType } from '../../src/models/config.ts';
@@ -54,6 +54,13 @@ describe('arrays as Python prints them', () => {
     const table = await tsv([cell, 'tensor([0, 1])', cell, 'tensor([0, 1])']);
     expect(refusal(table)).toContain(`line 2 has '${cell}', an array as Python prints it · save lists`);
     expect(decided(table, { problemType: single }).names).toContain(cell);
+  });
+});
+
+describe('a model with two classes of one name', () => {
+  it('has no labels that data could be held to', () => {
+    const config = makeConfig('bert', { id2label: { 0: 'a', 1: 'b', 2: 'a' } });
+    expect(() => labelsOfModel(config)).toThrow("the model has two classes called 'a'");
   });
 });
 
