@@ -78,12 +78,12 @@ export function decideTask(table: TextTable, options: TaskOptions = {}): TaskDec
   } else why ||= column.why;
   if (type === 'regression') {
     checkNumbers(path, textRows(path, column));
-    return { ...regression(why, options), notes: lostCharacters(table) };
+    return { ...regression(why, options), notes: [...blankTexts(table), ...lostCharacters(table)] };
   }
   const names = namesIn(path, column, known);
   const least = type === 'single_label_classification' ? 2 : 1;
   if (names.length < least) throw tooFew(path, names);
-  const notes = [...lostCharacters(table), ...lookAlikes(names)];
+  const notes = [...blankTexts(table), ...lostCharacters(table), ...lookAlikes(names)];
   if (model === undefined) return { labels: { problemType: type, names }, why, head: null, notes };
   const kept = classesOfModel(path, names, column, model, head);
   return { labels: { problemType: type, names: kept.keep ? namesOf(model) : names }, why, head: kept, notes };
@@ -184,6 +184,13 @@ function areNumbersOf(model: PretrainedConfig, rows: readonly LabelledRow<string
   const values = [...new Set(rows.map(({ label }) => Number(label)))];
   if (areUnnamed(names)) return values.every((value) => value >= 0 && value < names.length);
   return orderOf(values.map(String), names) !== null;
+}
+
+/** Texts of which nothing can be learnt. */
+function blankTexts({ rows }: TextTable): string[] {
+  const blank = rows.filter(({ text, pair }) => text.trim() === '' || pair?.trim() === '');
+  if (blank.length === 0) return [];
+  return [`rows with a blank text: ${blank.length} (first on line ${blank[0]!.line})`];
 }
 
 /** Characters that another program could not read, and put U+FFFD for. */

@@ -64,6 +64,13 @@ describe('a model with two classes of one name', () => {
   });
 });
 
+describe('blank texts', () => {
+  it('are noted', async () => {
+    const table = await read('blank.csv', 'text,label\ngood,a\n,b\nbad,a\n" ",b\n');
+    expect(decideTask(table, {}).notes).toEqual(['rows with a blank text: 2 (first on line 3)']);
+  });
+});
+
 describe('classes that look alike', () => {
   it('are shown with what is not seen', async () => {
     const { notes } = decideTask(await tsv(['good', 'good\u200b', 'bad', 'bad']), {});
