@@ -36,6 +36,14 @@ function nearest(name: string, known: readonly string[]): string | undefined {
   return best !== undefined && best.edits <= MOST_EDITS ? best.candidate : undefined;
 }
 
+/** What to do about a name that is none of the known ones. */
+export function remedyFor(name: string, known: readonly string[], advice: Advice = {}): string {
+  if (Object.hasOwn(advice, name)) return advice[name]!;
+  const meant = nearest(name, known);
+  if (meant !== undefined) return `did you mean ${meant}?`;
+  return known.length > 0 ? `there are ${known.join(', ')}` : 'there are none';
+}
+
 /**
  * Throws `ConfigError` naming the option that `where` does not have, and what to do instead. An option that is undefined counts as not
  * given.
@@ -51,16 +59,8 @@ export function checkOptions(
     throw new ConfigError(`${where}: the options are ${String(given)}`, { remedy: 'pass an object' });
   for (const [name, value] of Object.entries(given)) {
     if (value === undefined || Object.hasOwn(names, name)) continue;
-    const known = Object.keys(names);
-    const meant = nearest(name, known);
     throw new ConfigError(`${where}: there is no option '${name}'`, {
-      remedy:
-        (Object.hasOwn(advice, name) ? advice[name] : undefined) ??
-        (meant !== undefined
-          ? `did you mean ${meant}?`
-          : known.length > 0
-            ? `there are ${known.join(', ')}`
-            : 'there are none'),
+      remedy: remedyFor(name, Object.keys(names), advice),
     });
   }
 }

@@ -19,21 +19,31 @@ export interface Classifier {
   maxLength: number;
 }
 
-/** Throws `ConfigError` where the folder's model has no trained classifier. */
+/** Throws `ConfigError` where the folder's model has no trained classifier; says which of its weights are not used. */
 export async function loadClassifier(idOrFolder: string, options: CommonOptions): Promise<Classifier> {
   const folder = await resolveModel(idOrFolder, { onProgress: downloadProgress() });
   const config = await loadConfig(folder);
+  const labels = labelsOfModel(config);
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const device = await openDevice(options);
   const model = await AutoModelForSequenceClassification.fromPretrained(folder, {
     device,
-    onReport: ({ missing }) => {
-      if (missing.length === 0) return;
-      throw new ConfigError(`'${folder}' holds no trained classifier: ${missing[0]} is missing`, {
-        remedy: 'fine-tune it first',
-      });
+    onReport: ({ missing, text }) => {
+      const head = missing.find((name) => !name.includes('.encoder.') && !name.includes('.embeddings.'));
+      if (head !== undefined)
+        throw new ConfigError(`'${folder}' holds no trained classifier: ${head} is missing`, {
+          remedy: 'fine-tune it first',
+        });
+      if (missing.length > 0)
+        throw new ConfigError(
+          `'${folder}' lacks ${missing.length} weights that its config.json asks for: ${missing[0]}`,
+          {
+            remedy: 'check the config: has the model as many layers?',
+          },
+        );
+      if (text !== '') console.error(text);
     },
   });
   const maxLength = Math.min(model.base.maxLength, tokenizer.modelMaxLength);
-  return { device, model: model as TrainableModel, tokenizer, labels: labelsOfModel(config), maxLength };
+  return { device, model: model as TrainableModel, tokenizer, labels, maxLength };
 }

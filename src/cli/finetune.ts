@@ -181,6 +181,14 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     options.earlyStopping === undefined
       ? []
       : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })];
+  const evaluated = {
+    '--early-stopping': options.earlyStopping,
+    '--metric': options.metric,
+    '--eval-steps': options.evalSteps,
+  };
+  for (const [name, value] of Object.entries(evaluated))
+    if (value !== undefined && options.eval === undefined)
+      throw new UsageError(`${name} needs evaluations`, { remedy: 'pass --eval' });
   if (options.maxLength !== undefined && options.maxLength < 1)
     throw new UsageError(`--max-length is ${options.maxLength}`, { remedy: 'use an integer of 1 or more' });
   const table = await readTable(required(options.train, '--train'), tableOptions(options, true));
@@ -311,11 +319,9 @@ async function taskOf(
   return decision;
 }
 
-/** Throws `ConfigError` for options that need an evaluation, or name what it does not report. */
-function checkEvaluation(options: FinetuneOptions, { problemType }: LabelSet): void {
-  const { eval: file, earlyStopping, metric } = options;
-  if (file === undefined && (earlyStopping !== undefined || metric !== undefined))
-    throw new ConfigError('--early-stopping and --metric need evaluations', { remedy: 'pass --eval' });
+/** Throws `ConfigError` for a metric that is not reported. */
+function checkMetric(options: FinetuneOptions, { problemType }: LabelSet): void {
+  const { metric } = options;
   const names = ['loss', ...metricNames[problemType]];
   if (metric !== undefined && !names.includes(metric.replace(/^eval_/, '')))
     throw new ConfigError(`--metric '${metric}' is not among the metrics`, {
@@ -334,7 +340,7 @@ async function prepare(
   const config = await loadConfig(folder);
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const { labels, head } = await taskOf(options, table, folder, config, checkpoint);
-  checkEvaluation(options, labels);
+  checkMetric(options, labels);
   const device = await openDevice(options);
   // New weights are drawn when the model is loaded.
   device.manualSeed(options.seed);
@@ -365,7 +371,17 @@ async function prepare(
       `--max-length ${maxLength}: the model has positions for 1 to ${model.base.maxLength} tokens`,
     );
   }
+  checkRoom(options, tokenizer, hasPairs(table));
   return { device, model: model as TrainableModel, tokenizer, labels, maxLength };
+}
+
+/** Throws `UsageError` for a length that special tokens fill: every text would be the same. */
+function checkRoom({ maxLength }: FinetuneOptions, tokenizer: PreTrainedTokenizer, pairs: boolean): void {
+  const special = tokenizer.encode('', pairs ? '' : undefined).inputIds.length;
+  if (maxLength !== undefined && maxLength <= special)
+    throw new UsageError(`--max-length ${maxLength} leaves no room for text: ${special} tokens are special`, {
+      remedy: `use ${special + 1} or more`,
+    });
 }
 
 function trainingArguments(o: FinetuneOptions, outputDir: string, evaluates: boolean) {

@@ -28,7 +28,11 @@ const options: Partial<Record<keyof TrainingArguments | 'earlyStoppingPatience',
 
 const names: ReadonlyMap<string, string> = new Map(Object.entries(options));
 
-/** A message of the library with the command's options in place of arguments; paths in quotes stay. */
+/** A message of the library with the command's options in place of arguments; paths in quotes stay. A flag has no value. */
 export function inCommandNames(message: string): string {
-  return message.replace(/'[^']*'|\b[a-zA-Z0-9]+\b/g, (word) => names.get(word) ?? word);
+  return message
+    .replace(/'[^']*'|\b[a-zA-Z0-9]+\b/g, (word) => names.get(word) ?? word)
+    .replace(/\bwith (--(?:group-by-length|fp16)) (true|false)\b/g, (_, flag: string, value: string) =>
+      value === 'true' ? `with ${flag}` : `without ${flag}`,
+    );
 }

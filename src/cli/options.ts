@@ -149,13 +149,13 @@ export async function checkOutput(path: string, overwrite: boolean): Promise<voi
 async function checkExisting(path: string, overwrite: boolean): Promise<void> {
   if (!(await platform.exists(path))) return;
   // A volume that was just mounted is there before anything is in it.
-  if ((await platform.isFolder(path)) && (await isEmpty(path))) return;
+  if (!(await platform.isFolder(path)))
+    throw new OutputExistsError(`'${path}' is a file`, { remedy: 'choose another output' });
+  if (await isEmpty(path)) return;
   if (!overwrite)
     throw new OutputExistsError(`output folder '${path}' exists`, {
       remedy: 'choose another, or pass --overwrite',
     });
-  if (!(await platform.isFolder(path)))
-    throw new OutputExistsError(`'${path}' is a file`, { remedy: 'choose another output' });
   if (!(await isTrainingOutput(path))) {
     throw new OutputExistsError(`'${path}' holds files that are not a model`, {
       remedy: 'choose another folder: --overwrite only replaces models',

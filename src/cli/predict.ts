@@ -95,6 +95,18 @@ function checkInputs(texts: readonly string[], options: PredictOptions): void {
     throw new UsageError('--pairs is for lines of standard input', {
       remedy: 'give the second text of an argument with --pair',
     });
+  const ofFiles = {
+    '--text-column': options.textColumn,
+    '--pair-column': options.pairColumn,
+    '--label-column': options.labelColumn,
+    '--header and --no-header': options.header,
+    '--format': options.format,
+    '--delimiter': options.delimiter,
+    ...(texts.length > 0 && { '--encoding': options.encoding }),
+  };
+  for (const [name, value] of Object.entries(ofFiles))
+    if (data === undefined && value !== undefined)
+      throw new UsageError(`${name}: there is no file`, { remedy: 'pass --data, or leave it out' });
   if (texts.length === 0 && data === undefined && process.stdin.isTTY === true) {
     throw new UsageError('there is no text to classify', {
       remedy: 'give texts as arguments, lines on standard input, or a file with --data',

@@ -5,7 +5,7 @@ import { platform } from '#platform';
 import { readLines } from '../data/chunks.ts';
 import { dataCollatorForLanguageModeling } from '../data/collate.ts';
 import { ArrayDataset } from '../data/dataset.ts';
-import { ConfigError, DataError, FileError } from '../errors.ts';
+import { ConfigError, DataError, FileError, UsageError } from '../errors.ts';
 import { AutoModelForMaskedLM } from '../models/auto.ts';
 import { makeConfig } from '../models/config.ts';
 import { AutoTokenizer } from '../text/auto.ts';
@@ -90,7 +90,10 @@ export function addPretrain(program: Command): void {
     .option('--mlm-probability <p>', 'share of tokens to predict', number, 0.15)
     .option('--eval-share <p>', 'share of the lines kept for evaluation', number, 0.01)
     .option('--seed <n>', 'of order, masks, dropout and new weights', integer, 42);
-  addModelOptions(addResumeOption(addEncodingOption(command))).action(pretrain);
+  addModelOptions(addResumeOption(addEncodingOption(command))).action(async (options: PretrainOptions) => {
+    checkSettings(options, (name) => command.getOptionValueSource(name) === 'cli');
+    await pretrain(options);
+  });
 }
 
 async function pretrain(options: PretrainOptions): Promise<void> {
@@ -154,6 +157,45 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     console.log(`saved to ${options.output}`);
   } else reportInterruption(outcome.interruptedAt);
   device.destroy();
+}
+
+/** Throws `UsageError` for settings that cannot be, and for those of a new model where there is `--model`. */
+function checkSettings(options: PretrainOptions, given: (name: string) => boolean): void {
+  const refuse = (name: string, value: unknown, remedy: string): never => {
+    throw new UsageError(`${name} is ${String(value)}`, { remedy });
+  };
+  const { mlmProbability, evalShare, dropout, initializerRange, maxLength, hiddenSize, heads } = options;
+  if (!(mlmProbability > 0 && mlmProbability <= 1))
+    refuse('--mlm-probability', mlmProbability, 'use a number above 0, up to 1');
+  if (!(evalShare >= 0 && evalShare < 1)) refuse('--eval-share', evalShare, 'use a number from 0, below 1');
+  if (!(dropout >= 0 && dropout <= 1)) refuse('--dropout', dropout, 'use a number from 0 to 1');
+  if (initializerRange < 0) refuse('--initializer-range', initializerRange, 'use a number of 0 or more');
+  if (maxLength < 3)
+    refuse('--max-length', maxLength, 'use an integer of 3 or more: a text has two special tokens');
+  for (const [name, value] of Object.entries({
+    '--hidden-size': hiddenSize,
+    '--layers': options.layers,
+    '--heads': heads,
+    '--intermediate-size': options.intermediateSize ?? 1,
+  }))
+    if (value < 1) refuse(name, value, 'use an integer of 1 or more');
+  if (hiddenSize % heads !== 0)
+    refuse('--hidden-size', hiddenSize, `use a multiple of --heads, which is ${heads}`);
+  if (options.model === undefined) return;
+  const ofNew = {
+    tokenizer: '--tokenizer',
+    hiddenSize: '--hidden-size',
+    layers: '--layers',
+    heads: '--heads',
+    intermediateSize: '--intermediate-size',
+    dropout: '--dropout',
+    initializerRange: '--initializer-range',
+  };
+  for (const [name, option] of Object.entries(ofNew))
+    if (given(name))
+      throw new UsageError(`${option} is for a new model, and there is --model`, {
+        remedy: `leave ${option} out, or --model`,
+      });
 }
 
 /** Lines of the corpus that hold text. */

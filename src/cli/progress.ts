@@ -11,7 +11,7 @@ function formatFor(columns: number): { format: string; barsize: number } {
   const counts = '{bar} {value}/{total} | epoch {epoch} | {what}';
   return columns >= WIDE
     ? { format: `${counts} | lr {rate} | {speed} tokens/s | {left} left`, barsize: 24 }
-    : { format: `${counts} | {speed} tok/s | {left} left`, barsize: 10 };
+    : { format: `${counts} | {speed} tok/s | {left} left`, barsize: 8 };
 }
 
 export function duration(seconds: number): string {

@@ -3,7 +3,7 @@
 import { ConfigError, DataError } from '../errors.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { Example } from './dataset.ts';
-import { checkExample, checkLabel, checkPadding } from './example-checks.ts';
+import { checkExample, checkKeys, checkLabel, checkPadding } from './example-checks.ts';
 import { Random } from './random.ts';
 
 /** Flat row-major arrays of `shape` = [batch, length]. */
@@ -60,7 +60,12 @@ function startOf(
 /** Pads to the longest example, token types with 0. Throws `DataError` for an example that is none. */
 function padInputs(examples: readonly Example[], indices: readonly number[], options: PaddingOptions): Batch {
   const { padTokenId, padToMultipleOf = 1 } = options;
-  for (const [row, example] of examples.entries()) checkExample(example, indices[row] ?? row);
+  for (const [row, example] of examples.entries()) {
+    const index = indices[row] ?? row;
+    // A wrong name often is why the right one is missing.
+    if (typeof example === 'object' && example !== null) checkKeys(example, index);
+    checkExample(example, index);
+  }
   const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
   const length = Math.ceil(longest / padToMultipleOf) * padToMultipleOf;
   const size = examples.length * length;

@@ -1,6 +1,7 @@
 /** Which columns of a table hold the text, its pair and the label. */
 
 import { DataError } from '../errors.ts';
+import { shownNames } from '../models/class-names.ts';
 import type { OptionNames } from '../options.ts';
 
 /** Columns by name, or by number from 0; what is absent is guessed. */
@@ -100,7 +101,7 @@ export function chooseColumns(
   options: ColumnOptions,
 ): Columns & { names: ColumnNames } {
   const names = header ? cells.map((cell) => cell.trim()) : null;
-  const there = names === null ? `columns 0 to ${cells.length - 1}` : `columns: ${names.join(', ')}`;
+  const there = names === null ? `columns 0 to ${cells.length - 1}` : `columns: ${shownColumns(names)}`;
   const find = (column: string | number): number => {
     const at = typeof column === 'number' ? column : (names?.indexOf(column) ?? -1);
     if (!Number.isInteger(at) || at < 0 || at >= cells.length)
@@ -212,4 +213,12 @@ function checkDistinct(
     throw new DataError(`${path}: two columns are called '${names![twice]}'`, {
       remedy: 'choose by number, from 0, with --header, or rename one',
     });
+}
+
+/** Names as a message can hold them: a file read with a wrong separator may have all its text in them. */
+function shownColumns(names: readonly string[]): string {
+  return shownNames(
+    names.map((name) => (name.length > 40 ? `${name.slice(0, 40)}…` : name)),
+    20,
+  );
 }

@@ -1,6 +1,6 @@
 /** Bytes to text: byte-order marks, encodings by name, and an error that names the line where bytes are not what they should be. */
 import { ConfigError, DataError } from '../errors.ts';
-import { likelyEncodings } from './guess-encoding.ts';
+import { isMostlyUtf8, likelyEncodings } from './guess-encoding.ts';
 
 /** Python's names that the Encoding Standard lacks. */
 const aliases: Record<string, string> = {
@@ -52,6 +52,16 @@ const marks: readonly { name: string; bytes: readonly number[] }[] = [
   { name: 'utf-16be', bytes: [0xfe, 0xff] },
 ];
 
+/** Files that are no text, by their first bytes. */
+const packedFiles: readonly { what: string; bytes: readonly number[] }[] = [
+  { what: 'packed with gzip', bytes: [0x1f, 0x8b, 8] },
+  { what: 'a zip archive (or an .xlsx workbook)', bytes: [0x50, 0x4b, 3, 4] },
+  { what: 'packed with zstd', bytes: [0x28, 0xb5, 0x2f, 0xfd] },
+  { what: 'packed with xz', bytes: [0xfd, 0x37, 0x7a, 0x58, 0x5a] },
+  { what: 'an old .xls workbook', bytes: [0xd0, 0xcf, 0x11, 0xe0] },
+  { what: 'a Parquet file', bytes: [0x50, 0x41, 0x52, 0x31, 0x15] },
+];
+
 /** Whether more bytes could still turn the front of a file into another mark. */
 export function mayBeMark(head: Uint8Array): boolean {
   return marks.some(
@@ -65,6 +75,11 @@ export function mayBeMark(head: Uint8Array): boolean {
  */
 export function encodingOf(source: string, head: Uint8Array, named?: string): Encoding {
   const wanted = named === undefined ? null : encodingNamed(named);
+  const kind = packedFiles.find(({ bytes }) => bytes.every((byte, at) => head[at] === byte));
+  if (kind !== undefined)
+    throw new DataError(`${source}: the file is ${kind.what}, whatever its name`, {
+      remedy: 'unpack or export it as text',
+    });
   const mark = marks.find(({ bytes }) => bytes.every((byte, at) => head[at] === byte));
   if (mark === undefined) return { name: wanted ?? 'utf-8', markBytes: 0 };
   if (mark.name.startsWith('utf-32'))
@@ -84,6 +99,8 @@ export class LineDecoder {
   private readonly encoding: string;
   private readonly decoder: TextDecoder;
   private linesBefore = 0;
+  /** Characters beyond ASCII before, if the encoding is UTF-8; long ones count more. */
+  private beyondAscii = 0;
 
   constructor(source: string, encoding: string) {
     this.source = source;
@@ -97,6 +114,7 @@ export class LineDecoder {
     this.checkZeros(bytes);
     const text = this.text(bytes);
     this.linesBefore += countOf(text, '\n');
+    this.beyondAscii += bytes.length - text.length;
     return { text, linesBefore };
   }
 
@@ -108,6 +126,11 @@ export class LineDecoder {
       const valid = validBytes(this.encoding, bytes);
       const before = new TextDecoder(this.encoding).decode(bytes.subarray(0, valid));
       const line = this.linesBefore + countOf(before, before.includes('\n') ? '\n' : '\r') + 1;
+      if (this.encoding === 'utf-8' && isMostlyUtf8(bytes, this.beyondAscii))
+        throw new DataError(`${this.source}: line ${line} is not utf-8, though other lines are`, {
+          remedy: 'mend or remove the line: the file may be cut off, or joined from files in two encodings',
+          cause,
+        });
       const likely = this.encoding === 'utf-8' ? likelyEncodings(bytes) : [];
       throw new DataError(
         `${this.source}: line ${line} is not ${this.encoding}${likely.length > 0 ? `; its bytes look like ${likely.join(', ')}` : ''}`,

@@ -6,7 +6,20 @@ const LARGEST = 2 ** 31 - 1;
 const isList = (value: unknown): value is ArrayLike<unknown> =>
   Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
 
-const show = (value: unknown): string => (typeof value === 'string' ? `'${value}'` : String(value));
+const show = (value: unknown): string =>
+  typeof value === 'string' ? `'${value}'` : `${String(value)}${typeof value === 'bigint' ? 'n' : ''}`;
+
+/** Throws `ConfigError` for a dataset that has no examples by index; undefined counts as not given. */
+export function checkDataset(name: string, dataset: unknown): void {
+  if (dataset === undefined) return;
+  if (Array.isArray(dataset))
+    throw new ConfigError(`${name} is a list`, { remedy: 'pass new ArrayDataset(list)' });
+  const { length, get } = (dataset ?? {}) as { length?: unknown; get?: unknown };
+  if (typeof get !== 'function' || typeof length !== 'number')
+    throw new ConfigError(`${name} has no ${typeof get === 'function' ? 'length' : 'get(index)'}`, {
+      remedy: 'pass an object with length and get(index), as encodeTable gives it',
+    });
+}
 
 function checkIds(name: string, ids: unknown, example: number): number {
   if (!isList(ids))
@@ -23,6 +36,33 @@ function checkIds(name: string, ids: unknown, example: number): number {
   return ids.length;
 }
 
+/** What Python's datasets call things, and what a batch has no place for. */
+const otherNames: Readonly<Record<string, string>> = {
+  input_ids: 'its name is inputIds',
+  token_type_ids: 'its name is tokenTypeIds',
+  attention_mask: 'leave it out: every token of an example counts, padding is added later',
+  labels: 'its name is label',
+  position_ids: 'leave it out: positions follow from the order, or write the loop yourself with positionIds',
+  positionIds: 'leave it out: positions follow from the order, or write the loop yourself with positionIds',
+};
+
+/** Throws `DataError` naming an example's key that padding would drop without a word. A mask of ones says nothing new. */
+export function checkKeys(example: object, index: number): void {
+  for (const [name, remedy] of Object.entries(otherNames)) {
+    if ((example as Record<string, unknown>)[name] === undefined) continue;
+    throw new DataError(`example ${index} has '${name}', which is not read`, { remedy });
+  }
+  const { inputIds, attentionMask: mask } = example as {
+    inputIds?: ArrayLike<number>;
+    attentionMask?: unknown;
+  };
+  if (mask === undefined || mask === null) return;
+  if (isList(mask) && mask.length === inputIds?.length && Array.from(mask).every((one) => one === 1)) return;
+  throw new DataError(`example ${index}: attentionMask is not 1 for each token`, {
+    remedy: 'leave padding out of an example: it is added, and masked, for each batch',
+  });
+}
+
 /** Throws `DataError` naming the example whose ids or token types are no lists of whole numbers of one length. */
 export function checkExample(example: unknown, index: number): void {
   if (typeof example !== 'object' || example === null || example instanceof Promise)
@@ -32,7 +72,7 @@ export function checkExample(example: unknown, index: number): void {
         remedy: 'a dataset gives { inputIds, label } at once: await what it needs before',
       },
     );
-  const { inputIds, tokenTypeIds } = example as { inputIds?: unknown; tokenTypeIds?: unknown };
+  const { inputIds, tokenTypeIds } = example as Record<string, unknown>;
   const tokens = checkIds('inputIds', inputIds, index);
   if (tokenTypeIds === undefined || tokenTypeIds === null) return;
   const types = checkIds('tokenTypeIds', tokenTypeIds, index);

@@ -15,6 +15,17 @@ const candidates: readonly { name: string; letters: RegExp; share: number }[] = 
 /** Punctuation that Windows puts between 0x80 and 0x9F: euro, ellipsis, quotes, bullet, dashes, trade mark. */
 const windowsMarks = new Set([0x80, 0x85, 0x91, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x99]);
 
+/**
+ * Whether bytes are UTF-8 that was damaged in places: few characters beyond ASCII are broken, those `before` them counted. Other
+ * encodings hardly ever look like it.
+ */
+export function isMostlyUtf8(bytes: Uint8Array, before: number): boolean {
+  const text = new TextDecoder().decode(bytes);
+  const broken = text.match(/\uFFFD/g)?.length ?? 0;
+  const whole = text.match(/[^\p{ASCII}\uFFFD]/gu)?.length ?? 0;
+  return before + whole > 3 * broken;
+}
+
 /** Names that `TextDecoder` knows, the likeliest first. */
 export function likelyEncodings(bytes: Uint8Array): string[] {
   let [runs, alone, high, odd] = [0, 0, 0, 0];

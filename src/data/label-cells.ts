@@ -76,6 +76,14 @@ function listRows(
 ): LabelledRow<readonly LabelItem[]>[] | null {
   const isList = ({ label }: LabelledRow): boolean => typeof label !== 'string' || listSyntax.test(label);
   const first = rows.find(isList);
+  const printed = rows.find(({ label }) => typeof label === 'string' && tensorSyntax.test(label));
+  if (printed !== undefined && several !== false)
+    throw new DataError(
+      `${path}: line ${printed.line} has '${String(printed.label)}', an array as Python prints it`,
+      {
+        remedy: 'save lists: array.tolist()',
+      },
+    );
   if (first === undefined) return null;
   const written = typeof first.label === 'string';
   // Someone who says that a row has one label may call a class '[x]'.
@@ -112,7 +120,8 @@ function listColumn(
       throw new DataError(
         `${path}: line ${long.line} has a list of ${long.label.length} labels; one is wanted`,
         {
-          remedy: 'pass --problem-type multi_label_classification for several labels a text',
+          remedy:
+            'write one, or train with --problem-type multi_label_classification for several labels a text',
         },
       );
     return { form: 'text', rows: rows.map(({ label, line }) => ({ label: String(label[0]), line })) };
@@ -188,6 +197,7 @@ function checkNames(path: string, rows: readonly LabelledRow<readonly LabelItem[
 
 /** A list as Python, NumPy or JSON print it; a tuple or a set of strings. */
 const listSyntax = /^(\[[\s\S]*\]|\(\s*['"][\s\S]*\)|\{\s*['"][\s\S]*\})$/;
+const tensorSyntax = /^(\w+\.)*(tensor|array)\(\s*\[[\s\S]*\)$/;
 const listItem =
   /\s*(?:[ub]?'((?:[^'\\]|\\.)*)'|[ub]?"((?:[^"\\]|\\.)*)"|([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)(?=[\s,]|$)|([^\s,'"][^,'"]*))\s*(,|$)?/iy;
 

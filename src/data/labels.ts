@@ -1,5 +1,5 @@
 /** Labels to class numbers, class sets or values. */
-import { DataError } from '../errors.ts';
+import { ConfigError, DataError } from '../errors.ts';
 import { areUnnamed, classFinder, namesOf, shownNames } from '../models/class-names.ts';
 import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/config.ts';
 import { type LabelColumn, labelColumn } from './label-cells.ts';
@@ -24,9 +24,15 @@ export function inferLabels(table: TextTable, options: ProblemType | TaskOptions
   return decideTask(table, typeof options === 'string' ? { problemType: options } : options).labels;
 }
 
-/** The labels a model was trained with. */
+/** The labels a model was trained with. Throws `ConfigError` where two classes have one name: no label could tell them apart. */
 export function labelsOfModel(config: PretrainedConfig): LabelSet {
-  return { problemType: problemTypeOf(config, false), names: namesOf(config) };
+  const names = namesOf(config);
+  const twin = names.find((name, id) => names.indexOf(name) < id);
+  if (twin !== undefined)
+    throw new ConfigError(`the model has two classes called '${twin}'`, {
+      remedy: "give each class its own name in 'id2label' of config.json",
+    });
+  return { problemType: problemTypeOf(config, false), names };
 }
 
 /**
@@ -40,7 +46,7 @@ export function encodeLabels(table: TextTable, { problemType, names }: LabelSet)
   const column = labelColumn(table, false);
   if (column.form !== 'text')
     throw new DataError(`${path}: each class has a column, but the task is ${problemType}`, {
-      remedy: 'name one label column, or pass --problem-type multi_label_classification',
+      remedy: 'name one label column, or train with --problem-type multi_label_classification',
     });
   checkPresent(path, column.rows);
   if (problemType === 'single_label_classification')

@@ -79,6 +79,8 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
   checkOptions('readTable', options, tableOptionNames, advice);
   if (!(await platform.exists(path)))
     throw new FileError(`data file '${path}' does not exist`, { remedy: 'check the path' });
+  if (await platform.isFolder(path))
+    throw new FileError(`'${path}' is a folder`, { remedy: 'give the data file in it' });
   const { encoding, delimiter, chunkBytes } = options;
   if (encoding !== undefined) encodingNamed(encoding);
   if (delimiter !== undefined && delimiter.length !== 1)
@@ -122,7 +124,12 @@ function formatOf(path: string): TableFormat {
   const ending = /\.([a-z]+)$/i.exec(path)?.[1]?.toLowerCase();
   if (ending === 'tsv' || ending === 'csv') return ending;
   if (ending === 'jsonl' || ending === 'ndjson' || ending === 'json') return 'jsonl';
+  const packed = /\.(gz|zip|bz2|xz|zst|7z|xlsx?|ods|parquet|arrow|pkl)$/i.exec(path)?.[1]?.toLowerCase();
+  if (packed !== undefined)
+    throw new DataError(`${path}: .${packed} files are not read`, {
+      remedy: 'unpack or export it as .tsv, .csv or .jsonl',
+    });
   throw new DataError(`${path}: cannot tell the format from the name`, {
-    remedy: 'end the name with .tsv, .csv or .jsonl, or pass the format',
+    remedy: "end the name with .tsv, .csv or .jsonl, or pass --format (format: 'tsv', 'csv' or 'jsonl')",
   });
 }

@@ -78,12 +78,12 @@ export function decideTask(table: TextTable, options: TaskOptions = {}): TaskDec
   } else why ||= column.why;
   if (type === 'regression') {
     checkNumbers(path, textRows(path, column));
-    return { ...regression(why, options), notes: lostCharacters(table) };
+    return { ...regression(why, options), notes: [...blankTexts(table), ...lostCharacters(table)] };
   }
   const names = namesIn(path, column, known);
   const least = type === 'single_label_classification' ? 2 : 1;
   if (names.length < least) throw tooFew(path, names);
-  const notes = [...lostCharacters(table), ...lookAlikes(names)];
+  const notes = [...blankTexts(table), ...lostCharacters(table), ...lookAlikes(names)];
   if (model === undefined) return { labels: { problemType: type, names }, why, head: null, notes };
   const kept = classesOfModel(path, names, column, model, head);
   return { labels: { problemType: type, names: kept.keep ? namesOf(model) : names }, why, head: kept, notes };
@@ -186,6 +186,13 @@ function areNumbersOf(model: PretrainedConfig, rows: readonly LabelledRow<string
   return orderOf(values.map(String), names) !== null;
 }
 
+/** Texts of which nothing can be learnt. */
+function blankTexts({ rows }: TextTable): string[] {
+  const blank = rows.filter(({ text, pair }) => text.trim() === '' || pair?.trim() === '');
+  if (blank.length === 0) return [];
+  return [`rows with a blank text: ${blank.length} (first on line ${blank[0]!.line})`];
+}
+
 /** Characters that another program could not read, and put U+FFFD for. */
 function lostCharacters({ rows }: TextTable): string[] {
   const lost = rows.filter((row) => [row.text, row.pair, row.label].flat().join().includes('\uFFFD'));
@@ -195,15 +202,23 @@ function lostCharacters({ rows }: TextTable): string[] {
   ];
 }
 
+/** Characters without a shape, a zero-width space say, as escapes. */
+function visible(name: string): string {
+  return name.replace(/\p{Cf}/gu, (mark) => `\\u{${mark.codePointAt(0)!.toString(16)}}`);
+}
+
 /** Classes that a slip may have parted. */
 function lookAlikes(names: readonly string[]): string[] {
   const first = new Map<string, string>();
   const notes: string[] = [];
   for (const name of names) {
-    const twin = first.get(foldedName(name));
-    if (twin === undefined) first.set(foldedName(name), name);
+    const key = foldedName(name.replace(/\p{Cf}/gu, ''));
+    const twin = first.get(key);
+    if (twin === undefined) first.set(key, name);
     else
-      notes.push(`the classes '${twin}' and '${name}' differ only in case, or in how an accent is written`);
+      notes.push(
+        `the classes '${visible(twin)}' and '${visible(name)}' differ only in case, in how an accent is written, or in what is not seen`,
+      );
   }
   return notes;
 }

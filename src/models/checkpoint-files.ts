@@ -64,7 +64,7 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   }
   const single = platform.joinPath(folder, WEIGHTS_NAME);
   if (await platform.exists(single)) {
-    const file = await open(single);
+    const file = await openSafetensors(await platform.openFile(single));
     return new Checkpoint(folder, [file], new Map([...file.tensors.keys()].map((key) => [key, file])));
   }
   const index = platform.joinPath(folder, INDEX_NAME);
@@ -75,16 +75,6 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
       ? 'pickled weights are not read: load the model in Python and save_pretrained() it as safetensors'
       : 'is it a folder that save_pretrained() wrote?',
   });
-}
-
-async function open(path: string): Promise<SafetensorsFile> {
-  const source = await platform.openFile(path);
-  try {
-    return await openSafetensors(source);
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
 }
 
 async function openShards(folder: string, indexPath: string): Promise<Checkpoint> {
@@ -98,7 +88,7 @@ async function openShards(folder: string, indexPath: string): Promise<Checkpoint
           remedy: 'download all shards',
         });
       }
-      byName.set(name, await open(path));
+      byName.set(name, await openSafetensors(await platform.openFile(path)));
     }
     const homes = new Map<string, SafetensorsFile>();
     for (const [key, name] of Object.entries(map)) {

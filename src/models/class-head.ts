@@ -27,7 +27,9 @@ export function planHead(saved: PretrainedConfig, model: PretrainedConfig, optio
   const [theirs, ours] = [namesOf(saved), namesOf(model)];
   const keep: HeadPlan = { action: 'keep', rows: [], text: '' };
   const known = `the checkpoint's classes are ${shownNames(theirs)}`;
-  if (option === 'keep') return keep;
+  // Two classes of one name have no order by names.
+  if (option === 'keep' || (option === undefined && theirs.every((name, id) => name === ours[id])))
+    return keep;
   if (option === 'new') return { action: 'new', rows: [], text: known };
   const relation = relationOf(ours, theirs);
   if (relation.kind === 'same') {

@@ -127,6 +127,7 @@ export function parseConfig(json: unknown, source: string): PretrainedConfig {
   checkUnsupported(json as Record<string, unknown>, source);
   const c = result.output;
   const id2label = labelsOf(c.id2label, c.num_labels, source);
+  checkLabel2id((json as Record<string, unknown>).label2id, c.id2label === null, id2label, source);
   checkTogether(c, Object.keys(id2label).length, source);
   return {
     modelType: known,
@@ -224,6 +225,33 @@ function labelsOf(
     `${source}: num_labels is ${count}, id2label names ${named} classes: the model gets ${count}, without names`,
   );
   return defaultLabels(count);
+}
+
+/**
+ * transformers counts by `id2label` alone, and encodes data by `label2id`. Throws `ConfigError` where one name has two numbers; says so
+ * where `label2id` stands alone and its names are lost.
+ */
+function checkLabel2id(
+  label2id: unknown,
+  alone: boolean,
+  id2label: Record<number, string>,
+  source: string,
+): void {
+  if (typeof label2id !== 'object' || label2id === null) return;
+  const named = Object.entries(id2label);
+  const names = Object.entries(label2id as Record<string, unknown>);
+  for (const [name, id] of names) {
+    const ids = named.filter(([, other]) => other === name).map(([other]) => Number(other));
+    if (ids.length === 0 || ids.includes(Number(id))) continue;
+    throw new ConfigError(
+      `${source}: 'label2id' gives '${name}' the number ${String(id)}, 'id2label' the number ${ids[0]}`,
+      { remedy: 'mend the one that is wrong: id2label names the outputs' },
+    );
+  }
+  if (alone && names.some(([name]) => !named.some(([, other]) => other === name)))
+    console.warn(
+      `${source}: 'label2id' without 'id2label' names no classes: they are called ${named[0]![1]}, …`,
+    );
 }
 
 /** `LABEL_0`, `LABEL_1`, …, as transformers names classes without names. */

@@ -133,8 +133,20 @@ function elementsOf(shape: readonly number[]): number {
   return shape.reduce((product, n) => product * n, 1);
 }
 
-/** Reads and checks the header. Throws `CheckpointError` naming the file, the tensor and the bytes for anything that does not add up. */
+/**
+ * Reads and checks the header. Throws `CheckpointError` naming the file, the tensor and the bytes for anything that does not add up; the
+ * source is closed then.
+ */
 export async function openSafetensors(source: FileSource): Promise<SafetensorsFile> {
+  try {
+    return await checkedFile(source);
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+async function checkedFile(source: FileSource): Promise<SafetensorsFile> {
   const { path, size } = source;
   if (size < 8) throw new CheckpointError(`${path}: ${size} bytes are too few for a safetensors file`, RETRY);
   const prefix = await source.read(0, 8);

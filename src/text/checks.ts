@@ -22,3 +22,20 @@ export function checkMultiple(padToMultipleOf: number): void {
       remedy: 'use an integer of 1 or more',
     });
 }
+
+/** The ids of a list or a typed array. Throws `TokenizerError` for what is no list of whole numbers. */
+export function checkedIds(where: string, ids: unknown): number[] {
+  const isList = Array.isArray(ids) || (ArrayBuffer.isView(ids) && !(ids instanceof DataView));
+  if (!isList)
+    throw new TokenizerError(`${where}: the ids are ${describe(ids)}`, { remedy: 'give a list of numbers' });
+  const list = Array.from(ids as ArrayLike<unknown>);
+  const odd = list.findIndex((id) => !Number.isInteger(id));
+  if (odd >= 0)
+    throw new TokenizerError(
+      `${where}: id ${odd} is ${Array.isArray(list[odd]) ? 'a list' : String(list[odd])}`,
+      {
+        remedy: 'give whole numbers',
+      },
+    );
+  return list as number[];
+}

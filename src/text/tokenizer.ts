@@ -5,7 +5,7 @@ import { ConfigError, TokenizerError } from '../errors.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { FolderWriter } from '../platform/contract.ts';
 import { assemble, type Encoding } from './assemble.ts';
-import { checkMultiple, checkTexts } from './checks.ts';
+import { checkedIds, checkMultiple, checkTexts } from './checks.ts';
 import { tidied } from './decoders.ts';
 import type { TokenName } from './tokenizer-class.ts';
 import type { LoadedTokenizer } from './tokenizer-json.ts';
@@ -301,7 +301,7 @@ export class PreTrainedTokenizer {
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
     checkOptions('decode', options, decodeOptionNames);
     const { added, decoder, settings, modelType } = this.loaded;
-    const tokens = ids.flatMap((id) => this.names.get(id) ?? []);
+    const tokens = checkedIds('decode', ids).flatMap((id) => this.names.get(id) ?? []);
     const kept =
       options.skipSpecialTokens === true ? tokens.filter((token) => !added.isSpecial(token)) : tokens;
     const text = decoder === null ? kept.join(' ') : decoder(kept).join('');

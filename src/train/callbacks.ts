@@ -1,6 +1,6 @@
 /** Callbacks: what may look on, and ask the training to stop. */
 import { ConfigError, DawngradError, UserCodeError } from '../errors.ts';
-import { checkOptions, type OptionNames } from '../options.ts';
+import { checkOptions, type OptionNames, remedyFor } from '../options.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { bestMetricKey, bestMetricOf, isBetter } from './best.ts';
 import type { Metrics } from './metrics.ts';
@@ -41,6 +41,54 @@ export interface TrainerCallback {
 
 type Event = Exclude<keyof TrainerCallback, 'state'>;
 type Arguments<E extends Event> = Parameters<NonNullable<TrainerCallback[E]>>;
+
+const events: Readonly<Record<Event, true>> = {
+  onTrainBegin: true,
+  onEpochBegin: true,
+  onStepEnd: true,
+  onLog: true,
+  onEvaluate: true,
+  onSave: true,
+  onTrainEnd: true,
+};
+
+/** Names of an object and of its class, those of every object left out. */
+function namesIn(object: object): string[] {
+  const above: unknown = Object.getPrototypeOf(object);
+  const own = Object.getOwnPropertyNames(object);
+  return above === null || above === Object.prototype ? own : [...own, ...namesIn(above as object)];
+}
+
+/** Throws `ConfigError` for callbacks that are none, and for an event that does not exist: it would never be called. */
+export function checkCallbacks(callbacks: unknown): void {
+  if (callbacks === undefined) return;
+  if (!Array.isArray(callbacks))
+    throw new ConfigError('callbacks is no list', { remedy: 'pass callbacks: [callback]' });
+  for (const callback of callbacks as unknown[]) {
+    if (typeof callback !== 'object' || callback === null)
+      throw new ConfigError(
+        `callbacks: one is ${typeof callback === 'function' ? 'a function or a class' : callback}`,
+        {
+          remedy: 'pass objects with methods such as onLog, of a class: new MyCallback()',
+        },
+      );
+    for (const name of namesIn(callback)) {
+      const value = (callback as Record<string, unknown>)[name];
+      const known = Object.hasOwn(events, name);
+      if (known && value !== undefined && typeof value !== 'function')
+        throw new ConfigError(`callbacks: ${name} is no function`, { remedy: 'make it a method' });
+      if (
+        known ||
+        typeof value !== 'function' ||
+        !/^on([A-Z_]|[a-z]*(begin|end|log|evaluate|save)$)/.test(name)
+      )
+        continue;
+      throw new ConfigError(`callbacks: there is no event '${name}'`, {
+        remedy: remedyFor(name, Object.keys(events)),
+      });
+    }
+  }
+}
 
 const nameOf = (callback: TrainerCallback): string => {
   const { name } = callback.constructor;

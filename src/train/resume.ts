@@ -132,10 +132,12 @@ export function dataMark(dataset: Dataset): { examples: number; digest: string }
   for (let index = 0; index < dataset.length; index += every) {
     const example = callUser(`the dataset's get(${index})`, () => dataset.get(index));
     // Examples for a collator of the user's own may look otherwise.
-    const { inputIds = [], label } = (example ?? {}) as Partial<Example>;
-    take(inputIds.length);
-    for (const id of inputIds) take(id);
-    for (const value of [label ?? -1].flat()) take(value);
+    const { inputIds, label } = (example ?? {}) as Partial<Example>;
+    // What cannot be trained on is told of by the collator.
+    const ids = Array.from(inputIds ?? [], Number);
+    take(ids.length);
+    for (const id of ids) take(id);
+    for (const value of [label ?? -1].flat()) take(Number(value));
   }
   return { examples: dataset.length, digest: hash.toString(16).padStart(8, '0') };
 }

@@ -3,14 +3,14 @@
 import { platform } from '#platform';
 import { type Collator, dataCollatorWithPadding } from '../data/collate.ts';
 import type { Dataset } from '../data/dataset.ts';
-import { callUser } from '../data/example-checks.ts';
+import { callUser, checkDataset } from '../data/example-checks.ts';
 import { DataLoader, type DataLoaderOptions } from '../data/loader.ts';
 import { ConfigError } from '../errors.ts';
 import { problemTypeOf } from '../models/config.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { resolveArguments, type TrainingArguments } from './arguments.ts';
-import type { TrainerCallback } from './callbacks.ts';
+import { checkCallbacks, type TrainerCallback } from './callbacks.ts';
 import { type Evaluation, evaluateLogits, type Metrics } from './metrics.ts';
 import { predictBatches, type TrainableModel } from './predict.ts';
 import { TrainingRun } from './run.ts';
@@ -90,6 +90,9 @@ export class Trainer {
     checkOptions('Trainer', options, trainerOptionNames, advice);
     if (options.model === undefined)
       throw new ConfigError('Trainer: there is no model', { remedy: 'pass model' });
+    checkDataset('trainDataset', options.trainDataset);
+    checkDataset('evalDataset', options.evalDataset);
+    checkCallbacks(options.callbacks);
     this.args = resolveArguments(options.args);
     this.options = options;
     this.model = options.model;

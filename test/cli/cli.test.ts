@@ -207,6 +207,7 @@ describe('bad input ends with exit code 1, a message that names the thing, and n
       );
       return ['--train', join(scratch, 'long.tsv'), '--no-truncation'];
     },
+    'a length that special tokens fill': () => ['--max-length', '2'],
     'a length beyond the positions': () => ['--max-length', '1000'],
     'no adapter': () => ['--adapter', 'no such adapter'],
     'a missing data file': () => ['--train', join(scratch, 'nowhere.tsv')],
@@ -219,6 +220,12 @@ describe('bad input ends with exit code 1, a message that names the thing, and n
     expect(await failure([...base, ...(await make())])).toMatchSnapshot();
     expect(existsSync(output)).toBe(false);
     expect((await readdir(scratch)).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+
+  it('an output that is a file', async () => {
+    expect(await failure(train(join(scratch, 'small.tsv')))).toBe(
+      "error: 'SCRATCH/small.tsv' is a file · choose another output",
+    );
   });
 
   it('an output folder that exists, and one that is no model', async () => {

@@ -302,3 +302,28 @@ describe('the corpus of pretrain', () => {
     expect(refused.stderr).toContain('bad.txt: line 1 is not utf-8');
   });
 });
+
+describe('weights and config that differ', () => {
+  it('are told of by evaluate, and refused where weights are missing', async () => {
+    const tiny = join(root, 'test/reference/fixtures/models/bert-single');
+    const folder = join(scratch, 'layers');
+    await cp(tiny, folder, { recursive: true });
+    for (const name of ['tokenizer.json', 'tokenizer_config.json', 'vocab.txt'])
+      await cp(join(model, name), join(folder, name)).catch(() => {});
+    const config = JSON.parse(await readFile(join(tiny, 'config.json'), 'utf8')) as {
+      num_hidden_layers: number;
+    };
+    const layers = config.num_hidden_layers;
+    const data = await file('layers.tsv', 'text\tlabel\na\t0\na\t1\na\t2\n');
+    const evaluated = async (num_hidden_layers: number) => {
+      await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, num_hidden_layers }));
+      return dawngrad(['evaluate', '--model', folder, '--data', data]);
+    };
+    expect((await evaluated(layers - 1)).stderr).toContain(`unexpected  bert.encoder.layer.${layers - 1}.`);
+    const more = await evaluated(layers + 1);
+    expect([more.code, more.stderr]).toEqual([
+      1,
+      expect.stringMatching(/lacks 16 weights that its config.json asks for: bert\.encoder\.layer\.\d/),
+    ]);
+  });
+});

@@ -255,6 +255,9 @@ describe('settings that cannot be', () => {
     [['--gradient-accumulation', '0'], '--gradient-accumulation is 0 · use an integer of 1 or more'],
     [['--warmup-steps', '-1'], '--warmup-steps is -1 · use a number of 0 or more'],
     [['--early-stopping', '0'], '--early-stopping is 0 · use an integer of 1 or more'],
+    [['--early-stopping', '1'], '--early-stopping needs evaluations · pass --eval'],
+    [['--metric', 'accuracy'], '--metric needs evaluations · pass --eval'],
+    [['--eval-steps', '5'], '--eval-steps needs evaluations · pass --eval'],
     [['--seed', '4294967296'], '--seed is 4294967296 · use an integer from 0 to 4294967295'],
     [['--max-length', '0'], '--max-length is 0 · use an integer of 1 or more'],
   ])('%s are refused at once, in the name that was given', async (options, message) => {
@@ -270,6 +273,53 @@ describe('settings that cannot be', () => {
       ...options,
     ]);
     expect([code, text]).toEqual([1, `error: ${message}\n`]);
+  });
+});
+
+describe('settings of pretrain that cannot be', () => {
+  it.each([
+    [['--mlm-probability', '2'], '--mlm-probability is 2 · use a number above 0, up to 1'],
+    [['--eval-share', '1'], '--eval-share is 1 · use a number from 0, below 1'],
+    [['--eval-share', '-0.5'], '--eval-share is -0.5 · use a number from 0, below 1'],
+    [['--dropout', '5'], '--dropout is 5 · use a number from 0 to 1'],
+    [['--max-length', '2'], '--max-length is 2 · use an integer of 3 or more: a text has two special tokens'],
+    [['--layers', '0'], '--layers is 0 · use an integer of 1 or more'],
+    [['--heads', '3'], '--hidden-size is 128 · use a multiple of --heads, which is 3'],
+    [
+      ['--model', 'm'],
+      '--tokenizer is for a new model, and there is --model · leave --tokenizer out, or --model',
+    ],
+  ])('%s are refused at once', async (options, message) => {
+    const base = ['pretrain', '--corpus', 'no.txt', '--tokenizer', 'no/such', '--output', 'x'];
+    const { code, text } = await run([...base, ...options]);
+    expect([code, text]).toEqual([1, `error: ${message}\n`]);
+  });
+
+  it('those of a new model are for a new model', async () => {
+    const { text } = await run([
+      'pretrain',
+      '--corpus',
+      'no',
+      '--model',
+      'm',
+      '--output',
+      'x',
+      '--layers',
+      '3',
+    ]);
+    expect(text).toContain('--layers is for a new model');
+  });
+});
+
+describe('what predict is told of files, where there is none', () => {
+  it.each([
+    [['--text-column', '1', 'a text'], '--text-column'],
+    [['--delimiter', 'tab'], '--delimiter'],
+    [['--no-header', 'a text'], '--header and --no-header'],
+    [['--encoding', 'latin1', 'a text'], '--encoding'],
+  ])('%s is refused', async (options, name) => {
+    const { code, text } = await run(['predict', '--model', 'no/such', ...options]);
+    expect([code, text]).toEqual([1, `error: ${name}: there is no file · pass --data, or leave it out\n`]);
   });
 });
 

@@ -90,6 +90,26 @@ describe('a file that is not UTF-8', () => {
       expect(await message(rows('later.tsv', later, { chunkBytes }))).toBe(found);
   });
 
+  it('whose other lines are is not taken for one in another encoding', async () => {
+    const good = Buffer.from('text\tlabel\ncafé à côté\tx\nschön für über\ty\n');
+    for (const [name, bytes] of [
+      ['joined.tsv', latin1('café\tx\n')],
+      ['cut.tsv', Buffer.from('caf\xc3', 'latin1')],
+    ] as const)
+      expect(await message(rows(name, Buffer.concat([good, bytes])))).toBe(
+        `DataError: FOLDER/${name}: line 4 is not utf-8, though other lines are · mend or remove the line: the file may be cut off, or joined from files in two encodings`,
+      );
+  });
+
+  it.each<[string, Buffer]>([
+    ['packed with gzip', hex('1f8b0800000000000003')],
+    ['a zip archive', hex('504b0304140000000800')],
+    ['a Parquet file', hex('5041523115041500')],
+  ])('but %s is called so', async (what, bytes) => {
+    const found = await message(rows('packed.tsv', Buffer.concat([bytes, Buffer.alloc(9, 0xe9)])));
+    expect(found).toContain(`packed.tsv: the file is ${what}`);
+  });
+
   it.each(Object.entries(python))('is guessed by its letters and read by name: %s', async (name, bytes) => {
     const file = Buffer.concat([header, bytes]);
     const guessed = await message(rows(`${name}.tsv`, file));

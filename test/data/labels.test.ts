@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodeLabels, inferLabels } from '../../src/data/labels.ts';
+import { encodeLabels, inferLabels, labelsOfModel } from '../../src/data/labels.ts';
 import { readTable, type TableOptions, type TextTable } from '../../src/data/table.ts';
 import { decideTask, type TaskOptions } from '../../src/data/task.ts';
 import { makeConfig, type ProblemType } from '../../src/models/config.ts';
@@ -43,6 +43,41 @@ function decided(table: TextTable, options: TaskOptions = {}) {
 const multi: ProblemType = 'multi_label_classification';
 const single: ProblemType = 'single_label_classification';
 const indexed = (count: number): string[] => Array.from({ length: count }, (_, id) => `LABEL_${id}`);
+
+describe('arrays as Python prints them', () => {
+  it.each([
+    'tensor([1, 0])',
+    "tensor([0, 1], device='cuda:0')",
+    'np.array([1, 0])',
+    'array([1., 0.], dtype=float32)',
+  ])('%s is no class', async (cell) => {
+    const table = await tsv([cell, 'tensor([0, 1])', cell, 'tensor([0, 1])']);
+    expect(refusal(table)).toContain(`line 2 has '${cell}', an array as Python prints it · save lists`);
+    expect(decided(table, { problemType: single }).names).toContain(cell);
+  });
+});
+
+describe('a model with two classes of one name', () => {
+  it('has no labels that data could be held to', () => {
+    const config = makeConfig('bert', { id2label: { 0: 'a', 1: 'b', 2: 'a' } });
+    expect(() => labelsOfModel(config)).toThrow("the model has two classes called 'a'");
+  });
+});
+
+describe('blank texts', () => {
+  it('are noted', async () => {
+    const table = await read('blank.csv', 'text,label\ngood,a\n,b\nbad,a\n" ",b\n');
+    expect(decideTask(table, {}).notes).toEqual(['rows with a blank text: 2 (first on line 3)']);
+  });
+});
+
+describe('classes that look alike', () => {
+  it('are shown with what is not seen', async () => {
+    const { notes } = decideTask(await tsv(['good', 'good\u200b', 'bad', 'bad']), {});
+    expect(notes).toEqual([expect.stringContaining("the classes 'good' and 'good\\u{200b}' differ only in")]);
+    expect(decideTask(await tsv(['good', 'bad', 'good', 'bad']), {}).notes).toEqual([]);
+  });
+});
 
 describe('several labels', () => {
   const vectors = {

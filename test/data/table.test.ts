@@ -26,6 +26,27 @@ const message = (promise: Promise<unknown>): Promise<string> =>
     (error: Error) => `${error.name}: ${error.message.replaceAll(scratch, 'FOLDER')}`,
   );
 
+describe('a path', () => {
+  it('of a folder, of a packed file, and of an unknown ending is refused by what it is', async () => {
+    expect(await message(readTable(scratch))).toBe(
+      "FileError: 'FOLDER' is a folder · give the data file in it",
+    );
+    expect(await message(read('a.tsv.gz', ''))).toContain(
+      'a.tsv.gz: .gz files are not read · unpack or export it',
+    );
+    expect(await message(read('a.txt', 'x'))).toContain("or pass --format (format: 'tsv', 'csv' or 'jsonl')");
+  });
+});
+
+describe('columns in a message', () => {
+  it('are cut short where the separator was a wrong one', async () => {
+    const text = `text\tlabel${Array.from({ length: 90 }, (_, at) => `\fsome words of row ${at} that go on\ty`).join('')}`;
+    const found = await message(read('feeds.tsv', `${text}\n`, { header: true, requireLabels: true }));
+    expect(found).toContain('cannot tell which column holds the label');
+    expect(found.length).toBeLessThan(1200);
+  });
+});
+
 describe('TSV', () => {
   it('takes bare quotes and a byte-order mark as GLUE writes them', async () => {
     const { rows } = await read('a.tsv', '\uFEFFsentence\tlabel\nhe said "no\t0\n"quoted" start\t1\r\n');

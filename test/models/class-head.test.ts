@@ -107,6 +107,12 @@ describe('names', () => {
     expect(maxDifference(after.values, columns(before.values, 3, [1, 2, 0]))).toBeLessThan(1e-6);
   });
 
+  it('that stand twice in the checkpoint are left alone where none are given', async () => {
+    const folder = await named('bert-single', ['a', 'b', 'a']);
+    const before = await logitsOf('bert-single', `${models}bert-single`);
+    expect((await logitsOf('bert-single', folder)).values).toEqual(before.values);
+  });
+
   it('that are only in part the same are refused', async () => {
     const folder = await named('bert-single', names);
     const load = (ours: string[], head?: 'keep' | 'new') =>

@@ -64,6 +64,32 @@ describe('class names', () => {
     });
   });
 
+  it('with two numbers for one name are refused; others, which nobody reads, are not', () => {
+    const id2label = { 0: 'positive', 1: 'negative' };
+    expect(() => parseConfig({ ...bert, id2label, label2id: { positive: 1, negative: 0 } }, 'x')).toThrow(
+      "x: 'label2id' gives 'positive' the number 1, 'id2label' the number 0",
+    );
+    for (const label2id of [
+      { negative: 1, positive: 0 },
+      { positive: '0', negative: '1' },
+      { positive: 0 },
+      { LABEL_0: 0, LABEL_1: 1 },
+      null,
+      'x',
+    ])
+      expect(parseConfig({ ...bert, id2label, label2id }, 'x').id2label).toEqual(id2label);
+  });
+
+  it('that stand in label2id alone are lost, as in transformers, which is said', () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    const config = parseConfig({ ...bert, label2id: { no: 0, yes: 1 } }, 'x');
+    expect(config.id2label).toEqual({ 0: 'LABEL_0', 1: 'LABEL_1' });
+    expect(warn.mock.calls).toEqual([[expect.stringContaining("'label2id' without 'id2label'")]]);
+    parseConfig({ ...bert, label2id: { LABEL_0: 0, LABEL_1: 1 } }, 'x');
+    expect(warn.mock.calls).toHaveLength(1);
+    warn.mockRestore();
+  });
+
   it('with integer keys, a list of names, in any order', () => {
     const names = { 0: 'no', 1: 'yes' };
     const config = parseConfig(bert, 'x');

@@ -327,6 +327,12 @@ describe('writing', () => {
   });
 });
 
+it('closes a file that it refuses', async () => {
+  const source = memorySource('w.safetensors', fileOf('{"a":'));
+  await expect(openSafetensors(source)).rejects.toThrow(CheckpointError);
+  expect(source.closed).toBe(true);
+});
+
 it('closes the file it was given', async () => {
   const source: MemorySource = memorySource('w.safetensors', fileOf('{}'));
   await (await openSafetensors(source)).close();

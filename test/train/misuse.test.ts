@@ -39,6 +39,9 @@ describe('examples', () => {
     ['a fraction', { inputIds: [2, 9.5, 3], label: 1 }],
     ['a string among ids', { inputIds: [2, '9', 3], label: 1 }],
     ['a text for ids', { inputIds: 'good', label: 1 }],
+    ['null for ids', { inputIds: null, label: 1 }],
+    ['a number for ids', { inputIds: 5, label: 1 }],
+    ['a big integer for a label', { inputIds: [2, 9, 3], label: 1n }],
     ['no ids', { label: 1 }],
     ['NaN', { inputIds: [2, Number.NaN, 3], label: 1 }],
     ['a negative id', { inputIds: [2, -1, 3], label: 1 }],
@@ -52,6 +55,14 @@ describe('examples', () => {
     ['null', null],
     ['a text for a label', { inputIds: [2, 9, 3], label: '1' }],
     ['a class that is a fraction', { inputIds: [2, 9, 3], label: 0.5 }],
+    ['a mask that leaves tokens out', { inputIds: [2, 9, 3], attentionMask: [1, 1, 0], label: 1 }],
+    ['a shorter mask', { inputIds: [2, 9, 3], attentionMask: [1], label: 1 }],
+    ['positions', { inputIds: [2, 9, 3], positionIds: [2, 1, 0], label: 1 }],
+    ["Python's ids", { input_ids: [2, 9, 3], label: 1 }],
+    ["Python's token types", { inputIds: [2, 9, 3], token_type_ids: [0, 1, 1], label: 1 }],
+    ["Python's mask", { inputIds: [2, 9, 3], attention_mask: [1, 1, 0], label: 1 }],
+    ["Python's labels", { inputIds: [2, 9, 3], labels: 1 }],
+    ['large integers', { inputIds: BigInt64Array.of(2n, 9n), label: 1 }],
   ])('with %s are refused by name', async (_, odd) => {
     const error = await thrown({ trainDataset: withOdd(odd) });
     expect(error).toBeInstanceOf(DataError);
@@ -72,11 +83,77 @@ describe('examples', () => {
     expect(collate([{ inputIds }], [0]).inputIds).toEqual(Int32Array.of(2, 9, 3));
   });
 
+  it('may have what a tokenizer gives', async () => {
+    const tokenizer = await AutoTokenizer.fromPretrained(`${fixtures}tokenizers/bert-uncased`);
+    const collate = dataCollatorWithPadding({ padTokenId: 0 });
+    const examples = ['a', 'a b'].map((text) => tokenizer.encode(text));
+    expect(collate(examples, [0, 1]).attentionMask).toEqual(Int32Array.of(1, 1, 1, 0, 1, 1, 1, 1));
+  });
+
   it('whose labels of tokens are fractions are refused', () => {
     const collate = dataCollatorForTokenClassification({ padTokenId: 0 });
     expect(() => collate([{ inputIds: [2, 3], label: [0, 0.5] }], [4])).toThrow(
       'example 4: the label 0.5 is no class number',
     );
+  });
+});
+
+describe('a dataset', () => {
+  it.each<[string, unknown]>([
+    ['a list', [{ inputIds: [2, 9, 3], label: 1 }]],
+    ['one without get', { length: 3 }],
+    ['one without a length', { get: () => ({ inputIds: [2, 9, 3], label: 1 }) }],
+    ['null', null],
+  ])('that is %s is refused before the training', async (_, odd) => {
+    const dataset = odd as Dataset;
+    await expect(make({ trainDataset: dataset })).rejects.toThrow(/^trainDataset (is a list|has no )/);
+    await expect(make({ evalDataset: dataset })).rejects.toThrow(ConfigError);
+  });
+});
+
+describe('callbacks', () => {
+  class Misspelt {
+    onEpochend(): void {}
+  }
+  class Later extends Misspelt {}
+  it.each<[string, unknown, RegExp]>([
+    ['a misspelt event', [{ onStepend: () => {} }], /no event 'onStepend' · did you mean onStepEnd/],
+    ["Python's event", [{ on_step_end: () => {} }], /did you mean onStepEnd/],
+    ['an event in small letters', [{ onstepend: () => {} }], /did you mean onStepEnd/],
+    ['an event of a class', [new Misspelt()], /no event 'onEpochend' · there are onTrainBegin, /],
+    ['an event of a class above', [new Later()], /no event 'onEpochend'/],
+    ['an event that there is only in Python', [{ onPrediction: () => {} }], /no event 'onPrediction'/],
+    ['a class', [Misspelt], /one is a function or a class/],
+    ['null', [null], /one is null/],
+    ['a value for an event', [{ onStepEnd: 5 }], /onStepEnd is no function/],
+    ['no list', { onStepEnd: () => {} }, /callbacks is no list/],
+  ])('that are %s are refused', async (_, callbacks, message) => {
+    await expect(make({ callbacks: callbacks as TrainerCallback[] })).rejects.toThrow(message);
+  });
+
+  it('may have methods and fields of their own', async () => {
+    class Mine implements TrainerCallback {
+      onFire = false;
+      once(): void {}
+      helper(): void {}
+      onStepEnd(): void {}
+    }
+    const { model } = await make({ callbacks: [new Mine()] });
+    model.dispose();
+  });
+});
+
+describe('ids to decode', () => {
+  it.each([['a text'], [5], [null], [[1.5]], [['a']], [[[1]]]])('that are %j are refused', async (ids) => {
+    const tokenizer = await AutoTokenizer.fromPretrained(`${fixtures}tokenizers/bert-uncased`);
+    expect(() => tokenizer.decode(ids as unknown as number[])).toThrow(TokenizerError);
+  });
+
+  it('may be a typed array', async () => {
+    const tokenizer = await AutoTokenizer.fromPretrained(`${fixtures}tokenizers/bert-uncased`);
+    const { inputIds } = tokenizer.encode('a');
+    const typed = Int32Array.from(inputIds) as unknown as number[];
+    expect(tokenizer.decode(typed)).toBe(tokenizer.decode(inputIds));
   });
 });
 

@@ -1,0 +1,13 @@
+/** Messages of the library in the command's names. */
+import { expect, it } from 'vitest';
+import { inCommandNames } from '../../src/cli/names.ts';
+
+it.each([
+  ["learningRate is -5, in 'learningRate/seed' it was 1", "--lr is -5, in 'learningRate/seed' it was 1"],
+  ['resume with seed 42: x', 'resume with --seed 42: x'],
+  ['resume with groupByLength false: x', 'resume without --group-by-length: x'],
+  ['resume with groupByLength true: x', 'resume with --group-by-length: x'],
+  ['fp16 is true, before it was false', '--fp16 is true, before it was false'],
+])('%s', (message, shown) => {
+  expect(inCommandNames(message)).toBe(shown);
+});
