@@ -82,7 +82,7 @@ export class ProgressCallback implements TrainerCallback {
     const { now } = this.rate;
     const payload = {
       epoch: state.epoch.toFixed(2),
-      what: this.loss === null ? COMPILING : `loss ${this.loss}`,
+      what: this.loss === null ? (this.interactive ? COMPILING : 'loss -') : `loss ${this.loss}`,
       rate: learningRate.toExponential(2),
       speed: now === null ? '-' : Math.round(now.tokens).toLocaleString('en-US'),
       left: now === null ? '-' : duration((state.maxSteps - state.globalStep) / now.steps),
