@@ -11,11 +11,16 @@ export interface Ceilings {
   /** Floating-point operations a second of multiply-adds on registers, f32; f16 where the adapter has it. */
   fma: number;
   fmaHalf: number | null;
-  /** As many of multiply-accumulates on matrix units that sum in float32, by what they multiply; empty where the adapter has none. */
+  /**
+   * As many of multiply-accumulates on matrix units that sum in float32, by what they multiply; empty where
+   * the adapter has none.
+   */
   matrices: { component: 'f16' | 'f32'; rate: number }[];
   /** Bytes a second read and written by a copy that is too large for caches. */
   bandwidth: number;
-  /** Seconds of host time to record one dispatch, and from record to completion in a long chain of empty ones. */
+  /**
+   * Seconds of host time to record one dispatch, and from record to completion in a long chain of empty ones.
+   */
   dispatchHost: number;
   dispatchTotal: number;
   /** Bytes a second up to the GPU and back. */
@@ -41,7 +46,10 @@ function variant(device: Device, shader: keyof typeof sources, defines: Defines)
 }
 
 const GROUP = 64;
-/** Independent chains and multiply-adds of each between two tests of the loop: which is fastest depends on the adapter. */
+/**
+ * Independent chains and multiply-adds of each between two tests of the loop: which is fastest depends on the
+ * adapter.
+ */
 const SHAPES = [
   { CHAINS: 2, UNROLL: 16 },
   { CHAINS: 3, UNROLL: 16 },

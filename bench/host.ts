@@ -1,4 +1,7 @@
-/** What recording a step costs the host by itself: on Dawn's null backend, which computes nothing and so takes no core from the host. */
+/**
+ * What recording a step costs the host by itself: on Dawn's null backend, which computes nothing and so takes
+ * no core from the host.
+ */
 import { requestDevice } from '../src/tensor/device.ts';
 import { type JobResult, type JobSize, runJob } from './jobs.ts';
 

@@ -42,7 +42,10 @@ export interface JobResult {
   length: number;
   timing: Timing;
   tokensPerSecond: number;
-  /** Floating-point operations a second of the matrix products: 2 a weight and (real) token forward, 4 more in training. */
+  /**
+   * Floating-point operations a second of the matrix products: 2 a weight and (real) token forward, 4 more in
+   * training.
+   */
   flops: number;
   dispatches: number;
   /** Seconds in which the host records a step and submits it. */
@@ -81,7 +84,10 @@ function attentionMask({ batch, length, padded = false }: JobOptions): Int32Arra
   });
 }
 
-/** Seconds of a training step's phases, each waited for: together more than a step, in which the host is ahead. */
+/**
+ * Seconds of a training step's phases, each waited for: together more than a step, in which the host is
+ * ahead.
+ */
 async function timePhases(
   device: Device,
   phases: Readonly<Record<keyof PhaseSeconds, () => void>>,
@@ -110,7 +116,10 @@ export function jobKind({ name }: JobSize, { training, padded = false, fp16 = fa
   return `${name}, ${training ? 'training' : 'inference'}${padded ? ', half padding' : ''}${fp16 ? ', fp16' : ''}`;
 }
 
-/** Floating-point operations of a step's products with weights: 2 a weight and token forward, 4 more in training. */
+/**
+ * Floating-point operations of a step's products with weights: 2 a weight and token forward, 4 more in
+ * training.
+ */
 export function jobFlops({ layers, hidden }: JobSize, { training }: JobOptions, tokens: number): number {
   return (training ? 6 : 2) * 12 * layers * hidden ** 2 * tokens;
 }

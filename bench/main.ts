@@ -1,5 +1,6 @@
 /**
- * The bench: what this adapter can do at most, and how near the kernels and whole jobs come to it, in one run.
+ * The bench: what this adapter can do at most, and how near the kernels and whole jobs come to it, in one
+ * run.
  *
  *     npm run bench [-- --quick] [-- --filter matmul] [-- --json out.json] [-- --compare before.json] [-- --adapter swiftshader]
  *     npm run bench -- --filter 'bert-base training' --shape 1x8 [--kernels gpu]

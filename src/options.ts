@@ -1,7 +1,12 @@
-/** Options by name: one that does not exist is refused, in plain JavaScript too, where no compiler looks at it. */
+/**
+ * Options by name: one that does not exist is refused, in plain JavaScript too, where no compiler looks at
+ * it.
+ */
 import { ConfigError } from './errors.ts';
 
-/** The names of an options object, each once: the compiler refuses a list that lacks one, or has one too many. */
+/**
+ * The names of an options object, each once: the compiler refuses a list that lacks one, or has one too many.
+ */
 export type OptionNames<T> = Readonly<Record<keyof T & string, true>>;
 
 /** What stands in the way of a name that people bring from elsewhere, by name: a remedy for each. */
@@ -45,8 +50,8 @@ export function remedyFor(name: string, known: readonly string[], advice: Advice
 }
 
 /**
- * Throws `ConfigError` naming the option that `where` does not have, and what to do instead. An option that is undefined counts as not
- * given.
+ * Throws `ConfigError` naming the option that `where` does not have, and what to do instead. An option that
+ * is undefined counts as not given.
  */
 export function checkOptions(
   where: string,

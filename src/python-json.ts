@@ -1,4 +1,7 @@
-/** JSON as Python writes it: NaN, Infinity and -Infinity as such, or as transformers 5 puts them: `{"__float__": "NaN"}`. */
+/**
+ * JSON as Python writes it: NaN, Infinity and -Infinity as such, or as transformers 5 puts them:
+ * `{"__float__": "NaN"}`.
+ */
 
 const KEY = '__float__';
 const floats: Readonly<Record<string, number>> = {
@@ -22,7 +25,10 @@ export function parsePythonJson(text: string): unknown {
   return JSON.parse(plain, (_key, value: unknown) => decoded(value));
 }
 
-/** Two spaces deep; a number that is not finite as transformers 5 writes it, where `JSON.stringify` would say null. */
+/**
+ * Two spaces deep; a number that is not finite as transformers 5 writes it, where `JSON.stringify` would say
+ * null.
+ */
 export function stringifyPythonJson(value: unknown): string {
   const encoded = (_key: string, item: unknown): unknown =>
     typeof item === 'number' && !Number.isFinite(item) ? { [KEY]: String(item) } : item;

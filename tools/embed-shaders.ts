@@ -1,4 +1,7 @@
-/** Writes `src/gpu/shaders.generated.ts` from `shaders/`: one module holds every WGSL source, so that any bundler can ship it. */
+/**
+ * Writes `src/gpu/shaders.generated.ts` from `shaders/`: one module holds every WGSL source, so that any
+ * bundler can ship it.
+ */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

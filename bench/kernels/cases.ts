@@ -7,7 +7,10 @@ export interface KernelCase {
   name: string;
   /** What bounds it: floating-point operations, or bytes that must be read and written at least. */
   work: { flops: number; half?: boolean } | { bytes: number };
-  /** Makes inputs (inside the open scope) and returns what records one run; with `dispose` where a scope does not hold everything. */
+  /**
+   * Makes inputs (inside the open scope) and returns what records one run; with `dispose` where a scope does
+   * not hold everything.
+   */
   prepare: (device: Device) => (() => void) | { record: () => void; dispose: () => void };
   /** Part of the quick run. */
   quick?: boolean;

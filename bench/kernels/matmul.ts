@@ -53,8 +53,8 @@ function layer(tokens: number, inputs: number, outputs: number, quick: boolean):
 }
 
 /**
- * (tokens, in, out): bert-tiny, TinyBERT, MiniLM, bert-base, bert-large. Software adapters leave out what takes seconds; `half`: the adapter
- * has float16.
+ * (tokens, in, out): bert-tiny, TinyBERT, MiniLM, bert-base, bert-large. Software adapters leave out what
+ * takes seconds; `half`: the adapter has float16.
  */
 export function matmulCases(software: boolean, half: boolean): KernelCase[] {
   const layers: [number, number, number][] = [

@@ -112,7 +112,10 @@ function rows(
   };
 }
 
-/** What a pass without arithmetic reaches with the engine's kernel and launcher, beside the ceiling of the bench's own copy. */
+/**
+ * What a pass without arithmetic reaches with the engine's kernel and launcher, beside the ceiling of the
+ * bench's own copy.
+ */
 function ownCopy(count: number, width: number): KernelCase {
   return {
     family: "copy by the engine's own kernel",

@@ -11,7 +11,10 @@ export interface KernelResult {
   timing: Timing;
   /** Seconds by the adapter's timestamps; null where it has none. */
   gpu: number | null;
-  /** Floating-point operations or bytes a second, and the share of the adapter's ceiling for them; null if nobody measured it. */
+  /**
+   * Floating-point operations or bytes a second, and the share of the adapter's ceiling for them; null if
+   * nobody measured it.
+   */
   rate: number;
   unit: 'flops' | 'bytes';
   share: number | null;

@@ -1,4 +1,6 @@
-/** GPU time by timestamps, each dispatch in a pass of its own: without what it costs to submit and to wake up. */
+/**
+ * GPU time by timestamps, each dispatch in a pass of its own: without what it costs to submit and to wake up.
+ */
 import type { Device } from '../../src/tensor/device.ts';
 import { summarize } from './measure.ts';
 
@@ -8,7 +10,9 @@ export interface KernelTime {
   seconds: number;
 }
 
-/** GPU time of what `run` records, by kernel, the longest first; empty where the adapter has no timestamps. */
+/**
+ * GPU time of what `run` records, by kernel, the longest first; empty where the adapter has no timestamps.
+ */
 export async function kernelTimes(device: Device, run: () => void): Promise<KernelTime[]> {
   if (!device.gpu.device.features.has('timestamp-query')) return [];
   const timer = device.gpu.recorder.startTimer();

@@ -16,7 +16,10 @@ export interface MeasureOptions {
 /** Seconds that a batch should take at least, so that submitting and waking up do not count. */
 const BATCH_SECONDS = 0.02;
 
-/** Times `record`, which records some GPU work (a promise: where it cannot but wait for it); `device.sync` waits for the rest. */
+/**
+ * Times `record`, which records some GPU work (a promise: where it cannot but wait for it); `device.sync`
+ * waits for the rest.
+ */
 export async function measure(
   device: { sync(): Promise<void> },
   record: () => void | Promise<void>,

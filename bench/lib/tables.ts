@@ -279,8 +279,8 @@ function sharesOf({ kernels, jobs, ceilings }: BenchResult): Map<string, { share
 }
 
 /**
- * What moved by more than the spread of both runs, or null where nothing did; rates as shares of the ceiling, so that a busier machine
- * does not count.
+ * What moved by more than the spread of both runs, or null where nothing did; rates as shares of the ceiling,
+ * so that a busier machine does not count.
  */
 export function comparison(before: BenchResult, after: BenchResult): TableData | null {
   const old = sharesOf(before);

@@ -39,7 +39,8 @@ function jobComparison(kind: 'training' | 'inference', model: PeerModel, softwar
       return (library) => library[kind]?.(job);
     },
     checks: kind === 'training' ? 3 : 1,
-    // Adam moves weights by their gradients' signs at first, and the libraries round its bias corrections differently.
+    // Adam moves weights by their gradients' signs at first, and the libraries round its bias corrections
+    // differently.
     tolerance: kind === 'training' ? 2e-4 : 5e-5,
   };
 }
@@ -77,7 +78,10 @@ export function comparisons(software: boolean, quick: boolean): Comparison[] {
   ];
 }
 
-/** For PyTorch: training steps with clipping and weight decay, and inference, at the sizes of the bench's jobs. */
+/**
+ * For PyTorch: training steps with clipping and weight decay, and inference, at the sizes of the bench's
+ * jobs.
+ */
 export function pyTorchCases(software: boolean, quick: boolean): PyTorchCase[] {
   const models = quick ? [tiny] : software ? [tiny, mini, miniLm] : [tiny, mini, miniLm, base];
   return models.map((model) => pyTorchCase(model, software ? [8, 64] : [32, 128]));

@@ -1,4 +1,7 @@
-/** The same work in each library on the same adapter: first that it gives the same numbers, then how long it takes. */
+/**
+ * The same work in each library on the same adapter: first that it gives the same numbers, then how long it
+ * takes.
+ */
 import { existsSync } from 'node:fs';
 import type { Device } from '../../src/tensor/device.ts';
 import { measure, type Timing } from '../lib/measure.ts';

@@ -21,7 +21,10 @@ function acceptSharedMemory(device: GPUDevice): void {
   };
 }
 
-/** Every library waits for the GPU as this one does: on software adapters with the host asleep, which doubles their speed. */
+/**
+ * Every library waits for the GPU as this one does: on software adapters with the host asleep, which doubles
+ * their speed.
+ */
 function waitAsleep(device: GPUDevice, software: boolean): void {
   const queue = Object.getPrototypeOf(device.queue) as GPUQueue;
   const { onSubmittedWorkDone } = queue;
@@ -38,8 +41,8 @@ function waitAsleep(device: GPUDevice, software: boolean): void {
 let patched = false;
 
 /**
- * Hides subgroups of fewer than 16 lanes: of these libraries ONNX Runtime alone uses subgroups, and its attention is wrong there
- * (it sums over 16 keys); without them it takes another path, which is right.
+ * Hides subgroups of fewer than 16 lanes: of these libraries ONNX Runtime alone uses subgroups, and its
+ * attention is wrong there (it sums over 16 keys); without them it takes another path, which is right.
  */
 function hideSmallSubgroups(adapter: GPUAdapter): void {
   const { subgroupMinSize } = adapter.info;

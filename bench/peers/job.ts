@@ -1,4 +1,7 @@
-/** The jobs that every library does: one BERT classifier, its weights and its batch, made on the host from a seed. */
+/**
+ * The jobs that every library does: one BERT classifier, its weights and its batch, made on the host from a
+ * seed.
+ */
 
 export interface PeerModel {
   name: string;
@@ -54,7 +57,10 @@ function uniform(seed: number): () => number {
   };
 }
 
-/** Numbers of mean 0 and the given standard deviation, evenly spread: quick to draw, and as good for timing as normal ones. */
+/**
+ * Numbers of mean 0 and the given standard deviation, evenly spread: quick to draw, and as good for timing as
+ * normal ones.
+ */
 export function randomValues(count: number, seed: number, std = 1): Float32Array {
   const next = uniform(seed);
   const width = std * Math.sqrt(12);

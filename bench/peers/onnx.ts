@@ -1,6 +1,7 @@
 /**
- * The job's BERT as an ONNX file, of the same weights. Attention, residual + LayerNorm and bias + GELU are ONNX Runtime's own fused
- * operators (com.microsoft), as its transformer optimizer would leave the graph, so that it looks its best.
+ * The job's BERT as an ONNX file, of the same weights. Attention, residual + LayerNorm and bias + GELU are
+ * ONNX Runtime's own fused operators (com.microsoft), as its transformer optimizer would leave the graph, so
+ * that it looks its best.
  */
 import { inputsFirst, LAYER_NORM_EPS, MASKED, type PeerJob } from './job.ts';
 import { bytes, float, integer, message } from './protobuf.ts';

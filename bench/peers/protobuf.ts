@@ -1,4 +1,7 @@
-/** The little of protobuf's wire format that writing an ONNX file takes (protobuf.dev/programming-guides/encoding). */
+/**
+ * The little of protobuf's wire format that writing an ONNX file takes
+ * (protobuf.dev/programming-guides/encoding).
+ */
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

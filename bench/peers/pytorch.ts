@@ -1,4 +1,7 @@
-/** Training steps (AdamW, clipping) and inference in PyTorch and transformers, from the checkpoints that our models save. */
+/**
+ * Training steps (AdamW, clipping) and inference in PyTorch and transformers, from the checkpoints that our
+ * models save.
+ */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -124,7 +127,10 @@ function resultOf(line: Exclude<Line, { torch: string }>, name: string, own: Own
   return { ...base, timing, ratio: timing.median / own.seconds, difference };
 }
 
-/** Ours first, then PyTorch: every job as it is, then compiled. A Python that cannot do it is a result with an error. */
+/**
+ * Ours first, then PyTorch: every job as it is, then compiled. A Python that cannot do it is a result with an
+ * error.
+ */
 export async function comparePyTorch(options: PyTorchOptions): Promise<void> {
   const { python, device, cases, seconds, compileSeconds, report, note } = options;
   if (cases.length === 0) return;

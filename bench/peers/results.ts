@@ -38,7 +38,10 @@ export async function resultsOf(work: Work, count: number): Promise<Float32Array
   return values;
 }
 
-/** The largest difference, as a share of the largest number expected; NaN or infinite where the two cannot be compared. */
+/**
+ * The largest difference, as a share of the largest number expected; NaN or infinite where the two cannot be
+ * compared.
+ */
 export function differenceOf(values: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (values.length !== expected.length) return Number.POSITIVE_INFINITY;
   let most = 0;

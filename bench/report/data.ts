@@ -5,7 +5,10 @@ import type { JobResult } from '../jobs.ts';
 import type { KernelResult } from '../kernels/run.ts';
 import type { PeerResult } from '../peers/results.ts';
 
-/** In the order in which they run, so that a report that is cut off tells the most; with their shares of the minutes. */
+/**
+ * In the order in which they run, so that a report that is cut off tells the most; with their shares of the
+ * minutes.
+ */
 export const PARTS = {
   adapter: 4,
   tests: 24,

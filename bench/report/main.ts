@@ -1,9 +1,11 @@
 /**
- * The report of a card: what it is, whether the engine computes right on it, and how fast, in a few minutes and one command.
+ * The report of a card: what it is, whether the engine computes right on it, and how fast, in a few minutes
+ * and one command.
  *
  *     npm run report [-- --minutes 8] [-- --python python3] [-- --adapter gpu] [-- --kernels gpu] [-- --output report]
  *
- * Writes `<output>/<adapter>.json`, `.html` and `.md` after every part, so that a report that is cut off keeps what it found.
+ * Writes `<output>/<adapter>.json`, `.html` and `.md` after every part, so that a report that is cut off
+ * keeps what it found.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -116,7 +118,8 @@ async function main(): Promise<void> {
   let base = '';
   for (const [i, part] of names.entries()) {
     if (interruption.signal.aborted) break;
-    // What earlier parts did not need goes to those after them. PyTorch's share, too, where it is not asked for.
+    // What earlier parts did not need goes to those after them. PyTorch's share, too, where it is not asked
+    // for.
     const shares = names
       .slice(i)
       .map((name) => (name === 'PyTorch' && options.python === undefined ? 1 : PARTS[name]));

@@ -1,4 +1,7 @@
-/** The report as sections, which make both the page to paste into `docs/hardware/` and the HTML file with pictures. */
+/**
+ * The report as sections, which make both the page to paste into `docs/hardware/` and the HTML file with
+ * pictures.
+ */
 
 import type { JobResult } from '../jobs.ts';
 import { htmlPage, isEmpty, type Section } from '../lib/html.ts';

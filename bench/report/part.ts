@@ -1,4 +1,7 @@
-/** The process of one part of the report: a driver that crashes or hangs takes this process with it, not the report. */
+/**
+ * The process of one part of the report: a driver that crashes or hangs takes this process with it, not the
+ * report.
+ */
 import { requestDevice } from '../../src/tensor/device.ts';
 import type { PartMessage, PartName, PartRequest, Results } from './data.ts';
 import { adapterPart } from './parts/adapter.ts';

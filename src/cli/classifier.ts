@@ -19,7 +19,10 @@ export interface Classifier {
   maxLength: number;
 }
 
-/** Throws `ConfigError` where the folder's model has no trained classifier; says which of its weights are not used. */
+/**
+ * Throws `ConfigError` where the folder's model has no trained classifier; says which of its weights are not
+ * used.
+ */
 export async function loadClassifier(idOrFolder: string, options: CommonOptions): Promise<Classifier> {
   const folder = await resolveModel(idOrFolder, { onProgress: downloadProgress() });
   const config = await loadConfig(folder);

@@ -7,7 +7,10 @@ import type { TaskDecision } from '../data/task.ts';
 import { shownNames } from '../models/class-names.ts';
 import type { PretrainedConfig } from '../models/config.ts';
 
-/** The columns that are read, and why: `columns of dev.tsv: text 'sentence', label 'label' (usual names); tabs between cells`. */
+/**
+ * The columns that are read, and why: `columns of dev.tsv: text 'sentence', label 'label' (usual names); tabs
+ * between cells`.
+ */
 export function describeColumns({ path, layout }: TextTable): string {
   if (layout === undefined) return `${path}: a table`;
   const { text, pair, label, reasons } = layout.columns;
@@ -68,7 +71,10 @@ export function describeLabels({ problemType, names }: LabelSet): string {
 /** Classes that only pairs of texts have. */
 const pairClasses = /entail|contradict|paraphrase|duplicate|equivalent/i;
 
-/** A warning where a model of pairs gets one text, or the other way round; null where they fit, or the model does not tell. */
+/**
+ * A warning where a model of pairs gets one text, or the other way round; null where they fit, or the model
+ * does not tell.
+ */
 export function pairWarning({ textPair, id2label }: PretrainedConfig, pairs: boolean): string | null {
   if (textPair === pairs) return null;
   const told = Object.values(id2label).some((name) => pairClasses.test(name));

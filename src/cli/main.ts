@@ -16,7 +16,8 @@ const program = new Command('dawngrad')
   .showHelpAfterError('(see --help)');
 for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addTune, addInfo]) add(program);
 
-// Ctrl-C ends `tee` first, and `head` closes the pipe when it has seen enough: what is under way goes on, and is saved.
+// Ctrl-C ends `tee` first, and `head` closes the pipe when it has seen enough: what is under way goes on, and
+// is saved.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 try {

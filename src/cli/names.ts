@@ -28,7 +28,10 @@ const options: Partial<Record<keyof TrainingArguments | 'earlyStoppingPatience',
 
 const names: ReadonlyMap<string, string> = new Map(Object.entries(options));
 
-/** A message of the library with the command's options in place of arguments; paths in quotes stay. A flag has no value. */
+/**
+ * A message of the library with the command's options in place of arguments; paths in quotes stay. A flag has
+ * no value.
+ */
 export function inCommandNames(message: string): string {
   return message
     .replace(/'[^']*'|\b[a-zA-Z0-9]+\b/g, (word) => names.get(word) ?? word)

@@ -140,7 +140,10 @@ export async function openDevice(options: CommonOptions): Promise<Device> {
   return device;
 }
 
-/** Throws `OutputExistsError` for an output folder that exists and may not be written over, `FileError` for one that cannot be written. */
+/**
+ * Throws `OutputExistsError` for an output folder that exists and may not be written over, `FileError` for
+ * one that cannot be written.
+ */
 export async function checkOutput(path: string, overwrite: boolean): Promise<void> {
   await checkExisting(path, overwrite);
   await platform.checkWritable(path);
@@ -172,7 +175,10 @@ export function required<T>(value: T | undefined, name: string): T {
 /** What a shell reports of a process that Ctrl-C ended. */
 const INTERRUPTED = 130;
 
-/** A signal that Ctrl-C, a polite kill, or the end of the terminal aborts; a second one ends the process at once. */
+/**
+ * A signal that Ctrl-C, a polite kill, or the end of the terminal aborts; a second one ends the process at
+ * once.
+ */
 export function interruptSignal(print: (line: string) => void): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
@@ -214,7 +220,10 @@ export function addResumeOption(command: Command): Command {
   );
 }
 
-/** The checkpoint to resume from; undefined for a new training. Throws `FileError` where there is none, or the output cannot be written. */
+/**
+ * The checkpoint to resume from; undefined for a new training. Throws `FileError` where there is none, or the
+ * output cannot be written.
+ */
 export async function resumedFrom(
   resume: string | true | undefined,
   output: string,

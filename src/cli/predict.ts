@@ -1,4 +1,6 @@
-/** `dawngrad predict`: classes of texts, given as arguments, as lines on standard input, or in a data file. */
+/**
+ * `dawngrad predict`: classes of texts, given as arguments, as lines on standard input, or in a data file.
+ */
 import type { Command } from 'commander';
 import { linesOf } from '../data/chunks.ts';
 import { dataCollatorWithPadding } from '../data/collate.ts';

@@ -1,4 +1,6 @@
-/** The training's progress bar: loss, learning rate, tokens a second, time left; and lines printed above it. */
+/**
+ * The training's progress bar: loss, learning rate, tokens a second, time left; and lines printed above it.
+ */
 import { Presets, SingleBar } from 'cli-progress';
 import type { CallbackContext, StepReport, TrainerCallback } from '../train/callbacks.ts';
 import type { Metrics } from '../train/metrics.ts';

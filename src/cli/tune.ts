@@ -1,4 +1,7 @@
-/** `dawngrad tune`: measures which kernels are fastest on this adapter for a model's products, and keeps the choice. */
+/**
+ * `dawngrad tune`: measures which kernels are fastest on this adapter for a model's products, and keeps the
+ * choice.
+ */
 import { type Command, InvalidArgumentError } from 'commander';
 import { writeTuning } from '../gpu/tuning.ts';
 import { layerProducts, tuneMatmul } from '../kernels/tune.ts';

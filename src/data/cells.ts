@@ -84,8 +84,9 @@ export function cellReader(path: string, format: 'tsv' | 'csv', options: TableOp
 }
 
 /**
- * The character between cells: as asked for, as Excel's first line `sep=;` says, the usual one, or another by which the first row holds
- * column names. Throws `DataError` where another one seems to part the rows. `skipped` characters of the front are no row.
+ * The character between cells: as asked for, as Excel's first line `sep=;` says, the usual one, or another by
+ * which the first row holds column names. Throws `DataError` where another one seems to part the rows.
+ * `skipped` characters of the front are no row.
  */
 function delimiterOf(
   path: string,

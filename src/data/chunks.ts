@@ -2,7 +2,10 @@
 import { platform } from '#platform';
 import { countOf, encodingOf, LineDecoder, mayBeMark } from './encoding.ts';
 
-/** Some whole rows of a file; a line ends with '\n', '\r\n', or, in a file without any '\n', with '\r', which is then given as '\n'. */
+/**
+ * Some whole rows of a file; a line ends with '\n', '\r\n', or, in a file without any '\n', with '\r', which
+ * is then given as '\n'.
+ */
 export interface Chunk {
   text: string;
   /** Lines of the file before this text. */
@@ -22,20 +25,26 @@ export interface ChunkOptions extends ReadOptions {
 }
 
 /**
- * A file from front to back, without its byte-order mark. Throws `FileError` where it cannot be read, `DataError` naming the line that is
- * not in the encoding.
+ * A file from front to back, without its byte-order mark. Throws `FileError` where it cannot be read,
+ * `DataError` naming the line that is not in the encoding.
  */
 export async function* readChunks(path: string, options: ChunkOptions = {}): AsyncGenerator<Chunk> {
   const chunks = decoded(path, readBytes(path, options.chunkBytes), options.encoding);
   yield* options.quoted === true ? wholeRows(chunks) : chunks;
 }
 
-/** Lines of a file without their ends, as Python's `open` gives them: '\r\n', '\n' and '\r' all end one. Throws as `readChunks` does. */
+/**
+ * Lines of a file without their ends, as Python's `open` gives them: '\r\n', '\n' and '\r' all end one.
+ * Throws as `readChunks` does.
+ */
 export async function* readLines(path: string, options: ReadOptions = {}): AsyncGenerator<string> {
   yield* linesOf(path, readBytes(path, options.chunkBytes), options.encoding);
 }
 
-/** The same from bytes that arrive by and by; a line is given as soon as it is whole. `source` names them in errors. */
+/**
+ * The same from bytes that arrive by and by; a line is given as soon as it is whole. `source` names them in
+ * errors.
+ */
 export async function* linesOf(
   source: string,
   bytes: AsyncIterable<Uint8Array>,
@@ -66,7 +75,10 @@ async function* decoded(
   }
 }
 
-/** Bytes without their mark, in pieces that end with a line feed (the last one may not), and their encoding's name. */
+/**
+ * Bytes without their mark, in pieces that end with a line feed (the last one may not), and their encoding's
+ * name.
+ */
 async function* wholeLines(
   source: string,
   bytes: AsyncIterable<Uint8Array>,

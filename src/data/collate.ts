@@ -86,9 +86,9 @@ function padInputs(examples: readonly Example[], indices: readonly number[], opt
 }
 
 /**
- * Labels of whole texts: classes as int32 [batch]; with `floatLabels`, values as float32 [batch]; indicators as float32 [batch, classes].
- * Throws `DataError` where a batch has labels of several kinds, or a class that is no whole number; `ConfigError` for a padding that
- * cannot be.
+ * Labels of whole texts: classes as int32 [batch]; with `floatLabels`, values as float32 [batch]; indicators
+ * as float32 [batch, classes]. Throws `DataError` where a batch has labels of several kinds, or a class that
+ * is no whole number; `ConfigError` for a padding that cannot be.
  */
 export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?: boolean }): Collator {
   checkOptions('dataCollatorWithPadding', options, { ...paddingOptionNames, floatLabels: true }, advice);
@@ -114,7 +114,9 @@ export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?
   };
 }
 
-/** Labels of tokens, padded with −100. Throws `DataError` where an example has not as many labels as tokens. */
+/**
+ * Labels of tokens, padded with −100. Throws `DataError` where an example has not as many labels as tokens.
+ */
 export function dataCollatorForTokenClassification(options: PaddingOptions): Collator {
   checkOptions('dataCollatorForTokenClassification', options, paddingOptionNames, advice);
   checkPadding(options);
@@ -157,8 +159,9 @@ const maskingOptionNames: OptionNames<MaskingOptions> = {
 };
 
 /**
- * Masked language modelling (Devlin et al., 2019): of the tokens chosen, 80 % become the mask, 10 % another token, 10 % stay. Labels are
- * given for the chosen positions only. Every batch draws anew; `stream` says which draw.
+ * Masked language modelling (Devlin et al., 2019): of the tokens chosen, 80 % become the mask, 10 % another
+ * token, 10 % stay. Labels are given for the chosen positions only. Every batch draws anew; `stream` says
+ * which draw.
  */
 export function dataCollatorForLanguageModeling(
   options: MaskingOptions,

@@ -43,7 +43,10 @@ export interface ColumnNames {
   reasons: { text: ColumnReason; pair: ColumnReason | null; label: ColumnReason | null };
 }
 
-/** Usual names of the text column, each with its pair's. Pairs stand first: QNLI's `sentence` is the second of a pair. */
+/**
+ * Usual names of the text column, each with its pair's. Pairs stand first: QNLI's `sentence` is the second of
+ * a pair.
+ */
 const TEXT_NAMES: readonly (readonly [string, string?])[] = [
   ['sentence1', 'sentence2'],
   ['#1 string', '#2 string'],
@@ -67,7 +70,9 @@ const LABEL_NAMES = [
   'sentiment',
 ];
 
-/** Whether a first row names columns: true if a column is chosen by name, or if a cell is a usual column name. */
+/**
+ * Whether a first row names columns: true if a column is chosen by name, or if a cell is a usual column name.
+ */
 export function looksLikeHeader(cells: readonly string[], options: ColumnOptions): boolean {
   return chosenNames(options).length > 0 || hasUsualName(cells);
 }
@@ -91,8 +96,9 @@ function chosenNames({ textColumn, textPairColumn, labelColumn }: ColumnOptions)
 }
 
 /**
- * Columns as chosen, the rest by their usual names. A file without a header is guessed only up to two columns: the text first, the
- * label last, or the other one of the two where one is chosen. `cells` is the first row. Throws `DataError` naming the columns there are.
+ * Columns as chosen, the rest by their usual names. A file without a header is guessed only up to two
+ * columns: the text first, the label last, or the other one of the two where one is chosen. `cells` is the
+ * first row. Throws `DataError` naming the columns there are.
  */
 export function chooseColumns(
   path: string,
@@ -194,7 +200,10 @@ function guessByName(names: readonly string[], { text, pair, label }: Guess): Gu
   };
 }
 
-/** A label read from the text column would let a model read the answer; of two columns of one name, one would be taken unseen. */
+/**
+ * A label read from the text column would let a model read the answer; of two columns of one name, one would
+ * be taken unseen.
+ */
 function checkDistinct(
   path: string,
   chosen: readonly (number | readonly number[] | null)[],

@@ -56,7 +56,10 @@ export interface EncodeTableOptions {
 
 const encodeTableOptionNames: OptionNames<EncodeTableOptions> = { maxLength: true, truncation: true };
 
-/** Encodes a table's texts. Throws `DataError` naming file and line for a text that is too long where truncation is off. */
+/**
+ * Encodes a table's texts. Throws `DataError` naming file and line for a text that is too long where
+ * truncation is off.
+ */
 export function encodeTable(
   table: TextTable,
   labels: readonly Label[] | null,

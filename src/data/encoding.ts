@@ -1,4 +1,7 @@
-/** Bytes to text: byte-order marks, encodings by name, and an error that names the line where bytes are not what they should be. */
+/**
+ * Bytes to text: byte-order marks, encodings by name, and an error that names the line where bytes are not
+ * what they should be.
+ */
 import { ConfigError, DataError } from '../errors.ts';
 import { isMostlyUtf8, likelyEncodings } from './guess-encoding.ts';
 
@@ -21,7 +24,10 @@ const aliases: Record<string, string> = {
   cp950: 'big5',
 };
 
-/** The Encoding Standard's name of an encoding, which may be called as Python calls it. Throws `ConfigError` for an unknown one. */
+/**
+ * The Encoding Standard's name of an encoding, which may be called as Python calls it. Throws `ConfigError`
+ * for an unknown one.
+ */
 export function encodingNamed(label: string): string {
   const plain = label.trim().toLowerCase();
   const dashed = plain.replaceAll('_', '-');
@@ -70,8 +76,8 @@ export function mayBeMark(head: Uint8Array): boolean {
 }
 
 /**
- * The encoding of a file: its mark says, else `named`, else UTF-8. Throws `DataError` where mark and name differ, and for UTF-32, which
- * no `TextDecoder` reads.
+ * The encoding of a file: its mark says, else `named`, else UTF-8. Throws `DataError` where mark and name
+ * differ, and for UTF-32, which no `TextDecoder` reads.
  */
 export function encodingOf(source: string, head: Uint8Array, named?: string): Encoding {
   const wanted = named === undefined ? null : encodingNamed(named);
@@ -108,7 +114,10 @@ export class LineDecoder {
     this.decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
   }
 
-  /** Text, and the lines of the file before it. Throws `DataError` naming the line that is not in the encoding. */
+  /**
+   * Text, and the lines of the file before it. Throws `DataError` naming the line that is not in the
+   * encoding.
+   */
   decode(bytes: Uint8Array): { text: string; linesBefore: number } {
     const { linesBefore } = this;
     this.checkZeros(bytes);

@@ -46,7 +46,10 @@ const otherNames: Readonly<Record<string, string>> = {
   positionIds: 'leave it out: positions follow from the order, or write the loop yourself with positionIds',
 };
 
-/** Throws `DataError` naming an example's key that padding would drop without a word. A mask of ones says nothing new. */
+/**
+ * Throws `DataError` naming an example's key that padding would drop without a word. A mask of ones says
+ * nothing new.
+ */
 export function checkKeys(example: object, index: number): void {
   for (const [name, remedy] of Object.entries(otherNames)) {
     if ((example as Record<string, unknown>)[name] === undefined) continue;
@@ -63,7 +66,9 @@ export function checkKeys(example: object, index: number): void {
   });
 }
 
-/** Throws `DataError` naming the example whose ids or token types are no lists of whole numbers of one length. */
+/**
+ * Throws `DataError` naming the example whose ids or token types are no lists of whole numbers of one length.
+ */
 export function checkExample(example: unknown, index: number): void {
   if (typeof example !== 'object' || example === null || example instanceof Promise)
     throw new DataError(
@@ -107,7 +112,9 @@ export function checkPadding({
     });
 }
 
-/** What code of the user's own gives; what it throws becomes the cause of a `UserCodeError` that says where. */
+/**
+ * What code of the user's own gives; what it throws becomes the cause of a `UserCodeError` that says where.
+ */
 export function callUser<T>(what: string, body: () => T): T {
   try {
     return body();

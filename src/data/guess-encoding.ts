@@ -1,6 +1,9 @@
 /** Which encoding bytes that are not UTF-8 are likely in: for messages, never for reading. */
 
-/** Letters that text in an encoding is mostly made of, and the least share of them among its letters beyond ASCII. */
+/**
+ * Letters that text in an encoding is mostly made of, and the least share of them among its letters beyond
+ * ASCII.
+ */
 const candidates: readonly { name: string; letters: RegExp; share: number }[] = [
   { name: 'shift_jis', letters: /[\u3040-\u30ff]/gu, share: 0.25 },
   { name: 'euc-jp', letters: /[\u3040-\u30ff]/gu, share: 0.25 },
@@ -12,12 +15,14 @@ const candidates: readonly { name: string; letters: RegExp; share: number }[] = 
   { name: 'koi8-r', letters: /[а-яё]/gu, share: 0.6 },
 ];
 
-/** Punctuation that Windows puts between 0x80 and 0x9F: euro, ellipsis, quotes, bullet, dashes, trade mark. */
+/**
+ * Punctuation that Windows puts between 0x80 and 0x9F: euro, ellipsis, quotes, bullet, dashes, trade mark.
+ */
 const windowsMarks = new Set([0x80, 0x85, 0x91, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x99]);
 
 /**
- * Whether bytes are UTF-8 that was damaged in places: few characters beyond ASCII are broken, those `before` them counted. Other
- * encodings hardly ever look like it.
+ * Whether bytes are UTF-8 that was damaged in places: few characters beyond ASCII are broken, those `before`
+ * them counted. Other encodings hardly ever look like it.
  */
 export function isMostlyUtf8(bytes: Uint8Array, before: number): boolean {
   const text = new TextDecoder().decode(bytes);

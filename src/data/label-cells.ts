@@ -21,8 +21,8 @@ export type LabelColumn =
   | { form: 'vector'; rows: LabelledRow<number[]>[]; why: string; classes?: readonly string[] };
 
 /**
- * Reads a table's labels. `several` says whether a row may have more than one, where that is known: only then is plain text split. Throws
- * `DataError` naming the line that is unlike the others.
+ * Reads a table's labels. `several` says whether a row may have more than one, where that is known: only then
+ * is plain text split. Throws `DataError` naming the line that is unlike the others.
  */
 export function labelColumn(table: TextTable, several?: boolean): LabelColumn {
   const rows = labelled(table);
@@ -152,8 +152,8 @@ function indicator(path: string, line: number, item: LabelItem, column: string):
 }
 
 /**
- * Whether lists are rows of 0 and 1. Names that are numbers may look like it, but stand once in a list. Throws `DataError` for rows that
- * are not of one length, or have one entry.
+ * Whether lists are rows of 0 and 1. Names that are numbers may look like it, but stand once in a list.
+ * Throws `DataError` for rows that are not of one length, or have one entry.
  */
 function isVector(path: string, rows: readonly LabelledRow<readonly LabelItem[]>[]): boolean {
   if (!rows.every(({ label }) => label.every((item) => bitOf(item) !== null))) return false;
@@ -178,7 +178,9 @@ function isVector(path: string, rows: readonly LabelledRow<readonly LabelItem[]>
   return width > 1 && (typed || repeats);
 }
 
-/** Numbers in lists are classes' numbers. Throws `DataError` for what can be neither that nor an indicator. */
+/**
+ * Numbers in lists are classes' numbers. Throws `DataError` for what can be neither that nor an indicator.
+ */
 function checkNames(path: string, rows: readonly LabelledRow<readonly LabelItem[]>[]): void {
   for (const { label, line } of rows) {
     const odd = label.find(

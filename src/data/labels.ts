@@ -17,14 +17,17 @@ export interface LabelSet {
 }
 
 /**
- * The labels of training data: `decideTask` without its reasons. Throws `DataError` for a row without a label, for too few classes, and
- * where the data do not tell the task.
+ * The labels of training data: `decideTask` without its reasons. Throws `DataError` for a row without a
+ * label, for too few classes, and where the data do not tell the task.
  */
 export function inferLabels(table: TextTable, options: ProblemType | TaskOptions = {}): LabelSet {
   return decideTask(table, typeof options === 'string' ? { problemType: options } : options).labels;
 }
 
-/** The labels a model was trained with. Throws `ConfigError` where two classes have one name: no label could tell them apart. */
+/**
+ * The labels a model was trained with. Throws `ConfigError` where two classes have one name: no label could
+ * tell them apart.
+ */
 export function labelsOfModel(config: PretrainedConfig): LabelSet {
   const names = namesOf(config);
   const twin = names.find((name, id) => names.indexOf(name) < id);
@@ -36,8 +39,8 @@ export function labelsOfModel(config: PretrainedConfig): LabelSet {
 }
 
 /**
- * Labels of a table as numbers. A name is found as it is written, else whatever its case where that leaves no doubt. Throws `DataError`
- * naming file, line and label for one that is not in the set.
+ * Labels of a table as numbers. A name is found as it is written, else whatever its case where that leaves no
+ * doubt. Throws `DataError` naming file, line and label for one that is not in the set.
  */
 export function encodeLabels(table: TextTable, { problemType, names }: LabelSet): Label[] {
   const { path } = table;

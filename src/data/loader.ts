@@ -30,8 +30,8 @@ export interface DataLoaderOptions {
 }
 
 /**
- * Batches over which lengths are sorted when grouping, as transformers has it: at most 50, and at most a quarter of the epoch, so
- * that a small dataset does not come in the same order each time.
+ * Batches over which lengths are sorted when grouping, as transformers has it: at most 50, and at most a
+ * quarter of the epoch, so that a small dataset does not come in the same order each time.
  */
 function megaBatches(examples: number, batchSize: number): number {
   return Math.max(1, Math.min(50, Math.floor(examples / (4 * batchSize))));
@@ -59,7 +59,10 @@ export class DataLoader {
   private readonly dataset: Dataset;
   private readonly options: DataLoaderOptions;
 
-  /** Throws `ConfigError` for a batch size below 1 and a sampler beside another order, `DataError` for an empty dataset. */
+  /**
+   * Throws `ConfigError` for a batch size below 1 and a sampler beside another order, `DataError` for an
+   * empty dataset.
+   */
   constructor(dataset: Dataset, options: DataLoaderOptions) {
     checkOptions('DataLoader', options, loaderOptionNames, advice);
     if (!Number.isInteger(options.batchSize) || options.batchSize < 1) {
@@ -129,8 +132,8 @@ export class DataLoader {
   }
 
   /**
-   * Batches of an epoch from number `first` on. Throws `DataError` for an example that is none, `UserCodeError` with the cause for what a
-   * dataset or collator of the user's own throws.
+   * Batches of an epoch from number `first` on. Throws `DataError` for an example that is none,
+   * `UserCodeError` with the cause for what a dataset or collator of the user's own throws.
    */
   *batches(epoch = 0, first = 0): Generator<Batch> {
     const order = this.order(epoch);

@@ -18,8 +18,8 @@ export interface TableOptions extends ColumnOptions, ReadOptions {
   /** One character between cells. Where absent: tabs or commas, or what parts a first row of column names. */
   delimiter?: string;
   /**
-   * Whether the first row names the columns. Where absent: true if a column is chosen by name, or if the first row has a cell that is a
-   * usual column name (text, sentence, label, …).
+   * Whether the first row names the columns. Where absent: true if a column is chosen by name, or if the
+   * first row has a cell that is a usual column name (text, sentence, label, …).
    */
   header?: boolean;
 }
@@ -71,9 +71,9 @@ export interface RowReader {
 }
 
 /**
- * Reads a file, piece by piece. TSV is taken as it stands, without quoting, as GLUE writes it; CSV with quotes. A byte-order mark is
- * dropped. Throws `FileError` for a missing file, `ConfigError` for an unknown encoding, `DataError` naming file, line and column for
- * anything else.
+ * Reads a file, piece by piece. TSV is taken as it stands, without quoting, as GLUE writes it; CSV with
+ * quotes. A byte-order mark is dropped. Throws `FileError` for a missing file, `ConfigError` for an unknown
+ * encoding, `DataError` naming file, line and column for anything else.
  */
 export async function readTable(path: string, options: TableOptions = {}): Promise<TextTable> {
   checkOptions('readTable', options, tableOptionNames, advice);
@@ -104,7 +104,10 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
   return { path, rows, layout, ...(typeof label === 'object' && label !== null && { classes: label }) };
 }
 
-/** A header of unusual names would pass for a row, and its label for a class. Throws `DataError` where the first row looks like one. */
+/**
+ * A header of unusual names would pass for a row, and its label for a class. Throws `DataError` where the
+ * first row looks like one.
+ */
 function checkFirstRow(path: string, [first, ...others]: readonly TextRow[]): void {
   const label = first!.label;
   if (typeof label !== 'string' || others.length < 2) return;

@@ -1,4 +1,7 @@
-/** What a model is to learn from a table: the task, its classes and their order, and what becomes of a trained classifier. */
+/**
+ * What a model is to learn from a table: the task, its classes and their order, and what becomes of a trained
+ * classifier.
+ */
 
 import { ConfigError, DataError } from '../errors.ts';
 import {
@@ -32,8 +35,8 @@ export interface TaskOptions {
   /** The config of a checkpoint with a trained classifier, whose classes keep their numbers. */
   model?: PretrainedConfig;
   /**
-   * What becomes of that classifier: `keep` takes the model's classes whatever the data name, `new` the data's. Where absent: kept if the
-   * data's names are the model's, new if none is.
+   * What becomes of that classifier: `keep` takes the model's classes whatever the data name, `new` the
+   * data's. Where absent: kept if the data's names are the model's, new if none is.
    */
   head?: 'keep' | 'new';
 }
@@ -51,10 +54,11 @@ export interface TaskDecision {
 }
 
 /**
- * Decides by the whole label column: lists, rows of 0 and 1 and columns of classes are several labels a text, numbers with a decimal point
- * are values, anything else is a class. Classes are the model's where the names are the same, in its order; else they are sorted, numbers
- * by value. Throws `DataError` naming lines where the column does not tell, or where only some names are the model's; `ConfigError` where
- * there is no classifier to keep.
+ * Decides by the whole label column: lists, rows of 0 and 1 and columns of classes are several labels a text,
+ * numbers with a decimal point are values, anything else is a class. Classes are the model's where the names
+ * are the same, in its order; else they are sorted, numbers by value. Throws `DataError` naming lines where
+ * the column does not tell, or where only some names are the model's; `ConfigError` where there is no
+ * classifier to keep.
  */
 export function decideTask(table: TextTable, options: TaskOptions = {}): TaskDecision {
   checkOptions('decideTask', options, taskOptionNames);
@@ -117,7 +121,10 @@ function regression(why: string, { model, head }: TaskOptions): Omit<TaskDecisio
   return { labels, why, head: { keep, why: head === undefined ? reason : 'as asked for' } };
 }
 
-/** The data's own names: each once; numbers by value, anything else by its UTF-16 units, so that no locale has a say. */
+/**
+ * The data's own names: each once; numbers by value, anything else by its UTF-16 units, so that no locale has
+ * a say.
+ */
 function namesIn(path: string, column: LabelColumn, known: PretrainedConfig | null): string[] {
   if (column.form === 'vector') {
     if (column.classes !== undefined) return [...column.classes];

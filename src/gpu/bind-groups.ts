@@ -11,7 +11,10 @@ interface Entry {
 const MOST_KEPT = 16_384;
 
 export class BindGroupCache {
-  /** By a hash of pipeline and slots: it is looked up for every dispatch, for which a key of text takes too long to make. */
+  /**
+   * By a hash of pipeline and slots: it is looked up for every dispatch, for which a key of text takes too
+   * long to make.
+   */
   private readonly byHash = new Map<number, Entry[]>();
   private size = 0;
 

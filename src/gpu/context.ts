@@ -37,7 +37,10 @@ export class GpuContext {
   readonly float16: boolean;
   /** Invocations of a subgroup; 0 where there are no subgroups, or of more than one size. */
   readonly subgroupSize: number;
-  /** Matrix units that sum in float32, those of float16 first; none where the adapter has none that work, or subgroups are not to be used. */
+  /**
+   * Matrix units that sum in float32, those of float16 first; none where the adapter has none that work, or
+   * subgroups are not to be used.
+   */
   subgroupMatrices: readonly SubgroupMatrix[];
   readonly pool: BufferPool;
   readonly recorder: Recorder;
@@ -97,7 +100,10 @@ export class GpuContext {
     });
   }
 
-  /** Lends launchers a buffer of `elements` float32 for what they need in between; it may be lent again once `use` has recorded its work. */
+  /**
+   * Lends launchers a buffer of `elements` float32 for what they need in between; it may be lent again once
+   * `use` has recorded its work.
+   */
   borrow(elements: number, use: (slot: Slot) => void): void {
     const buffer = this.pool.acquire(4 * elements);
     try {
@@ -108,13 +114,17 @@ export class GpuContext {
     }
   }
 
-  /** Throws the first GPU error that came in since the last call, if any; where the device is gone, that at every call. */
+  /**
+   * Throws the first GPU error that came in since the last call, if any; where the device is gone, that at
+   * every call.
+   */
   check(): void {
     this.life.check();
     const { failure } = this;
     if (failure === null) return;
     this.failure = null;
-    // A buffer made without memory is dead, and nobody can tell which: none of those made so far is lent again.
+    // A buffer made without memory is dead, and nobody can tell which: none of those made so far is lent
+    // again.
     this.pool.renew();
     this.recorder.forgetBindGroups();
     throw failure;
@@ -182,7 +192,10 @@ export class GpuContext {
     this.recorder.forgetBindGroups();
   }
 
-  /** Ends the device; every buffer goes with it. Whatever is done with it afterwards throws, and so does what still waits for it. */
+  /**
+   * Ends the device; every buffer goes with it. Whatever is done with it afterwards throws, and so does what
+   * still waits for it.
+   */
   destroy(): void {
     this.life.finish(
       new DeviceLostError('the device was destroyed', {

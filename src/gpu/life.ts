@@ -23,7 +23,10 @@ export class DeviceLife {
     this.waiting.clear();
   }
 
-  /** Settles as `work` does, or throws as soon as the device is gone: work that it still owes may then never end. */
+  /**
+   * Settles as `work` does, or throws as soon as the device is gone: work that it still owes may then never
+   * end.
+   */
   async wait<T>(work: Promise<T>): Promise<T> {
     this.check();
     let reject: (error: DeviceLostError) => void = () => {};

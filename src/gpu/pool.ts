@@ -1,6 +1,7 @@
 /**
- * Storage buffers by size class. The idle buffer of the nearest class that was made first is lent first: which one is lent then depends
- * only on which are idle, so that a repeated step gets the same buffers at the same places, and its bind groups are found again.
+ * Storage buffers by size class. The idle buffer of the nearest class that was made first is lent first:
+ * which one is lent then depends only on which are idle, so that a repeated step gets the same buffers at the
+ * same places, and its bind groups are found again.
  */
 import { GpuOutOfMemoryError } from '../errors.ts';
 import type { DeviceLife } from './life.ts';
@@ -60,7 +61,10 @@ export class BufferPool {
     return { ...this.counts };
   }
 
-  /** Throws `GpuOutOfMemoryError` where the adapter cannot hold a buffer of that size, `DeviceLostError` where it is gone. */
+  /**
+   * Throws `GpuOutOfMemoryError` where the adapter cannot hold a buffer of that size, `DeviceLostError` where
+   * it is gone.
+   */
   acquire(bytes: number): PooledBuffer {
     this.life.check();
     const size = sizeClass(bytes);
@@ -87,7 +91,10 @@ export class BufferPool {
     return made;
   }
 
-  /** An idle buffer of the class, or of a larger one up to twice the size: batches padded to many lengths then share buffers. */
+  /**
+   * An idle buffer of the class, or of a larger one up to twice the size: batches padded to many lengths then
+   * share buffers.
+   */
   private takeIdle(size: number): PooledBuffer | undefined {
     for (let at = size; at <= 2 * size; at += classStep(at)) {
       const found = this.idle.get(at)?.pop();

@@ -1,8 +1,8 @@
 /**
  * Records dispatches into one open compute pass and submits them in bulk.
  *
- * Parameters of all dispatches of a submission share one uniform buffer, addressed by dynamic offsets and written
- * once, just before the submission: the queue orders that write after everything submitted earlier.
+ * Parameters of all dispatches of a submission share one uniform buffer, addressed by dynamic offsets and
+ * written once, just before the submission: the queue orders that write after everything submitted earlier.
  */
 import { BindGroupCache } from './bind-groups.ts';
 import type { DeviceLife } from './life.ts';
@@ -106,7 +106,10 @@ export class Recorder {
     source.lastUse = this.statistics.submissions;
   }
 
-  /** Writes host data now, after any recorded work that still uses the buffer. `offset` and the size are multiples of 4. */
+  /**
+   * Writes host data now, after any recorded work that still uses the buffer. `offset` and the size are
+   * multiples of 4.
+   */
   write(buffer: PooledBuffer, offset: number, data: ArrayBufferView): void {
     this.life.check();
     if (buffer.lastUse === this.statistics.submissions) this.submit();

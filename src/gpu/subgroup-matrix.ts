@@ -1,13 +1,21 @@
-/** Dawn's experimental matrix units (`chromium-experimental-subgroup-matrix`): which of an adapter's shapes the kernels use. */
+/**
+ * Dawn's experimental matrix units (`chromium-experimental-subgroup-matrix`): which of an adapter's shapes
+ * the kernels use.
+ */
 
-/** What the kernels need to know of matrices that a subgroup multiplies together: M × K by K × N, summed in float32. */
+/**
+ * What the kernels need to know of matrices that a subgroup multiplies together: M × K by K × N, summed in
+ * float32.
+ */
 export interface SubgroupMatrix {
   /** Of the two that are multiplied. */
   readonly component: 'f16' | 'f32';
   readonly M: number;
   readonly N: number;
   readonly K: number;
-  /** Invocations of a subgroup, by what is known: the kernels are right with any other number, only slower. */
+  /**
+   * Invocations of a subgroup, by what is known: the kernels are right with any other number, only slower.
+   */
   readonly lanes: number;
   /** What the invocations of a workgroup must be a multiple of. */
   readonly maxLanes: number;
@@ -24,14 +32,19 @@ interface SubgroupMatrixConfig {
 
 export const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
 
-/** A block of 32 × 32 must be whole matrices, of which every line begins on 16 bytes; and 16 of k whole steps. */
+/**
+ * A block of 32 × 32 must be whole matrices, of which every line begins on 16 bytes; and 16 of k whole steps.
+ */
 function usable({ M, N, K, resultComponentType }: SubgroupMatrixConfig): boolean {
   return (
     resultComponentType === 'f32' && 32 % M === 0 && 32 % N === 0 && 16 % K === 0 && Math.min(M, N, K) >= 8
   );
 }
 
-/** The largest of each component that the adapter of `device` lists and the kernels can use, float16 before float32; none where it has no such units. */
+/**
+ * The largest of each component that the adapter of `device` lists and the kernels can use, float16 before
+ * float32; none where it has no such units.
+ */
 export function subgroupMatricesOf(device: GPUDevice, adapter: GPUAdapterInfo): readonly SubgroupMatrix[] {
   if (!device.features.has(SUBGROUP_MATRIX) || !device.features.has('subgroups')) return [];
   // The device's own `adapterInfo` has the bounds, but an empty list.

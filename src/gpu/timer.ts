@@ -1,4 +1,7 @@
-/** GPU time of every dispatch, by kernel, from timestamps around a pass of its own. For benches: passes of their own cost time too. */
+/**
+ * GPU time of every dispatch, by kernel, from timestamps around a pass of its own. For benches: passes of
+ * their own cost time too.
+ */
 import { GpuError } from '../errors.ts';
 
 /** Dispatches and seconds of one kernel. */

@@ -12,7 +12,10 @@ import {
 } from './launch.ts';
 import { type DropoutKey, dropoutThreshold } from './pointwise.ts';
 
-/** Queries, keys and values, [tokens, heads · size] each; or side by side in one tensor, [tokens, 3 · heads · size]. */
+/**
+ * Queries, keys and values, [tokens, heads · size] each; or side by side in one tensor, [tokens, 3 · heads ·
+ * size].
+ */
 export type Projections = { q: Slot; k: Slot; v: Slot } | { qkv: Slot };
 
 export interface AttentionLaunch {
@@ -20,9 +23,15 @@ export interface AttentionLaunch {
   inputs: Projections;
   /** int32 [tokens]: 0 where a key is padding. Not beside `starts`. */
   mask?: Slot | undefined;
-  /** int32 [batch + 1]: sequence b has the tokens from starts[b] to before starts[b + 1]; else each has `length`. */
+  /**
+   * int32 [batch + 1]: sequence b has the tokens from starts[b] to before starts[b + 1]; else each has
+   * `length`.
+   */
   starts?: Slot | undefined;
-  /** The values of `starts`, where the host knows them: needed only where the tensors are larger than one binding. */
+  /**
+   * The values of `starts`, where the host knows them: needed only where the tensors are larger than one
+   * binding.
+   */
   knownStarts?: Int32Array | undefined;
   batch: number;
   /** Of all sequences together. */
@@ -64,8 +73,9 @@ interface Technique {
 const plain: Technique = { suffix: '', defines: { ROLLED: false }, rows: GROUP_SIZE };
 
 /**
- * The same with loops over a head's chunks, kept in arrays, instead of registers by name: a wide head has more than a GPU's registers
- * hold, and unrolled it takes a software adapter minutes to compile. One program serves all widths.
+ * The same with loops over a head's chunks, kept in arrays, instead of registers by name: a wide head has
+ * more than a GPU's registers hold, and unrolled it takes a software adapter minutes to compile. One program
+ * serves all widths.
  */
 const rolled: Technique = { ...plain, defines: { ROLLED: true, CHUNKS: MAX_HEAD_SIZE / 4 } };
 
@@ -76,8 +86,8 @@ const MAX_UNROLLED = { gpu: 128, cpu: 64 };
 const MAX_BROADCAST_SIZE = 64;
 
 /**
- * Queries, or keys, of a lane by the size of a subgroup. More would run faster, but make programs that take lavapipe (8) many seconds
- * to compile.
+ * Queries, or keys, of a lane by the size of a subgroup. More would run faster, but make programs that take
+ * lavapipe (8) many seconds to compile.
  */
 const ROWS: Readonly<Record<number, Readonly<Record<Part, number>>>> = {
   4: { forward: 4, query: 2, key: 2 },
@@ -130,7 +140,8 @@ function declare(technique: (part: Part) => Technique, sides: Sides): void {
   for (const fused of [false, true]) variantOf(technique('key'), 'key', fused, sides);
 }
 
-// The head sizes of the models there are, and one that is not a multiple of four, so that the compile test sees them.
+// The head sizes of the models there are, and one that is not a multiple of four, so that the compile test
+// sees them.
 for (const size of [8, 32, 64, 6]) {
   for (const dropout of [false, true]) {
     for (const half of [false, true]) {
@@ -167,7 +178,10 @@ function alignedRows(width: number): number {
   return rows;
 }
 
-/** One window where everything fits a binding, or where nobody knows the starts: `launch` then refuses it if it has to. */
+/**
+ * One window where everything fits a binding, or where nobody knows the starts: `launch` then refuses it if
+ * it has to.
+ */
 function sequenceWindows(gpu: GpuContext, o: AttentionLaunch): SequenceWindow[] {
   const { batch, tokens, length, heads, size, knownStarts } = o;
   const fits = (rows: number) => rows * columnsOf(o) * 4 <= gpu.maxBindingBytes;
@@ -224,7 +238,8 @@ function run(gpu: GpuContext, part: Part, o: AttentionLaunch, operands: readonly
   const variant = variantOf(technique, part, part === 'key' && 'qkv' in o.inputs, sidesOf(o));
   const all = [...inputOperands(o), ...operands];
   for (const window of sequenceWindows(gpu, o)) {
-    // Sequences before heads: adapters on the CPU give each core a run of workgroups, which then has some of every sequence's length.
+    // Sequences before heads: adapters on the CPU give each core a run of workgroups, which then has some of
+    // every sequence's length.
     const grid: Grid = [Math.ceil(o.length / technique.rows), window.count, o.heads];
     const slots = all.map((operand) => bind(operand, window));
     launch(gpu, variant, slots, scalars(o, window), grid);
@@ -232,8 +247,8 @@ function run(gpu: GpuContext, part: Part, o: AttentionLaunch, operands: readonly
 }
 
 /**
- * `o`: [tokens, heads · size]. `stats`: [heads, tokens, 2], filled with the logarithm of each row's softmax denominator, and room
- * that backward writes to.
+ * `o`: [tokens, heads · size]. `stats`: [heads, tokens, 2], filled with the logarithm of each row's softmax
+ * denominator, and room that backward writes to.
  */
 export function attention(gpu: GpuContext, options: AttentionLaunch & { o: Slot; stats: Slot }): void {
   const width = options.heads * options.size;

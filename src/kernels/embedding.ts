@@ -56,7 +56,9 @@ export function embeddingGradient(gpu: GpuContext, options: EmbeddingGradientLau
   }
 }
 
-/** positions[row, i] = padding + the number of tokens up to i that are not padding, or padding for padding. */
+/**
+ * positions[row, i] = padding + the number of tokens up to i that are not padding, or padding for padding.
+ */
 export function positionIds(
   gpu: GpuContext,
   options: { ids: Slot; y: Slot; rows: number; cols: number; padding: number },

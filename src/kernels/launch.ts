@@ -30,7 +30,10 @@ export function kernel(shader: string, defines: Defines = {}): KernelVariant {
 /** Workgroups in x, y and z. */
 export type Grid = readonly [number, number, number];
 
-/** A grid of at least `groups` workgroups, folded over x and y; shaders unfold it with `flat_index` or `rows_of`. */
+/**
+ * A grid of at least `groups` workgroups, folded over x and y; shaders unfold it with `flat_index` or
+ * `rows_of`.
+ */
 export function foldedGrid(groups: number): Grid {
   if (groups <= MAX_GROUPS) return [groups, 1, 1];
   const rows = Math.ceil(groups / MAX_GROUPS);
@@ -42,7 +45,10 @@ export function elementGrid(count: number): Grid {
   return foldedGrid(Math.ceil(count / GROUP_SIZE));
 }
 
-/** Elements that one invocation loops over on a CPU: starting a workgroup costs as much there as some hundred of them. */
+/**
+ * Elements that one invocation loops over on a CPU: starting a workgroup costs as much there as some hundred
+ * of them.
+ */
 const CPU_ELEMENTS = 64;
 
 /** A grid for shaders that loop over `count` elements. */
@@ -51,7 +57,10 @@ export function loopGrid(gpu: GpuContext, count: number): Grid {
   return elementGrid(Math.ceil(count / each));
 }
 
-/** Throws `GpuError` where a slot is larger than the adapter lets a kernel bind, or the grid larger than it dispatches. */
+/**
+ * Throws `GpuError` where a slot is larger than the adapter lets a kernel bind, or the grid larger than it
+ * dispatches.
+ */
 export function launch(
   gpu: GpuContext,
   variant: KernelVariant,
@@ -99,7 +108,10 @@ export function shifted(slot: Slot, elements: number): Slot {
   return { ...slot, offset: (slot.offset ?? 0) + elements * elementBytes(slot) };
 }
 
-/** Things by the buffer, and the byte of it, where they end; a later one takes the place of one that ends there too. */
+/**
+ * Things by the buffer, and the byte of it, where they end; a later one takes the place of one that ends
+ * there too.
+ */
 export class ByEnd<T> {
   private readonly known = new Map<PooledBuffer, Map<number, T>>();
 
@@ -128,8 +140,9 @@ export function extended(slot: Slot, elements: number): Slot {
 }
 
 /**
- * Cuts `rows` of `cols` elements of up to four bytes into windows of whole rows within the adapter's binding limit, each beginning on a multiple
- * of `align` rows. One window where not even `align` rows fit: `launch` then refuses it if it has to.
+ * Cuts `rows` of `cols` elements of up to four bytes into windows of whole rows within the adapter's binding
+ * limit, each beginning on a multiple of `align` rows. One window where not even `align` rows fit: `launch`
+ * then refuses it if it has to.
  */
 export function rowWindows(gpu: GpuContext, rows: number, cols: number, align = ALIGNED): Window[] {
   const most = Math.floor(gpu.maxBindingBytes / 4 / cols / align) * align;

@@ -1,4 +1,7 @@
-/** Whether an adapter's matrix units multiply right: they are an experimental feature, on hardware of which there is more than was tested. */
+/**
+ * Whether an adapter's matrix units multiply right: they are an experimental feature, on hardware of which
+ * there is more than was tested.
+ */
 import { DeviceLostError, GpuError } from '../errors.ts';
 import type { GpuContext } from '../gpu/context.ts';
 import type { Slot } from './launch.ts';
@@ -16,8 +19,8 @@ type Sides = Pick<MatmulShape, 'transposeA' | 'transposeB' | 'half'>;
 const WIDE = 2 ** 13;
 
 /**
- * Lines of k elements of op(A) or op(B), whole numbers: float32 holds their products' sums exactly (8.4e6), in whatever order; float16
- * would not. Every other one is `wide`.
+ * Lines of k elements of op(A) or op(B), whole numbers: float32 holds their products' sums exactly (8.4e6),
+ * in whatever order; float16 would not. Every other one is `wide`.
  */
 function numbers(lines: number, wide: 'even' | 'odd' | 'none'): Float32Array {
   const { k } = SIZES;
@@ -36,7 +39,10 @@ function laid(lines: Float32Array, alongK: boolean): Float32Array {
   return alongK ? lines : lines.map((_, at) => lines[(at % count) * k + Math.floor(at / count)]!);
 }
 
-/** Compares every element, and every row's sum, of one product with what it must be. Throws `DeviceLostError` only. */
+/**
+ * Compares every element, and every row's sum, of one product with what it must be. Throws `DeviceLostError`
+ * only.
+ */
 export async function multipliesRight(
   gpu: GpuContext,
   technique: MatmulTechnique,
@@ -104,7 +110,10 @@ export const WAYS: readonly Omit<Sides, 'half'>[] = [
   { transposeA: false, transposeB: true },
 ];
 
-/** Throws if the device was lost, of which one may hear after the failure itself; other errors are what the check already found. */
+/**
+ * Throws if the device was lost, of which one may hear after the failure itself; other errors are what the
+ * check already found.
+ */
 async function hearLoss(gpu: GpuContext): Promise<void> {
   try {
     await gpu.sync();
@@ -114,9 +123,9 @@ async function hearLoss(gpu: GpuContext): Promise<void> {
 }
 
 /**
- * Multiplies on the matrix units that products of float16 would be given to, and does without them, saying so, where a number is wrong.
- * (Those of float32 are used only where `tuneMatmul` measured them, which looks at their numbers itself.) Nothing to do on other
- * adapters. Throws `DeviceLostError`.
+ * Multiplies on the matrix units that products of float16 would be given to, and does without them, saying
+ * so, where a number is wrong. (Those of float32 are used only where `tuneMatmul` measured them, which looks
+ * at their numbers itself.) Nothing to do on other adapters. Throws `DeviceLostError`.
  */
 export async function checkMatrixUnits(
   gpu: GpuContext,

@@ -123,7 +123,9 @@ export function matrixTechniques(gpu: GpuContext, half: boolean): readonly Matmu
   return half ? known.float16 : known.float32;
 }
 
-/** Some of each kind, so that the test that compiles every variant finds them; others differ in numbers only. */
+/**
+ * Some of each kind, so that the test that compiles every variant finds them; others differ in numbers only.
+ */
 export const declaredMatrixTechniques: readonly MatmulTechnique[] = [
   matrixTechnique({ component: 'f16', M: 16, N: 16, K: 16, lanes: 32, maxLanes: 32 }, 'large'),
   matrixTechnique({ component: 'f16', M: 8, N: 16, K: 16, lanes: 32, maxLanes: 32 }, 'small'),

@@ -1,4 +1,7 @@
-/** The techniques of matrix multiplication, the tile of c that a workgroup of each computes, and which suits an adapter and a shape. */
+/**
+ * The techniques of matrix multiplication, the tile of c that a workgroup of each computes, and which suits
+ * an adapter and a shape.
+ */
 import { GpuError } from '../errors.ts';
 import type { GpuContext } from '../gpu/context.ts';
 import type { Defines } from '../gpu/wgsl.ts';
@@ -37,7 +40,10 @@ export interface MatmulSides {
   PREACTIVATION: Preactivation;
 }
 
-/** What becomes of the activation's input: nothing; it is stored beside c; or it is read, and c multiplied by the slope there. */
+/**
+ * What becomes of the activation's input: nothing; it is stored beside c; or it is read, and c multiplied by
+ * the slope there.
+ */
 const preactivations = ['none', 'store', 'slope'] as const;
 export type Preactivation = (typeof preactivations)[number];
 
@@ -51,7 +57,10 @@ const plain: MatmulTechnique = {
   splits: 1,
 };
 
-/** Rows, and four-vectors of columns, of one of 16 × 16 invocations; with the next step's operands on their way or not. */
+/**
+ * Rows, and four-vectors of columns, of one of 16 × 16 invocations; with the next step's operands on their
+ * way or not.
+ */
 function tiled(rows: number, vectors: number, prefetch = false): MatmulTechnique {
   const defines = { ROWS: rows, VECTORS: vectors, PREFETCH: Number(prefetch) };
   return { shader: 'matmul_tiled', defines, rows: 16 * rows, columns: 64 * vectors, splits: 1 };
@@ -75,7 +84,10 @@ function broadcast(rows: number): MatmulTechnique {
 
 const QUADS_STEP = 8;
 
-/** A workgroup is one subgroup of four, with sixteen columns a lane, and takes eight of k a round: what ran fastest on SwiftShader. */
+/**
+ * A workgroup is one subgroup of four, with sixteen columns a lane, and takes eight of k a round: what ran
+ * fastest on SwiftShader.
+ */
 function quads(rows: number): MatmulTechnique {
   const defines = { LANES: 4, VECTORS: 4, STEP: QUADS_STEP, ROWS: rows };
   return { shader: 'matmul_quads', defines, rows, columns: 64, splits: 1 };
@@ -120,7 +132,10 @@ export function stepOf({ shader }: MatmulTechnique): number {
   return shader === 'matmul_quads' ? QUADS_STEP : 4;
 }
 
-/** Adds up what the parts of a split product gave, with the product's epilogue. It has no operands to transpose. */
+/**
+ * Adds up what the parts of a split product gave, with the product's epilogue. It has no operands to
+ * transpose.
+ */
 export const addParts: MatmulTechnique = {
   shader: 'matmul_parts',
   defines: {},
@@ -161,14 +176,18 @@ export function matmulVariant(technique: MatmulTechnique, sides: MatmulSides): K
 
 const flags = [false, true];
 
-/** Variants that stand for all: each pair of transposes with each alignment; those of layers with each activation and use of its input. */
+/**
+ * Variants that stand for all: each pair of transposes with each alignment; those of layers with each
+ * activation and use of its input.
+ */
 function declare(
   technique: MatmulTechnique,
   given: Pick<MatmulSides, 'TRANSPOSE_A' | 'TRANSPOSE_B' | 'HALF' | 'HALF_C'>,
 ): void {
   const usual = { VEC_A: true, VEC_B: true, VEC_C: true, TAIL_K: false, SUM_A: false, ACCUMULATE: false };
   const sides = { ...given, ...usual };
-  // Only the weight's gradient transposes A, and it has no activation; parts are added up whatever they are of.
+  // Only the weight's gradient transposes A, and it has no activation; parts are added up whatever they are
+  // of.
   if (!given.TRANSPOSE_A || technique === addParts) {
     for (const ACTIVATION of activations)
       matmulVariant(technique, { ...sides, ACTIVATION, PREACTIVATION: 'none' });
@@ -222,8 +241,8 @@ function costOf({ shader, rows }: MatmulTechnique, { m, n, k }: MatmulShape): nu
 const SUBGROUP_OVERHEAD = 12;
 
 /**
- * Products of fewer multiply-adds do without quads of 32 rows: compiling these takes SwiftShader half a second longer than 16 rows do,
- * which some seven hundred products of this size win back.
+ * Products of fewer multiply-adds do without quads of 32 rows: compiling these takes SwiftShader half a
+ * second longer than 16 rows do, which some seven hundred products of this size win back.
  */
 const SLOW_TO_COMPILE = 2 ** 24;
 
@@ -231,15 +250,15 @@ const SLOW_TO_COMPILE = 2 ** 24;
 const MANY_TILES = 256;
 
 /**
- * Splitting stops at so many workgroups: a large GPU has some hundred processors, each of which holds four to eight workgroups of small
- * tiles, and with fewer than that some have nothing to do.
+ * Splitting stops at so many workgroups: a large GPU has some hundred processors, each of which holds four to
+ * eight workgroups of small tiles, and with fewer than that some have nothing to do.
  */
 const SPLIT_TILES = 512;
 
 /**
- * The least of k that a part may have. What is gained must be worth a second dispatch (5 to 15 µs of the host's time) and the parts' way
- * to memory and back. The tuner measures parts that take about as long as that; unmeasured, only long products are split, so that a
- * training step stays below 400 dispatches.
+ * The least of k that a part may have. What is gained must be worth a second dispatch (5 to 15 µs of the
+ * host's time) and the parts' way to memory and back. The tuner measures parts that take about as long as
+ * that; unmeasured, only long products are split, so that a training step stays below 400 dispatches.
  */
 const LEAST_PART = { tuned: 256, untuned: 1536 };
 
@@ -260,8 +279,8 @@ function techniquesFor(gpu: GpuContext, half: boolean): readonly MatmulTechnique
 }
 
 /**
- * The same, and those of them that split the product. On CPU adapters none does: even where a single workgroup did the whole product
- * (32×32×4096), parts were no faster.
+ * The same, and those of them that split the product. On CPU adapters none does: even where a single
+ * workgroup did the whole product (32×32×4096), parts were no faster.
  */
 export function candidates(gpu: GpuContext, product: MatmulShape): readonly MatmulTechnique[] {
   const whole = techniquesFor(gpu, product.half);
@@ -277,7 +296,10 @@ export function techniqueName({ shader, defines, splits }: MatmulTechnique): str
   return [shader, ...Object.entries(defines).map(([name, value]) => `${name}=${value}`), ...parts].join(' ');
 }
 
-/** A product's sizes and sides, as far as they decide which technique is fastest: products of one class share the choice. */
+/**
+ * A product's sizes and sides, as far as they decide which technique is fastest: products of one class share
+ * the choice.
+ */
 export function matmulClass(product: MatmulShape): string {
   const magnitude = (size: number): number => Math.ceil(Math.log2(size));
   const { m, n, k, transposeA, transposeB, half } = product;

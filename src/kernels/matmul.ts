@@ -16,7 +16,10 @@ import {
 import { addParts, chooseMatmul, type MatmulTechnique, matmulVariant, stepOf } from './matmul-variants.ts';
 
 export interface MatmulLaunch {
-  /** a and b are both float32 or both float16, c is either; bias and sums are float32. [batch, m, k], or [batch, k, m] where `transposeA`. */
+  /**
+   * a and b are both float32 or both float16, c is either; bias and sums are float32. [batch, m, k], or
+   * [batch, k, m] where `transposeA`.
+   */
   a: Slot;
   /** [batch, k, n], or [batch, n, k] where `transposeB`; without the batch where `batchStrideB` is 0. */
   b: Slot;
@@ -31,8 +34,8 @@ export interface MatmulLaunch {
   transposeB: boolean;
   activation?: Activation;
   /**
-   * What the activation is given, as c: `store` fills it. `slope` reads it, and c becomes the product times the activation's slope
-   * there. It must begin in its buffer as aligned as c does; not together with `sums`.
+   * What the activation is given, as c: `store` fills it. `slope` reads it, and c becomes the product times
+   * the activation's slope there. It must begin in its buffer as aligned as c does; not together with `sums`.
    */
   preactivation?: { slot: Slot; use: 'store' | 'slope' } | undefined;
   /** [m], filled with the sums of op(a)'s rows; needs `transposeA`, and no batch. */
@@ -47,7 +50,10 @@ export interface MatmulLaunch {
   technique?: MatmulTechnique;
 }
 
-/** Rows [first, end) of an operand, bound from an aligned offset; `offset` counts the elements before the first row. */
+/**
+ * Rows [first, end) of an operand, bound from an aligned offset; `offset` counts the elements before the
+ * first row.
+ */
 function bindRows(slot: Slot, rowSize: number, first: number, end: number): At {
   const each = elementBytes(slot);
   const start = (slot.offset ?? 0) + first * rowSize * each;
@@ -147,7 +153,8 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
         // Bias, activation and its input belong to the last step over k.
         const last = k1 === o.k;
         const preactivation = last ? o.preactivation : undefined;
-        // The window of rows is bound; where it does not begin within the row itself, an offset skips the columns before it.
+        // The window of rows is bound; where it does not begin within the row itself, an offset skips the
+        // columns before it.
         a.offset += o.transposeA ? m0 : k0;
         b.offset += o.transposeB ? k0 : n0;
         c.offset += n0;
@@ -300,7 +307,10 @@ const NO_EPILOGUE: Epilogue = {
   sums: undefined,
 };
 
-/** Split-K: workgroups of their own take `part` of k each, and leave [parts, m, n], which a second kernel adds up in order. */
+/**
+ * Split-K: workgroups of their own take `part` of k each, and leave [parts, m, n], which a second kernel adds
+ * up in order.
+ */
 function runParts(gpu: GpuContext, o: MatmulLaunch, t: Tile, technique: MatmulTechnique, part: number): void {
   const { m, n, epilogue } = t;
   const parts = Math.ceil(t.k / part);

@@ -30,7 +30,10 @@ const rowsBackward = (DROPOUT: boolean) => {
 const rowsBackwards = { plain: rowsBackward(false), dropout: rowsBackward(true) };
 const layerNormWeights = kernel('layer_norm_backward', { PART: 'weights' });
 
-/** Softmax over x, LayerNorm over x: float16 or float32, as is all that has x's shape; weights, moments and their gradients are float32. */
+/**
+ * Softmax over x, LayerNorm over x: float16 or float32, as is all that has x's shape; weights, moments and
+ * their gradients are float32.
+ */
 export interface RowsLaunch {
   x: Slot;
   y: Slot;
@@ -59,7 +62,10 @@ export function softmaxGradient(
   }
 }
 
-/** (element of the window's first row, seed, stream, threshold) and the scale of a dropout; any numbers where there is none. */
+/**
+ * (element of the window's first row, seed, stream, threshold) and the scale of a dropout; any numbers where
+ * there is none.
+ */
 function dropoutScalars(first: number, key: DropoutKey | null): { uints: number[]; floats: number[] } {
   if (key === null) return { uints: [first, 0, 0, 0], floats: [1] };
   return { uints: [first, key.seed, key.stream, dropoutThreshold(key.p)], floats: [1 / (1 - key.p)] };
@@ -72,8 +78,8 @@ export interface LayerNormLaunch extends RowsLaunch {
   moments: Slot;
   eps: number;
   /**
-   * Normalizes residual + dropout(x) instead, and leaves that in `sums`, which backward needs. The residual, the sums and y may be float32
-   * beside a float16 x; y is then stored in float16 too, in `rounded`.
+   * Normalizes residual + dropout(x) instead, and leaves that in `sums`, which backward needs. The residual,
+   * the sums and y may be float32 beside a float16 x; y is then stored in float16 too, in `rounded`.
    */
   added?: { residual: Slot; sums: Slot; dropout: DropoutKey | null; rounded?: Slot | undefined };
 }
@@ -107,11 +113,17 @@ export interface LayerNormGradientLaunch {
   cols: number;
   dweight: Slot;
   dbias: Slot;
-  /** Where x was residual + dropout(·), the gradient of what dropout was given; it may be float16 beside a float32 dx. */
+  /**
+   * Where x was residual + dropout(·), the gradient of what dropout was given; it may be float16 beside a
+   * float32 dx.
+   */
   added?: { dx: Slot; key: DropoutKey | null } | undefined;
 }
 
-/** Workgroups at most that sum the gradients of weight and bias over their rows, each into partial sums of its own. */
+/**
+ * Workgroups at most that sum the gradients of weight and bias over their rows, each into partial sums of its
+ * own.
+ */
 const PARTIAL_GROUPS = 256;
 
 export function layerNormGradient(gpu: GpuContext, options: LayerNormGradientLaunch): void {

@@ -1,6 +1,6 @@
 /**
- * Launchers for AdamW and for clipping by the global norm. A dispatch takes as many tensors as the adapter binds buffers, and those that
- * lie one after the other as one: a model has some hundred, most of them small.
+ * Launchers for AdamW and for clipping by the global norm. A dispatch takes as many tensors as the adapter
+ * binds buffers, and those that lie one after the other as one: a model has some hundred, most of them small.
  */
 import type { GpuContext } from '../gpu/context.ts';
 import {
@@ -32,12 +32,18 @@ function runsPerDispatch(gpu: GpuContext, each: number, others: number): number 
   return Math.floor((buffers - others) / each);
 }
 
-/** Elements with the gap that aligns what follows: as in shaders/common/parts.wgsl, and the blocks of AdamW's moments. */
+/**
+ * Elements with the gap that aligns what follows: as in shaders/common/parts.wgsl, and the blocks of AdamW's
+ * moments.
+ */
 export function padded(count: number): number {
   return Math.ceil(count / 64) * 64;
 }
 
-/** The kernels take four elements at once. Past a tensor's end its buffer goes on to a multiple of 256 bytes, which nobody reads. */
+/**
+ * The kernels take four elements at once. Past a tensor's end its buffer goes on to a multiple of 256 bytes,
+ * which nobody reads.
+ */
 function inVectors(slot: Slot): Slot {
   const bytes = 4 * elementBytes(slot);
   return slot.size === undefined ? slot : { ...slot, size: Math.ceil(slot.size / bytes) * bytes };
@@ -110,7 +116,10 @@ const finishKernel = kernel('grad_norm', { PART: 'finish', SCALED: false });
 const finishScaledKernel = kernel('grad_norm', { PART: 'finish', SCALED: true });
 const scaleKernels = variants('grad_norm', MOST_BUFFERS - 1, { PART: 'scale' });
 
-/** Elements that one invocation sums or scales, and the most workgroups: each leaves a partial sum (64 on a CPU). */
+/**
+ * Elements that one invocation sums or scales, and the most workgroups: each leaves a partial sum (64 on a
+ * CPU).
+ */
 const NORM_RUN = { cpu: 64, gpu: 16 };
 const NORM_GROUPS = { cpu: 32, gpu: 2048 };
 
@@ -174,7 +183,10 @@ export interface GradientNormLaunch {
   maxNorm: number;
   /** What the loss was multiplied by; on the GPU, the first number there. */
   lossScale: number | Slot;
-  /** [norm, factor]: the norm of the gradients divided by lossScale; the factor that divides them and brings the norm down to maxNorm. */
+  /**
+   * [norm, factor]: the norm of the gradients divided by lossScale; the factor that divides them and brings
+   * the norm down to maxNorm.
+   */
   result: Slot;
 }
 

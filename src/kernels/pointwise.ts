@@ -1,4 +1,6 @@
-/** Launchers for elementwise kernels. Each walks its tensors in windows, so no tensor is too large to bind. */
+/**
+ * Launchers for elementwise kernels. Each walks its tensors in windows, so no tensor is too large to bind.
+ */
 import type { GpuContext } from '../gpu/context.ts';
 import type { Defines } from '../gpu/wgsl.ts';
 import { type Activation, activations } from './activations.ts';
@@ -16,7 +18,10 @@ import {
   windows,
 } from './launch.ts';
 
-/** Variants of an elementwise kernel: over float32 and over float16, each number by number and by four-vectors. */
+/**
+ * Variants of an elementwise kernel: over float32 and over float16, each number by number and by
+ * four-vectors.
+ */
 interface Family {
   readonly whole: Widths;
   readonly half: Widths;
@@ -38,7 +43,10 @@ function family(shader: string, defines: Defines = {}): Family {
   return { whole: widths(false), half: widths(true) };
 }
 
-/** The variant for a tensor's type, and how many numbers it reads at once: by four-vectors where they divide all that is counted. */
+/**
+ * The variant for a tensor's type, and how many numbers it reads at once: by four-vectors where they divide
+ * all that is counted.
+ */
 function fitting(
   variants: Family,
   { half }: Slot,
@@ -109,7 +117,10 @@ export interface BinaryLaunch {
   b: Slot;
   c: Slot;
   operator: BinaryOperator;
-  /** The result's shape, at most six dimensions, and how a and b are read over it: strides in elements, 0 where repeated. */
+  /**
+   * The result's shape, at most six dimensions, and how a and b are read over it: strides in elements, 0
+   * where repeated.
+   */
   shape: readonly number[];
   stridesA: readonly number[];
   stridesB: readonly number[];
@@ -299,7 +310,10 @@ const casts = (FROM: string, TO: string): Widths => ({
 });
 const castKernels: Family = { whole: casts('f32', 'f16'), half: casts('f16', 'f32') };
 
-/** y = x as float16, from element `at` of y on, or as float32: one of the two is `half`. What is too large for a float16 becomes infinite. */
+/**
+ * y = x as float16, from element `at` of y on, or as float32: one of the two is `half`. What is too large for
+ * a float16 becomes infinite.
+ */
 export function cast(
   gpu: GpuContext,
   { x, y, count, at = 0 }: { x: Slot; y: Slot; count: number; at?: number },

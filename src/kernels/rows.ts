@@ -10,7 +10,10 @@ interface Team {
   readonly subgroups: boolean;
 }
 
-/** A GPU's team; an adapter's without subgroups of one known size; SwiftShader's and lavapipe's, the latter's with vectors of 512 bits. */
+/**
+ * A GPU's team; an adapter's without subgroups of one known size; SwiftShader's and lavapipe's, the latter's
+ * with vectors of 512 bits.
+ */
 const teams: readonly Team[] = [
   { size: 64, subgroups: false },
   { size: 8, subgroups: false },
@@ -37,7 +40,10 @@ export interface RowShape {
 /** Numbers that are read at once: the most that divide the row. */
 const widths = [4, 2, 1] as const;
 
-/** Declares a kernel over rows for every team and every width of its reads, and returns the choice between them; `half`: over float16. */
+/**
+ * Declares a kernel over rows for every team and every width of its reads, and returns the choice between
+ * them; `half`: over float16.
+ */
 export function rowKernel(
   shader: string,
   defines: Defines,
@@ -56,7 +62,10 @@ export function rowKernel(
     (isHalf ? half : whole)[teamOf(gpu)]![widths.findIndex((width) => cols % width === 0)]!;
 }
 
-/** Workgroups that keep every core of a CPU busy; each costs as much to start as a short row, so there are no more than these. */
+/**
+ * Workgroups that keep every core of a CPU busy; each costs as much to start as a short row, so there are no
+ * more than these.
+ */
 const CPU_GROUPS = 64;
 
 export interface RowShares {
@@ -66,7 +75,10 @@ export interface RowShares {
   grid: Grid;
 }
 
-/** Shares `rows` out, in multiples of `atOnce`, over at most `most` workgroups (on a GPU; one for each `atOnce` rows unless given). */
+/**
+ * Shares `rows` out, in multiples of `atOnce`, over at most `most` workgroups (on a GPU; one for each
+ * `atOnce` rows unless given).
+ */
 export function shareRows(
   gpu: GpuContext,
   rows: number,

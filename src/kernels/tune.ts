@@ -21,7 +21,10 @@ export interface TunedMatmul extends MatmulShape {
   times: { technique: string; seconds: number }[];
 }
 
-/** Seconds for each technique and shape, compiling left out; and that a batch should take, so that waking up does not count. */
+/**
+ * Seconds for each technique and shape, compiling left out; and that a batch should take, so that waking up
+ * does not count.
+ */
 const BUDGET_SECONDS = 0.25;
 const BATCH_SECONDS = 0.02;
 
@@ -43,7 +46,10 @@ async function secondsOf(gpu: GpuContext, run: () => void): Promise<number> {
   return times.sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
 }
 
-/** Times every technique that may suit the adapter on one product, values aside; those on matrix units only if they multiply right. Throws `GpuError` where memory does not suffice. */
+/**
+ * Times every technique that may suit the adapter on one product, values aside; those on matrix units only if
+ * they multiply right. Throws `GpuError` where memory does not suffice.
+ */
 export async function tuneMatmul(gpu: GpuContext, shape: MatmulShape): Promise<TunedMatmul> {
   const { m, n, k, transposeA, transposeB, half } = shape;
   const buffers = [m * k, k * n, m * n].map((elements) => gpu.pool.acquire(elements * 4));
@@ -71,8 +77,8 @@ export async function tuneMatmul(gpu: GpuContext, shape: MatmulShape): Promise<T
 }
 
 /**
- * The products of an encoder layer of width `hidden` over `tokens`: forward, and its two gradients; one of each class. `half`: of float16
- * matrices.
+ * The products of an encoder layer of width `hidden` over `tokens`: forward, and its two gradients; one of
+ * each class. `half`: of float16 matrices.
  */
 export function layerProducts(hidden: number, tokens: number, half: boolean): MatmulShape[] {
   const layers = [

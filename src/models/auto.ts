@@ -46,11 +46,14 @@ export interface CreateOptions {
 /** One task's classes by model type. */
 export interface AutoClass<M extends PreTrainedModel, More = object> {
   /**
-   * Loads a folder that transformers or this engine saved, or downloads a hub id. The model comes in eval mode, as in transformers.
-   * Throws `FileError`, `ConfigError` or `CheckpointError` naming the file, key or option that is wrong.
+   * Loads a folder that transformers or this engine saved, or downloads a hub id. The model comes in eval
+   * mode, as in transformers. Throws `FileError`, `ConfigError` or `CheckpointError` naming the file, key or
+   * option that is wrong.
    */
   fromPretrained(idOrFolder: string, options?: LoadOptions & More): Promise<M>;
-  /** A model with freshly drawn weights, in training mode. Throws `ConfigError` for an option there is not. */
+  /**
+   * A model with freshly drawn weights, in training mode. Throws `ConfigError` for an option there is not.
+   */
   fromConfig(config: PretrainedConfig, options?: CreateOptions & More): Promise<M>;
 }
 

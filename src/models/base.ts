@@ -50,7 +50,10 @@ abstract class Embeddings extends Module {
   /** Position embeddings where none are given, [L, H] or [B, L, H]. */
   protected abstract positions(inputIds: Tensor): Tensor;
 
-  /** → [B, L, H]. Throws `ShapeError` for a text longer than the model's positions, or ids outside the embeddings. */
+  /**
+   * → [B, L, H]. Throws `ShapeError` for a text longer than the model's positions, or ids outside the
+   * embeddings.
+   */
   forward({ inputIds, tokenTypeIds, positionIds }: ModelInputs): Tensor {
     const length = inputIds.shape[1]!;
     if (positionIds !== undefined) checkRange('positionIds', positionIds, this.config.maxPositionEmbeddings);
@@ -139,7 +142,10 @@ export abstract class EncoderModel extends PreTrainedModel {
     return this.embeddings.maxLength;
   }
 
-  /** Throws `ShapeError` where shapes do not agree or a text is too long, `ConfigError` for an input there is not. */
+  /**
+   * Throws `ShapeError` where shapes do not agree or a text is too long, `ConfigError` for an input there is
+   * not.
+   */
   forward(inputs: ModelInputs): BaseModelOutput {
     checkInputs(this.architecture, inputs, modelInputNames);
     return this.device.tidy(() => {

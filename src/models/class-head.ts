@@ -6,8 +6,8 @@ import { namesOf, relationOf, shownNames } from './class-names.ts';
 import type { ModelType, PretrainedConfig } from './config.ts';
 
 /**
- * For a checkpoint whose classes have other names than the model's: `keep` its weights, whatever the names, or draw `new` ones. Where
- * absent, names decide.
+ * For a checkpoint whose classes have other names than the model's: `keep` its weights, whatever the names,
+ * or draw `new` ones. Where absent, names decide.
  */
 export type HeadOption = 'keep' | 'new';
 
@@ -20,8 +20,9 @@ export interface HeadPlan {
 }
 
 /**
- * The same names in another order take their rows along; classes that were only numbered are named by number; other names need new
- * weights. Throws `ConfigError` where only some names are the checkpoint's. Both configs have as many classes.
+ * The same names in another order take their rows along; classes that were only numbered are named by number;
+ * other names need new weights. Throws `ConfigError` where only some names are the checkpoint's. Both configs
+ * have as many classes.
  */
 export function planHead(saved: PretrainedConfig, model: PretrainedConfig, option?: HeadOption): HeadPlan {
   const [theirs, ours] = [namesOf(saved), namesOf(model)];
@@ -67,7 +68,10 @@ export async function reorderRows({ weight, bias }: Linear, rows: readonly numbe
 /** The layer that has a row for each class, in checkpoints of sequence classification. */
 const classLayers: Record<ModelType, string> = { bert: 'classifier', roberta: 'classifier.out_proj' };
 
-/** Whether a folder's weights have a classifier of sequences for the config's classes. Throws as `openCheckpoint` does. */
+/**
+ * Whether a folder's weights have a classifier of sequences for the config's classes. Throws as
+ * `openCheckpoint` does.
+ */
 export async function hasTrainedClassifier(folder: string, config: PretrainedConfig): Promise<boolean> {
   const checkpoint = await openCheckpoint(folder);
   try {

@@ -5,7 +5,10 @@ export function foldedName(name: string): string {
   return name.normalize('NFC').toLowerCase();
 }
 
-/** Whether classes are only numbered: `LABEL_0`, `LABEL_1`, …, as transformers calls them where no names are given. */
+/**
+ * Whether classes are only numbered: `LABEL_0`, `LABEL_1`, …, as transformers calls them where no names are
+ * given.
+ */
 export function areUnnamed(names: readonly string[]): boolean {
   return names.every((name, id) => name === `LABEL_${id}`);
 }
@@ -18,7 +21,9 @@ export function classFinder(names: readonly string[]): (name: string) => number 
   return (name) => exact.get(name) ?? (clear ? folded.get(foldedName(name)) : undefined);
 }
 
-/** For each of `names` its number in `model`, where both are the same set of names; null where they are not. */
+/**
+ * For each of `names` its number in `model`, where both are the same set of names; null where they are not.
+ */
 export function orderOf(names: readonly string[], model: readonly string[]): number[] | null {
   if (names.length !== model.length) return null;
   const find = classFinder(model);
@@ -27,7 +32,10 @@ export function orderOf(names: readonly string[], model: readonly string[]): num
   return new Set(known).size === names.length ? known : null;
 }
 
-/** How names stand to a model's: the same set (`order` as of `orderOf`), a model that only numbers its classes, others, or some the same. */
+/**
+ * How names stand to a model's: the same set (`order` as of `orderOf`), a model that only numbers its
+ * classes, others, or some the same.
+ */
 export type NameRelation =
   | { kind: 'same'; order: number[] }
   | { kind: 'unnamed' }

@@ -1,4 +1,6 @@
-/** `config.json` as transformers writes it, read into camelCase and written back with every key it came with. */
+/**
+ * `config.json` as transformers writes it, read into camelCase and written back with every key it came with.
+ */
 import * as v from 'valibot';
 import { ConfigError, UnsupportedModelError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
@@ -99,7 +101,10 @@ const defaultsByType: Record<ModelType, Record<string, unknown>> = {
   roberta: { vocab_size: 50265, max_position_embeddings: 512, pad_token_id: 1 },
 };
 
-/** Reads a parsed config.json. Throws `ConfigError` naming the file and the key, `UnsupportedModelError` for an unknown type. */
+/**
+ * Reads a parsed config.json. Throws `ConfigError` naming the file and the key, `UnsupportedModelError` for
+ * an unknown type.
+ */
 export function parseConfig(json: unknown, source: string): PretrainedConfig {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new ConfigError(`${source}: not a JSON object`, {
@@ -158,7 +163,10 @@ export function parseConfig(json: unknown, source: string): PretrainedConfig {
   };
 }
 
-/** Keys that change what a model computes, in ways that the engine does not have; anything but null, false and {} asks for it. */
+/**
+ * Keys that change what a model computes, in ways that the engine does not have; anything but null, false and
+ * {} asks for it.
+ */
 const unsupported: Readonly<Record<string, string>> = {
   is_decoder: 'only encoders are',
   add_cross_attention: 'only encoders are',
@@ -201,7 +209,10 @@ function checkTogether(c: v.InferOutput<typeof schema>, numLabels: number, sourc
   }
 }
 
-/** As transformers reads them: where both are there and disagree, `num_labels` counts, and names the classes anew. */
+/**
+ * As transformers reads them: where both are there and disagree, `num_labels` counts, and names the classes
+ * anew.
+ */
 function labelsOf(
   id2label: Record<string, string | number> | null,
   count: number | null,
@@ -228,8 +239,8 @@ function labelsOf(
 }
 
 /**
- * transformers counts by `id2label` alone, and encodes data by `label2id`. Throws `ConfigError` where one name has two numbers; says so
- * where `label2id` stands alone and its names are lost.
+ * transformers counts by `id2label` alone, and encodes data by `label2id`. Throws `ConfigError` where one
+ * name has two numbers; says so where `label2id` stands alone and its names are lost.
  */
 function checkLabel2id(
   label2id: unknown,
@@ -263,7 +274,10 @@ function invert(id2label: Record<number, string>): Record<string, number> {
   return Object.fromEntries(Object.entries(id2label).map(([id, label]) => [label, Number(id)]));
 }
 
-/** transformers' rule where the config does not say: one label is regression, float labels are multi-label, integers single-label. */
+/**
+ * transformers' rule where the config does not say: one label is regression, float labels are multi-label,
+ * integers single-label.
+ */
 export function problemTypeOf(config: PretrainedConfig, floatLabels: boolean): ProblemType {
   if (config.problemType !== null) return config.problemType;
   if (config.numLabels === 1) return 'regression';
@@ -295,7 +309,10 @@ export const overrideNames: OptionNames<ConfigOverrides> = {
   textPair: true,
 };
 
-/** A copy with some values changed. `numLabels` alone resets the names; `id2label` sets both. Throws `ConfigError` where they disagree. */
+/**
+ * A copy with some values changed. `numLabels` alone resets the names; `id2label` sets both. Throws
+ * `ConfigError` where they disagree.
+ */
 export function withOverrides(config: PretrainedConfig, overrides: ConfigOverrides): PretrainedConfig {
   const given = Object.entries(overrides).filter(([, value]) => value !== undefined);
   const merged: PretrainedConfig = { ...config, ...Object.fromEntries(given) };
@@ -314,13 +331,19 @@ export function withOverrides(config: PretrainedConfig, overrides: ConfigOverrid
   return { ...parseConfig(parsePythonJson(configToJson(merged, '')), 'config'), raw: config.raw };
 }
 
-/** A config from camelCase values and transformers' defaults. Throws `ConfigError` for a value or name there is not. */
+/**
+ * A config from camelCase values and transformers' defaults. Throws `ConfigError` for a value or name there
+ * is not.
+ */
 export function makeConfig(modelType: ModelType, values: ConfigOverrides = {}): PretrainedConfig {
   checkOptions('AutoConfig.forModel', values, overrideNames);
   return withOverrides(parseConfig({ model_type: modelType }, `${modelType} config`), values);
 }
 
-/** Names as the file has them, numbers too, unless they were changed; so is what it says of the names' classes. */
+/**
+ * Names as the file has them, numbers too, unless they were changed; so is what it says of the names'
+ * classes.
+ */
 function labelsToWrite({ raw, id2label, label2id }: PretrainedConfig): Record<string, unknown> {
   const before = v.safeParse(labelNames, raw.id2label);
   const names = before.success ? Object.entries(before.output) : [];

@@ -55,7 +55,10 @@ interface Attended {
 
 type Three = [Tensor, Tensor, Tensor];
 
-/** Three layers whose weights lie one after the other in memory, so that one product computes all, where bindings may begin there. */
+/**
+ * Three layers whose weights lie one after the other in memory, so that one product computes all, where
+ * bindings may begin there.
+ */
 function besideEachOther(device: Device, H: number): [Linear, Linear, Linear] {
   const make = (at: number, weights?: Tensor[], biases?: Tensor[]): Linear => {
     const memory = weights && biases && { weight: weights[at]!, bias: biases[at]! };
@@ -70,8 +73,8 @@ function besideEachOther(device: Device, H: number): [Linear, Linear, Linear] {
 }
 
 /**
- * Which tokens attention sees: those that the mask shows; or all, of sequences packed between `starts`, the longest of `length`. `plain`
- * gives the attention weights too.
+ * Which tokens attention sees: those that the mask shows; or all, of sequences packed between `starts`, the
+ * longest of `length`. `plain` gives the attention weights too.
  */
 export type SeenTokens =
   | { mask: Tensor | undefined }
@@ -145,7 +148,9 @@ export class EncoderLayer extends Module {
     this.output = new ResidualOutput(device, config.intermediateSize, config);
   }
 
-  /** [B, L, H] → [B, L, H], or packed tokens [T, H] → [T, H]. What backward does not need is freed on return. */
+  /**
+   * [B, L, H] → [B, L, H], or packed tokens [T, H] → [T, H]. What backward does not need is freed on return.
+   */
   forward(x: Tensor, seen: SeenTokens): Attended {
     return x.device.tidy(() => {
       const { result: attended, ...more } = this.attention.forward(x, seen);
@@ -182,8 +187,8 @@ export class Encoder extends Module {
   }
 
   /**
-   * [B, L, H] → states, float32 under `autocast` too; mask int32 [B, L]. `all` keeps them; otherwise each is freed when the next is done.
-   * `skipPadding`: see `ModelInputs`.
+   * [B, L, H] → states, float32 under `autocast` too; mask int32 [B, L]. `all` keeps them; otherwise each is
+   * freed when the next is done. `skipPadding`: see `ModelInputs`.
    */
   forward(embedded: Tensor, { mask, skipPadding, all, withAttentions }: EncoderOptions): EncoderOutput {
     const packing = skipPadding && !withAttentions ? Packing.of(mask) : null;

@@ -1,4 +1,7 @@
-/** Heads: what is put on top of an encoder, and the loss of each task. B batch, L length, H hidden, V vocabulary. */
+/**
+ * Heads: what is put on top of an encoder, and the loss of each task. B batch, L length, H hidden, V
+ * vocabulary.
+ */
 import { DtypeError, ShapeError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
 import { biasParameter, Dropout, LayerNorm, Linear, skipInit } from '../nn/layers.ts';
@@ -36,7 +39,9 @@ export class RobertaClassificationHead extends Module {
   }
 }
 
-/** The projection to the vocabulary. Tied, its weight is the word embeddings' own matrix, its bias the head's. */
+/**
+ * The projection to the vocabulary. Tied, its weight is the word embeddings' own matrix, its bias the head's.
+ */
 function decoderOf(device: Device, config: PretrainedConfig, words: Tensor, bias: Tensor): Linear {
   const { hiddenSize, vocabSize } = config;
   if (!config.tieWordEmbeddings) return new Linear(device, hiddenSize, vocabSize);
@@ -63,7 +68,10 @@ class BertTransform extends Module {
 
 class BertPredictions extends Module {
   readonly transform: BertTransform;
-  /** The decoder's own where that is not tied: then nothing reads this one, which checkpoints have all the same. */
+  /**
+   * The decoder's own where that is not tied: then nothing reads this one, which checkpoints have all the
+   * same.
+   */
   readonly bias: Tensor;
   readonly decoder: Linear;
 
@@ -114,7 +122,10 @@ export class RobertaLmHead extends Module {
   }
 }
 
-/** Loss of logits [B, labels]: int32 [B] for single-label, float32 [B, labels] for multi-label, float32 [B] or [B, labels] for regression. */
+/**
+ * Loss of logits [B, labels]: int32 [B] for single-label, float32 [B, labels] for multi-label, float32 [B] or
+ * [B, labels] for regression.
+ */
 export function sequenceLoss(config: PretrainedConfig, logits: Tensor, labels: Tensor): Tensor {
   const type = problemTypeOf(config, labels.dtype === 'float32');
   const expected = type === 'single_label_classification' ? 'int32' : 'float32';

@@ -55,8 +55,9 @@ const WEIGHTS = {
 const HUB_ID = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/;
 
 /**
- * The folder of a model: `idOrFolder` itself where it is one, else a download of that hub id. Throws `FileError` naming it where it is
- * neither, or cannot be had, `CheckpointError` where its index of shards cannot be used.
+ * The folder of a model: `idOrFolder` itself where it is one, else a download of that hub id. Throws
+ * `FileError` naming it where it is neither, or cannot be had, `CheckpointError` where its index of shards
+ * cannot be used.
  */
 export async function resolveModel(
   idOrFolder: string,

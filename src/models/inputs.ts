@@ -12,19 +12,23 @@ export interface ModelInputs {
   /** 0 for the first text, 1 for the second; all zeros where absent. A model of one type has zeros only. */
   tokenTypeIds?: Tensor | undefined;
   /**
-   * Rows of the position embeddings, [batch, length] or [1, length]. Where absent, BERT counts from 0, and RoBERTa from after the
-   * padding id, which padding keeps.
+   * Rows of the position embeddings, [batch, length] or [1, length]. Where absent, BERT counts from 0, and
+   * RoBERTa from after the padding id, which padding keeps.
    */
   positionIds?: Tensor | undefined;
   /**
-   * Does not compute padding (where `attentionMask` came from the CPU), so that a batch costs what its real tokens cost. The states of
-   * padding are then zero; transformers gives there what means nothing. False unless given; classification of sequences, which
-   * does not look at them, has true. With `outputAttentions` padding is computed.
+   * Does not compute padding (where `attentionMask` came from the CPU), so that a batch costs what its real
+   * tokens cost. The states of padding are then zero; transformers gives there what means nothing. False
+   * unless given; classification of sequences, which does not look at them, has true. With `outputAttentions`
+   * padding is computed.
    */
   skipPadding?: boolean | undefined;
   /** Also return the result of every layer. What the config says where absent: false, mostly. */
   outputHiddenStates?: boolean | undefined;
-  /** Also return the attention weights of every layer, which are computed the plain way then: memory grows as length². */
+  /**
+   * Also return the attention weights of every layer, which are computed the plain way then: memory grows as
+   * length².
+   */
   outputAttentions?: boolean | undefined;
 }
 
@@ -47,7 +51,10 @@ const advice: Advice = {
   returnDict: 'leave it out: the result is an object',
 };
 
-/** Throws `ConfigError` naming what `model` does not take, `DtypeError` for what is not a tensor of its type, `ShapeError`. */
+/**
+ * Throws `ConfigError` naming what `model` does not take, `DtypeError` for what is not a tensor of its type,
+ * `ShapeError`.
+ */
 export function checkInputs(model: string, inputs: ModelInputs, names: Readonly<Record<string, true>>): void {
   const where = `${model}.forward`;
   if (typeof inputs !== 'object' || inputs === null || inputs instanceof Tensor)

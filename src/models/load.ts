@@ -26,11 +26,15 @@ import { formatLoadReport, type LoadDifferences, mapWeights } from './weight-nam
 export interface LoadOptions extends HubOptions, ConfigOverrides {
   /** Where the weights go; the best adapter there is where absent. */
   device?: Device;
-  /** Draw weights whose shape differs from the checkpoint's anew instead of throwing; 'head': only those on top of the encoder. */
+  /**
+   * Draw weights whose shape differs from the checkpoint's anew instead of throwing; 'head': only those on
+   * top of the encoder.
+   */
   ignoreMismatchedSizes?: boolean | 'head';
   /**
-   * What becomes of a trained classifier under other names (`id2label`). Where absent: the same names in another order take their weights
-   * along, other names get new weights, and only some of the names throw `ConfigError`; the report says which.
+   * What becomes of a trained classifier under other names (`id2label`). Where absent: the same names in
+   * another order take their weights along, other names get new weights, and only some of the names throw
+   * `ConfigError`; the report says which.
    */
   head?: HeadOption;
   /** Gets the report of missing and unexpected weights; `console.warn` where absent. */
@@ -53,7 +57,9 @@ export interface LoadReport extends LoadDifferences {
   text: string;
 }
 
-/** Reads a model's config.json. Throws `FileError` where it is missing, `ConfigError` where it cannot be used. */
+/**
+ * Reads a model's config.json. Throws `FileError` where it is missing, `ConfigError` where it cannot be used.
+ */
 export async function loadConfig(idOrFolder: string, options: HubOptions = {}): Promise<PretrainedConfig> {
   const folder = await resolveModel(idOrFolder, options, 'config');
   const path = platform.joinPath(folder, CONFIG_NAME);
@@ -84,8 +90,8 @@ const advice: Advice = {
 };
 
 /**
- * Builds the model that `create` gives for the folder's config and fills it from the folder's weights. `more`: names of options besides
- * those of every model.
+ * Builds the model that `create` gives for the folder's config and fills it from the folder's weights.
+ * `more`: names of options besides those of every model.
  */
 export async function loadPretrained<M extends PreTrainedModel>(
   idOrFolder: string,
@@ -159,8 +165,8 @@ function mismatches(
 }
 
 /**
- * Gives tied weights memory of their own where the checkpoint has all of their names with different values, as transformers does: its
- * config says that they are tied, but they were not trained so.
+ * Gives tied weights memory of their own where the checkpoint has all of their names with different values,
+ * as transformers does: its config says that they are tied, but they were not trained so.
  */
 async function untieDifferent(
   model: PreTrainedModel,

@@ -1,10 +1,16 @@
-/** A batch without its padding: the real tokens of all sequences one after the other, so that only they are computed. */
+/**
+ * A batch without its padding: the real tokens of all sequences one after the other, so that only they are
+ * computed.
+ */
 import type { Device } from '../tensor/device.ts';
 import { takeRows } from '../tensor/ops/rows.ts';
 import { reshape } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** Products over tokens take up to eight at once: what is left is filled up with rows of zeros, a sequence of their own. */
+/**
+ * Products over tokens take up to eight at once: what is left is filled up with rows of zeros, a sequence of
+ * their own.
+ */
 const TOKENS_MULTIPLE = 8;
 
 export class Packing {
@@ -13,7 +19,10 @@ export class Packing {
   /** Tokens of the longest sequence. */
   readonly longest: number;
   private readonly shape: readonly [number, number];
-  /** Where each packed token lies in the padded batch (−1: nowhere), and where each place of that went (−1: padding). */
+  /**
+   * Where each packed token lies in the padded batch (−1: nowhere), and where each place of that went (−1:
+   * padding).
+   */
   private readonly rows: Tensor;
   private readonly back: Tensor;
 
@@ -46,8 +55,9 @@ export class Packing {
   }
 
   /**
-   * How to pack a batch with this attention mask, int32 [batch, length]. Null where nothing is padding; where a text begins with
-   * padding, because heads look at first tokens; and where the mask was computed on the GPU. Its tensors belong to the open scope.
+   * How to pack a batch with this attention mask, int32 [batch, length]. Null where nothing is padding; where
+   * a text begins with padding, because heads look at first tokens; and where the mask was computed on the
+   * GPU. Its tensors belong to the open scope.
    */
   static of(mask: Tensor | undefined): Packing | null {
     const values = mask?.integers;

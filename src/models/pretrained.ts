@@ -48,8 +48,9 @@ export abstract class PreTrainedModel extends Module {
   }
 
   /**
-   * Draws weights as transformers does: normal with deviation `initializer_range` for matrices, zero for biases and the padding
-   * row, one and zero for LayerNorm. Only those in `which`, if given. Throws `DawngradError` where a weight has no such rule.
+   * Draws weights as transformers does: normal with deviation `initializer_range` for matrices, zero for
+   * biases and the padding row, one and zero for LayerNorm. Only those in `which`, if given. Throws
+   * `DawngradError` where a weight has no such rule.
    */
   initWeights(which?: ReadonlySet<Tensor>): void {
     const std = this.config.initializerRange;
@@ -81,12 +82,18 @@ export abstract class PreTrainedModel extends Module {
     return own;
   }
 
-  /** Saves config.json and model.safetensors; Python's `from_pretrained` reads the folder. Files appear whole or not at all. */
+  /**
+   * Saves config.json and model.safetensors; Python's `from_pretrained` reads the folder. Files appear whole
+   * or not at all.
+   */
   async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
     await saveModel(this, folder, options);
   }
 
-  /** Parts from the top down: heads, pooler, the last layer to the first, embeddings. The order in which fine-tuning thaws them. */
+  /**
+   * Parts from the top down: heads, pooler, the last layer to the first, embeddings. The order in which
+   * fine-tuning thaws them.
+   */
   layerGroups(): Module[][] {
     const { base } = this;
     const heads =

@@ -1,4 +1,6 @@
-/** Reads safetensors files by range: a header of names, types, shapes and offsets, then the tensors' bytes. */
+/**
+ * Reads safetensors files by range: a header of names, types, shapes and offsets, then the tensors' bytes.
+ */
 import * as v from 'valibot';
 import { CheckpointError, DtypeError } from '../errors.ts';
 import type { FileSource } from '../platform/contract.ts';
@@ -97,7 +99,10 @@ export class SafetensorsFile {
     return found;
   }
 
-  /** The elements as float32, a few megabytes at a time. F16 and BF16 widen, F64 rounds; other types throw `DtypeError`. */
+  /**
+   * The elements as float32, a few megabytes at a time. F16 and BF16 widen, F64 rounds; other types throw
+   * `DtypeError`.
+   */
   async *float32Chunks(name: string): AsyncGenerator<FloatChunk> {
     const { dtype, offset, byteLength } = this.entry(name);
     if (!isFloat(dtype)) {
@@ -134,8 +139,8 @@ function elementsOf(shape: readonly number[]): number {
 }
 
 /**
- * Reads and checks the header. Throws `CheckpointError` naming the file, the tensor and the bytes for anything that does not add up; the
- * source is closed then.
+ * Reads and checks the header. Throws `CheckpointError` naming the file, the tensor and the bytes for
+ * anything that does not add up; the source is closed then.
  */
 export async function openSafetensors(source: FileSource): Promise<SafetensorsFile> {
   try {

@@ -10,7 +10,10 @@ export interface TensorToWrite {
   read(): Promise<Float32Array>;
 }
 
-/** Throws `CheckpointError` where a name comes twice or a tensor gives another number of elements than its shape says. */
+/**
+ * Throws `CheckpointError` where a name comes twice or a tensor gives another number of elements than its
+ * shape says.
+ */
 export async function writeSafetensors(
   sink: FileSink,
   tensors: readonly TensorToWrite[],

@@ -206,7 +206,10 @@ abstract class QuestionAnswering extends PreTrainedModel {
     this.qa_outputs = new Linear(device, config.hiddenSize, config.numLabels);
   }
 
-  /** Throws `ShapeError` where inputs do not fit the model, `ConfigError` for an input there is not, or one position without the other. */
+  /**
+   * Throws `ShapeError` where inputs do not fit the model, `ConfigError` for an input there is not, or one
+   * position without the other.
+   */
   forward(inputs: QuestionAnsweringInputs): QuestionAnsweringOutput {
     checkInputs(this.architecture, inputs, questionAnsweringInputNames);
     const { startPositions, endPositions } = inputs;
@@ -255,13 +258,19 @@ export class RobertaForQuestionAnswering extends QuestionAnswering {
 }
 
 export interface MaskedLmInputs extends LabelledInputs {
-  /** int32 [n]: flat positions (row · L + column) to predict; then logits are [n, V] and labels [n]. All, where absent. */
+  /**
+   * int32 [n]: flat positions (row · L + column) to predict; then logits are [n, V] and labels [n]. All,
+   * where absent.
+   */
   positions?: Tensor | undefined;
 }
 
 const maskedLmInputNames: OptionNames<MaskedLmInputs> = { ...labelledInputNames, positions: true };
 
-/** Logits [B, L, V] (or [n, V] for chosen positions); labels int32 of the same leading shape, −100 where not masked. */
+/**
+ * Logits [B, L, V] (or [n, V] for chosen positions); labels int32 of the same leading shape, −100 where not
+ * masked.
+ */
 abstract class MaskedLm extends TaskModel {
   protected override readonly inputNames = maskedLmInputNames;
 

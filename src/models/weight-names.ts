@@ -19,8 +19,9 @@ function modernName(key: string): string {
 const ignored = /(^|\.)(position_ids|embeddings\.token_type_ids)$/;
 
 /**
- * Maps a model's weight names to a checkpoint's keys. `prefix` is the encoder's ('bert'); a bare encoder's checkpoint loads into a
- * model with a head and the other way round. `ties` gives the names of each tied weight: one of them is enough.
+ * Maps a model's weight names to a checkpoint's keys. `prefix` is the encoder's ('bert'); a bare encoder's
+ * checkpoint loads into a model with a head and the other way round. `ties` gives the names of each tied
+ * weight: one of them is enough.
  */
 export function mapWeights(
   expected: readonly string[],
@@ -57,7 +58,10 @@ export function mapWeights(
 export interface LoadDifferences extends Pick<WeightMapping, 'missing' | 'unexpected'> {
   /** Weights drawn anew because their shape differs, with both shapes. */
   mismatched: { name: string; checkpoint: readonly number[]; model: readonly number[] }[];
-  /** Weights that the config ties to others, and the checkpoint has with values of their own: they have theirs now. */
+  /**
+   * Weights that the config ties to others, and the checkpoint has with values of their own: they have theirs
+   * now.
+   */
   untied: { name: string; from: string }[];
 }
 

@@ -13,7 +13,9 @@ import { checkWidth, Module } from './module.ts';
 
 let skipping = 0;
 
-/** Builds modules whose weights are memory only: for a checkpoint to fill, or an initialiser of the caller's. */
+/**
+ * Builds modules whose weights are memory only: for a checkpoint to fill, or an initialiser of the caller's.
+ */
 export function skipInit<T>(build: () => T): T {
   skipping += 1;
   try {
@@ -78,7 +80,10 @@ export interface EmbeddingOptions {
 
 const embeddingOptionNames: OptionNames<EmbeddingOptions> = { paddingIdx: true };
 
-/** Rows of weight [numEmbeddings, embeddingDim] by index. The row of `paddingIdx` begins as zeros and gets no gradient. */
+/**
+ * Rows of weight [numEmbeddings, embeddingDim] by index. The row of `paddingIdx` begins as zeros and gets no
+ * gradient.
+ */
 export class Embedding extends Module {
   readonly weight: Tensor;
   readonly paddingIdx: number | null;

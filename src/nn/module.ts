@@ -1,4 +1,7 @@
-/** `Module`: a part of a model. Its properties are its weights and sub-modules, and their names are the checkpoint's keys. */
+/**
+ * `Module`: a part of a model. Its properties are its weights and sub-modules, and their names are the
+ * checkpoint's keys.
+ */
 
 import { DawngradError, ShapeError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
@@ -56,7 +59,10 @@ export abstract class Module {
     return new Map(this.everyParameter(''));
   }
 
-  /** @internal Puts another tensor in the place of a weight, by its name in `stateDict`; whoever calls disposes of the old one. */
+  /**
+   * @internal Puts another tensor in the place of a weight, by its name in `stateDict`; whoever calls
+   * disposes of the old one.
+   */
   replaceParameter(name: string, tensor: Tensor): void {
     const [child] = this.namedChildren().filter(([prefix]) => name.startsWith(`${prefix}.`));
     if (child !== undefined) child[1].replaceParameter(name.slice(child[0].length + 1), tensor);

@@ -52,9 +52,15 @@ const advice: Advice = {
 };
 
 export interface StepOptions {
-  /** [norm, factor] on the GPU, as `clipFactor` gives it: every gradient is multiplied by the factor as it is read. */
+  /**
+   * [norm, factor] on the GPU, as `clipFactor` gives it: every gradient is multiplied by the factor as it is
+   * read.
+   */
   gradScale?: Tensor | null;
-  /** Leaves weights and moments as they are where that norm is not finite, as torch.amp.GradScaler does. The step is counted all the same. */
+  /**
+   * Leaves weights and moments as they are where that norm is not finite, as torch.amp.GradScaler does. The
+   * step is counted all the same.
+   */
   skipNonFinite?: boolean;
 }
 
@@ -81,9 +87,10 @@ export class AdamW {
   private unscaled: Tensor | null = null;
 
   /**
-   * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. Parameters move next to one another in memory,
-   * which goes back when the last of a buffer's is disposed. Throws `ConfigError` for values out of range, for a parameter given
-   * twice, for two over the same memory and for parameters of several devices, `DtypeError` for one that is not float32, `DisposedError`.
+   * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. Parameters move next to one
+   * another in memory, which goes back when the last of a buffer's is disposed. Throws `ConfigError` for
+   * values out of range, for a parameter given twice, for two over the same memory and for parameters of
+   * several devices, `DtypeError` for one that is not float32, `DisposedError`.
    */
   constructor(params: readonly Tensor[] | readonly ParameterGroup[], options: AdamWOptions = {}) {
     const groups = params.some((item) => 'params' in item)
@@ -115,8 +122,8 @@ export class AdamW {
       throw new DtypeError(`AdamW: a parameter is ${other.dtype}`, {
         remedy: 'keep parameters in float32; mixed precision makes its own copies of them',
       });
-    // Before there are gradients: these then lie together too. And whatever is frozen, so that a training that goes on from a checkpoint
-    // has the same places.
+    // Before there are gradients: these then lie together too. And whatever is frozen, so that a training
+    // that goes on from a checkpoint has the same places.
     layTogether(all);
     if (new Set(all.map(({ place }) => place)).size !== all.length)
       throw new ConfigError('AdamW: two parameters have the same memory', {
@@ -160,7 +167,10 @@ export class AdamW {
     return { step, expAvg: this.moments.view(value, 'first'), expAvgSq: this.moments.view(value, 'second') };
   }
 
-  /** Makes room for the state of some parameters, before `loadState` fills it: they then lie together and are updated together. */
+  /**
+   * Makes room for the state of some parameters, before `loadState` fills it: they then lie together and are
+   * updated together.
+   */
   reserve(values: readonly Tensor[]): void {
     this.moments.reserve(values);
   }
@@ -177,7 +187,10 @@ export class AdamW {
     this.unscaled = null;
   }
 
-  /** Counts the step of every parameter that has a gradient, and tells what there is to update, in the order of the groups. */
+  /**
+   * Counts the step of every parameter that has a gradient, and tells what there is to update, in the order
+   * of the groups.
+   */
   private countStep(): Run[] {
     const due = this.groups.map((group) => ({
       group,
@@ -249,7 +262,9 @@ function continues(run: Run, other: Run): boolean {
   return copies && liesAfter(run.gradient, other.gradient, distance);
 }
 
-/** What one dispatch updates: as many runs as it takes, that agree in what is the same for all of a dispatch. */
+/**
+ * What one dispatch updates: as many runs as it takes, that agree in what is the same for all of a dispatch.
+ */
 function batchesOf({ gpu }: Device, runs: readonly Run[]): Run[][] {
   const batches: Run[][] = [];
   for (const run of runs) {

@@ -24,9 +24,10 @@ function gradientsOf(parameters: readonly Tensor[]): Gradient[] {
 }
 
 /**
- * [joint L2 norm of the gradients, factor that brings it down to `maxNorm`] as a tensor [2] on the GPU, so that nothing waits; null
- * where there are no gradients. They stay as they are: `optimizer.step({ gradScale })` multiplies them by the factor as it reads them,
- * which saves `clipGradNorm`'s pass over them. A norm that is NaN makes the factor NaN, an infinite one makes it 0, as in PyTorch.
+ * [joint L2 norm of the gradients, factor that brings it down to `maxNorm`] as a tensor [2] on the GPU, so
+ * that nothing waits; null where there are no gradients. They stay as they are: `optimizer.step({ gradScale
+ * })` multiplies them by the factor as it reads them, which saves `clipGradNorm`'s pass over them. A norm
+ * that is NaN makes the factor NaN, an infinite one makes it 0, as in PyTorch.
  */
 export function clipFactor(
   parameters: readonly Tensor[],
@@ -52,8 +53,9 @@ export function clipFactor(
 }
 
 /**
- * Scales the gradients of `parameters` so that their joint L2 norm is at most `maxNorm`, as torch.nn.utils.clip_grad_norm_.
- * Returns [norm before, factor] as a tensor [2] on the GPU, so that nothing waits; null where there are no gradients.
+ * Scales the gradients of `parameters` so that their joint L2 norm is at most `maxNorm`, as
+ * torch.nn.utils.clip_grad_norm_. Returns [norm before, factor] as a tensor [2] on the GPU, so that nothing
+ * waits; null where there are no gradients.
  */
 export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): Tensor | null {
   const result = clipFactor(parameters, maxNorm);

@@ -30,9 +30,9 @@ export interface GradScalerState {
 }
 
 /**
- * Keeps float16 gradients from vanishing, as torch.amp.GradScaler and with its defaults: the loss is multiplied by a scale, which halves
- * whenever that made gradients infinite or NaN, and that step is left out; it doubles after 2,000 steps that were finite. All of it
- * happens on the GPU, so that nothing waits:
+ * Keeps float16 gradients from vanishing, as torch.amp.GradScaler and with its defaults: the loss is
+ * multiplied by a scale, which halves whenever that made gradients infinite or NaN, and that step is left
+ * out; it doubles after 2,000 steps that were finite. All of it happens on the GPU, so that nothing waits:
  *
  *     loss.backward(scaler.scale);
  *     const gradScale = clipFactor(parameters, maxNorm, { lossScale: scaler });
@@ -69,7 +69,10 @@ export class GradScaler {
     this.loadState({ scale: initScale, growthTracker: 0, skippedSteps: 0 });
   }
 
-  /** Adapts the scale after a step; `gradScale` is what `clipFactor` gave for it, null where there were no gradients. */
+  /**
+   * Adapts the scale after a step; `gradScale` is what `clipFactor` gave for it, null where there were no
+   * gradients.
+   */
   update(gradScale: Tensor | null): void {
     if (gradScale === null) return;
     updateLossScale(gradScale.device.gpu, { norm: gradScale.slot, state: this.values.slot, ...this.rule });

@@ -1,4 +1,7 @@
-/** The moments of AdamW, laid out as the parameters are in their buckets, so that those of neighbours are neighbours too. */
+/**
+ * The moments of AdamW, laid out as the parameters are in their buckets, so that those of neighbours are
+ * neighbours too.
+ */
 import { CheckpointError } from '../errors.ts';
 import type { Slot } from '../kernels/launch.ts';
 import { padded } from '../kernels/optimizer.ts';
@@ -50,7 +53,9 @@ export class MomentStore {
     return this.known.get(value);
   }
 
-  /** Makes moments of zero for those of `values` that have none; those of neighbours are neighbours then, too. */
+  /**
+   * Makes moments of zero for those of `values` that have none; those of neighbours are neighbours then, too.
+   */
   reserve(values: readonly Tensor[]): void {
     const missing = values.filter((value) => !this.known.has(value));
     if (missing.length === 0) return;
@@ -103,7 +108,10 @@ export class MomentStore {
     this.known.clear();
   }
 
-  /** Moments of parameters of which each begins where the one before ends, cut into buffers as large as can be bound. */
+  /**
+   * Moments of parameters of which each begins where the one before ends, cut into buffers as large as can be
+   * bound.
+   */
   private reserveSpan(span: readonly Tensor[]): void {
     const { device, place } = span[0]!;
     const from = place!.at;

@@ -1,4 +1,7 @@
-/** The engine's host functions in a browser: adapters from navigator.gpu, models by URL with range requests. Nothing is written. */
+/**
+ * The engine's host functions in a browser: adapters from navigator.gpu, models by URL with range requests.
+ * Nothing is written.
+ */
 import { FileError, NoAdapterError } from '../errors.ts';
 import type { AdapterRequest, AdapterResult, FileSource, Platform } from './contract.ts';
 

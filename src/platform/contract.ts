@@ -1,4 +1,7 @@
-/** What a host (Node, Deno, a browser) gives the engine. Each implements `Platform`; the import `#platform` picks one. */
+/**
+ * What a host (Node, Deno, a browser) gives the engine. Each implements `Platform`; the import `#platform`
+ * picks one.
+ */
 
 /** A file read by range; nothing is held in memory but the ranges asked for. */
 export interface FileSource {
@@ -51,7 +54,10 @@ export interface ModelDownload {
   hubUrl?: string;
   /** Files that must be there. */
   required: readonly string[];
-  /** The weights: one file, or an index whose text `shardsOf` turns into the names of several. Null where they are not wanted. */
+  /**
+   * The weights: one file, or an index whose text `shardsOf` turns into the names of several. Null where they
+   * are not wanted.
+   */
   weights: {
     single: string;
     index: string;
@@ -84,19 +90,26 @@ export interface Platform {
   /** Removes what `writeFolder` had under construction in processes that were killed. */
   sweep(path: string): Promise<void>;
   /**
-   * Fills a folder so that it appears whole or not at all: `body` writes into a hidden one, inside `path` where that exists (which may
-   * be a mount) and beside it otherwise, which is renamed into place at the end and removed where `body` throws. `refuse` throws
-   * `OutputExistsError` if `path` exists (before `body` runs); `replace` swaps the old folder out whole, file by file where it is a
-   * mount; `merge` keeps the old folder's other files and replaces each written file by a rename.
+   * Fills a folder so that it appears whole or not at all: `body` writes into a hidden one, inside `path`
+   * where that exists (which may be a mount) and beside it otherwise, which is renamed into place at the end
+   * and removed where `body` throws. `refuse` throws `OutputExistsError` if `path` exists (before `body`
+   * runs); `replace` swaps the old folder out whole, file by file where it is a mount; `merge` keeps the old
+   * folder's other files and replaces each written file by a rename.
    */
   writeFolder(
     path: string,
     existing: ExistingFolder,
     body: (folder: FolderWriter) => Promise<void>,
   ): Promise<void>;
-  /** Downloads a model from the hub into its cache and returns the snapshot's folder; what is cached is not fetched again. */
+  /**
+   * Downloads a model from the hub into its cache and returns the snapshot's folder; what is cached is not
+   * fetched again.
+   */
   downloadModel(id: string, download: ModelDownload): Promise<string>;
-  /** A small text kept between runs, null where there is none; and keeping one. Where nothing can be kept, nothing is. */
+  /**
+   * A small text kept between runs, null where there is none; and keeping one. Where nothing can be kept,
+   * nothing is.
+   */
   readCache(name: string): Promise<string | null>;
   writeCache(name: string, text: string): Promise<void>;
   /** The path of a file or folder that ships with the package. */

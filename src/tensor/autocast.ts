@@ -10,9 +10,10 @@ export function isAutocastEnabled(): boolean {
 }
 
 /**
- * Runs `body` in mixed precision, as torch.autocast with float16: matrix products and attention take float16 and give float16, adding up
- * in float32; what follows them stays float16 until `to(x, 'float32')`, or until `addLayerNorm` adds it to a float32 residual. Weights stay
- * float32, and so do their gradients. An async body counts until it settles; do not start other work beside it. `backward` may run outside.
+ * Runs `body` in mixed precision, as torch.autocast with float16: matrix products and attention take float16
+ * and give float16, adding up in float32; what follows them stays float16 until `to(x, 'float32')`, or until
+ * `addLayerNorm` adds it to a float32 residual. Weights stay float32, and so do their gradients. An async
+ * body counts until it settles; do not start other work beside it. `backward` may run outside.
  */
 export function autocast<T>(body: () => T): T {
   return mode.run(body);

@@ -1,6 +1,6 @@
 /**
- * Parameters laid one after the other in one buffer, so that a kernel reaches many of them by one binding, with their gradients and
- * float16 copies laid likewise in buffers of their own.
+ * Parameters laid one after the other in one buffer, so that a kernel reaches many of them by one binding,
+ * with their gradients and float16 copies laid likewise in buffers of their own.
  */
 import { ALIGNED, OFFSET_BYTES } from '../kernels/launch.ts';
 import type { Device } from './device.ts';
@@ -53,7 +53,10 @@ export class Bucket {
     this.size = size;
   }
 
-  /** The place of a parameter whose memory lies here, in a part that ends at `end` where the next part begins at `next`. */
+  /**
+   * The place of a parameter whose memory lies here, in a part that ends at `end` where the next part begins
+   * at `next`.
+   */
   place(tensor: Tensor, end: number, next: number): Place {
     const { size } = tensor;
     const at = (tensor.memory.offset ?? 0) / 4;
@@ -65,7 +68,10 @@ export class Bucket {
     return made;
   }
 
-  /** Lends the memory of elements that lie side by side; null where that cannot be bound apart, or is not there. */
+  /**
+   * Lends the memory of elements that lie side by side; null where that cannot be bound apart, or is not
+   * there.
+   */
   lend(name: CompanionName, at: number, size: number): Storage | null {
     const dtype = companionTypes[name];
     const known = this.companions[name];
@@ -93,7 +99,10 @@ export class Bucket {
   }
 }
 
-/** Bytes of parameters that are laid together, where they are more than one: enough for few dispatches, and easy to find room for. */
+/**
+ * Bytes of parameters that are laid together, where they are more than one: enough for few dispatches, and
+ * easy to find room for.
+ */
 const BUCKET_BYTES = 2 ** 26;
 
 function aligned(elements: number): number {
@@ -142,8 +151,9 @@ function fill(device: Device, units: readonly Unit[]): void {
 }
 
 /**
- * Gives float32 parameters of one device, which do not overlap, their places, those that have none: next to one another, matrices first,
- * in buffers of at most 64 MiB and half of what can be bound (moments are twice as large). Their values move there.
+ * Gives float32 parameters of one device, which do not overlap, their places, those that have none: next to
+ * one another, matrices first, in buffers of at most 64 MiB and half of what can be bound (moments are twice
+ * as large). Their values move there.
  */
 export function layTogether(tensors: readonly Tensor[]): void {
   const missing = tensors.filter(({ place }) => place === null);
@@ -175,7 +185,10 @@ export function layTogether(tensors: readonly Tensor[]): void {
   close();
 }
 
-/** The memory of some parameters in a companion of their bucket; null where they do not lie side by side, or it is lent. */
+/**
+ * The memory of some parameters in a companion of their bucket; null where they do not lie side by side, or
+ * it is lent.
+ */
 function companionMemory(name: CompanionName, tensors: readonly Tensor[]): Storage | null {
   const first = tensors[0]!.place;
   if (first === null) return null;
@@ -198,9 +211,10 @@ function joinedShape(tensors: readonly Tensor[]): Shape {
 }
 
 /**
- * Memory for the gradient of a tensor, or of some that agree in all but their first dimension, one after the other; outside every scope.
- * Beside that of their neighbours, if they have some and nobody holds an older gradient there; but never in a buffer of `read`, tensors
- * that are read by the kernels which write the gradient.
+ * Memory for the gradient of a tensor, or of some that agree in all but their first dimension, one after the
+ * other; outside every scope. Beside that of their neighbours, if they have some and nobody holds an older
+ * gradient there; but never in a buffer of `read`, tensors that are read by the kernels which write the
+ * gradient.
  */
 export function gradientMemory(tensors: readonly Tensor[], read: readonly Tensor[] = []): Tensor {
   const { device, dtype } = tensors[0]!;
@@ -208,7 +222,8 @@ export function gradientMemory(tensors: readonly Tensor[], read: readonly Tensor
   const memory = companionMemory('gradients', tensors);
   if (memory === null) return device.raw(shape, dtype);
   const { buffer } = memory;
-  // A gradient that is there already is what this one will be added to: the user may have moved it from another parameter.
+  // A gradient that is there already is what this one will be added to: the user may have moved it from
+  // another parameter.
   const clash =
     read.some((tensor) => tensor.memory.buffer === buffer) ||
     tensors.some(({ grad }) => grad?.disposed === false && grad.memory.buffer === buffer);
@@ -217,7 +232,10 @@ export function gradientMemory(tensors: readonly Tensor[], read: readonly Tensor
   return device.raw(shape, dtype);
 }
 
-/** Memory for the float16 copies of some parameters that agree in all but their first dimension, one after the other; outside every scope. */
+/**
+ * Memory for the float16 copies of some parameters that agree in all but their first dimension, one after the
+ * other; outside every scope.
+ */
 export function halfMemory(tensors: readonly Tensor[]): Tensor {
   const { device } = tensors[0]!;
   const shape = joinedShape(tensors);

@@ -195,7 +195,10 @@ export class Device {
     fillRandom(this.gpu, { ...target, distribution: 'uniform', low, width: high - low });
   }
 
-  /** Starts the generator of dropout masks and initial weights anew. Throws `ConfigError` for a seed of more than 32 bits. */
+  /**
+   * Starts the generator of dropout masks and initial weights anew. Throws `ConfigError` for a seed of more
+   * than 32 bits.
+   */
   manualSeed(seed: number): void {
     if (seed >>> 0 !== seed)
       throw new ConfigError(`manualSeed: the seed is ${seed}`, {
@@ -232,7 +235,10 @@ export class Device {
     return scope;
   }
 
-  /** Runs `body` and disposes of every tensor it made but those it returns. Not for async functions: use `scope()`. */
+  /**
+   * Runs `body` and disposes of every tensor it made but those it returns. Not for async functions: use
+   * `scope()`.
+   */
   tidy<T extends TensorTree>(body: () => T): T {
     const scope = this.scope();
     try {

@@ -42,7 +42,8 @@ export function float32ToFloat16(source: Float32Array): Uint16Array {
     if (magnitude > 0x7f80_0000) out[i] = sign | 0x7e00;
     else if (magnitude >= 0x4780_0000) out[i] = sign | 0x7c00;
     else if (magnitude >= 0x3880_0000) {
-      // Normal: drop 13 bits of the fraction; adding this rounds to nearest even and may carry into the exponent.
+      // Normal: drop 13 bits of the fraction; adding this rounds to nearest even and may carry into the
+      // exponent.
       const odd = (magnitude >>> 13) & 1;
       out[i] = sign | ((magnitude - 0x3800_0000 + 0xfff + odd) >>> 13);
     } else {

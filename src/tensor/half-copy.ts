@@ -1,4 +1,7 @@
-/** What mixed precision keeps of weights: their values in float16, cast again only where the weights have changed since. */
+/**
+ * What mixed precision keeps of weights: their values in float16, cast again only where the weights have
+ * changed since.
+ */
 import { ALIGNED, type Slot, slice } from '../kernels/launch.ts';
 import { cast } from '../kernels/pointwise.ts';
 import { halfMemory } from './bucket.ts';
@@ -44,8 +47,9 @@ export class HalfCopy {
   }
 
   /**
-   * Counts `source` as overwritten by a kernel that writes it in `runs` of elements. Where its copy is up to date and each run can be bound
-   * apart, gives the place for the float16 values, and takes it that the kernel stores them too.
+   * Counts `source` as overwritten by a kernel that writes it in `runs` of elements. Where its copy is up to
+   * date and each run can be bound apart, gives the place for the float16 values, and takes it that the
+   * kernel stores them too.
    */
   static overwrite(source: Tensor, runs: readonly { first: number }[]): Slot | null {
     const copy = source.halfCopy;

@@ -6,7 +6,9 @@ export class Mode {
     return this.depth > 0;
   }
 
-  /** Runs `body` with the mode on. An async body counts until it settles; do not start other work beside it. */
+  /**
+   * Runs `body` with the mode on. An async body counts until it settles; do not start other work beside it.
+   */
   run<T>(body: () => T): T {
     this.depth += 1;
     let pending = false;

@@ -2,7 +2,8 @@
  * `defineOp`: an operation in one place, its shape rule, forward, what it saves, and backward.
  *
  * Forward and backward work on tensors off the tape; what they make is outside every scope and handed over:
- * `y` to the caller, saved tensors to the tape, gradients to whoever collects them. The rest is disposed of here.
+ * `y` to the caller, saved tensors to the tape, gradients to whoever collects them. The rest is disposed of
+ * here.
  */
 import { AutogradError, DtypeError } from '../errors.ts';
 import { gradientMemory } from './bucket.ts';
@@ -27,8 +28,9 @@ export interface InputSpecs {
   shape(name: string): Shape;
   dtype(name: string): Dtype;
   /**
-   * Memory for an input's gradient, outside every scope; of several inputs, one after the other along the first dimension. A parameter
-   * has its own beside its neighbours' (see `Bucket`), so a gradient is best computed here.
+   * Memory for an input's gradient, outside every scope; of several inputs, one after the other along the
+   * first dimension. A parameter has its own beside its neighbours' (see `Bucket`), so a gradient is best
+   * computed here.
    */
   gradient(...names: string[]): Tensor;
 }
@@ -45,7 +47,10 @@ interface OpCommon<I extends OpInputs, O> {
   shape(inputs: I, options: O): OutputSpec;
   /** The result, where it is known without forward: a fresh tensor outside every scope. */
   known?(inputs: I, options: O): Tensor | null;
-  /** Fills `y`; may return further tensors (fresh ones) that `saves` can name. `recorded`: backward may follow. */
+  /**
+   * Fills `y`; may return further tensors (fresh ones) that `saves` can name. `recorded`: backward may
+   * follow.
+   */
   // biome-ignore lint/suspicious/noConfusingVoidType: a forward that makes nothing but y returns nothing
   forward(inputs: I, y: Tensor, options: O, recorded: boolean): Record<string, Tensor> | void;
 }
@@ -53,7 +58,10 @@ interface OpCommon<I extends OpInputs, O> {
 interface Differentiable<I extends OpInputs, O> extends OpCommon<I, O> {
   /** What the tape keeps: names of inputs, of forward's further tensors, or `y`. */
   readonly saves: readonly string[];
-  /** Gradients by input name, at least those that `needs` names; each a tensor of its own (use `alias` to pass one on). */
+  /**
+   * Gradients by input name, at least those that `needs` names; each a tensor of its own (use `alias` to pass
+   * one on).
+   */
   backward(dy: Tensor, saved: Saved, needs: Needs, options: O, inputs: InputSpecs): Gradients;
 }
 
@@ -64,7 +72,10 @@ interface NonDifferentiable<I extends OpInputs, O> extends OpCommon<I, O> {
 
 export type OpDefinition<I extends OpInputs, O> = Differentiable<I, O> | NonDifferentiable<I, O>;
 
-/** Names of all operations, and of the inputs that may be float16, and of those that may be float32 beside them; a test requires a row for each. */
+/**
+ * Names of all operations, and of the inputs that may be float16, and of those that may be float32 beside
+ * them; a test requires a row for each.
+ */
 export const operations = new Map<string, { halves: readonly string[]; wide: readonly string[] }>();
 
 export function defineOp<I extends OpInputs, O = undefined>(

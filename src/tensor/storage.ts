@@ -6,7 +6,10 @@ import type { Device } from './device.ts';
 /** Memory from the pool, or a range of another storage's; the last tensor to let go returns it. */
 export class Storage {
   readonly bytes: number;
-  /** Integers as the CPU wrote them, which lets ops refuse indices out of range; null where the GPU may have written since. */
+  /**
+   * Integers as the CPU wrote them, which lets ops refuse indices out of range; null where the GPU may have
+   * written since.
+   */
   integers: Int32Array | null = null;
   /** Goes up whenever the values are overwritten, so that copies of them know when they are old. */
   version = 0;
@@ -40,12 +43,18 @@ export class Storage {
     return this.whole === null ? this : this.whole.root;
   }
 
-  /** A range of this storage as one of its own: `shared` tells of the range alone, so ranges handed out must not overlap. */
+  /**
+   * A range of this storage as one of its own: `shared` tells of the range alone, so ranges handed out must
+   * not overlap.
+   */
   range(start: number, bytes: number): Storage {
     return new Storage(this.device, bytes, { of: this.retain(), start });
   }
 
-  /** Moves the values of a buffer of its own into a range of `whole`, where everybody who shares them finds them from now on. */
+  /**
+   * Moves the values of a buffer of its own into a range of `whole`, where everybody who shares them finds
+   * them from now on.
+   */
   moveInto(whole: Storage, start: number): void {
     const own = this.own!;
     const target = { buffer: whole.buffer, offset: (whole.offset ?? 0) + start };

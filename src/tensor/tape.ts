@@ -1,6 +1,7 @@
 /**
- * The autograd tape. Each differentiable result holds a node; a node holds what its op saved and the nodes it came from.
- * Nodes are counted like memory: a node goes, with all it saved, when neither a tensor nor another node refers to it.
+ * The autograd tape. Each differentiable result holds a node; a node holds what its op saved and the nodes it
+ * came from. Nodes are counted like memory: a node goes, with all it saved, when neither a tensor nor another
+ * node refers to it.
  */
 import { AutogradError, DtypeError, ShapeError } from '../errors.ts';
 import { addInPlace, fillBits } from '../kernels/pointwise.ts';
@@ -9,7 +10,9 @@ import { Mode } from './mode.ts';
 import { formatShape, sameShape } from './shape.ts';
 import type { Dtype, Tensor } from './tensor.ts';
 
-/** Gradients by input name; an input that needs none may be left out. That of a float32 input may be float16. */
+/**
+ * Gradients by input name; an input that needs none may be left out. That of a float32 input may be float16.
+ */
 export type Gradients = Readonly<Record<string, Tensor | undefined>>;
 
 /** One input of a recorded op: where its gradient goes. */
@@ -36,12 +39,17 @@ export function isGradEnabled(): boolean {
   return !disabled.active;
 }
 
-/** Runs `body` without recording. An async body counts until it settles; do not start other work beside it. */
+/**
+ * Runs `body` without recording. An async body counts until it settles; do not start other work beside it.
+ */
 export function noGrad<T>(body: () => T): T {
   return disabled.run(body);
 }
 
-/** Records how `output` came from those `inputs` that want a gradient. The node takes over the `saved` aliases. */
+/**
+ * Records how `output` came from those `inputs` that want a gradient. The node takes over the `saved`
+ * aliases.
+ */
 export function record(
   output: Tensor,
   op: string,
@@ -95,7 +103,10 @@ function reverseOrder(root: TapeNode): TapeNode[] {
   return order.reverse();
 }
 
-/** Adds `more` to a gradient of a tensor of `dtype`, in place where nobody else sees the memory; takes over both. */
+/**
+ * Adds `more` to a gradient of a tensor of `dtype`, in place where nobody else sees the memory; takes over
+ * both.
+ */
 function accumulate(total: Tensor | undefined, more: Tensor, dtype: Dtype): Tensor {
   if (total === undefined) return more;
   // Two float16 gradients of a float32 tensor are added up in float32.

@@ -78,7 +78,10 @@ export class Tensor {
     return this.wantsGrad || this.node !== null;
   }
 
-  /** Sets whether a leaf collects gradients. Throws `AutogradError` for a computed tensor, `DtypeError` for integers. */
+  /**
+   * Sets whether a leaf collects gradients. Throws `AutogradError` for a computed tensor, `DtypeError` for
+   * integers.
+   */
   set requiresGrad(value: boolean) {
     if (this.node !== null && !value) {
       throw new AutogradError('requiresGrad can be switched off for leaf tensors only', {
@@ -108,7 +111,8 @@ export class Tensor {
   /** @internal The buffer range that kernels bind. */
   get slot(): Slot {
     const { buffer, offset } = this.memory;
-    // The whole buffer where it may be bound: tensors of other sizes that reuse it then find the same bind group.
+    // The whole buffer where it may be bound: tensors of other sizes that reuse it then find the same bind
+    // group.
     const whole = offset === null && buffer.size <= this.device.gpu.maxBindingBytes;
     return {
       buffer,
@@ -133,7 +137,10 @@ export class Tensor {
     return this.memory.version;
   }
 
-  /** @internal To be called by whoever overwrites values: `integers` are those the CPU wrote over an int32 tensor, if so. */
+  /**
+   * @internal To be called by whoever overwrites values: `integers` are those the CPU wrote over an int32
+   * tensor, if so.
+   */
   overwritten(integers: Int32Array | null = null): void {
     const storage = this.memory;
     storage.integers = integers;
@@ -181,8 +188,9 @@ export class Tensor {
   }
 
   /**
-   * Computes the gradient of this scalar with respect to every leaf that requires one, adding it to the leaf's `grad`.
-   * Throws `AutogradError` for a tensor off the tape or a tape already spent, `ShapeError` for a non-scalar without `gradient`.
+   * Computes the gradient of this scalar with respect to every leaf that requires one, adding it to the
+   * leaf's `grad`. Throws `AutogradError` for a tensor off the tape or a tape already spent, `ShapeError` for
+   * a non-scalar without `gradient`.
    */
   backward(gradient?: Tensor): void {
     if (gradient === undefined && this.size !== 1) {
@@ -194,8 +202,8 @@ export class Tensor {
   }
 
   /**
-   * Copies the values to the CPU, once the GPU has computed them; those of a float16 tensor as float32. See `float32Data` for an array
-   * whose type the compiler knows. To be awaited, as `item`.
+   * Copies the values to the CPU, once the GPU has computed them; those of a float16 tensor as float32. See
+   * `float32Data` for an array whose type the compiler knows. To be awaited, as `item`.
    */
   data(): Promise<TypedArrays[Dtype]> {
     return mustBeAwaited('data', this.read());
@@ -220,7 +228,10 @@ export class Tensor {
     return values;
   }
 
-  /** The value of a tensor of one element. To be awaited: what is computed with the promise itself throws `DawngradError`. */
+  /**
+   * The value of a tensor of one element. To be awaited: what is computed with the promise itself throws
+   * `DawngradError`.
+   */
   item(): Promise<number> {
     return mustBeAwaited('item', this.value());
   }
@@ -234,7 +245,9 @@ export class Tensor {
     return (await this.read())[0]!;
   }
 
-  /** Overwrites the values. `values` has as many elements as the tensor, from element `offset` on if given. */
+  /**
+   * Overwrites the values. `values` has as many elements as the tensor, from element `offset` on if given.
+   */
   write(values: TypedArrays[Dtype], offset = 0): void {
     if (typedArrayDtype(values) !== this.dtype) {
       throw new DtypeError(`write: the tensor is ${this.dtype}, the values ${typedArrayDtype(values)}`);

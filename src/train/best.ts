@@ -15,8 +15,8 @@ export function bestMetricKey(args: TrainingArguments): string {
 }
 
 /**
- * The value of the metric that decides which model is best; null where it is not defined for the data, or no finite number. Throws
- * `ConfigError` where evaluations do not give it.
+ * The value of the metric that decides which model is best; null where it is not defined for the data, or no
+ * finite number. Throws `ConfigError` where evaluations do not give it.
  */
 export function bestMetricOf(args: TrainingArguments, metrics: Metrics): number | null {
   const value = metrics[bestMetricKey(args)];
@@ -85,7 +85,10 @@ export class BestModel {
     );
   }
 
-  /** Loads the best weights where that is asked for; the step they are of, null where the last ones stay, and their evaluation. */
+  /**
+   * Loads the best weights where that is asked for; the step they are of, null where the last ones stay, and
+   * their evaluation.
+   */
   async restore(): Promise<{ restoredStep: number | null; evaluation: Evaluation | null }> {
     const { trainer, last } = this;
     const { args, state, model } = trainer;

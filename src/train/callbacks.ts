@@ -59,7 +59,10 @@ function namesIn(object: object): string[] {
   return above === null || above === Object.prototype ? own : [...own, ...namesIn(above as object)];
 }
 
-/** Throws `ConfigError` for callbacks that are none, and for an event that does not exist: it would never be called. */
+/**
+ * Throws `ConfigError` for callbacks that are none, and for an event that does not exist: it would never be
+ * called.
+ */
 export function checkCallbacks(callbacks: unknown): void {
   if (callbacks === undefined) return;
   if (!Array.isArray(callbacks))
@@ -95,7 +98,10 @@ const nameOf = (callback: TrainerCallback): string => {
   return name === 'Object' ? 'a callback' : name;
 };
 
-/** Calls one event of all callbacks, in order. Throws `UserCodeError` naming event and callback, with what it threw as the cause. */
+/**
+ * Calls one event of all callbacks, in order. Throws `UserCodeError` naming event and callback, with what it
+ * threw as the cause.
+ */
 export async function callAll<E extends Event>(
   callbacks: readonly TrainerCallback[],
   event: E,
@@ -156,8 +162,8 @@ const earlyStoppingOptionNames: OptionNames<EarlyStoppingOptions> = {
 };
 
 /**
- * Stops when the metric has not improved by more than a threshold for `earlyStoppingPatience` evaluations, as transformers' does. An
- * evaluation that does not define the metric counts as one without improvement.
+ * Stops when the metric has not improved by more than a threshold for `earlyStoppingPatience` evaluations, as
+ * transformers' does. An evaluation that does not define the metric counts as one without improvement.
  */
 export class EarlyStoppingCallback implements TrainerCallback {
   private readonly patience: number;

@@ -107,7 +107,10 @@ export interface Standing {
   saved: Record<string, unknown>;
 }
 
-/** Reads where a training stood. Throws `CheckpointError` naming the file and the key that is missing, broken or at odds with another. */
+/**
+ * Reads where a training stood. Throws `CheckpointError` naming the file and the key that is missing, broken
+ * or at odds with another.
+ */
 export async function readStanding(folder: string): Promise<Standing> {
   if (!(await platform.isFolder(folder)))
     throw new FileError(`checkpoint '${folder}' does not exist`, { remedy: 'check the path' });
@@ -126,7 +129,10 @@ export async function readStanding(folder: string): Promise<Standing> {
   return standing;
 }
 
-/** Where the best checkpoint of a training lies that is resumed: its folder may have moved, and the output be another one. */
+/**
+ * Where the best checkpoint of a training lies that is resumed: its folder may have moved, and the output be
+ * another one.
+ */
 export async function findBest(
   { bestModelCheckpoint, bestGlobalStep }: TrainerState,
   { outputDir, checkpoint }: { outputDir: string; checkpoint: string },
@@ -199,7 +205,10 @@ const WEIGHT_FILE = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
 const TOKENIZER_FILE =
   /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^(vocab|merges)\.txt$/;
 
-/** Writes the finished model, tokenizer and state into the output folder. An older model's files go, anything else there stays. */
+/**
+ * Writes the finished model, tokenizer and state into the output folder. An older model's files go, anything
+ * else there stays.
+ */
 export async function saveFinal(
   content: Pick<CheckpointContent, 'model' | 'tokenizer' | 'args' | 'state'>,
 ): Promise<void> {
@@ -223,8 +232,8 @@ export async function saveFinal(
 }
 
 /**
- * Deletes the oldest checkpoints beyond a limit, never the best, and never the one just written: a training resumes from it. Those
- * past the current step are left from before a resume and go first.
+ * Deletes the oldest checkpoints beyond a limit, never the best, and never the one just written: a training
+ * resumes from it. Those past the current step are left from before a resume and go first.
  */
 export async function rotateCheckpoints(args: TrainingArguments, state: TrainerState): Promise<void> {
   const { outputDir, saveTotalLimit } = args;

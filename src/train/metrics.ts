@@ -88,7 +88,10 @@ function classCounts(matrix: readonly (readonly number[])[]): Counts[] {
   }));
 }
 
-/** `macro` is the mean over the classes that occur among labels or predictions, as scikit-learn has it; `binary` is class 1's. */
+/**
+ * `macro` is the mean over the classes that occur among labels or predictions, as scikit-learn has it;
+ * `binary` is class 1's.
+ */
 export function precisionRecallF1(
   predictions: Values,
   labels: Values,
@@ -124,7 +127,10 @@ export function rocAuc(scores_: Values, labels: Values): number | null {
   return (rankSum - (positives * (positives + 1)) / 2) / (positives * negatives);
 }
 
-/** Unweighted mean of each class's AUC against the rest; `probabilities` row-major [n, classes]. Null where a class does not occur. */
+/**
+ * Unweighted mean of each class's AUC against the rest; `probabilities` row-major [n, classes]. Null where a
+ * class does not occur.
+ */
 export function rocAucOneVsRest(probabilities: Values, labels: Values, classes: number): number | null {
   let total = 0;
   for (let c = 0; c < classes; c += 1) {
@@ -225,9 +231,10 @@ export const metricNames: Record<ProblemType, readonly string[]> = {
 };
 
 /**
- * What a report shows for logits [n, classes] and labels: classes [n] (−100 does not count), indicators [n, classes] or values [n]. With several labels a
- * text, `accuracy` asks for all of them, and precision, recall, F1 and ROC-AUC are micro-averaged. Throws `NonFiniteError` for a
- * logit that is not finite, which would else count as class 0.
+ * What a report shows for logits [n, classes] and labels: classes [n] (−100 does not count), indicators [n,
+ * classes] or values [n]. With several labels a text, `accuracy` asks for all of them, and precision, recall,
+ * F1 and ROC-AUC are micro-averaged. Throws `NonFiniteError` for a logit that is not finite, which would else
+ * count as class 0.
  */
 export function evaluateLogits(
   problemType: ProblemType,

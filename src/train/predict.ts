@@ -19,7 +19,10 @@ export interface BatchPrediction {
   loss: number | null;
 }
 
-/** Runs the model in eval mode over batches, in mixed precision if `fp16`; the next batch is recorded while the last one's result is on its way back. */
+/**
+ * Runs the model in eval mode over batches, in mixed precision if `fp16`; the next batch is recorded while
+ * the last one's result is on its way back.
+ */
 export async function* predictBatches(
   model: TrainableModel,
   batches: Iterable<Batch>,

@@ -1,4 +1,7 @@
-/** Whether a training can go on from a checkpoint with the arguments and data it has now, and what is to be said of it. */
+/**
+ * Whether a training can go on from a checkpoint with the arguments and data it has now, and what is to be
+ * said of it.
+ */
 import * as v from 'valibot';
 import type { Dataset, Example } from '../data/dataset.ts';
 import { callUser } from '../data/example-checks.ts';
@@ -9,8 +12,9 @@ import type { Progress } from './progress.ts';
 import type { TrainerState } from './state.ts';
 
 /**
- * What another value than the checkpoint's means. `place`: the checkpoint's place in the data would be another, so it is refused;
- * `course`: it holds from here on, which is said; `best`: the best model is looked for anew, which is said; `free`: nothing.
+ * What another value than the checkpoint's means. `place`: the checkpoint's place in the data would be
+ * another, so it is refused; `course`: it holds from here on, which is said; `best`: the best model is looked
+ * for anew, which is said; `free`: nothing.
  */
 type Effect = 'place' | 'course' | 'best' | 'free';
 
@@ -62,7 +66,9 @@ const savedSchema = v.looseObject(
 
 type Saved = Record<string, unknown>;
 
-/** Reads training_args.json. Throws `CheckpointError` naming the file and the argument that cannot be used. */
+/**
+ * Reads training_args.json. Throws `CheckpointError` naming the file and the argument that cannot be used.
+ */
 export function savedArguments(text: string, source: string): Saved {
   const file = { source, error: CheckpointError, remedy: 'resume from another checkpoint' };
   return checkJson(savedSchema, parseJsonObject(text, file), file);
@@ -88,8 +94,8 @@ function sameSteps(before: Saved, now: TrainingArguments): boolean {
 const show = (value: unknown): string => (typeof value === 'string' ? `'${value}'` : String(value));
 
 /**
- * Holds the arguments against those of a checkpoint. Throws `ConfigError` naming the first argument with which the checkpoint's place in
- * the data would be lost.
+ * Holds the arguments against those of a checkpoint. Throws `ConfigError` naming the first argument with
+ * which the checkpoint's place in the data would be lost.
  */
 export function compareArguments(before: Saved, now: TrainingArguments, checkpoint: string): Comparison {
   const same = sameSteps(before, now);
@@ -121,7 +127,10 @@ export function compareArguments(before: Saved, now: TrainingArguments, checkpoi
 /** Examples a digest looks at. */
 const SAMPLED = 256;
 
-/** The number of examples, and a digest (FNV-1a) of some of them: others' data is found out by it, not every changed word. */
+/**
+ * The number of examples, and a digest (FNV-1a) of some of them: others' data is found out by it, not every
+ * changed word.
+ */
 export function dataMark(dataset: Dataset): { examples: number; digest: string } {
   let hash = 0x811c9dc5;
   const take = (value: number): void => {
@@ -142,7 +151,10 @@ export function dataMark(dataset: Dataset): { examples: number; digest: string }
   return { examples: dataset.length, digest: hash.toString(16).padStart(8, '0') };
 }
 
-/** A note where the data is other than the checkpoint's. Throws `ConfigError` where it has another number of examples. */
+/**
+ * A note where the data is other than the checkpoint's. Throws `ConfigError` where it has another number of
+ * examples.
+ */
 export function compareData(
   before: Progress['data'],
   now: NonNullable<Progress['data']>,
@@ -161,7 +173,9 @@ export function compareData(
   ];
 }
 
-/** Throws `CheckpointError` where the files of a checkpoint do not say the same of where the training stood. */
+/**
+ * Throws `CheckpointError` where the files of a checkpoint do not say the same of where the training stood.
+ */
 export function checkPlace(
   { state, progress, saved }: { state: TrainerState; progress: Progress; saved: Saved },
   examples: number,

@@ -285,8 +285,8 @@ export class TrainingRun {
   }
 
   /**
-   * [norm, factor] of the gradients, which also undoes the loss's scale; null where gradients are used as they are, whose norm is
-   * measured all the same.
+   * [norm, factor] of the gradients, which also undoes the loss's scale; null where gradients are used as
+   * they are, whose norm is measured all the same.
    */
   private clip(): Tensor | null {
     const { args } = this.trainer;
@@ -320,7 +320,10 @@ export class TrainingRun {
     if (due(args.saveStrategy, args.saveSteps)) await this.save(place);
   }
 
-  /** Brings the losses since the last log to the CPU. Throws `NonFiniteError` where they, or the gradient, are not finite. */
+  /**
+   * Brings the losses since the last log to the CPU. Throws `NonFiniteError` where they, or the gradient, are
+   * not finite.
+   */
   private async log(): Promise<void> {
     const { state, model } = this.trainer;
     if (this.lossSteps === 0) return;

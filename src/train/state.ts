@@ -28,7 +28,10 @@ export interface TrainerState {
   bestModelCheckpoint: string | null;
   /** Tokens seen, padding left out. */
   numInputTokensSeen: number;
-  /** Operations of forward and backward, estimated as transformers does: six for each token and weight outside the embeddings. */
+  /**
+   * Operations of forward and backward, estimated as transformers does: six for each token and weight outside
+   * the embeddings.
+   */
   totalFlos: number;
   /** This engine trains in one process, without a search. */
   isLocalProcessZero: boolean;

@@ -27,7 +27,9 @@ export interface TrainerOptions {
   args: Partial<TrainingArguments> & { outputDir: string };
   trainDataset?: Dataset;
   evalDataset?: Dataset;
-  /** Saved with the model; gives the padding of the default collator. transformers' name for the tokenizer. */
+  /**
+   * Saved with the model; gives the padding of the default collator. transformers' name for the tokenizer.
+   */
   processingClass?: PreTrainedTokenizer;
   dataCollator?: Collator | DataLoaderOptions['collate'];
   callbacks?: TrainerCallback[];
@@ -100,10 +102,12 @@ export class Trainer {
   }
 
   /**
-   * Trains, then saves model, tokenizer and state into `outputDir`. With `resumeFromCheckpoint` it continues there with the numbers of an
-   * unbroken run; arguments that differ from the checkpoint's are refused or told of. Throws `ConfigError` where a training of this
-   * model or into this folder is under way, `FileError` where the folder cannot be written, `CheckpointError` for a damaged checkpoint,
-   * `UserCodeError` for what a callback threw, and `NonFiniteError` as soon as a loss or gradient is not finite; earlier checkpoints stay.
+   * Trains, then saves model, tokenizer and state into `outputDir`. With `resumeFromCheckpoint` it continues
+   * there with the numbers of an unbroken run; arguments that differ from the checkpoint's are refused or
+   * told of. Throws `ConfigError` where a training of this model or into this folder is under way,
+   * `FileError` where the folder cannot be written, `CheckpointError` for a damaged checkpoint,
+   * `UserCodeError` for what a callback threw, and `NonFiniteError` as soon as a loss or gradient is not
+   * finite; earlier checkpoints stay.
    */
   async train(options: { resumeFromCheckpoint?: string } = {}): Promise<TrainOutput> {
     checkOptions('train', options, { resumeFromCheckpoint: true });
@@ -130,7 +134,10 @@ export class Trainer {
     (this.options.onWarning ?? console.warn)(text);
   }
 
-  /** Loss and metrics of a dataset, their names with `eval_` in front. Throws `ConfigError` while the model is in training. */
+  /**
+   * Loss and metrics of a dataset, their names with `eval_` in front. Throws `ConfigError` while the model is
+   * in training.
+   */
   async evaluate(dataset: Dataset | undefined = this.options.evalDataset): Promise<Evaluation> {
     if (modelsInUse.has(this.model))
       throw new ConfigError('evaluate: the model is in training', {
@@ -221,7 +228,10 @@ export class Trainer {
   }
 }
 
-/** What the user's function gives. Throws `UserCodeError` where it throws, `ConfigError` where it gives something else than numbers. */
+/**
+ * What the user's function gives. Throws `UserCodeError` where it throws, `ConfigError` where it gives
+ * something else than numbers.
+ */
 function customMetrics(
   computeMetrics: NonNullable<TrainerOptions['computeMetrics']>,
   prediction: EvalPrediction,

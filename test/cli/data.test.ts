@@ -1,4 +1,7 @@
-/** The command on data as people bring it: class order, pairs, values, several labels, encodings, lines of standard input. */
+/**
+ * The command on data as people bring it: class order, pairs, values, several labels, encodings, lines of
+ * standard input.
+ */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

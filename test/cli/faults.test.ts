@@ -1,4 +1,6 @@
-/** The command on machines as they are: closed pipes, kills, volumes, full disks; and settings that cannot be. */
+/**
+ * The command on machines as they are: closed pipes, kills, volumes, full disks; and settings that cannot be.
+ */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import {
   closeSync,

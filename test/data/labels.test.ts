@@ -1,4 +1,7 @@
-/** What is decided from a label column: the task, the classes and their order, and whether a trained classifier stays. */
+/**
+ * What is decided from a label column: the task, the classes and their order, and whether a trained
+ * classifier stays.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** Which matrix units are used, with which tiles, and for which products: rules, on adapters as they would be listed. */
+/**
+ * Which matrix units are used, with which tiles, and for which products: rules, on adapters as they would be
+ * listed.
+ */
 import { describe, expect, it } from 'vitest';
 import type { GpuContext, GpuLimits } from '../../src/gpu/context.ts';
 import { SUBGROUP_MATRIX, type SubgroupMatrix, subgroupMatricesOf } from '../../src/gpu/subgroup-matrix.ts';

@@ -41,7 +41,10 @@ const allTransposes = [
   [true, true],
 ] as const;
 
-/** More than a tile, on multiples of four; an inner dimension of whole rounds; primes; matrices in a batch. Few: each is a shader to compile. */
+/**
+ * More than a tile, on multiples of four; an inner dimension of whole rounds; primes; matrices in a batch.
+ * Few: each is a shader to compile.
+ */
 const cases: Case[] = [
   { m: 132, n: 136, k: 36, accumulate: true, transposes: allTransposes },
   { m: 36, n: 68, k: 16, transposes: allTransposes },
@@ -57,7 +60,10 @@ const splitCases: Case[] = [
   { m: 5, n: 7, k: 67, batch: 3, transposes: [[false, true]] },
 ];
 
-/** The activation's input is stored; and its slope there multiplies a product. Aligned to four elements or not. */
+/**
+ * The activation's input is stored; and its slope there multiplies a product. Aligned to four elements or
+ * not.
+ */
 async function checkPreactivation(
   technique: MatmulTechnique,
   n: number,
@@ -183,7 +189,10 @@ describe.each(techniques.map((technique) => [label(technique), technique] as con
   });
 });
 
-/** The technique on the adapter's own matrix units, made for subgroups of `times` as many invocations as there are; or why there is none. */
+/**
+ * The technique on the adapter's own matrix units, made for subgroups of `times` as many invocations as there
+ * are; or why there is none.
+ */
 function onUnits(
   gpu: GpuContext,
   component: 'f16' | 'f32',

@@ -1,4 +1,7 @@
-/** Tensors larger than one binding: no dispatch binds more than the limit, and the numbers are those of one piece. */
+/**
+ * Tensors larger than one binding: no dispatch binds more than the limit, and the numbers are those of one
+ * piece.
+ */
 import { describe, expect, it, vi } from 'vitest';
 import type { Device } from '../../src/tensor/device.ts';
 import { add, mul } from '../../src/tensor/ops/elementwise.ts';

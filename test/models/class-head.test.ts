@@ -1,4 +1,7 @@
-/** A trained classifier under other class names: its outputs go with their names, or are drawn anew, and the report says so. */
+/**
+ * A trained classifier under other class names: its outputs go with their names, or are drawn anew, and the
+ * report says so.
+ */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -103,7 +103,8 @@ describe('a download', () => {
     const repo = join(cacheDir, 'models--tiny-bert', 'snapshots', SHA);
     await resolveModel('tiny-bert', options, 'config');
     expect(await readdir(repo)).toEqual(['config.json']);
-    // A pinned commit is not asked for again where the cache has it; the tokenizer's files it does not have yet.
+    // A pinned commit is not asked for again where the cache has it; the tokenizer's files it does not have
+    // yet.
     await resolveModel('tiny-bert', { ...options, revision: SHA }, 'tokenizer');
     expect((await readdir(repo)).sort()).toEqual(['config.json', 'vocab.txt']);
     await resolveModel('org/pickled', options, 'tokenizer');

@@ -1,4 +1,7 @@
-/** No weight keeps what an older tensor left in its memory: every buffer of the pool comes with a mark, and none may be found. */
+/**
+ * No weight keeps what an older tensor left in its memory: every buffer of the pool comes with a mark, and
+ * none may be found.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -209,7 +212,10 @@ it('a weight that no rule draws is an error, not what lay there', async () => {
   model.dispose();
 });
 
-/** Some steps of AdamW with clipping over a padded batch, one of them accumulated: every weight afterwards, and the last loss. */
+/**
+ * Some steps of AdamW with clipping over a padded batch, one of them accumulated: every weight afterwards,
+ * and the last loss.
+ */
 async function trained(on: Device, type: ModelType, outputAttentions: boolean): Promise<Float32Array[]> {
   on.manualSeed(5);
   const config = configs(type)[1]!;

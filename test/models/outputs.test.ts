@@ -1,4 +1,6 @@
-/** Hidden states, attention weights and positions of the caller's, of every model, as transformers gives them. */
+/**
+ * Hidden states, attention weights and positions of the caller's, of every model, as transformers gives them.
+ */
 import { describe, expect, it } from 'vitest';
 import {
   AutoModel,

@@ -1,4 +1,7 @@
-/** Logits, losses, gradients and training curves against transformers and PyTorch (test/reference/model_fixtures.py). */
+/**
+ * Logits, losses, gradients and training curves against transformers and PyTorch
+ * (test/reference/model_fixtures.py).
+ */
 import { describe, expect, it } from 'vitest';
 import {
   AutoModel,

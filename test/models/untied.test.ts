@@ -1,4 +1,7 @@
-/** Masked language models whose decoder is tied, is not, or is in part: logits, gradients and files as transformers has them. */
+/**
+ * Masked language models whose decoder is tied, is not, or is in part: logits, gradients and files as
+ * transformers has them.
+ */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -10,7 +10,9 @@ import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
 import { randomArray } from '../support/ndarray.ts';
 
-/** Both kernel families, and bindings so small that every tensor of more than 64 elements is walked in pieces. */
+/**
+ * Both kernel families, and bindings so small that every tensor of more than 64 elements is walked in pieces.
+ */
 const devices = {
   'kernels for CPUs': useDevice({ kernels: 'cpu' }),
   'kernels for GPUs': useDevice({ kernels: 'gpu' }),
@@ -33,7 +35,10 @@ function makeWeights(device: Device): Tensor[] {
   });
 }
 
-/** Where a test's gradients lie: as backward lays those of an optimizer's parameters, or each in a buffer of its own. */
+/**
+ * Where a test's gradients lie: as backward lays those of an optimizer's parameters, or each in a buffer of
+ * its own.
+ */
 type Laid = 'side by side' | 'apart';
 
 function setGradient(weight: Tensor, gradient: Float32Array, laid: Laid = 'side by side'): void {
@@ -117,7 +122,8 @@ describe.each(everyLayout)('AdamW with $name, gradients $laid', ({ device, laid 
     const references = weights.map((_, at) => new Reference(values(sizes[at]!, at)));
     for (let step = 0; step < 4; step += 1) {
       for (const [at, weight] of weights.entries()) {
-        // Some join late, as thawed ones do; some go without a gradient now and then; one is frozen in between.
+        // Some join late, as thawed ones do; some go without a gradient now and then; one is frozen in
+        // between.
         weight.requiresGrad = !(at === 5 && step === 2);
         if ((at % 4 === 1 && step < 2) || (at % 5 === 2 && step === 3)) continue;
         const gradient = values(sizes[at]!, 100 * (step + 1) + at);
@@ -203,7 +209,8 @@ describe.each(everyLayout)('AdamW with $name, gradients $laid', ({ device, laid 
       weight.requiresGrad = true;
       return weight;
     });
-    // One alone, three whose places can be bound apart, two of which they cannot, one that ends between vectors.
+    // One alone, three whose places can be bound apart, two of which they cannot, one that ends between
+    // vectors.
     const groups = [weights.slice(0, 1), weights.slice(1, 4), weights.slice(4, 6), weights.slice(6)];
     const check = async (): Promise<number> => {
       const before = current.statistics().dispatches;

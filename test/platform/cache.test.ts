@@ -1,4 +1,7 @@
-/** The engine's cache and the packaged adapter in it: nothing is loaded that anybody else could have put there. */
+/**
+ * The engine's cache and the packaged adapter in it: nothing is loaded that anybody else could have put
+ * there.
+ */
 import {
   appendFileSync,
   chmodSync,

@@ -1,4 +1,7 @@
-/** Environment variables of the hub, against what Python's huggingface_hub makes of them (test/reference/hub_environment.py). */
+/**
+ * Environment variables of the hub, against what Python's huggingface_hub makes of them
+ * (test/reference/hub_environment.py).
+ */
 import { describe, expect, it } from 'vitest';
 import { type Environment, expandPath, hubEnvironment } from '../../src/platform/node/environment.ts';
 import { fixtures, readJson } from '../support/fixtures.ts';

@@ -1,4 +1,7 @@
-/** Folders appear whole or not at all: killed at every operation, on full disks, on volumes, without permission. */
+/**
+ * Folders appear whole or not at all: killed at every operation, on full disks, on volumes, without
+ * permission.
+ */
 
 import {
   chmodSync,
@@ -103,7 +106,9 @@ function filesIn(path: string, prefix = ''): Record<string, string> {
 
 const hidden = (path: string): string[] => readdirSync(path).filter((name) => name.startsWith('.'));
 
-/** Kills `writeFolder` at every operation in turn; `check` sees what the next process finds after it swept. */
+/**
+ * Kills `writeFolder` at every operation in turn; `check` sees what the next process finds after it swept.
+ */
 async function killEverywhere(
   name: string,
   setUp: (files: Files) => Promise<void>,

@@ -1,9 +1,11 @@
 /**
- * The engine's side of trial_sst2.py: one epoch on the first rows of SST-2, then accuracy on the validation rows.
+ * The engine's side of trial_sst2.py: one epoch on the first rows of SST-2, then accuracy on the validation
+ * rows.
  *
  *     npx tsx test/reference/trial-sst2.ts <model> <train.tsv> <validation.tsv> [--fp16] [--dropout 0] [--head head.safetensors] [--order order.json]
  *
- * Prints JSON. `--order` writes the order of the rows, `--head` reads the classifier's first weights, so that both sides run alike.
+ * Prints JSON. `--order` writes the order of the rows, `--head` reads the classifier's first weights, so that
+ * both sides run alike.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

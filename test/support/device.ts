@@ -1,6 +1,6 @@
 /**
- * One device for each test file, on the adapter that DAWNGRAD_ADAPTER names or the best there is; with the family of kernels that
- * DAWNGRAD_KERNELS names (`cpu` or `gpu`) where a test does not choose.
+ * One device for each test file, on the adapter that DAWNGRAD_ADAPTER names or the best there is; with the
+ * family of kernels that DAWNGRAD_KERNELS names (`cpu` or `gpu`) where a test does not choose.
  */
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { type Device, type DeviceOptions, requestDevice } from '../../src/tensor/device.ts';

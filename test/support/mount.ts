@@ -1,4 +1,7 @@
-/** Small file systems in memory, for tests of full disks and of volumes. Root may mount them; others' tests say that they skip. */
+/**
+ * Small file systems in memory, for tests of full disks and of volumes. Root may mount them; others' tests
+ * say that they skip.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

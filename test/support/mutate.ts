@@ -1,7 +1,10 @@
 /** Damage to files, the same for the same seed. */
 import type { Random } from '../../src/data/random.ts';
 
-/** Values that a key may have by accident or on purpose; texts with a mark in front stand in the file as they are. */
+/**
+ * Values that a key may have by accident or on purpose; texts with a mark in front stand in the file as they
+ * are.
+ */
 const RAW = '\u0001';
 const oddValues: readonly unknown[] = [
   null,

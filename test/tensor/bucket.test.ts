@@ -30,7 +30,10 @@ async function numbers(tensors: readonly (Tensor | null)[]): Promise<number[][]>
   return Promise.all(tensors.map(async (tensor) => [...(await tensor!.data())]));
 }
 
-/** What every op does that lays gradients beside each other: embedding, layerNorm, qkvLinear, linear with and without a bias. */
+/**
+ * What every op does that lays gradients beside each other: embedding, layerNorm, qkvLinear, linear with and
+ * without a bias.
+ */
 function parameters(): Record<string, Tensor> {
   const thirds = (whole: Tensor): [Tensor, Tensor, Tensor] => {
     const parts = whole.split([64, 64, 64]) as [Tensor, Tensor, Tensor];

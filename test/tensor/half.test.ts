@@ -11,7 +11,10 @@ import { useDevice } from '../support/device.ts';
 import { asHalves, checkRow } from './op-check.ts';
 import { type OpRow, opRows } from './op-rows.ts';
 
-/** float16 has 11 bits: what is stored is rounded by 5e-4 of itself at most, and some results are sums of numbers that were. */
+/**
+ * float16 has 11 bits: what is stored is rounded by 5e-4 of itself at most, and some results are sums of
+ * numbers that were.
+ */
 const tolerances = { value: 2e-3, gradient: 2e-3 };
 
 const settings: [string, GpuOptions, typeof tolerances][] = [

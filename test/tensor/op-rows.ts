@@ -163,7 +163,9 @@ const linearRows: OpRow[] = [
   bad: [{ x, weight, bias: [9] }],
 }));
 
-/** Three layers of one input, side by side; 64 outputs of which each third may be bound as it lies, and fewer. */
+/**
+ * Three layers of one input, side by side; 64 outputs of which each third may be bound as it lies, and fewer.
+ */
 const qkvRows: OpRow[] = [
   { x: [2, 3, 8], out: 64 },
   { x: [7, 5], out: 6 },
@@ -434,8 +436,8 @@ const addLayerNormRows: OpRow[] = normShapes.map((shape, index) => ({
 }));
 
 /**
- * Attention over rows of tokens, [.., width] each: a token sees those of its own sequence that the mask shows.
- * `sequences` has the tokens that each one's sequence begins with, and ends before.
+ * Attention over rows of tokens, [.., width] each: a token sees those of its own sequence that the mask
+ * shows. `sequences` has the tokens that each one's sequence begins with, and ends before.
  */
 function attentionOf(
   { q, k, v, mask }: Record<string, NdArray>,

@@ -1,4 +1,7 @@
-/** Every row of the op table: values, gradients, leaks and messages; with each family of kernels, and in small windows. */
+/**
+ * Every row of the op table: values, gradients, leaks and messages; with each family of kernels, and in small
+ * windows.
+ */
 import { describe, expect, it } from 'vitest';
 import type { GpuOptions } from '../../src/gpu/options.ts';
 import { operations } from '../../src/tensor/op.ts';
@@ -6,7 +9,10 @@ import { useDevice } from '../support/device.ts';
 import { checkRow, makeInputs, upload } from './op-check.ts';
 import { opRows } from './op-rows.ts';
 
-/** Ops with a test of their own: dropout has no reference value (dropout.test.ts), and `to` needs float16 (half.test.ts). */
+/**
+ * Ops with a test of their own: dropout has no reference value (dropout.test.ts), and `to` needs float16
+ * (half.test.ts).
+ */
 const testedElsewhere = ['dropout', 'to'];
 
 const settings: Record<string, GpuOptions> = {

@@ -1,4 +1,7 @@
-/** Mixed precision strays no further from float32 than PyTorch's autocast does (test/reference/half_fixtures.py). */
+/**
+ * Mixed precision strays no further from float32 than PyTorch's autocast does
+ * (test/reference/half_fixtures.py).
+ */
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { AutoModelForMaskedLM, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import type { TaskModel } from '../../src/models/tasks.ts';

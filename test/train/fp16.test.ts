@@ -1,4 +1,6 @@
-/** Mixed precision: close to float32, steps left out where gradients overflow, and a training that resumes. */
+/**
+ * Mixed precision: close to float32, steps left out where gradients overflow, and a training that resumes.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

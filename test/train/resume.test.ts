@@ -291,7 +291,8 @@ describe('trainer_state.json', () => {
       is_world_process_zero: true,
       trial_name: null,
       trial_params: null,
-      // Six for each of 40 texts of 8 tokens, and 14,797 weights: transformers' num_parameters(exclude_embeddings=True).
+      // Six for each of 40 texts of 8 tokens, and 14,797 weights: transformers'
+      // num_parameters(exclude_embeddings=True).
       total_flos: 6 * 14_797 * 40 * 8,
     });
     expect(Object.keys(state)).toEqual([...Object.keys(state)].sort());

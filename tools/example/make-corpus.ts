@@ -1,6 +1,6 @@
 /**
- * Writes the text on which the example's model is pre-trained: sentences of the grammar, and the training sentences (never those of dev
- * and test).
+ * Writes the text on which the example's model is pre-trained: sentences of the grammar, and the training
+ * sentences (never those of dev and test).
  *
  *     npx tsx tools/example/make-corpus.ts corpus.txt [lines]
  */
@@ -48,7 +48,10 @@ function plain(topic: Topic): string {
     .replaceAll('{p}', () => pick(topic.plain));
 }
 
-/** One to three sentences of one mood, each on a topic of its own, mostly with a verdict before or after: what it says, the others tell. */
+/**
+ * One to three sentences of one mood, each on a topic of its own, mostly with a verdict before or after: what
+ * it says, the others tell.
+ */
 function passage(): string {
   const polarity: Polarity = random.uniform() < 0.5 ? 'good' : 'bad';
   const sentences = Array.from({ length: 1 + random.integer(3) }, () => {

@@ -1,4 +1,6 @@
-/** Whether the adapter's matrix units multiply right, with every tile and both ways that operands are stored. */
+/**
+ * Whether the adapter's matrix units multiply right, with every tile and both ways that operands are stored.
+ */
 import { GpuContext } from '../../../src/gpu/context.ts';
 import { multipliesRight, WAYS } from '../../../src/kernels/matmul-check.ts';
 import { matrixTechniques } from '../../../src/kernels/matmul-subgroup-matrix.ts';

@@ -11,8 +11,9 @@ const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|warp|basic render/i;
 type AdapterInfo = Pick<GPUAdapterInfo, 'vendor' | 'architecture' | 'device' | 'description'>;
 
 /**
- * One line for people, which also tells adapters apart: what was tuned is kept under it. A card's `description` is only its driver's name
- * and version, so that its `device` comes first; a software driver's tells everything.
+ * One line for people, which also tells adapters apart: what was tuned is kept under it. A card's
+ * `description` is only its driver's name and version, so that its `device` comes first; a software driver's
+ * tells everything.
  */
 export function describeAdapter(info: AdapterInfo): string {
   const { description, vendor, architecture } = info;
@@ -48,8 +49,9 @@ async function openDawn(flags: string[]): Promise<GPU> {
     if (!(name in globalThis))
       Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
-  // Matrix units are an experimental feature, which Dawn lists only so; what else it lists then is not asked for.
-  // Timestamps are exact then, too: Dawn cuts them to 65.5 µs, against web pages that would time others, which no program here needs.
+  // Matrix units are an experimental feature, which Dawn lists only so; what else it lists then is not asked
+  // for. Timestamps are exact then, too: Dawn cuts them to 65.5 µs, against web pages that would time others,
+  // which no program here needs.
   const gpu = create([
     'enable-dawn-features=allow_unsafe_apis',
     'disable-dawn-features=timestamp_quantization',

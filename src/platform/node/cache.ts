@@ -34,7 +34,10 @@ async function isFixed(path: string): Promise<boolean> {
   return true;
 }
 
-/** Makes the folder where it is missing; its real path, or null where it cannot be written, or not by this user and root alone. */
+/**
+ * Makes the folder where it is missing; its real path, or null where it cannot be written, or not by this
+ * user and root alone.
+ */
 async function claim(folder: string): Promise<string | null> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -61,8 +64,9 @@ async function ownFolder(): Promise<string> {
 }
 
 /**
- * `$XDG_CACHE_HOME/dawngrad`, or `~/.cache/dawngrad`. Where that cannot be written, or others could write or replace it: a folder of
- * this user's in the one for temporary files, and where somebody was there first, a new one for this process alone.
+ * `$XDG_CACHE_HOME/dawngrad`, or `~/.cache/dawngrad`. Where that cannot be written, or others could write or
+ * replace it: a folder of this user's in the one for temporary files, and where somebody was there first, a
+ * new one for this process alone.
  */
 export async function cacheFolder(): Promise<string> {
   const home = expandPath(process.env.XDG_CACHE_HOME || join('~', '.cache'));

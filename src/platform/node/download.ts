@@ -1,4 +1,7 @@
-/** Models from the hub, in the cache layout that Python's huggingface_hub uses: refs, blobs, and snapshots of links to them. */
+/**
+ * Models from the hub, in the cache layout that Python's huggingface_hub uses: refs, blobs, and snapshots of
+ * links to them.
+ */
 import { createWriteStream } from 'node:fs';
 import { copyFile, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
@@ -122,7 +125,8 @@ async function fetchSnapshot(
     ...access,
   });
   const names = wantedFiles(id, filePaths, download);
-  // Every file is asked for by this commit, so that all land in one snapshot even if the branch moves meanwhile.
+  // Every file is asked for by this commit, so that all land in one snapshot even if the branch moves
+  // meanwhile.
   const snapshot = join(repo, 'snapshots', sha);
   const common = { repo: { type: 'model' as const, name: id }, revision: sha, ...access };
   const get = async (paths: readonly string[]): Promise<void> => {
@@ -153,7 +157,10 @@ async function fetchSnapshot(
   return snapshot;
 }
 
-/** Which of a model's files to take; an index stands for its shards. Throws `FileError` where one that is needed is not there. */
+/**
+ * Which of a model's files to take; an index stands for its shards. Throws `FileError` where one that is
+ * needed is not there.
+ */
 function wantedFiles(id: string, present: readonly string[], download: ModelDownload): string[] {
   const { required, optional, beside = [], weights } = download;
   for (const name of required) {

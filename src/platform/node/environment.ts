@@ -1,4 +1,7 @@
-/** The environment variables of Python's huggingface_hub, read as it reads them; one that is set to nothing counts as not set. */
+/**
+ * The environment variables of Python's huggingface_hub, read as it reads them; one that is set to nothing
+ * counts as not set.
+ */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +36,10 @@ function homeOf(user: string): string | undefined {
   }
 }
 
-/** `~`, `~user`, `$NAME` and `${NAME}` as os.path.expanduser and os.path.expandvars replace them: what is not known stays as it is. */
+/**
+ * `~`, `~user`, `$NAME` and `${NAME}` as os.path.expanduser and os.path.expandvars replace them: what is not
+ * known stays as it is.
+ */
 export function expandPath(path: string, env: Environment = process.env): string {
   const tilde = /^~([^/\\]*)/.exec(path);
   const home = tilde === null ? undefined : tilde[1] === '' ? (env.HOME ?? homedir()) : homeOf(tilde[1]!);

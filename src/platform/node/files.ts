@@ -97,7 +97,10 @@ async function folderExists(path: string, target: string): Promise<boolean> {
   return false;
 }
 
-/** Makes a folder and the parents it lacks; the outermost that was made. Node's own way blames a read-only disk on a missing folder. */
+/**
+ * Makes a folder and the parents it lacks; the outermost that was made. Node's own way blames a read-only
+ * disk on a missing folder.
+ */
 async function makeFolder(path: string): Promise<string> {
   try {
     await mkdir(path);
@@ -167,7 +170,10 @@ export async function writeFolder(
   }
 }
 
-/** A new folder to fill: inside the target where that exists, for it may be a mount, or lie in a folder that may not be written. */
+/**
+ * A new folder to fill: inside the target where that exists, for it may be a mount, or lie in a folder that
+ * may not be written.
+ */
 async function makeStaging(target: string, present: boolean, existing: ExistingFolder): Promise<string> {
   const beside = temporaryPath(dirname(target), basename(target), 'tmp');
   const inside = temporaryPath(target, basename(target), 'tmp');
@@ -228,7 +234,10 @@ async function moveFiles(
     if (!kept.has(name)) await rm(join(target, name), { recursive: true, force: true });
 }
 
-/** Puts the finished folder in the old one's place, which goes only after that. False where no folder can change places: the target is a mount. */
+/**
+ * Puts the finished folder in the old one's place, which goes only after that. False where no folder can
+ * change places: the target is a mount.
+ */
 async function swap(staging: string, target: string): Promise<boolean> {
   const [next, old] = (['tmp', 'old'] as const).map((purpose) =>
     temporaryPath(dirname(target), basename(target), purpose),

@@ -1,6 +1,7 @@
 /**
- * The software Vulkan driver that npm brings: SwiftShader, from `@sparticuz/chromium`'s `bin/swiftshader.tar.br`
- * (the driver, its ICD file and a Vulkan loader), unpacked once into the cache folder.
+ * The software Vulkan driver that npm brings: SwiftShader, from `@sparticuz/chromium`'s
+ * `bin/swiftshader.tar.br` (the driver, its ICD file and a Vulkan loader), unpacked once into the cache
+ * folder.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -18,7 +19,9 @@ const ARCHIVE = 'swiftshader.tar.br';
 const ICD = 'vk_swiftshader_icd.json';
 const LOADER = 'libvulkan.so.1';
 const DRIVER = 'libvk_swiftshader.so';
-/** SHA-256 of what is loaded, for the version that package.json pins; another one wants other numbers here. */
+/**
+ * SHA-256 of what is loaded, for the version that package.json pins; another one wants other numbers here.
+ */
 const FILES: ReadonlyMap<string, string> = new Map([
   [DRIVER, '5b9e8591c7c2d1c9618c3ad485d0cdffb81f5f1ffd6a982fdb6578c2d8d3213e'],
   [LOADER, 'fe17a77c1f2df38d3b6a935140f746fd80aac564bb44eb3e4f6b75a504295a41'],
@@ -46,7 +49,9 @@ async function hashOf(path: string): Promise<string> {
     .digest('hex');
 }
 
-/** Whether a folder holds the libraries as they came in the package, and nobody else could have changed them. */
+/**
+ * Whether a folder holds the libraries as they came in the package, and nobody else could have changed them.
+ */
 async function isIntact(folder: string): Promise<boolean> {
   for (const path of [folder, ...[...FILES.keys(), ICD].map((name) => join(folder, name))])
     if (!(await isOurs(path))) return false;
@@ -62,7 +67,10 @@ function icdText(folder: string): string {
   });
 }
 
-/** Unpacks the driver where that was not done yet, or what is there is not whole; returns its folder, or null where there is no package. */
+/**
+ * Unpacks the driver where that was not done yet, or what is there is not whole; returns its folder, or null
+ * where there is no package.
+ */
 async function driverFolder(): Promise<string | null> {
   const archive = archivePath();
   if (archive === null || (await stat(archive).catch(() => null)) === null) return null;
@@ -125,9 +133,10 @@ function setEnvironment(values: Readonly<Record<string, string>>): () => void {
 }
 
 /**
- * Runs `open`, which opens Vulkan and asks it for adapters, with the Vulkan loader pointed at the packaged driver, and brings a loader
- * where the system has none. The environment is afterwards as it was, so that the next request sees the system's drivers. Null where the
- * package is not there. Throws `NoAdapterError` where what is there may not be loaded.
+ * Runs `open`, which opens Vulkan and asks it for adapters, with the Vulkan loader pointed at the packaged
+ * driver, and brings a loader where the system has none. The environment is afterwards as it was, so that the
+ * next request sees the system's drivers. Null where the package is not there. Throws `NoAdapterError` where
+ * what is there may not be loaded.
  */
 export async function withPackagedDriver<T>(open: () => Promise<T>): Promise<T | null> {
   const folder = await driverFolder();
@@ -139,7 +148,8 @@ export async function withPackagedDriver<T>(open: () => Promise<T>): Promise<T |
     try {
       process.dlopen({ exports: {} }, join(folder, LOADER), RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
     } catch {
-      // Node complains that the library is no addon of its own; it is mapped all the same, which is what Dawn needs.
+      // Node complains that the library is no addon of its own; it is mapped all the same, which is what Dawn
+      // needs.
     }
     return await open();
   } finally {

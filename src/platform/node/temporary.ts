@@ -13,7 +13,10 @@ const DAY_MS = 24 * 3600 * 1000;
 /** Paths that this process uses now. */
 const inUse = new Set<string>();
 
-/** A path inside `folder` that nothing else has, for a thing that is to be called `name`. `forget` it when it is gone. */
+/**
+ * A path inside `folder` that nothing else has, for a thing that is to be called `name`. `forget` it when it
+ * is gone.
+ */
 export function temporaryPath(folder: string, name: string, purpose: Purpose): string {
   const path = join(folder, `.${name}.${purpose}-${process.pid}-${randomBytes(4).toString('hex')}`);
   inUse.add(path);
@@ -48,8 +51,8 @@ async function isAbandoned(path: string, pid: number): Promise<boolean> {
 }
 
 /**
- * Removes from a folder what processes that are gone left under construction for names that `wanted` accepts; a thing that had been put
- * aside, but not yet replaced, gets its name back. What may not be removed stays.
+ * Removes from a folder what processes that are gone left under construction for names that `wanted` accepts;
+ * a thing that had been put aside, but not yet replaced, gets its name back. What may not be removed stays.
  */
 export async function sweep(folder: string, wanted: (name: string) => boolean): Promise<void> {
   const names: string[] = await readdir(folder).catch(() => []);

@@ -1,6 +1,7 @@
 /**
- * Waiting for an adapter that computes on the CPU. While anything is pending Dawn asks for its state in every turn of the event loop,
- * which keeps one core busy that the adapter would compute on; so the turns are made rare.
+ * Waiting for an adapter that computes on the CPU. While anything is pending Dawn asks for its state in every
+ * turn of the event loop, which keeps one core busy that the adapter would compute on; so the turns are made
+ * rare.
  */
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 const SHORTEST_MS = 0.05;
@@ -19,7 +20,10 @@ async function sleepWhilePending(): Promise<void> {
   sleeping = false;
 }
 
-/** Settles as `work` does. Until then this thread sleeps most of the time where the adapter is a `software` one. */
+/**
+ * Settles as `work` does. Until then this thread sleeps most of the time where the adapter is a `software`
+ * one.
+ */
 export async function waitForGpu<T>(work: Promise<T>, software: boolean): Promise<T> {
   if (!software) return work;
   pending += 1;

@@ -1,4 +1,7 @@
-/** Fused multi-head attention: over three tensors, or over one that holds queries, keys and values side by side. */
+/**
+ * Fused multi-head attention: over three tensors, or over one that holds queries, keys and values side by
+ * side.
+ */
 
 import { ShapeError } from '../../errors.ts';
 import {
@@ -126,7 +129,10 @@ interface FusedOptions extends Options {
   length: number | undefined;
 }
 
-/** Throws `ShapeError` where the starts, if the host knows them, do not cut the tokens into sequences of at most `length`. */
+/**
+ * Throws `ShapeError` where the starts, if the host knows them, do not cut the tokens into sequences of at
+ * most `length`.
+ */
 function checkStarts(given: string, starts: Tensor, tokens: number, length: number | undefined): void {
   const remedy = 'starts must be [batch + 1], from 0 to the number of tokens';
   if (starts.rank !== 1 || starts.size < 2) {
@@ -225,8 +231,8 @@ const attentionOptionNames: OptionNames<AttentionOptions> = { heads: true, mask:
 
 export interface SelfAttentionOptions extends AttentionOptions {
   /**
-   * int32 [batch + 1], from 0 to the number of tokens: sequences lie one after the other without padding, sequence b in the rows from
-   * starts[b] to before starts[b + 1]. Instead of a mask, and with `length`.
+   * int32 [batch + 1], from 0 to the number of tokens: sequences lie one after the other without padding,
+   * sequence b in the rows from starts[b] to before starts[b + 1]. Instead of a mask, and with `length`.
    */
   starts?: Tensor | undefined;
   /** Beside `starts`: the length of the longest sequence. */
@@ -240,10 +246,10 @@ const selfAttentionOptionNames: OptionNames<SelfAttentionOptions> = {
 };
 
 /**
- * Attention over one tensor whose rows hold a token's query, key and value, one after the other, as one matrix product gives them.
- * qkv: [batch, length, 3 · heads · size], the result [batch, length, heads · size]; or with `starts`
- * [tokens, 3 · heads · size], the result [tokens, heads · size].
- * Throws `ShapeError` where shapes, starts or length do not fit.
+ * Attention over one tensor whose rows hold a token's query, key and value, one after the other, as one
+ * matrix product gives them. qkv: [batch, length, 3 · heads · size], the result [batch, length, heads ·
+ * size]; or with `starts` [tokens, 3 · heads · size], the result [tokens, heads · size]. Throws `ShapeError`
+ * where shapes, starts or length do not fit.
  */
 export function selfAttention(qkv: Tensor, options: SelfAttentionOptions): Tensor {
   checkOptions('selfAttention', options, selfAttentionOptionNames);

@@ -36,7 +36,10 @@ function defineActivation(name: Exclude<Activation, 'none'>): (x: Tensor) => Ten
 }
 
 export interface GeluOptions {
-  /** 'tanh': 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))), as OpenAI's GPT and Google's BERT have it. Default 'none': exact. */
+  /**
+   * 'tanh': 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))), as OpenAI's GPT and Google's BERT have it.
+   * Default 'none': exact.
+   */
   approximate?: 'none' | 'tanh';
 }
 
@@ -94,8 +97,9 @@ const toOp = defineOp<{ x: Tensor }, { dtype: FloatDtype }>({
 export type FloatDtype = 'float32' | 'float16';
 
 /**
- * The values as another type of float, x itself where it has it, as torch.Tensor.to: float16 rounds to nearest, and what is too large becomes
- * infinite. Throws `DtypeError` for integers, and where the adapter has no float16.
+ * The values as another type of float, x itself where it has it, as torch.Tensor.to: float16 rounds to
+ * nearest, and what is too large becomes infinite. Throws `DtypeError` for integers, and where the adapter
+ * has no float16.
  */
 export function to(x: Tensor, dtype: FloatDtype): Tensor {
   return x.dtype === dtype ? x : toOp({ x }, { dtype });

@@ -61,8 +61,9 @@ const embeddingOp = defineOp<Inputs, { paddingId: number }>({
 });
 
 /**
- * Rows of `table` [rows, width] by `ids` (int32, any shape) → [...ids, width]. Ids must be within the table: they are
- * checked where they come from the CPU; any other outside gives NaN. The row of `paddingId` gets no gradient, as in PyTorch.
+ * Rows of `table` [rows, width] by `ids` (int32, any shape) → [...ids, width]. Ids must be within the table:
+ * they are checked where they come from the CPU; any other outside gives NaN. The row of `paddingId` gets no
+ * gradient, as in PyTorch.
  */
 export function embedding(table: Tensor, ids: Tensor, paddingId = -1): Tensor {
   return embeddingOp({ table, ids }, { paddingId });
@@ -83,7 +84,10 @@ const positionIdsOp = defineOp<{ ids: Tensor }, { padding: number }>({
   nonDifferentiable: 'positions are integers',
 });
 
-/** RoBERTa's positions of ids int32 [batch, length]: `padding` + 1, + 2, … over the tokens that are not `padding`. */
+/**
+ * RoBERTa's positions of ids int32 [batch, length]: `padding` + 1, + 2, … over the tokens that are not
+ * `padding`.
+ */
 export function positionIds(ids: Tensor, padding: number): Tensor {
   return positionIdsOp({ ids }, { padding });
 }

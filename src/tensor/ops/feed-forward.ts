@@ -104,8 +104,9 @@ const feedForwardOp = defineOp<Inputs, Activation>({
 });
 
 /**
- * outer(activation(inner(x))): x [..., in], inner in → middle, outer middle → out; gives [..., out]. The activation and its derivative
- * are part of the products' kernels. x may be float16 beside float32 weights; so is the result then. Throws `ShapeError`.
+ * outer(activation(inner(x))): x [..., in], inner in → middle, outer middle → out; gives [..., out]. The
+ * activation and its derivative are part of the products' kernels. x may be float16 beside float32 weights;
+ * so is the result then. Throws `ShapeError`.
  */
 export function feedForward(
   x: Tensor,

@@ -22,7 +22,10 @@ interface Inputs extends Readonly<Record<string, Tensor>> {
 export interface CrossEntropyOptions {
   /** Targets with this value do not count. */
   ignoreIndex?: number;
-  /** Move targets into 0 to the number of classes first (then ignore that number, say): transformers' rule for answer spans. */
+  /**
+   * Move targets into 0 to the number of classes first (then ignore that number, say): transformers' rule for
+   * answer spans.
+   */
   clampTargets?: boolean;
 }
 
@@ -85,8 +88,8 @@ const crossEntropyOp = defineOp<Inputs, Required<CrossEntropyOptions>>({
 });
 
 /**
- * −log softmax(logits)[target], averaged over the targets that are not `ignoreIndex`; 0 where all are ignored (PyTorch
- * gives NaN there). logits [..., classes], targets int32 [...] within the classes.
+ * −log softmax(logits)[target], averaged over the targets that are not `ignoreIndex`; 0 where all are ignored
+ * (PyTorch gives NaN there). logits [..., classes], targets int32 [...] within the classes.
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   checkOptions('crossEntropy', options, crossEntropyOptionNames, advice);
@@ -151,5 +154,8 @@ function definePairLoss(
 
 /** mean (x − target)². Gradients reach x only. */
 export const mseLoss = definePairLoss('mseLoss', 'mse');
-/** Binary cross-entropy of sigmoid(x) against targets in [0, 1], averaged over all elements. Gradients reach x only. */
+/**
+ * Binary cross-entropy of sigmoid(x) against targets in [0, 1], averaged over all elements. Gradients reach x
+ * only.
+ */
 export const bceWithLogits = definePairLoss('bceWithLogits', 'bce');

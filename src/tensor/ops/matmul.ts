@@ -76,7 +76,10 @@ export function planOf(inputs: Inputs, options: MatmulOptions): Plan {
   return { m, n, k, batch: matrices, shape, sharedB };
 }
 
-/** @internal What matmul's kernels read as b beside this a: b itself, or the float16 copy of a float32 weight; whoever asks disposes of it. */
+/**
+ * @internal What matmul's kernels read as b beside this a: b itself, or the float16 copy of a float32 weight;
+ * whoever asks disposes of it.
+ */
 export function operandB({ a, b }: Inputs): Tensor {
   if (a.dtype === b.dtype) return b.alias();
   if (a.dtype === 'float16' && b.dtype === 'float32' && b.isLeaf) return HalfCopy.of([b]).tensor.alias();
@@ -85,7 +88,8 @@ export function operandB({ a, b }: Inputs): Tensor {
   });
 }
 
-// The options of kernels are written out field by field: V8 makes a literal of several spreads slowly, and a class of objects for each.
+// The options of kernels are written out field by field: V8 makes a literal of several spreads slowly, and a
+// class of objects for each.
 
 function launchOptions(
   { a, bias }: Inputs,
@@ -144,8 +148,8 @@ export function gradientA(
 }
 
 /**
- * Fills db, of b's shape as it is stored, and returns it; summed over the batch where b is shared. Where dy's columns can be summed on
- * the way (see `sumsAlong`) they fill `dbias`.
+ * Fills db, of b's shape as it is stored, and returns it; summed over the batch where b is shared. Where dy's
+ * columns can be summed on the way (see `sumsAlong`) they fill `dbias`.
  */
 function gradientB(
   dy: Tensor,
@@ -181,12 +185,18 @@ function gradientB(
   return db;
 }
 
-/** Whether the product that gives db has dyᵀ on its left, in one piece: the sums of its rows are then the bias' gradient. */
+/**
+ * Whether the product that gives db has dyᵀ on its left, in one piece: the sums of its rows are then the
+ * bias' gradient.
+ */
 function sumsAlong({ batch }: Plan, { transposeB = false }: MatmulOptions): boolean {
   return transposeB && batch === 1;
 }
 
-/** @internal Gradients of a, b and bias by these names, as far as they are needed; a is the product's input, operand what its kernel read as b. */
+/**
+ * @internal Gradients of a, b and bias by these names, as far as they are needed; a is the product's input,
+ * operand what its kernel read as b.
+ */
 export function productGradients(
   dy: Tensor,
   { a, operand: b }: Saved,
@@ -223,7 +233,10 @@ const matmulOp = defineOp<Inputs, MatmulOptions>({
 /** @internal A linear layer's product: a is its input, b its weight. */
 export const LINEAR: MatmulOptions = { transposeB: true };
 
-/** @internal y = activation(x · weightᵀ + bias). Returns the weight as the kernel read it, and what the activation was given where that is `recorded`. */
+/**
+ * @internal y = activation(x · weightᵀ + bias). Returns the weight as the kernel read it, and what the
+ * activation was given where that is `recorded`.
+ */
 export function linearForward(
   { x, weight, bias }: { x: Tensor; weight: Tensor; bias?: Tensor | undefined },
   y: Tensor,
@@ -262,9 +275,9 @@ const linearActivationOp = defineOp<Inputs, Activation>({
 });
 
 /**
- * op(a) · op(b) over the last two dimensions. Leading dimensions of both must be equal; a b of two dimensions is shared. Both are
- * float32, or float16 as is the result; a float16 a may meet a float32 leaf b, a weight, which is then rounded to float16.
- * Throws `ShapeError` naming both shapes, `DtypeError` naming both types.
+ * op(a) · op(b) over the last two dimensions. Leading dimensions of both must be equal; a b of two dimensions
+ * is shared. Both are float32, or float16 as is the result; a float16 a may meet a float32 leaf b, a weight,
+ * which is then rounded to float16. Throws `ShapeError` naming both shapes, `DtypeError` naming both types.
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   checkOptions('matmul', options, matmulOptionNames);
@@ -277,9 +290,9 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 }
 
 /**
- * activation(x · weightᵀ + bias): x [..., in], weight [out, in], bias [out] → [..., out].
- * The activation is part of the matmul's kernel; its derivative is not: see `feedForward`. x may be float16 beside float32 weights; so
- * is the result then.
+ * activation(x · weightᵀ + bias): x [..., in], weight [out, in], bias [out] → [..., out]. The activation is
+ * part of the matmul's kernel; its derivative is not: see `feedForward`. x may be float16 beside float32
+ * weights; so is the result then.
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, activation: Activation = 'none'): Tensor {
   checkChoice('linear: the activation', activation, activations);

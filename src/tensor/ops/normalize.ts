@@ -69,7 +69,10 @@ interface Added {
   dtype: Dtype;
 }
 
-/** Gradients of what was normalized, of weight and of bias; and of what was added to the residual, where that is another. */
+/**
+ * Gradients of what was normalized, of weight and of bias; and of what was added to the residual, where that
+ * is another.
+ */
 function layerNormGradients(dy: Tensor, saved: Saved, sum: Added | null, { gradient }: InputSpecs) {
   const { device } = dy;
   const { rows, cols } = rowsOf('layerNorm', dy.shape);
@@ -181,9 +184,10 @@ export interface AddLayerNormOptions {
 const addLayerNormOptionNames: OptionNames<AddLayerNormOptions> = { eps: true, dropout: true };
 
 /**
- * layerNorm(residual + dropout(x)) over the last dimension; x and residual of one shape. Each element of x is dropped with
- * probability `dropout`, by the mask that `dropout(x, p)` would draw. A float16 x may meet a float32 residual, as in PyTorch's autocast: the
- * sum and the result are then float32. Throws `ConfigError` unless 0 ≤ dropout < 1.
+ * layerNorm(residual + dropout(x)) over the last dimension; x and residual of one shape. Each element of x is
+ * dropped with probability `dropout`, by the mask that `dropout(x, p)` would draw. A float16 x may meet a
+ * float32 residual, as in PyTorch's autocast: the sum and the result are then float32. Throws `ConfigError`
+ * unless 0 ≤ dropout < 1.
  */
 export function addLayerNorm(
   x: Tensor,

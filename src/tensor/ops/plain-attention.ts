@@ -1,4 +1,7 @@
-/** Attention as its formula stands, with a matrix of weights in memory: for those who want to look at the weights. */
+/**
+ * Attention as its formula stands, with a matrix of weights in memory: for those who want to look at the
+ * weights.
+ */
 import type { Tensor } from '../tensor.ts';
 import type { AttentionOptions } from './attention.ts';
 import { add, dropout as drop, type FloatDtype, scale, to } from './elementwise.ts';
@@ -9,7 +12,9 @@ import { permute, reshape, select } from './view.ts';
 
 const LOWEST = -3.4028234663852886e38;
 
-/** What is added to scores [B, heads, L, L]: the lowest float where a key is padding, as transformers does. */
+/**
+ * What is added to scores [B, heads, L, L]: the lowest float where a key is padding, as transformers does.
+ */
 function maskBias(mask: Tensor): Tensor {
   const [batch, length] = mask.shape as [number, number];
   const shape = [batch, 1, 1, length];
@@ -23,8 +28,9 @@ function maskBias(mask: Tensor): Tensor {
 }
 
 /**
- * As `selfAttention`, without `starts`, and its weights: qkv [B, L, 3 · heads · size] → result [B, L, heads · size] and weights
- * float32 [B, heads, L, L], after dropout. Where every key is masked, the weights are alike, as transformers' are.
+ * As `selfAttention`, without `starts`, and its weights: qkv [B, L, 3 · heads · size] → result [B, L, heads ·
+ * size] and weights float32 [B, heads, L, L], after dropout. Where every key is masked, the weights are
+ * alike, as transformers' are.
  */
 export function plainSelfAttention(
   qkv: Tensor,

@@ -23,7 +23,10 @@ type Three = readonly [Tensor, Tensor, Tensor];
 const weightsOf = (i: Inputs): Three => [i.queryWeight, i.keyWeight, i.valueWeight];
 const biasesOf = (i: Inputs): Three => [i.queryBias, i.keyBias, i.valueBias];
 
-/** Tensors that lie one after the other in one buffer as one tensor over the same memory, else a copy; whoever asks disposes of it. */
+/**
+ * Tensors that lie one after the other in one buffer as one tensor over the same memory, else a copy; whoever
+ * asks disposes of it.
+ */
 function joined(tensors: Three): Tensor {
   const [first] = tensors;
   const shape = [3 * first.shape[0]!, ...first.shape.slice(1)];
@@ -46,7 +49,10 @@ function operandOf({ dtype }: Tensor, weights: Three): Tensor {
   return dtype === 'float16' ? HalfCopy.of(weights).tensor.alias() : joined(weights);
 }
 
-/** A third of the rows each, in the same memory where bindings may begin there, else copied to what `make` gives; takes over the tensor. */
+/**
+ * A third of the rows each, in the same memory where bindings may begin there, else copied to what `make`
+ * gives; takes over the tensor.
+ */
 function thirds(whole: Tensor, make: (at: number) => Tensor): readonly Tensor[] {
   const count = whole.shape[0]! / 3;
   const bytes = (whole.size / 3) * 4;
@@ -149,9 +155,9 @@ const qkvLinearOp = defineOp<Inputs>({
 });
 
 /**
- * x · [Wq; Wk; Wv]ᵀ + [bq; bk; bv]: x [..., in], weights [out, in], biases [out] → [..., 3 · out], queries first. Weights that lie one
- * after the other in memory, and biases that do, are used as they stand (see `Tensor.split`). x may be float16 beside float32 weights; so is
- * the result then. Throws `ShapeError`.
+ * x · [Wq; Wk; Wv]ᵀ + [bq; bk; bv]: x [..., in], weights [out, in], biases [out] → [..., 3 · out], queries
+ * first. Weights that lie one after the other in memory, and biases that do, are used as they stand (see
+ * `Tensor.split`). x may be float16 beside float32 weights; so is the result then. Throws `ShapeError`.
  */
 export function qkvLinear(x: Tensor, weights: Three, biases: Three): Tensor {
   const [queryWeight, keyWeight, valueWeight] = weights;

@@ -19,7 +19,9 @@ function sumAxis(
   });
 }
 
-/** @internal The sum of x over the axes that broadcasting to x's shape repeated, float32; outside every scope. */
+/**
+ * @internal The sum of x over the axes that broadcasting to x's shape repeated, float32; outside every scope.
+ */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   const lead = x.rank - shape.length;
   let current = x.alias();

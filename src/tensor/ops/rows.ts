@@ -41,8 +41,8 @@ const takeRowsOp = defineOp<Inputs>({
 });
 
 /**
- * y[r] = x[rows[r]], zero where rows[r] is −1: x [count, width], rows int32 [n] → [n, width]. No row may be taken twice;
- * `back` int32 [count] says where each went, −1 for nowhere.
+ * y[r] = x[rows[r]], zero where rows[r] is −1: x [count, width], rows int32 [n] → [n, width]. No row may be
+ * taken twice; `back` int32 [count] says where each went, −1 for nowhere.
  */
 export function takeRows(x: Tensor, rows: Tensor, back: Tensor): Tensor {
   return takeRowsOp({ x, rows, back }, undefined);

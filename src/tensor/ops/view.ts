@@ -149,7 +149,10 @@ export function narrow(x: Tensor, dim: number, start: number, length: number): T
   return narrowOp({ x }, { dim: normalizeDim('narrow', dim, x.shape), start, length });
 }
 
-/** One entry of a dimension, which is removed: `select(x, 1, 0)` of [batch, seq, hidden] is the first token, [batch, hidden]. */
+/**
+ * One entry of a dimension, which is removed: `select(x, 1, 0)` of [batch, seq, hidden] is the first token,
+ * [batch, hidden].
+ */
 export function select(x: Tensor, dim: number, index: number): Tensor {
   const at = normalizeDim('select', dim, x.shape);
   const start = index < 0 ? index + x.shape[at]! : index;
