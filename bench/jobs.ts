@@ -111,16 +111,24 @@ async function timePhases(
   };
 }
 
+/** What is done with a batch, of whatever shape. */
+export type JobKind = Pick<JobOptions, 'training' | 'padded' | 'fp16'>;
+
 /** What people call a job, its batch and length left out. */
-export function jobKind({ name }: JobSize, { training, padded = false, fp16 = false }: JobOptions): string {
+export function jobKind({ name }: JobSize, { training, padded = false, fp16 = false }: JobKind): string {
   return `${name}, ${training ? 'training' : 'inference'}${padded ? ', half padding' : ''}${fp16 ? ', fp16' : ''}`;
+}
+
+/** A job's whole name: it tells results of one run apart. */
+export function jobName({ job, batch, length }: Pick<JobResult, 'job' | 'batch' | 'length'>): string {
+  return `${job} ${batch}×${length}`;
 }
 
 /**
  * Floating-point operations of a step's products with weights: 2 a weight and token forward, 4 more in
  * training.
  */
-export function jobFlops({ layers, hidden }: JobSize, { training }: JobOptions, tokens: number): number {
+export function jobFlops({ layers, hidden }: JobSize, { training }: JobKind, tokens: number): number {
   return (training ? 6 : 2) * 12 * layers * hidden ** 2 * tokens;
 }
 

@@ -253,6 +253,8 @@ export function otherCases(software: boolean): KernelCase[] {
         attentionCase(batch, heads, length, size, true),
       ]),
     ),
+    // A head so wide that it is looped over.
+    attentionCase(2, 2, 40, 256, true),
     ...[true, false].map((padded) => raggedCase(software ? 8 : 64, 12, 128, 32, padded)),
     ...[384, 768, 3072].map((width) => ownCopy(tokens, width)),
     ...[384, 768, 3072].map((width) => rows('softmax', tokens, width, 2, (x) => () => softmax(x))),

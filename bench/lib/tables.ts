@@ -1,7 +1,7 @@
 /** Results as tables for people, and what moved between two runs. */
 import { type Ceilings, halfCeiling } from '../ceilings.ts';
 import type { HostResult } from '../host.ts';
-import type { JobResult } from '../jobs.ts';
+import { type JobResult, jobName } from '../jobs.ts';
 import type { KernelResult } from '../kernels/run.ts';
 import type { BenchResult } from '../main.ts';
 import type { PeerResult } from '../peers/results.ts';
@@ -63,11 +63,9 @@ export function kernelTable(results: readonly KernelResult[], withFamily = true)
 }
 
 /** The rate of a job's matrix products as a share of the ceiling for their type. */
-export function jobShare({ flops, fp16 }: JobResult, ceilings: Ceilings): number {
+function jobShare({ flops, fp16 }: JobResult, ceilings: Ceilings): number {
   return flops / (fp16 ? halfCeiling(ceilings) : ceilings.fma);
 }
-
-const jobName = ({ job, batch, length }: JobResult): string => `${job} ${batch}×${length}`;
 
 /** How fast jobs are. */
 export function jobTable(results: readonly JobResult[], ceilings: Ceilings | undefined): TableData {

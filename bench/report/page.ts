@@ -3,7 +3,7 @@
  * pictures.
  */
 
-import type { JobResult } from '../jobs.ts';
+import { type JobResult, jobName } from '../jobs.ts';
 import { htmlPage, isEmpty, type Section } from '../lib/html.ts';
 import { bar, markdownTable, type TableData } from '../lib/table.ts';
 import {
@@ -130,13 +130,18 @@ function tunedRow({ m, n, k, transposeA, transposeB, half, usual, times }: Tuned
 }
 
 function tunedJobsSection(before: readonly JobResult[], after: readonly JobResult[]): Section {
-  const nameOf = ({ job, batch, length }: JobResult): string => `${job} ${batch}×${length}`;
   const rows = after.flatMap((result) => {
-    const was = before.find((one) => nameOf(one) === nameOf(result));
+    const was = before.find((one) => jobName(one) === jobName(result));
     if (was === undefined) return [];
     const share = result.timing.median / was.timing.median;
     return [
-      [nameOf(result), time(was.timing.median), time(result.timing.median), percent(share), bar(share / 1.5)],
+      [
+        jobName(result),
+        time(was.timing.median),
+        time(result.timing.median),
+        percent(share),
+        bar(share / 1.5),
+      ],
     ];
   });
   return {

@@ -4,8 +4,8 @@
  *   #include <common/erf>          the text of another shader file, once
  *   #if NAME / #if !NAME / #if NAME == value / #else / #endif
  *   #for i in A..B / #end          the body once for each integer A ≤ i < B
- *   #each i in A..B | E / #end     the same; if ROLLED is true, a loop of WGSL from A to before E, which no compiler should know to be B:
- *                                  it would unroll the loop again
+ *   #each i in A..B | E / #end     the same; if ROLLED is true, a loop of WGSL from A to before E, of which
+ *                                  compilers must not see that it is B: they would unroll the loop again
  *   #let NAME = A                  an integer, up to the end of the block
  *   enable …;                      moved to the top, once
  *   ${expression}                  integer arithmetic over loop variables and defines, or a define's text

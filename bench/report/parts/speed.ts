@@ -7,6 +7,7 @@ import {
   type JobSize,
   jobFlops,
   jobKind,
+  jobName,
   jobSizes,
   runJob,
 } from '../../jobs.ts';
@@ -53,6 +54,11 @@ interface Job extends Pick<JobOptions, 'training' | 'batch' | 'length' | 'fp16'>
   size: JobSize;
 }
 
+/** As the job's result will be named. */
+function plannedName({ size, ...job }: Job): string {
+  return jobName({ ...job, job: jobKind(size, job) });
+}
+
 /** The most telling first. Software adapters begin with models that they can do. */
 function jobList(software: boolean, able: boolean): Job[] {
   const named = (name: string): JobSize => jobSizes.find((size) => size.name === name)!;
@@ -86,7 +92,7 @@ const GUESS = 0.1;
 
 /** Seconds that a job will take at least, at the rate of those before it. */
 function estimate(job: Job, ceilings: Ceilings | undefined, before: readonly JobResult[]): number {
-  const flops = jobFlops(job.size, { ...job, steps: 1 }, job.batch * job.length);
+  const flops = jobFlops(job.size, job, job.batch * job.length);
   const rates = before.filter(({ fp16 }) => fp16 === job.fp16).map((result) => result.flops);
   const most = ceilings === undefined ? null : job.fp16 ? halfCeiling(ceilings) : ceilings.fma;
   const rate = rates.length > 0 ? Math.max(...rates) : most === null ? null : GUESS * most;
@@ -101,16 +107,16 @@ async function runJobs(
 ): Promise<void> {
   const done: JobResult[] = [];
   const skipped: string[] = [];
-  for (const { size, ...job } of jobs) {
-    const options = { ...job, steps: 20, seconds: 2 };
-    const name = `${jobKind(size, options)} ${job.batch}×${job.length}`;
-    const needed = estimate({ size, ...job }, results.ceilings, done);
+  for (const job of jobs) {
+    const name = plannedName(job);
+    const needed = estimate(job, results.ceilings, done);
     if (needed > remaining()) {
       skipped.push(`${name}, ${needed.toFixed(0)} s`);
       continue;
     }
     try {
-      const result = await runJob(device, size, options);
+      const { size, ...options } = job;
+      const result = await runJob(device, size, { ...options, steps: 20, seconds: 2 });
       done.push(result);
       tell(result);
     } catch (error) {
@@ -145,10 +151,8 @@ export async function tunedJobsPart(context: PartContext): Promise<void> {
   }
   const device = await openDevice();
   for (const [key, technique] of choices(results.tuned)) device.gpu.tuning.set(key, technique);
-  const before = new Set(results.jobs.map(({ job, batch, length }) => `${job} ${batch}×${length}`));
-  const again = jobList(device.software, device.gpu.float16).filter(({ size, ...job }) =>
-    before.has(`${jobKind(size, { ...job, steps: 1 })} ${job.batch}×${job.length}`),
-  );
+  const before = new Set(results.jobs.map(jobName));
+  const again = jobList(device.software, device.gpu.float16).filter((job) => before.has(plannedName(job)));
   await runJobs(again, device, context, (result) => found({ tunedJobs: [result] }));
   device.destroy();
 }
