@@ -1,27 +1,22 @@
 /**
- * Dawn's experimental matrix units (`chromium-experimental-subgroup-matrix`): which of an adapter's shapes
+ * Selects which of an adapter's matrix units (Dawn's experimental `chromium-experimental-subgroup-matrix`)
  * the kernels use.
  */
 
-/**
- * What the kernels need to know of matrices that a subgroup multiplies together: M × K by K × N, summed in
- * float32.
- */
+/** A matrix multiplication that a subgroup performs together: M × K by K × N, accumulated in float32. */
 export interface SubgroupMatrix {
-  /** Of the two that are multiplied. */
+  /** Element type of the two operands. */
   readonly component: 'f16' | 'f32';
   readonly M: number;
   readonly N: number;
   readonly K: number;
-  /**
-   * Invocations of a subgroup, by what is known: the kernels are right with any other number, only slower.
-   */
+  /** Expected invocations of a subgroup. Any other number only makes the kernels slower, not wrong. */
   readonly lanes: number;
-  /** What the invocations of a workgroup must be a multiple of. */
+  /** The invocations of a workgroup must be a multiple of this. */
   readonly maxLanes: number;
 }
 
-/** As Dawn lists it in `adapterInfo.subgroupMatrixConfigs`. */
+/** An entry of Dawn's `adapterInfo.subgroupMatrixConfigs`. */
 interface SubgroupMatrixConfig {
   readonly componentType: string;
   readonly resultComponentType: string;
@@ -33,7 +28,8 @@ interface SubgroupMatrixConfig {
 export const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
 
 /**
- * A block of 32 × 32 must be whole matrices, of which every line begins on 16 bytes; and 16 of k whole steps.
+ * Whether the kernels can use a shape: a 32 × 32 block must consist of whole matrices whose rows start on 16
+ * bytes, and 16 steps of k of whole matrices.
  */
 function usable({ M, N, K, resultComponentType }: SubgroupMatrixConfig): boolean {
   return (
@@ -42,18 +38,18 @@ function usable({ M, N, K, resultComponentType }: SubgroupMatrixConfig): boolean
 }
 
 /**
- * The largest of each component that the adapter of `device` lists and the kernels can use, float16 before
- * float32; none where it has no such units.
+ * The largest usable shape of each component that the adapter of `device` lists, float16 before float32.
+ * Empty if the adapter has no matrix units.
  */
 export function subgroupMatricesOf(device: GPUDevice, adapter: GPUAdapterInfo): readonly SubgroupMatrix[] {
   if (!device.features.has(SUBGROUP_MATRIX) || !device.features.has('subgroups')) return [];
-  // The device's own `adapterInfo` has the bounds, but an empty list.
+  // The device's own `adapterInfo` has the subgroup bounds, but an empty list.
   const info = adapter as GPUAdapterInfo & {
     readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig>;
   };
   const { subgroupMinSize: least = 0, subgroupMaxSize: most = 0 } = info;
   const found = [...(info.subgroupMatrixConfigs ?? [])].filter(usable);
-  // Metal does not tell its size of 32, and Dawn gives bounds far apart.
+  // Metal does not report its size of 32, and Dawn then gives wide bounds.
   const lanes = least < 8 ? 32 : least;
   const out: SubgroupMatrix[] = [];
   for (const component of ['f16', 'f32'] as const) {
