@@ -1,5 +1,5 @@
 /**
- * `dawngrad tune`: measures which kernels are fastest on this adapter for a model's products, and keeps the
+ * `dawngrad tune`: measures which kernels are fastest for a model's products on this adapter, and stores the
  * choice.
  */
 import { type Command, InvalidArgumentError } from 'commander';
