@@ -1,6 +1,6 @@
 /**
- * Writes `src/gpu/shaders.generated.ts` from `shaders/`: one module holds every WGSL source, so that any
- * bundler can ship it.
+ * Writes `src/gpu/shaders.generated.ts` from `shaders/`: one module with every WGSL source, which any bundler
+ * can ship.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** Returns the number of shaders embedded. */
+/** Embeds all shaders and returns their number. */
 export function embedShaders(): number {
   const folder = join(root, 'shaders');
   const names = (readdirSync(folder, { recursive: true }) as string[])

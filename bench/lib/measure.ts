@@ -1,24 +1,24 @@
-/** Timing GPU work: batches of recorded launches, timed from submission to completion. */
+/** Times GPU work in batches of recorded launches, from submission to completion. */
 export interface Timing {
-  /** Seconds of one run: the median, and the quartiles around it. */
+  /** Seconds per run: the median and the quartiles around it. */
   median: number;
   low: number;
   high: number;
-  /** Batches timed. */
+  /** Number of batches timed. */
   samples: number;
 }
 
 export interface MeasureOptions {
-  /** Seconds to spend, warm-up left out. */
+  /** Seconds to spend, excluding warm-up. */
   seconds: number;
 }
 
-/** Seconds that a batch should take at least, so that submitting and waking up do not count. */
+/** Minimum duration of a batch, to make submission and wake-up negligible. */
 const BATCH_SECONDS = 0.02;
 
 /**
- * Times `record`, which records some GPU work (a promise: where it cannot but wait for it); `device.sync`
- * waits for the rest.
+ * Times `record`, which records some GPU work and returns a promise only if it has to wait for it;
+ * `device.sync` waits for the rest.
  */
 export async function measure(
   device: { sync(): Promise<void> },
@@ -34,7 +34,7 @@ export async function measure(
     await device.sync();
     return (performance.now() - start) / 1000;
   };
-  // Compiles, fills the pool and the caches, and tells how many runs make a batch.
+  // Compiles, fills the pool and the caches, and determines how many runs make a batch.
   await batch(1);
   const once = await batch(1);
   const runs = Math.max(1, Math.ceil(BATCH_SECONDS / Math.max(once, 1e-6)));

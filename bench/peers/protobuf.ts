@@ -1,5 +1,5 @@
 /**
- * The little of protobuf's wire format that writing an ONNX file takes
+ * The subset of protobuf's wire format needed to write an ONNX file
  * (protobuf.dev/programming-guides/encoding).
  */
 
@@ -25,7 +25,7 @@ function concat(parts: readonly Bytes[]): Bytes {
   return out;
 }
 
-/** A message of the given fields. */
+/** A message with the given fields. */
 export function message(...fields: readonly Bytes[]): Bytes {
   return concat(fields);
 }
