@@ -1,5 +1,5 @@
 /**
- * Environment variables of the hub, against what Python's huggingface_hub makes of them
+ * The hub's environment variables, compared with Python's huggingface_hub
  * (test/reference/hub_environment.py).
  */
 import { describe, expect, it } from 'vitest';

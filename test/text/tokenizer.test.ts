@@ -1,5 +1,5 @@
 /**
- * Ids, offsets, words, pairs and truncation against Python's tokenizers on 1,000 strings
+ * Ids, offsets, words, pairs and truncation, compared with Python's tokenizers on 1,000 strings
  * (test/reference/tokenizer_fixtures.py).
  */
 import { existsSync } from 'node:fs';
@@ -47,7 +47,7 @@ describe('against Python', () => {
     compare(folder + name, `${name}.json`),
   );
 
-  // The real vocabularies stay outside the project; where they lie beside it, they are tested too.
+  // The real vocabularies are not part of the project; they are tested if present beside it.
   it.runIf(existsSync(`${shared}bert-base-uncased`))('bert-base-uncased', () =>
     compare(`${shared}bert-base-uncased`, 'real-bert.json'),
   );
