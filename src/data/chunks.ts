@@ -52,7 +52,7 @@ export async function* linesOf(
 ): AsyncGenerator<string> {
   for await (const { text } of decoded(source, bytes, encoding)) {
     const lines = text.split(/\r\n|\n|\r/);
-    // Nothing after the last line end is not a line.
+    // The empty text after the last line end is not a line.
     if (lines.at(-1) === '') lines.pop();
     yield* lines;
   }
