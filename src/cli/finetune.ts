@@ -1,4 +1,4 @@
-/** `dawngrad finetune`: fine-tunes a checkpoint on labelled text. */
+/** `dawngrad finetune`: fine-tunes a checkpoint on labeled text. */
 
 import { type Command, Option } from 'commander';
 import { platform } from '#platform';

@@ -1,5 +1,5 @@
 /**
- * `dawngrad pretrain`: trains masked language modelling on plain text, from new weights or from a checkpoint.
+ * `dawngrad pretrain`: trains masked language modeling on plain text, from new weights or from a checkpoint.
  */
 
 import type { Command } from 'commander';

@@ -1,4 +1,4 @@
-/** Reads rows of labelled text from TSV, CSV and JSON-lines files. */
+/** Reads rows of labeled text from TSV, CSV and JSON-lines files. */
 
 import { platform } from '#platform';
 import { DataError, FileError } from '../errors.ts';

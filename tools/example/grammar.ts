@@ -164,7 +164,7 @@ export const feelings = {
   ],
 } as const;
 
-/** Judgements that fit anything. */
+/** Judgments that fit anything. */
 export const general = {
   good: words('good, great, wonderful, lovely, excellent, perfect, superb, fantastic, amazing, brilliant'),
   bad: words(
@@ -196,7 +196,7 @@ export const verdicts = {
   ],
 } as const;
 
-/** `{n}` is a thing, `{a}` and `{b}` are judgements of one polarity, `{x}` is a judgement of the other. */
+/** `{n}` is a thing, `{a}` and `{b}` are judgments of one polarity, `{x}` is a judgment of the other. */
 export const patterns: readonly string[] = [
   'the {n} was {a}',
   'the {n} was {a} and {b}',
@@ -222,7 +222,7 @@ export const patterns: readonly string[] = [
   'a really {a} {n}',
 ];
 
-/** Patterns with several judgements of one polarity: the meaning of a word shows in the words around it. */
+/** Patterns with several judgments of one polarity: the meaning of a word shows in the words around it. */
 export const lists: readonly string[] = [
   'the {n} was {a}, {b} and {c}',
   'the {n} was {a}, {b}, {c} and {d}',

@@ -50,7 +50,7 @@ async function openDawn(flags: string[]): Promise<GPU> {
       Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
   // Dawn exposes matrix units, an experimental feature, only with unsafe APIs allowed; the engine requests
-  // none of the other features that this exposes. Timestamp quantization (to 65.5 µs, a defence against
+  // none of the other features that this exposes. Timestamp quantization (to 65.5 µs, a defense against
   // timing attacks by web pages) is off: nothing here needs that protection.
   const gpu = create([
     'enable-dawn-features=allow_unsafe_apis',
