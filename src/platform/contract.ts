@@ -35,6 +35,9 @@ export interface AdapterRequest {
    * - `swiftshader`: the packaged one;
    * - `null`: Dawn's null backend, which validates but computes nothing;
    * - any other value: part of an adapter's name.
+   *
+   * In a browser, `software` and `swiftshader` request the fallback adapter, and every other value the default
+   * one.
    */
   adapter?: string;
 }
@@ -42,7 +45,7 @@ export interface AdapterRequest {
 /** @internal */
 export interface AdapterResult {
   adapter: GPUAdapter;
-  /** A one-line description for people: `NVIDIA H200 (vulkan)`. */
+  /** A one-line description for people: `nvidia-h200 · NVIDIA: 580.159.04 580.159.4.0`. */
   description: string;
   /** True if the adapter computes on the CPU. */
   software: boolean;
