@@ -2,10 +2,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/**
- * Excluded by `--mode quick`: tests that wait for a driver to compile shaders, start the command, or try
- * thousands of inputs.
- */
+/** Excluded by `--mode quick`: tests that compile many shaders, start the command, or try many inputs. */
 const slow = [
   'test/text/unicode.test.ts',
   'test/models/initial.test.ts',

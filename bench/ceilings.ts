@@ -8,10 +8,7 @@ import type { Device } from '../src/tensor/device.ts';
 import { measure } from './lib/measure.ts';
 
 export interface Ceilings {
-  /**
-   * Floating-point operations per second of multiply-adds on registers, in float32, and in float16 if the
-   * adapter supports it.
-   */
+  /** Multiply-adds on registers in operations per second: float32, and float16 if supported. */
   fma: number;
   fmaHalf: number | null;
   /**
@@ -85,10 +82,7 @@ async function fmaRateOf(
   return (groups * GROUP * defines.CHAINS * defines.UNROLL * 8 * steps) / median;
 }
 
-/**
- * Number of matrices that a subgroup accumulates at once; the fastest depends on how many fit into its
- * registers.
- */
+/** Matrices that a subgroup accumulates at once; the fastest depends on how many fit into registers. */
 const CHAINS = [4, 8, 16];
 
 async function matrixRate(device: Device, seconds: number, matrix: SubgroupMatrix): Promise<number> {

@@ -42,10 +42,7 @@ export interface JobResult {
   length: number;
   timing: Timing;
   tokensPerSecond: number;
-  /**
-   * Floating-point operations per second of the matrix products: 2 per weight and (real) token in forward,
-   * plus 4 in training.
-   */
+  /** Operations per second of the products: 2 per weight and (real) token in forward, 4 more in training. */
   flops: number;
   dispatches: number;
   /** Host seconds to record and submit a step. */
@@ -69,10 +66,7 @@ export interface JobOptions {
   seconds?: number;
   /** Steps before timing starts. Default 3. */
   warmUp?: number;
-  /**
-   * Use texts of all lengths up to `length`, so that half of the batch is padding. Default: all have the same
-   * length.
-   */
+  /** Use texts of all lengths up to `length`, so that half of the batch is padding. Default false. */
   padded?: boolean;
   /** Mixed precision. */
   fp16?: boolean;
@@ -87,10 +81,7 @@ function attentionMask({ batch, length, padded = false }: JobOptions): Int32Arra
   });
 }
 
-/**
- * Times each phase of a training step, waiting for it to end. The sum exceeds the time of a step, in which
- * the host runs ahead.
- */
+/** Times each phase separately; the sum exceeds the time of a step, in which the host runs ahead. */
 async function timePhases(
   device: Device,
   phases: Readonly<Record<keyof PhaseSeconds, () => void>>,
@@ -127,10 +118,7 @@ export function jobName({ job, batch, length }: Pick<JobResult, 'job' | 'batch' 
   return `${job} ${batch}×${length}`;
 }
 
-/**
- * Floating-point operations of a step's products with weights: 2 per weight and token in forward, plus 4 in
- * training.
- */
+/** Operations of a step's products: 2 per weight and token in forward, 4 more in training. */
 export function jobFlops({ layers, hidden }: JobSize, { training }: JobKind, tokens: number): number {
   return (training ? 6 : 2) * 12 * layers * hidden ** 2 * tokens;
 }

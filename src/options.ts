@@ -1,7 +1,4 @@
-/**
- * Checks options by name, so that unknown options are rejected in plain JavaScript too, where no compiler
- * checks them.
- */
+/** Checks options by name, so that unknown options are rejected in plain JavaScript too. */
 import { ConfigError } from './errors.ts';
 
 /** Every name of an options object, once: the compiler rejects a list with a missing or an extra name. */

@@ -25,10 +25,7 @@ export function parsePythonJson(text: string): unknown {
   return JSON.parse(plain, (_key, value: unknown) => decoded(value));
 }
 
-/**
- * Indents by two spaces and writes a non-finite number as transformers 5 does; `JSON.stringify` alone would
- * write null.
- */
+/** Indents by two spaces; writes non-finite numbers as transformers 5 does, where JSON would have null. */
 export function stringifyPythonJson(value: unknown): string {
   const encoded = (_key: string, item: unknown): unknown =>
     typeof item === 'number' && !Number.isFinite(item) ? { [KEY]: String(item) } : item;

@@ -1,7 +1,4 @@
-/**
- * Unknown options are rejected by name wherever options are accepted; a compiler checks this only in
- * TypeScript.
- */
+/** Unknown options are rejected by name wherever options are accepted. */
 import { describe, expect, it } from 'vitest';
 import * as dawngrad from '../src/index.ts';
 import { checkOptions } from '../src/options.ts';

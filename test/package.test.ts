@@ -1,7 +1,4 @@
-/**
- * The published package: declarations that a strict compiler accepts, links and maps that resolve, and
- * snippets that compile.
- */
+/** The published package: declarations for a strict compiler, links and maps, snippets that compile. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';

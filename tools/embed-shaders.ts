@@ -1,7 +1,4 @@
-/**
- * Writes `src/gpu/shaders.generated.ts` from `shaders/`: one module with every WGSL source, which any bundler
- * can ship.
- */
+/** Writes `src/gpu/shaders.generated.ts`: one module with every WGSL source, for any bundler. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

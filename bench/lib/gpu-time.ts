@@ -8,9 +8,7 @@ export interface KernelTime {
   seconds: number;
 }
 
-/**
- * GPU time of the work that `run` records, by kernel, longest first; empty if the adapter has no timestamps.
- */
+/** GPU time of the work that `run` records, by kernel, longest first; empty without timestamps. */
 export async function kernelTimes(device: Device, run: () => void): Promise<KernelTime[]> {
   if (!device.gpu.device.features.has('timestamp-query')) return [];
   const timer = device.gpu.recorder.startTimer();

@@ -5,10 +5,7 @@ import type { PyTorchCase } from './pytorch.ts';
 
 export interface Comparison {
   name: string;
-  /**
-   * Draws the inputs and returns a function that makes each library's work; undefined if the library does not
-   * support it.
-   */
+  /** Draws the inputs; the returned function makes a library's work, undefined if unsupported. */
   make: () => (library: Library) => Promise<Work> | undefined;
   /** Number of results to compare before timing: one, or several consecutive training steps. */
   checks: number;
@@ -81,10 +78,7 @@ export function comparisons(software: boolean, quick: boolean): Comparison[] {
   ];
 }
 
-/**
- * The cases for PyTorch: training steps with clipping and weight decay, and inference, at the sizes of the
- * benchmark's jobs.
- */
+/** The cases for PyTorch: training with clipping and weight decay, and inference, at the jobs' sizes. */
 export function pyTorchCases(software: boolean, quick: boolean): PyTorchCase[] {
   const models = quick ? [tiny] : software ? [tiny, mini, miniLm] : [tiny, mini, miniLm, base];
   return models.map((model) => pyTorchCase(model, software ? [8, 64] : [32, 128]));

@@ -1,6 +1,4 @@
-/**
- * Runs the same work in each library on the same adapter: first checks that the numbers agree, then times it.
- */
+/** Runs the same work in each library on the same adapter: first compares the numbers, then times it. */
 import { existsSync } from 'node:fs';
 import type { Device } from '../../src/tensor/device.ts';
 import { measure, type Timing } from '../lib/measure.ts';
@@ -32,9 +30,7 @@ export function peersInstalled(): boolean {
   return existsSync(new URL('node_modules', import.meta.url));
 }
 
-/**
- * The libraries' files are excluded from the root's type check, because their packages may not be installed.
- */
+/** The libraries' files are outside the root's type check, because their packages may be missing. */
 async function openLibraries(
   adapter: string | undefined,
 ): Promise<{ libraries: Library[]; failed: PeerResult[] }> {

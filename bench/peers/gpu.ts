@@ -1,10 +1,7 @@
 /** Provides `navigator.gpu` in Node, so that libraries made for browsers use the benchmark's own adapter. */
 import { platform } from '../../src/platform/node.ts';
 
-/**
- * Copies uploads from shared memory: threaded WebAssembly uses it, and Dawn's Node binding does not accept
- * it.
- */
+/** Copies uploads from shared memory, which threaded WebAssembly uses and Dawn's Node binding rejects. */
 function acceptSharedMemory(device: GPUDevice): void {
   const prototype = Object.getPrototypeOf(device.queue) as GPUQueue;
   const { writeBuffer } = prototype;
@@ -24,10 +21,7 @@ function acceptSharedMemory(device: GPUDevice): void {
   };
 }
 
-/**
- * Makes every library wait for the GPU as dawngrad does: with the host asleep on software adapters, which
- * doubles their speed.
- */
+/** Lets the host sleep while libraries wait for a software adapter, as dawngrad does: twice the speed. */
 function waitAsleep(device: GPUDevice, software: boolean): void {
   const queue = Object.getPrototypeOf(device.queue) as GPUQueue;
   const { onSubmittedWorkDone } = queue;
@@ -55,9 +49,7 @@ function hideSmallSubgroups(adapter: GPUAdapter): void {
   Object.defineProperty(adapter, 'features', { value: features });
 }
 
-/**
- * Makes each `requestAdapter` return the benchmark's adapter, opened anew: an adapter gives only one device.
- */
+/** Makes each `requestAdapter` open the benchmark's adapter anew: an adapter gives only one device. */
 export function exposeGpu(name: string | undefined): void {
   const gpu = {
     wgslLanguageFeatures: new Set<string>(),

@@ -1,7 +1,4 @@
-/**
- * The jobs that every library runs: one BERT classifier with its weights and batch, made on the host from a
- * seed.
- */
+/** The jobs that every library runs: one BERT classifier, its weights and batch made from a seed. */
 
 export interface PeerModel {
   name: string;
@@ -57,10 +54,7 @@ function uniform(seed: number): () => number {
   };
 }
 
-/**
- * Uniform numbers with mean 0 and the given standard deviation: fast to draw, and as good for timing as
- * normal ones.
- */
+/** Uniform numbers with mean 0 and deviation `std`: fast to draw, and as good for timing as normal ones. */
 export function randomValues(count: number, seed: number, std = 1): Float32Array {
   const next = uniform(seed);
   const width = std * Math.sqrt(12);
@@ -96,9 +90,7 @@ export function weightShapes({ layers, hidden: H, vocabulary }: PeerModel): [str
   ];
 }
 
-/**
- * Draws larger weights than a fresh model's, so that attention is not flat and a mistake shows in the loss.
- */
+/** Draws larger weights than a fresh model's, so that attention is not flat and mistakes show. */
 function drawWeight(name: string, shape: readonly number[], seed: number): HostTensor {
   const count = shape.reduce((a, b) => a * b, 1);
   const values = randomValues(count, seed, name.startsWith('classifier') ? 0.3 : 0.05);

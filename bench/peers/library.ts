@@ -8,9 +8,7 @@ export type PeerKernel =
 
 /** Work with its inputs on the device, ready to run repeatedly. */
 export interface Work {
-  /**
-   * Starts one run and drops its result. Returns a promise only if a run must end before the next can start.
-   */
+  /** Starts one run and drops its result. Returns a promise only if runs cannot overlap. */
   run: () => void | Promise<void>;
   /** Waits until the device has finished all runs. */
   sync: () => Promise<void>;

@@ -1,7 +1,4 @@
-/**
- * The subset of protobuf's wire format needed to write an ONNX file
- * (protobuf.dev/programming-guides/encoding).
- */
+/** The part of protobuf's wire format that an ONNX file needs (protobuf.dev/programming-guides/encoding). */
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

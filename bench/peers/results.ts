@@ -38,10 +38,7 @@ export async function resultsOf(work: Work, count: number): Promise<Float32Array
   return values;
 }
 
-/**
- * The largest difference, as a share of the largest expected number; NaN or infinite if the two cannot be
- * compared.
- */
+/** The largest difference, as a share of the largest expected number; NaN or infinite if incomparable. */
 export function differenceOf(values: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (values.length !== expected.length) return Number.POSITIVE_INFINITY;
   let most = 0;

@@ -5,10 +5,7 @@ import type { JobResult } from '../jobs.ts';
 import type { KernelResult } from '../kernels/run.ts';
 import type { PeerResult } from '../peers/results.ts';
 
-/**
- * The parts in running order, most informative first in case the report is cut off, with their shares of the
- * minutes.
- */
+/** The parts in running order, most informative first, with their shares of the minutes. */
 export const PARTS = {
   adapter: 4,
   tests: 24,

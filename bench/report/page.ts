@@ -1,7 +1,4 @@
-/**
- * Builds the report's sections, from which come both the Markdown page for `docs/hardware/` and the HTML file
- * with pictures.
- */
+/** Builds the report's sections, rendered as a Markdown page for `docs/hardware/` and as HTML. */
 
 import { type JobResult, jobName } from '../jobs.ts';
 import { htmlPage, isEmpty, type Section } from '../lib/html.ts';

@@ -1,7 +1,4 @@
-/**
- * The process of one part of the report: if a driver crashes or hangs, only this process dies, not the
- * report.
- */
+/** The process of one part of the report, so that a crashing driver does not take the report along. */
 import { requestDevice } from '../../src/tensor/device.ts';
 import type { PartMessage, PartName, PartRequest, Results } from './data.ts';
 import { adapterPart } from './parts/adapter.ts';

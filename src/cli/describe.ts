@@ -47,10 +47,7 @@ const titles = {
   multi_label_classification: 'any number of classes for',
 };
 
-/**
- * Describes the task and the reason for it, the classes in order, and whether a trained classifier is kept;
- * then notes.
- */
+/** Describes the task and its reason, the classes, and whether a trained classifier is kept; then notes. */
 export function describeTask({ labels, why, head, notes }: TaskDecision, pairs: boolean): string[] {
   const classifier =
     head === null
@@ -74,10 +71,7 @@ export function describeLabels({ problemType, names }: LabelSet): string {
 /** Class names that only models of text pairs have. */
 const pairClasses = /entail|contradict|paraphrase|duplicate|equivalent/i;
 
-/**
- * A warning if a model of pairs gets single texts or vice versa; null if they match or the model does not
- * say.
- */
+/** A warning if a model of pairs gets single texts or vice versa; null if they match or nothing is known. */
 export function pairWarning({ textPair, id2label }: PretrainedConfig, pairs: boolean): string | null {
   if (textPair === pairs) return null;
   const told = Object.values(id2label).some((name) => pairClasses.test(name));

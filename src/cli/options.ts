@@ -140,10 +140,7 @@ export async function openDevice(options: CommonOptions): Promise<Device> {
   return device;
 }
 
-/**
- * Throws `OutputExistsError` if the output folder exists and may not be overwritten, and `FileError` if it
- * cannot be written.
- */
+/** Throws `OutputExistsError` or `FileError` if the output may not be overwritten or cannot be written. */
 export async function checkOutput(path: string, overwrite: boolean): Promise<void> {
   await checkExisting(path, overwrite);
   await platform.checkWritable(path);
@@ -175,10 +172,7 @@ export function required<T>(value: T | undefined, name: string): T {
 /** The exit code that a shell reports for a process ended by Ctrl-C. */
 const INTERRUPTED = 130;
 
-/**
- * An `AbortSignal` that fires on Ctrl-C, SIGTERM or the end of the terminal. A second signal ends the process
- * immediately.
- */
+/** Fires on Ctrl-C, SIGTERM or the end of the terminal; a second signal ends the process immediately. */
 export function interruptSignal(print: (line: string) => void): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {

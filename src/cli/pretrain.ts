@@ -1,6 +1,4 @@
-/**
- * `dawngrad pretrain`: trains masked language modeling on plain text, from new weights or from a checkpoint.
- */
+/** `dawngrad pretrain`: masked language modeling on plain text, from new weights or from a checkpoint. */
 
 import type { Command } from 'commander';
 import { platform } from '#platform';

@@ -1,7 +1,4 @@
-/**
- * The progress bar of a training: loss, learning rate, tokens per second, time left. Other lines are printed
- * above it.
- */
+/** The progress bar of a training: loss, learning rate, tokens per second, time left. */
 import { Presets, SingleBar } from 'cli-progress';
 import type { CallbackContext, StepReport, TrainerCallback } from '../train/callbacks.ts';
 import type { Metrics } from '../train/metrics.ts';

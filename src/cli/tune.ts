@@ -1,7 +1,4 @@
-/**
- * `dawngrad tune`: measures which kernels are fastest for a model's products on this adapter, and stores the
- * choice.
- */
+/** `dawngrad tune`: measures the fastest kernels for a model's products, and stores the choice. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { writeTuning } from '../gpu/tuning.ts';
 import { layerProducts, tuneMatmul } from '../kernels/tune.ts';

@@ -128,10 +128,7 @@ function lastWideLineEnd(bytes: Uint8Array, encoding: string): number {
   return 0;
 }
 
-/**
- * Regroups chunks so that each ends outside double quotes. A doubled quote inside quotes does not change the
- * parity.
- */
+/** Regroups chunks to end outside double quotes. A doubled quote inside quotes keeps the parity. */
 async function* wholeRows(chunks: AsyncIterable<Chunk>): AsyncGenerator<Chunk> {
   let held: Chunk[] = [];
   let open = false;

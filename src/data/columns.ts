@@ -70,9 +70,7 @@ const LABEL_NAMES = [
   'sentiment',
 ];
 
-/**
- * Whether the first row is a header: true if a column is chosen by name, or a cell is a usual column name.
- */
+/** Whether the first row is a header: a column is chosen by name, or a cell is a usual column name. */
 export function looksLikeHeader(cells: readonly string[], options: ColumnOptions): boolean {
   return chosenNames(options).length > 0 || hasUsualName(cells);
 }

@@ -1,7 +1,4 @@
-/**
- * Decodes bytes to text: byte-order marks, encodings by name, and errors that name the line with invalid
- * bytes.
- */
+/** Decodes bytes to text: byte-order marks, encodings by name, errors naming the line of invalid bytes. */
 import { ConfigError, DataError } from '../errors.ts';
 import { isMostlyUtf8, likelyEncodings } from './guess-encoding.ts';
 
@@ -24,10 +21,7 @@ const aliases: Record<string, string> = {
   cp950: 'big5',
 };
 
-/**
- * The Encoding Standard's name of an encoding, which may be given by its Python name. Throws `ConfigError`
- * for an unknown one.
- */
+/** The Encoding Standard's name for an encoding's name, or Python's. Throws `ConfigError` if unknown. */
 export function encodingNamed(label: string): string {
   const plain = label.trim().toLowerCase();
   const dashed = plain.replaceAll('_', '-');
@@ -173,9 +167,7 @@ export function countOf(text: string, part: string): number {
   return count;
 }
 
-/**
- * Length of the longest prefix that is valid in the encoding; a character cut off at its end counts as valid.
- */
+/** Length of the longest valid prefix; a character cut off at its end counts as valid. */
 function validBytes(encoding: string, bytes: Uint8Array): number {
   let [valid, broken] = [0, bytes.length];
   while (broken - valid > 1) {
@@ -198,9 +190,7 @@ function decodes(encoding: string, bytes: Uint8Array): boolean {
 /** The characters of windows-1252 at 0x80 to 0x9F; blank if undefined. */
 const windows1252 = '€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ';
 
-/**
- * Corrects Node's windows-1252 decoder, which returns Latin-1's control characters instead (seen in 20.20).
- */
+/** Corrects Node's windows-1252 decoder, which returns Latin-1's control characters (seen in 20.20). */
 function mended1252(text: string): string {
   return text.replace(/[\u0080-\u009f]/g, (control) => {
     const mark = windows1252[control.charCodeAt(0) - 0x80]!;

@@ -178,10 +178,7 @@ function isVector(path: string, rows: readonly LabelledRow<readonly LabelItem[]>
   return width > 1 && (typed || repeats);
 }
 
-/**
- * Numbers in a list are class numbers. Throws `DataError` for a number that is neither a class number nor an
- * indicator.
- */
+/** Throws `DataError` for a number in a list that is neither a class number nor an indicator. */
 function checkNames(path: string, rows: readonly LabelledRow<readonly LabelItem[]>[]): void {
   for (const { label, line } of rows) {
     const odd = label.find(

@@ -103,9 +103,7 @@ export function checkDecimalCommas(path: string, rows: TextRows, odd: TextRows):
   );
 }
 
-/**
- * Throws `DataError` if a cell seems to hold several names: only the user can say that it is a single class.
- */
+/** Throws `DataError` if a cell seems to hold several names: only the user can say that it is one class. */
 export function checkCombinations(path: string, rows: TextRows): void {
   const homes = new Map<string, Set<string>>();
   for (const { label } of rows)

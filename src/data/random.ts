@@ -13,10 +13,7 @@ export function checkSeed(seed: number): void {
 export class Random {
   private readonly state = new Uint32Array(4);
 
-  /**
-   * Different (seed, stream) pairs give independent sequences. Throws `ConfigError` for a seed that does not
-   * fit into 32 bits.
-   */
+  /** Different (seed, stream) pairs give independent sequences. Throws like `checkSeed`. */
   constructor(seed: number, stream = 0) {
     checkSeed(seed);
     let mix = (Math.imul(seed >>> 0, 0x9e3779b1) ^ Math.imul((stream + 1) >>> 0, 0x85ebca77)) >>> 0;

@@ -15,10 +15,7 @@ export type TableFormat = 'tsv' | 'csv' | 'jsonl';
 export interface TableOptions extends ColumnOptions, ReadOptions {
   /** Default: from the file's extension. */
   format?: TableFormat;
-  /**
-   * The character between cells. Default: tab or comma, or another one that splits the first row into column
-   * names.
-   */
+  /** The character between cells. Default: tab or comma, or what splits a header into usual names. */
   delimiter?: string;
   /**
    * Whether the first row names the columns. Default: true if a column is chosen by name, or the first row

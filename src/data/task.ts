@@ -1,7 +1,4 @@
-/**
- * Decides what to learn from a table: the task, the classes and their order, and whether a trained classifier
- * is kept.
- */
+/** Decides what to learn from a table: the task, the classes, and whether a trained classifier is kept. */
 
 import { ConfigError, DataError } from '../errors.ts';
 import {
@@ -121,10 +118,7 @@ function regression(why: string, { model, head }: TaskOptions): Omit<TaskDecisio
   return { labels, why, head: { keep, why: head === undefined ? reason : 'as asked for' } };
 }
 
-/**
- * The distinct class names in the data. Numbers are sorted by value, other names by UTF-16 units, independent
- * of the locale.
- */
+/** The distinct class names: numbers sorted by value, others by UTF-16 units, whatever the locale. */
 function namesIn(path: string, column: LabelColumn, known: PretrainedConfig | null): string[] {
   if (column.form === 'vector') {
     if (column.classes !== undefined) return [...column.classes];

@@ -11,10 +11,7 @@ interface Entry {
 const MOST_KEPT = 16_384;
 
 export class BindGroupCache {
-  /**
-   * Keyed by a hash of pipeline and slots. Every dispatch looks here, and building a string key takes too
-   * long.
-   */
+  /** Keyed by a hash of pipeline and slots: every dispatch looks here, and string keys are slow to build. */
   private readonly byHash = new Map<number, Entry[]>();
   private size = 0;
 

@@ -1,6 +1,4 @@
-/**
- * A WebGPU device with its pool, recorder and pipelines. Knows about buffers and kernels, not about tensors.
- */
+/** A WebGPU device with its pool, recorder and pipelines. Knows buffers and kernels, but not tensors. */
 
 import { platform } from '#platform';
 import { DeviceLostError, GpuError, GpuOutOfMemoryError } from '../errors.ts';
@@ -33,9 +31,7 @@ export class GpuContext {
   readonly description: string;
   /** True if the adapter computes on the CPU. */
   readonly software: boolean;
-  /**
-   * The kernel family; `cpu` kernels avoid workgroup memory and barriers, which are pure overhead on a CPU.
-   */
+  /** The kernel family; `cpu` kernels avoid workgroup memory and barriers, pure overhead on a CPU. */
   readonly kernels: KernelFamily;
   /** Whether the adapter computes in float16. Read once, like the limits. */
   readonly float16: boolean;
@@ -104,10 +100,7 @@ export class GpuContext {
     });
   }
 
-  /**
-   * Lends a launcher a scratch buffer of `elements` float32; it may be lent again once `use` has recorded its
-   * work.
-   */
+  /** Lends a scratch buffer of `elements` float32; it may be lent again once `use` has recorded its work. */
   borrow(elements: number, use: (slot: Slot) => void): void {
     const buffer = this.pool.acquire(4 * elements);
     try {
@@ -118,9 +111,7 @@ export class GpuContext {
     }
   }
 
-  /**
-   * Throws the first GPU error since the last call, if any. On a lost device, throws its error at every call.
-   */
+  /** Throws the first GPU error since the last call, if any; on a lost device always throws. */
   check(): void {
     this.life.check();
     const { failure } = this;
@@ -195,10 +186,7 @@ export class GpuContext {
     this.recorder.forgetBindGroups();
   }
 
-  /**
-   * Destroys the device and all its buffers. Later operations throw, and so do operations that are still
-   * waiting.
-   */
+  /** Destroys the device and all its buffers. Pending and later operations throw. */
   destroy(): void {
     this.life.finish(
       new DeviceLostError('the device was destroyed', {

@@ -1,7 +1,4 @@
-/**
- * Tracks whether a device is alive. Once it is gone, every operation and every wait throws the error that
- * ended it.
- */
+/** Tracks whether a device is alive. Once it is gone, operations and waits throw the error that ended it. */
 import type { DeviceLostError } from '../errors.ts';
 
 export class DeviceLife {

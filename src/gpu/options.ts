@@ -1,15 +1,9 @@
-/**
- * Options for requesting a device. Public declarations avoid WebGPU types, because not every TypeScript setup
- * has them.
- */
+/** Options for requesting a device. They avoid WebGPU types, which not every TypeScript setup has. */
 import type { OptionNames } from '../options.ts';
 import type { AdapterRequest } from '../platform/contract.ts';
 
 export interface GpuOptions extends AdapterRequest {
-  /**
-   * Bytes of one buffer that a kernel may bind. Defaults to the adapter's limit; tests lower it to walk
-   * tensors in windows.
-   */
+  /** Bytes of one buffer that a kernel may bind. Default: the adapter's limit (tests lower it). */
   maxBindingBytes?: number;
   /**
    * The kernel family: kernels for adapters that compute on the CPU, or for GPUs. Defaults to what suits the

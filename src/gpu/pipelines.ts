@@ -1,9 +1,7 @@
 /** Caches compute pipelines, one per kernel variant, each compiled once per device. */
 import { assembleShader, type Defines } from './wgsl.ts';
 
-/**
- * One shader file with one set of defines. Its entry point is `main`; binding 0 holds its uniform parameters.
- */
+/** One shader file with one set of defines. Its entry point is `main`; binding 0 holds its scalars. */
 export interface KernelVariant {
   readonly shader: string;
   readonly defines: Defines;

@@ -107,10 +107,7 @@ export class Recorder {
     source.lastUse = this.statistics.submissions;
   }
 
-  /**
-   * Writes host data after any recorded work that still uses the buffer. `offset` and the size are multiples
-   * of 4.
-   */
+  /** Writes host data after recorded work that uses the buffer. `offset` and size are multiples of 4. */
   write(buffer: PooledBuffer, offset: number, data: ArrayBufferView): void {
     this.life.check();
     if (buffer.lastUse === this.statistics.submissions) this.submit();

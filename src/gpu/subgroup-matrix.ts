@@ -1,7 +1,4 @@
-/**
- * Selects which of an adapter's matrix units (Dawn's experimental `chromium-experimental-subgroup-matrix`)
- * the kernels use.
- */
+/** Selects which matrix units of an adapter the kernels use (an experimental feature of Dawn). */
 
 /** A matrix multiplication that a subgroup performs together: M × K by K × N, accumulated in float32. */
 export interface SubgroupMatrix {

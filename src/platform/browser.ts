@@ -1,7 +1,4 @@
-/**
- * Implements the platform in a browser: adapters from navigator.gpu, models by URL with range requests.
- * Writes nothing.
- */
+/** Implements the platform in a browser: navigator.gpu, and models by URL with range requests. */
 import { FileError, NoAdapterError } from '../errors.ts';
 import type { AdapterRequest, AdapterResult, FileSource, Platform } from './contract.ts';
 

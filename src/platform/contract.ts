@@ -36,8 +36,7 @@ export interface AdapterRequest {
    * - `null`: Dawn's null backend, which validates but computes nothing;
    * - any other value: part of an adapter's name.
    *
-   * In a browser, `software` and `swiftshader` request the fallback adapter, and every other value the default
-   * one.
+   * In a browser, `software` and `swiftshader` request the fallback adapter, other values the default one.
    */
   adapter?: string;
 }
@@ -80,10 +79,7 @@ export interface Platform {
   readonly name: 'node' | 'deno' | 'browser';
   /** @internal */
   requestAdapter(request: AdapterRequest): Promise<AdapterResult>;
-  /**
-   * Settles as `work`, which runs on the GPU, does. On a `software` adapter, leaves the CPU to the adapter
-   * meanwhile.
-   */
+  /** Settles as `work` does; meanwhile leaves the CPU to a `software` adapter. */
   waitForGpu<T>(work: Promise<T>, software: boolean): Promise<T>;
   exists(path: string): Promise<boolean>;
   isFolder(path: string): Promise<boolean>;
@@ -110,10 +106,7 @@ export interface Platform {
     existing: ExistingFolder,
     body: (folder: FolderWriter) => Promise<void>,
   ): Promise<void>;
-  /**
-   * Downloads a model from the hub into the cache and returns the snapshot's folder. Cached files are not
-   * downloaded again.
-   */
+  /** Downloads a model from the hub into the cache, unless cached. Returns the snapshot's folder. */
   downloadModel(id: string, download: ModelDownload): Promise<string>;
   /**
    * Reads or writes a small text that is kept between runs. Reading gives null if there is none; writing does

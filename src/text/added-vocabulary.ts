@@ -1,7 +1,4 @@
-/**
- * Tokens added to a vocabulary, which are matched in the text before it is split. Follows the rules of
- * Python's tokenizers.
- */
+/** Added tokens, which are matched before a text is split. Follows the rules of Python's tokenizers. */
 import { AlignedText } from './aligned-text.ts';
 import type { Normalizer } from './normalizers.ts';
 import { escaped } from './pattern.ts';

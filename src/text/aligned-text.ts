@@ -88,9 +88,7 @@ export class AlignedText {
     return new AlignedText(out, starts, ends, 0, this.origin);
   }
 
-  /**
-   * Puts `prefix` before the text, with the source of the text's first character. An empty text stays empty.
-   */
+  /** Puts `prefix` before a text, with the source of its first character. An empty text stays empty. */
   prepend(prefix: string): AlignedText {
     if (this.text === '') return this;
     const characters = Array.from(this.text);
@@ -100,10 +98,7 @@ export class AlignedText {
     return this.transform([...added, ...characters], changes);
   }
 
-  /**
-   * Replaces ranges of units, in ascending order, by `content`, which gets the source of the last character
-   * replaced.
-   */
+  /** Replaces ascending ranges of units by `content`, with the source of the last character replaced. */
   replace(ranges: readonly (readonly [number, number])[], content: string): AlignedText {
     if (ranges.length === 0) return this;
     const starts: number[] = [];

@@ -9,10 +9,7 @@ export interface Encoding {
   inputIds: number[];
   attentionMask: number[];
   tokenTypeIds: number[];
-  /**
-   * [start, end) of each token in its text, in UTF-16 units (JavaScript's string index); [0, 0] for special
-   * tokens.
-   */
+  /** [start, end) of each token in its text, in UTF-16 units; [0, 0] for special tokens. */
   offsets: [number, number][];
   specialTokensMask: number[];
   /** Index of the word in its text; null for special tokens. */
@@ -76,10 +73,7 @@ function put(
 
 const blank = (character: string): boolean => character === 'Ġ' || isSpace(character);
 
-/**
- * Trims white space from a token's range, except the space that was put before the text, as Python's
- * tokenizers do.
- */
+/** Trims white space from a token's range, except the space put before the text, as in Python. */
 function trimmed(
   [start, end]: readonly [number, number],
   value: string,

@@ -1,7 +1,4 @@
-/**
- * Reads keys of a tokenizer's JSON files. A value that cannot be used throws a `TokenizerError` naming the
- * file and the key.
- */
+/** Reads keys of tokenizer files. An unusable value throws a `TokenizerError` naming file and key. */
 import { TokenizerError } from '../errors.ts';
 import { parsePythonJson } from '../python-json.ts';
 

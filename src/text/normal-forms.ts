@@ -22,10 +22,7 @@ const swaps = remembered((pair) => {
   return isMark(first) && isMark(second) && pair.normalize('NFD') === second + first;
 });
 
-/**
- * Whether a character has no combining class. Tests against the lowest class (U+0334) and the highest
- * (U+0345).
- */
+/** Whether a character has no combining class: tests against the lowest (U+0334) and highest (U+0345). */
 const isStarter = remembered((c) => !swaps(`${c}\u0334`) && !swaps(`\u0345${c}`));
 
 /** The composition of two characters, or '' if they do not compose. */

@@ -96,10 +96,7 @@ function strip(text: AlignedText, left: boolean, right: boolean): AlignedText {
   return text.slice(from, to);
 }
 
-/**
- * SentencePiece's rules for machine translation: drops control characters and turns every kind of space into
- * U+0020.
- */
+/** SentencePiece's rules for machine translation: drops control characters, unifies spaces. */
 function nmt(character: string): string {
   if (/[\p{Cc}]/u.test(character) && !/[\0\t\n\f\r\u0080-\u008e\u0090-\u009e]/.test(character)) return '';
   return /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/.test(character) ? ' ' : character;

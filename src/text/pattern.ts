@@ -1,6 +1,4 @@
-/**
- * Patterns of tokenizer.json (a literal text, or an Oniguruma expression), and splitting at their matches.
- */
+/** Patterns of tokenizer.json (a literal text, or an Oniguruma expression), and splitting at matches. */
 import type { AlignedText } from './aligned-text.ts';
 import type { Fields } from './json-fields.ts';
 import { fromOniguruma } from './oniguruma.ts';
@@ -80,10 +78,7 @@ export function splitAt(aligned: AlignedText, find: Finder, behavior: Behavior):
   return parts.filter(([from, to]) => from < to).map(([from, to]) => aligned.slice(from, to));
 }
 
-/**
- * Reads `{"String": …}` or `{"Regex": …}`. Throws `TokenizerError` for an expression that JavaScript cannot
- * express.
- */
+/** Reads `{"String": …}` or `{"Regex": …}`. Throws `TokenizerError` for unsupported expressions. */
 export function readPattern(fields: Fields, key: string): RegExp {
   const pattern = fields.object(key);
   const text = pattern.optionalString('String');

@@ -83,10 +83,7 @@ function readByteLevel(fields: Fields): PreTokenizer {
 
 export interface MetaspaceOptions {
   replacement: string;
-  /**
-   * When to put a space before a text that has none: never, only at the start of the source, or also after
-   * every added token.
-   */
+  /** When a text without a leading space gets one: never, at the source's start, or always. */
   prepend: 'never' | 'first' | 'always';
 }
 

@@ -1,7 +1,4 @@
-/**
- * SentencePiece's replacement table: a double-array trie of UTF-8 keys, and the zero-terminated replacement
- * texts.
- */
+/** SentencePiece's replacement table: a double-array trie of UTF-8 keys, and zero-terminated texts. */
 import type { AlignedText } from './aligned-text.ts';
 import { utf8 } from './byte-level.ts';
 import type { Fields } from './json-fields.ts';

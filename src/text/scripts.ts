@@ -1,6 +1,4 @@
-/**
- * `UnicodeScripts`: splits a text between scripts, as of Unicode 9; newer characters belong to any script.
- */
+/** `UnicodeScripts`: splits a text between scripts, as of Unicode 9; newer characters fit any script. */
 import type { AlignedText } from './aligned-text.ts';
 import { remembered } from './unicode.ts';
 
@@ -51,9 +49,7 @@ const MOVED: Record<string, string> = {
   '\u0954': 'Devanagari',
 };
 
-/**
- * The script of a character; '' for a space or a character without one. Hiragana and Katakana count as Han.
- */
+/** The script of a character; '' for a space or if it has none. Hiragana and Katakana count as Han. */
 const scriptOf = remembered((character) => {
   if (character === ' ' || unknown.test(character)) return '';
   if (character === '\u30fc') return 'Han';

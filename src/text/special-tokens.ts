@@ -1,7 +1,4 @@
-/**
- * Reads the special and added tokens from a folder's files, in the order and with the flags that transformers
- * gives them.
- */
+/** Reads the special and added tokens from a folder's files, in transformers' order and with its flags. */
 import { type AddedToken, addedToken } from './added-vocabulary.ts';
 import { Fields, isObject, isTokenId, type Json, shown } from './json-fields.ts';
 import { TOKEN_NAMES, type TokenName } from './tokenizer-class.ts';
@@ -133,10 +130,7 @@ interface ExtraTokens {
   older: Token[] | null;
 }
 
-/**
- * Collects a file's extra tokens and returns those added to `extra`. An object maps names to tokens, which
- * are named tokens.
- */
+/** Collects a file's extra tokens and returns those added to `extra`. An object holds named tokens. */
 function gatherExtra(
   fields: Fields,
   isMap: boolean,
@@ -204,9 +198,7 @@ interface Added {
   stated: StatedId | null;
 }
 
-/**
- * Added tokens by id: from `added_tokens_decoder` if present, else from added_tokens.json and tokenizer.json.
- */
+/** Added tokens by id: from `added_tokens_decoder`, else from added_tokens.json and tokenizer.json. */
 function addedDecoder({ config, addedTokens, tokenizer }: TokenFiles, special: ReadonlySet<string>): Added[] {
   const byId = new Map<number, Added>();
   const put = (token: AddedToken, id: unknown, fields: Fields, key: string): void => {

@@ -1,7 +1,4 @@
-/**
- * The post-processors of tokenizer.json: place special tokens around one or two texts, and trim spaces from
- * offsets.
- */
+/** The post-processors of tokenizer.json: place special tokens around texts, and trim offsets. */
 import { type Fields, isTokenId, shown } from './json-fields.ts';
 
 export type TemplatePiece =

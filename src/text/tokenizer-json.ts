@@ -168,10 +168,7 @@ function vocabularyModel(className: ClassName, texts: FileTexts, path: (name: st
   );
 }
 
-/**
- * Reads one token per line, ignoring white space at the end; of a repeated token the last line counts, as in
- * Python.
- */
+/** One token per line without trailing white space; a repeated token keeps its last line, as in Python. */
 function parseVocabTxt(text: string): Record<string, number> {
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
@@ -227,10 +224,7 @@ function assemble(
   };
 }
 
-/**
- * Throws if the vocabulary lacks a special token that goes around every text, a sign of another model's
- * vocabulary.
- */
+/** Throws if the vocabulary lacks a special token that the class needs: it is another model's. */
 function needAroundText(
   className: ClassName,
   special: SpecialTokens,

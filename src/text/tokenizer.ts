@@ -31,10 +31,7 @@ export interface EncodeOptions {
   truncation?: boolean | TruncationStrategy | 'do_not_truncate';
   /** In tokens, including special ones. Default `modelMaxLength`. */
   maxLength?: number;
-  /**
-   * Return what was cut as further encodings; each repeats `stride` tokens of the previous one. Default
-   * false.
-   */
+  /** Return what was cut as further encodings, which overlap by `stride` tokens. Default false. */
   returnOverflowingTokens?: boolean;
   /** Number of tokens that adjacent windows share. Default 0. */
   stride?: number;
@@ -62,10 +59,7 @@ export interface BatchEncoding {
 export interface DecodeOptions {
   /** Omit special tokens. Default false. */
   skipSpecialTokens?: boolean;
-  /**
-   * Remove spaces before punctuation. Default: `clean_up_tokenization_spaces` in tokenizer_config.json, else
-   * false.
-   */
+  /** Remove spaces before punctuation. Default: as in tokenizer_config.json, else false. */
   cleanUpTokenizationSpaces?: boolean;
 }
 
@@ -244,10 +238,7 @@ export class PreTrainedTokenizer {
     return lengths.map((length, index) => windowsOf(length, kept[index]!, stride, this.truncationSide));
   }
 
-  /**
-   * Encodes and pads. With `returnOverflowingTokens` a text may take several rows. Throws like `encode` and
-   * `pad`.
-   */
+  /** Encodes and pads; overflow gives a text several rows. Throws like `encode` and `pad`. */
   encodeBatch(texts: readonly TextInput[], options: BatchOptions = {}): BatchEncoding {
     checkOptions('encodeBatch', options, batchOptionNames, advice);
     const padded = options.padding !== false && options.padding !== 'do_not_pad';
@@ -268,10 +259,7 @@ export class PreTrainedTokenizer {
     return options.returnOverflowingTokens === true ? { ...batch, overflowToSampleMapping: samples } : batch;
   }
 
-  /**
-   * Pads encodings to the same length. Throws `TokenizerError` if that needs a padding token and there is
-   * none.
-   */
+  /** Pads encodings to the same length. Throws `TokenizerError` if there is no padding token for it. */
   pad(encodings: Encoding[], options: BatchOptions = {}): BatchEncoding {
     checkOptions('pad', options, batchOptionNames, advice);
     const { padding = true, maxLength, padToMultipleOf = 1, paddingSide = this.paddingSide } = options;

@@ -1,7 +1,4 @@
-/**
- * Truncates one or two texts to fit, and computes the windows over what was cut. Follows the rules of
- * Python's tokenizers.
- */
+/** Truncates texts to fit, and computes the windows over what was cut, as Python's tokenizers do. */
 import { ConfigError, TokenizerError } from '../errors.ts';
 
 const STRATEGIES = ['longest_first', 'only_first', 'only_second'] as const;

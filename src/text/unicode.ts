@@ -4,10 +4,7 @@
  * checks every code point against Python.
  */
 
-/**
- * New in Unicode 17: the regular expressions of Python's tokenizers do not yet treat these as letters, marks
- * or symbols.
- */
+/** New in Unicode 17: not yet letters, marks or symbols for Python's regular expressions. */
 export const NEW_CHARACTERS =
   '\\u088f\\u0c5c\\u0cdc\\u1acf-\\u1add\\u1ae0-\\u1aeb\\u20c1\\u2b96\\ua7ce\\ua7cf\\ua7d2\\ua7d4\\ua7f1' +
   '\\ufbc3-\\ufbd2\\ufd90\\ufd91\\ufdc8-\\ufdce\\u{10940}-\\u{10959}\\u{10ec5}-\\u{10ec7}' +
@@ -66,15 +63,9 @@ const UNKNOWN_COMPOSITES =
   '\\u{16121}-\\u{16128}\\u{16d68}-\\u{16d6a}\\u{1ccd6}-\\u{1ccf9}\\u{1e030}-\\u{1e06d}\\u{1f16c}' +
   '\\u{1fbf0}-\\u{1fbf9}';
 
-/**
- * White space as defined by Unicode and Rust. JavaScript's `\s` differs: it includes U+FEFF and excludes
- * U+0085.
- */
+/** White space as in Unicode and Rust; JavaScript's `\s` includes U+FEFF and excludes U+0085. */
 export const SPACE = '\\p{White_Space}';
-/**
- * Patterns of one character, for regular expressions with flag `u`: `\p{L}`, `\p{N}` and `\w` as Python's
- * tokenizers know them.
- */
+/** Patterns of one character, with flag `u`: `\p{L}`, `\p{N}` and `\w` as in Python's tokenizers. */
 export const LETTER = `(?:(?![${NEW_CHARACTERS}])\\p{L})`;
 export const NUMBER = `(?:(?![${NEW_CHARACTERS}])\\p{N})`;
 export const WORD = `(?:(?![${NEW_CHARACTERS}])[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}])`;
@@ -90,9 +81,7 @@ const unknownComposite = new RegExp(`[${UNKNOWN_COMPOSITES}]`, 'u');
 
 const REMEMBERED = 50_000;
 
-/**
- * Caches a function of one or a few characters: a lookup is several times as fast as a regular expression.
- */
+/** Caches a function of a few characters: a lookup is several times as fast as a regular expression. */
 export function remembered<T>(compute: (characters: string) => T): (characters: string) => T {
   const known = new Map<string, T>();
   return (characters) => {

@@ -1,7 +1,4 @@
-/**
- * The command on realistic data: class order, pairs, values, several labels, encodings, lines of standard
- * input.
- */
+/** The command on realistic data: class order, pairs, values, several labels, encodings, standard input. */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

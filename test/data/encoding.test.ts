@@ -1,7 +1,4 @@
-/**
- * Decoding bytes to text: encodings, byte-order marks and line ends, for every chunk size; errors name the
- * line.
- */
+/** Decoding: encodings, byte-order marks and line ends, for every chunk size; errors name the line. */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

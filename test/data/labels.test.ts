@@ -1,7 +1,4 @@
-/**
- * Decisions from a label column: the task, the classes and their order, and whether a trained classifier is
- * kept.
- */
+/** Decisions from a label column: task, classes and their order, and whether a classifier is kept. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,7 +1,4 @@
-/**
- * Damaged files of every kind are read, or rejected with a `DawngradError` that names the file, in bounded
- * time.
- */
+/** Damaged files of every kind are read, or rejected with a `DawngradError` that names the file. */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,9 +29,7 @@ const checkpoint = join(scratch, 'out', 'checkpoint-7');
 const folder = join(scratch, 'model');
 const totals = { read: 0, refused: 0 };
 
-/**
- * A checkpoint in the middle of an epoch; in float32, because mixed precision needs an adapter with float16.
- */
+/** A checkpoint in the middle of an epoch; in float32, because not every adapter has float16. */
 async function makeCheckpoint(): Promise<void> {
   const trainer = await tinyTrainer(device.current, join(scratch, 'out'), {
     args: {

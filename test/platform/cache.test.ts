@@ -1,7 +1,4 @@
-/**
- * The engine's cache and the packaged adapter in it: nothing is loaded that another user could have put
- * there.
- */
+/** The cache and the packaged adapter: nothing is loaded that another user could have put there. */
 import {
   appendFileSync,
   chmodSync,

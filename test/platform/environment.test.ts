@@ -1,7 +1,4 @@
-/**
- * The hub's environment variables, compared with Python's huggingface_hub
- * (test/reference/hub_environment.py).
- */
+/** The hub's environment variables, compared with Python's (test/reference/hub_environment.py). */
 import { describe, expect, it } from 'vitest';
 import { type Environment, expandPath, hubEnvironment } from '../../src/platform/node/environment.ts';
 import { fixtures, readJson } from '../support/fixtures.ts';

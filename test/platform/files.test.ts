@@ -1,7 +1,4 @@
-/**
- * Folders appear whole or not at all: killed at every operation, on full disks, on volumes, without
- * permission.
- */
+/** Folders appear whole or not at all: killed anywhere, on full disks, on volumes, without permission. */
 
 import {
   chmodSync,
@@ -106,9 +103,7 @@ function filesIn(path: string, prefix = ''): Record<string, string> {
 
 const hidden = (path: string): string[] => readdirSync(path).filter((name) => name.startsWith('.'));
 
-/**
- * Kills `writeFolder` at every operation in turn; `check` gets what the next process finds after sweeping.
- */
+/** Kills `writeFolder` at every operation in turn; `check` gets what remains after sweeping. */
 async function killEverywhere(
   name: string,
   setUp: (files: Files) => Promise<void>,

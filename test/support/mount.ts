@@ -13,10 +13,7 @@ function run(command: string, ...args: string[]): void {
 
 const mounted: string[] = [];
 
-/**
- * Creates a folder and mounts on it, with options such as `size=64k` or `remount,ro`; with `bind`, mounts
- * another folder.
- */
+/** Creates a folder and mounts on it with options (`size=64k`, `remount,ro`), or binds another folder. */
 export function mount(path: string, options: string, bind?: string): void {
   mkdirSync(path, { recursive: true });
   if (bind === undefined) run('mount', '-t', 'tmpfs', '-o', options, 'tmpfs', path);

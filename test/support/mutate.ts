@@ -1,10 +1,7 @@
 /** Seeded damage to files. */
 import type { Random } from '../../src/data/random.ts';
 
-/**
- * Values that a key may have by accident or on purpose. Texts that start with the mark are written to the
- * file unescaped.
- */
+/** Values that a key may have by accident or on purpose. A text after the mark is written unescaped. */
 const RAW = '\u0001';
 const oddValues: readonly unknown[] = [
   null,

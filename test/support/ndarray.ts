@@ -45,9 +45,7 @@ export function sumOver(count: number, term: (i: number) => number): number {
   return total;
 }
 
-/**
- * erf by its Maclaurin series for small x and a continued fraction for erfc beyond; accurate to about 1e-15.
- */
+/** erf by its Maclaurin series for small x, else by a continued fraction of erfc; accurate to 1e-15. */
 export function erf(x: number): number {
   const z = Math.abs(x);
   if (z < 2.5) {

@@ -1,7 +1,4 @@
-/**
- * Folders with random settings, compared with transformers' AutoTokenizer
- * (test/reference/tokenizer_random_fixtures.py).
- */
+/** Random settings, compared with AutoTokenizer (test/reference/tokenizer_random_fixtures.py). */
 import { expect, it } from 'vitest';
 import { TokenizerError } from '../../src/errors.ts';
 import { PreTrainedTokenizer } from '../../src/text/tokenizer.ts';

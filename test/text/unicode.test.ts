@@ -151,10 +151,7 @@ describe('10,000 strings', async () => {
   );
 });
 
-/**
- * Every character of the first two planes as a word and as a continuation, so that ids reveal how a text was
- * normalized.
- */
+/** Every character of the first two planes as a word and a continuation, so that ids reveal the text. */
 function vocabulary(): string {
   const tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
   for (let c = 0x21; c < 0x20000; c += 1) {

@@ -1,6 +1,4 @@
-/**
- * The engine's own cache folder. Libraries are loaded from it, so no other user may own it or write to it.
- */
+/** The engine's own cache folder. Libraries are loaded from it, so no other user may write to it. */
 import { rmSync } from 'node:fs';
 import { chmod, lstat, mkdir, mkdtemp, readFile, realpath, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

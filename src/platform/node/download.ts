@@ -157,10 +157,7 @@ async function fetchSnapshot(
   return snapshot;
 }
 
-/**
- * The files of a model to download; an index stands for its shards. Throws `FileError` if a required file
- * does not exist.
- */
+/** The files to download; an index stands for its shards. Throws `FileError` if a required one is missing. */
 function wantedFiles(id: string, present: readonly string[], download: ModelDownload): string[] {
   const { required, optional, beside = [], weights } = download;
   for (const name of required) {
@@ -236,9 +233,7 @@ async function writeRef(path: string, commit: string): Promise<void> {
   await whole(path, (temporary) => writeFile(temporary, commit));
 }
 
-/**
- * Gives a file its final name only once it is complete: a file with its final name is never downloaded again.
- */
+/** Gives a file its final name only once complete, because a file with its name is not downloaded again. */
 async function whole(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = temporaryPath(dirname(path), basename(path), 'tmp');
   try {

@@ -1,7 +1,4 @@
-/**
- * Reads the environment variables of Python's huggingface_hub as that library does; an empty variable counts
- * as unset.
- */
+/** Reads the environment variables of Python's huggingface_hub; an empty variable counts as unset. */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -36,10 +33,7 @@ function homeOf(user: string): string | undefined {
   }
 }
 
-/**
- * Replaces `~`, `~user`, `$NAME` and `${NAME}` as os.path.expanduser and os.path.expandvars do; unknown names
- * stay unchanged.
- */
+/** Expands `~`, `~user`, `$NAME` and `${NAME}` as os.path does; unknown names stay unchanged. */
 export function expandPath(path: string, env: Environment = process.env): string {
   const tilde = /^~([^/\\]*)/.exec(path);
   const home = tilde === null ? undefined : tilde[1] === '' ? (env.HOME ?? homedir()) : homeOf(tilde[1]!);

@@ -62,10 +62,7 @@ function icdText(folder: string): string {
   });
 }
 
-/**
- * Unpacks the driver unless an intact copy exists. Returns its folder, or null if the package is not
- * installed.
- */
+/** Unpacks the driver unless an intact copy exists. Returns its folder; null if it is not installed. */
 async function driverFolder(): Promise<string | null> {
   const archive = archivePath();
   if (archive === null || (await stat(archive).catch(() => null)) === null) return null;

@@ -7,18 +7,13 @@ import { basename, dirname, join } from 'node:path';
 export type Purpose = 'tmp' | 'old' | 'probe';
 
 const TEMPORARY = /^\.(.+)\.(tmp|old|probe)-(\d+)-[0-9a-f]{8}$/;
-/**
- * A process id may have been reused, or belong to another machine: anything older is considered abandoned.
- */
+/** A process id may be reused, or be another machine's: anything older than this counts as abandoned. */
 const DAY_MS = 24 * 3600 * 1000;
 
 /** Paths in use by this process. */
 const inUse = new Set<string>();
 
-/**
- * A unique path inside `folder` for something that will be called `name`. Call `forget` once the path is
- * gone.
- */
+/** A unique path in `folder` for something to be called `name`. Call `forget` once the path is gone. */
 export function temporaryPath(folder: string, name: string, purpose: Purpose): string {
   const path = join(folder, `.${name}.${purpose}-${process.pid}-${randomBytes(4).toString('hex')}`);
   inUse.add(path);
