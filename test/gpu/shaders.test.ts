@@ -1,4 +1,4 @@
-/** Every shader in every variant compiles, on Dawn's null backend: no GPU needed. */
+/** Every shader compiles in every variant, on Dawn's null backend: no GPU needed. */
 import { expect, it } from 'vitest';
 import '../../src/index.ts';
 import { shaderSources } from '../../src/gpu/shaders.generated.ts';
@@ -31,7 +31,7 @@ it.each(shaders)('compiles every variant of %s', async (shader) => {
     gpu.device.pushErrorScope('validation');
     const code = assembleShader(variant.shader, variant.defines);
     const { maxStorageBuffersPerShaderStage, maxComputeWorkgroupStorageSize } = gpu.device.limits;
-    // Variants for adapters that bind more buffers than this one, or have more workgroup memory.
+    // Skips variants that need more buffers or more workgroup memory than this adapter has.
     if (
       code.match(/var<storage/g)!.length > maxStorageBuffersPerShaderStage ||
       workgroupBytes(code) > maxComputeWorkgroupStorageSize
