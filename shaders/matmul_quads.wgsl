@@ -30,22 +30,16 @@ fn row_k(k: u32, size_k: u32) -> u32 {
 }
 
 // Four numbers of the inner dimension from a row's start; past the end, zeros.
-fn along_a(start: u32, k: u32, size_k: u32) -> vec4f {
+#for x in a b
+fn along_${x}(start: u32, k: u32, size_k: u32) -> vec4f {
 #if TAIL_K
   let at = select(0u, k, k < size_k);
-  return inside_k(k, size_k, load_a(start + at, size_k - at));
+  return inside_k(k, size_k, load_${x}(start + at, size_k - at));
 #else
-  return load_a(start + k, 4u);
+  return load_${x}(start + k, 4u);
 #endif
 }
-fn along_b(start: u32, k: u32, size_k: u32) -> vec4f {
-#if TAIL_K
-  let at = select(0u, k, k < size_k);
-  return inside_k(k, size_k, load_b(start + at, size_k - at));
-#else
-  return load_b(start + k, 4u);
-#endif
-}
+#end
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
