@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       }
     } else if (id >= params.table && params.first == 0u) {
       for (var i = lane; i < width; i += TEAM) {
-        y[t * width + i] = StoredElement(Element(params.stray));
+        y[t * width + i] = store(Element(params.stray));
       }
     }
   }
@@ -49,9 +49,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       for (var i = lane; i < width; i += TEAM) {
         var total = Element();
         for (var t = first; t < params.rows; t = next[t]) {
-          total += Element(dy[t * width + i]);
+          total += load(dy[t * width + i]);
         }
-        dtable[row * width + i] = StoredElement(total);
+        dtable[row * width + i] = store(total);
       }
     }
   }

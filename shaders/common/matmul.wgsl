@@ -20,12 +20,10 @@ alias ElementB = vec4<Stored>;
 #else
 alias ElementB = Stored;
 #endif
-#if HALF_C
+#if T_C == f16
 enable f16;
-alias StoredC = f16;
-#else
-alias StoredC = f32;
 #endif
+alias StoredC = ${T_C};
 #if VEC_C
 alias ElementC = vec4<StoredC>;
 alias WideC = vec4f;

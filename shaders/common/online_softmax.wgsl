@@ -5,7 +5,7 @@
 #for rest in 0..2
     for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
 #for u in 0..UNROLL * (1 - rest) + rest
-      let v${u} = Element(x[at + i + ${u}u * TEAM]);
+      let v${u} = load(x[at + i + ${u}u * TEAM]);
 #end
       var block = v0;
 #for u in 1..UNROLL * (1 - rest) + rest

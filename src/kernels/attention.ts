@@ -1,5 +1,6 @@
 /** Launchers for fused attention, forward and backward. */
 import type { GpuContext } from '../gpu/context.ts';
+import { type FloatDtype, floatDtypeOf, floatDtypes, wgslTypes } from '../gpu/dtype.ts';
 import {
   ALIGNED,
   GROUP_SIZE,
@@ -52,14 +53,14 @@ type Part = (typeof parts)[number];
 interface Sides {
   size: number;
   dropout: boolean;
-  half: boolean;
+  dtype: FloatDtype;
 }
 
 /** The widest head the kernels take. */
 export const MAX_HEAD_SIZE = 256;
 
-function defines({ size, dropout, half }: Sides) {
-  return { VEC: size % 4 === 0, CHUNKS: Math.ceil(size / 4), DROPOUT: dropout, HALF: half };
+function defines({ size, dropout, dtype }: Sides) {
+  return { VEC: size % 4 === 0, CHUNKS: Math.ceil(size / 4), DROPOUT: dropout, T: wgslTypes[dtype] };
 }
 
 /** A way to compute attention; the names of its shaders end with `suffix`. */
@@ -121,7 +122,8 @@ const made = new Map<Technique, Map<number, KernelVariant>>();
 function variantOf(technique: Technique, part: Part, fused: boolean, sides: Sides): KernelVariant {
   const known = made.get(technique) ?? new Map<number, KernelVariant>();
   made.set(technique, known);
-  const flags = +fused | (+sides.dropout << 1) | (+sides.half << 2) | (parts.indexOf(part) << 3);
+  const flags =
+    +fused | (+sides.dropout << 1) | (floatDtypes.indexOf(sides.dtype) << 2) | (parts.indexOf(part) << 3);
   const key = sides.size * 32 + flags;
   const variant = known.get(key) ?? makeVariant(technique, part, fused, sides);
   known.set(key, variant);
@@ -144,19 +146,19 @@ function declare(technique: (part: Part) => Technique, sides: Sides): void {
 // sees them.
 for (const size of [8, 32, 64, 6]) {
   for (const dropout of [false, true]) {
-    for (const half of [false, true]) {
-      declare(() => plain, { size, dropout, half });
-      declare(() => rolled, { size, dropout, half });
+    for (const dtype of floatDtypes) {
+      declare(() => plain, { size, dropout, dtype });
+      declare(() => rolled, { size, dropout, dtype });
       if (size % 4 !== 0) continue;
       for (const lanes of Object.keys(ROWS))
-        declare((part) => broadcast[Number(lanes)]![part], { size, dropout, half });
+        declare((part) => broadcast[Number(lanes)]![part], { size, dropout, dtype });
     }
   }
 }
 
 function sidesOf({ inputs, size, dropout }: AttentionLaunch): Sides {
-  const { half = false } = 'qkv' in inputs ? inputs.qkv : inputs.q;
-  return { size, dropout: dropout !== undefined, half };
+  const dtype = floatDtypeOf('qkv' in inputs ? inputs.qkv : inputs.q);
+  return { size, dropout: dropout !== undefined, dtype };
 }
 
 /** Sequences whose rows are bound together. */

@@ -38,9 +38,12 @@ describe('assembling', () => {
     expect(expand('unused', { FLAG: false })).toBe('part');
     expect(expand('unused', { FLAG: true })).toBe('part');
   });
-  it.each(['plain', 'lost', 'unread', 'no names', 'unclosed', 'absent', 'nowhere'])('names what is wrong: %s', (name) => {
-    expect(() => expand(name, name === 'lost' ? { FLAG: true } : {})).toThrowErrorMatchingSnapshot();
-  });
+  it.each(['plain', 'lost', 'unread', 'no names', 'unclosed', 'absent', 'nowhere'])(
+    'names what is wrong: %s',
+    (name) => {
+      expect(() => expand(name, name === 'lost' ? { FLAG: true } : {})).toThrowErrorMatchingSnapshot();
+    },
+  );
 });
 
 it('rolls a loop whose end compilers must not know', () => {

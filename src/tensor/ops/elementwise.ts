@@ -1,5 +1,6 @@
 /** Pointwise operations: activations, arithmetic with broadcasting, scaling, dropout. */
 import { ConfigError, ShapeError } from '../../errors.ts';
+import type { FloatDtype } from '../../gpu/dtype.ts';
 import type { Activation } from '../../kernels/activations.ts';
 import {
   type BinaryOperator,
@@ -94,7 +95,7 @@ const toOp = defineOp<{ x: Tensor }, { dtype: FloatDtype }>({
   }),
 });
 
-export type FloatDtype = 'float32' | 'float16';
+export type { FloatDtype };
 
 /**
  * The values as another type of float, x itself where it has it, as torch.Tensor.to: float16 rounds to
