@@ -50,7 +50,7 @@ const parts = ['forward', 'query', 'key'] as const;
 type Part = (typeof parts)[number];
 
 /** What of a launch is fixed when the shader is made. */
-interface Sides {
+export interface Sides {
   size: number;
   dropout: boolean;
   dtype: FloatDtype;
@@ -58,10 +58,6 @@ interface Sides {
 
 /** The widest head the kernels take. */
 export const MAX_HEAD_SIZE = 256;
-
-function defines({ size, dropout, dtype }: Sides) {
-  return { VEC: size % 4 === 0, CHUNKS: Math.ceil(size / 4), DROPOUT: dropout, T: wgslTypes[dtype] };
-}
 
 /** A way to compute attention; the names of its shaders end with `suffix`. */
 interface Technique {
@@ -110,7 +106,9 @@ const broadcast: Readonly<Record<number, Readonly<Record<Part, Technique>>>> = O
   }),
 );
 
-function chooseTechnique({ kernels, subgroupSize }: GpuContext, part: Part, size: number): Technique {
+type Adapter = Pick<GpuContext, 'kernels' | 'subgroupSize'>;
+
+function chooseTechnique({ kernels, subgroupSize }: Adapter, part: Part, size: number): Technique {
   const fits = size % 4 === 0 && size <= MAX_BROADCAST_SIZE;
   const whole = size <= MAX_UNROLLED[kernels] ? plain : rolled;
   return (kernels === 'cpu' && fits && broadcast[subgroupSize]?.[part]) || whole;
@@ -122,38 +120,26 @@ const made = new Map<Technique, Map<number, KernelVariant>>();
 function variantOf(technique: Technique, part: Part, fused: boolean, sides: Sides): KernelVariant {
   const known = made.get(technique) ?? new Map<number, KernelVariant>();
   made.set(technique, known);
-  const flags =
-    +fused | (+sides.dropout << 1) | (floatDtypes.indexOf(sides.dtype) << 2) | (parts.indexOf(part) << 3);
-  const key = sides.size * 32 + flags;
+  const type = floatDtypes.indexOf(sides.dtype);
+  const key = sides.size * 32 + (+fused | (+sides.dropout << 1) | (type << 2) | (parts.indexOf(part) << 3));
   const variant = known.get(key) ?? makeVariant(technique, part, fused, sides);
   known.set(key, variant);
   return variant;
 }
 
 function makeVariant(technique: Technique, part: Part, FUSED: boolean, sides: Sides): KernelVariant {
-  const all = { ...defines(sides), ...technique.defines };
+  const { size, dropout: DROPOUT, dtype } = sides;
+  const head = { VEC: size % 4 === 0, CHUNKS: Math.ceil(size / 4), DROPOUT, T: wgslTypes[dtype] };
+  const all = { ...head, ...technique.defines };
   if (part === 'forward') return kernel(`attention${technique.suffix}`, all);
   return kernel(`attention_backward${technique.suffix}`, { PART: part, FUSED, ...all });
 }
 
-function declare(technique: (part: Part) => Technique, sides: Sides): void {
-  variantOf(technique('forward'), 'forward', false, sides);
-  variantOf(technique('query'), 'query', false, sides);
-  for (const fused of [false, true]) variantOf(technique('key'), 'key', fused, sides);
-}
-
-// The head sizes of the models there are, and one that is not a multiple of four, so that the compile test
-// sees them.
-for (const size of [8, 32, 64, 6]) {
-  for (const dropout of [false, true]) {
-    for (const dtype of floatDtypes) {
-      declare(() => plain, { size, dropout, dtype });
-      declare(() => rolled, { size, dropout, dtype });
-      if (size % 4 !== 0) continue;
-      for (const lanes of Object.keys(ROWS))
-        declare((part) => broadcast[Number(lanes)]![part], { size, dropout, dtype });
-    }
-  }
+/** Every variant that attention with heads of this size may ask for on such an adapter. */
+export function attentionVariants(adapter: Adapter, sides: Sides): KernelVariant[] {
+  const of = (part: Part, fused: boolean) =>
+    variantOf(chooseTechnique(adapter, part, sides.size), part, fused, sides);
+  return [of('forward', false), of('query', false), of('key', false), of('key', true)];
 }
 
 function sidesOf({ inputs, size, dropout }: AttentionLaunch): Sides {

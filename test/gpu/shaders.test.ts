@@ -3,13 +3,14 @@ import { expect, it } from 'vitest';
 import '../../src/index.ts';
 import { shaderSources } from '../../src/gpu/shaders.generated.ts';
 import { assembleShader } from '../../src/gpu/wgsl.ts';
-import { kernelVariants } from '../../src/kernels/launch.ts';
 import { useDevice } from '../support/device.ts';
+import { everyVariant } from '../support/variants.ts';
 
 const device = useDevice({ adapter: 'null' });
+const variants = everyVariant();
 
 it('has a variant of every shader file', () => {
-  const used = new Set([...kernelVariants.values()].map((variant) => variant.shader));
+  const used = new Set(variants.map((variant) => variant.shader));
   const files = Object.keys(shaderSources).filter((name) => !name.startsWith('common/'));
   expect(files.filter((name) => !used.has(name))).toEqual([]);
 });
@@ -21,7 +22,6 @@ function workgroupBytes(code: string): number {
   return [...arrays].reduce((sum, [, type, count]) => sum + (bytes[type!] ?? Number.NaN) * Number(count), 0);
 }
 
-const variants = [...kernelVariants.values()];
 const shaders = [...new Set(variants.map(({ shader }) => shader))];
 
 it.each(shaders)('compiles every variant of %s', async (shader) => {

@@ -5,7 +5,6 @@ import type { GpuContext } from '../../src/gpu/context.ts';
 import { candidates, chooseMatmul, matmulClass } from '../../src/kernels/matmul/choose.ts';
 import { matmul } from '../../src/kernels/matmul/matmul.ts';
 import {
-  declaredTechniques,
   type SubgroupMatrixTile,
   subgroupMatrixTiles,
   techniquesOf,
@@ -19,6 +18,7 @@ import {
 import { type FloatDtype, to } from '../../src/tensor/ops/elementwise.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
+import { subgroupMatrixTechniques } from '../support/variants.ts';
 
 const device = useDevice();
 
@@ -267,7 +267,7 @@ describe.each(units)('matrix units of %s, %s tiles', (component, tile) => {
 });
 
 it('refuses matrices of float16 for operands of float32', () => {
-  const technique = declaredTechniques.find(({ defines }) => defines.COMPONENT === 'f16')!;
+  const technique = subgroupMatrixTechniques.find(({ defines }) => defines.COMPONENT === 'f16')!;
   const [a, b, c] = [0, 1, 2].map(() => device.current.zeros([16]).slot);
   const product = { a: a!, b: b!, c: c!, m: 4, n: 4, k: 4, transposeA: false, transposeB: false };
   expect(() => matmul(device.current.gpu, { ...product, technique })).toThrow(GpuError);

@@ -122,10 +122,3 @@ export function subgroupMatrixTechniques(gpu: GpuContext, dtype: FloatDtype): re
   }
   return techniques[dtype];
 }
-
-/** Techniques of each kind, so that the test that compiles every variant has some; others differ in numbers. */
-export const declaredTechniques: readonly MatmulTechnique[] = [
-  techniqueOf({ component: 'f16', M: 16, N: 16, K: 16, lanes: 32, maxLanes: 32 }, 'large'),
-  techniqueOf({ component: 'f16', M: 8, N: 16, K: 16, lanes: 32, maxLanes: 32 }, 'small'),
-  techniqueOf({ component: 'f32', M: 8, N: 8, K: 8, lanes: 32, maxLanes: 32 }, 'small'),
-];

@@ -3,8 +3,7 @@ import { GpuError } from '../../errors.ts';
 import { type Dtype, floatDtypeOf, floatDtypes, wgslTypes } from '../../gpu/dtype.ts';
 import { type Activation, activations } from '../activations.ts';
 import { type KernelVariant, kernel } from '../launch.ts';
-import { declaredTechniques } from './subgroup-matrix.ts';
-import { addParts, type MatmulTechnique, matmulTechniques } from './techniques.ts';
+import { addParts, type MatmulTechnique } from './techniques.ts';
 
 const flags = [false, true] as const;
 const types = floatDtypes.map((dtype) => wgslTypes[dtype]);
@@ -143,92 +142,4 @@ export function partsVariant(product: ProductLayout): KernelVariant {
     T: 'f32',
     ...resultSides(product),
   });
-}
-
-type Epilogue = ProductLayout['epilogue'];
-
-const plainEpilogue: Epilogue = { accumulate: false, activation: 'none' };
-const added: Epilogue = { accumulate: true, activation: 'none' };
-const sums = {};
-
-/** The products of layers and of `matmul`, with what becomes of their results. */
-const forms: readonly { transposeA: boolean; transposeB: boolean; epilogues: readonly Epilogue[] }[] = [
-  {
-    // Forward.
-    transposeA: false,
-    transposeB: true,
-    epilogues: activations.flatMap((activation): Epilogue[] => [
-      { accumulate: false, activation },
-      { accumulate: false, activation, preactivation: { use: 'store' } },
-    ]),
-  },
-  {
-    // The gradient of a layer's input.
-    transposeA: false,
-    transposeB: false,
-    epilogues: [
-      plainEpilogue,
-      added,
-      ...activations.map((activation): Epilogue => {
-        return { accumulate: false, activation, preactivation: { use: 'slope' } };
-      }),
-    ],
-  },
-  {
-    // The gradient of a layer's weight, and of its bias.
-    transposeA: true,
-    transposeB: false,
-    epilogues: [plainEpilogue, added].flatMap((epilogue) => [epilogue, { ...epilogue, sums }]),
-  },
-  { transposeA: true, transposeB: true, epilogues: [plainEpilogue, added] },
-];
-
-/** Of operands, of c. The gradient of a weight, and parts that are to be added up, are float32. */
-const formTypes: readonly [Dtype, Dtype][] = [
-  ['float32', 'float32'],
-  ['float16', 'float16'],
-  ['float16', 'float32'],
-];
-
-/** One of each kind: multiples of four or not, and of what a round of quads takes. */
-const sizes = [8, 9].flatMap((m) => [8, 9].flatMap((n) => [8, 12, 9].map((k) => ({ m, n, k }))));
-
-/** The product of a form, stored as densely as can be. */
-function productOf(
-  form: (typeof forms)[number],
-  size: (typeof sizes)[number],
-  [operands, result]: [Dtype, Dtype],
-) {
-  const { m, n, k } = size;
-  const layout = (dtype: Dtype, stride: number, batch: number) => ({
-    slot: { dtype },
-    offset: 0,
-    stride,
-    batch,
-  });
-  return {
-    ...form,
-    ...size,
-    a: layout(operands, form.transposeA ? m : k, m * k),
-    b: layout(operands, form.transposeB ? k : n, k * n),
-    c: layout(result, n, m * n),
-  };
-}
-
-// Declared here and not on first use, for the test that compiles every variant.
-for (const form of forms) {
-  for (const size of sizes) {
-    for (const dtypes of formTypes) {
-      const product = productOf(form, size, dtypes);
-      for (const epilogue of form.epilogues) {
-        // Only gradients of weights, and parts that are to be added up, are float32 beside float16.
-        const { activation, preactivation } = epilogue;
-        if (dtypes[0] !== dtypes[1] && (activation !== 'none' || preactivation !== undefined)) continue;
-        partsVariant({ ...product, epilogue });
-        for (const technique of [...matmulTechniques, ...declaredTechniques])
-          if (technique.defines.COMPONENT !== 'f16' || dtypes[0] === 'float16')
-            productVariant(technique, { ...product, epilogue });
-      }
-    }
-  }
 }
