@@ -3,11 +3,11 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { DtypeError } from '../../src/errors.ts';
 import type { GpuOptions } from '../../src/gpu/options.ts';
 import { HalfCopy } from '../../src/tensor/half-copy.ts';
-import { operations } from '../../src/tensor/op.ts';
 import { mul, to } from '../../src/tensor/ops/elementwise.ts';
 import { feedForward } from '../../src/tensor/ops/feed-forward.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
 import { useDevice } from '../support/device.ts';
+import { operations } from './every-op.ts';
 import { asHalves, checkRow } from './op-check.ts';
 import { type OpRow, opRows } from './op-rows.ts';
 

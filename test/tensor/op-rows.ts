@@ -10,7 +10,7 @@ import { addLayerNorm, layerNorm, softmax } from '../../src/tensor/ops/normalize
 import { qkvLinear } from '../../src/tensor/ops/qkv-linear.ts';
 import { mean, sum } from '../../src/tensor/ops/reduction.ts';
 import { takeRows } from '../../src/tensor/ops/rows.ts';
-import { narrow, permute } from '../../src/tensor/ops/view.ts';
+import { narrow, permute, reshape } from '../../src/tensor/ops/view.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { at, atBroadcast, build, erf, map, type NdArray, nd, sumOver } from '../support/ndarray.ts';
 
@@ -664,6 +664,34 @@ const lossRows: OpRow[] = [
 ];
 
 const moveRows: OpRow[] = [
+  ...(
+    [
+      [
+        [3, 5],
+        [5, 3],
+        [5, 3],
+      ],
+      [
+        [2, 3, 4],
+        [6, -1],
+        [6, 4],
+      ],
+      [[1], [], []],
+      [
+        [2, 0],
+        [3, 0, 1],
+        [3, 0, 1],
+      ],
+    ] as const
+  ).map(([from, asked, shape]) => ({
+    op: 'reshape',
+    note: `[${from.join(',')}] to [${asked.join(',')}]`,
+    shapes: { x: from },
+    run: ({ x }: Record<string, Tensor>) => reshape(x!, asked),
+    reference: ({ x }: Record<string, NdArray>) => nd(shape, [...x!.data]),
+    atol: 0,
+    bad: [{ x: [7] }],
+  })),
   ...(
     [
       [

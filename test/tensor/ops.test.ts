@@ -4,8 +4,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { GpuOptions } from '../../src/gpu/options.ts';
-import { operations } from '../../src/tensor/op.ts';
 import { useDevice } from '../support/device.ts';
+import { operations } from './every-op.ts';
 import { checkRow, makeInputs, upload } from './op-check.ts';
 import { opRows } from './op-rows.ts';
 

@@ -183,13 +183,14 @@ describe('what the tape refuses', () => {
       y.backward();
     },
     'an op without a backward on an input that needs gradients': () => {
-      const oneWay = defineOp<{ x: Tensor }>({
+      const oneWay = defineOp({
         name: 'oneWay',
+        inputs: { x: 'float32' },
         shape: ({ x }) => ({ shape: x.shape, dtype: 'float32' }),
         forward: () => {},
         nonDifferentiable: 'this is a test',
       });
-      return oneWay({ x: leaf(1) }, undefined);
+      return oneWay({ x: leaf(1) });
     },
     'integers that require gradients': () => {
       device.current.tensor(Int32Array.of(1)).requiresGrad = true;

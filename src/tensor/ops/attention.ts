@@ -13,7 +13,7 @@ import {
 import type { DropoutKey } from '../../kernels/pointwise.ts';
 import { checkOptions, type OptionNames } from '../../options.ts';
 import { withAutocast } from '../autocast.ts';
-import { defineOp, type Saved } from '../op.ts';
+import { defineOp } from '../op.ts';
 import { formatShape, type Shape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkDropout } from './elementwise.ts';
@@ -52,13 +52,13 @@ function forward(inputs: Projections, bounds: Bounds, y: Tensor, dims: Dims, { d
 
 function backward(
   inputs: Projections,
-  saved: Saved,
+  saved: Bounds & { y: Tensor; stats: Tensor },
   dy: Tensor,
   gradients: Projections,
   dims: Dims,
   { dropout }: Options,
 ): void {
-  const outputs = { o: saved.y!.slot, stats: saved.stats!.slot, dy: dy.slot, gradients };
+  const outputs = { o: saved.y.slot, stats: saved.stats.slot, dy: dy.slot, gradients };
   attentionGradient(dy.device.gpu, { inputs, ...slotsOf(saved), ...dims, dropout, ...outputs });
 }
 
@@ -79,23 +79,15 @@ function checkMask(op: string, given: string, mask: Tensor | undefined, shape: S
   }
 }
 
-interface Inputs extends Readonly<Record<string, Tensor | undefined>> {
-  q: Tensor;
-  k: Tensor;
-  v: Tensor;
-  mask?: Tensor | undefined;
-}
-
 function dimsOf(shape: Shape, heads: number): Dims {
   const [batch, length, width] = shape as [number, number, number];
   return { batch, tokens: batch * length, length, heads, size: width / heads };
 }
 
-const attentionOp = defineOp<Inputs, Options>({
+const attentionOp = defineOp({
   name: 'attention',
-  halves: ['q', 'k', 'v'],
-  dtypes: { mask: 'int32' },
-  shape: ({ q, k, v, mask }, { heads }) => {
+  inputs: { q: 'float', k: 'float', v: 'float', mask: 'int32?' },
+  shape: ({ q, k, v, mask }, { heads }: Options) => {
     const given = `q ${formatShape(q.shape)} · k ${formatShape(k.shape)} · v ${formatShape(v.shape)}`;
     if (q.rank !== 3 || !sameShape(q.shape, k.shape) || !sameShape(q.shape, v.shape)) {
       throw new ShapeError(`attention: q, k and v must all be [batch, length, width]: ${given}`);
@@ -109,20 +101,14 @@ const attentionOp = defineOp<Inputs, Options>({
     return forward(inputs, { mask }, y, dimsOf(q.shape, options.heads), options);
   },
   saves: ['q', 'k', 'v', 'mask', 'y', 'stats'],
-  backward: (dy, saved, _needs, options) => {
+  backward: ({ dy, saved, options }) => {
     const [q, k, v] = [0, 1, 2].map(() => dy.device.raw(dy.shape, dy.dtype)) as [Tensor, Tensor, Tensor];
-    const inputs = { q: saved.q!.slot, k: saved.k!.slot, v: saved.v!.slot };
+    const inputs = { q: saved.q.slot, k: saved.k.slot, v: saved.v.slot };
     const gradients = { q: q.slot, k: k.slot, v: v.slot };
     backward(inputs, saved, dy, gradients, dimsOf(dy.shape, options.heads), options);
     return { q, k, v };
   },
 });
-
-interface FusedInputs extends Readonly<Record<string, Tensor | undefined>> {
-  qkv: Tensor;
-  mask?: Tensor | undefined;
-  starts?: Tensor | undefined;
-}
 
 interface FusedOptions extends Options {
   /** Of the longest sequence, where they lie one after the other. */
@@ -166,11 +152,10 @@ function fusedDims(shape: Shape, starts: Tensor | undefined, { heads, length }: 
   return { batch: starts.size - 1, tokens: shape[0]!, length: length!, heads, size };
 }
 
-const selfAttentionOp = defineOp<FusedInputs, FusedOptions>({
+const selfAttentionOp = defineOp({
   name: 'selfAttention',
-  halves: ['qkv'],
-  dtypes: { mask: 'int32', starts: 'int32' },
-  shape: ({ qkv, mask, starts }, { heads, length }) => {
+  inputs: { qkv: 'float', mask: 'int32?', starts: 'int32?' },
+  shape: ({ qkv, mask, starts }, { heads, length }: FusedOptions) => {
     const given = `qkv ${formatShape(qkv.shape)}`;
     const rank = starts === undefined ? 3 : 2;
     if (qkv.rank !== rank || qkv.shape.at(-1)! % 3 !== 0) {
@@ -190,8 +175,8 @@ const selfAttentionOp = defineOp<FusedInputs, FusedOptions>({
   forward: ({ qkv, mask, starts }, y, options) =>
     forward({ qkv: qkv.slot }, { mask, starts }, y, fusedDims(qkv.shape, starts, options), options),
   saves: ['qkv', 'mask', 'starts', 'y', 'stats'],
-  backward: (dy, saved, _needs, options) => {
-    const { shape, slot } = saved.qkv!;
+  backward: ({ dy, saved, options }) => {
+    const { shape, slot } = saved.qkv;
     const qkv = dy.device.raw(shape, dy.dtype);
     const dims = fusedDims(shape, saved.starts, options);
     backward({ qkv: slot }, saved, dy, { qkv: qkv.slot }, dims, options);

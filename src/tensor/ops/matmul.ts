@@ -8,9 +8,8 @@ import { unaryGradient } from '../../kernels/pointwise.ts';
 import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
 import { withAutocast } from '../autocast.ts';
 import { HalfCopy } from '../half-copy.ts';
-import { defineOp, type InputSpecs, type Needs, type Saved } from '../op.ts';
+import { type BackwardContext, defineOp } from '../op.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
-import type { Gradients } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { sumTo } from './reduction.ts';
 
@@ -22,7 +21,7 @@ export interface MatmulOptions {
 
 const matmulOptionNames: OptionNames<MatmulOptions> = { transposeA: true, transposeB: true };
 
-interface Inputs extends Readonly<Record<string, Tensor | undefined>> {
+interface Inputs {
   a: Tensor;
   b: Tensor;
   bias?: Tensor | undefined;
@@ -193,41 +192,65 @@ function sumsAlong({ batch }: Plan, { transposeB = false }: MatmulOptions): bool
   return transposeB && batch === 1;
 }
 
-/**
- * @internal Gradients of a, b and bias by these names, as far as they are needed; a is the product's input,
- * operand what its kernel read as b.
- */
-export function productGradients(
-  dy: Tensor,
-  { a, operand: b }: Saved,
-  needs: Needs,
-  options: MatmulOptions,
-  { shape, gradient }: Pick<InputSpecs, 'shape' | 'gradient'>,
-): Gradients {
-  const plan = planOf({ a: a!, b: b! }, options);
-  const along = needs.bias === true && needs.b === true && sumsAlong(plan, options);
-  const alone = needs.bias === true && !along;
-  const bias = along ? gradient('bias') : alone ? sumTo(dy, shape('bias')) : undefined;
+/** A product in an op's backward: its operands as the kernel read them, and the gradient of its result. */
+interface Product<Name extends string> {
+  dy: Tensor;
+  a: Tensor;
+  operand: Tensor;
+  options: MatmulOptions;
+  /** The op's inputs that the gradients are for; a is left out if it is no input of the op. */
+  names: { a?: Name; b: Name; bias: Name };
+}
+
+/** @internal Gradients of a product's a, b and bias, as far as they are needed. */
+export function productGradients<Name extends string>(
+  context: Pick<BackwardContext<Name, unknown, unknown>, 'needs' | 'shape' | 'gradient'>,
+  { dy, a, operand: b, options, names }: Product<Name>,
+): { a: Tensor | undefined; b: Tensor | undefined; bias: Tensor | undefined } {
+  const { needs } = context;
+  const plan = planOf({ a, b }, options);
+  const along = needs[names.bias] && needs[names.b] && sumsAlong(plan, options);
+  const alone = needs[names.bias] && !along;
+  const bias = along
+    ? context.gradient(names.bias)
+    : alone
+      ? sumTo(dy, context.shape(names.bias))
+      : undefined;
+  const wantsA = names.a !== undefined && needs[names.a];
   return {
-    a: needs.a ? gradientA(dy, b!, shape('a'), plan, options) : undefined,
-    b: needs.b ? gradientB(dy, a!, gradient('b'), plan, options, along ? bias : undefined) : undefined,
+    a: wantsA ? gradientA(dy, b, a.shape, plan, options) : undefined,
+    b: needs[names.b]
+      ? gradientB(dy, a, context.gradient(names.b), plan, options, along ? bias : undefined)
+      : undefined,
     bias,
   };
 }
 
-const matmulOp = defineOp<Inputs, MatmulOptions>({
+const PRODUCT_NAMES = { a: 'a', b: 'b', bias: 'bias' } as const;
+
+const matmulOp = defineOp({
   name: 'matmul',
-  dtypes: { b: 'any' },
-  halves: ['a'],
-  shape: (inputs, options) => ({ shape: planOf(inputs, options).shape, dtype: inputs.a.dtype }),
+  inputs: { a: 'float', b: 'any', bias: 'float32?' },
+  shape: (inputs, options: MatmulOptions) => ({
+    shape: planOf(inputs, options).shape,
+    dtype: inputs.a.dtype,
+  }),
   forward: (inputs, y, options) => {
     const operand = operandB(inputs);
     matmulKernel(y.device.gpu, launchOptions(inputs, operand, y, planOf(inputs, options), options));
     return { operand };
   },
   saves: ['a', 'operand'],
-  backward: (dy, { a, operand }, needs, options, inputs) =>
-    productGradients(dy, { a, operand }, needs, options, inputs),
+  backward: (context) => {
+    const { dy, saved, options } = context;
+    return productGradients(context, {
+      dy,
+      a: saved.a,
+      operand: saved.operand,
+      options,
+      names: PRODUCT_NAMES,
+    });
+  },
 });
 
 /** @internal A linear layer's product: a is its input, b its weight. */
@@ -242,7 +265,7 @@ export function linearForward(
   y: Tensor,
   activation: Activation,
   recorded: boolean,
-): Record<string, Tensor> {
+): { operand: Tensor; preactivation?: Tensor } {
   const { device } = y;
   const inputs = { a: x, b: weight, bias };
   const operand = operandB(inputs);
@@ -255,20 +278,25 @@ export function linearForward(
   return preactivation === undefined ? { operand } : { operand, preactivation };
 }
 
-const linearActivationOp = defineOp<Inputs, Activation>({
+const linearActivationOp = defineOp({
   name: 'linearActivation',
-  dtypes: { b: 'any' },
-  halves: ['a'],
-  shape: (inputs) => ({ shape: planOf(inputs, LINEAR).shape, dtype: inputs.a.dtype }),
+  inputs: { a: 'float', b: 'any', bias: 'float32?' },
+  shape: (inputs, _activation: Activation) => ({
+    shape: planOf(inputs, LINEAR).shape,
+    dtype: inputs.a.dtype,
+  }),
   forward: ({ a, b, bias }, y, activation, recorded) =>
     linearForward({ x: a, weight: b, bias }, y, activation, recorded),
   saves: ['a', 'operand', 'preactivation'],
-  backward: (dy, { a, operand, preactivation }, needs, activation, inputs) => {
+  backward: (context) => {
+    const { dy, saved, options: activation } = context;
+    const { a, operand, preactivation } = saved;
     const { device } = dy;
     const inner = device.raw(dy.shape, dy.dtype);
     const slots = { x: preactivation!.slot, dy: dy.slot, y: inner.slot };
     unaryGradient(device.gpu, { ...slots, count: dy.size, activation });
-    const gradients = productGradients(inner, { a, operand }, needs, LINEAR, inputs);
+    const product = { dy: inner, a, operand, options: LINEAR, names: PRODUCT_NAMES };
+    const gradients = productGradients(context, product);
     inner.dispose();
     return gradients;
   },

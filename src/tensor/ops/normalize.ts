@@ -9,7 +9,7 @@ import {
 } from '../../kernels/normalize.ts';
 import type { DropoutKey } from '../../kernels/pointwise.ts';
 import { checkOptions, type OptionNames } from '../../options.ts';
-import { defineOp, type InputSpecs, type Saved } from '../op.ts';
+import { type BackwardContext, defineOp } from '../op.ts';
 import { formatShape, normalizeDim, type Shape, sameShape, sizeOf } from '../shape.ts';
 import type { Dtype, Tensor } from '../tensor.ts';
 import { checkDropout } from './elementwise.ts';
@@ -22,19 +22,19 @@ function rowsOf(op: string, shape: Shape): { rows: number; cols: number } {
   return { rows: sizeOf(shape) / cols, cols };
 }
 
-const softmaxOp = defineOp<{ x: Tensor }>({
+const softmaxOp = defineOp({
   name: 'softmax',
-  halves: ['x'],
+  inputs: { x: 'float' },
   shape: ({ x }) => {
     rowsOf('softmax', x.shape);
     return { shape: x.shape, dtype: x.dtype };
   },
   forward: ({ x }, y) => softmaxKernel(x.device.gpu, { x: x.slot, y: y.slot, ...rowsOf('softmax', x.shape) }),
   saves: ['y'],
-  backward: (dy, { y }) => {
+  backward: ({ dy, saved }) => {
     const dx = dy.device.raw(dy.shape, dy.dtype);
     const dims = rowsOf('softmax', dy.shape);
-    softmaxGradient(dy.device.gpu, { y: y!.slot, dy: dy.slot, dx: dx.slot, ...dims });
+    softmaxGradient(dy.device.gpu, { y: saved.y.slot, dy: dy.slot, dx: dx.slot, ...dims });
     return { x: dx };
   },
 });
@@ -45,7 +45,7 @@ export function softmax(x: Tensor, dim = -1): Tensor {
     throw new ShapeError(`softmax: dimension ${dim} is not the last of ${formatShape(x.shape)}`, {
       remedy: 'permute() it to the end',
     });
-  return softmaxOp({ x }, undefined);
+  return softmaxOp({ x });
 }
 
 /** Throws `ShapeError` unless weight and bias fit x's last dimension, and residual, if given, fits x. */
@@ -73,17 +73,22 @@ interface Added {
  * Gradients of what was normalized, of weight and of bias; and of what was added to the residual, where that
  * is another.
  */
-function layerNormGradients(dy: Tensor, saved: Saved, sum: Added | null, { gradient }: InputSpecs) {
+function layerNormGradients(
+  context: Pick<BackwardContext<'weight' | 'bias', unknown, unknown>, 'dy' | 'gradient'>,
+  saved: Readonly<Record<'x' | 'weight' | 'moments', Tensor>>,
+  sum: Added | null,
+) {
+  const { dy } = context;
   const { device } = dy;
   const { rows, cols } = rowsOf('layerNorm', dy.shape);
-  const [dweight, dbias] = [gradient('weight'), gradient('bias')];
+  const [dweight, dbias] = [context.gradient('weight'), context.gradient('bias')];
   const dx = device.raw(dy.shape, dy.dtype);
   const apart = sum !== null && (sum.key !== null || sum.dtype !== dy.dtype);
   const added = apart ? device.raw(dy.shape, sum.dtype) : undefined;
   layerNormGradient(device.gpu, {
-    x: saved.x!.slot,
-    weight: saved.weight!.slot,
-    moments: saved.moments!.slot,
+    x: saved.x.slot,
+    weight: saved.weight.slot,
+    moments: saved.moments.slot,
     dy: dy.slot,
     dx: dx.slot,
     dweight: dweight.slot,
@@ -95,16 +100,10 @@ function layerNormGradients(dy: Tensor, saved: Saved, sum: Added | null, { gradi
   return { dx, dweight, dbias, added };
 }
 
-interface LayerNormInputs extends Readonly<Record<string, Tensor>> {
-  x: Tensor;
-  weight: Tensor;
-  bias: Tensor;
-}
-
-const layerNormOp = defineOp<LayerNormInputs, { eps: number }>({
+const layerNormOp = defineOp({
   name: 'layerNorm',
-  halves: ['x'],
-  shape: (inputs) => {
+  inputs: { x: 'float', weight: 'float32', bias: 'float32' },
+  shape: (inputs, _options: { eps: number }) => {
     checkLayerNorm('layerNorm', inputs);
     return { shape: inputs.x.shape, dtype: inputs.x.dtype };
   },
@@ -124,8 +123,8 @@ const layerNormOp = defineOp<LayerNormInputs, { eps: number }>({
     return { moments };
   },
   saves: ['x', 'weight', 'moments'],
-  backward: (dy, saved, _needs, _options, inputs) => {
-    const { dx, dweight, dbias } = layerNormGradients(dy, saved, null, inputs);
+  backward: (context) => {
+    const { dx, dweight, dbias } = layerNormGradients(context, context.saved, null);
     return { x: dx, weight: dweight, bias: dbias };
   },
 });
@@ -135,15 +134,10 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): 
   return layerNormOp({ x, weight, bias }, { eps });
 }
 
-interface AddLayerNormInputs extends LayerNormInputs {
-  residual: Tensor;
-}
-
-const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutKey | null }>({
+const addLayerNormOp = defineOp({
   name: 'addLayerNorm',
-  halves: ['x', 'residual'],
-  wide: ['residual'],
-  shape: (inputs) => {
+  inputs: { x: 'float', residual: 'wide', weight: 'float32', bias: 'float32' },
+  shape: (inputs, _options: { eps: number; key: DropoutKey | null }) => {
     checkLayerNorm('addLayerNorm', inputs);
     return { shape: inputs.x.shape, dtype: inputs.residual.dtype };
   },
@@ -166,9 +160,10 @@ const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutK
     return { sums, moments };
   },
   saves: ['sums', 'weight', 'moments'],
-  backward: (dy, { sums, weight, moments }, _needs, { key }, inputs) => {
-    const sum = { key, dtype: inputs.dtype('x') };
-    const gradients = layerNormGradients(dy, { x: sums, weight, moments }, sum, inputs);
+  backward: (context) => {
+    const { sums, weight, moments } = context.saved;
+    const sum = { key: context.options.key, dtype: context.dtype('x') };
+    const gradients = layerNormGradients(context, { x: sums, weight, moments }, sum);
     const { dx, dweight, dbias, added = dx.alias() } = gradients;
     return { x: added, residual: dx, weight: dweight, bias: dbias };
   },

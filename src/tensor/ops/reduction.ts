@@ -61,9 +61,10 @@ function axisOf(
 }
 
 function defineReduction(name: 'sum' | 'mean'): (x: Tensor, options: ReduceOptions) => Tensor {
-  const op = defineOp<{ x: Tensor }, ReduceOptions>({
+  const op = defineOp({
     name,
-    shape: ({ x }, { dim, keepdim }) => {
+    inputs: { x: 'float32' },
+    shape: ({ x }, { dim, keepdim }: ReduceOptions) => {
       const { kept } = axisOf(name, x.shape, dim);
       const removed =
         dim === undefined ? [] : kept.filter((_, at) => at !== normalizeDim(name, dim, x.shape));
@@ -74,10 +75,11 @@ function defineReduction(name: 'sum' | 'mean'): (x: Tensor, options: ReduceOptio
       sumAxis(x, y, { outer, n, inner, scale: average ? 1 / n : 1 });
     },
     saves: [],
-    backward: (dy, _saved, _needs, { dim, mean: average }, { shape: shapeOf }) => {
-      const shape = shapeOf('x');
+    backward: (context) => {
+      const { dim, mean: average } = context.options;
+      const shape = context.shape('x');
       const { outer, n, inner } = axisOf(name, shape, dim);
-      return { x: spread(dy, shape, { outer, n, inner }, average ? 1 / n : 1) };
+      return { x: spread(context.dy, shape, { outer, n, inner }, average ? 1 / n : 1) };
     },
   });
   return (x, options) => op({ x }, options);

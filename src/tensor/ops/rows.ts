@@ -5,12 +5,6 @@ import { defineOp } from '../op.ts';
 import { formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-interface Inputs extends Readonly<Record<string, Tensor>> {
-  x: Tensor;
-  rows: Tensor;
-  back: Tensor;
-}
-
 /** y[r] = source[rows[r]], zero where there is none. */
 function gather(source: Tensor, rows: Tensor, y: Tensor): void {
   const cols = source.shape[1]!;
@@ -18,10 +12,9 @@ function gather(source: Tensor, rows: Tensor, y: Tensor): void {
   gatherRows(y.device.gpu, { ...slots, tokens: rows.size, rows: source.shape[0]!, cols, stray: 0 });
 }
 
-const takeRowsOp = defineOp<Inputs>({
+const takeRowsOp = defineOp({
   name: 'takeRows',
-  halves: ['x'],
-  dtypes: { rows: 'int32', back: 'int32' },
+  inputs: { x: 'float', rows: 'int32', back: 'int32' },
   shape: ({ x, rows, back }) => {
     if (x.rank !== 2 || rows.rank !== 1 || back.rank !== 1 || back.size !== x.shape[0]) {
       const shapes = [x, rows, back].map(({ shape }) => formatShape(shape));
@@ -33,10 +26,11 @@ const takeRowsOp = defineOp<Inputs>({
   },
   forward: ({ x, rows }, y) => gather(x, rows, y),
   saves: ['back'],
-  backward: (dy, { back }, _needs, _options, { shape }) => {
-    const dx = dy.device.raw(shape('x'), dy.dtype);
-    gather(dy, back!, dx);
-    return { x: dx };
+  backward: (context) => {
+    const { dy, saved } = context;
+    const x = dy.device.raw(context.shape('x'), dy.dtype);
+    gather(dy, saved.back, x);
+    return { x };
   },
 });
 
@@ -45,5 +39,5 @@ const takeRowsOp = defineOp<Inputs>({
  * taken twice; `back` int32 [count] says where each went, −1 for nowhere.
  */
 export function takeRows(x: Tensor, rows: Tensor, back: Tensor): Tensor {
-  return takeRowsOp({ x, rows, back }, undefined);
+  return takeRowsOp({ x, rows, back });
 }

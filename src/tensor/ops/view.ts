@@ -3,7 +3,6 @@ import { ShapeError } from '../../errors.ts';
 import { MAX_STRIDED_RANK, stridedCopy } from '../../kernels/pointwise.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, normalizeDim, type Shape, sizeOf, stridesOf } from '../shape.ts';
-import { isGradEnabled, record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** The shape asked for, with one size of −1 worked out. Throws `ShapeError` where the elements do not fit. */
@@ -26,14 +25,18 @@ function resolveShape(x: Tensor, shape: Shape): number[] {
   return resolved;
 }
 
+const reshapeOp = defineOp({
+  name: 'reshape',
+  inputs: { x: 'any' },
+  shape: ({ x }, { shape }: { shape: Shape }) => ({ shape: resolveShape(x, shape), dtype: x.dtype }),
+  view: ({ x }, { shape }) => x.alias(shape),
+  saves: [],
+  backward: (context) => ({ x: context.dy.alias(context.shape('x')) }),
+});
+
 /** The same elements under another shape; shares memory. One size may be −1. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
-  const y = x.alias(resolveShape(x, shape));
-  if (isGradEnabled() && x.requiresGrad) {
-    const from = x.shape;
-    record(y, 'reshape', [['x', x]], [], (dy) => ({ x: dy.alias(from) }));
-  }
-  return x.device.track(y);
+  return reshapeOp({ x }, { shape });
 }
 
 function checkRank(op: string, shape: Shape): void {
@@ -55,10 +58,10 @@ function permuteInto(x: Tensor, y: Tensor, dims: readonly number[]): void {
   });
 }
 
-const permuteOp = defineOp<{ x: Tensor }, { dims: readonly number[] }>({
+const permuteOp = defineOp({
   name: 'permute',
-  dtypes: { x: 'any' },
-  shape: ({ x }, { dims }) => {
+  inputs: { x: 'any' },
+  shape: ({ x }, { dims }: { dims: readonly number[] }) => {
     checkRank('permute', x.shape);
     const order = [...dims].sort((a, b) => a - b);
     if (order.length !== x.rank || order.some((d, at) => d !== at)) {
@@ -70,8 +73,10 @@ const permuteOp = defineOp<{ x: Tensor }, { dims: readonly number[] }>({
   },
   forward: ({ x }, y, { dims }) => permuteInto(x, y, dims),
   saves: [],
-  backward: (dy, _saved, _needs, { dims }, { shape }) => {
-    const dx = dy.device.raw(shape('x'), dy.dtype);
+  backward: (context) => {
+    const { dy, options } = context;
+    const { dims } = options;
+    const dx = dy.device.raw(context.shape('x'), dy.dtype);
     const inverse = dims.map((_, at) => dims.indexOf(at));
     permuteInto(dy, dx, inverse);
     return { x: dx };
@@ -99,10 +104,10 @@ interface NarrowOptions {
   length: number;
 }
 
-const narrowOp = defineOp<{ x: Tensor }, NarrowOptions>({
+const narrowOp = defineOp({
   name: 'narrow',
-  dtypes: { x: 'any' },
-  shape: ({ x }, { dim, start, length }) => {
+  inputs: { x: 'any' },
+  shape: ({ x }, { dim, start, length }: NarrowOptions) => {
     checkRank('narrow', x.shape);
     const size = x.shape[dim]!;
     if (
@@ -129,8 +134,10 @@ const narrowOp = defineOp<{ x: Tensor }, NarrowOptions>({
     });
   },
   saves: [],
-  backward: (dy, _saved, _needs, { dim, start }, { shape }) => {
-    const dx = dy.device.raw(shape('x'), dy.dtype);
+  backward: (context) => {
+    const { dy, options } = context;
+    const { dim, start } = options;
+    const dx = dy.device.raw(context.shape('x'), dy.dtype);
     dy.device.fill(dx, 0);
     const targetStrides = stridesOf(dx.shape);
     const box = { shape: dy.shape, sourceStrides: stridesOf(dy.shape), targetStrides };
