@@ -25,7 +25,7 @@ type Kind = 'float32' | 'int32' | 'float' | 'wide' | 'any';
 type Kinds = Readonly<Record<string, Kind | `${Kind}?`>>;
 
 type OptionalName<K extends Kinds> = {
-  [N in keyof K]: K[N] extends `${string}?` ? N : never;
+  [N in keyof K]: [Extract<K[N], `${string}?`>] extends [never] ? never : N;
 }[keyof K];
 
 type Inputs<K extends Kinds> = { readonly [N in Exclude<keyof K, OptionalName<K>>]: Tensor } & {
@@ -58,7 +58,7 @@ type OnlyInputs<K extends Kinds, G> = {
   readonly [N in G extends unknown ? Exclude<keyof G, keyof K> : never]: never;
 };
 
-/** Everything that backward works with; `Name` is an input's name. */
+/** Backward's argument; `Name` is an input's name. */
 export interface BackwardContext<Name extends string, Saved, Options> {
   /** The gradient of the result. */
   readonly dy: Tensor;
@@ -143,18 +143,12 @@ export function defineOp<
 
 type Tensors = Readonly<Record<string, Tensor | undefined>>;
 
-/** A definition without its names' types. */
-interface Definition {
-  readonly name: string;
-  readonly inputs: Kinds;
-  shape(inputs: Tensors, options: unknown): OutputSpec;
-  view?(inputs: Tensors, spec: OutputSpec, options: unknown): Tensor | null;
-  // biome-ignore lint/suspicious/noConfusingVoidType: a forward without extras returns nothing
-  forward?(inputs: Tensors, y: Tensor, options: unknown, recorded: boolean): Tensors | void;
-  readonly saves?: readonly string[];
-  backward?(context: BackwardContext<string, Tensors, unknown>): Gradients;
-  readonly nonDifferentiable?: string;
-}
+/** A definition with its names as strings. */
+type Definition = Common<Kinds, Tensors | undefined, unknown> &
+  Partial<
+    Pick<Differentiable<Kinds, Tensors, string, Gradients, unknown>, 'saves' | 'backward'> &
+      Pick<NonDifferentiable<Kinds, Tensors, unknown>, 'nonDifferentiable'>
+  >;
 
 function kindsOf(inputs: Kinds): ReadonlyMap<string, Kind> {
   return new Map(Object.entries(inputs).map(([name, kind]) => [name, kind.replace('?', '') as Kind]));
@@ -231,47 +225,6 @@ function checkHalves(
   });
 }
 
-class Context implements BackwardContext<string, Tensors, unknown> {
-  readonly dy: Tensor;
-  readonly saved: Tensors;
-  readonly needs: Readonly<Record<string, boolean>>;
-  readonly options: unknown;
-  private readonly inputs: Tensors;
-
-  constructor(
-    dy: Tensor,
-    saved: Tensors,
-    needs: Readonly<Record<string, boolean>>,
-    options: unknown,
-    inputs: Tensors,
-  ) {
-    this.dy = dy;
-    this.saved = saved;
-    this.needs = needs;
-    this.options = options;
-    this.inputs = inputs;
-  }
-
-  // The input may have been disposed of; its shape and type are still known.
-
-  shape(input: string): Shape {
-    return this.inputs[input]!.shape;
-  }
-
-  dtype(input: string): Dtype {
-    return this.inputs[input]!.dtype;
-  }
-
-  gradient(...inputs: string[]): Tensor {
-    // dy and saved tensors may be gradients in the buffer that gradientMemory would choose.
-    const read = [this.dy, ...Object.values(this.saved).filter((tensor) => tensor !== undefined)];
-    return gradientMemory(
-      inputs.map((name) => this.inputs[name]!),
-      read,
-    );
-  }
-}
-
 /** Records the op on the tape, with aliases of what backward needs. */
 function tape(
   { name: op, inputs: kinds, saves, backward }: Definition,
@@ -288,7 +241,22 @@ function tape(
   }
   const needs: Record<string, boolean> = {};
   for (const name of Object.keys(kinds)) needs[name] = inputs[name]?.requiresGrad === true;
-  record(y, op, present, Object.values(saved), (dy) =>
-    backward!(new Context(dy, saved, needs, options, inputs)),
+  const kept = Object.values(saved);
+  record(y, op, present, kept, (dy) =>
+    backward!({
+      dy,
+      saved,
+      needs,
+      options,
+      // An input may have been disposed of; its shape and dtype outlive it.
+      shape: (name) => inputs[name]!.shape,
+      dtype: (name) => inputs[name]!.dtype,
+      gradient: (...names) =>
+        gradientMemory(
+          names.map((name) => inputs[name]!),
+          // These may be gradients in the very buffer that the new one belongs to.
+          [dy, ...kept],
+        ),
+    }),
   );
 }

@@ -37,12 +37,10 @@ const embeddingOp = defineOp({
     });
   },
   saves: ['ids'],
-  backward: (context) => {
-    const { dy, saved, options } = context;
+  backward: ({ dy, saved: { ids }, options, shape, gradient }) => {
     const { device } = dy;
-    const { ids } = saved;
-    const [rows, cols] = context.shape('table') as [number, number];
-    const table = context.gradient('table');
+    const [rows, cols] = shape('table') as [number, number];
+    const table = gradient('table');
     device.fill(table, 0);
     const next = device.raw([ids.size], 'uint32');
     const ends = device.raw([rows, 2], 'uint32');

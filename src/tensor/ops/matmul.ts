@@ -204,23 +204,18 @@ interface Product<Name extends string> {
 
 /** @internal Gradients of a product's a, b and bias, as far as they are needed. */
 export function productGradients<Name extends string>(
-  context: Pick<BackwardContext<Name, unknown, unknown>, 'needs' | 'shape' | 'gradient'>,
+  { needs, shape, gradient }: Pick<BackwardContext<Name, unknown, unknown>, 'needs' | 'shape' | 'gradient'>,
   { dy, a, operand: b, options, names }: Product<Name>,
 ): { a: Tensor | undefined; b: Tensor | undefined; bias: Tensor | undefined } {
-  const { needs } = context;
   const plan = planOf({ a, b }, options);
   const along = needs[names.bias] && needs[names.b] && sumsAlong(plan, options);
   const alone = needs[names.bias] && !along;
-  const bias = along
-    ? context.gradient(names.bias)
-    : alone
-      ? sumTo(dy, context.shape(names.bias))
-      : undefined;
+  const bias = along ? gradient(names.bias) : alone ? sumTo(dy, shape(names.bias)) : undefined;
   const wantsA = names.a !== undefined && needs[names.a];
   return {
     a: wantsA ? gradientA(dy, b, a.shape, plan, options) : undefined,
     b: needs[names.b]
-      ? gradientB(dy, a, context.gradient(names.b), plan, options, along ? bias : undefined)
+      ? gradientB(dy, a, gradient(names.b), plan, options, along ? bias : undefined)
       : undefined,
     bias,
   };

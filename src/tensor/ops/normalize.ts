@@ -74,14 +74,13 @@ interface Added {
  * is another.
  */
 function layerNormGradients(
-  context: Pick<BackwardContext<'weight' | 'bias', unknown, unknown>, 'dy' | 'gradient'>,
+  { dy, gradient }: Pick<BackwardContext<'weight' | 'bias', unknown, unknown>, 'dy' | 'gradient'>,
   saved: Readonly<Record<'x' | 'weight' | 'moments', Tensor>>,
   sum: Added | null,
 ) {
-  const { dy } = context;
   const { device } = dy;
   const { rows, cols } = rowsOf('layerNorm', dy.shape);
-  const [dweight, dbias] = [context.gradient('weight'), context.gradient('bias')];
+  const [dweight, dbias] = [gradient('weight'), gradient('bias')];
   const dx = device.raw(dy.shape, dy.dtype);
   const apart = sum !== null && (sum.key !== null || sum.dtype !== dy.dtype);
   const added = apart ? device.raw(dy.shape, sum.dtype) : undefined;

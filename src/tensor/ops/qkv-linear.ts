@@ -117,14 +117,13 @@ const qkvLinearOp = defineOp({
     return { operand };
   },
   saves: ['x', 'operand'],
-  backward: (context) => {
-    const { dy, saved, needs } = context;
+  backward: ({ dy, saved, needs, shape, gradient }) => {
     const { device } = dy;
-    const [out, inFeatures] = context.shape('queryWeight') as [number, number];
+    const [out, inFeatures] = shape('queryWeight') as [number, number];
     const m = dy.size / (3 * out);
     const gradients: { -readonly [N in keyof Inputs]?: Tensor } = {};
     if (needs.x) {
-      const dx = device.raw(context.shape('x'), dy.dtype);
+      const dx = device.raw(shape('x'), dy.dtype);
       matmul(device.gpu, {
         a: dy.slot,
         b: saved.operand.slot,
@@ -138,7 +137,7 @@ const qkvLinearOp = defineOp({
       gradients.x = dx;
     }
     if ([...weightNames, ...biasNames].some((name) => needs[name])) {
-      const [dw, db] = [context.gradient(...weightNames), context.gradient(...biasNames)];
+      const [dw, db] = [gradient(...weightNames), gradient(...biasNames)];
       matmul(device.gpu, {
         a: dy.slot,
         b: saved.x.slot,
@@ -154,7 +153,7 @@ const qkvLinearOp = defineOp({
         [dw, weightNames],
         [db, biasNames],
       ] as const) {
-        const parts = thirds(whole, (at) => context.gradient(names[at]!));
+        const parts = thirds(whole, (at) => gradient(names[at]!));
         for (const [at, part] of parts.entries()) gradients[names[at]!] = part;
       }
     }

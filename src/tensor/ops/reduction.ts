@@ -75,11 +75,10 @@ function defineReduction(name: 'sum' | 'mean'): (x: Tensor, options: ReduceOptio
       sumAxis(x, y, { outer, n, inner, scale: average ? 1 / n : 1 });
     },
     saves: [],
-    backward: (context) => {
-      const { dim, mean: average } = context.options;
-      const shape = context.shape('x');
+    backward: ({ dy, options: { dim, mean: average }, shape: shapeOf }) => {
+      const shape = shapeOf('x');
       const { outer, n, inner } = axisOf(name, shape, dim);
-      return { x: spread(context.dy, shape, { outer, n, inner }, average ? 1 / n : 1) };
+      return { x: spread(dy, shape, { outer, n, inner }, average ? 1 / n : 1) };
     },
   });
   return (x, options) => op({ x }, options);

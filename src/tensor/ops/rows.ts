@@ -26,9 +26,8 @@ const takeRowsOp = defineOp({
   },
   forward: ({ x, rows }, y) => gather(x, rows, y),
   saves: ['back'],
-  backward: (context) => {
-    const { dy, saved } = context;
-    const x = dy.device.raw(context.shape('x'), dy.dtype);
+  backward: ({ dy, saved, shape }) => {
+    const x = dy.device.raw(shape('x'), dy.dtype);
     gather(dy, saved.back, x);
     return { x };
   },

@@ -31,7 +31,7 @@ const reshapeOp = defineOp({
   shape: ({ x }, { shape }: { shape: Shape }) => ({ shape: resolveShape(x, shape), dtype: x.dtype }),
   view: ({ x }, { shape }) => x.alias(shape),
   saves: [],
-  backward: (context) => ({ x: context.dy.alias(context.shape('x')) }),
+  backward: ({ dy, shape }) => ({ x: dy.alias(shape('x')) }),
 });
 
 /** The same elements under another shape; shares memory. One size may be −1. */
@@ -73,10 +73,8 @@ const permuteOp = defineOp({
   },
   forward: ({ x }, y, { dims }) => permuteInto(x, y, dims),
   saves: [],
-  backward: (context) => {
-    const { dy, options } = context;
-    const { dims } = options;
-    const dx = dy.device.raw(context.shape('x'), dy.dtype);
+  backward: ({ dy, options: { dims }, shape }) => {
+    const dx = dy.device.raw(shape('x'), dy.dtype);
     const inverse = dims.map((_, at) => dims.indexOf(at));
     permuteInto(dy, dx, inverse);
     return { x: dx };
@@ -134,10 +132,8 @@ const narrowOp = defineOp({
     });
   },
   saves: [],
-  backward: (context) => {
-    const { dy, options } = context;
-    const { dim, start } = options;
-    const dx = dy.device.raw(context.shape('x'), dy.dtype);
+  backward: ({ dy, options: { dim, start }, shape }) => {
+    const dx = dy.device.raw(shape('x'), dy.dtype);
     dy.device.fill(dx, 0);
     const targetStrides = stridesOf(dx.shape);
     const box = { shape: dy.shape, sourceStrides: stridesOf(dy.shape), targetStrides };
