@@ -5,8 +5,8 @@ import { expect, it } from 'vitest';
 import { parseAst } from 'vitest/node';
 
 /**
- * The folders of src/, lowest first: a file imports from its own floor and from those below. Files directly in
- * src/ are the lowest floor, except index.ts, the public face above all others.
+ * The folders of src/, lowest first: a file imports from its own floor and from those below. Files directly
+ * in src/ are the lowest floor, except index.ts, the public face above all others.
  */
 const floors = [
   'src/*.ts',

@@ -207,7 +207,10 @@ function checkDtypes(
   }
 }
 
-/** Throws `DtypeError` unless all `float` inputs, and the `wide` ones if nothing else is float16, are float16. */
+/**
+ * Throws `DtypeError` unless all `float` inputs are float16, and the `wide` ones too if nothing else is
+ * float16.
+ */
 function checkHalves(
   op: string,
   kinds: ReadonlyMap<string, Kind>,

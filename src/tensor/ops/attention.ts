@@ -1,7 +1,4 @@
-/**
- * Fused multi-head attention: over three tensors, or over one that holds queries, keys and values side by
- * side.
- */
+/** Fused multi-head attention of three tensors, or of one tensor whose rows hold query, key and value. */
 
 import { ShapeError } from '../../errors.ts';
 import {
@@ -31,7 +28,7 @@ interface Dims {
   size: number;
 }
 
-/** What masks keys or bounds sequences, at most one of the two. */
+/** A mask of keys, or the starts of sequences; at most one of the two. */
 interface Bounds {
   mask?: Tensor | undefined;
   starts?: Tensor | undefined;
@@ -111,13 +108,13 @@ const attentionOp = defineOp({
 });
 
 interface FusedOptions extends Options {
-  /** Of the longest sequence, where they lie one after the other. */
+  /** Length of the longest sequence; needed beside `starts`. */
   length: number | undefined;
 }
 
 /**
- * Throws `ShapeError` where the starts, if the host knows them, do not cut the tokens into sequences of at
- * most `length`.
+ * Throws `ShapeError` if the starts do not cut the tokens into sequences of at most `length`. Values are
+ * checked only if the host knows them.
  */
 function checkStarts(given: string, starts: Tensor, tokens: number, length: number | undefined): void {
   const remedy = 'starts must be [batch + 1], from 0 to the number of tokens';
@@ -191,15 +188,15 @@ function dropoutKey(x: Tensor, p = 0): DropoutKey | undefined {
 
 export interface AttentionOptions {
   heads: number;
-  /** int32 [batch, length], 0 where a key is padding. A row with every key masked gives zeros. */
+  /** int32 [batch, length], 0 for padding. If every key of a sequence is masked, its results are zeros. */
   mask?: Tensor | undefined;
   /** Probability of dropping an attention weight. */
   dropout?: number | undefined;
 }
 
 /**
- * softmax(q·kᵀ / √size) · v for each head (Vaswani et al., 2017), fused: memory is linear in the length.
- * q, k, v: [batch, length, heads · size], as is the result.
+ * softmax(q·kᵀ / √size) · v for each head (Vaswani et al., 2017), in one kernel: memory is linear in the
+ * length. q, k, v and the result: [batch, length, heads · size].
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   checkOptions('attention', options, attentionOptionNames);
@@ -216,11 +213,11 @@ const attentionOptionNames: OptionNames<AttentionOptions> = { heads: true, mask:
 
 export interface SelfAttentionOptions extends AttentionOptions {
   /**
-   * int32 [batch + 1], from 0 to the number of tokens: sequences lie one after the other without padding,
-   * sequence b in the rows from starts[b] to before starts[b + 1]. Instead of a mask, and with `length`.
+   * int32 [batch + 1], from 0 to the number of tokens, for contiguous sequences without padding: sequence b
+   * has the rows starts[b] to starts[b + 1] − 1. Replaces the mask and needs `length`.
    */
   starts?: Tensor | undefined;
-  /** Beside `starts`: the length of the longest sequence. */
+  /** Length of the longest sequence; needed beside `starts`. */
   length?: number | undefined;
 }
 
@@ -231,10 +228,10 @@ const selfAttentionOptionNames: OptionNames<SelfAttentionOptions> = {
 };
 
 /**
- * Attention over one tensor whose rows hold a token's query, key and value, one after the other, as one
- * matrix product gives them. qkv: [batch, length, 3 · heads · size], the result [batch, length, heads ·
- * size]; or with `starts` [tokens, 3 · heads · size], the result [tokens, heads · size]. Throws `ShapeError`
- * where shapes, starts or length do not fit.
+ * Attention over one tensor whose rows hold a token's query, key and value in this order, as one matrix
+ * product gives them. qkv [batch, length, 3 · heads · size] → [batch, length, heads · size]; with `starts`:
+ * [tokens, 3 · heads · size] → [tokens, heads · size]. Throws `ShapeError` if shapes, starts or length do not
+ * fit.
  */
 export function selfAttention(qkv: Tensor, options: SelfAttentionOptions): Tensor {
   checkOptions('selfAttention', options, selfAttentionOptionNames);

@@ -38,8 +38,8 @@ function defineActivation(name: Exclude<Activation, 'none'>): (x: Tensor) => Ten
 
 export interface GeluOptions {
   /**
-   * 'tanh': 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))), as OpenAI's GPT and Google's BERT have it.
-   * Default 'none': exact.
+   * 'tanh': 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))), as in OpenAI's GPT and Google's
+   * BERT. Default 'none': exact.
    */
   approximate?: 'none' | 'tanh';
 }
@@ -48,7 +48,7 @@ const exactGelu = defineActivation('gelu');
 const tanhGelu = defineActivation('gelu_tanh');
 const geluOptions: OptionNames<GeluOptions> = { approximate: true };
 
-/** x · Φ(x) (Hendrycks and Gimpel, 2016). Throws `ConfigError` for an approximation there is not. */
+/** x · Φ(x) (Hendrycks and Gimpel, 2016). Throws `ConfigError` for an unknown approximation. */
 export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
   checkOptions('gelu', options, geluOptions);
   checkChoice('gelu: approximate', options.approximate, ['none', 'tanh']);
@@ -77,7 +77,7 @@ const affine = defineOp({
   },
 });
 
-/** scale · x + shift, with numbers known on the CPU. */
+/** factor · x + shift, with numbers that the host knows. */
 export function scale(x: Tensor, factor: number, shift = 0): Tensor {
   return affine({ x }, { scale: factor, shift });
 }
@@ -86,11 +86,11 @@ const toOp = defineOp({
   name: 'to',
   inputs: { x: 'float' },
   shape: ({ x }, { dtype }: { dtype: FloatDtype }) => ({ shape: x.shape, dtype }),
-  // Version 0 of both: nobody has overwritten either since the kernel stored them.
+  // Version 0 means that nobody has overwritten the tensor since a kernel stored it.
   view: ({ x }) => (x.rounded !== null && x.version + x.rounded.version === 0 ? x.rounded.alias() : null),
   forward: ({ x }, y) => cast(x.device.gpu, { x: x.slot, y: y.slot, count: x.size }),
   saves: [],
-  // The tape widens it, with what else reaches x.
+  // The tape widens a float16 gradient when it adds it to others of x.
   backward: ({ dy, options }) => ({
     x: options.dtype === 'float16' ? dy.alias() : converted(dy.alias(), 'float16'),
   }),
@@ -99,15 +99,15 @@ const toOp = defineOp({
 export type FloatDtype = 'float32' | 'float16';
 
 /**
- * The values as another type of float, x itself where it has it, as torch.Tensor.to: float16 rounds to
- * nearest, and what is too large becomes infinite. Throws `DtypeError` for integers, and where the adapter
+ * Casts x to another type of float, as torch.Tensor.to; gives x itself if it has that type. float16 rounds to
+ * nearest, and values beyond its range become infinite. Throws `DtypeError` for integers, and if the adapter
  * has no float16.
  */
 export function to(x: Tensor, dtype: FloatDtype): Tensor {
   return x.dtype === dtype ? x : toOp({ x }, { dtype });
 }
 
-/** A fresh tensor with a (operator) b, outside every scope. */
+/** Computes a (operator) b into a new tensor, outside every scope. */
 function combine(operator: BinaryOperator, a: Tensor, b: Tensor, shape: Shape): Tensor {
   const c = a.device.raw(shape, a.dtype);
   const strides = { stridesA: broadcastStrides(a.shape, shape), stridesB: broadcastStrides(b.shape, shape) };
@@ -115,7 +115,7 @@ function combine(operator: BinaryOperator, a: Tensor, b: Tensor, shape: Shape): 
   return c;
 }
 
-/** Brings a gradient of the broadcast shape back to the input's; takes it over. */
+/** Sums a gradient of the broadcast shape to the input's shape. Takes the gradient over. */
 function reduceTo(gradient: Tensor, shape: Shape): Tensor {
   if (sameShape(gradient.shape, shape)) return gradient;
   const reduced = sumTo(gradient, shape);
@@ -172,7 +172,7 @@ function negate(x: Tensor): Tensor {
   return y;
 }
 
-/** a + b, broadcast as NumPy does. */
+/** a + b, with NumPy's broadcasting. */
 export const add = defineBinary('add', [], ({ dy, needs }) => ({
   ...(needs.a && { a: dy.alias() }),
   ...(needs.b && { b: dy.alias() }),
@@ -216,7 +216,7 @@ export function checkDropout(p: number): void {
   if (!(p >= 0 && p < 1)) throw new ConfigError(`dropout: p is ${p}`, { remedy: 'use 0 ≤ p < 1' });
 }
 
-/** Zeroes each element with probability p and scales the rest by 1/(1−p). The identity where p is 0. */
+/** Zeroes each element with probability p and scales the rest by 1/(1−p). The identity if p is 0. */
 export function dropout(x: Tensor, p: number): Tensor {
   checkDropout(p);
   return p === 0 ? x : dropoutOp({ x }, x.device.nextDropoutKey(p));

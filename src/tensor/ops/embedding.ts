@@ -1,4 +1,4 @@
-/** Lookup of rows by index. */
+/** Lookup of table rows by id, and position ids. */
 import { ShapeError } from '../../errors.ts';
 import {
   embeddingGradient,
@@ -54,9 +54,9 @@ const embeddingOp = defineOp({
 });
 
 /**
- * Rows of `table` [rows, width] by `ids` (int32, any shape) → [...ids, width]. Ids must be within the table:
- * they are checked where they come from the CPU; any other outside gives NaN. The row of `paddingId` gets no
- * gradient, as in PyTorch.
+ * Looks up rows of `table` [rows, width] by `ids` (int32, any shape) → [...ids, width]. Throws `ShapeError`
+ * for an id outside the table if the host knows the ids; on the GPU alone such an id gives NaN. The row of
+ * `paddingId` gets no gradient, as in PyTorch.
  */
 export function embedding(table: Tensor, ids: Tensor, paddingId = -1): Tensor {
   return embeddingOp({ table, ids }, { paddingId });
@@ -78,8 +78,8 @@ const positionIdsOp = defineOp({
 });
 
 /**
- * RoBERTa's positions of ids int32 [batch, length]: `padding` + 1, + 2, … over the tokens that are not
- * `padding`.
+ * RoBERTa's positions of ids int32 [batch, length]: counts from `padding` + 1 over the tokens that are not
+ * `padding`, which get `padding` itself.
  */
 export function positionIds(ids: Tensor, padding: number): Tensor {
   return positionIdsOp({ ids }, { padding });

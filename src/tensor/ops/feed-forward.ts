@@ -1,4 +1,4 @@
-/** Two linear layers with an activation between them, as in a transformer's layer. */
+/** The feed-forward block of a transformer's layer: two linear layers with an activation between them. */
 import { ShapeError } from '../../errors.ts';
 import type { Activation } from '../../kernels/activations.ts';
 import { withAutocast } from '../autocast.ts';
@@ -60,7 +60,7 @@ const feedForwardOp = defineOp({
       const { operand: innerOperand, preactivation } = first;
       return { hidden, innerOperand, outerOperand: second.operand, preactivation };
     } catch (error) {
-      // A product refused its types.
+      // A product has refused its types.
       for (const tensor of [hidden, ...Object.values(first ?? {})]) tensor.dispose();
       throw error;
     }
@@ -105,8 +105,8 @@ const feedForwardOp = defineOp({
 
 /**
  * outer(activation(inner(x))): x [..., in], inner in → middle, outer middle → out; gives [..., out]. The
- * activation and its derivative are part of the products' kernels. x may be float16 beside float32 weights;
- * so is the result then. Throws `ShapeError`.
+ * products' kernels apply the activation and its derivative. x may be float16 beside float32 weights; the
+ * result has the type of x. Throws `ShapeError`.
  */
 export function feedForward(
   x: Tensor,

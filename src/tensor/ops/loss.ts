@@ -1,4 +1,4 @@
-/** Losses, reduced to their mean. */
+/** Losses: means over all that counts. */
 
 import { AutogradError, ShapeError } from '../../errors.ts';
 import {
@@ -15,18 +15,18 @@ import { isGradEnabled } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
 export interface CrossEntropyOptions {
-  /** Targets with this value do not count. */
+  /** Targets with this value do not count. Default −100. */
   ignoreIndex?: number;
   /**
-   * Move targets into 0 to the number of classes first (then ignore that number, say): transformers' rule for
-   * answer spans.
+   * Clamp targets to 0 … number of classes first; with that number as `ignoreIndex` this is transformers'
+   * rule for answer spans.
    */
   clampTargets?: boolean;
 }
 
 const crossEntropyOptionNames: OptionNames<CrossEntropyOptions> = { ignoreIndex: true, clampTargets: true };
 
-/** What PyTorch's losses have besides. */
+/** Remedies for options of PyTorch's losses that are missing here. */
 const advice: Advice = {
   reduction: 'leave it out: a loss is the mean',
   weight: 'there are no weights of classes',
@@ -84,8 +84,9 @@ const crossEntropyOp = defineOp({
 });
 
 /**
- * −log softmax(logits)[target], averaged over the targets that are not `ignoreIndex`; 0 where all are ignored
- * (PyTorch gives NaN there). logits [..., classes], targets int32 [...] within the classes.
+ * −log softmax(logits)[target], averaged over the targets that are not `ignoreIndex`; 0 if all are ignored
+ * (PyTorch gives NaN). logits float32 [..., classes], targets int32 [...] → []. Throws `ShapeError` if shapes
+ * do not fit, or for a target outside the classes if the host knows the targets.
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   checkOptions('crossEntropy', options, crossEntropyOptionNames, advice);

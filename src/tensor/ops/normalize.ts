@@ -39,7 +39,7 @@ const softmaxOp = defineOp({
   },
 });
 
-/** e^x / Σ e^x over the last dimension, the only one that `dim` may name. */
+/** e^x / Σ e^x over the last dimension. Throws `ShapeError` if `dim` names another one. */
 export function softmax(x: Tensor, dim = -1): Tensor {
   if (normalizeDim('softmax', dim, x.shape) !== x.rank - 1)
     throw new ShapeError(`softmax: dimension ${dim} is not the last of ${formatShape(x.shape)}`, {
@@ -48,7 +48,7 @@ export function softmax(x: Tensor, dim = -1): Tensor {
   return softmaxOp({ x });
 }
 
-/** Throws `ShapeError` unless weight and bias fit x's last dimension, and residual, if given, fits x. */
+/** Throws `ShapeError` unless weight and bias have x's last dimension, and residual, if given, x's shape. */
 function checkLayerNorm(
   op: string,
   inputs: { x: Tensor; residual?: Tensor; weight: Tensor; bias: Tensor },
@@ -63,15 +63,15 @@ function checkLayerNorm(
   });
 }
 
-/** Where what was normalized was a sum: the mask of what was added to the residual, and its type. */
+/** The addend of a normalized sum with a residual: its dropout mask and its type. */
 interface Added {
   key: DropoutKey | null;
   dtype: Dtype;
 }
 
 /**
- * Gradients of what was normalized, of weight and of bias; and of what was added to the residual, where that
- * is another.
+ * Computes the gradients of the normalized tensor, of weight and of bias; and of the addend if it differs
+ * from the first.
  */
 function layerNormGradients(
   { dy, gradient }: Pick<BackwardContext<'weight' | 'bias', unknown, unknown>, 'dy' | 'gradient'>,
@@ -178,10 +178,10 @@ export interface AddLayerNormOptions {
 const addLayerNormOptionNames: OptionNames<AddLayerNormOptions> = { eps: true, dropout: true };
 
 /**
- * layerNorm(residual + dropout(x)) over the last dimension; x and residual of one shape. Each element of x is
+ * layerNorm(residual + dropout(x)) over the last dimension; x and residual have one shape. Elements of x are
  * dropped with probability `dropout`, by the mask that `dropout(x, p)` would draw. A float16 x may meet a
- * float32 residual, as in PyTorch's autocast: the sum and the result are then float32. Throws `ConfigError`
- * unless 0 ≤ dropout < 1.
+ * float32 residual, as in PyTorch's autocast: the sum and the result are then float32. Throws `ShapeError`,
+ * and `ConfigError` unless 0 ≤ dropout < 1.
  */
 export function addLayerNorm(
   x: Tensor,

@@ -1,11 +1,11 @@
-/** Moves whole rows: how the tokens of a padded batch are packed, and laid out again. */
+/** Selection of rows, which packs the tokens of a padded batch and unpacks them again. */
 import { ShapeError } from '../../errors.ts';
 import { embedding as gatherRows } from '../../kernels/embedding.ts';
 import { defineOp } from '../op.ts';
 import { formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** y[r] = source[rows[r]], zero where there is none. */
+/** y[r] = source[rows[r]]; zeros if rows[r] is −1. */
 function gather(source: Tensor, rows: Tensor, y: Tensor): void {
   const cols = source.shape[1]!;
   const slots = { ids: rows.slot, table: source.slot, y: y.slot };
@@ -34,8 +34,9 @@ const takeRowsOp = defineOp({
 });
 
 /**
- * y[r] = x[rows[r]], zero where rows[r] is −1: x [count, width], rows int32 [n] → [n, width]. No row may be
- * taken twice; `back` int32 [count] says where each went, −1 for nowhere.
+ * y[r] = x[rows[r]], zeros if rows[r] is −1: x [count, width], rows int32 [n] → [n, width]. No row may be
+ * taken twice: `back` int32 [count], the inverse of `rows`, has each row's index in y, or −1. Throws
+ * `ShapeError`.
  */
 export function takeRows(x: Tensor, rows: Tensor, back: Tensor): Tensor {
   return takeRowsOp({ x, rows, back });

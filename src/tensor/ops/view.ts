@@ -1,11 +1,11 @@
-/** Operations that move elements: reshape (free), permute, transpose, slice, select. */
+/** Operations that move elements: reshape (no copy), permute, transpose, narrow, select. */
 import { ShapeError } from '../../errors.ts';
 import { MAX_STRIDED_RANK, stridedCopy } from '../../kernels/pointwise.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, normalizeDim, type Shape, sizeOf, stridesOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** The shape asked for, with one size of −1 worked out. Throws `ShapeError` where the elements do not fit. */
+/** Resolves one size of −1. Throws `ShapeError` if the elements do not fit. */
 function resolveShape(x: Tensor, shape: Shape): number[] {
   const known = shape.filter((size) => size !== -1);
   const rest = sizeOf(known);
@@ -45,7 +45,7 @@ function checkRank(op: string, shape: Shape): void {
   }
 }
 
-/** Copies x so that dimension d of the result is x's dimension dims[d]. */
+/** Copies x into y: dimension d of y is dimension dims[d] of x. */
 function permuteInto(x: Tensor, y: Tensor, dims: readonly number[]): void {
   const strides = stridesOf(x.shape);
   const sourceStrides = dims.map((d) => strides[d]!);
@@ -153,8 +153,8 @@ export function narrow(x: Tensor, dim: number, start: number, length: number): T
 }
 
 /**
- * One entry of a dimension, which is removed: `select(x, 1, 0)` of [batch, seq, hidden] is the first token,
- * [batch, hidden].
+ * Takes one entry of a dimension and removes the dimension: `select(x, 1, 0)` of [batch, seq, hidden] gives
+ * the first tokens, [batch, hidden].
  */
 export function select(x: Tensor, dim: number, index: number): Tensor {
   const at = normalizeDim('select', dim, x.shape);
