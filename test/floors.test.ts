@@ -1,4 +1,4 @@
-/** The floors of src/: imports go down, and what belongs to the host or the terminal stays on its floor. */
+/** The floors of src/: imports go down only, and host and terminal are reached from their own floor only. */
 import { readdir, readFile } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { expect, it } from 'vitest';
@@ -48,7 +48,7 @@ function floorOf(file: string): string {
 function* namesIn(node: unknown): Generator<[name: string, offset: number]> {
   if (typeof node !== 'object' || node === null) return;
   const { type, source, expression, name, start } = node as Record<string, unknown>;
-  // `source` of imports, of exports from elsewhere and of import() in code and types; `expression` of require().
+  // import, export from and import() have a `source`; require() has an `expression`.
   const from = type === 'TSExternalModuleReference' ? expression : source;
   if (typeof from === 'object' && from !== null && 'value' in from)
     yield [String(from.value), start as number];

@@ -1,4 +1,4 @@
-/** Loads every file that defines an operation, so that `operations` is complete. */
+/** Imports every file in src/ that defines an op, so that `operations` is complete. */
 import { readdir, readFile } from 'node:fs/promises';
 import { operations } from '../../src/tensor/op.ts';
 

@@ -2,10 +2,10 @@
 import { defineOp } from '../../src/tensor/op.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
-/** Valid parts of a definition; each test of a name adds the rest. */
+/** The valid part that the definitions below share. */
 const head = { name: 'test', inputs: { x: 'float', weight: 'float32', mask: 'int32?' } } as const;
 
-/** Never called: each would register an op. */
+/** Never called, because each would register an op. */
 export const misspelt = [
   () =>
     defineOp({
@@ -65,7 +65,7 @@ export const misspelt = [
       shape: ({ x }) => ({ shape: x.shape, dtype: x.dtype }),
       forward: () => {},
       saves: [],
-      // @ts-expect-error: so it is in one of two results
+      // @ts-expect-error: a gradient's name is misspelt in one of two results
       backward: ({ dy, needs }) => {
         if (needs.weight) return { x: dy, wieght: dy };
         return { x: dy };
@@ -89,7 +89,7 @@ export const misspelt = [
       forward: (_inputs, _y, { dims }) => dims,
       nonDifferentiable: 'a test',
     });
-    // @ts-expect-error: weight is no optional input
+    // @ts-expect-error: weight may not be left out
     op({ x }, { dim: 1 });
     // @ts-expect-error: the options are missing
     op({ x, weight: x });

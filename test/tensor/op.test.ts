@@ -1,4 +1,4 @@
-/** The context that backward gets; op-types.ts holds what does not compile. */
+/** The context that backward gets; see op-types.ts for the names that do not compile. */
 import { expect, it } from 'vitest';
 import { defineOp } from '../../src/tensor/op.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
@@ -31,7 +31,7 @@ it('gives backward the saved tensors, needs, options, shapes and dtypes by name'
   const mask = device.current.zeros([1], 'int32');
   x.requiresGrad = true;
   const y = op({ x, weight, mask }, { factor: 2 });
-  // Only shapes and dtypes outlive the input.
+  // Its shape and dtype outlive it.
   weight.dispose();
   const total = sum(y);
   total.backward();
