@@ -2,8 +2,8 @@
 import { type LabelSet, labelsOfModel } from '../data/labels.ts';
 import { ConfigError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
-import { resolveModel } from '../models/hub.ts';
-import { loadConfig } from '../models/load.ts';
+import { resolveModel } from '../models/files/hub.ts';
+import { loadConfig } from '../models/files/load.ts';
 import type { Device } from '../tensor/device.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';

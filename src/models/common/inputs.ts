@@ -1,8 +1,8 @@
 /** What goes into a model: names, types and ranges, checked where they come in. */
-import { ConfigError, DtypeError, ShapeError } from '../errors.ts';
-import { type Advice, checkOptions, type OptionNames } from '../options.ts';
-import { formatShape, sameShape } from '../tensor/shape.ts';
-import { Tensor } from '../tensor/tensor.ts';
+import { ConfigError, DtypeError, ShapeError } from '../../errors.ts';
+import { type Advice, checkOptions, type OptionNames } from '../../options.ts';
+import { formatShape, sameShape } from '../../tensor/shape.ts';
+import { Tensor } from '../../tensor/tensor.ts';
 
 /** What every model takes; int32 tensors [batch, length]. */
 export interface ModelInputs {

@@ -1,7 +1,7 @@
 /**
  * The activations that a config may name, as transformers names them (`ACT2FN`), and the kernel's for each.
  */
-import type { Activation } from '../kernels/activations.ts';
+import type { Activation } from '../../kernels/activations.ts';
 
 /**
  * `gelu_pytorch_tanh` and its like are one formula, computed in different ways; so are `swish` and `silu`.

@@ -2,16 +2,16 @@
  * The transformer encoder that BERT (Devlin et al., 2019) and RoBERTa (Liu et al., 2019) share.
  * Shapes: B batch, L length, H hidden size, I intermediate size. Property names are the checkpoint's keys.
  */
-import type { Activation } from '../kernels/activations.ts';
-import { Dropout, LayerNorm, Linear, parameter } from '../nn/layers.ts';
-import { Module } from '../nn/module.ts';
-import type { Device } from '../tensor/device.ts';
-import { selfAttention } from '../tensor/ops/attention.ts';
-import { feedForward } from '../tensor/ops/feed-forward.ts';
-import { plainSelfAttention } from '../tensor/ops/plain-attention.ts';
-import { qkvLinear } from '../tensor/ops/qkv-linear.ts';
-import { select } from '../tensor/ops/view.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Activation } from '../../kernels/activations.ts';
+import { Dropout, LayerNorm, Linear, parameter } from '../../nn/layers.ts';
+import { Module } from '../../nn/module.ts';
+import type { Device } from '../../tensor/device.ts';
+import { selfAttention } from '../../tensor/ops/attention.ts';
+import { feedForward } from '../../tensor/ops/feed-forward.ts';
+import { plainSelfAttention } from '../../tensor/ops/plain-attention.ts';
+import { qkvLinear } from '../../tensor/ops/qkv-linear.ts';
+import { select } from '../../tensor/ops/view.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
 import { Packing } from './packing.ts';

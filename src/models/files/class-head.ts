@@ -1,9 +1,10 @@
 /** What becomes of a trained classifier when its classes are named: an output goes with its name. */
-import { ConfigError } from '../errors.ts';
-import type { Linear } from '../nn/layers.ts';
+import { ConfigError } from '../../errors.ts';
+import type { Linear } from '../../nn/layers.ts';
+import { namesOf, relationOf, shownNames } from '../common/class-names.ts';
+import type { PretrainedConfig } from '../common/config.ts';
+import { knownFamily } from '../config.ts';
 import { openCheckpoint } from './checkpoint-files.ts';
-import { namesOf, relationOf, shownNames } from './class-names.ts';
-import type { ModelType, PretrainedConfig } from './config.ts';
 
 /**
  * For a checkpoint whose classes have other names than the model's: `keep` its weights, whatever the names,
@@ -65,9 +66,6 @@ export async function reorderRows({ weight, bias }: Linear, rows: readonly numbe
   }
 }
 
-/** The layer that has a row for each class, in checkpoints of sequence classification. */
-const classLayers: Record<ModelType, string> = { bert: 'classifier', roberta: 'classifier.out_proj' };
-
 /**
  * Whether a folder's weights have a classifier of sequences for the config's classes. Throws as
  * `openCheckpoint` does.
@@ -75,7 +73,7 @@ const classLayers: Record<ModelType, string> = { bert: 'classifier', roberta: 'c
 export async function hasTrainedClassifier(folder: string, config: PretrainedConfig): Promise<boolean> {
   const checkpoint = await openCheckpoint(folder);
   try {
-    const key = `${classLayers[config.modelType]}.weight`;
+    const key = `${knownFamily(config.modelType).tasks.sequenceClassification.classLayer}.weight`;
     return checkpoint.keys().includes(key) && checkpoint.entry(key).shape[0] === config.numLabels;
   } finally {
     await checkpoint.close();

@@ -1,7 +1,7 @@
 /** Writes safetensors files front to back, each tensor fetched only when it is written. */
-import { CheckpointError } from '../errors.ts';
-import type { FileSink } from '../platform/contract.ts';
-import { float32ToFloat16 } from '../tensor/float16.ts';
+import { CheckpointError } from '../../errors.ts';
+import type { FileSink } from '../../platform/contract.ts';
+import { float32ToFloat16 } from '../../tensor/float16.ts';
 
 export interface TensorToWrite {
   name: string;

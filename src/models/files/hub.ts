@@ -1,7 +1,7 @@
 /** A model's folder: on disk, or downloaded from the hub into the cache that Python uses too. */
 import { platform } from '#platform';
-import { DawngradError, FileError } from '../errors.ts';
-import type { OptionNames } from '../options.ts';
+import { DawngradError, FileError } from '../../errors.ts';
+import type { OptionNames } from '../../options.ts';
 import { CONFIG_NAME, INDEX_NAME, parseIndex, WEIGHTS_NAME } from './checkpoint-files.ts';
 
 export interface HubOptions {

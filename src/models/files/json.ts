@@ -1,6 +1,6 @@
 /** JSON files against schemas: whatever a file holds, the error names it and the key. */
 import * as v from 'valibot';
-import type { DawngradError } from '../errors.ts';
+import type { DawngradError } from '../../errors.ts';
 
 type ErrorType = new (message: string, options?: { remedy?: string; cause?: unknown }) => DawngradError;
 

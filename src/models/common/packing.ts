@@ -2,10 +2,10 @@
  * A batch without its padding: the real tokens of all sequences one after the other, so that only they are
  * computed.
  */
-import type { Device } from '../tensor/device.ts';
-import { takeRows } from '../tensor/ops/rows.ts';
-import { reshape } from '../tensor/ops/view.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Device } from '../../tensor/device.ts';
+import { takeRows } from '../../tensor/ops/rows.ts';
+import { reshape } from '../../tensor/ops/view.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 
 /**
  * Products over tokens take up to eight at once: what is left is filled up with rows of zeros, a sequence of

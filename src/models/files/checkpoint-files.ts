@@ -2,7 +2,7 @@
 
 import * as v from 'valibot';
 import { platform } from '#platform';
-import { CheckpointError, FileError } from '../errors.ts';
+import { CheckpointError, FileError } from '../../errors.ts';
 import {
   type FloatChunk,
   openSafetensors,

@@ -1,0 +1,97 @@
+/** Heads on top of a base model, and the loss of each task. B batch, L length, H hidden, V vocabulary. */
+import { DtypeError, ShapeError } from '../../errors.ts';
+import { Dropout, Linear, skipInit } from '../../nn/layers.ts';
+import type { Device } from '../../tensor/device.ts';
+import { embedding } from '../../tensor/ops/embedding.ts';
+import { bceWithLogits, crossEntropy, mseLoss } from '../../tensor/ops/loss.ts';
+import { reshape } from '../../tensor/ops/view.ts';
+import { formatShape } from '../../tensor/shape.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { BaseModel, BaseModelOutput } from './base-model.ts';
+import { type PretrainedConfig, problemTypeOf } from './config.ts';
+
+/** A head: modules that become properties of the model under the names they have in checkpoints. */
+export interface Head<Parts extends object> {
+  parts(config: PretrainedConfig, device: Device, base: BaseModel): Parts;
+  /** What the parts, read from the model, make of the base model's output. */
+  logits(parts: Parts, output: BaseModelOutput): Tensor;
+  /** Whether `logits` reads `poolerOutput`. Default false. */
+  readonly pooler?: boolean;
+  /** Path of the layer with a row for each class, if the task has classes. */
+  readonly classLayer?: string;
+}
+
+/** Infers the type of a head's parts. */
+export function head<Parts extends object>(parts: Head<Parts>): Head<Parts> {
+  return parts;
+}
+
+export function classifierDropout(config: PretrainedConfig): Dropout {
+  return new Dropout(config.classifierDropout ?? config.hiddenDropoutProb);
+}
+
+/** Dropout and projection of every token: logits [B, L, labels]. */
+export const eachToken = head({
+  parts: (config, device) => ({
+    dropout: classifierDropout(config),
+    classifier: new Linear(device, config.hiddenSize, config.numLabels),
+  }),
+  logits: ({ dropout, classifier }, { lastHiddenState }) =>
+    classifier.forward(dropout.forward(lastHiddenState)),
+  classLayer: 'classifier',
+});
+
+/** Projection of every token to two numbers, how well an answer starts and ends there: logits [B, L, 2]. */
+export const answerSpan = head({
+  parts: (config, device) => ({ qa_outputs: new Linear(device, config.hiddenSize, config.numLabels) }),
+  logits: ({ qa_outputs }, { lastHiddenState }) => qa_outputs.forward(lastHiddenState),
+});
+
+/**
+ * The projection to the vocabulary. If the config ties it, its weight is the matrix of the word embeddings,
+ * and its bias the head's.
+ */
+export function decoderOf(device: Device, config: PretrainedConfig, words: Tensor, bias: Tensor): Linear {
+  const { hiddenSize, vocabSize } = config;
+  if (!config.tieWordEmbeddings) return new Linear(device, hiddenSize, vocabSize);
+  // Shared memory is filled by its owners.
+  return skipInit(() => new Linear(device, hiddenSize, vocabSize, { memory: { weight: words, bias } }));
+}
+
+/**
+ * Loss of logits [B, labels]: int32 [B] for single-label, float32 [B, labels] for multi-label, float32 [B] or
+ * [B, labels] for regression.
+ */
+export function sequenceLoss(config: PretrainedConfig, logits: Tensor, labels: Tensor): Tensor {
+  const type = problemTypeOf(config, labels.dtype === 'float32');
+  const expected = type === 'single_label_classification' ? 'int32' : 'float32';
+  if (labels.dtype !== expected) {
+    throw new DtypeError(`labels for ${type} are ${labels.dtype}`, { remedy: `they must be ${expected}` });
+  }
+  if (type === 'single_label_classification') return crossEntropy(logits, labels);
+  if (type === 'multi_label_classification') return bceWithLogits(logits, labels);
+  return mseLoss(reshape(logits, labels.size === logits.size ? labels.shape : logits.shape), labels);
+}
+
+/** Mean cross-entropy of start logits and of end logits [B, L]; a position outside the text does not count. */
+export function spanLoss(
+  start: Tensor,
+  end: Tensor,
+  startPositions: Tensor,
+  endPositions: Tensor,
+): [Tensor, Tensor] {
+  const length = start.shape[1]!;
+  if (startPositions.rank !== 1 || endPositions.rank !== 1) {
+    throw new ShapeError(
+      `startPositions ${formatShape(startPositions.shape)} and endPositions must be [batch]`,
+    );
+  }
+  // transformers clamps positions past the end to `length`, and ignores that class.
+  const options = { ignoreIndex: length, clampTargets: true };
+  return [crossEntropy(start, startPositions, options), crossEntropy(end, endPositions, options)];
+}
+
+/** Rows of states [B, L, H] by flat position int32 [n] → [n, H]. */
+export function gatherPositions(states: Tensor, positions: Tensor): Tensor {
+  return embedding(reshape(states, [-1, states.shape[2]!]), positions);
+}
