@@ -5,6 +5,7 @@ import { parsePythonJson } from '../python-json.ts';
 import {
   type ConfigTable,
   type ConfigValues,
+  type EncoderValues,
   type PretrainedConfig,
   readConfig,
   writeConfig,
@@ -16,10 +17,12 @@ import { type ConfigTables, families, familyOf, type ModelType, modelTypes } fro
 type AllOf<Union> = (Union extends unknown ? (one: Union) => void : never) extends (all: infer All) => void
   ? All
   : never;
+type FamilyValues = AllOf<ConfigTables extends infer T extends ConfigTable ? ConfigValues<T> : never>;
 
 /** What may be set when a config is made or loaded. */
 export interface ConfigOverrides
-  extends Partial<AllOf<ConfigTables extends infer T extends ConfigTable ? ConfigValues<T> : never>>,
+  extends Partial<EncoderValues>,
+    Partial<Omit<FamilyValues, keyof EncoderValues>>,
     Partial<Pick<PretrainedConfig, 'numLabels' | 'id2label'>> {}
 
 type Names = Readonly<Record<string, true>>;

@@ -57,7 +57,7 @@ export type ConfigValues<T extends Readonly<Record<string, Key>>> = {
   -readonly [K in keyof T]: ReturnType<T[K]['read']>;
 };
 
-type EncoderValues = ConfigValues<typeof encoderKeys>;
+export type EncoderValues = ConfigValues<typeof encoderKeys>;
 
 /** A family's keys: those that the common parts read, and its own. */
 export type ConfigTable = Readonly<Record<string, Key>> & {
