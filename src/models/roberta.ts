@@ -1,5 +1,5 @@
 /** RoBERTa (Liu et al., 2019): positions that count from the padding id, and heads of its own. */
-import { biasParameter, type Dropout, LayerNorm, Linear } from '../nn/layers.ts';
+import { type Dropout, Linear } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
 import { positionIds } from '../tensor/ops/embedding.ts';
@@ -9,7 +9,7 @@ import { type BaseOptions, EncoderModel } from './common/base-model.ts';
 import { encoderKeys, type PretrainedConfig } from './common/config.ts';
 import { Embeddings } from './common/embeddings.ts';
 import type { Family } from './common/family.ts';
-import { answerSpan, classifierDropout, decoderOf, eachToken, head } from './common/heads.ts';
+import { answerSpan, classifierDropout, eachToken, head, vocabulary } from './common/heads.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 
 const keys = {
@@ -69,37 +69,10 @@ export const firstToken = head({
   classLayer: 'classifier.out_proj',
 });
 
-export class LmHead extends Module {
-  readonly dense: Linear;
-  readonly layer_norm: LayerNorm;
-  readonly bias: Tensor;
-  readonly decoder: Linear;
-
-  constructor(device: Device, config: PretrainedConfig, words: Tensor) {
-    super();
-    this.dense = new Linear(device, config.hiddenSize, config.hiddenSize);
-    this.layer_norm = new LayerNorm(device, config.hiddenSize, { eps: config.layerNormEps });
-    this.bias = biasParameter(device, config.vocabSize);
-    this.decoder = decoderOf(device, config, words, this.bias);
-  }
-
-  /** [..., H] → [..., V]. */
-  forward(x: Tensor): Tensor {
-    return this.decoder.forward(this.layer_norm.forward(this.dense.forward(x, 'gelu')));
-  }
-}
-
-export const vocabulary = head({
-  parts: (config, device, { wordEmbeddings }) => ({
-    lm_head: new LmHead(device, config, wordEmbeddings.weight),
-  }),
-  logits: ({ lm_head }, { lastHiddenState }) => lm_head.forward(lastHiddenState),
-});
-
 export class RobertaForSequenceClassification extends sequenceClassification(RobertaModel, firstToken) {}
 export class RobertaForTokenClassification extends tokenClassification(RobertaModel, eachToken) {}
 export class RobertaForQuestionAnswering extends questionAnswering(RobertaModel, answerSpan) {}
-export class RobertaForMaskedLM extends maskedLm(RobertaModel, vocabulary) {}
+export class RobertaForMaskedLM extends maskedLm(RobertaModel, vocabulary('gelu')) {}
 
 export const roberta = {
   modelType: 'roberta',

@@ -1,12 +1,15 @@
 /** Heads on top of a base model, and the loss of each task. B batch, L length, H hidden, V vocabulary. */
 import { DtypeError, ShapeError } from '../../errors.ts';
-import { Dropout, Linear, skipInit } from '../../nn/layers.ts';
+import type { Activation } from '../../kernels/activations.ts';
+import { biasParameter, Dropout, LayerNorm, Linear, skipInit } from '../../nn/layers.ts';
+import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { embedding } from '../../tensor/ops/embedding.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../../tensor/ops/loss.ts';
 import { reshape } from '../../tensor/ops/view.ts';
 import { formatShape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import { activationOf, type HiddenActivation } from './activations.ts';
 import type { BaseModel, BaseModelOutput } from './base-model.ts';
 import { type PretrainedConfig, problemTypeOf } from './config.ts';
 
@@ -57,6 +60,38 @@ export function decoderOf(device: Device, config: PretrainedConfig, words: Tenso
   // Shared memory is filled by its owners.
   return skipInit(() => new Linear(device, hiddenSize, vocabSize, { memory: { weight: words, bias } }));
 }
+
+/** Dense, activation, LayerNorm, projection to the vocabulary: [..., H] → [..., V]. */
+export class LmHead extends Module {
+  readonly dense: Linear;
+  readonly layer_norm: LayerNorm;
+  /** The decoder's own if tied. Nothing reads it otherwise, but checkpoints have it all the same. */
+  readonly bias: Tensor;
+  readonly decoder: Linear;
+  private readonly activation: Activation;
+
+  constructor(device: Device, config: PretrainedConfig, words: Tensor, activation: HiddenActivation) {
+    super();
+    this.dense = new Linear(device, config.hiddenSize, config.hiddenSize);
+    this.layer_norm = new LayerNorm(device, config.hiddenSize, { eps: config.layerNormEps });
+    this.bias = biasParameter(device, config.vocabSize);
+    this.decoder = decoderOf(device, config, words, this.bias);
+    this.activation = activationOf(activation);
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.decoder.forward(this.layer_norm.forward(this.dense.forward(x, this.activation)));
+  }
+}
+
+/** A head of masked language modelling; its activation is the config's unless the family has a fixed one. */
+export const vocabulary = (activation?: HiddenActivation) =>
+  head({
+    parts: (config, device, { wordEmbeddings: { weight } }) => ({
+      lm_head: new LmHead(device, config, weight, activation ?? config.hiddenAct),
+    }),
+    logits: ({ lm_head }, { lastHiddenState }) => lm_head.forward(lastHiddenState),
+  });
 
 /**
  * Loss of logits [B, labels]: int32 [B] for single-label, float32 [B, labels] for multi-label, float32 [B] or

@@ -82,8 +82,8 @@ export interface TaskOutput extends EncoderOutputs {
   logits: Tensor;
 }
 
-/** A model whose result is one tensor of logits. */
-export abstract class TaskModel extends HeadedModel {
+/** A model whose result is one tensor of logits; labels int32, −100 for what does not count. */
+export class TaskModel extends HeadedModel {
   /** Whether the states of padding leave the result alone. */
   protected readonly ignoresPadding: boolean = false;
   protected readonly inputNames: Readonly<Record<string, true>> = labelledInputNames;
@@ -107,7 +107,9 @@ export abstract class TaskModel extends HeadedModel {
     return this.headLogits(output);
   }
 
-  protected abstract loss(logits: Tensor, labels: Tensor): Tensor;
+  protected loss(logits: Tensor, labels: Tensor): Tensor {
+    return crossEntropy(logits, labels);
+  }
 }
 
 /** Logits [B, labels]. */
@@ -116,13 +118,6 @@ export class SequenceClassification extends TaskModel {
 
   protected override loss(logits: Tensor, labels: Tensor): Tensor {
     return sequenceLoss(this.config, logits, labels);
-  }
-}
-
-/** Logits [B, L, labels]; labels int32 [B, L], −100 for a token that does not count. */
-export class TokenClassification extends TaskModel {
-  protected override loss(logits: Tensor, labels: Tensor): Tensor {
-    return crossEntropy(logits, labels);
   }
 }
 
@@ -150,10 +145,6 @@ export class MaskedLm extends TaskModel {
   protected override logits(output: BaseModelOutput, { positions }: MaskedLmInputs): Tensor {
     if (positions === undefined) return this.headLogits(output);
     return this.headLogits({ lastHiddenState: gatherPositions(output.lastHiddenState, positions) });
-  }
-
-  protected override loss(logits: Tensor, labels: Tensor): Tensor {
-    return crossEntropy(logits, labels);
   }
 }
 
@@ -235,6 +226,7 @@ function taskFactory<Task extends HeadedModel>(
 }
 
 export const sequenceClassification = taskFactory(SequenceClassification, false);
-export const tokenClassification = taskFactory(TokenClassification, true);
+/** Logits [B, L, labels]; labels int32 [B, L]. */
+export const tokenClassification = taskFactory(TaskModel, true);
 export const questionAnswering = taskFactory(QuestionAnswering, true);
 export const maskedLm = taskFactory(MaskedLm, false);
