@@ -1,4 +1,4 @@
-/** The families of models. What works for every family asks this list. */
+/** The families of models: code that works for every family asks this list. */
 import { bert } from './bert.ts';
 import type { Family } from './common/family.ts';
 import { roberta } from './roberta.ts';

@@ -1,6 +1,4 @@
-/**
- * The activations that a config may name, as transformers names them (`ACT2FN`), and the kernel's for each.
- */
+/** Activations by the names that configs have for them (transformers' `ACT2FN`). */
 import type { Activation } from '../../kernels/activations.ts';
 
 /**

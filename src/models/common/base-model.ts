@@ -1,4 +1,4 @@
-/** `BaseModel`: what stands under every head, and `EncoderModel`, the one of embeddings, encoder and pooler. */
+/** `BaseModel`, a model without a head, and `EncoderModel`, the one of embeddings, encoder and pooler. */
 import type { Embedding } from '../../nn/layers.ts';
 import type { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
@@ -21,16 +21,18 @@ export interface BaseModelOutput {
   attentions?: Tensor[];
 }
 
-/** What heads, files and training need to know of a family's base model. */
+/** A base model's names and config, for heads and files. */
 export interface Traits<Prefix extends string = string> {
-  /** First part of the base model's keys in the checkpoint of a model with a head; a property of that model. */
+  /**
+   * First part of the base model's keys in the checkpoint of a model with a head; a property of that model.
+   */
   readonly prefix: Prefix;
   readonly config: ConfigTable;
   /** Names in files that differ from the modules' own. */
   readonly names?: readonly NameRule[];
 }
 
-/** A model without a head. */
+/** A model without a head: all that heads and training ask of it. */
 export interface BaseModel<Prefix extends string = string> extends PreTrainedModel {
   readonly traits: Traits<Prefix>;
   /** Most tokens of a text. */

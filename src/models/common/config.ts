@@ -17,7 +17,7 @@ export interface Key<T = unknown> {
   readonly default: T;
   /** Written only if it differs from the default, or over a key that the file had; null removes the key. */
   readonly omitted?: true;
-  /** The value that a file's value means. Throws `ConfigError` beginning with `where` for one of no use. */
+  /** Checks and converts a file's value. Throws `ConfigError` beginning with `where`. */
   read(given: unknown, where: string): T;
 }
 
@@ -45,14 +45,14 @@ export const encoderKeys = {
   padTokenId: key('pad_token_id', v.nullable(k.index), 0),
   tieWordEmbeddings: key('tie_word_embeddings', v.boolean(), true),
   problemType: { ...key('problem_type', v.nullable(v.picklist(problemTypes)), null), omitted: true },
-  /** Outputs that `forward` gives besides, unless its inputs say otherwise. */
+  /** Optional outputs of `forward`, unless its inputs say otherwise. */
   outputHiddenStates: { ...key('output_hidden_states', k.flag, false), omitted: true },
   outputAttentions: { ...key('output_attentions', k.flag, false), omitted: true },
   /** Whether the model was trained on pairs of texts; null: unknown. transformers keeps the key unread. */
   textPair: { ...key('text_pair', v.nullable(v.boolean()), null), omitted: true },
 } as const;
 
-/** What a table's keys hold. */
+/** The values of a table's keys. */
 export type ConfigValues<T extends Readonly<Record<string, Key>>> = {
   -readonly [K in keyof T]: ReturnType<T[K]['read']>;
 };

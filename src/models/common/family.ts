@@ -1,4 +1,4 @@
-/** What makes a family of models: one such object a family, listed in `registry.ts`. */
+/** A family of models: one object each, listed in `registry.ts`. */
 import type { Device } from '../../tensor/device.ts';
 import type { BaseModel, BaseOptions } from './base-model.ts';
 import type { ConfigTable, PretrainedConfig } from './config.ts';

@@ -16,7 +16,7 @@ import { type PretrainedConfig, problemTypeOf } from './config.ts';
 /** A head: modules that become properties of the model under the names they have in checkpoints. */
 export interface Head<Parts extends object> {
   parts(config: PretrainedConfig, device: Device, base: BaseModel): Parts;
-  /** What the parts, read from the model, make of the base model's output. */
+  /** Computes logits from the base model's output by the parts, which are read from the model. */
   logits(parts: Parts, output: BaseModelOutput): Tensor;
   /** Whether `logits` reads `poolerOutput`. Default false. */
   readonly pooler?: boolean;
@@ -108,7 +108,9 @@ export function sequenceLoss(config: PretrainedConfig, logits: Tensor, labels: T
   return mseLoss(reshape(logits, labels.size === logits.size ? labels.shape : logits.shape), labels);
 }
 
-/** Mean cross-entropy of start logits and of end logits [B, L]; a position outside the text does not count. */
+/**
+ * Mean cross-entropy of start logits and of end logits [B, L]; a position outside the text does not count.
+ */
 export function spanLoss(
   start: Tensor,
   end: Tensor,

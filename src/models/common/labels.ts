@@ -1,4 +1,6 @@
-/** Class names of a config: `id2label`, `label2id` and `num_labels`, as transformers reads and writes them. */
+/**
+ * Class names of a config: `id2label`, `label2id` and `num_labels`, as transformers reads and writes them.
+ */
 import * as v from 'valibot';
 import { ConfigError } from '../../errors.ts';
 import { checkJson } from '../files/json.ts';
@@ -37,7 +39,10 @@ export function readLabels(json: Readonly<Record<string, unknown>>, source: stri
   return labelsOf(labels);
 }
 
-/** If `id2label` and `num_labels` disagree, `num_labels` counts and names the classes anew, as transformers does. */
+/**
+ * If `id2label` and `num_labels` disagree, `num_labels` counts and names the classes anew, as transformers
+ * does.
+ */
 function namedClasses(
   id2label: Record<string, string | number> | null,
   count: number | null,

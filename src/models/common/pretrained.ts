@@ -1,4 +1,4 @@
-/** `PreTrainedModel`: what every model can do besides computing. */
+/** `PreTrainedModel`: weights by name, drawn, saved and grouped, for every model. */
 import { DawngradError } from '../../errors.ts';
 import { Embedding, LayerNorm, Linear, parameter } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
@@ -52,12 +52,12 @@ export abstract class PreTrainedModel extends Module {
     return moduleName(path, this.base.traits.names);
   }
 
-  /** @internal What files hold of the weights, tied ones under every name. */
+  /** @internal The weights as files hold them, tied ones under every name. */
   fileWeights(): Map<string, FileWeight> {
     return fileWeights(super.stateDict(), this.base.traits.names);
   }
 
-  /** What `forward` is to return besides: as its inputs say, else as the config says. */
+  /** Optional outputs of `forward`: as its inputs say, else as the config says. */
   protected outputsOf(
     inputs: Pick<ModelInputs, 'outputHiddenStates' | 'outputAttentions'>,
   ): Pick<PretrainedConfig, 'outputHiddenStates' | 'outputAttentions'> {
@@ -90,7 +90,7 @@ export abstract class PreTrainedModel extends Module {
     }
     for (const [name, tensor] of parameters) {
       if (/(^|\.)bias$/.test(name) && left.delete(tensor)) this.device.fill(tensor, 0);
-      // Its memory would keep what an older tensor left there.
+      // Undrawn memory would keep the values of an older tensor.
       if (left.has(tensor)) throw new DawngradError(`nothing says how to draw the weight '${name}'`);
     }
   }

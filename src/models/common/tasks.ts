@@ -26,7 +26,7 @@ interface Anatomy {
   headFirst: boolean;
 }
 
-/** What a head hands on of the base model's output, on request. */
+/** The outputs of the base model that a head hands on, on request. */
 type EncoderOutputs = Pick<BaseModelOutput, 'hiddenStates' | 'attentions'>;
 
 function handedOn({ hiddenStates, attentions }: BaseModelOutput): EncoderOutputs {
@@ -82,7 +82,7 @@ export interface TaskOutput extends EncoderOutputs {
   logits: Tensor;
 }
 
-/** A model whose result is one tensor of logits; labels int32, −100 for what does not count. */
+/** A model whose result is one tensor of logits; labels int32, −100: not counted. */
 export class TaskModel extends HeadedModel {
   /** Whether the states of padding leave the result alone. */
   protected readonly ignoresPadding: boolean = false;
@@ -132,8 +132,7 @@ export interface MaskedLmInputs extends LabelledInputs {
 const maskedLmInputNames: OptionNames<MaskedLmInputs> = { ...labelledInputNames, positions: true };
 
 /**
- * Logits [B, L, V] (or [n, V] for chosen positions); labels int32 of the same leading shape, −100 for a token
- * that is not masked.
+ * Logits [B, L, V] (or [n, V] for chosen positions); labels int32 of the same leading shape.
  */
 export class MaskedLm extends TaskModel {
   protected override readonly inputNames = maskedLmInputNames;

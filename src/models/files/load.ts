@@ -27,20 +27,20 @@ import {
 } from './weight-names.ts';
 
 export interface LoadOptions extends HubOptions, ConfigOverrides {
-  /** Where the weights go; the best adapter there is where absent. */
+  /** Holds the weights; default: the best adapter's. */
   device?: Device;
   /**
-   * Draw weights whose shape differs from the checkpoint's anew instead of throwing; 'head': only those on
-   * top of the encoder.
+   * Draw weights anew if their shape differs from the checkpoint's, instead of throwing; 'head': only weights
+   * above the base model.
    */
   ignoreMismatchedSizes?: boolean | 'head';
   /**
-   * What becomes of a trained classifier under other names (`id2label`). Where absent: the same names in
-   * another order take their weights along, other names get new weights, and only some of the names throw
+   * The fate of a trained classifier under other names (`id2label`). If absent: the same names in another
+   * order take their weights along, other names get new weights, and a mixture of old and other names throws
    * `ConfigError`; the report says which.
    */
   head?: HeadOption;
-  /** Gets the report of missing and unexpected weights; `console.warn` where absent. */
+  /** Gets the report of missing and unexpected weights; default `console.warn`. */
   onReport?: (report: LoadReport) => void;
 }
 
@@ -56,12 +56,12 @@ const loadOptionNames: Readonly<Record<string, true>> = {
 export interface LoadReport extends LoadDifferences {
   /** Weights of a classifier that were drawn anew because its classes are others. */
   redrawn: string[];
-  /** For people; empty where everything fits. */
+  /** For people; empty if everything fits. */
   text: string;
 }
 
 /**
- * Reads a model's config.json. Throws `FileError` where it is missing, `ConfigError` where it cannot be used.
+ * Reads a model's config.json. Throws `FileError` if it is missing, `ConfigError` if it cannot be used.
  */
 export async function loadConfig(idOrFolder: string, options: HubOptions = {}): Promise<PretrainedConfig> {
   const folder = await resolveModel(idOrFolder, options, 'config');
@@ -94,7 +94,7 @@ const advice: Advice = {
 
 /**
  * Builds the model that `create` gives for the folder's config and fills it from the folder's weights.
- * `more`: names of options besides those of every model.
+ * `more`: names of options that this kind of model has of its own.
  */
 export async function loadPretrained<M extends PreTrainedModel>(
   idOrFolder: string,
@@ -127,7 +127,7 @@ export async function loadPretrained<M extends PreTrainedModel>(
   }
 }
 
-/** The device given, or the best there is. Throws `ConfigError` for what is none. */
+/** The device given, or the best. Throws `ConfigError` for a value that is no device. */
 export async function deviceOf(given: Device | undefined): Promise<Device> {
   if (given === undefined) return requestDevice();
   if (given instanceof Device) return given;
@@ -162,7 +162,7 @@ function mismatches(
 }
 
 /**
- * Gives tied weights memory of their own where the checkpoint has all of their names with different values,
+ * Gives tied weights memory of their own if the checkpoint has all of their names with different values,
  * as transformers does: its config says that they are tied, but they were not trained so.
  */
 async function untieDifferent(

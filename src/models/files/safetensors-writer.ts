@@ -11,8 +11,8 @@ export interface TensorToWrite {
 }
 
 /**
- * Throws `CheckpointError` where a name comes twice or a tensor gives another number of elements than its
- * shape says.
+ * Throws `CheckpointError` if a name comes twice or `read` gives another number of elements than the shape
+ * has.
  */
 export async function writeSafetensors(
   sink: FileSink,

@@ -6,13 +6,13 @@ import { formatShape, type Shape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
 /**
- * Adjacent segments of a weight's path, and what files have in their place: one name, or several for a weight
- * that files keep in as many equal parts along its first axis. `['attention.self.query', 'attention.q_lin']`
- * renames `encoder.layer.0.attention.self.query.weight`.
+ * Adjacent segments of a weight's path, and the name that replaces them in files: one, or several for a
+ * weight that files keep in as many equal parts along its first axis. `['attention.self.query',
+ * 'attention.q_lin']` renames `encoder.layer.0.attention.self.query.weight`.
  */
 export type NameRule = readonly [path: string, file: string | readonly string[]];
 
-/** The names of a weight in files: rules apply in order, each to what the one before it made. */
+/** The names of a weight in files: rules apply in order, each to the names that the one before it made. */
 function fileNames(path: string, rules: readonly NameRule[]): string[] {
   return rules.reduce<string[]>(
     (names, [from, to]) =>
@@ -42,7 +42,7 @@ export interface FileWeight {
   offset: number;
 }
 
-/** What files hold of weights (by path), by its name there. */
+/** Weights (by path) as files hold them, by name. */
 export function fileWeights(
   weights: ReadonlyMap<string, Tensor>,
   rules: readonly NameRule[] = [],
