@@ -1,6 +1,7 @@
 /**
  * Launchers for elementwise kernels. Each walks its tensors in windows, so no tensor is too large to bind.
  */
+import { sizeOf } from '../arrays.ts';
 import type { GpuContext } from '../gpu/context.ts';
 import { byDtype, type FloatDtype, floatDtypeOf, type WgslType } from '../gpu/dtype.ts';
 import type { Defines } from '../gpu/wgsl.ts';
@@ -157,7 +158,7 @@ function suffixPeriod(shape: readonly number[], strides: readonly number[]): num
 /** c = a (operator) b with broadcasting. */
 export function binary(gpu: GpuContext, options: BinaryLaunch): void {
   const { a, b, c, operator, shape, stridesA, stridesB } = options;
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = sizeOf(shape);
   const plainA = isContiguous(shape, stridesA);
   if (plainA && isContiguous(shape, stridesB)) {
     const { variant, width } = fitting(binarySame[operator], a, count);
@@ -291,7 +292,7 @@ export interface StridedCopyLaunch {
 
 export function stridedCopy(gpu: GpuContext, options: StridedCopyLaunch): void {
   const { source, target, shape, sourceStrides, targetStrides, sourceOffset = 0, targetOffset = 0 } = options;
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = sizeOf(shape);
   const uints = [count, sourceOffset, targetOffset, ...stridedScalars(shape, sourceStrides, targetStrides)];
   launch(gpu, copyKernels[floatDtypeOf(source)], [source, target], { uints }, elementGrid(count));
 }

@@ -1,6 +1,7 @@
 /** `Trainer`: the fine-tuning loop. */
 
 import { platform } from '#platform';
+import { joined } from '../arrays.ts';
 import { type Collator, dataCollatorWithPadding } from '../data/collate.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { callUser, checkDataset } from '../data/example-checks.ts';
@@ -219,8 +220,8 @@ export class Trainer {
       count += weight;
     }
     return {
-      logits: joined(logits),
-      labels: joined(labels),
+      logits: joined(Float32Array, logits),
+      labels: joined(Float32Array, labels),
       floatLabels,
       loss: labels.length === 0 ? null : lossSum / count,
       positions,
@@ -249,14 +250,4 @@ function customMetrics(
       { remedy: 'return an object of numbers, or null where one is not defined' },
     );
   return metrics;
-}
-
-function joined(parts: readonly ArrayLike<number>[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

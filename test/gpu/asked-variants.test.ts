@@ -5,7 +5,6 @@
 import { beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import type { Pipeline } from '../../src/gpu/pipelines.ts';
 import type { SubgroupMatrix } from '../../src/gpu/subgroup-matrix.ts';
-import { hiddenActivations } from '../../src/models/activations.ts';
 import {
   AutoConfig,
   AutoModelForMaskedLM,
@@ -13,7 +12,9 @@ import {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from '../../src/models/auto.ts';
-import { type ConfigOverrides, type ModelType, modelTypes } from '../../src/models/config.ts';
+import { hiddenActivations } from '../../src/models/common/activations.ts';
+import type { ConfigOverrides } from '../../src/models/config.ts';
+import { type ModelType, modelTypes } from '../../src/models/registry.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor } from '../../src/optim/clip.ts';
 import { GradScaler } from '../../src/optim/grad-scaler.ts';

@@ -100,14 +100,14 @@ interface Typed {
 }
 
 /** Whether rows of `size` elements are whole four-vectors. */
-function inVectors({ offset, stride, batch }: Layout, size: number): boolean {
+function wholeVectors({ offset, stride, batch }: Layout, size: number): boolean {
   return ((offset | stride | batch | size) & 3) === 0;
 }
 
 /** The sides that c and the epilogue decide. */
 function resultSides({ c, n, epilogue }: ProductLayout) {
   return {
-    VEC_C: inVectors(c, n),
+    VEC_C: wholeVectors(c, n),
     SUM_A: epilogue.sums !== undefined,
     ACCUMULATE: epilogue.accumulate,
     T_C: wgslTypes[floatDtypeOf(c.slot)],
@@ -122,8 +122,8 @@ export function productVariant(technique: MatmulTechnique, product: ProductLayou
   return matmulVariant(technique, {
     TRANSPOSE_A: transposeA,
     TRANSPOSE_B: transposeB,
-    VEC_A: inVectors(a, transposeA ? m : k),
-    VEC_B: inVectors(b, transposeB ? k : n),
+    VEC_A: wholeVectors(a, transposeA ? m : k),
+    VEC_B: wholeVectors(b, transposeB ? k : n),
     TAIL_K: k % technique.step !== 0,
     T: wgslTypes[floatDtypeOf(a.slot)],
     ...resultSides(product),
