@@ -1,5 +1,5 @@
-// c = a (op) b. SAME: equal shapes. SUFFIX: b repeats every `period` elements. STRIDED: any broadcast, up to six
-// dimensions, c from element `first` on; number by number. An element is WIDTH numbers.
+// c = a (op) b. SAME: equal shapes. SUFFIX: b repeats every `period` elements. STRIDED: any broadcast, up to
+// six dimensions, c from element `first` on; number by number. An element is WIDTH numbers.
 #include <common/index>
 #include <common/element>
 #if LAYOUT == strided

@@ -1,4 +1,5 @@
-// y = x · mask / (1 − p). The mask follows from (element, seed, stream), so that backward is the same kernel on dy.
+// y = x · mask / (1 − p). The mask follows from (element, seed, stream), so that backward is the same kernel
+// on dy.
 #include <common/index>
 #include <common/element>
 #include <common/rng>

@@ -1,4 +1,5 @@
-// Updates in place. ADD: y += scale · x; WIDE: a float16 x to a float32 y. FILL: y = bits.
+// Overwrites y. ADD: y += scale · x, both of type T; or, if WIDE, a y of f32 (common/wide.wgsl). FILL: every
+// four bytes of y = `bits`, whatever T is.
 #include <common/index>
 #include <common/wide>
 struct Params { count: u32, index: u32, scale: f32 }

@@ -1,7 +1,8 @@
-// LayerNorm over rows of `cols` (Ba, Kiros and Hinton, 2016), with mean and variance in one pass (Chan, Golub and LeVeque, "Updating
-// formulae and a pairwise algorithm for computing sample variances", 1979). RESIDUAL: of residual + x, which is kept in `sums` for
-// backward; DROPOUT: of residual + dropout(x), with the mask of dropout.wgsl. WIDE: x is float16 and the residual float32, as are the sums
-// and the result, which is also stored rounded to float16.
+// LayerNorm over rows of `cols` (Ba, Kiros and Hinton, 2016), with mean and variance in one pass (Chan, Golub
+// and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979). RESIDUAL:
+// of residual + x, which is kept in `sums` for backward. DROPOUT: of residual + dropout(x), with the mask of
+// dropout.wgsl. WIDE: the residual, the sums and the result are f32 beside an x of f16, and the result is
+// also stored in `rounded` as f16.
 #include <common/rows>
 #include <common/wide>
 #include <common/rng>

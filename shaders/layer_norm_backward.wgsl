@@ -1,8 +1,8 @@
 // With x̂ = (x − mean)/σ and g = dy · weight:
-//   ROWS:    dx = (g − mean(g) − x̂ · mean(g·x̂)) / σ. PARTIALS: also each workgroup's Σ dy·x̂ and Σ dy over its rows.
-//            APART: the gradient of what was added to the residual, too: dx through the mask that forward drew (DROPOUT), and in
-//            float16 beside a float32 dx (WIDE).
-//   WEIGHTS: the sums of the partial sums, the gradients of weight and bias.
+//   ROWS:    dx = (g − mean(g) − x̂ · mean(g·x̂)) / σ, and each workgroup's Σ dy·x̂ and Σ dy over its rows.
+//            APART: also the gradient of what was added to the residual: dx through the mask that forward
+//            drew (DROPOUT), as f16 beside a dx of f32 (WIDE).
+//   WEIGHTS: the gradients of weight and bias, summed up from those partial sums.
 #if PART == rows
 #include <common/rows>
 #include <common/wide>

@@ -1,10 +1,12 @@
 enable subgroups;
-// C = act(op(A) · op(B) + bias), batched, for adapters that compute on the CPU by subgroups of four (SwiftShader), whose compiler keeps few
-// values in registers through a loop. As matmul_broadcast.wgsl, but
-// - the sums lie in memory (the index of the store is not known when it is compiled, so nothing moves them into variables), and each is
-//   read, added to STEP times and written once a round, number by number: one sum lives at a time;
-// - lanes swap instead of broadcasting, which is cheaper there: the sums of number i of lane l are of row i ^ l.
-// A: [m, k], or [k, m] where TRANSPOSE_A; B: [k, n], or [n, k] where TRANSPOSE_B. VEC: every row starts on a multiple of four.
+// C = act(op(A) · op(B) + bias), as in matmul_broadcast.wgsl, for adapters that compute on the CPU with
+// subgroups of four (SwiftShader), whose compiler keeps few values in registers through a loop. A lane has 4
+// · VECTORS columns, and a round takes STEP of k. Two things differ:
+// - The sums are in memory: the index of the store is not known to the compiler, so it cannot move them into
+//   variables. Each is read once a round, added to STEP times, and written, so that one sum is live at a
+//   time.
+// - Lanes swap values in pairs instead of broadcasting, which is cheaper there: sum i of lane l belongs to
+//   row i ^ l.
 #include <common/matmul>
 
 fn swap0(value: f32) -> f32 {

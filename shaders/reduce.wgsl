@@ -1,4 +1,5 @@
-// Sums the middle axis of [outer, n, inner] in chunks: y[outer, chunk, inner] = scale · Σ over the chunk's rows. An element is WIDTH numbers.
+// Sums the middle axis of [outer, n, inner] in chunks: y[outer, chunk, inner] = scale · Σ over the chunk's
+// rows. An element is WIDTH numbers.
 #include <common/index>
 #include <common/element>
 struct Params { outer: u32, n: u32, inner: u32, chunks: u32, chunk: u32, scale: f32 }

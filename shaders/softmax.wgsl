@@ -1,5 +1,5 @@
-// Softmax over rows of `cols`, with the largest element and the sum in one pass (Milakov and Gimelshein, "Online normalizer calculation
-// for softmax", 2018); backward: dx = y · (dy − Σ y·dy).
+// Softmax over rows of `cols`, with the largest element and the sum in one pass (Milakov and Gimelshein,
+// "Online normalizer calculation for softmax", 2018); backward: dx = y · (dy − Σ y·dy).
 #include <common/rows>
 struct Params { rows: u32, cols: u32, share: u32 }
 @group(0) @binding(0) var<uniform> params: Params;

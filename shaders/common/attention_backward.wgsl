@@ -1,8 +1,9 @@
 // Backward of attention, the scores computed again from q, k and the saved logsumexp (Dao et al., 2022):
-//   p = exp(q·k − lse), with dropout mask d (0 or 1/(1−p)): dv = Σ p·d·do, ds = p · (d · (do·v) − Δ), Δ = do·o.
+//   p = exp(q·k − lse), with dropout mask d (0 or 1/(1−p)): dv = Σ p·d·do, ds = p · (d · (do·v) − Δ), Δ =
+//   do·o.
 //   PART query: dq = scale · Σ ds·k of each query, and Δ into `stats` beside the logsumexp.
 //   PART key:   dk = scale · Σ ds·q and dv of each key; after the other part.
-// The gradients lie as q, k and v do; FUSED: those of k and v in one buffer.
+// The gradients are laid out as q, k and v are. FUSED: those of k and v are in one buffer.
 #include <common/attention>
 @group(0) @binding(5) var<storage, read> grad: array<StoredElement>;
 #if PART == query

@@ -1,5 +1,5 @@
-// load_x for each x that READ names, store_x for each that WRITTEN names: chunk c of the row of a head, which begins
-// at element `at` of the tensor bound as x.
+// load_x for each x that READ names, store_x for each that WRITTEN names: chunk c of the row of a head that
+// begins at element `at` of the tensor bound as x.
 #if !VEC
 // Zero past the head's end.
 fn inside(c: u32, value: vec4f) -> vec4f {

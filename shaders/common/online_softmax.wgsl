@@ -1,5 +1,5 @@
-    // The largest element of a row of `x` and Σ exp(x − largest), in one pass: each block brings its own largest, and the sum so far is
-    // scaled to it. `at`: where it begins.
+    // The largest element of a row of `x`, which begins at `at`, and Σ exp(x − largest), in one pass: each
+    // block brings its own largest element, and the sum so far is scaled to it.
     var top = LOWEST;
     var sums = Element();
 #for rest in 0..2
