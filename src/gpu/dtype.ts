@@ -3,7 +3,10 @@
 /** float16 is for what a computation makes: values come in as float32 (see `to`), and are read as such. */
 export type Dtype = 'float32' | 'float16' | 'int32' | 'uint32';
 
-/** The types that kernels compute with, always in float32: they widen what they read and round what they write. */
+/**
+ * The types that kernels compute with, always in float32: they widen what they read and round what they
+ * write.
+ */
 export const floatDtypes = ['float32', 'float16'] as const;
 export type FloatDtype = (typeof floatDtypes)[number];
 

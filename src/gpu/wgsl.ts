@@ -41,10 +41,10 @@ interface Block {
   next: number;
 }
 
-/** The value of an expression, given what names stand for. */
+/** The value of an expression, given the values of names. */
 type Evaluate = (numberOf: (name: string) => number) => number;
 
-/** An expression read once: a loop's body is expanded again and again. Null where it cannot be read. */
+/** Expressions by their text, read once because a loop's body is expanded many times; null if unreadable. */
 const expressions = new Map<string, Evaluate | null>();
 
 /** Integer arithmetic with + - * / % and parentheses; division truncates. */
@@ -109,7 +109,7 @@ function cut(line: string): readonly string[] {
 class Assembler {
   private readonly included = new Set<string>();
   private readonly shader: string;
-  /** What names stand for here: defines, and what the blocks around this line add. */
+  /** Values of the names known at this line: defines, and those that the blocks around it add. */
   private readonly scope: Map<string, number | boolean | string>;
   private readonly sources: Readonly<Record<string, string>>;
 
@@ -137,7 +137,7 @@ class Assembler {
     return this.sources[name]?.split('\n') ?? this.fail(`no file shaders/${name}.wgsl`);
   }
 
-  /** Runs `body` with a name that stands for a value, and then for what it stood for before. */
+  /** Runs `body` while a name has a value. */
   private within(name: string, value: number | string, body: () => void): void {
     const before = this.scope.get(name);
     this.scope.set(name, value);
@@ -201,7 +201,7 @@ class Assembler {
     return NAMES.test(text) ? text.trim().split(/\s+/) : this.fail(`cannot read the names '${text}'`);
   }
 
-  /** What a `#let` gives its name. */
+  /** The value that a `#let` gives its name. */
   private valueOf(value: string): number | string {
     return /^"(.*)"$/.exec(value)?.[1] ?? this.integer(value);
   }

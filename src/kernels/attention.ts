@@ -22,7 +22,7 @@ export type Projections = { q: Slot; k: Slot; v: Slot } | { qkv: Slot };
 export interface AttentionLaunch {
   /** float16 or float32, as are the results and their gradients. */
   inputs: Projections;
-  /** int32 [tokens]: 0 where a key is padding. Not beside `starts`. */
+  /** int32 [tokens]: 0 for a key that is padding. Not beside `starts`. */
   mask?: Slot | undefined;
   /**
    * int32 [batch + 1]: sequence b has the tokens from starts[b] to before starts[b + 1]; else each has
@@ -30,8 +30,7 @@ export interface AttentionLaunch {
    */
   starts?: Slot | undefined;
   /**
-   * The values of `starts`, where the host knows them: needed only where the tensors are larger than one
-   * binding.
+   * The values of `starts`, if the host knows them; needed only if the tensors are larger than one binding.
    */
   knownStarts?: Int32Array | undefined;
   batch: number;
@@ -49,7 +48,7 @@ const parts = ['forward', 'query', 'key'] as const;
 
 type Part = (typeof parts)[number];
 
-/** What of a launch is fixed when the shader is made. */
+/** The part of a launch that is fixed when the shader is made. */
 export interface Sides {
   size: number;
   dropout: boolean;
@@ -151,7 +150,7 @@ function sidesOf({ inputs, size, dropout }: AttentionLaunch): Sides {
 interface SequenceWindow {
   first: number;
   count: number;
-  /** The rows bound: from one that begins on an aligned offset. Undefined where it is all there is. */
+  /** The rows bound, from one at an aligned offset; undefined if all are. */
   rows?: { first: number; end: number };
 }
 
@@ -166,10 +165,7 @@ function alignedRows(width: number): number {
   return rows;
 }
 
-/**
- * One window where everything fits a binding, or where nobody knows the starts: `launch` then refuses it if
- * it has to.
- */
+/** One window if everything fits a binding, or if the starts are not known: `launch` then checks its size. */
 function sequenceWindows(gpu: GpuContext, o: AttentionLaunch): SequenceWindow[] {
   const { batch, tokens, length, heads, size, knownStarts } = o;
   const fits = (rows: number) => rows * columnsOf(o) * 4 <= gpu.maxBindingBytes;
@@ -211,13 +207,13 @@ function bind([slot, columns]: Operand, { rows }: SequenceWindow): Slot {
   return slice(slot, window, columns);
 }
 
-/** Bindings 1 to 4. One buffer may be bound several times where it is only read. */
+/** Bindings 1 to 4. A buffer that is only read may be bound several times. */
 function inputOperands(o: AttentionLaunch): Operand[] {
   const { inputs, mask, starts } = o;
   const { q, k, v } = 'qkv' in inputs ? { q: inputs.qkv, k: inputs.qkv, v: inputs.qkv } : inputs;
   const columns = columnsOf(o);
   const bounds = mask ?? starts;
-  // Binding 4 must hold some buffer; q stands in where there is neither.
+  // Binding 4 must hold some buffer: q's if there is neither.
   return [[q, columns], [k, columns], [v, columns], bounds === undefined ? [q, columns] : [bounds]];
 }
 

@@ -64,8 +64,8 @@ export function softmaxGradient(
 }
 
 /**
- * (element of the window's first row, seed, stream, threshold) and the scale of a dropout; any numbers where
- * there is none.
+ * First element of the window, seed, stream and threshold, and the scale of a dropout; any numbers if there
+ * is none.
  */
 function dropoutScalars(first: number, key: DropoutKey | null): { uints: number[]; floats: number[] } {
   if (key === null) return { uints: [first, 0, 0, 0], floats: [1] };
@@ -103,19 +103,19 @@ export function layerNorm(gpu: GpuContext, options: LayerNormLaunch): void {
 }
 
 export interface LayerNormGradientLaunch {
-  /** What was normalized. */
+  /** The rows that were normalized. */
   x: Slot;
   moments: Slot;
   dy: Slot;
   weight: Slot;
-  /** The gradient of what was normalized. */
+  /** Their gradient. */
   dx: Slot;
   rows: number;
   cols: number;
   dweight: Slot;
   dbias: Slot;
   /**
-   * Where x was residual + dropout(·), the gradient of what dropout was given; it may be float16 beside a
+   * If x was residual + dropout(·): the gradient of the dropout's input, which may be float16 beside a
    * float32 dx.
    */
   added?: { dx: Slot; key: DropoutKey | null } | undefined;

@@ -39,10 +39,7 @@ function family(shader: string, defines: Defines = {}): Family {
   }));
 }
 
-/**
- * The variant for a tensor's type, and how many numbers it reads at once: by four-vectors where they divide
- * all that is counted.
- */
+/** The variant for a slot's type, and how many numbers it reads at once: four if that divides every count. */
 function fitting(
   variants: Family,
   slot: Slot,
@@ -144,7 +141,7 @@ function isContiguous(shape: readonly number[], strides: readonly number[]): boo
   return true;
 }
 
-/** The number of elements after which b repeats where b is the shape's tail, else 0. */
+/** The number of elements after which b repeats, if b has the shape's last dimensions; else 0. */
 function suffixPeriod(shape: readonly number[], strides: readonly number[]): number {
   let d = shape.length;
   let period = 1;
@@ -221,14 +218,14 @@ export function fillBits(
 
 const dropoutKernels = family('dropout');
 
-/** What draws a dropout mask: the same key gives the same mask. */
+/** Key of a dropout mask: the same key gives the same mask. */
 export interface DropoutKey {
   seed: number;
   stream: number;
   p: number;
 }
 
-/** An element is dropped where its 32 random bits are below this. */
+/** An element is dropped if its 32 random bits are below this. */
 export function dropoutThreshold(p: number): number {
   return Math.min(Math.round(p * 2 ** 32), 2 ** 32 - 1);
 }
@@ -304,15 +301,15 @@ const casts = (FROM: WgslType, TO: WgslType): Widths => ({
 const castKernels: Family = { float32: casts('f32', 'f16'), float16: casts('f16', 'f32') };
 
 /**
- * y = x in the other type, float16 or float32, from element `at` of y on. A value too large for float16 becomes
- * infinite.
+ * y = x in the other type, float16 or float32, from element `at` of y on. A value too large for float16
+ * becomes infinite.
  */
 export function cast(
   gpu: GpuContext,
   { x, y, count, at = 0 }: { x: Slot; y: Slot; count: number; at?: number },
 ): void {
   const { variant, width } = fitting(castKernels, x, count, at);
-  // What lies between the last place where a binding may begin and `at`.
+  // Elements between the last offset at which a binding may begin and `at`.
   const rest = at % ALIGNED;
   for (const w of windows(gpu, count)) {
     const target = w.whole ? y : slice(shifted(y, at - rest), { ...w, count: w.count + rest });

@@ -34,7 +34,7 @@ function teamOf(gpu: GpuContext): number {
 export interface RowShape {
   unroll: number;
   rows?: 1 | 2 | 4;
-  /** What x may be; float32 unless given. */
+  /** Types that x may have; float32 unless given. */
   dtypes?: readonly FloatDtype[];
 }
 

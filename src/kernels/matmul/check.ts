@@ -111,8 +111,8 @@ export const WAYS: readonly Omit<Sides, 'dtype'>[] = [
 ];
 
 /**
- * Throws if the device was lost, which may be reported after the failure itself. Other errors are what the check
- * already found.
+ * Throws if the device was lost, which may be reported after the failure itself. Other errors are what the
+ * check already found.
  */
 async function hearLoss(gpu: GpuContext): Promise<void> {
   try {
@@ -123,9 +123,9 @@ async function hearLoss(gpu: GpuContext): Promise<void> {
 }
 
 /**
- * Multiplies by the subgroup matrices that products of float16 would be given to. If a number is wrong, says so
- * and takes the matrices from the context. (float32 uses them only if `tuneMatmul` measured them, which checks
- * them itself.) Does nothing on an adapter without them. Throws `DeviceLostError`.
+ * Multiplies by the subgroup matrices that products of float16 would be given to. If a number is wrong, says
+ * so and takes the matrices from the context. (float32 uses them only if `tuneMatmul` measured them, which
+ * checks them itself.) Does nothing on an adapter without them. Throws `DeviceLostError`.
  */
 export async function checkSubgroupMatrices(
   gpu: GpuContext,

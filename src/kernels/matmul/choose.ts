@@ -65,8 +65,8 @@ function splitsFor(technique: MatmulTechnique, product: MatmulShape, least: numb
 }
 
 /**
- * The techniques that an adapter can run and that may suit it, whole and split. On CPU adapters none is split:
- * even if a single workgroup did the whole product (32×32×4096), parts were no faster.
+ * The techniques that an adapter can run and that may suit it, whole and split. On CPU adapters none is
+ * split: even if a single workgroup did the whole product (32×32×4096), parts were no faster.
  */
 export function candidates(gpu: GpuContext, product: MatmulShape): readonly MatmulTechnique[] {
   const whole = techniquesFor(gpu, product.dtype);

@@ -22,8 +22,9 @@ export interface MatmulLaunch {
   transposeB: boolean;
   activation?: Activation;
   /**
-   * The activation's input, stored as c is: `store` fills it. `slope` reads it, and c becomes the product times
-   * the activation's slope there. It must begin in its buffer as aligned as c does; not together with `sums`.
+   * The activation's input, stored as c is: `store` fills it. `slope` reads it, and c becomes the product
+   * times the activation's slope there. It must begin in its buffer as aligned as c does; not together with
+   * `sums`.
    */
   preactivation?: { slot: Slot; use: 'store' | 'slope' } | undefined;
   /** [m], filled with the sums of op(a)'s rows; needs `transposeA`, and no batch. */
@@ -145,8 +146,8 @@ function productOf(
 }
 
 /**
- * Rows [first, end) of an operand, from column `skipped` on. All of it, if it has `span` elements: bound as it
- * stands, which keeps its bind group, unless it begins at an offset.
+ * Rows [first, end) of an operand, from column `skipped` on. All of it, if it has `span` elements: bound as
+ * it stands, which keeps its bind group, unless it begins at an offset.
  */
 function bind(
   slot: Slot,

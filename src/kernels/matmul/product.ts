@@ -28,7 +28,7 @@ export interface Product {
   epilogue: Epilogue;
 }
 
-/** What becomes of the products' sums. */
+/** What a kernel does with the sums before it writes them. */
 export interface Epilogue {
   accumulate: boolean;
   bias: At | undefined;
@@ -54,13 +54,13 @@ export function runProduct(gpu: GpuContext, p: Product, given: MatmulTechnique |
   runWhole(gpu, p, technique, 0);
 }
 
-/** One dispatch; with `part`, of p.batch parts, each of which begins so much of k after the one before. */
+/** One dispatch: of whole matrices, or of p.batch parts that take `part` of k each. */
 function runWhole(gpu: GpuContext, p: Product, technique: MatmulTechnique, part: number): void {
   const grid: Grid = [Math.ceil(p.n / technique.columns), Math.ceil(p.m / technique.rows), p.batch];
   dispatch(gpu, productVariant(technique, p), p, part, grid);
 }
 
-/** The fields are those of `Params` in shaders/common/matmul.wgsl. */
+/** The scalars are the fields of `Params` in shaders/common/matmul.wgsl, in order. */
 function dispatch(gpu: GpuContext, variant: KernelVariant, p: Product, part: number, grid: Grid): void {
   const { a, b, c, m, n, k } = p;
   const { bias, sums, preactivation } = p.epilogue;
@@ -87,7 +87,10 @@ const NO_EPILOGUE: Epilogue = {
   sums: undefined,
 };
 
-/** Split-K: workgroups of their own take `part` of k each and leave [parts, m, n], which a second kernel adds up in order. */
+/**
+ * Split-K: workgroups of their own take `part` of k each and leave [parts, m, n], which a second kernel adds
+ * up in order.
+ */
 function runParts(gpu: GpuContext, p: Product, technique: MatmulTechnique, part: number): void {
   const { a, b, m, n, k, epilogue } = p;
   const summed = epilogue.sums !== undefined;

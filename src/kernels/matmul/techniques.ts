@@ -12,7 +12,9 @@ export interface MatmulTechnique {
   readonly columns: number;
   /** Elements of k that a round takes without checks, unless TAIL_K asks for them. */
   readonly step: number;
-  /** Parts of the inner dimension that workgroups of their own take; a second kernel adds up their results. */
+  /**
+   * Parts of the inner dimension that workgroups of their own take; a second kernel adds up their results.
+   */
   readonly splits: number;
 }
 
@@ -59,8 +61,8 @@ function broadcast(rows: number): MatmulTechnique {
 const QUADS_STEP = 8;
 
 /**
- * A workgroup is one subgroup of four lanes of sixteen columns each, and takes eight of k a round: the fastest
- * on SwiftShader.
+ * A workgroup is one subgroup of four lanes of sixteen columns each, and takes eight of k a round: the
+ * fastest on SwiftShader.
  */
 function quads(rows: number): MatmulTechnique {
   const defines = { LANES: 4, VECTORS: 4, STEP: QUADS_STEP, ROWS: rows };
@@ -80,7 +82,10 @@ export const matmulTechniques: readonly MatmulTechnique[] = [
   ...[...subgroupTechniques.values()].flat(),
 ];
 
-/** Adds up the results of a split product's parts, with the product's epilogue. Its operands are not transposed. */
+/**
+ * Adds up the results of a split product's parts, with the product's epilogue. Its operands are not
+ * transposed.
+ */
 export const addParts: MatmulTechnique = {
   shader: 'matmul_parts',
   defines: {},

@@ -1,4 +1,6 @@
-/** The variants of the techniques' shaders: one for each way that operands are stored and results are used. */
+/**
+ * The variants of the techniques' shaders: one for each way that operands are stored and results are used.
+ */
 import { GpuError } from '../../errors.ts';
 import { type Dtype, floatDtypeOf, floatDtypes, wgslTypes } from '../../gpu/dtype.ts';
 import { type Activation, activations } from '../activations.ts';
@@ -12,7 +14,7 @@ const types = floatDtypes.map((dtype) => wgslTypes[dtype]);
 const preactivations = ['none', 'store', 'slope'] as const;
 export type Preactivation = (typeof preactivations)[number];
 
-/** What is fixed when a shader is made, as its defines, with the values each may have. */
+/** Defines that a product's layout and epilogue decide, with the values each may have. */
 const sideValues = {
   TRANSPOSE_A: flags,
   TRANSPOSE_B: flags,
@@ -37,7 +39,9 @@ export type MatmulSides = { [S in keyof typeof sideValues]: (typeof sideValues)[
 
 const sideNames = Object.keys(sideValues) as (keyof MatmulSides)[];
 
-/** A number for each combination of sides: names of variants are long, and a step asks for hundreds of them. */
+/**
+ * A number for each combination of sides: names of variants are long, and a step asks for hundreds of them.
+ */
 function sidesKey(sides: MatmulSides): number {
   let key = 0;
   for (const name of sideNames) {
@@ -47,7 +51,10 @@ function sidesKey(sides: MatmulSides): number {
   return key;
 }
 
-/** Variants made so far, by the technique's defines (a split technique has those of the whole one) and `sidesKey`. */
+/**
+ * Variants made so far, by the technique's defines (a split technique has those of the whole one) and
+ * `sidesKey`.
+ */
 const made = new Map<object, Map<number, KernelVariant>>();
 
 /** The variant of a technique. Throws `GpuError` if its matrices would round the operands. */
@@ -130,7 +137,9 @@ export function productVariant(technique: MatmulTechnique, product: ProductLayou
   });
 }
 
-/** The variant that adds up a product's parts, [parts, m, n], and the sums of a's rows in them, [parts, m]. */
+/**
+ * The variant that adds up a product's parts, [parts, m, n], and the sums of a's rows in them, [parts, m].
+ */
 export function partsVariant(product: ProductLayout): KernelVariant {
   const { m, n } = product;
   return matmulVariant(addParts, {
