@@ -3,27 +3,52 @@
 import { ConfigError, DataError } from '../errors.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { Example } from './dataset.ts';
-import { checkExample, checkKeys, checkLabel, checkPadding } from './example-checks.ts';
+import { checkExample, checkKeys, checkLabel, checkPadding, checkPosition } from './example-checks.ts';
 import { Random } from './random.ts';
 
-/** Flat row-major arrays of `shape` = [batch, length]. */
+/** A tensor on the CPU, row-major; its type is the tensor's. */
+export type BatchArray = Int32Array | Float32Array;
+
+/**
+ * A batch: arrays by the names that the model's `forward` takes, beside what describes them. A collator may
+ * give any names.
+ */
 export interface Batch {
+  [name: string]: unknown;
+  /** Of the arrays that `shapes` does not name: [batch, length], say. One of another size is flat. */
+  shape: readonly number[];
+  /** Shapes of other arrays, by name. */
+  shapes?: Readonly<Record<string, readonly number[]>>;
+  /** Indices of the examples in the dataset. */
+  indices?: readonly number[];
+  /**
+   * What the loss is a mean over, so that a mean over several batches is one over all they hold. Counted from
+   * the labels where absent.
+   */
+  lossWeight?: number;
+}
+
+/** What the collators below make; arrays are [batch, length]. */
+export interface PaddedBatch extends Batch {
   inputIds: Int32Array;
   /** 1 for a token, 0 for padding. */
   attentionMask: Int32Array;
   tokenTypeIds: Int32Array;
-  /** Int32 classes, or float32 values and indicators. */
+  /** Int32 classes, or float32 values and indicators; their shape is in `shapes`. */
   labels?: Int32Array | Float32Array;
-  /** Shape of `labels`. */
-  labelShape?: number[];
-  /** Flat positions that `labels` are for, where only some are predicted. */
+  /** int32 [n]: flat positions that `labels` are for, if only some are predicted. */
   positions?: Int32Array;
+  /** int32 [batch]: the first and the last token of an answer. */
+  startPositions?: Int32Array;
+  endPositions?: Int32Array;
   shape: [number, number];
-  /** Where the examples stand in the dataset. */
   indices: number[];
 }
 
-export type Collator = (examples: readonly Example[], indices: readonly number[]) => Batch;
+export type Collator<E = Example, B extends Batch = PaddedBatch> = (
+  examples: readonly E[],
+  indices: readonly number[],
+) => B;
 
 export interface PaddingOptions {
   padTokenId: number;
@@ -58,7 +83,11 @@ function startOf(
 }
 
 /** Pads to the longest example, token types with 0. Throws `DataError` for an example that is none. */
-function padInputs(examples: readonly Example[], indices: readonly number[], options: PaddingOptions): Batch {
+function padInputs(
+  examples: readonly Example[],
+  indices: readonly number[],
+  options: PaddingOptions,
+): PaddedBatch {
   const { padTokenId, padToMultipleOf = 1 } = options;
   for (const [row, example] of examples.entries()) {
     const index = indices[row] ?? row;
@@ -69,7 +98,7 @@ function padInputs(examples: readonly Example[], indices: readonly number[], opt
   const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
   const length = Math.ceil(longest / padToMultipleOf) * padToMultipleOf;
   const size = examples.length * length;
-  const batch: Batch = {
+  const batch: PaddedBatch = {
     inputIds: new Int32Array(size).fill(padTokenId),
     attentionMask: new Int32Array(size),
     tokenTypeIds: new Int32Array(size),
@@ -85,31 +114,65 @@ function padInputs(examples: readonly Example[], indices: readonly number[], opt
   return batch;
 }
 
+/** Labels of whole texts, as `dataCollatorWithPadding` describes them. */
+function addLabels(
+  batch: PaddedBatch,
+  examples: readonly Example[],
+  indices: readonly number[],
+  floatLabels: boolean,
+): void {
+  const labels = examples.map(({ label }) => label).filter((label) => label !== undefined);
+  if (labels.length === 0) return;
+  if (labels.length !== examples.length)
+    throw new DataError('some examples of a batch have labels, others not');
+  const width = Array.isArray(labels[0]) ? labels[0].length : null;
+  if (labels.some((label) => (Array.isArray(label) ? label.length : null) !== width))
+    throw new DataError('the labels of a batch are not alike', {
+      remedy: 'give each example one number, or as many indicators as the others',
+    });
+  const flat = labels.flat();
+  const float = floatLabels || width !== null;
+  for (const [row, label] of labels.entries())
+    for (const value of [label].flat()) checkLabel(value, float, indices[row] ?? row);
+  batch.labels = float ? Float32Array.from(flat) : Int32Array.from(flat);
+  batch.shapes = { labels: width === null ? [examples.length] : [examples.length, width] };
+}
+
+/** Answers, counted in the padded row; one past the example's last token becomes the row's length. */
+function addSpans(
+  batch: PaddedBatch,
+  examples: readonly Example[],
+  indices: readonly number[],
+  options: PaddingOptions,
+): void {
+  const [rows, length] = batch.shape;
+  for (const name of ['startPositions', 'endPositions'] as const) {
+    const given = examples.filter((example) => example[name] !== undefined && example[name] !== null);
+    if (given.length === 0) continue;
+    if (given.length !== rows) throw new DataError(`some examples of a batch have ${name}, others not`);
+    batch[name] = Int32Array.from(examples, (example, row) => {
+      const position = example[name]!;
+      checkPosition(name, position, indices[row] ?? row);
+      const count = example.inputIds.length;
+      return position < count ? position + startOf(0, length, count, options) : length;
+    });
+    batch.shapes = { ...batch.shapes, [name]: [rows] };
+  }
+}
+
 /**
  * Labels of whole texts: classes as int32 [batch]; with `floatLabels`, values as float32 [batch]; indicators
- * as float32 [batch, classes]. Throws `DataError` where a batch has labels of several kinds, or a class that
- * is no whole number; `ConfigError` for a padding that cannot be.
+ * as float32 [batch, classes]. Answers (`startPositions`, `endPositions`) as int32 [batch]; one past the
+ * example's last token does not count in the loss. Throws `DataError` if a batch has labels of several kinds,
+ * or a class or position that is no whole number; `ConfigError` for a padding that cannot be.
  */
 export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?: boolean }): Collator {
   checkOptions('dataCollatorWithPadding', options, { ...paddingOptionNames, floatLabels: true }, advice);
   checkPadding(options);
   return (examples, indices) => {
     const batch = padInputs(examples, indices, options);
-    const labels = examples.map(({ label }) => label).filter((label) => label !== undefined);
-    if (labels.length === 0) return batch;
-    if (labels.length !== examples.length)
-      throw new DataError('some examples of a batch have labels, others not');
-    const width = Array.isArray(labels[0]) ? labels[0].length : null;
-    if (labels.some((label) => (Array.isArray(label) ? label.length : null) !== width))
-      throw new DataError('the labels of a batch are not alike', {
-        remedy: 'give each example one number, or as many indicators as the others',
-      });
-    const flat = labels.flat();
-    const float = options.floatLabels === true || width !== null;
-    for (const [row, label] of labels.entries())
-      for (const value of [label].flat()) checkLabel(value, float, indices[row] ?? row);
-    batch.labels = float ? Float32Array.from(flat) : Int32Array.from(flat);
-    batch.labelShape = width === null ? [examples.length] : [examples.length, width];
+    addLabels(batch, examples, indices, options.floatLabels === true);
+    addSpans(batch, examples, indices, options);
     return batch;
   };
 }
@@ -135,7 +198,7 @@ export function dataCollatorForTokenClassification(options: PaddingOptions): Col
       for (const value of label) checkLabel(value, false, indices[row] ?? row);
       labels.set(label, startOf(row, length, inputIds.length, options));
     }
-    return { ...batch, labels, labelShape: [rows, length] };
+    return { ...batch, labels };
   };
 }
 
@@ -165,7 +228,7 @@ const maskingOptionNames: OptionNames<MaskingOptions> = {
  */
 export function dataCollatorForLanguageModeling(
   options: MaskingOptions,
-): (examples: readonly Example[], indices: readonly number[], stream: number) => Batch {
+): (examples: readonly Example[], indices: readonly number[], stream: number) => PaddedBatch {
   checkOptions('dataCollatorForLanguageModeling', options, maskingOptionNames, advice);
   const probability = options.mlmProbability ?? 0.15;
   if (!(probability > 0 && probability < 1))
@@ -187,6 +250,12 @@ export function dataCollatorForLanguageModeling(
       if (draw < 0.8) batch.inputIds[at] = options.maskTokenId;
       else if (draw < 0.9) batch.inputIds[at] = random.integer(options.vocabSize);
     }
-    return { ...batch, labels, labelShape: [chosen.length], positions: Int32Array.from(chosen) };
+    const count = [chosen.length];
+    return {
+      ...batch,
+      labels,
+      positions: Int32Array.from(chosen),
+      shapes: { labels: count, positions: count },
+    };
   };
 }

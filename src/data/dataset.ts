@@ -11,18 +11,21 @@ export interface Example {
   tokenTypeIds?: readonly number[];
   /** A class, an indicator for each class, a value, or a class for each token. */
   label?: Label;
+  /** The first and the last token of the answer to a question, counted in `inputIds`. */
+  startPositions?: number;
+  endPositions?: number;
 }
 
-/** Anything with a length and examples by index. */
-export interface Dataset {
+/** Anything with a length and examples by index, which the collator understands. */
+export interface Dataset<E = Example> {
   readonly length: number;
-  get(index: number): Example;
+  get(index: number): E;
 }
 
-export class ArrayDataset implements Dataset {
-  private readonly examples: readonly Example[];
+export class ArrayDataset<E = Example> implements Dataset<E> {
+  private readonly examples: readonly E[];
 
-  constructor(examples: readonly Example[]) {
+  constructor(examples: readonly E[]) {
     this.examples = examples;
   }
 
@@ -30,7 +33,7 @@ export class ArrayDataset implements Dataset {
     return this.examples.length;
   }
 
-  get(index: number): Example {
+  get(index: number): E {
     const example = this.examples[index];
     if (example === undefined)
       throw new DataError(`there is no example ${index} in a dataset of ${this.length}`);

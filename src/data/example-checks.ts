@@ -42,6 +42,8 @@ const otherNames: Readonly<Record<string, string>> = {
   token_type_ids: 'its name is tokenTypeIds',
   attention_mask: 'leave it out: every token of an example counts, padding is added later',
   labels: 'its name is label',
+  start_positions: 'its name is startPositions',
+  end_positions: 'its name is endPositions',
   position_ids: 'leave it out: positions follow from the order, or write the loop yourself with positionIds',
   positionIds: 'leave it out: positions follow from the order, or write the loop yourself with positionIds',
 };
@@ -96,6 +98,14 @@ export function checkLabel(label: unknown, float: boolean, example: number): voi
   );
 }
 
+/** Throws `DataError` naming the example whose answer begins or ends at no token. */
+export function checkPosition(name: string, position: unknown, example: number): void {
+  if (Number.isInteger(position) && (position as number) >= 0) return;
+  throw new DataError(`example ${example}: ${name} is ${show(position)}`, {
+    remedy: 'count tokens from 0; a question without an answer has that of the first token, 0',
+  });
+}
+
 /** Throws `ConfigError` for a padding that cannot be. */
 export function checkPadding({
   padTokenId,
@@ -112,16 +122,18 @@ export function checkPadding({
     });
 }
 
-/**
- * What code of the user's own gives; what it throws becomes the cause of a `UserCodeError` that says where.
- */
+/** A `UserCodeError` that says where the user's code failed; an error of the engine's own stays as it is. */
+export function userError(what: string, cause: unknown): DawngradError {
+  if (cause instanceof DawngradError) return cause;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new UserCodeError(`${what} failed: ${message}`, { cause });
+}
+
+/** Calls the user's code. Throws `UserCodeError` with what that throws as the cause. */
 export function callUser<T>(what: string, body: () => T): T {
   try {
     return body();
   } catch (cause) {
-    if (cause instanceof DawngradError) throw cause;
-    throw new UserCodeError(`${what} failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
+    throw userError(what, cause);
   }
 }

@@ -2,7 +2,7 @@
 
 import { ConfigError, DataError } from '../errors.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
-import type { Batch } from './collate.ts';
+import type { Batch, PaddedBatch } from './collate.ts';
 import type { Dataset, Example } from './dataset.ts';
 import { callUser, checkExample } from './example-checks.ts';
 import { Random } from './random.ts';
@@ -14,10 +14,10 @@ export interface Sampler {
   order(epoch: number): readonly number[];
 }
 
-export interface DataLoaderOptions {
+export interface DataLoaderOptions<E = Example, B extends Batch = PaddedBatch> {
   batchSize: number;
   /** `stream` is the number of batches drawn before this one, over all epochs. */
-  collate: (examples: readonly Example[], indices: readonly number[], stream: number) => Batch;
+  collate: (examples: readonly E[], indices: readonly number[], stream: number) => B;
   /** A new order each epoch. Default false. */
   shuffle?: boolean;
   seed?: number;
@@ -55,15 +55,15 @@ const advice: Advice = {
   pinMemory: 'leave it out',
 };
 
-export class DataLoader {
-  private readonly dataset: Dataset;
-  private readonly options: DataLoaderOptions;
+export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
+  private readonly dataset: Dataset<E>;
+  private readonly options: DataLoaderOptions<E, B>;
 
   /**
    * Throws `ConfigError` for a batch size below 1 and a sampler beside another order, `DataError` for an
    * empty dataset.
    */
-  constructor(dataset: Dataset, options: DataLoaderOptions) {
+  constructor(dataset: Dataset<E>, options: DataLoaderOptions<E, B>) {
     checkOptions('DataLoader', options, loaderOptionNames, advice);
     if (!Number.isInteger(options.batchSize) || options.batchSize < 1) {
       throw new ConfigError(`batchSize is ${options.batchSize}`, { remedy: 'use an integer of 1 or more' });
@@ -108,7 +108,7 @@ export class DataLoader {
     const length = (index: number): number => {
       const example = this.example(index);
       checkExample(example, index);
-      return example.inputIds.length;
+      return (example as Example).inputIds.length;
     };
     const mega = batchSize * megaBatches(n, batchSize);
     const groups = Array.from({ length: Math.ceil(n / mega) }, (_, i) =>
@@ -117,7 +117,7 @@ export class DataLoader {
     return groups.flatMap((group) => group.sort((a, b) => length(b) - length(a)));
   }
 
-  private example(index: number): Example {
+  private example(index: number): E {
     return callUser(`the dataset's get(${index})`, () => this.dataset.get(index));
   }
 
@@ -135,7 +135,7 @@ export class DataLoader {
    * Batches of an epoch from number `first` on. Throws `DataError` for an example that is none,
    * `UserCodeError` with the cause for what a dataset or collator of the user's own throws.
    */
-  *batches(epoch = 0, first = 0): Generator<Batch> {
+  *batches(epoch = 0, first = 0): Generator<B> {
     const order = this.order(epoch);
     const { batchSize, collate } = this.options;
     for (let number = first; number < this.length; number += 1) {

@@ -1,7 +1,7 @@
 /** Which model is the best so far. */
 import { platform } from '#platform';
 import { ConfigError } from '../errors.ts';
-import { isGreaterBetter, type TrainingArguments } from './arguments.ts';
+import type { TrainingArguments } from './arguments.ts';
 import { loadWeights } from './checkpoint.ts';
 import type { Evaluation, Metrics } from './metrics.ts';
 import type { Trainer } from './trainer.ts';
@@ -26,6 +26,11 @@ export function bestMetricOf(args: TrainingArguments, metrics: Metrics): number 
     });
   }
   return value !== null && Number.isFinite(value) ? value : null;
+}
+
+/** Whether a larger value of the metric is better, by its name where the arguments do not say. */
+function isGreaterBetter(args: TrainingArguments): boolean {
+  return args.greaterIsBetter ?? !/loss|error|mse|mae|perplexity/i.test(args.metricForBestModel ?? 'loss');
 }
 
 export function isBetter(

@@ -7,53 +7,19 @@ import type { Dataset, Example } from '../data/dataset.ts';
 import { callUser } from '../data/example-checks.ts';
 import { CheckpointError, ConfigError } from '../errors.ts';
 import { checkJson, parseJsonObject } from '../models/json.ts';
-import { defaultTrainingArguments, type TrainingArguments } from './arguments.ts';
+import {
+  argumentNames,
+  argumentTable,
+  defaultTrainingArguments,
+  type TrainingArguments,
+} from './arguments.ts';
 import type { Progress } from './progress.ts';
 import type { TrainerState } from './state.ts';
 
-/**
- * What another value than the checkpoint's means. `place`: the checkpoint's place in the data would be
- * another, so it is refused; `course`: it holds from here on, which is said; `best`: the best model is looked
- * for anew, which is said; `free`: nothing.
- */
-type Effect = 'place' | 'course' | 'best' | 'free';
-
-const effects: Record<keyof TrainingArguments, Effect> = {
-  outputDir: 'free',
-  numTrainEpochs: 'course',
-  maxSteps: 'course',
-  perDeviceTrainBatchSize: 'place',
-  perDeviceEvalBatchSize: 'free',
-  learningRate: 'course',
-  weightDecay: 'course',
-  adamBeta1: 'course',
-  adamBeta2: 'course',
-  adamEpsilon: 'course',
-  fp16: 'course',
-  maxGradNorm: 'course',
-  lrSchedulerType: 'course',
-  warmupSteps: 'course',
-  gradientAccumulationSteps: 'place',
-  loggingSteps: 'course',
-  loggingFirstStep: 'free',
-  evalStrategy: 'course',
-  evalSteps: 'course',
-  saveStrategy: 'course',
-  saveSteps: 'course',
-  saveTotalLimit: 'free',
-  loadBestModelAtEnd: 'best',
-  metricForBestModel: 'best',
-  greaterIsBetter: 'best',
-  seed: 'place',
-  groupByLength: 'place',
-  dataloaderDropLast: 'place',
-  freezeEncoderEpochs: 'course',
-  unfreezeLayersPerEpoch: 'course',
-};
-
-/** A value of the type that the default has; a default of null stands for a string, a number or a boolean. */
+/** A value of the type that the default has; a default of null stands for any value that JSON has one of. */
 function like(value: unknown): v.GenericSchema {
-  if (value === null) return v.nullable(v.union([v.string(), v.number(), v.boolean()]));
+  if (value === null)
+    return v.nullable(v.union([v.string(), v.number(), v.boolean(), v.array(v.string())]));
   return typeof value === 'number' ? v.number() : typeof value === 'boolean' ? v.boolean() : v.string();
 }
 
@@ -103,19 +69,20 @@ export function compareArguments(before: Saved, now: TrainingArguments, checkpoi
   const texts = Number(before.perDeviceTrainBatchSize) * Number(before.gradientAccumulationSteps);
   const notes: string[] = [];
   let bestIsVoid = false;
-  for (const name of Object.keys(effects) as (keyof TrainingArguments)[]) {
+  for (const name of argumentNames) {
     const [old, value] = [before[name], now[name]];
-    if (old === value || effects[name] === 'free') continue;
+    const effect = argumentTable[name].resume;
+    if (old === value || effect === 'free') continue;
     const what = `${name} is ${show(value)}, in '${checkpoint}' it was ${show(old)}`;
-    if (effects[name] === 'place' && !(same && split.includes(name))) {
+    if (effect === 'place' && !(same && split.includes(name))) {
       const product = `, or keep perDeviceTrainBatchSize times gradientAccumulationSteps at ${texts}`;
       throw new ConfigError(what, {
         remedy: `resume with ${name} ${String(old)}${split.includes(name) ? product : ''}: texts would be trained twice or not at all`,
       });
     }
-    if (effects[name] === 'best') bestIsVoid = true;
-    const how = effects[name] === 'best' ? 'the best model is looked for anew' : 'it holds from here on';
-    notes.push(effects[name] === 'place' ? `${what}: a step has the same texts` : `${what}: ${how}`);
+    if (effect === 'best') bestIsVoid = true;
+    const how = effect === 'best' ? 'the best model is looked for anew' : 'it holds from here on';
+    notes.push(effect === 'place' ? `${what}: a step has the same texts` : `${what}: ${how}`);
   }
   return {
     notes,
@@ -131,7 +98,7 @@ const SAMPLED = 256;
  * The number of examples, and a digest (FNV-1a) of some of them: others' data is found out by it, not every
  * changed word.
  */
-export function dataMark(dataset: Dataset): { examples: number; digest: string } {
+export function dataMark(dataset: Dataset<unknown>): { examples: number; digest: string } {
   let hash = 0x811c9dc5;
   const take = (value: number): void => {
     for (const byte of new Uint8Array(Float64Array.of(value).buffer))

@@ -3,13 +3,6 @@ import { platform } from '#platform';
 import type { Batch } from '../data/collate.ts';
 import { DataLoader } from '../data/loader.ts';
 import { ConfigError, NonFiniteError } from '../errors.ts';
-import { addInPlace } from '../kernels/pointwise.ts';
-import type { AdamW } from '../optim/adamw.ts';
-import { clipFactor } from '../optim/clip.ts';
-import { GradScaler } from '../optim/grad-scaler.ts';
-import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
-import { autocast } from '../tensor/autocast.ts';
-import { scale } from '../tensor/ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { BestModel } from './best.ts';
 import {
@@ -30,11 +23,12 @@ import {
   sweepOutput,
 } from './checkpoint.ts';
 import { applyFreezing } from './freeze.ts';
-import { countTokens, toTensors } from './inputs.ts';
-import { computingWeights, makeOptimizer } from './optimizer.ts';
+import { countComputed, countTokens } from './inputs.ts';
+import { computingWeights } from './optimizer.ts';
 import type { Progress } from './progress.ts';
 import { compareArguments, compareData, dataMark } from './resume.ts';
 import { freshState, type LogEntry } from './state.ts';
+import { TrainingStep } from './step.ts';
 import type { Trainer, TrainerOptions, TrainOutput } from './trainer.ts';
 
 /** Steps whose results the GPU may still owe. */
@@ -55,17 +49,12 @@ export class TrainingRun {
   private readonly options: TrainerOptions;
   private readonly callbacks: readonly TrainerCallback[];
   private readonly control: TrainerControl = { shouldTrainingStop: false };
-  private readonly loader: DataLoader;
-  private readonly optimizer: AdamW;
-  private readonly scheduler: LambdaLR;
+  private readonly loader: DataLoader<unknown, Batch>;
+  private readonly step: TrainingStep;
   private readonly stepsPerEpoch: number;
   private readonly parameters: readonly Tensor[];
   private readonly fixed: ReadonlySet<Tensor>;
-  /** On the GPU: the sum of losses since the last log, and the last step's [norm, factor]. */
-  private readonly lossSum: Tensor;
-  private readonly lastNorm: Tensor;
-  /** With `fp16`. */
-  private readonly scaler: GradScaler | null;
+  /** Steps since the last log. */
   private lossSteps = 0;
   private totalLoss = 0;
   private totalSteps = 0;
@@ -113,20 +102,13 @@ export class TrainingRun {
     state.numTrainEpochs = Math.ceil(state.maxSteps / this.stepsPerEpoch);
     this.parameters = model.parameters();
     this.fixed = new Set(this.parameters.filter((tensor) => !tensor.requiresGrad));
-    this.optimizer = makeOptimizer(model, args);
-    const { warmupSteps } = args;
-    const numWarmupSteps = warmupSteps < 1 ? Math.ceil(warmupSteps * state.maxSteps) : warmupSteps;
-    this.scheduler = getScheduler(args.lrSchedulerType, this.optimizer, {
-      numWarmupSteps,
-      numTrainingSteps: state.maxSteps,
+    this.step = new TrainingStep({
+      model,
+      args,
+      maxSteps: state.maxSteps,
+      reduce: options.reduceGradients,
     });
-    const { device } = model;
-    this.lossSum = device.raw([1]);
-    this.lastNorm = device.raw([2]);
-    this.scaler = args.fp16 ? new GradScaler(device) : null;
-    device.fill(this.lossSum, 0);
-    device.fill(this.lastNorm, 0);
-    device.manualSeed(args.seed);
+    model.device.manualSeed(args.seed);
   }
 
   private get context(): CallbackContext {
@@ -183,7 +165,7 @@ export class TrainingRun {
         remedy: 'ask for more epochs or steps',
       });
     }
-    await loadCheckpoint(path, progress, model, this.optimizer);
+    await loadCheckpoint(path, progress, model, this.step.optimizer);
     for (const note of notes) trainer.warn(note);
     const { trainBatchSize, loggingSteps, evalSteps, saveSteps } = trainer.state;
     const now = { maxSteps, numTrainEpochs, trainBatchSize, loggingSteps, evalSteps, saveSteps };
@@ -195,12 +177,13 @@ export class TrainingRun {
         outputDir: args.outputDir,
         checkpoint: path,
       });
-    this.scheduler.moveTo(progress.schedulerStep);
+    const { scheduler, lossSum, scaler } = this.step;
+    scheduler.moveTo(progress.schedulerStep);
     this.learningRate = progress.learningRate;
     model.device.randomState = progress.random;
-    this.lossSum.write(Float32Array.of(progress.lossSum));
+    lossSum.write(Float32Array.of(progress.lossSum));
     this.lossSteps = progress.lossSteps;
-    if (progress.scaler !== undefined) this.scaler?.loadState(progress.scaler);
+    if (progress.scaler !== undefined) scaler?.loadState(progress.scaler);
     this.best.resume();
     return { epoch: progress.epoch, batch: progress.batch * batchRatio };
   }
@@ -232,7 +215,7 @@ export class TrainingRun {
       next += 1;
       const last = next === this.loader.length;
       if (waiting.length < accumulation && !last) continue;
-      await this.step(waiting, epoch + next / this.loader.length);
+      await this.take(waiting, epoch + next / this.loader.length);
       waiting = [];
       const place = last ? { epoch: epoch + 1, batch: 0 } : { epoch, batch: next };
       await this.afterStep(place, last);
@@ -242,58 +225,22 @@ export class TrainingRun {
     return null;
   }
 
-  /** One optimizer step over some batches. */
-  private async step(batches: readonly Batch[], epoch: number): Promise<void> {
-    const { trainer, optimizer, scheduler } = this;
-    const { model, args, state } = trainer;
-    const { device } = model;
-    let tokens = 0;
-    for (const batch of batches) {
-      const scope = device.scope();
-      try {
-        const forward = () => model.forward(toTensors(device, batch));
-        const { loss } = args.fp16 ? autocast(forward) : forward();
-        if (loss === undefined)
-          throw new ConfigError('the model gives no loss for the training data', {
-            remedy: 'give the examples labels',
-          });
-        // The last step of an epoch may have fewer batches: its mean is over those.
-        const part = batches.length === 1 ? loss : scale(loss, 1 / batches.length);
-        part.backward(this.scaler?.scale);
-        addInPlace(device.gpu, { x: part.slot, y: this.lossSum.slot, count: 1 });
-        tokens += countTokens(batch);
-        state.totalFlos += this.flosPerToken * batch.inputIds.length;
-      } finally {
-        scope.close();
-      }
-    }
-    const gradScale = this.clip();
-    const learningRate = scheduler.getLastLr()[0]!;
-    optimizer.step({ gradScale, skipNonFinite: this.scaler !== null });
-    this.scaler?.update(gradScale);
-    scheduler.step();
-    optimizer.zeroGrad();
-    device.submit();
+  /** Takes one optimizer step over some batches, and tells of it. */
+  private async take(batches: readonly Batch[], epoch: number): Promise<void> {
+    const { state } = this.trainer;
+    const total = (count: (batch: Batch) => number): number =>
+      batches.reduce((sum, batch) => sum + count(batch), 0);
+    const learningRate = await this.step.run(batches);
+    const tokens = total(countTokens);
     this.learningRate = learningRate;
     this.lossSteps += 1;
     state.globalStep += 1;
     state.epoch = epoch;
     state.numInputTokensSeen += tokens;
+    state.totalFlos += this.flosPerToken * total(countComputed);
     await this.pace();
     const seconds = (performance.now() - this.started) / 1000;
     await callAll(this.callbacks, 'onStepEnd', this.context, { learningRate, tokens, seconds });
-  }
-
-  /**
-   * [norm, factor] of the gradients, which also undoes the loss's scale; null where gradients are used as
-   * they are, whose norm is measured all the same.
-   */
-  private clip(): Tensor | null {
-    const { args } = this.trainer;
-    const { parameters, scaler, lastNorm: out } = this;
-    const maxNorm = args.maxGradNorm === 0 ? Number.POSITIVE_INFINITY : args.maxGradNorm;
-    const factor = clipFactor(parameters, maxNorm, { out, lossScale: scaler ?? 1 });
-    return args.maxGradNorm === 0 && scaler === null ? null : factor;
   }
 
   /** Lets the host run a little ahead of the GPU, not more. */
@@ -327,10 +274,11 @@ export class TrainingRun {
   private async log(): Promise<void> {
     const { state, model } = this.trainer;
     if (this.lossSteps === 0) return;
+    const { lossSum, norm: lastNorm, scaler } = this.step;
     const [[sum], [norm], scaling] = await Promise.all([
-      this.lossSum.float32Data(),
-      this.lastNorm.float32Data(),
-      this.scaler?.state(),
+      lossSum.float32Data(),
+      lastNorm.float32Data(),
+      scaler?.state(),
     ]);
     const loss = sum! / this.lossSteps;
     if (scaling !== undefined && scaling.scale < LEAST_SCALE) {
@@ -349,7 +297,7 @@ export class TrainingRun {
     this.totalLoss += sum!;
     this.totalSteps += this.lossSteps;
     this.lossSteps = 0;
-    model.device.fill(this.lossSum, 0);
+    model.device.fill(lossSum, 0);
     await this.record({
       loss: round(loss, 6),
       grad_norm: Number.isFinite(norm) ? norm! : null,
@@ -376,12 +324,13 @@ export class TrainingRun {
   }
 
   private async save(place: Place): Promise<{ path: string }> {
-    const { trainer, optimizer, scheduler } = this;
+    const { trainer } = this;
     const { args, state, model } = trainer;
+    const { optimizer, scheduler, scaler } = this.step;
     if (this.lastSaved?.step === state.globalStep) return this.lastSaved;
-    const [lossSum] = await this.lossSum.float32Data();
-    const [norm] = await this.lastNorm.float32Data();
-    const broken = !Number.isFinite(lossSum) || (this.scaler === null && !Number.isFinite(norm));
+    const [lossSum] = await this.step.lossSum.float32Data();
+    const [norm] = await this.step.norm.float32Data();
+    const broken = !Number.isFinite(lossSum) || (scaler === null && !Number.isFinite(norm));
     if (broken) await this.log();
     const progress: Omit<Progress, 'optimizerSteps'> = {
       ...place,
@@ -391,7 +340,7 @@ export class TrainingRun {
       lossSteps: this.lossSteps,
       learningRate: this.learningRate,
       data: this.data,
-      ...(this.scaler && { scaler: await this.scaler.state() }),
+      ...(scaler && { scaler: await scaler.state() }),
     };
     if (state.bestGlobalStep === state.globalStep)
       state.bestModelCheckpoint = checkpointPath(args.outputDir, state.globalStep);
@@ -438,11 +387,7 @@ export class TrainingRun {
 
   private release(): void {
     for (const tensor of this.parameters) tensor.requiresGrad = !this.fixed.has(tensor);
-    this.optimizer.zeroGrad();
-    this.optimizer.dispose();
-    this.lossSum.dispose();
-    this.lastNorm.dispose();
-    this.scaler?.dispose();
+    this.step.dispose();
   }
 }
 
