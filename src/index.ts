@@ -86,13 +86,13 @@ export {
   type TextInput,
 } from './text/tokenizer.ts';
 export { defaultTrainingArguments, type TrainingArguments } from './train/arguments.ts';
+export type { NamedArray } from './train/arrays.ts';
 export {
   type CallbackContext,
   EarlyStoppingCallback,
   type StepReport,
   type TrainerCallback,
 } from './train/callbacks.ts';
-export type { NamedArray } from './train/arrays.ts';
 export { lastCheckpoint } from './train/checkpoint.ts';
 export type { ComputeMetrics, EvalPrediction } from './train/evaluate.ts';
 export { type BatchTensors, toTensors, type UploadedBatch } from './train/inputs.ts';

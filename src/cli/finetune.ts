@@ -85,7 +85,9 @@ export function addFinetune(program: Command): void {
     .option('--from-scratch', "draw all weights anew, keeping the checkpoint's config and tokenizer");
   addTrainingOptions(command, 'finetune', {
     gradientAccumulationSteps: [
-      new Option('--max-length <n>', "tokens a text may have (default: the model's limit)").argParser(integer),
+      new Option('--max-length <n>', "tokens a text may have (default: the model's limit)").argParser(
+        integer,
+      ),
       new Option('--no-truncation', 'refuse texts that are too long instead of cutting them'),
     ],
     saveTotalLimit: [
@@ -341,7 +343,8 @@ function checkRoom({ maxLength }: FinetuneOptions, tokenizer: PreTrainedTokenize
 
 function trainingArguments(options: FinetuneOptions, outputDir: string) {
   const evaluates = options.eval !== undefined;
-  const strategy = (steps: number | undefined) => (steps === undefined ? ('epoch' as const) : ('steps' as const));
+  const strategy = (steps: number | undefined) =>
+    steps === undefined ? ('epoch' as const) : ('steps' as const);
   return {
     ...argumentsFrom(options, 'finetune'),
     outputDir,

@@ -79,7 +79,9 @@ export function addPretrain(program: Command): void {
   addTrainingOptions(command, 'pretrain', {
     warmupSteps: [
       new Option('--mlm-probability <p>', 'share of tokens to predict').argParser(number).default(0.15),
-      new Option('--eval-share <p>', 'share of the lines kept for evaluation').argParser(number).default(0.01),
+      new Option('--eval-share <p>', 'share of the lines kept for evaluation')
+        .argParser(number)
+        .default(0.01),
     ],
   });
   addModelOptions(addResumeOption(addEncodingOption(command))).action(async (options: PretrainOptions) => {

@@ -59,8 +59,7 @@ export function argumentsFrom(options: object, command: TrainingCommand): Partia
   const said = options as Record<string, unknown>;
   const values = argumentNames.map((name) => {
     const { option: flags } = argumentTable[name];
-    const value =
-      flags === undefined ? settingOf(name, command) : said[new Option(flags).attributeName()];
+    const value = flags === undefined ? settingOf(name, command) : said[new Option(flags).attributeName()];
     return [name, value] as const;
   });
   return Object.fromEntries(values.filter(([, value]) => value !== undefined)) as Partial<TrainingArguments>;

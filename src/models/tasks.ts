@@ -220,7 +220,8 @@ abstract class QuestionAnswering extends PreTrainedModel {
       });
     }
     return this.device.tidy(() => {
-      const output = this.base.forward(encoderInputs(inputs));
+      // The softmax over positions sees padding too, so its states are computed whatever is asked.
+      const output = this.base.forward({ ...encoderInputs(inputs), skipPadding: false });
       const logits = to(this.qa_outputs.forward(output.lastHiddenState), 'float32');
       const [startLogits, endLogits] = [select(logits, 2, 0), select(logits, 2, 1)];
       const result = { startLogits, endLogits, ...handedOn(output) };

@@ -54,6 +54,20 @@ export abstract class Module {
     return this.namedParameters().map(([, tensor]) => tensor);
   }
 
+  /**
+   * Weights of this module alone that weight decay leaves out: its `bias`. A norm, or any module whose weights
+   * should not shrink, gives its own.
+   */
+  ownUndecayed(): readonly Tensor[] {
+    const bias: unknown = Reflect.get(this, 'bias');
+    return bias instanceof Tensor ? [bias] : [];
+  }
+
+  /** Weights here and below that weight decay leaves out. */
+  undecayedParameters(): Set<Tensor> {
+    return new Set([...this.modules()].flatMap((module) => module.ownUndecayed()));
+  }
+
   /** Weights by every name, tied ones under each of theirs. */
   stateDict(): Map<string, Tensor> {
     return new Map(this.everyParameter(''));

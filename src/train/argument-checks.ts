@@ -83,9 +83,11 @@ const rules: Record<ArgumentKind, Rule> = {
   seed: anything,
 };
 
+const numbers: ReadonlySet<ArgumentKind> = new Set(['count', 'count or null', 'whole', 'amount', 'steps']);
+
 function show(kind: ArgumentKind, value: unknown): string {
   if (kind === 'schedule') return `'${String(value)}'`;
-  return typeof value === 'number' ? String(value) : JSON.stringify(value);
+  return numbers.has(kind) ? String(value) : JSON.stringify(value);
 }
 
 /** Throws `ConfigError` naming the first argument whose value is not of its kind. */

@@ -153,7 +153,12 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     pretrain: { default: 0.01 },
   },
   adamBeta1: { default: 0.9, kind: 'beta', resume: 'course', help: "decay of AdamW's mean of gradients" },
-  adamBeta2: { default: 0.999, kind: 'beta', resume: 'course', help: "decay of AdamW's mean of their squares" },
+  adamBeta2: {
+    default: 0.999,
+    kind: 'beta',
+    resume: 'course',
+    help: "decay of AdamW's mean of their squares",
+  },
   adamEpsilon: { default: 1e-8, kind: 'amount', resume: 'course', help: 'added to the root of the latter' },
   warmupSteps: {
     default: 0,

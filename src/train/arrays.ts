@@ -43,9 +43,12 @@ export function arraysOf(batch: Pick<Batch, 'shape'>): [name: string, array: Nam
       });
     const own = shapes[name] ?? (values.length === size ? shape : [values.length]);
     if (sizeOf(own) !== values.length)
-      throw new DataError(`toTensors: '${name}' has ${values.length} values for the shape ${formatShape(own)}`, {
-        remedy: "mend the batch's shapes",
-      });
+      throw new DataError(
+        `toTensors: '${name}' has ${values.length} values for the shape ${formatShape(own)}`,
+        {
+          remedy: "mend the batch's shapes",
+        },
+      );
     return [[name, { values, shape: own }]];
   });
 }

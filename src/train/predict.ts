@@ -73,9 +73,7 @@ export function forwardBatch(
   return fp16 ? autocast(forward) : forward();
 }
 
-async function readAll(
-  outputs: readonly (readonly [string, Tensor])[],
-): Promise<Record<string, NamedArray>> {
+async function readAll(outputs: readonly (readonly [string, Tensor])[]): Promise<Record<string, NamedArray>> {
   // Reading records a copy at once, so that the tensors may go when the scope closes.
   const reads = outputs.map(async ([name, tensor]) => {
     const shape = tensor.rank === 0 ? [1] : tensor.shape;
@@ -92,7 +90,9 @@ function runBatch<B extends Batch>(
   const scope = model.device.scope();
   try {
     const { loss, ...others } = noGrad(() => forwardBatch(model, batch, fp16));
-    const named = Object.entries(others).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor);
+    const named = Object.entries(others).filter(
+      (entry): entry is [string, Tensor] => entry[1] instanceof Tensor,
+    );
     const results = [readAll(reads(batch) ? named : []), loss?.float32Data() ?? null] as const;
     return Promise.all(results).then(([outputs, lossValue]) => ({
       batch,

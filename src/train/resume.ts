@@ -18,8 +18,7 @@ import type { TrainerState } from './state.ts';
 
 /** A value of the type that the default has; a default of null stands for any value that JSON has one of. */
 function like(value: unknown): v.GenericSchema {
-  if (value === null)
-    return v.nullable(v.union([v.string(), v.number(), v.boolean(), v.array(v.string())]));
+  if (value === null) return v.nullable(v.union([v.string(), v.number(), v.boolean(), v.array(v.string())]));
   return typeof value === 'number' ? v.number() : typeof value === 'boolean' ? v.boolean() : v.string();
 }
 
