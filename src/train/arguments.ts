@@ -94,7 +94,8 @@ export interface Argument<T> {
   option?: string;
   /** What `finetune` sets where the user says nothing; null: nothing. The default where absent. */
   finetune?: T | null;
-  /** What `finetune` sets by other options, for docs/training.md. */
+  /** For docs/training.md: what more there is to say, and what `finetune` sets by other options. */
+  note?: string;
   otherwise?: string;
   /** What is different in `pretrain`, which has the option too. */
   pretrain?: { default?: T; help?: string };
@@ -117,6 +118,7 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     kind: 'steps',
     resume: 'course',
     help: 'optimizer steps in all; overrides --epochs',
+    note: '-1: as many as the epochs have',
     option: '--max-steps <n>',
     pretrain: {},
   },
@@ -159,7 +161,12 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     resume: 'course',
     help: "decay of AdamW's mean of their squares",
   },
-  adamEpsilon: { default: 1e-8, kind: 'amount', resume: 'course', help: 'added to the root of the latter' },
+  adamEpsilon: {
+    default: 1e-8,
+    kind: 'amount',
+    resume: 'course',
+    help: 'added to the root of those squares',
+  },
   warmupSteps: {
     default: 0,
     kind: 'amount',
@@ -173,6 +180,7 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     kind: 'schedule',
     resume: 'course',
     help: 'course of the learning rate',
+    note: '`linear`, `cosine`, `constant` or `constant_with_warmup`',
     option: '--scheduler <name>',
   },
   maxGradNorm: {
@@ -187,6 +195,7 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     kind: 'count',
     resume: 'place',
     help: 'batches an optimizer step adds up',
+    note: 'each weighs what its loss is a mean over',
     option: '--gradient-accumulation <n>',
   },
   freezeEncoderEpochs: {
@@ -228,6 +237,7 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     kind: 'count or null',
     resume: 'course',
     help: 'evaluate every n steps instead of every epoch',
+    note: 'null: `loggingSteps`',
     option: '--eval-steps <n>',
   },
   saveStrategy: {
@@ -250,6 +260,7 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     kind: 'integer or null',
     resume: 'free',
     help: 'checkpoints kept, the best among them',
+    note: 'null: all',
     option: '--save-total-limit <n>',
     finetune: 2,
   },
@@ -265,6 +276,7 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     kind: 'text or null',
     resume: 'best',
     help: 'metric that decides which checkpoint is best (default: loss)',
+    note: 'null: `loss`',
     option: '--metric <name>',
   },
   greaterIsBetter: {
@@ -299,6 +311,7 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     kind: 'seed',
     resume: 'place',
     help: 'of order, dropout and new weights',
+    note: 'an integer of up to 32 bits',
     option: '--seed <n>',
     pretrain: { help: 'of order, masks, dropout and new weights' },
   },

@@ -3,6 +3,7 @@ import type { Batch, BatchArray } from '../data/collate.ts';
 import { callUser } from '../data/example-checks.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { problemTypeOf } from '../models/config.ts';
+import type { Tensor } from '../tensor/tensor.ts';
 import { arraysOf, joined, type NamedArray } from './arrays.ts';
 import { lossWeight } from './inputs.ts';
 import { type Evaluation, evaluateLogits, type Metrics } from './metrics.ts';
@@ -104,8 +105,9 @@ export async function evaluateModel(
   const outputs = new Parts<NamedArray>();
   const labels = new Parts<NamedArray<BatchArray>>();
   const wanted = (name: string): boolean => labelNames?.includes(name) ?? isLabel(name);
-  // Scores of every word, of masked tokens: much to keep, and nothing reports on them.
-  const reads = ({ positions }: Batch): boolean => computeMetrics !== undefined || positions === undefined;
+  // Scores of all words, say, are much to keep, and nothing reports on them.
+  const reads = (name: string, { shape }: Tensor): boolean =>
+    computeMetrics !== undefined || (name === 'logits' && shape.at(-1) === model.config.numLabels);
   let [lossSum, total, losses] = [0, 0, 0];
   for await (const prediction of predictBatches(model, batches, { fp16, reads })) {
     const { batch, loss } = prediction;
@@ -131,7 +133,7 @@ export async function evaluateModel(
 function report({ config }: TrainableModel, { predictions, labelIds }: EvalPrediction): Evaluation {
   const { logits } = predictions;
   const { labels } = labelIds;
-  if (logits?.shape.at(-1) !== config.numLabels || labels === undefined) return { metrics: {} };
+  if (logits === undefined || labels === undefined) return { metrics: {} };
   const problemType = problemTypeOf(config, labels.values instanceof Float32Array);
   const each = problemType === 'single_label_classification' ? config.numLabels : 1;
   if (labels.values.length * each !== logits.values.length) return { metrics: {} };

@@ -33,8 +33,8 @@ export interface BatchPrediction<B extends Batch = Batch> {
 export interface PredictOptions {
   /** In mixed precision. Default false. */
   fp16?: boolean;
-  /** Whether to read what the model gives for a batch besides the loss. Default true. */
-  reads?: (batch: Batch) => boolean;
+  /** Which of the model's outputs to read besides the loss; all where absent. */
+  reads?: (name: string, output: Tensor) => boolean;
 }
 
 /**
@@ -91,9 +91,9 @@ function runBatch<B extends Batch>(
   try {
     const { loss, ...others } = noGrad(() => forwardBatch(model, batch, fp16));
     const named = Object.entries(others).filter(
-      (entry): entry is [string, Tensor] => entry[1] instanceof Tensor,
+      (entry): entry is [string, Tensor] => entry[1] instanceof Tensor && reads(entry[0], entry[1]),
     );
-    const results = [readAll(reads(batch) ? named : []), loss?.float32Data() ?? null] as const;
+    const results = [readAll(named), loss?.float32Data() ?? null] as const;
     return Promise.all(results).then(([outputs, lossValue]) => ({
       batch,
       outputs,

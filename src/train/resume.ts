@@ -107,12 +107,12 @@ export function dataMark(dataset: Dataset<unknown>): { examples: number; digest:
   for (let index = 0; index < dataset.length; index += every) {
     const example = callUser(`the dataset's get(${index})`, () => dataset.get(index));
     // Examples for a collator of the user's own may look otherwise.
-    const { inputIds, label } = (example ?? {}) as Partial<Example>;
+    const { inputIds, label, startPositions, endPositions } = (example ?? {}) as Partial<Example>;
     // What cannot be trained on is told of by the collator.
     const ids = Array.from(inputIds ?? [], Number);
     take(ids.length);
     for (const id of ids) take(id);
-    for (const value of [label ?? -1].flat()) take(Number(value));
+    for (const value of [label ?? -1, startPositions ?? [], endPositions ?? []].flat()) take(Number(value));
   }
   return { examples: dataset.length, digest: hash.toString(16).padStart(8, '0') };
 }
