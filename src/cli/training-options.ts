@@ -1,4 +1,4 @@
-/** Options of `finetune` and `pretrain` that are training arguments, made from the table of these. */
+/** The options of `finetune` and `pretrain` that are training arguments, made from the table of arguments. */
 import { type Command, Option } from 'commander';
 import { schedulerTypes } from '../optim/schedule.ts';
 import {
@@ -22,14 +22,14 @@ const parsers: Partial<Record<ArgumentKind, (text: string) => number>> = {
   whole: integer,
 };
 
-/** What a command sets where the user says nothing; null: nothing. */
+/** A command's default for an argument; null: none. */
 function settingOf(name: ArgumentName, command: TrainingCommand): unknown {
   const { default: usual, finetune, pretrain } = argumentTable[name];
   if (command === 'pretrain') return pretrain?.default ?? usual;
   return finetune === undefined ? usual : finetune;
 }
 
-/** An argument's option; null where the command has none of its own. Every command that runs a model has --fp16. */
+/** An argument's option; null if the command has none. --fp16 is added by `addModelOptions`. */
 function optionOf(name: ArgumentName, command: TrainingCommand): Option | null {
   const { option: flags, help, kind, pretrain } = argumentTable[name];
   if (flags === undefined || name === 'fp16') return null;
@@ -42,7 +42,10 @@ function optionOf(name: ArgumentName, command: TrainingCommand): Option | null {
   return setting === null || typeof setting === 'boolean' ? option : option.default(setting);
 }
 
-/** Adds the arguments' options to a command; `others` are put after that of the argument they are listed under. */
+/**
+ * Adds the arguments' options to a command. Each of `others` follows the option of the argument it is listed
+ * under.
+ */
 export function addTrainingOptions(
   to: Command,
   command: TrainingCommand,
@@ -54,7 +57,7 @@ export function addTrainingOptions(
   return to;
 }
 
-/** The arguments that a command's options say; what is not said is left to the defaults. */
+/** The arguments given by a command's options; any other argument is left out. */
 export function argumentsFrom(options: object, command: TrainingCommand): Partial<TrainingArguments> {
   const said = options as Record<string, unknown>;
   const values = argumentNames.map((name) => {
@@ -65,7 +68,7 @@ export function argumentsFrom(options: object, command: TrainingCommand): Partia
   return Object.fromEntries(values.filter(([, value]) => value !== undefined)) as Partial<TrainingArguments>;
 }
 
-/** The options of arguments, `--lr` of `learningRate`. */
+/** Arguments and their options: `learningRate` and `--lr`. */
 export function optionNames(): [argument: string, option: string][] {
   return argumentNames.flatMap((name): [string, string][] => {
     const { option: flags } = argumentTable[name];

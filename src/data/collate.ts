@@ -1,4 +1,4 @@
-/** Examples to padded batches. */
+/** Collators: they turn examples into padded batches. */
 
 import { ConfigError, DataError } from '../errors.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
@@ -6,39 +6,36 @@ import type { Example } from './dataset.ts';
 import { checkExample, checkKeys, checkLabel, checkPadding, checkPosition } from './example-checks.ts';
 import { Random } from './random.ts';
 
-/** A tensor on the CPU, row-major; its type is the tensor's. */
+/** Values of a tensor, row-major. An `Int32Array` becomes int32, a `Float32Array` float32. */
 export type BatchArray = Int32Array | Float32Array;
 
-/**
- * A batch: arrays by the names that the model's `forward` takes, beside what describes them. A collator may
- * give any names.
- */
+/** Arrays by the names that the model's `forward` takes, and what describes them. Any names are allowed. */
 export interface Batch {
   [name: string]: unknown;
-  /** Of the arrays that `shapes` does not name: [batch, length], say. One of another size is flat. */
+  /** Usually [batch, length]: the shape of every array with as many values that `shapes` does not name. */
   shape: readonly number[];
-  /** Shapes of other arrays, by name. */
+  /** Shapes of other arrays by name; an array in neither is flat, [n]. */
   shapes?: Readonly<Record<string, readonly number[]>>;
   /** Indices of the examples in the dataset. */
   indices?: readonly number[];
   /**
-   * What the loss is a mean over, so that a mean over several batches is one over all they hold. Counted from
-   * the labels where absent.
+   * The number of things that the loss is a mean over: the batch's weight in a mean over several batches.
+   * Default: counted from the labels.
    */
   lossWeight?: number;
 }
 
-/** What the collators below make; arrays are [batch, length]. */
+/** A batch from one of the collators below; arrays are [batch, length] unless stated otherwise. */
 export interface PaddedBatch extends Batch {
   inputIds: Int32Array;
   /** 1 for a token, 0 for padding. */
   attentionMask: Int32Array;
   tokenTypeIds: Int32Array;
-  /** Int32 classes, or float32 values and indicators; their shape is in `shapes`. */
+  /** int32 classes, or float32 values and indicators; `shapes` has their shape. */
   labels?: Int32Array | Float32Array;
-  /** int32 [n]: flat positions that `labels` are for, if only some are predicted. */
+  /** int32 [n]: flat positions of the `labels`, if only some tokens are predicted. */
   positions?: Int32Array;
-  /** int32 [batch]: the first and the last token of an answer. */
+  /** int32 [batch]: first and last token of the answers. */
   startPositions?: Int32Array;
   endPositions?: Int32Array;
   shape: [number, number];
@@ -63,7 +60,7 @@ const paddingOptionNames: OptionNames<PaddingOptions> = {
   paddingSide: true,
 };
 
-/** What transformers' collators take besides. */
+/** Remedies for options that transformers' collators have. */
 const advice: Advice = {
   tokenizer: 'pass padTokenId and what else is wanted of it',
   mlm: 'leave it out: tokens are always masked',
@@ -72,7 +69,7 @@ const advice: Advice = {
   returnTensors: 'leave it out: toTensors(device, batch) makes tensors',
 };
 
-/** Where an example of `count` tokens begins in its row. */
+/** The flat index at which an example of `count` tokens begins in a row. */
 function startOf(
   row: number,
   length: number,
@@ -82,7 +79,7 @@ function startOf(
   return row * length + (paddingSide === 'left' ? length - count : 0);
 }
 
-/** Pads to the longest example, token types with 0. Throws `DataError` for an example that is none. */
+/** Pads to the longest example, token types with 0. Throws `DataError` for an example that cannot be used. */
 function padInputs(
   examples: readonly Example[],
   indices: readonly number[],
@@ -91,7 +88,7 @@ function padInputs(
   const { padTokenId, padToMultipleOf = 1 } = options;
   for (const [row, example] of examples.entries()) {
     const index = indices[row] ?? row;
-    // A wrong name often is why the right one is missing.
+    // Check names first: a wrong name is often why the right one is missing.
     if (typeof example === 'object' && example !== null) checkKeys(example, index);
     checkExample(example, index);
   }
@@ -114,7 +111,7 @@ function padInputs(
   return batch;
 }
 
-/** Labels of whole texts, as `dataCollatorWithPadding` describes them. */
+/** Adds labels of whole texts, as documented at `dataCollatorWithPadding`. */
 function addLabels(
   batch: PaddedBatch,
   examples: readonly Example[],
@@ -138,7 +135,10 @@ function addLabels(
   batch.shapes = { labels: width === null ? [examples.length] : [examples.length, width] };
 }
 
-/** Answers, counted in the padded row; one past the example's last token becomes the row's length. */
+/**
+ * Adds answers, counted in the padded row. One past the example's last token gets the row's length, which
+ * losses ignore.
+ */
 function addSpans(
   batch: PaddedBatch,
   examples: readonly Example[],
@@ -161,10 +161,11 @@ function addSpans(
 }
 
 /**
- * Labels of whole texts: classes as int32 [batch]; with `floatLabels`, values as float32 [batch]; indicators
- * as float32 [batch, classes]. Answers (`startPositions`, `endPositions`) as int32 [batch]; one past the
- * example's last token does not count in the loss. Throws `DataError` if a batch has labels of several kinds,
- * or a class or position that is no whole number; `ConfigError` for a padding that cannot be.
+ * Pads inputs, and puts labels of whole texts and answers through. Labels: classes as int32 [batch]; values,
+ * with `floatLabels`, as float32 [batch]; indicators as float32 [batch, classes]. Answers (`startPositions`,
+ * `endPositions`): int32 [batch]; a position past the example's last token does not count in the loss. Throws
+ * `DataError` if a batch mixes kinds of labels, or for a class or position that is not a whole number;
+ * `ConfigError` for invalid padding.
  */
 export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?: boolean }): Collator {
   checkOptions('dataCollatorWithPadding', options, { ...paddingOptionNames, floatLabels: true }, advice);
@@ -178,7 +179,7 @@ export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?
 }
 
 /**
- * Labels of tokens, padded with −100. Throws `DataError` where an example has not as many labels as tokens.
+ * Pads inputs, and labels of tokens with −100. Throws `DataError` unless an example has one label a token.
  */
 export function dataCollatorForTokenClassification(options: PaddingOptions): Collator {
   checkOptions('dataCollatorForTokenClassification', options, paddingOptionNames, advice);
@@ -207,7 +208,7 @@ export interface MaskingOptions extends PaddingOptions {
   vocabSize: number;
   /** Never masked. */
   specialIds: readonly number[];
-  /** Share of tokens to predict. Default 0.15. */
+  /** Probability that a token is predicted. Default 0.15. */
   mlmProbability?: number;
   seed: number;
 }
@@ -222,9 +223,9 @@ const maskingOptionNames: OptionNames<MaskingOptions> = {
 };
 
 /**
- * Masked language modelling (Devlin et al., 2019): of the tokens chosen, 80 % become the mask, 10 % another
- * token, 10 % stay. Labels are given for the chosen positions only. Every batch draws anew; `stream` says
- * which draw.
+ * Masked language modelling (Devlin et al., 2019): of the chosen tokens, 80 % become the mask, 10 % a random
+ * token, 10 % stay. Only the chosen `positions` have labels. Every batch draws anew; `stream` numbers the
+ * draws.
  */
 export function dataCollatorForLanguageModeling(
   options: MaskingOptions,
@@ -242,7 +243,7 @@ export function dataCollatorForLanguageModeling(
     for (const [at, id] of batch.inputIds.entries())
       if (batch.attentionMask[at] === 1 && !special.has(id)) open.push(at);
     let chosen = open.filter(() => random.uniform() < probability);
-    // A batch without anything to predict would have no loss.
+    // Predict at least one token: a batch without any would have no loss.
     if (chosen.length === 0 && open.length > 0) chosen = [open[random.integer(open.length)]!];
     const labels = Int32Array.from(chosen, (at) => batch.inputIds[at]!);
     for (const at of chosen) {

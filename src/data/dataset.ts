@@ -9,14 +9,14 @@ import type { TextTable } from './table.ts';
 export interface Example {
   inputIds: readonly number[];
   tokenTypeIds?: readonly number[];
-  /** A class, an indicator for each class, a value, or a class for each token. */
+  /** A class, a 0 or 1 for each class, a value, or a class for each token. */
   label?: Label;
-  /** The first and the last token of the answer to a question, counted in `inputIds`. */
+  /** First and last token of the answer to a question, as indices into `inputIds`. */
   startPositions?: number;
   endPositions?: number;
 }
 
-/** Anything with a length and examples by index, which the collator understands. */
+/** Anything with a length and examples by index. The collator must understand its examples. */
 export interface Dataset<E = Example> {
   readonly length: number;
   get(index: number): E;
@@ -41,7 +41,7 @@ export class ArrayDataset<E = Example> implements Dataset<E> {
   }
 }
 
-/** What a dataset asks of a tokenizer; `PreTrainedTokenizer` is one. */
+/** The part of a tokenizer that `encodeTable` uses. */
 export interface Encoder {
   encode(
     text: string,
@@ -51,17 +51,17 @@ export interface Encoder {
 }
 
 export interface EncodeTableOptions {
-  /** Tokens a text may have. */
+  /** The most tokens of a text. */
   maxLength: number;
-  /** Cut longer texts; otherwise they throw. */
+  /** Cuts longer texts; if false, they throw. */
   truncation: boolean;
 }
 
 const encodeTableOptionNames: OptionNames<EncodeTableOptions> = { maxLength: true, truncation: true };
 
 /**
- * Encodes a table's texts. Throws `DataError` naming file and line for a text that is too long where
- * truncation is off.
+ * Encodes a table's texts. Without truncation, throws `DataError` naming file and line of a text that is too
+ * long.
  */
 export function encodeTable(
   table: TextTable,

@@ -7,31 +7,31 @@ import type { Dataset, Example } from './dataset.ts';
 import { callUser, checkExample } from './example-checks.ts';
 import { Random } from './random.ts';
 
-/** An order of one's own: indices into the dataset, of which some may be left out or come more than once. */
+/** A custom order: indices into the dataset, which may leave some out or repeat some. */
 export interface Sampler {
-  /** Indices of an epoch, the same number in each. */
+  /** The number of indices in every epoch. */
   readonly length: number;
   order(epoch: number): readonly number[];
 }
 
 export interface DataLoaderOptions<E = Example, B extends Batch = PaddedBatch> {
   batchSize: number;
-  /** `stream` is the number of batches drawn before this one, over all epochs. */
+  /** `stream` counts the batches before this one, over all epochs. */
   collate: (examples: readonly E[], indices: readonly number[], stream: number) => B;
-  /** A new order each epoch. Default false. */
+  /** Draws a new order each epoch. Default false. */
   shuffle?: boolean;
   seed?: number;
-  /** Put texts of like length together (the order still depends on the seed). Default false. */
+  /** Puts texts of similar length together; the order still depends on the seed. Default false. */
   groupByLength?: boolean;
-  /** Takes the place of `shuffle` and `groupByLength`. */
+  /** Replaces `shuffle` and `groupByLength`. */
   sampler?: Sampler;
-  /** Leave out a last batch that is not full. Default false. */
+  /** Leaves out a last batch that is not full. Default false. */
   dropLast?: boolean;
 }
 
 /**
- * Batches over which lengths are sorted when grouping, as transformers has it: at most 50, and at most a
- * quarter of the epoch, so that a small dataset does not come in the same order each time.
+ * How many batches are sorted by length together, as in transformers: at most 50, and at most a quarter of
+ * the epoch, so that the order of a small dataset still varies.
  */
 function megaBatches(examples: number, batchSize: number): number {
   return Math.max(1, Math.min(50, Math.floor(examples / (4 * batchSize))));
@@ -47,7 +47,7 @@ const loaderOptionNames: OptionNames<DataLoaderOptions> = {
   dropLast: true,
 };
 
-/** What PyTorch's has besides. */
+/** Remedies for options that PyTorch's DataLoader has. */
 const advice: Advice = {
   collateFn: 'its name is collate',
   generator: 'pass seed',
@@ -60,8 +60,8 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
   private readonly options: DataLoaderOptions<E, B>;
 
   /**
-   * Throws `ConfigError` for a batch size below 1 and a sampler beside another order, `DataError` for an
-   * empty dataset.
+   * Throws `ConfigError` for a batch size below 1 or a sampler together with another order, `DataError` for
+   * an empty dataset.
    */
   constructor(dataset: Dataset<E>, options: DataLoaderOptions<E, B>) {
     checkOptions('DataLoader', options, loaderOptionNames, advice);
@@ -83,7 +83,7 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
     }
   }
 
-  /** Batches of an epoch. */
+  /** The number of batches in an epoch. */
   get length(): number {
     const batches = this.perEpoch / this.options.batchSize;
     return this.options.dropLast === true ? Math.floor(batches) : Math.ceil(batches);
@@ -132,8 +132,8 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
   }
 
   /**
-   * Batches of an epoch from number `first` on. Throws `DataError` for an example that is none,
-   * `UserCodeError` with the cause for what a dataset or collator of the user's own throws.
+   * Batches of an epoch from number `first` on. Throws `DataError` for an example that cannot be used,
+   * `UserCodeError` if the user's dataset or collator throws.
    */
   *batches(epoch = 0, first = 0): Generator<B> {
     const order = this.order(epoch);

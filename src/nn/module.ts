@@ -55,15 +55,15 @@ export abstract class Module {
   }
 
   /**
-   * Weights of this module alone that weight decay leaves out: its `bias`. A norm, or any module whose weights
-   * should not shrink, gives its own.
+   * This module's own weights without weight decay: its `bias`. A module whose other weights should not
+   * shrink either, such as a norm, overrides this.
    */
   ownUndecayed(): readonly Tensor[] {
     const bias: unknown = Reflect.get(this, 'bias');
     return bias instanceof Tensor ? [bias] : [];
   }
 
-  /** Weights here and below that weight decay leaves out. */
+  /** All weights without weight decay, here and below. */
   undecayedParameters(): Set<Tensor> {
     return new Set([...this.modules()].flatMap((module) => module.ownUndecayed()));
   }

@@ -1,4 +1,4 @@
-/** Whether training arguments can be used. */
+/** Fills in defaults of training arguments, and checks their values. */
 import { checkSeed } from '../data/random.ts';
 import { ConfigError } from '../errors.ts';
 import { schedulerTypes } from '../optim/schedule.ts';
@@ -16,7 +16,7 @@ const optionNames = Object.fromEntries(
   ['outputDir', ...argumentNames].map((name) => [name, true]),
 ) as OptionNames<TrainingArguments>;
 
-/** What transformers has besides, or had. */
+/** Remedies for arguments that transformers has, or had. */
 const advice: Advice = {
   bf16: 'there is no bfloat16; fp16 is mixed precision with float16',
   dataloaderNumWorkers: 'leave it out: the next batch is made while the GPU computes',
@@ -78,7 +78,7 @@ const rules: Record<ArgumentKind, Rule> = {
     holds: (value) => Array.isArray(value) && value.every((name) => typeof name === 'string'),
     remedy: 'use a list of names',
   }),
-  // AdamW and the generator have a say.
+  // Checked by AdamW, and by `checkSeed`.
   beta: anything,
   seed: anything,
 };

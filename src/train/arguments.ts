@@ -1,6 +1,6 @@
 /**
- * `TrainingArguments`: transformers' names in camelCase and its defaults, and the table that checks, the command's
- * options, resuming and docs/training.md read.
+ * `TrainingArguments`: transformers' names in camelCase and its defaults, and the table that checks, the
+ * command's options, resuming and docs/training.md read.
  */
 import type { SchedulerType } from '../optim/schedule.ts';
 
@@ -10,7 +10,7 @@ export interface TrainingArguments {
   /** Where checkpoints and the final model go. */
   outputDir: string;
   numTrainEpochs: number;
-  /** Optimizer steps in all; overrides the epochs where positive. */
+  /** Optimizer steps in all; overrides the epochs if positive. */
   maxSteps: number;
   perDeviceTrainBatchSize: number;
   perDeviceEvalBatchSize: number;
@@ -31,41 +31,41 @@ export interface TrainingArguments {
   /** Also logs the first step. */
   loggingFirstStep: boolean;
   evalStrategy: IntervalStrategy;
-  /** `loggingSteps` where null. */
+  /** Null: `loggingSteps`. */
   evalSteps: number | null;
   saveStrategy: IntervalStrategy;
   saveSteps: number;
-  /** Checkpoints kept, the best and the newest always; all where null, or not above 0. */
+  /** Checkpoints kept, always including the best and the newest. Null, or not above 0: all. */
   saveTotalLimit: number | null;
-  /** Goes back to the best checkpoint at the end; saves one whenever an evaluation is the best so far. */
+  /** Restores the best checkpoint at the end; saves one whenever an evaluation is the best so far. */
   loadBestModelAtEnd: boolean;
-  /** `loss` where null; with or without `eval_` in front. */
+  /** With or without `eval_` in front. Null: `loss`. */
   metricForBestModel: string | null;
-  /** Whether larger is better; not so for losses and errors where null. */
+  /** Whether larger is better. Null: unless its name is that of a loss or error. */
   greaterIsBetter: boolean | null;
   /**
-   * Arrays of a batch that `computeMetrics` gets as labels. Where null: those with `label` in their name, and
-   * the answers to questions.
+   * Names of the arrays of a batch that `computeMetrics` gets as labels. Null: names that contain `label`,
+   * and `startPositions` and `endPositions`.
    */
   labelNames: readonly string[] | null;
-  /** Of dropout, initial weights and orders. */
+  /** Of the order of examples, dropout and new weights. */
   seed: number;
   groupByLength: boolean;
   dataloaderDropLast: boolean;
   /** Epochs in which only the head (and pooler) learns. */
   freezeEncoderEpochs: number;
-  /** After those, layers thawed each epoch, from the top; 0 thaws all at once. */
+  /** Layers thawed each epoch after `freezeEncoderEpochs`, from the top; 0 thaws all at once. */
   unfreezeLayersPerEpoch: number;
 }
 
 /**
- * What another value than a checkpoint's means for a training that resumes from it. `place`: the checkpoint's
- * place in the data would be another, so it is refused; `course`: it holds from here on, which is said; `best`:
- * the best model is looked for anew, which is said; `free`: nothing.
+ * What happens if an argument differs from that of the checkpoint a training resumes from. `place`: the place
+ * in the data would move, so it is refused; `course`: the new value applies from here on, which is reported;
+ * `best`: the search for the best model starts anew, which is reported; `free`: nothing.
  */
 export type ResumeEffect = 'place' | 'course' | 'best' | 'free';
 
-/** What values an argument takes; src/train/argument-checks.ts has the rules. */
+/** The values that an argument takes; src/train/argument-checks.ts has the rules. */
 export type ArgumentKind =
   | 'flag'
   | 'flag or null'
@@ -82,22 +82,23 @@ export type ArgumentKind =
   | 'text or null'
   | 'names or null';
 
-/** All there is to know of an argument. */
+/** A row of the table. */
 export interface Argument<T> {
   /** transformers' default. */
   default: T;
   kind: ArgumentKind;
   resume: ResumeEffect;
-  /** What it is, as the command's help and docs/training.md say. */
+  /** For the command's help and docs/training.md. */
   help: string;
-  /** The command's option, as commander takes it: `--epochs <n>`. */
+  /** The command's option in commander's syntax: `--epochs <n>`. */
   option?: string;
-  /** What `finetune` sets where the user says nothing; null: nothing. The default where absent. */
+  /** `finetune`'s own default; null: it has none, and leaves the argument out. */
   finetune?: T | null;
-  /** For docs/training.md: what more there is to say, and what `finetune` sets by other options. */
+  /** Added to `help` in docs/training.md. */
   note?: string;
+  /** For docs/training.md: how `finetune` derives the value from other options. */
   otherwise?: string;
-  /** What is different in `pretrain`, which has the option too. */
+  /** Present if `pretrain` has the option too: its own default and help. */
   pretrain?: { default?: T; help?: string };
 }
 

@@ -1,4 +1,4 @@
-/** Named arrays: what is in a batch, and what a model gives for many of them, joined. */
+/** Arrays by name: the content of a batch, and the outputs for many batches, joined. */
 import type { Batch, BatchArray } from '../data/collate.ts';
 import { DataError } from '../errors.ts';
 import { formatShape, sizeOf } from '../tensor/shape.ts';
@@ -11,7 +11,7 @@ export interface NamedArray<T = TypedArrays[Dtype]> {
   shape: readonly number[];
 }
 
-/** Keys that describe a batch, and those of `encodeBatch` that no model takes. */
+/** Keys of a batch, or of the result of `encodeBatch`, that are not arrays for a model. */
 const descriptions: ReadonlySet<string> = new Set([
   'shape',
   'shapes',
@@ -25,8 +25,8 @@ const isArray = (value: unknown): value is BatchArray =>
   value instanceof Int32Array || value instanceof Float32Array;
 
 /**
- * The arrays of a batch with their shapes. Throws `DataError` for what is no batch, and naming what is no array
- * or does not have its shape.
+ * The arrays of a batch with their shapes. Throws `DataError` for anything that is not a batch, and naming an
+ * entry that is not an array or does not fit its shape.
  */
 export function arraysOf(batch: Pick<Batch, 'shape'>): [name: string, array: NamedArray<BatchArray>][] {
   const { shape, shapes = {} } = (batch ?? {}) as Partial<Batch>;
@@ -53,12 +53,12 @@ export function arraysOf(batch: Pick<Batch, 'shape'>): [name: string, array: Nam
   });
 }
 
-/** Fills up what is shorter than others, as transformers does: the value of a label that does not count. */
+/** Fills up shorter arrays, as in transformers: as a label, it does not count. */
 const PADDING = -100;
 
 /**
- * Arrays of several batches as one, joined along the first dimension. In any other one, those that are shorter
- * than the longest are filled up with −100 at the end. Throws `DataError` if they differ in rank.
+ * Joins arrays of several batches along the first dimension. In every other dimension, shorter arrays are
+ * filled up with −100 to the longest. Throws `DataError` if they differ in rank.
  */
 export function joined<T extends TypedArrays[Dtype]>(
   name: string,
@@ -85,7 +85,9 @@ export function joined<T extends TypedArrays[Dtype]>(
   return { values, shape };
 }
 
-/** Puts an array into the beginning of one with `shape`, which starts at an element of `values`. */
+/**
+ * Copies an array to the beginning of a larger one with `shape`, which starts at element `start` of `values`.
+ */
 function place(
   values: TypedArrays[Dtype],
   shape: readonly number[],

@@ -1,4 +1,4 @@
-/** Evaluation: what a model gives for a dataset, beside the labels, and metrics of it. */
+/** Evaluation: predictions and labels of a whole dataset, and their metrics. */
 import type { Batch, BatchArray } from '../data/collate.ts';
 import { callUser } from '../data/example-checks.ts';
 import { ConfigError, DataError } from '../errors.ts';
@@ -12,17 +12,17 @@ import { predictBatches, type TrainableModel } from './predict.ts';
 type Arrays<T> = Readonly<Record<string, T>>;
 
 /**
- * What a model gives and what is right, over a whole dataset in its order. Arrays have a row for each example;
- * where batches differ in length, the shorter ones are filled up with −100, in predictions and labels alike.
+ * Predictions and labels of a whole dataset, in its order. Arrays have a row for each example; if batches
+ * differ in length, shorter rows are filled up with −100, as in transformers.
  */
 export interface EvalPrediction {
-  /** The model's outputs by name, the loss left out: `predictions.startLogits.values`. */
+  /** The model's outputs by name, without the loss: `predictions.startLogits.values`. */
   readonly predictions: Arrays<NamedArray>;
   /** The batches' labels by name: `labelIds.startPositions.values`. */
   readonly labelIds: Arrays<NamedArray<BatchArray>>;
-  /** The values of `predictions.logits`, row-major. Throws `ConfigError` where the model gives none. */
+  /** The values of `predictions.logits`, row-major. Throws `ConfigError` if the model gives none. */
   readonly logits: Float32Array;
-  /** The values of `labelIds.labels`, row-major. Throws `ConfigError` where the batches have none. */
+  /** The values of `labelIds.labels`, row-major. Throws `ConfigError` if the batches have none. */
   readonly labels: Float32Array;
 }
 
@@ -30,16 +30,16 @@ export type ComputeMetrics = (prediction: EvalPrediction) => Metrics;
 
 export interface EvaluateOptions {
   fp16: boolean;
-  /** Which arrays of a batch are labels; null: those that transformers takes for such. */
+  /** Names of the labels in a batch; null: by transformers' rule. */
   labelNames: readonly string[] | null;
-  /** Replaces the report that the model's problem type gives. */
+  /** Replaces the metrics of the model's problem type. */
   computeMetrics?: ComputeMetrics | undefined;
 }
 
-/** As transformers' `find_labels`: what has `label` in its name, and the answers to questions. */
+/** transformers' rule (`find_labels`): names that contain `label`, and the answers to questions. */
 const isLabel = (name: string): boolean => /label/i.test(name) || /^(start|end)Positions$/.test(name);
 
-/** Parts of arrays, by name and batch. */
+/** Collects the arrays of batches by name. */
 class Parts<T extends NamedArray> {
   private readonly parts = new Map<string, T[]>();
   private batches = 0;
@@ -57,7 +57,7 @@ class Parts<T extends NamedArray> {
     return this.parts.size === 0;
   }
 
-  /** Throws `DataError` naming an array that only some batches have. */
+  /** Joins the batches. Throws `DataError` naming an array that only some batches have. */
   join(): Arrays<T> {
     const all = [...this.parts].map(([name, parts]) => {
       if (parts.length !== this.batches)
@@ -93,9 +93,9 @@ function predictionOf(predictions: Arrays<NamedArray>, labelIds: EvalPrediction[
 }
 
 /**
- * Loss and metrics of some batches, under plain names. The loss is the mean of the batches', each weighing what
- * it is a mean over; null where the model gives none. There are metrics where there are labels: the user's, or
- * those of the problem type where logits are scores of the config's classes.
+ * Computes loss and metrics of some batches; names have no `eval_`. The loss is the mean over the batches'
+ * losses, weighted by `lossWeight`; null if the model gives none. Metrics need labels: they are the user's,
+ * or those of the problem type if the logits are scores of the config's classes.
  */
 export async function evaluateModel(
   model: TrainableModel,
@@ -105,7 +105,7 @@ export async function evaluateModel(
   const outputs = new Parts<NamedArray>();
   const labels = new Parts<NamedArray<BatchArray>>();
   const wanted = (name: string): boolean => labelNames?.includes(name) ?? isLabel(name);
-  // Scores of all words, say, are much to keep, and nothing reports on them.
+  // Other outputs (scores of a whole vocabulary, say) are large, and only `computeMetrics` would use them.
   const reads = (name: string, { shape }: Tensor): boolean =>
     computeMetrics !== undefined || (name === 'logits' && shape.at(-1) === model.config.numLabels);
   let [lossSum, total, losses] = [0, 0, 0];
@@ -129,7 +129,9 @@ export async function evaluateModel(
   return { loss, evaluation };
 }
 
-/** What the model's problem type reports; nothing where its logits are not scores of the config's classes. */
+/**
+ * The metrics of the model's problem type; none if labels or logits are missing, or do not match in number.
+ */
 function report({ config }: TrainableModel, { predictions, labelIds }: EvalPrediction): Evaluation {
   const { logits } = predictions;
   const { labels } = labelIds;
@@ -141,8 +143,8 @@ function report({ config }: TrainableModel, { predictions, labelIds }: EvalPredi
 }
 
 /**
- * What the user's function gives. Throws `UserCodeError` where it throws, `ConfigError` where it gives
- * something else than numbers.
+ * Calls the user's function. Throws `UserCodeError` if that throws, `ConfigError` if it returns anything but
+ * numbers.
  */
 function customMetrics(computeMetrics: ComputeMetrics, prediction: EvalPrediction): Metrics {
   const metrics = callUser('computeMetrics', () => computeMetrics(prediction));

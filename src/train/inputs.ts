@@ -1,4 +1,4 @@
-/** Batches to tensors, and what a batch counts for. */
+/** Turns batches into tensors, and counts what is in them. */
 import type { Batch, BatchArray } from '../data/collate.ts';
 import { ConfigError } from '../errors.ts';
 import type { Device } from '../tensor/device.ts';
@@ -6,7 +6,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { arraysOf } from './arrays.ts';
 import type { TrainableModel } from './predict.ts';
 
-/** What of a batch is uploaded: what a collator makes, or a tokenizer's `encodeBatch`. */
+/** A batch from a collator, or from a tokenizer's `encodeBatch`. */
 export type UploadedBatch = Pick<Batch, 'shape'>;
 
 /** A tensor for each array of a batch, under its name. */
@@ -15,8 +15,9 @@ export type BatchTensors<B extends UploadedBatch = UploadedBatch> = {
 } & { skipPadding?: true };
 
 /**
- * Uploads the arrays of a batch; the tensors belong to the open scope. With an `attentionMask` padding is not
- * computed (`skipPadding`): neither labels nor predictions look at it. Throws `DataError` for what is no batch.
+ * Uploads the arrays of a batch; the tensors belong to the open scope. If there is an `attentionMask`, sets
+ * `skipPadding`, because neither labels nor predictions depend on padding. Throws `DataError` for anything
+ * that is not a batch.
  */
 export function toTensors<B extends UploadedBatch>(device: Device, batch: B): BatchTensors<B> {
   const tensors = arraysOf(batch).map(([name, { values, shape }]) => [name, device.tensor(values, shape)]);
@@ -26,24 +27,24 @@ export function toTensors<B extends UploadedBatch>(device: Device, batch: B): Ba
 
 const sum = (values: Int32Array): number => values.reduce((total, value) => total + value, 0);
 
-/** Tokens of a batch, padding left out; 0 for a batch without tokens. */
+/** Tokens of a batch without padding; 0 for a batch without tokens. */
 export function countTokens({ attentionMask, inputIds }: Batch): number {
   if (attentionMask instanceof Int32Array) return sum(attentionMask);
   return inputIds instanceof Int32Array ? inputIds.length : 0;
 }
 
-/** Tokens that are computed, with padding, as transformers counts them for its estimate of operations. */
+/** Tokens of a batch with padding, by which transformers estimates operations. */
 export function countComputed({ inputIds }: Batch): number {
   return inputIds instanceof Int32Array ? inputIds.length : 0;
 }
 
-/** The label of what does not count in a loss. */
+/** The label that a loss ignores. */
 const IGNORED = -100;
 
 /**
- * What the loss of a batch is a mean over: what the model says, else what the batch says, else the labels that
- * count (classes of texts or tokens), the answers that are in the text, or the examples. Throws `ConfigError`
- * for a weight of the user's that is none.
+ * The number of things that the loss of a batch is a mean over: the model's `lossWeight`, else the batch's,
+ * else the number of labels that count (int32 classes), of answers inside the text, or of examples. Throws
+ * `ConfigError` for a `lossWeight` that is negative or not finite.
  */
 export function lossWeight(model: TrainableModel, batch: Batch): number {
   const given = model.lossWeight?.(batch) ?? batch.lossWeight;
@@ -61,7 +62,7 @@ function countedLabels({ labels, startPositions, endPositions, shape }: Batch): 
   return inside.reduce((total, count) => total + count, 0) / answers.length;
 }
 
-/** The share of each of some batches in the mean of all. */
+/** Each batch's share in the mean over all; equal shares if nothing counts. */
 export function sharesOf(weights: readonly number[]): number[] {
   const total = weights.reduce((all, weight) => all + weight, 0);
   return weights.map((weight) => (total === 0 ? 1 / weights.length : weight / total));

@@ -1,10 +1,12 @@
-/** The optimizer that arguments ask for. */
+/** Makes the optimizer. */
 import { Embedding } from '../nn/layers.ts';
 import { AdamW } from '../optim/adamw.ts';
 import type { TrainingArguments } from './arguments.ts';
 import type { TrainableModel } from './predict.ts';
 
-/** AdamW over all of a model's weights, in two groups: with decay, and those that modules leave out of it. */
+/**
+ * AdamW over all weights of a model, in two groups: with weight decay and without (`undecayedParameters`).
+ */
 export function makeOptimizer(model: TrainableModel, args: TrainingArguments): AdamW {
   const parameters = model.parameters();
   const undecayed = model.undecayedParameters();
@@ -18,7 +20,7 @@ export function makeOptimizer(model: TrainableModel, args: TrainingArguments): A
   );
 }
 
-/** Weights outside the embeddings: transformers estimates a training's operations by their number. */
+/** The number of weights outside the embeddings, by which transformers estimates operations. */
 export function computingWeights(model: TrainableModel): number {
   const embeddings = new Set(
     [...model.modules()].flatMap((module) => (module instanceof Embedding ? [module.weight] : [])),

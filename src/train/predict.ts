@@ -1,4 +1,4 @@
-/** What a model gives for many batches, without gradients. */
+/** Runs a model over batches, without gradients. */
 import type { Batch } from '../data/collate.ts';
 import type { PreTrainedModel } from '../models/pretrained.ts';
 import { autocast } from '../tensor/autocast.ts';
@@ -10,36 +10,37 @@ import { toTensors } from './inputs.ts';
 /** A model that the `Trainer` can train. */
 export interface TrainableModel extends PreTrainedModel {
   /**
-   * Takes the tensors of a batch by name: the compiler does not know the collator's names, so `forward` refuses
-   * those it does not take. Gives a scalar `loss` to train by, and tensors by name, with a row for each example.
+   * Takes the tensors of a batch by name. The compiler does not know the names that a collator gives, so
+   * `forward` must refuse unknown ones itself. Returns a scalar `loss`, and tensors by name with a row for
+   * each example.
    */
   forward(inputs: never): { loss?: Tensor | undefined };
   /**
-   * What the loss of a batch is a mean over, for a model whose loss is not the mean over the labels that count.
+   * The number of things that the loss of a batch is a mean over, for a model whose loss is not a mean over
+   * the labels that count.
    */
   lossWeight?(batch: Batch): number;
 }
 
 export interface BatchPrediction<B extends Batch = Batch> {
   batch: B;
-  /** Every tensor that the model gives, by name; the loss left out. */
+  /** The model's tensors by name, without the loss. */
   outputs: Record<string, NamedArray>;
-  /** The values of `outputs.logits`, row-major; empty where the model gives none. */
+  /** The values of `outputs.logits`, row-major; empty if the model gives none. */
   logits: Float32Array;
-  /** null without labels. */
+  /** Null if the model gives none. */
   loss: number | null;
 }
 
 export interface PredictOptions {
   /** In mixed precision. Default false. */
   fp16?: boolean;
-  /** Which of the model's outputs to read besides the loss; all where absent. */
+  /** Which outputs to read besides the loss. Default: all. */
   reads?: (name: string, output: Tensor) => boolean;
 }
 
 /**
- * Runs the model in eval mode over batches; the next batch is recorded while the last one's result is on its
- * way back.
+ * Runs the model in eval mode over batches. Records each batch while the previous result is being read back.
  */
 export async function* predictBatches<B extends Batch>(
   model: TrainableModel,
@@ -52,7 +53,7 @@ export async function* predictBatches<B extends Batch>(
   try {
     for (const batch of batches) {
       const next = runBatch(model, batch, options);
-      // The generator may be left before this is awaited.
+      // The caller may leave the generator before this is awaited.
       next.catch(() => {});
       if (pending !== null) yield await pending;
       pending = next;
@@ -74,7 +75,7 @@ export function forwardBatch(
 }
 
 async function readAll(outputs: readonly (readonly [string, Tensor])[]): Promise<Record<string, NamedArray>> {
-  // Reading records a copy at once, so that the tensors may go when the scope closes.
+  // data() records its copy at once, so the tensors may go when the scope closes.
   const reads = outputs.map(async ([name, tensor]) => {
     const shape = tensor.rank === 0 ? [1] : tensor.shape;
     return [name, { values: await tensor.data(), shape }] as const;

@@ -1,4 +1,4 @@
-/** One training: what lives only as long as a call of `Trainer.train`. */
+/** One call of `Trainer.train`. */
 import { platform } from '#platform';
 import type { Batch } from '../data/collate.ts';
 import { DataLoader } from '../data/loader.ts';
@@ -31,19 +31,19 @@ import { freshState, type LogEntry } from './state.ts';
 import { TrainingStep } from './step.ts';
 import type { Trainer, TrainerOptions, TrainOutput } from './trainer.ts';
 
-/** Steps whose results the GPU may still owe. */
+/** Steps that the host may be ahead of the GPU. */
 const STEPS_IN_FLIGHT = 2;
 
-/** A scale of the loss this small means that gradients are infinite without any. */
+/** At a loss scale this small, gradients overflow even unscaled. */
 const LEAST_SCALE = 1e-4;
 
-/** Epoch and batch that come next. */
+/** The next epoch and batch. */
 interface Place {
   epoch: number;
   batch: number;
 }
 
-/** One call of `train`: what lives only as long as it. */
+/** State and resources of one training; `go` releases them. */
 export class TrainingRun {
   private readonly trainer: Trainer;
   private readonly options: TrainerOptions;
@@ -59,8 +59,9 @@ export class TrainingRun {
   private totalLoss = 0;
   private totalSteps = 0;
   private started = performance.now();
-  /** The rate of the last step, and operations for a token. */
+  /** Of the last step. */
   private learningRate: number | null = null;
+  /** Floating-point operations per token. */
   private readonly flosPerToken: number;
   private readonly data: NonNullable<Progress['data']>;
   private readonly inFlight: Promise<void>[] = [];
@@ -119,7 +120,7 @@ export class TrainingRun {
     const { trainer } = this;
     const { outputDir } = trainer.args;
     try {
-      // Better now than at the first save.
+      // Fail now rather than at the first save.
       await platform.checkWritable(outputDir);
       await sweepOutput(outputDir);
       const start = resumeFrom === undefined ? { epoch: 0, batch: 0 } : await this.resume(resumeFrom);
@@ -188,7 +189,7 @@ export class TrainingRun {
     return { epoch: progress.epoch, batch: progress.batch * batchRatio };
   }
 
-  /** Runs epochs until the steps are done; returns the checkpoint's path where the training was aborted. */
+  /** Runs epochs until the steps are done. Returns the checkpoint's path if the training was aborted. */
   private async epochs(start: Place): Promise<string | null> {
     const { args, model } = this.trainer;
     for (let epoch = start.epoch; !this.done(); epoch += 1) {
@@ -225,7 +226,7 @@ export class TrainingRun {
     return null;
   }
 
-  /** Takes one optimizer step over some batches, and tells of it. */
+  /** Takes one optimizer step, updates the state and calls `onStepEnd`. */
   private async take(batches: readonly Batch[], epoch: number): Promise<void> {
     const { state } = this.trainer;
     const total = (count: (batch: Batch) => number): number =>
@@ -243,11 +244,11 @@ export class TrainingRun {
     await callAll(this.callbacks, 'onStepEnd', this.context, { learningRate, tokens, seconds });
   }
 
-  /** Lets the host run a little ahead of the GPU, not more. */
+  /** Keeps the host at most `STEPS_IN_FLIGHT` steps ahead of the GPU. */
   private async pace(): Promise<void> {
     const { device } = this.trainer.model;
     const done = device.gpu.submittedWorkDone();
-    // What goes wrong before this is awaited is thrown by the check below, or by the next operation.
+    // The check below, or the next operation, throws what goes wrong before this is awaited.
     done.catch(() => {});
     this.inFlight.push(done);
     if (this.inFlight.length > STEPS_IN_FLIGHT) await this.inFlight.shift();
@@ -258,7 +259,7 @@ export class TrainingRun {
     const { args, state } = this.trainer;
     const { globalStep } = state;
     const ending = this.done();
-    // The end counts as a step that is due, so that the last part of an epoch is evaluated and saved too.
+    // The last step is always due, so that an incomplete epoch is evaluated and saved too.
     const due = (strategy: string, every: number): boolean =>
       strategy !== 'no' && (ending || (strategy === 'steps' ? globalStep % every === 0 : epochEnd));
     const first = args.loggingFirstStep && globalStep === 1;
@@ -268,8 +269,8 @@ export class TrainingRun {
   }
 
   /**
-   * Brings the losses since the last log to the CPU. Throws `NonFiniteError` where they, or the gradient, are
-   * not finite.
+   * Reads the losses since the last log and records their mean. Throws `NonFiniteError` if they, or the last
+   * gradient, are not finite.
    */
   private async log(): Promise<void> {
     const { state, model } = this.trainer;
@@ -287,7 +288,7 @@ export class TrainingRun {
         { remedy: 'lower the learning rate, or train without fp16' },
       );
     }
-    // With a scaler, a norm that is not finite is of a step that was left out.
+    // With a scaler, a norm that is not finite belongs to a skipped step.
     if (!Number.isFinite(loss) || (scaling === undefined && !Number.isFinite(norm))) {
       const what = Number.isFinite(loss) ? `gradient norm is ${norm}` : `loss is ${loss}`;
       throw new NonFiniteError(`the ${what} at step ${state.globalStep}`, {
@@ -359,7 +360,7 @@ export class TrainingRun {
     return this.lastSaved;
   }
 
-  /** Goes back to the best weights where that is asked for, and saves what the training ends with. */
+  /** Restores the best weights if asked to, and saves the final model. */
   private async finish(): Promise<Pick<TrainOutput, 'restoredStep' | 'evaluation'>> {
     const { trainer } = this;
     const { args, state, model } = trainer;
@@ -380,7 +381,7 @@ export class TrainingRun {
     return outcome;
   }
 
-  /** A mean: the last step of an epoch may have fewer. */
+  /** On average: the last step of an epoch may have fewer. */
   private textsPerStep(): number {
     return this.data.examples / this.stepsPerEpoch;
   }

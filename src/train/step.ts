@@ -14,15 +14,15 @@ import { lossWeight, sharesOf } from './inputs.ts';
 import { makeOptimizer } from './optimizer.ts';
 import { forwardBatch, type TrainableModel } from './predict.ts';
 
-/** Changes the values of some parameters' gradients in place. */
+/** Changes the values of the parameters' gradients in place. */
 export type ReduceGradients = (parameters: readonly Tensor[]) => void | Promise<void>;
 
 export interface StepOptions {
   model: TrainableModel;
   args: TrainingArguments;
-  /** Steps of the whole training, which the schedule needs. */
+  /** Steps of the whole training, for the schedule. */
   maxSteps: number;
-  /** The phase between backward and clipping; nothing happens there without it. */
+  /** Runs between backward and clipping; the phase is left out without it. */
   reduce?: ReduceGradients | undefined;
 }
 
@@ -35,9 +35,9 @@ export class TrainingStep {
   readonly scheduler: LambdaLR;
   /** With `fp16`. */
   readonly scaler: GradScaler | null;
-  /** On the GPU: the sum of the steps' losses since it was filled with 0. */
+  /** On the GPU, [1]: the sum of the losses of steps since it was last set to 0. */
   readonly lossSum: Tensor;
-  /** On the GPU: [norm of the gradients, factor that clips them] of the last step. */
+  /** On the GPU, [2]: norm of the last step's gradients, and the factor that clips them. */
   readonly norm: Tensor;
   private readonly model: TrainableModel;
   private readonly args: TrainingArguments;
@@ -64,8 +64,8 @@ export class TrainingStep {
   }
 
   /**
-   * One step over some batches, with the loss and gradient of one batch of all their examples: each batch
-   * weighs what its loss is a mean over. Returns the learning rate used.
+   * Takes one step over some batches, with the loss and gradient of one batch of all their examples: each
+   * batch is weighted by what its loss is a mean over (`lossWeight`). Returns the learning rate used.
    */
   async run(batches: readonly Batch[]): Promise<number> {
     const { device } = this.model;
@@ -82,7 +82,9 @@ export class TrainingStep {
     return this.update(this.clip());
   }
 
-  /** The loss of a batch, a scalar in the open scope. Throws `ConfigError` where the model gives none. */
+  /**
+   * Computes the loss of a batch, a scalar in the open scope. Throws `ConfigError` if the model gives none.
+   */
   forward(batch: Batch): Tensor {
     const { loss } = forwardBatch(this.model, batch, this.args.fp16);
     if (loss === undefined)
@@ -92,14 +94,14 @@ export class TrainingStep {
     return loss;
   }
 
-  /** Adds the gradients of a loss, and the loss itself, to those of the step; `share` is its part of the mean. */
+  /** Adds a batch's gradients to the parameters' and its loss to `lossSum`, both times `share`. */
   backward(loss: Tensor, share: number): void {
     const part = share === 1 ? loss : scale(loss, share);
     part.backward(this.scaler?.scale);
     addInPlace(this.model.device.gpu, { x: part.slot, y: this.lossSum.slot, count: 1 });
   }
 
-  /** Throws `UserCodeError` with what the hook threw as the cause. */
+  /** Calls the hook. Throws `UserCodeError` whose cause is the error of the hook. */
   async reduce(): Promise<void> {
     try {
       await this.hook?.(this.parameters);
@@ -109,8 +111,8 @@ export class TrainingStep {
   }
 
   /**
-   * Measures the gradients' norm: [norm, factor], which also undoes the loss's scale; null if gradients are
-   * used as they are.
+   * Measures the norm of the gradients. Returns [norm, factor], whose factor also undoes the loss scale, or
+   * null if the optimizer uses the gradients as they are.
    */
   clip(): Tensor | null {
     const { scaler, norm: out } = this;
@@ -120,7 +122,10 @@ export class TrainingStep {
     return maxGradNorm === 0 && scaler === null ? null : factor;
   }
 
-  /** Updates the weights and drops the gradients; returns the learning rate used. */
+  /**
+   * Updates the weights, the schedule and the loss scale, and drops the gradients. Returns the learning rate
+   * used.
+   */
   update(gradScale: Tensor | null): number {
     const { optimizer, scheduler, scaler } = this;
     const learningRate = scheduler.getLastLr()[0]!;

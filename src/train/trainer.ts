@@ -19,7 +19,7 @@ import { TrainingRun } from './run.ts';
 import { freshState, type TrainerState } from './state.ts';
 import type { ReduceGradients } from './step.ts';
 
-/** A method, so that collators may name the type of their examples. */
+/** A method, because its parameters are bivariant: a collator may name the type of its examples. */
 interface Collate {
   collate(examples: readonly unknown[], indices: readonly number[], stream: number): Batch;
 }
@@ -29,24 +29,22 @@ export interface TrainerOptions {
   args: Partial<TrainingArguments> & { outputDir: string };
   trainDataset?: Dataset<unknown>;
   evalDataset?: Dataset<unknown>;
-  /**
-   * Saved with the model; gives the padding of the default collator. transformers' name for the tokenizer.
-   */
+  /** The tokenizer: saved with the model, and tells the default collator how to pad. */
   processingClass?: PreTrainedTokenizer;
-  /** Makes batches of the datasets' examples; `dataCollatorWithPadding` where absent. */
+  /** Makes batches of the datasets' examples. Default: `dataCollatorWithPadding`. */
   dataCollator?: Collate['collate'];
   callbacks?: TrainerCallback[];
-  /** Replaces the report that the model's problem type gives. */
+  /** Replaces the metrics of the model's problem type. */
   computeMetrics?: ComputeMetrics;
   /**
-   * Called between backward and clipping, with the model's parameters: an average over processes, say. It
-   * changes the values of gradients (`parameter.grad`) in place. With `fp16` they are multiplied by the loss's
-   * scale.
+   * Called between backward and clipping with the model's parameters, to change the values of their gradients
+   * (`parameter.grad`) in place: to average them over processes, say. With `fp16`, gradients are multiplied
+   * by the loss scale.
    */
   reduceGradients?: ReduceGradients;
-  /** Gets what is to be said while it trains, one line each; `console.warn` where absent. */
+  /** Gets each warning, a line of text. Default: `console.warn`. */
   onWarning?: (text: string) => void;
-  /** An `AbortSignal`, say. Aborting it saves a checkpoint after the current step and ends the training. */
+  /** Aborting it, an `AbortSignal` say, saves a checkpoint after the current step and ends the training. */
   signal?: { readonly aborted: boolean };
 }
 
@@ -64,7 +62,7 @@ const trainerOptionNames: OptionNames<TrainerOptions> = {
   signal: true,
 };
 
-/** What transformers' Trainer has besides, or had. */
+/** Remedies for options that transformers' Trainer has, or had. */
 const advice: Advice = {
   tokenizer: 'pass it as processingClass',
   optimizers: 'write the loop yourself: examples/loop.ts',
@@ -75,19 +73,19 @@ export interface TrainOutput {
   globalStep: number;
   /** Mean over all steps of this run. */
   trainingLoss: number;
-  /** Path of the checkpoint written on abort, or null where the training ran to its end. */
+  /** Path of the checkpoint written on abort; null if the training ran to its end. */
   interruptedAt: string | null;
   /** Whether a callback ended it before its last step. */
   stoppedEarly: boolean;
-  /** The step whose weights were loaded at the end as the best; null where the last weights stayed. */
+  /** The step whose weights were restored at the end as the best; null if the last weights stayed. */
   restoredStep: number | null;
-  /** The evaluation of the weights that were saved; null where this run made none. */
+  /** The evaluation of the saved weights; null if this run made none. */
   evaluation: Evaluation | null;
   /** Of this run. */
   seconds: number;
 }
 
-/** What trainings that go on now use: two would write over each other. */
+/** Models and outputs of trainings under way: two trainings would overwrite each other. */
 const modelsInUse = new WeakSet<TrainableModel>();
 const outputsInUse = new Set<string>();
 
@@ -97,7 +95,7 @@ export class Trainer {
   state: TrainerState;
   private readonly options: TrainerOptions;
 
-  /** Throws `ConfigError` for arguments that cannot be used. */
+  /** Throws `ConfigError` for options and arguments that cannot be used. */
   constructor(options: TrainerOptions) {
     checkOptions('Trainer', options, trainerOptionNames, advice);
     if (options.model === undefined)
@@ -113,11 +111,10 @@ export class Trainer {
 
   /**
    * Trains, then saves model, tokenizer and state into `outputDir`. With `resumeFromCheckpoint` it continues
-   * there with the numbers of an unbroken run; arguments that differ from the checkpoint's are refused or
-   * told of. Throws `ConfigError` where a training of this model or into this folder is under way,
-   * `FileError` where the folder cannot be written, `CheckpointError` for a damaged checkpoint,
-   * `UserCodeError` for what a callback threw, and `NonFiniteError` as soon as a loss or gradient is not
-   * finite; earlier checkpoints stay.
+   * from there with the numbers of an unbroken run, and refuses or reports arguments that differ from the
+   * checkpoint's. Throws `ConfigError` if another training uses this model or folder, `FileError` if the
+   * folder cannot be written, `CheckpointError` for a damaged checkpoint, `UserCodeError` for errors of the
+   * user's code, and `NonFiniteError` as soon as a loss or gradient is not finite; earlier checkpoints stay.
    */
   async train(options: { resumeFromCheckpoint?: string } = {}): Promise<TrainOutput> {
     checkOptions('train', options, { resumeFromCheckpoint: true });
@@ -139,14 +136,14 @@ export class Trainer {
     }
   }
 
-  /** @internal Says something of a training. */
+  /** @internal Reports a line to the user. */
   warn(text: string): void {
     (this.options.onWarning ?? console.warn)(text);
   }
 
   /**
-   * Loss and metrics of a dataset, their names with `eval_` in front. Throws `ConfigError` while the model is
-   * in training.
+   * Computes loss and metrics of a dataset, under names that begin with `eval_`. Throws `ConfigError` while
+   * the model is in training.
    */
   async evaluate(dataset: Dataset<unknown> | undefined = this.options.evalDataset): Promise<Evaluation> {
     if (modelsInUse.has(this.model))
@@ -156,7 +153,7 @@ export class Trainer {
     return this.score(dataset);
   }
 
-  /** @internal */
+  /** @internal Evaluates, during a training too. */
   async score(dataset: Dataset<unknown> | undefined = this.options.evalDataset): Promise<Evaluation> {
     if (dataset === undefined)
       throw new ConfigError('evaluate: there is no dataset', { remedy: 'pass evalDataset' });
@@ -183,7 +180,7 @@ export class Trainer {
     return { ...evaluation, metrics };
   }
 
-  /** @internal */
+  /** @internal The collator, the default one included. */
   collate(): Collate['collate'] {
     const { dataCollator, processingClass } = this.options;
     if (dataCollator !== undefined) return dataCollator;
