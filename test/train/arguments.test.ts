@@ -1,4 +1,4 @@
-/** The tables of arguments in docs/training.md are those of the arguments. */
+/** The tables in docs/training.md match the table of arguments. */
 import { readFileSync } from 'node:fs';
 import { Option } from 'commander';
 import { expect, it } from 'vitest';
@@ -6,7 +6,7 @@ import { argumentNames, argumentTable, type ResumeEffect } from '../../src/train
 
 const page = readFileSync(new URL('../../docs/training.md', import.meta.url), 'utf8');
 
-/** A table with cells as wide as the widest of their column. */
+/** A Markdown table whose columns are as wide as their widest cell. */
 function markdown(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const line = (cells: readonly string[]) =>
@@ -37,8 +37,8 @@ const options = () =>
 
 const meanings: Record<ResumeEffect, string> = {
   place: 'refused: texts would be trained twice or not at all',
-  course: 'holds from here on, which is said',
-  best: 'the best model is looked for anew, which is said',
+  course: 'the new value applies from here on, and the training reports it',
+  best: 'the search for the best model starts anew, and the training reports it',
   free: 'nothing',
 };
 

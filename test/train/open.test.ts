@@ -1,4 +1,4 @@
-/** The Trainer trains and evaluates any model: question answering, and models and batches of the user's own. */
+/** The Trainer trains and evaluates any model: question answering, custom models, custom batches. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -43,10 +43,9 @@ const device = useDevice();
 const freshFolder = useFolders();
 const collate = dataCollatorWithPadding({ padTokenId: 0 });
 
-/** Texts of several lengths; the answer is where the text says. */
+/** Texts of several lengths; the first token decides where the answer is. */
 function questions(count: number, seed: number): ArrayDataset {
-  const { length } = toyDataset(count, 3, seed);
-  const texts = toyDataset(length, 3, seed);
+  const texts = toyDataset(count, 3, seed);
   return new ArrayDataset(
     Array.from({ length: count }, (_, index): Example => {
       const { inputIds } = texts.get(index);
@@ -63,7 +62,7 @@ const answering = (dropout = 0.1) =>
     attentionProbsDropoutProb: dropout,
   });
 
-/** What a test of evaluation looks at. */
+/** Evaluates in batches of two; returns what `computeMetrics` got. */
 async function predictionOf(options: Omit<TrainerOptions, 'args' | 'computeMetrics'>) {
   let seen: EvalPrediction | undefined;
   const trainer = new Trainer({
