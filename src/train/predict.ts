@@ -24,7 +24,7 @@ export interface TrainableModel extends PreTrainedModel {
 
 export interface BatchPrediction<B extends Batch = Batch> {
   batch: B;
-  /** The model's tensors by name, without the loss. */
+  /** The model's tensors by name, without the loss and without lists of tensors (`hiddenStates`, say). */
   outputs: Record<string, NamedArray>;
   /** The values of `outputs.logits`, row-major; empty if the model gives none. */
   logits: Float32Array;

@@ -101,12 +101,15 @@ export class TrainingStep {
     addInPlace(this.model.device.gpu, { x: part.slot, y: this.lossSum.slot, count: 1 });
   }
 
-  /** Calls the hook. Throws `UserCodeError` whose cause is the error of the hook. */
+  /** Calls the hook, in a scope of its own. Throws `UserCodeError` if that throws. */
   async reduce(): Promise<void> {
+    const scope = this.model.device.scope();
     try {
       await this.hook?.(this.parameters);
     } catch (cause) {
       throw userError('reduceGradients', cause);
+    } finally {
+      scope.close();
     }
   }
 
