@@ -2,7 +2,7 @@
 import type { Batch, BatchArray } from '../data/collate.ts';
 import { callUser } from '../data/example-checks.ts';
 import { ConfigError, DataError } from '../errors.ts';
-import { problemTypeOf } from '../models/config.ts';
+import { problemTypeOf } from '../models/common/config.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { arraysOf, joined, type NamedArray } from './arrays.ts';
 import { lossWeight } from './inputs.ts';

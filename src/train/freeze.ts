@@ -1,5 +1,5 @@
 /** Freezing the encoder first, then thawing layers from the top (Howard and Ruder, ULMFiT, 2018). */
-import type { PreTrainedModel } from '../models/pretrained.ts';
+import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import type { TrainingArguments } from './arguments.ts';
 
 /** How many groups of `model.layerGroups()`, from the top, learn in an epoch (counted from 0). */

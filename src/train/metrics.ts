@@ -1,6 +1,6 @@
 /** Metrics as in scikit-learn and SciPy; 0/0 is 0 unless stated otherwise. */
 import { DataError, NonFiniteError } from '../errors.ts';
-import type { ProblemType } from '../models/config.ts';
+import type { ProblemType } from '../models/common/config.ts';
 
 export type Average = 'binary' | 'macro' | 'micro' | 'weighted';
 

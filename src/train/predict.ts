@@ -1,6 +1,6 @@
 /** Runs a model over batches, without gradients. */
 import type { Batch } from '../data/collate.ts';
-import type { PreTrainedModel } from '../models/pretrained.ts';
+import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { autocast } from '../tensor/autocast.ts';
 import { noGrad } from '../tensor/tape.ts';
 import { Tensor } from '../tensor/tensor.ts';

@@ -1,7 +1,7 @@
 /** progress.json: what a resume needs besides the keys of trainer_state.json. */
 import * as v from 'valibot';
 import { CheckpointError } from '../errors.ts';
-import { checkJson, parseJsonObject } from '../models/json.ts';
+import { checkJson, parseJsonObject } from '../models/files/json.ts';
 import { count, finite } from './state.ts';
 
 const uint32 = v.pipe(count, v.maxValue(2 ** 32 - 1));

@@ -16,9 +16,10 @@ import {
   AutoModelForQuestionAnswering,
   AutoModelForTokenClassification,
 } from '../../src/models/auto.ts';
-import { BertModel, type EncoderModel } from '../../src/models/base.ts';
-import type { PretrainedConfig } from '../../src/models/config.ts';
-import { PreTrainedModel } from '../../src/models/pretrained.ts';
+import { BertModel } from '../../src/models/bert.ts';
+import type { BaseModel } from '../../src/models/common/base-model.ts';
+import type { PretrainedConfig } from '../../src/models/common/config.ts';
+import { PreTrainedModel } from '../../src/models/common/pretrained.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor } from '../../src/optim/clip.ts';
 import { getLinearScheduleWithWarmup } from '../../src/optim/schedule.ts';
@@ -303,7 +304,7 @@ class TwoTowers extends PreTrainedModel {
     this.bert = new BertModel(config, { device: where });
   }
 
-  override get base(): EncoderModel {
+  override get base(): BaseModel {
     return this.bert;
   }
 
