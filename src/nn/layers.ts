@@ -141,6 +141,10 @@ export class LayerNorm extends Module {
     this.bias.device.fill(this.bias, 0);
   }
 
+  override ownUndecayed(): readonly Tensor[] {
+    return [this.weight, this.bias];
+  }
+
   forward(x: Tensor): Tensor {
     checkWidth('LayerNorm', x, this.weight.size);
     return layerNorm(x, this.weight, this.bias, this.eps);
