@@ -1,7 +1,7 @@
 /** Queries, keys and values of self-attention: three linear layers of one input in one product. */
 import { ShapeError } from '../../errors.ts';
 import { OFFSET_BYTES } from '../../kernels/launch.ts';
-import { matmul } from '../../kernels/matmul.ts';
+import { matmul } from '../../kernels/matmul/matmul.ts';
 import { withAutocast } from '../autocast.ts';
 import { HalfCopy } from '../half-copy.ts';
 import { defineOp } from '../op.ts';
