@@ -6,7 +6,7 @@
  * here.
  */
 import { AutogradError, DtypeError } from '../errors.ts';
-import { gradientMemory } from './bucket.ts';
+import { gradientMemory } from './parameters.ts';
 import type { Shape } from './shape.ts';
 import { type Gradients, isGradEnabled, record } from './tape.ts';
 import type { Dtype, Tensor } from './tensor.ts';
@@ -29,8 +29,7 @@ export interface InputSpecs {
   dtype(name: string): Dtype;
   /**
    * Memory for an input's gradient, outside every scope; of several inputs, one after the other along the
-   * first dimension. A parameter has its own beside its neighbours' (see `Bucket`), so a gradient is best
-   * computed here.
+   * first dimension. See `gradientMemory`: a gradient computed elsewhere costs a copy.
    */
   gradient(...names: string[]): Tensor;
 }

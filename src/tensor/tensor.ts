@@ -1,10 +1,9 @@
 /** `Tensor`: a shape, an element type and a share of a GPU buffer, with a place on the autograd tape. */
 import { AutogradError, DawngradError, DisposedError, DtypeError, ShapeError } from '../errors.ts';
 import type { Slot } from '../gpu/recorder.ts';
-import type { Place } from './bucket.ts';
 import type { Device } from './device.ts';
 import { float16ToFloat32 } from './float16.ts';
-import type { HalfCopy } from './half-copy.ts';
+import type { Float16Copy, Place } from './parameters.ts';
 import { formatShape, type Shape, sizeOf } from './shape.ts';
 import type { Storage } from './storage.ts';
 import { backward, releaseNode, type TapeNode } from './tape.ts';
@@ -41,11 +40,11 @@ export class Tensor {
   grad: Tensor | null = null;
   /** @internal How this tensor was computed; null for a leaf. */
   node: TapeNode | null = null;
-  /** @internal Its values in float16, which mixed precision keeps of weights. */
-  halfCopy: HalfCopy | null = null;
+  /** @internal The float16 copy that mixed precision keeps of a weight. */
+  float16Copy: Float16Copy | null = null;
   /** @internal Its values in float16, where the kernel that computed them stored those too. */
   rounded: Tensor | null = null;
-  /** @internal Where it lies among the parameters that an optimizer laid together. */
+  /** @internal Where an optimizer laid this parameter out. */
   place: Place | null = null;
   private storage: Storage | null;
   private wantsGrad = false;
@@ -182,6 +181,13 @@ export class Tensor {
     });
   }
 
+  /** @internal Takes over the memory of another tensor of the same size, in exchange for its own share. */
+  takeMemory(other: Tensor): void {
+    this.storage?.release();
+    this.storage = other.storage;
+    other.storage = null;
+  }
+
   /** The same values off the tape. */
   detach(): Tensor {
     return this.device.track(this.alias());
@@ -272,7 +278,8 @@ export class Tensor {
     this.node = null;
     this.grad?.dispose();
     this.grad = null;
-    this.halfCopy?.dispose();
+    this.float16Copy?.values.dispose();
+    this.float16Copy = null;
     this.rounded?.dispose();
     this.rounded = null;
     this.place = null;

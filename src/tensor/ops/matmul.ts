@@ -7,8 +7,8 @@ import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul.
 import { unaryGradient } from '../../kernels/pointwise.ts';
 import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
 import { withAutocast } from '../autocast.ts';
-import { HalfCopy } from '../half-copy.ts';
 import { defineOp, type InputSpecs, type Needs, type Saved } from '../op.ts';
+import { float16Copy } from '../parameters.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
 import type { Gradients } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -82,7 +82,7 @@ export function planOf(inputs: Inputs, options: MatmulOptions): Plan {
  */
 export function operandB({ a, b }: Inputs): Tensor {
   if (a.dtype === b.dtype) return b.alias();
-  if (a.dtype === 'float16' && b.dtype === 'float32' && b.isLeaf) return HalfCopy.of([b]).tensor.alias();
+  if (a.dtype === 'float16' && b.dtype === 'float32' && b.isLeaf) return float16Copy(b).alias();
   throw new DtypeError(`matmul: a is ${a.dtype}, b ${b.dtype}`, {
     remedy: 'give them one type with to(); only weights may be float32 beside float16',
   });

@@ -2,9 +2,10 @@
 import { ShapeError } from '../../errors.ts';
 import { OFFSET_BYTES } from '../../kernels/launch.ts';
 import { matmul } from '../../kernels/matmul.ts';
+import { cast } from '../../kernels/pointwise.ts';
 import { withAutocast } from '../autocast.ts';
-import { HalfCopy } from '../half-copy.ts';
 import { defineOp } from '../op.ts';
+import { float16Copy } from '../parameters.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -23,30 +24,40 @@ type Three = readonly [Tensor, Tensor, Tensor];
 const weightsOf = (i: Inputs): Three => [i.queryWeight, i.keyWeight, i.valueWeight];
 const biasesOf = (i: Inputs): Three => [i.queryBias, i.keyBias, i.valueBias];
 
-/**
- * Tensors that lie one after the other in one buffer as one tensor over the same memory, else a copy; whoever
- * asks disposes of it.
- */
-function joined(tensors: Three): Tensor {
+/** Adjacent tensors as one tensor over the same memory, else null; whoever asks disposes of it. */
+function adjacent(tensors: Three): Tensor | null {
   const [first] = tensors;
-  const shape = [3 * first.shape[0]!, ...first.shape.slice(1)];
   const { buffer, offset: start = 0 } = first.slot;
-  const adjacent = tensors.every(
-    ({ slot }, at) => slot.buffer === buffer && (slot.offset ?? 0) === start + at * first.size * 4,
-  );
-  if (adjacent) return first.alias(shape);
-  const { device } = first;
-  const copy = device.raw(shape);
-  for (const [at, { slot }] of tensors.entries()) {
-    const target = { buffer: copy.slot.buffer, offset: at * first.size * 4 };
-    device.gpu.recorder.copy(slot, target, first.size * 4);
-  }
+  return tensors.every(
+    ({ slot }, at) => slot.buffer === buffer && (slot.offset ?? 0) === start + at * first.bytes,
+  )
+    ? first.alias(joinedShape(tensors))
+    : null;
+}
+
+const joinedShape = ([first]: Three): number[] => [3 * first.shape[0]!, ...first.shape.slice(1)];
+
+/** The tensors joined along their first dimension; whoever asks disposes of it. */
+function joined(tensors: Three): Tensor {
+  const found = adjacent(tensors);
+  if (found !== null) return found;
+  const [{ device, bytes }] = tensors;
+  const copy = device.raw(joinedShape(tensors));
+  for (const [at, { slot }] of tensors.entries())
+    device.gpu.recorder.copy(slot, { buffer: copy.slot.buffer, offset: at * bytes }, bytes);
   return copy;
 }
 
-/** The three weights as the product with x reads them: in float16 where x is; whoever asks disposes of it. */
+/** The three weights as the product with x reads them: in float16 if x is; whoever asks disposes of it. */
 function operandOf({ dtype }: Tensor, weights: Three): Tensor {
-  return dtype === 'float16' ? HalfCopy.of(weights).tensor.alias() : joined(weights);
+  if (dtype !== 'float16') return joined(weights);
+  const found = adjacent(weights.map(float16Copy) as unknown as Three);
+  if (found !== null) return found;
+  const [{ device, size: count }] = weights;
+  const made = device.raw(joinedShape(weights), 'float16');
+  for (const [at, { slot }] of weights.entries())
+    cast(device.gpu, { x: slot, y: made.slot, count, at: at * count });
+  return made;
 }
 
 /**
