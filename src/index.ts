@@ -73,6 +73,7 @@ export { linear, type MatmulOptions, matmul } from './tensor/ops/matmul.ts';
 export { addLayerNorm, layerNorm, softmax } from './tensor/ops/normalize.ts';
 export { mean, sum } from './tensor/ops/reduction.ts';
 export { narrow, permute, reshape, select, transpose } from './tensor/ops/view.ts';
+export { flatGradients } from './tensor/parameters.ts';
 export type { Shape } from './tensor/shape.ts';
 export { isGradEnabled, noGrad } from './tensor/tape.ts';
 export { type Dtype, Tensor } from './tensor/tensor.ts';

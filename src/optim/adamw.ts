@@ -106,8 +106,8 @@ export class AdamW {
   private unscaled: Tensor | null = null;
 
   /**
-   * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. Parameters move next to one
-   * another in memory, which goes back when the last of a buffer's is disposed. Throws `ConfigError` for
+   * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. Moves the parameters into a
+   * few buffers, each of which is freed with the last parameter in it. Throws `ConfigError` for
    * values out of range, for a parameter given twice, for two over the same memory and for parameters of
    * several devices, `DtypeError` for one that is not float32, `DisposedError`.
    */
@@ -153,7 +153,10 @@ export class AdamW {
     }
   }
 
-  /** Updates every parameter that has a gradient. Throws `ShapeError` for a `gradScale` that is not [2]. */
+  /**
+   * Updates every parameter that has a gradient. Gradients that were assigned move next to the others. Throws
+   * `ShapeError` for a `gradScale` that is not [2] or a gradient of another size than its parameter.
+   */
   step(options: StepOptions = {}): void {
     checkOptions('AdamW.step', options, stepOptionNames);
     const { gradScale, skipNonFinite = false } = options;
