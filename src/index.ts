@@ -34,6 +34,7 @@ export { Module } from './nn/module.ts';
 export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from './optim/adamw.ts';
 export { type ClipFactorOptions, clipFactor, clipGradNorm } from './optim/clip.ts';
 export { GradScaler, type GradScalerOptions, type GradScalerState } from './optim/grad-scaler.ts';
+export { flatGradients } from './optim/gradients.ts';
 export * from './optim/schedule.ts';
 export { autocast, isAutocastEnabled } from './tensor/autocast.ts';
 export {
@@ -73,7 +74,6 @@ export { linear, type MatmulOptions, matmul } from './tensor/ops/matmul.ts';
 export { addLayerNorm, layerNorm, softmax } from './tensor/ops/normalize.ts';
 export { mean, sum } from './tensor/ops/reduction.ts';
 export { narrow, permute, reshape, select, transpose } from './tensor/ops/view.ts';
-export { flatGradients } from './tensor/parameters.ts';
 export type { Shape } from './tensor/shape.ts';
 export { isGradEnabled, noGrad } from './tensor/tape.ts';
 export { type Dtype, Tensor } from './tensor/tensor.ts';

@@ -3,9 +3,9 @@
 import { ConfigError } from '../errors.ts';
 import { type Gradient, gradientNorm, scaleGradients } from '../kernels/optimizer.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
-import { gradientRuns } from '../tensor/parameters.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { GradScaler } from './grad-scaler.ts';
+import { gradientRuns } from './gradients.ts';
 
 export interface ClipFactorOptions {
   /** What the loss was multiplied by before `backward`; the factor divides the gradients by it. */

@@ -2,13 +2,14 @@
 import { describe, expect, it } from 'vitest';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor } from '../../src/optim/clip.ts';
+import { flatGradients } from '../../src/optim/gradients.ts';
 import { add, mul, scale } from '../../src/tensor/ops/elementwise.ts';
 import { embedding } from '../../src/tensor/ops/embedding.ts';
 import { linear, matmul } from '../../src/tensor/ops/matmul.ts';
 import { addLayerNorm, layerNorm } from '../../src/tensor/ops/normalize.ts';
 import { qkvLinear } from '../../src/tensor/ops/qkv-linear.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
-import { flatGradients, float16Copy, gatherGradients, layParameters } from '../../src/tensor/parameters.ts';
+import { float16Copy, gatherGradients, layParameters } from '../../src/tensor/parameters.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
 import { randomArray } from '../support/ndarray.ts';
