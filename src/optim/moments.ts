@@ -19,7 +19,7 @@ export interface MomentView {
   float32Data(): Promise<Float32Array>;
 }
 
-/** `count` elements of a parameter, from `at` of its chunk on, whose moments are in one buffer. */
+/** @internal `count` elements of a parameter, from `at` of its chunk on, whose moments are in one buffer. */
 export interface Piece {
   readonly plane: Plane;
   readonly at: number;
@@ -43,6 +43,7 @@ function spansOf(places: readonly Place[]): { chunk: Chunk; at: number; end: num
   return spans;
 }
 
+/** @internal The moments of an optimizer's parameters. */
 export class MomentStore {
   private readonly planes = new Map<Chunk, Plane[]>();
   private readonly reserved = new Set<Place>();
