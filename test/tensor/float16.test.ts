@@ -1,4 +1,4 @@
-/** 16-bit floats, against NumPy and PyTorch. */
+/** Conversion of 16-bit floats, against NumPy and PyTorch. */
 import { describe, expect, it } from 'vitest';
 import { openSafetensors } from '../../src/models/safetensors-reader.ts';
 import { platform } from '../../src/platform/node.ts';
@@ -7,7 +7,7 @@ import { fixtures } from '../support/fixtures.ts';
 
 const path = `${fixtures}weights/half.safetensors`;
 
-/** The bytes of a tensor as they stand in the file. */
+/** The bytes of a tensor in the file. */
 async function raw(name: string): Promise<Uint8Array> {
   const source = await platform.openFile(path);
   const { offset, byteLength } = (await openSafetensors(source)).entry(name);
