@@ -3,8 +3,9 @@
 import type { Activation } from '../kernels/activations.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
-import { dropout } from '../tensor/ops/elementwise.ts';
+import { activate, dropout } from '../tensor/ops/elementwise.ts';
 import { embedding } from '../tensor/ops/embedding.ts';
+import { feedForward, type LinearParameters } from '../tensor/ops/feed-forward.ts';
 import { linear } from '../tensor/ops/matmul.ts';
 import { addLayerNorm, layerNorm } from '../tensor/ops/normalize.ts';
 import type { Shape } from '../tensor/shape.ts';
@@ -47,7 +48,11 @@ export interface LinearOptions {
 
 const linearOptionNames: OptionNames<LinearOptions> = { bias: true, memory: true };
 
-/** y = activation(x · weightᵀ + bias); weight [outFeatures, inFeatures], bias [outFeatures]. */
+/**
+ * y = x · weightᵀ + bias; weight [outFeatures, inFeatures], bias [outFeatures]. A subclass changes what is
+ * computed by overriding `operands` (fused kernels go on using them) or `forward` (which is then called instead
+ * of a fused kernel).
+ */
 export class Linear extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
@@ -68,9 +73,30 @@ export class Linear extends Module {
     if (this.bias !== null) this.bias.device.fillUniform(this.bias, -bound, bound);
   }
 
-  /** x [..., inFeatures] → [..., outFeatures]. */
+  /** What x is multiplied by and what is added, in every path; by default the parameters. */
+  operands(): LinearParameters {
+    return { weight: this.weight, bias: this.bias };
+  }
+
+  /** x [..., inFeatures] → activation(y) [..., outFeatures]. */
   forward(x: Tensor, activation: Activation = 'none'): Tensor {
-    return linear(x, this.weight, this.bias ?? undefined, activation);
+    const { weight, bias } = this.operands();
+    return linear(x, weight, bias ?? undefined, activation);
+  }
+
+  /** activation(forward(x)), even if the `forward` of a subclass knows no activation. */
+  forwardActivated(x: Tensor, activation: Activation): Tensor {
+    return this.overridden ? activate(this.forward(x), activation) : this.forward(x, activation);
+  }
+
+  /** outer(activation(forward(x))): in the kernels of `feedForward` unless a `forward` is a subclass's. */
+  forwardInto(outer: Linear, x: Tensor, activation: Activation): Tensor {
+    if (this.overridden || outer.overridden) return outer.forward(this.forwardActivated(x, activation));
+    return feedForward(x, this.operands(), outer.operands(), activation);
+  }
+
+  private get overridden(): boolean {
+    return this.forward !== Linear.prototype.forward;
   }
 }
 
@@ -117,28 +143,30 @@ export class Embedding extends Module {
 export interface LayerNormOptions {
   /** Default 1e-5. */
   eps?: number;
+  /** Default true. */
+  bias?: boolean;
 }
 
-const layerNormOptionNames: OptionNames<LayerNormOptions> = { eps: true };
+const layerNormOptionNames: OptionNames<LayerNormOptions> = { eps: true, bias: true };
 
 /** LayerNorm over the last dimension. */
 export class LayerNorm extends Module {
   readonly weight: Tensor;
-  readonly bias: Tensor;
+  readonly bias: Tensor | null;
   readonly eps: number;
 
   constructor(device: Device, size: number, options: LayerNormOptions = {}) {
     super();
     checkOptions('LayerNorm', options, layerNormOptionNames);
     this.weight = parameter(device, [size]);
-    this.bias = parameter(device, [size]);
+    this.bias = options.bias === false ? null : parameter(device, [size]);
     this.eps = options.eps ?? 1e-5;
     if (skipping === 0) this.resetParameters();
   }
 
   resetParameters(): void {
     this.weight.device.fill(this.weight, 1);
-    this.bias.device.fill(this.bias, 0);
+    if (this.bias !== null) this.bias.device.fill(this.bias, 0);
   }
 
   forward(x: Tensor): Tensor {
