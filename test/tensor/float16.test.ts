@@ -1,6 +1,6 @@
 /** Conversion of 16-bit floats, against NumPy and PyTorch. */
 import { describe, expect, it } from 'vitest';
-import { openSafetensors } from '../../src/models/safetensors-reader.ts';
+import { openSafetensors } from '../../src/models/files/safetensors-reader.ts';
 import { platform } from '../../src/platform/node.ts';
 import { bfloat16ToFloat32, float16ToFloat32, float32ToFloat16 } from '../../src/tensor/float16.ts';
 import { fixtures } from '../support/fixtures.ts';
