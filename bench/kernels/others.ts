@@ -162,7 +162,7 @@ function optimizerCases(software: boolean): KernelCase[] {
     layParameters(made);
     for (const weight of made) {
       weight.requiresGrad = true;
-      weight.grad = gradientMemory([weight]);
+      weight.grad = gradientMemory(weight);
       device.fill(weight.grad, 0.01);
     }
     return made;

@@ -27,8 +27,9 @@ export function skipInit<T>(build: () => T): T {
 }
 
 /** A weight: outside every scope, collecting gradients. Its content is unspecified. */
-export function parameter(device: Device, shape: Shape): Tensor {
+export function parameter(device: Device, shape: Shape, parts = 1): Tensor {
   const tensor = device.raw(shape);
+  tensor.parts = parts;
   tensor.requiresGrad = true;
   return tensor;
 }
@@ -40,13 +41,32 @@ export function biasParameter(device: Device, size: number): Tensor {
   return tensor;
 }
 
+/** Draws the parts of some parameters, each as if it were a tensor of its own: the first of all, the second, … */
+export function drawParts(tensors: readonly Tensor[], draw: (tensor: Tensor) => void): void {
+  for (let part = 0; part < tensors[0]!.parts; part += 1) {
+    for (const tensor of tensors) {
+      const { device, shape, parts } = tensor;
+      const drawn = parts === 1 ? tensor : device.raw([shape[0]! / parts, ...shape.slice(1)]);
+      draw(drawn);
+      if (drawn === tensor) continue;
+      device.assignPart(tensor, drawn, part * drawn.size);
+      drawn.dispose();
+    }
+  }
+}
+
 export interface LinearOptions {
   bias?: boolean;
+  /**
+   * Layers of one input that are computed as one: files keep their weights apart, and initial weights are drawn
+   * for each. Default 1.
+   */
+  parts?: number;
   /** Parameters made elsewhere, of the layer's shapes, to be its own. */
   memory?: { weight: Tensor; bias: Tensor };
 }
 
-const linearOptionNames: OptionNames<LinearOptions> = { bias: true, memory: true };
+const linearOptionNames: OptionNames<LinearOptions> = { bias: true, parts: true, memory: true };
 
 /**
  * y = x · weightᵀ + bias; weight [outFeatures, inFeatures], bias [outFeatures]. A subclass changes what is
@@ -60,17 +80,17 @@ export class Linear extends Module {
   constructor(device: Device, inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
     checkOptions('Linear', options, linearOptionNames);
-    const { bias = true, memory } = options;
-    this.weight = memory?.weight ?? parameter(device, [outFeatures, inFeatures]);
-    this.bias = memory?.bias ?? (bias ? parameter(device, [outFeatures]) : null);
+    const { bias = true, parts = 1, memory } = options;
+    this.weight = memory?.weight ?? parameter(device, [outFeatures, inFeatures], parts);
+    this.bias = memory?.bias ?? (bias ? parameter(device, [outFeatures], parts) : null);
     if (skipping === 0) this.resetParameters();
   }
 
   /** Uniform in ±1/√inFeatures, as torch.nn.Linear begins. */
   resetParameters(): void {
     const bound = 1 / Math.sqrt(this.weight.shape[1]!);
-    this.weight.device.fillUniform(this.weight, -bound, bound);
-    if (this.bias !== null) this.bias.device.fillUniform(this.bias, -bound, bound);
+    const tensors = this.bias === null ? [this.weight] : [this.weight, this.bias];
+    drawParts(tensors, (tensor) => tensor.device.fillUniform(tensor, -bound, bound));
   }
 
   /** What x is multiplied by and what is added, in every path; by default the parameters. */

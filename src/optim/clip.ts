@@ -5,7 +5,7 @@ import { type Gradient, gradientNorm, scaleGradients } from '../kernels/optimize
 import { checkOptions, type OptionNames } from '../options.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { GradScaler } from './grad-scaler.ts';
-import { gradientRuns } from './gradients.ts';
+import { gradientRuns, normRuns } from './gradients.ts';
 
 export interface ClipFactorOptions {
   /** What the loss was multiplied by before `backward`; the factor divides the gradients by it. */
@@ -16,8 +16,8 @@ export interface ClipFactorOptions {
 
 const clipFactorOptionNames: OptionNames<ClipFactorOptions> = { lossScale: true, out: true };
 
-function withGradients(parameters: readonly Tensor[], use: (gradients: readonly Gradient[]) => void): void {
-  const runs = gradientRuns(parameters);
+/** Runs `use` on tensors of gradients, and disposes of them. */
+function withRuns(runs: readonly Tensor[], use: (gradients: readonly Gradient[]) => void): void {
   use(runs.map(({ slot, size }) => ({ slot, count: size })));
   for (const run of runs) run.dispose();
 }
@@ -42,7 +42,7 @@ export function clipFactor(
   if (typeof lossScale === 'number' && !(lossScale > 0 && Number.isFinite(lossScale)))
     throw new ConfigError(`clipFactor: lossScale is ${lossScale}`, { remedy: 'use a finite number > 0' });
   const result = out ?? device.empty([2]);
-  withGradients(parameters, (gradients) =>
+  withRuns(normRuns(parameters), (gradients) =>
     gradientNorm(device.gpu, {
       gradients,
       maxNorm,
@@ -61,6 +61,8 @@ export function clipFactor(
 export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): Tensor | null {
   const result = clipFactor(parameters, maxNorm);
   if (result !== null)
-    withGradients(parameters, (gradients) => scaleGradients(result.device.gpu, gradients, result.slot));
+    withRuns(gradientRuns(parameters), (gradients) =>
+      scaleGradients(result.device.gpu, gradients, result.slot),
+    );
   return result;
 }

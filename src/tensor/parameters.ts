@@ -6,7 +6,6 @@
 import { ALIGNED, type Slot } from '../kernels/launch.ts';
 import { cast } from '../kernels/pointwise.ts';
 import type { Device } from './device.ts';
-import type { Shape } from './shape.ts';
 import { Storage } from './storage.ts';
 import { Tensor } from './tensor.ts';
 
@@ -101,35 +100,24 @@ export class Chunk {
     return this.halfPlane?.memory.live ? this.halfPlane : null;
   }
 
-  /**
-   * The place of a tensor whose memory is in this chunk, in a part that ends at `end`, where the next part
-   * begins at `next`.
-   */
-  place(tensor: Tensor, end: number, next: number): Place {
-    const { size } = tensor;
-    const at = (tensor.memory.offset ?? 0) / 4;
-    // Tensors over the same memory share a place, so that only one of their gradients is put there.
-    const known = this.places.find((one) => one.at === at && one.size === size);
-    if (known !== undefined) return known;
-    const made = new Place(this, tensor, at, at + size === end ? next : at + size);
+  /** Gives a parameter the elements [at, end). */
+  add(tensor: Tensor, at: number, end: number): Place {
+    const made = new Place(this, tensor, at, end);
     this.places.push(made);
     return made;
   }
 
-  /** Lends the gradients' memory of adjacent places, which nobody may hold. */
-  lendGradient(places: readonly Place[]): Storage {
-    const [first, last] = [places[0]!, places.at(-1)!];
+  /** Lends the memory of a gradient, which nobody may hold. */
+  lendGradient(place: Place): Storage {
     const known = this.gradients;
-    const plane = this.growGradients(first.at, last.end);
-    const loan = plane.range(first.at, last.at + last.size - first.at);
+    const plane = this.growGradients(place.at, place.end);
+    place.lent = plane.range(place.at, place.size);
     if (plane !== known) plane.memory.release();
-    for (const place of places) place.lent = loan;
-    return loan;
+    return place.lent;
   }
 
-  /** Lends the memory of a float16 copy; null if it could not be bound there. */
-  lendHalf({ at, size }: Place): Storage | null {
-    if (at % ALIGNED !== 0) return null;
+  /** Lends the memory of a float16 copy. */
+  lendHalf({ at, size }: Place): Storage {
     const known = this.halves;
     const { end } = this.values;
     this.halfPlane = known ?? new Plane(new Storage(this.device, end * 2), 2, 0, end);
@@ -158,123 +146,80 @@ export class Chunk {
 /** Bytes of a chunk of more than one parameter: enough for few dispatches, and easy to find room for. */
 const CHUNK_BYTES = 2 ** 26;
 
-/** Chunks by the storage of their values. */
-const chunks = new WeakMap<Storage, Chunk>();
+/** Places by the memory of their parameters, which other tensors may share. */
+const places = new WeakMap<Storage, Place>();
 
-function aligned(elements: number): number {
-  return Math.ceil(elements / ALIGNED) * ALIGNED;
-}
+/** Elements that a parameter takes; without any it has a place of its own too. */
+const roomOf = ({ size }: Tensor): number => Math.max(Math.ceil(size / ALIGNED), 1) * ALIGNED;
 
-/** Parameters that are ranges of one storage, which therefore move together. */
-interface Unit {
-  readonly root: Storage;
-  readonly tensors: Tensor[];
-}
-
-function unitsOf(tensors: readonly Tensor[]): Unit[] {
-  const units = new Map<Storage, Unit>();
+/** Lays tensors out in a chunk. A single one stays where it is. */
+function makeChunk(device: Device, tensors: readonly Tensor[]): void {
+  const size = tensors.reduce((sum, tensor) => sum + roomOf(tensor), 0);
+  const alone = tensors.length === 1;
+  const memory = alone ? tensors[0]!.memory : new Storage(device, size * 4);
+  const chunk = new Chunk(device, memory, size);
+  let at = 0;
   for (const tensor of tensors) {
-    const { root } = tensor.memory;
-    const unit = units.get(root) ?? { root, tensors: [] };
-    unit.tensors.push(tensor);
-    units.set(root, unit);
+    if (!alone) tensor.memory.moveInto(memory, at * 4);
+    const end = at + roomOf(tensor);
+    places.set(tensor.memory, chunk.add(tensor, at, end));
+    at = end;
   }
-  return [...units.values()];
-}
-
-/** Even parameters without elements have places of their own. */
-const sizeOf = ({ root }: Unit): number => Math.max(aligned(root.bytes / 4), ALIGNED);
-
-/** Lays units out in a chunk. A single one stays where it is. */
-function fill(device: Device, units: readonly Unit[]): void {
-  const [first] = units as [Unit];
-  const size = units.reduce((sum, unit) => sum + sizeOf(unit), 0);
-  const memory = units.length === 1 ? first.root.retain() : new Storage(device, size * 4);
-  const chunk = chunks.get(memory) ?? new Chunk(device, memory, size);
-  chunks.set(memory, chunk);
-  let start = 0;
-  for (const unit of units) {
-    if (unit.root !== memory) unit.root.moveInto(memory, start * 4);
-    const end = start + unit.root.bytes / 4;
-    start += sizeOf(unit);
-    for (const tensor of unit.tensors) {
-      tensor.place = chunk.place(tensor, end, start);
-      // The next copy gets its place in the chunk.
-      dropFloat16Copy(tensor);
-    }
-  }
+  if (alone) return;
   memory.release();
+  // The buffers that they left are of no more use.
+  device.trim();
 }
 
 /**
  * Lays out those float32 parameters of one device that are in no chunk yet, matrices first, in chunks of at
  * most 64 MiB and half of what can be bound (moments are twice as large); a larger parameter is a chunk of its
- * own. Parameters must not overlap.
+ * own. Tensors over the same memory share a place.
  */
 export function layParameters(tensors: readonly Tensor[]): void {
-  const missing = tensors.filter(({ place }) => place === null);
-  if (missing.length === 0) return;
-  const { device } = missing[0]!;
+  const missing = tensors.filter(({ place, memory }) => place === null && !places.has(memory));
   // Vectors have no float16 copies and mostly no weight decay: apart from matrices, both form long runs.
-  const waiting = [...missing.filter(({ rank }) => rank > 1), ...missing.filter(({ rank }) => rank <= 1)];
-  const most = Math.min(CHUNK_BYTES, device.gpu.maxBindingBytes / 2) / 4;
-  let open: Unit[] = [];
+  const ordered = [...missing.filter(({ rank }) => rank > 1), ...missing.filter(({ rank }) => rank <= 1)];
+  let open: Tensor[] = [];
   let used = 0;
   const close = (): void => {
-    if (open.length > 0) fill(device, open);
-    // The buffers that they left are of no more use.
-    if (open.length > 1) device.trim();
+    if (open.length > 0) makeChunk(open[0]!.device, open);
     open = [];
     used = 0;
   };
-  for (const unit of unitsOf(waiting)) {
-    const size = sizeOf(unit);
-    if (size > most || chunks.has(unit.root)) {
-      fill(device, [unit]);
+  for (const tensor of new Map(ordered.map((one) => [one.memory, one])).values()) {
+    const most = Math.min(CHUNK_BYTES, tensor.device.gpu.maxBindingBytes / 2) / 4;
+    const room = roomOf(tensor);
+    // A range of another storage cannot move.
+    if (room > most || tensor.memory.offset !== null) {
+      makeChunk(tensor.device, [tensor]);
       continue;
     }
-    if (used + size > most) close();
-    open.push(unit);
-    used += size;
+    if (used + room > most) close();
+    open.push(tensor);
+    used += room;
   }
   close();
-}
-
-/** The shape of tensors that differ in their first dimension only, joined along it. */
-function joinedShape(tensors: readonly Tensor[]): Shape {
-  const { shape } = tensors[0]!;
-  if (tensors.length === 1) return shape;
-  const [, ...rest] = shape;
-  return [tensors.reduce((rows, one) => rows + one.shape[0]!, 0), ...rest];
-}
-
-/** The places of tensors, if they are adjacent and nobody holds a gradient there. */
-function freePlaces(tensors: readonly Tensor[]): Place[] | null {
-  const places: Place[] = [];
-  for (const { place } of tensors) {
-    const before = places.at(-1);
-    const follows =
-      before === undefined || (before.chunk === place?.chunk && before.at + before.size === place.at);
-    if (place === null || !follows || occupantOf(place) !== null) return null;
-    places.push(place);
+  for (const tensor of tensors) {
+    if (tensor.place !== null) continue;
+    tensor.place = places.get(tensor.memory)!;
+    // The next copy gets its place in the chunk.
+    dropFloat16Copy(tensor);
   }
-  return places;
 }
 
 /**
- * Memory for the gradient of a tensor, or of several joined along their first dimension; outside every scope.
- * A parameter's is its place in the chunk, unless an older gradient is there, or the chunk's gradients are in
- * `read` (what the kernels read that compute the gradient): WebGPU binds no buffer for reading and writing.
+ * Memory for the gradient of a tensor, outside every scope. A parameter's is its place in the chunk, unless an
+ * older gradient is there, or the chunk's gradients are in `read` (what the kernels read that compute the
+ * gradient): WebGPU binds no buffer for reading and writing.
  */
-export function gradientMemory(tensors: readonly Tensor[], read: readonly Tensor[] = []): Tensor {
-  const { device, dtype } = tensors[0]!;
-  const shape = joinedShape(tensors);
-  const places = freePlaces(tensors);
-  if (places === null) return device.raw(shape, dtype);
-  const made = new Tensor(device, places[0]!.chunk.lendGradient(places), shape, dtype);
+export function gradientMemory(tensor: Tensor, read: readonly Tensor[] = []): Tensor {
+  const { device, shape, dtype, place, grad } = tensor;
+  if (place === null || occupantOf(place) !== null) return device.raw(shape, dtype);
+  const made = new Tensor(device, place.chunk.lendGradient(place), shape, dtype);
   const { buffer } = made.memory;
   // The new gradient is added to one that is assigned already.
-  const others = [...read, ...tensors.flatMap(({ grad }) => (grad === null || grad.disposed ? [] : grad))];
+  const others = grad === null || grad.disposed ? read : [...read, grad];
   if (others.every(({ memory }) => memory.buffer !== buffer)) return made;
   made.dispose();
   return device.raw(shape, dtype);
@@ -300,7 +245,7 @@ export function gatherGradients(parameters: readonly Tensor[]): void {
   for (const parameter of strays) {
     const { device, grad, place, shape, dtype } = parameter;
     occupantOf(place!)?.moveOut();
-    const home = new Tensor(device, place!.chunk.lendGradient([place!]), shape, dtype);
+    const home = new Tensor(device, place!.chunk.lendGradient(place!), shape, dtype);
     device.assign(home, grad!);
     // One gradient may have been assigned to several parameters.
     if (gathered.has(grad)) parameter.grad = home;
@@ -319,8 +264,9 @@ export interface Float16Copy {
 export function float16Copy(parameter: Tensor): Tensor {
   const { device, shape, size, place, version } = parameter;
   if (parameter.float16Copy === null) {
-    const memory = place?.chunk.lendHalf(place);
-    const values = memory ? new Tensor(device, memory, shape, 'float16') : device.raw(shape, 'float16');
+    const values = place
+      ? new Tensor(device, place.chunk.lendHalf(place), shape, 'float16')
+      : device.raw(shape, 'float16');
     parameter.float16Copy = { values, version: -1 };
   }
   const copy = parameter.float16Copy;

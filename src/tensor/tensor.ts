@@ -44,6 +44,8 @@ export class Tensor {
   float16Copy: Float16Copy | null = null;
   /** @internal Its values in float16, where the kernel that computed them stored those too. */
   rounded: Tensor | null = null;
+  /** @internal Equal parts along the first axis that are drawn, and kept in files, as parameters of their own. */
+  parts = 1;
   /** @internal Where an optimizer laid this parameter out. */
   place: Place | null = null;
   private storage: Storage | null;
@@ -159,26 +161,6 @@ export class Tensor {
   /** @internal A second tensor over the same memory, off the tape and outside every scope. */
   alias(shape: Shape = this.shape): Tensor {
     return new Tensor(this.device, this.memory.retain(), shape, this.dtype);
-  }
-
-  /**
-   * @internal Parts of this tensor's memory along its first dimension, as tensors of their own, outside every scope; whoever calls
-   * writes to this tensor no more. Each must begin on a multiple of 256 bytes.
-   */
-  split(counts: readonly number[]): Tensor[] {
-    const rest = this.shape.slice(1);
-    let first = 0;
-    return counts.map((count) => {
-      const shape = [count, ...rest];
-      const start = first * sizeOf(rest) * itemSize(this.dtype);
-      first += count;
-      return new Tensor(
-        this.device,
-        this.memory.range(start, bytesOf(this.dtype, sizeOf(shape))),
-        shape,
-        this.dtype,
-      );
-    });
   }
 
   /** @internal Takes over the memory of another tensor of the same size, in exchange for its own share. */

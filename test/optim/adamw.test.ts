@@ -40,7 +40,7 @@ type Laid = 'in place' | 'apart';
 function setGradient(weight: Tensor, gradient: Float32Array, laid: Laid = 'in place'): void {
   const { device } = weight;
   weight.grad?.dispose();
-  weight.grad = laid === 'apart' ? device.raw(weight.shape) : gradientMemory([weight]);
+  weight.grad = laid === 'apart' ? device.raw(weight.shape) : gradientMemory(weight);
   weight.grad.write(gradient);
 }
 

@@ -7,7 +7,6 @@ import { add, mul, scale } from '../../src/tensor/ops/elementwise.ts';
 import { embedding } from '../../src/tensor/ops/embedding.ts';
 import { linear, matmul } from '../../src/tensor/ops/matmul.ts';
 import { addLayerNorm, layerNorm } from '../../src/tensor/ops/normalize.ts';
-import { qkvLinear } from '../../src/tensor/ops/qkv-linear.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
 import { float16Copy, gatherGradients, layParameters } from '../../src/tensor/parameters.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -31,27 +30,12 @@ async function numbers(tensors: readonly (Tensor | null)[]): Promise<number[][]>
   return Promise.all(tensors.map(async (tensor) => [...(await tensor!.data())]));
 }
 
-/**
- * What every op does that writes gradients in place: embedding, layerNorm, qkvLinear, linear with and
- * without a bias.
- */
+/** For every op that writes gradients in place: embedding, layerNorm, linear with and without a bias. */
 function parameters(): Record<string, Tensor> {
-  const thirds = (whole: Tensor): [Tensor, Tensor, Tensor] => {
-    const parts = whole.split([64, 64, 64]) as [Tensor, Tensor, Tensor];
-    for (const part of parts) part.requiresGrad = true;
-    whole.dispose();
-    return parts;
-  };
-  const [q, k, v] = thirds(parameter([3 * 64, 64], 1));
-  const [qBias, kBias, vBias] = thirds(parameter([3 * 64], 3));
   return {
     table: parameter([70, 64], 2),
-    q,
-    qBias,
-    k,
-    kBias,
-    v,
-    vBias,
+    qkv: parameter([3 * 64, 64], 1),
+    qkvBias: parameter([3 * 64], 3),
     gain: parameter([64], 6),
     shift: parameter([64], 7),
     narrow: parameter([10, 192], 8),
@@ -64,7 +48,7 @@ function parameters(): Record<string, Tensor> {
 function lossOf(p: Record<string, Tensor>): Tensor {
   const ids = device.current.tensor(Int32Array.from([3, 1, 4, 1, 5, 69]));
   const x = layerNorm(embedding(p.table!, ids), p.gain!, p.shift!);
-  const qkv = qkvLinear(x, [p.q!, p.k!, p.v!], [p.qBias!, p.kBias!, p.vBias!]);
+  const qkv = linear(x, p.qkv!, p.qkvBias!);
   const y = linear(linear(qkv, p.narrow!, p.narrowBias!, 'gelu'), p.wide!);
   const logits = linear(addLayerNorm(y, x, p.gain!, p.shift!), p.table!);
   return sum(mul(logits, logits));
@@ -91,13 +75,13 @@ describe('parameters in chunks', () => {
     const train = async (together: boolean): Promise<number[][]> => {
       const p = parameters();
       const all = Object.values(p);
-      p.k!.requiresGrad = false;
+      p.qkv!.requiresGrad = false;
       p.wide!.requiresGrad = false;
       // One optimizer for each leaves every tensor where it is.
       const optimizers = together ? [new AdamW(all)] : all.map((tensor) => new AdamW([tensor]));
       for (let step = 0; step < 4; step += 1) {
         using _scope = device.current.scope();
-        p.kBias!.requiresGrad = step !== 1;
+        p.qkvBias!.requiresGrad = step !== 1;
         p.gain!.requiresGrad = step !== 2;
         p.wide!.requiresGrad = step > 1;
         lossOf(p).backward();
@@ -115,7 +99,7 @@ describe('parameters in chunks', () => {
     for (const [at, values] of together.entries())
       for (const [i, value] of values.entries()) expect(Math.abs(value - apart[at]![i]!)).toBeLessThan(1e-6);
     const before = parameters();
-    expect(together[3]).toEqual((await numbers([before.k!]))[0]);
+    expect(together[1]).toEqual((await numbers([before.qkv!]))[0]);
     for (const tensor of Object.values(before)) tensor.dispose();
   });
 
