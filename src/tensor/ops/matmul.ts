@@ -238,13 +238,7 @@ const matmulOp = defineOp({
   saves: ['a', 'operand'],
   backward: (context) => {
     const { dy, saved, options } = context;
-    return productGradients(context, {
-      dy,
-      a: saved.a,
-      operand: saved.operand,
-      options,
-      names: PRODUCT_NAMES,
-    });
+    return productGradients(context, { ...saved, dy, options, names: PRODUCT_NAMES });
   },
 });
 
