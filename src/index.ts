@@ -53,6 +53,7 @@ export { Module } from './nn/module.ts';
 export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from './optim/adamw.ts';
 export { type ClipFactorOptions, clipFactor, clipGradNorm } from './optim/clip.ts';
 export { GradScaler, type GradScalerOptions, type GradScalerState } from './optim/grad-scaler.ts';
+export { flatGradients } from './optim/gradients.ts';
 export * from './optim/schedule.ts';
 export { autocast, isAutocastEnabled } from './tensor/autocast.ts';
 export {

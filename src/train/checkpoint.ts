@@ -3,10 +3,12 @@ import { platform } from '#platform';
 import { CheckpointError, FileError } from '../errors.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from '../models/files/checkpoint-files.ts';
-import { openSafetensors } from '../models/files/safetensors-reader.ts';
+import { openSafetensors, type SafetensorsFile } from '../models/files/safetensors-reader.ts';
 import { type TensorToWrite, writeSafetensors } from '../models/files/safetensors-writer.ts';
 import { writeModel } from '../models/files/save.ts';
+import { type FileWeight, namesByPart } from '../models/files/weight-names.ts';
 import type { AdamW } from '../optim/adamw.ts';
+import { formatShape, sameShape, sizeOf } from '../tensor/shape.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { type Progress, progressFromJson, progressToJson } from './progress.ts';
@@ -35,13 +37,19 @@ export function checkpointPath(outputDir: string, step: number): string {
   return platform.joinPath(outputDir, `checkpoint-${step}`);
 }
 
+/** The weights as files hold them, tied ones under the first of their names. */
+function filed(model: PreTrainedModel): (FileWeight & { name: string })[] {
+  const weights = model.fileWeights();
+  return namesByPart(weights).map(([name]) => ({ name: name!, ...weights.get(name!)! }));
+}
+
 /** Writes `checkpoint-<step>` whole or not at all; returns its path. */
 export async function saveCheckpoint(content: CheckpointContent): Promise<string> {
   const { model, tokenizer, optimizer, args, state, progress } = content;
   const path = checkpointPath(args.outputDir, state.globalStep);
   const optimizerSteps: Record<string, number> = {};
   const tensors: TensorToWrite[] = [];
-  for (const [name, tensor] of model.namedParameters()) {
+  for (const { name, tensor, shape, offset } of filed(model)) {
     const moments = optimizer.state(tensor);
     if (moments === undefined) continue;
     optimizerSteps[name] = moments.step;
@@ -49,12 +57,8 @@ export async function saveCheckpoint(content: CheckpointContent): Promise<string
       [MOMENTS[0], moments.expAvg],
       [MOMENTS[1], moments.expAvgSq],
     ] as const) {
-      tensors.push({
-        name: `${kind}.${name}`,
-        shape: value.shape,
-        dtype: 'F32',
-        read: () => value.float32Data(),
-      });
+      const read = async () => (await value.float32Data()).subarray(offset, offset + sizeOf(shape));
+      tensors.push({ name: `${kind}.${name}`, shape, dtype: 'F32', read });
     }
   }
   await platform.writeFolder(path, 'replace', async (folder) => {
@@ -153,14 +157,14 @@ export async function loadCheckpoint(
   await loadWeights(path, model);
   const file = await openSafetensors(await platform.openFile(platform.joinPath(path, OPTIMIZER_NAME)));
   try {
-    const parameters = new Map(model.namedParameters());
+    const weights = new Map(filed(model).map((weight) => [weight.name, weight]));
     const stepped = Object.entries(optimizerSteps).map(([name, step]) => {
-      const tensor = parameters.get(name);
-      if (tensor === undefined)
+      const weight = weights.get(name);
+      if (weight === undefined)
         throw new CheckpointError(`${path}: the model has no weight '${name}'`, {
           remedy: 'resume with the model the training began with',
         });
-      return { name, step, tensor };
+      return { step, ...weight };
     });
     const strays = new Set(file.tensors.keys());
     for (const { name } of stepped) for (const kind of MOMENTS) strays.delete(`${kind}.${name}`);
@@ -169,30 +173,55 @@ export async function loadCheckpoint(
         remedy: 'resume from another checkpoint',
       });
     optimizer.reserve(stepped.map(({ tensor }) => tensor));
-    for (const { name, step, tensor } of stepped) {
-      const [expAvg, expAvgSq] = [
-        await file.readFloat32(`${MOMENTS[0]}.${name}`),
-        await file.readFloat32(`${MOMENTS[1]}.${name}`),
-      ];
-      optimizer.loadState(tensor, { step, expAvg, expAvgSq });
+    for (const tensor of new Set(stepped.map((weight) => weight.tensor))) {
+      const parts = stepped.filter((weight) => weight.tensor === tensor);
+      optimizer.loadState(tensor, await readMoments(path, file, parts));
     }
   } finally {
     await file.close();
   }
 }
 
+/** Joins the moments of a weight's parts. Throws `CheckpointError` if they have not taken the same steps. */
+async function readMoments(
+  path: string,
+  file: SafetensorsFile,
+  parts: readonly (FileWeight & { name: string; step: number })[],
+): Promise<{ step: number; expAvg: Float32Array; expAvgSq: Float32Array }> {
+  const [{ name, tensor, step }] = parts as [(typeof parts)[number]];
+  const whole = parts.reduce((total, { shape }) => total + sizeOf(shape), 0) === tensor.size;
+  if (!whole || parts.some((part) => part.step !== step))
+    throw new CheckpointError(`${path}: the parts of '${name}' have not taken the same optimizer steps`, {
+      remedy: 'resume from another checkpoint',
+    });
+  const join = async (kind: string): Promise<Float32Array> => {
+    const joined = new Float32Array(tensor.size);
+    for (const part of parts) {
+      const values = await file.readFloat32(`${kind}.${part.name}`);
+      if (parts.length === 1) return values;
+      if (values.length !== sizeOf(part.shape))
+        throw new CheckpointError(
+          `${path}: '${kind}.${part.name}' has ${values.length} elements, the weight ${sizeOf(part.shape)}`,
+        );
+      joined.set(values, part.offset);
+    }
+    return joined;
+  };
+  return { step, expAvg: await join(MOMENTS[0]), expAvgSq: await join(MOMENTS[1]) };
+}
+
 /** Reads a checkpoint's weights into a model of the same shape. */
 export async function loadWeights(path: string, model: PreTrainedModel): Promise<void> {
   const checkpoint = await openCheckpoint(path);
   try {
-    for (const [name, tensor] of model.namedParameters()) {
-      if (checkpoint.entry(name).shape.join() !== tensor.shape.join()) {
+    for (const { name, tensor, shape, offset } of filed(model)) {
+      const saved = checkpoint.entry(name).shape;
+      if (!sameShape(saved, shape))
         throw new CheckpointError(
-          `${path}: '${name}' is [${checkpoint.entry(name).shape.join(',')}], the model's is [${tensor.shape.join(',')}]`,
+          `${path}: '${name}' is ${formatShape(saved)}, the model's is ${formatShape(shape)}`,
         );
-      }
       for await (const { elementOffset, values } of checkpoint.float32Chunks(name))
-        tensor.write(values, elementOffset);
+        tensor.write(values, offset + elementOffset);
     }
   } finally {
     await checkpoint.close();

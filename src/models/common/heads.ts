@@ -80,7 +80,7 @@ export class LmHead extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.decoder.forward(this.layer_norm.forward(this.dense.forward(x, this.activation)));
+    return this.decoder.forward(this.layer_norm.forward(this.dense.forwardActivated(x, this.activation)));
   }
 }
 
