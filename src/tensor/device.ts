@@ -308,6 +308,13 @@ export class Device {
     if (!apart) other.dispose();
   }
 
+  /** @internal Copies float32 values into another buffer's tensor, from its element `first` on. */
+  assignPart(target: Tensor, source: Tensor, first: number): void {
+    target.overwritten();
+    const { buffer, offset = 0 } = target.slot;
+    this.gpu.recorder.copy(source.slot, { buffer, offset: offset + first * 4 }, source.bytes);
+  }
+
   /** Waits until all work recorded so far is done; throws what went wrong on the GPU. */
   async sync(): Promise<void> {
     await this.gpu.sync();

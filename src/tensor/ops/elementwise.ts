@@ -63,6 +63,13 @@ export const sigmoid = defineActivation('sigmoid');
 export const silu = defineActivation('silu');
 export const exp = defineActivation('exp');
 
+const activationOps = { gelu: exactGelu, gelu_tanh: tanhGelu, tanh, relu, sigmoid, silu, exp };
+
+/** @internal The activation of that name. */
+export function activate(x: Tensor, activation: Activation): Tensor {
+  return activation === 'none' ? x : activationOps[activation](x);
+}
+
 const affine = defineOp({
   name: 'affine',
   inputs: { x: 'float' },
