@@ -4,7 +4,13 @@ import { ConfigError, DtypeError, ShapeError } from '../errors.ts';
 import { type AdamWRun, adamw, adamwRuns, padded } from '../kernels/optimizer.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
-import { gatherGradients, layParameters, overwriteParameter, type Place } from '../tensor/parameters.ts';
+import {
+  gatherGradients,
+  inOrder,
+  layParameters,
+  overwriteParameter,
+  type Place,
+} from '../tensor/parameters.ts';
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { MomentStore, type MomentView, type Piece } from './moments.ts';
@@ -86,13 +92,6 @@ interface Run extends Pick<Entry, 'group' | 'copied'> {
   end: number;
 }
 
-/** The runs of a step. The next step takes the same ones if the same parameters are due. */
-interface Plan {
-  readonly due: readonly Entry[];
-  readonly copied: readonly boolean[];
-  readonly runs: readonly Run[];
-}
-
 function check(name: string, value: number, holds: boolean, remedy: string): void {
   if (!holds) throw new ConfigError(`AdamW: ${name} is ${value}`, { remedy });
 }
@@ -101,7 +100,9 @@ export class AdamW {
   readonly groups: OptimizerGroup[];
   private readonly entries = new Map<Tensor, Entry>();
   private readonly moments = new MomentStore();
-  private plan: Plan | null = null;
+  /** The parameters that the last step updated, and their runs. */
+  private due: readonly Entry[] = [];
+  private runs: readonly Run[] = [];
   /** [0, 1], for steps without `gradScale`. */
   private unscaled: Tensor | null = null;
 
@@ -171,7 +172,8 @@ export class AdamW {
     const { device } = due[0]!.value;
     const scale = (gradScale ?? this.noScale(device)).slot;
     gatherGradients(due.map(({ value }) => value));
-    for (const batch of batchesOf(device, this.count(device, due))) {
+    if (this.count(device, due)) this.runs = this.runsOf(device, due);
+    for (const batch of batchesOf(device, this.runs)) {
       const { betas, eps } = batch[0]!.group;
       const [beta1, beta2] = betas;
       adamw(device.gpu, { runs: batch.map(launched), scale, skipNonFinite, beta1, beta2, eps });
@@ -215,13 +217,13 @@ export class AdamW {
     const entry = this.entry(value);
     this.moments.write(value, entry.place, state.expAvg, state.expAvgSq);
     entry.step = state.step;
-    this.plan = null;
+    this.due = [];
   }
 
   dispose(): void {
     this.moments.dispose();
     for (const entry of this.entries.values()) entry.step = 0;
-    this.plan = null;
+    this.due = [];
     this.unscaled?.dispose();
     this.unscaled = null;
   }
@@ -235,32 +237,28 @@ export class AdamW {
     return found;
   }
 
-  /** Counts a step of the parameters that are due, and returns what there is to update. */
-  private count(device: Device, due: readonly Entry[]): readonly Run[] {
+  /** Counts a step of the parameters that are due. Returns whether their runs are others than in the last step. */
+  private count(device: Device, due: readonly Entry[]): boolean {
     const storing = this.moments.storesCopies(device);
-    for (const entry of due) {
+    let changed = due.length !== this.due.length;
+    for (const [at, entry] of due.entries()) {
       entry.step += 1;
-      entry.copied = overwriteParameter(entry.value, storing);
+      const copied = overwriteParameter(entry.value, storing);
+      changed ||= entry !== this.due[at] || copied !== entry.copied;
+      entry.copied = copied;
     }
-    const { plan } = this;
-    const same =
-      plan?.due.length === due.length &&
-      due.every((entry, at) => entry === plan.due[at] && entry.copied === plan.copied[at]);
-    if (same) return plan.runs;
+    this.due = due;
+    return changed;
+  }
+
+  /** Joins parameters that are adjacent and updated alike. */
+  private runsOf(device: Device, due: readonly Entry[]): Run[] {
     this.moments.reserve(
       device,
       due.map(({ place }) => place),
     );
-    const runs = this.runsOf(due);
-    this.plan = { due, copied: due.map(({ copied }) => copied), runs };
-    return runs;
-  }
-
-  /** Joins what is adjacent and updated alike. */
-  private runsOf(due: readonly Entry[]): Run[] {
     const runs: Run[] = [];
-    const sorted = [...due].sort((a, b) => a.place.chunk.id - b.place.chunk.id || a.place.at - b.place.at);
-    for (const first of sorted) {
+    for (const first of [...due].sort((a, b) => inOrder(a.place, b.place))) {
       const { group, copied, place } = first;
       for (const { plane, at, count } of this.moments.pieces(place)) {
         const end = at + count === place.at + place.size ? place.end : at + count;

@@ -3,7 +3,7 @@ import { CheckpointError } from '../errors.ts';
 import { ALIGNED } from '../kernels/launch.ts';
 import { padded } from '../kernels/optimizer.ts';
 import type { Device } from '../tensor/device.ts';
-import { type Chunk, type Place, Plane } from '../tensor/parameters.ts';
+import { type Chunk, inOrder, type Place, Plane } from '../tensor/parameters.ts';
 import type { Shape } from '../tensor/shape.ts';
 import { Storage } from '../tensor/storage.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -35,7 +35,7 @@ function windowSize({ gpu }: Device): number {
 /** The places in runs of which each begins where the one before ends. */
 function spansOf(places: readonly Place[]): { chunk: Chunk; at: number; end: number }[] {
   const spans: { chunk: Chunk; at: number; end: number }[] = [];
-  for (const { chunk, at, end } of [...places].sort((a, b) => a.chunk.id - b.chunk.id || a.at - b.at)) {
+  for (const { chunk, at, end } of [...places].sort(inOrder)) {
     const last = spans.at(-1);
     if (last?.chunk === chunk && last.end === at) last.end = end;
     else spans.push({ chunk, at, end });

@@ -71,6 +71,9 @@ export class Place {
   }
 }
 
+/** Orders places by chunk and offset. */
+export const inOrder = (a: Place, b: Place): number => a.chunk.id - b.chunk.id || a.at - b.at;
+
 let chunksMade = 0;
 
 export class Chunk {
