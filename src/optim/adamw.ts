@@ -23,7 +23,7 @@ export interface AdamWOptions {
   weightDecay?: number;
 }
 
-/** Parameters that share hyper-parameters; what is left out comes from the optimizer's options. */
+/** Parameters that share hyper-parameters; the optimizer's options fill in absent ones. */
 export interface ParameterGroup extends AdamWOptions {
   params: readonly Tensor[];
 }
@@ -57,13 +57,13 @@ const advice: Advice = {
 
 export interface StepOptions {
   /**
-   * [norm, factor] on the GPU, as `clipFactor` gives it: every gradient is multiplied by the factor as it is
+   * [norm, factor] on the GPU, as `clipFactor` gives it: every gradient is multiplied by the factor when it is
    * read.
    */
   gradScale?: Tensor | null;
   /**
-   * Leaves weights and moments as they are where that norm is not finite, as torch.amp.GradScaler does. The
-   * step is counted all the same.
+   * Leaves weights and moments as they are if that norm is not finite, as torch.amp.GradScaler does. The step
+   * counts nevertheless.
    */
   skipNonFinite?: boolean;
 }
@@ -108,9 +108,9 @@ export class AdamW {
 
   /**
    * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. Moves the parameters into a
-   * few buffers, each of which is freed with the last parameter in it. Throws `ConfigError` for
-   * values out of range, for a parameter given twice, for two over the same memory and for parameters of
-   * several devices, `DtypeError` for one that is not float32, `DisposedError`.
+   * few buffers, each of which is freed with the last parameter in it. Throws `ConfigError` for values out of
+   * range, for a parameter given twice, for two over the same memory and for parameters of several devices,
+   * `DtypeError` for one that is not float32, `DisposedError`.
    */
   constructor(params: readonly Tensor[] | readonly ParameterGroup[], options: AdamWOptions = {}) {
     const groups = params.some((item) => 'params' in item)
@@ -237,7 +237,7 @@ export class AdamW {
     return found;
   }
 
-  /** Counts a step of the parameters that are due. Returns whether their runs are others than in the last step. */
+  /** Counts a step of the parameters that are due. Returns whether their runs differ from the last step's. */
   private count(device: Device, due: readonly Entry[]): boolean {
     const storing = this.moments.storesCopies(device);
     let changed = due.length !== this.due.length;
@@ -286,7 +286,8 @@ export class AdamW {
 }
 
 /**
- * What one dispatch updates: as many runs as it takes, that agree in what is the same for all of a dispatch.
+ * Groups runs into dispatches: each takes as many as it can bind, and only runs that agree in what a dispatch
+ * has once.
  */
 function batchesOf({ gpu }: Device, runs: readonly Run[]): Run[][] {
   const batches: Run[][] = [];
@@ -316,7 +317,7 @@ function launched({ first, group: { lr, weightDecay }, plane, at, count, copied 
   };
 }
 
-/** Whether two groups may share a dispatch: rates and decay are each tensor's own. */
+/** Whether two groups may share a dispatch: only rates and decay are per run. */
 function sameMoments(a: OptimizerGroup, b: OptimizerGroup): boolean {
   return a === b || (a.betas[0] === b.betas[0] && a.betas[1] === b.betas[1] && a.eps === b.eps);
 }
