@@ -1,6 +1,7 @@
 /** The one way to run a shader: a variant, its bindings, its scalars and a grid. */
 import { GpuError } from '../errors.ts';
 import type { GpuContext } from '../gpu/context.ts';
+import { itemSize } from '../gpu/dtype.ts';
 import type { KernelVariant } from '../gpu/pipelines.ts';
 import type { Scalars, Slot } from '../gpu/recorder.ts';
 import type { Defines } from '../gpu/wgsl.ts';
@@ -98,8 +99,8 @@ export const OFFSET_BYTES = 256;
 export const ALIGNED = OFFSET_BYTES / 2;
 
 /** Bytes of an element. */
-export function elementBytes({ half }: Slot): number {
-  return half === true ? 2 : 4;
+export function elementBytes({ dtype = 'float32' }: Slot): number {
+  return itemSize(dtype);
 }
 
 /** The same range, `elements` further on. */

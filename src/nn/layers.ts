@@ -188,6 +188,10 @@ export class LayerNorm extends Module {
     if (this.bias !== null) this.bias.device.fill(this.bias, 0);
   }
 
+  override ownUndecayed(): readonly Tensor[] {
+    return this.bias === null ? [this.weight] : [this.weight, this.bias];
+  }
+
   forward(x: Tensor): Tensor {
     checkWidth('LayerNorm', x, this.weight.size);
     return layerNorm(x, this.weight, this.bias, this.eps);

@@ -1,5 +1,6 @@
 /** `Tensor`: a shape, an element type, a share of a GPU buffer, and a node of the autograd tape. */
 import { AutogradError, DawngradError, DisposedError, DtypeError, ShapeError } from '../errors.ts';
+import { bytesOf, type Dtype, itemSize } from '../gpu/dtype.ts';
 import type { Slot } from '../gpu/recorder.ts';
 import type { Device } from './device.ts';
 import { float16ToFloat32 } from './float16.ts';
@@ -8,24 +9,13 @@ import { formatShape, type Shape, sizeOf } from './shape.ts';
 import type { Storage } from './storage.ts';
 import { backward, releaseNode, type TapeNode } from './tape.ts';
 
-/** float16 is for intermediate results: values are written as float32 (see `to`) and read as float32. */
-export type Dtype = 'float32' | 'float16' | 'int32' | 'uint32';
+export { bytesOf, type Dtype, itemSize };
 
 export interface TypedArrays {
   float32: Float32Array;
   float16: Float32Array;
   int32: Int32Array;
   uint32: Uint32Array;
-}
-
-/** Bytes of an element. */
-export function itemSize(dtype: Dtype): number {
-  return dtype === 'float16' ? 2 : 4;
-}
-
-/** Bytes of `size` elements, to the multiple of four that copies and bindings go by. */
-export function bytesOf(dtype: Dtype, size: number): number {
-  return Math.ceil((size * itemSize(dtype)) / 4) * 4;
 }
 
 let tensorsMade = 0;
@@ -116,7 +106,7 @@ export class Tensor {
     const whole = offset === null && buffer.size <= this.device.gpu.maxBindingBytes;
     return {
       buffer,
-      half: this.dtype === 'float16',
+      dtype: this.dtype,
       offset: offset ?? undefined,
       size: whole ? undefined : this.bytes,
     };

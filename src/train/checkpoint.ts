@@ -1,4 +1,4 @@
-/** Checkpoints: everything a training needs to go on as if never interrupted. */
+/** Checkpoints: everything that a training needs to continue as if never interrupted. */
 import { platform } from '#platform';
 import { CheckpointError, FileError } from '../errors.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
@@ -19,7 +19,7 @@ export const TRAINER_STATE_NAME = 'trainer_state.json';
 const TRAINING_ARGS_NAME = 'training_args.json';
 const OPTIMIZER_NAME = 'optimizer.safetensors';
 const PROGRESS_NAME = 'progress.json';
-/** Names of Adam's moments in its file, before the weight's name. */
+/** Prefixes of the weights' names in the optimizer's file. */
 const MOMENTS = ['exp_avg', 'exp_avg_sq'] as const;
 const CHECKPOINT = /^checkpoint-(\d+)$/;
 
@@ -76,7 +76,7 @@ export async function listCheckpoints(outputDir: string): Promise<{ step: number
   return found.sort((a, b) => a.step - b.step);
 }
 
-/** The newest checkpoint in a folder. Throws `FileError` where there is none. */
+/** The newest checkpoint in a folder. Throws `FileError` if there is none. */
 export async function lastCheckpoint(outputDir: string): Promise<string> {
   const last = (await listCheckpoints(outputDir)).at(-1);
   if (last === undefined) {
@@ -87,7 +87,7 @@ export async function lastCheckpoint(outputDir: string): Promise<string> {
   return last.path;
 }
 
-/** The text of one of a checkpoint's files. Throws `CheckpointError` where it is missing. */
+/** Reads one of a checkpoint's files. Throws `CheckpointError` if it is missing. */
 async function readPart(folder: string, name: string): Promise<{ text: string; path: string }> {
   const path = platform.joinPath(folder, name);
   if (!(await platform.exists(path)))
@@ -97,17 +97,17 @@ async function readPart(folder: string, name: string): Promise<{ text: string; p
   return { text: await platform.readText(path), path };
 }
 
-/** Where a training stood, and with which arguments. */
+/** The state of a training at a checkpoint, and its arguments. */
 export interface Standing {
   state: TrainerState;
   progress: Progress;
-  /** As training_args.json has them. */
+  /** The content of training_args.json. */
   saved: Record<string, unknown>;
 }
 
 /**
- * Reads where a training stood. Throws `CheckpointError` naming the file and the key that is missing, broken
- * or at odds with another.
+ * Reads the state of a training. Throws `CheckpointError` naming the file and the key that is missing, broken
+ * or inconsistent with another.
  */
 export async function readStanding(folder: string): Promise<Standing> {
   if (!(await platform.isFolder(folder)))
@@ -128,8 +128,7 @@ export async function readStanding(folder: string): Promise<Standing> {
 }
 
 /**
- * Where the best checkpoint of a training lies that is resumed: its folder may have moved, and the output be
- * another one.
+ * Finds the best checkpoint of a resumed training: its folder may have moved, or the output be another one.
  */
 export async function findBest(
   { bestModelCheckpoint, bestGlobalStep }: TrainerState,
@@ -142,7 +141,7 @@ export async function findBest(
   return here;
 }
 
-/** Fills model and optimizer from a checkpoint. Throws `CheckpointError` where it does not fit the model. */
+/** Fills model and optimizer from a checkpoint. Throws `CheckpointError` if it does not fit the model. */
 export async function loadCheckpoint(
   path: string,
   { optimizerSteps }: Progress,
@@ -223,14 +222,14 @@ export async function loadWeights(path: string, model: PreTrainedModel): Promise
   }
 }
 
-/** Weights and tokenizer files, as transformers and this engine name them. */
+/** Names of weight and tokenizer files, in transformers and here. */
 const WEIGHT_FILE = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
 const TOKENIZER_FILE =
   /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^(vocab|merges)\.txt$/;
 
 /**
- * Writes the finished model, tokenizer and state into the output folder. An older model's files go, anything
- * else there stays.
+ * Writes the finished model, tokenizer and state into the output folder. Removes files of an older model, and
+ * keeps anything else.
  */
 export async function saveFinal(
   content: Pick<CheckpointContent, 'model' | 'tokenizer' | 'args' | 'state'>,
@@ -247,7 +246,7 @@ export async function saveFinal(
     );
     await folder.writeText(TRAINER_STATE_NAME, stateToJson(state));
   });
-  // Left beside the new files, an older model's shards or tokenizer would be read with them.
+  // An older model's shards or tokenizer would be read together with the new files.
   const old = (name: string): boolean =>
     WEIGHT_FILE.test(name) || (tokenizer !== undefined && TOKENIZER_FILE.test(name));
   for (const name of await platform.list(args.outputDir))
@@ -255,8 +254,8 @@ export async function saveFinal(
 }
 
 /**
- * Deletes the oldest checkpoints beyond a limit, never the best, and never the one just written: a training
- * resumes from it. Those past the current step are left from before a resume and go first.
+ * Deletes the oldest checkpoints beyond the limit, but never the best nor the one just written. Checkpoints
+ * past the current step are left over from before a resume and go first.
  */
 export async function rotateCheckpoints(args: TrainingArguments, state: TrainerState): Promise<void> {
   const { outputDir, saveTotalLimit } = args;
@@ -270,7 +269,7 @@ export async function rotateCheckpoints(args: TrainingArguments, state: TrainerS
   for (const { path } of queue.slice(0, Math.max(surplus, 0))) await platform.remove(path);
 }
 
-/** Removes what killed trainings left under construction in an output folder and its checkpoints. */
+/** Removes unfinished files that killed trainings left in an output folder and its checkpoints. */
 export async function sweepOutput(outputDir: string): Promise<void> {
   await platform.sweep(outputDir);
   for (const { path } of await listCheckpoints(outputDir)) await platform.sweep(path);
@@ -281,17 +280,17 @@ export async function removeCheckpoints(outputDir: string): Promise<void> {
   for (const { path } of await listCheckpoints(outputDir)) await platform.remove(path);
 }
 
-/** Names in an output folder; that of a new disk's own folder does not count. */
+/** Names in an output folder, without the `lost+found` of a new disk. */
 async function contents(path: string): Promise<string[]> {
   return (await platform.list(path)).filter((name) => name !== 'lost+found');
 }
 
-/** Whether a folder holds nothing, as a volume that was just mounted. */
+/** Whether a folder is empty, such as a volume that was just mounted. */
 export async function isEmpty(path: string): Promise<boolean> {
   return (await contents(path)).length === 0;
 }
 
-/** Whether a folder holds what this engine writes, so that it may be written over. */
+/** Whether a folder holds an output of this engine, which may be overwritten. */
 export async function isTrainingOutput(path: string): Promise<boolean> {
   const names = await contents(path);
   const ours = names.some(

@@ -33,7 +33,7 @@ export abstract class PreTrainedModel extends Module {
     return this.constructor.name;
   }
 
-  /** The prefix of the base model's keys in the checkpoint of a model with a head, such as `bert`. */
+  /** The prefix of the base model's keys in the checkpoint of a model with a head. */
   get baseModelPrefix(): string {
     return this.base.traits.prefix;
   }

@@ -1,5 +1,6 @@
 /** Pointwise operations: activations, arithmetic with broadcasting, scaling, dropout. */
 import { ConfigError, ShapeError } from '../../errors.ts';
+import type { FloatDtype } from '../../gpu/dtype.ts';
 import type { Activation } from '../../kernels/activations.ts';
 import {
   type BinaryOperator,
@@ -103,7 +104,7 @@ const toOp = defineOp({
   }),
 });
 
-export type FloatDtype = 'float32' | 'float16';
+export type { FloatDtype };
 
 /**
  * Casts x to another type of float, as torch.Tensor.to; gives x itself if it has that type. float16 rounds to

@@ -3,7 +3,7 @@
 import { DtypeError, ShapeError } from '../../errors.ts';
 import { type Activation, activations } from '../../kernels/activations.ts';
 import { type Slot, shifted } from '../../kernels/launch.ts';
-import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul.ts';
+import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul/matmul.ts';
 import { unaryGradient } from '../../kernels/pointwise.ts';
 import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
 import { withAutocast, withAutocastOperand } from '../autocast.ts';
