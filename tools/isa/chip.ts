@@ -1,0 +1,68 @@
+/**
+ * Run as a process of its own for each chip, because the driver takes the chip from the environment: records
+ * the jobs, compiles the kernels they launch and sends both to the parent.
+ */
+import { platform } from '#platform';
+import type { AdapterResult } from '../../src/platform/contract.ts';
+import { type RecordedJob, recordJobs } from './record.ts';
+import { type RequestedPipeline, recordingAdapter } from './recording-device.ts';
+import { watchPipelines, withoutCommands } from './redirect.ts';
+import { type CompiledPipeline, Vulkan } from './vulkan.ts';
+
+export interface ChipResult {
+  adapter: string;
+  jobs: RecordedJob[];
+  /** By kernel, those whose names fit the filter. */
+  compiled: Record<string, CompiledPipeline>;
+}
+
+/** A device of the driver's own, with all that the engine would ask of it. */
+function openDevice({ adapter }: AdapterResult): Promise<GPUDevice> {
+  const limits = ['maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup'] as const;
+  const sizes = ['maxComputeWorkgroupSizeX', 'maxComputeWorkgroupSizeY'] as const;
+  const bindings = ['maxStorageBuffersPerShaderStage'] as const;
+  const names = [...limits, ...sizes, ...bindings];
+  const optional = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'] as GPUFeatureName[];
+  return adapter.requestDevice({
+    requiredLimits: Object.fromEntries(names.map((name) => [name, adapter.limits[name]])),
+    requiredFeatures: optional.filter((name) => adapter.features.has(name)),
+  });
+}
+
+function makePipeline(device: GPUDevice, { label, code, entries }: RequestedPipeline): void {
+  const bindGroupLayouts = [device.createBindGroupLayout({ entries })];
+  // Not the asynchronous way, by which Dawn would call the driver in another thread.
+  device.createComputePipeline({
+    label,
+    layout: device.createPipelineLayout({ bindGroupLayouts }),
+    compute: { module: device.createShaderModule({ code }), entryPoint: 'main' },
+  });
+}
+
+async function compileChip(filter: string): Promise<ChipResult> {
+  const vulkan = new Vulkan();
+  withoutCommands(vulkan);
+  let last: CompiledPipeline | undefined;
+  watchPipelines(vulkan, (device, pipeline) => {
+    last = vulkan.describe(device, pipeline);
+  });
+  const found = await platform.requestAdapter({});
+  platform.requestAdapter = async () => ({ ...found, adapter: recordingAdapter(found.adapter) });
+  const { jobs, pipelines } = await recordJobs();
+  const device = await openDevice(found);
+  const compiled: Record<string, CompiledPipeline> = {};
+  const byCode = new Map<string, CompiledPipeline>();
+  for (const [name, request] of pipelines) {
+    if (!name.includes(filter)) continue;
+    last = byCode.get(request.code);
+    if (last === undefined) makePipeline(device, request);
+    if (last === undefined) throw new Error(`${name}: the driver was not asked to compile it`);
+    byCode.set(request.code, last);
+    compiled[name] = last;
+  }
+  return { adapter: found.description, jobs, compiled };
+}
+
+const result = await compileChip(process.argv[2] ?? '');
+// Whatever remains of the device is not worth a driver's clean-up that it may not survive.
+process.send!(result, () => process.exit(0));
