@@ -2,11 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { textTable } from '../../bench/lib/table.ts';
 import { type Chip, chips } from '../../tools/isa/chips.ts';
+import { whatIsMissing } from '../../tools/isa/compile.ts';
 import { driverOf, failureLine, failuresOf, ratchet } from '../../tools/isa/conditions.ts';
 import type { HotLoop, KernelCode } from '../../tools/isa/kernel-code.ts';
 import type { Launch } from '../../tools/isa/record.ts';
 import { estimateJob, workOf } from '../../tools/isa/roofline.ts';
-import { comparison, overviewTable, shortName } from '../../tools/isa/tables.ts';
+import { comparison, jobOverviewTable, overviewTable, shortName } from '../../tools/isa/tables.ts';
 
 function launch(kernel: string, scalars: Record<string, number>, bytes: number[], z = 1): Launch {
   return { kernel, scalars, bytes, grid: [1, 1, z] };
@@ -131,6 +132,12 @@ describe('tables', () => {
     ]);
   });
 
+  it('shows jobs of all chips', () => {
+    const job = { job: 'training', launches: 1, seconds: 0.02, arithmetic: 0, memory: 0, shaders: [] };
+    const { head, rows } = jobOverviewTable([{ ...report([]), jobs: [{ ...job, ideal: 0.01 }] }]);
+    expect([head[1], ...rows]).toEqual([`${chip.name}, ${chip.card}`, ['training', '20.00 ms (50 %)']]);
+  });
+
   it('shows what moved', () => {
     const saved = (code: KernelCode, seconds: number) => [
       { chip: chip.name, kernels: { 'matmul_tiled ROWS=8': code }, jobs: [{ job: 'training', seconds }] },
@@ -144,4 +151,8 @@ describe('tables', () => {
       [chip.name, 'training', '20.00 ms', '10.00 ms'],
     ]);
   });
+});
+
+it('says what is missing, and how to get it', () => {
+  expect(whatIsMissing(() => false)).toMatch(/apt-get install mesa-vulkan-drivers|needs Linux on x86-64/);
 });

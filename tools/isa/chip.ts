@@ -29,7 +29,10 @@ function openDevice({ adapter }: AdapterResult): Promise<GPUDevice> {
   });
 }
 
-function makePipeline(device: GPUDevice, { label, code, entries }: RequestedPipeline): void {
+/** Throws where Dawn or the driver refuses. */
+async function makePipeline(device: GPUDevice, { label, code, entries }: RequestedPipeline): Promise<void> {
+  const lost = device.lost.then(({ message }) => ({ message }));
+  for (const kind of ['validation', 'internal'] as const) device.pushErrorScope(kind);
   const bindGroupLayouts = [device.createBindGroupLayout({ entries })];
   // Not the asynchronous way, by which Dawn would call the driver in another thread.
   device.createComputePipeline({
@@ -37,6 +40,10 @@ function makePipeline(device: GPUDevice, { label, code, entries }: RequestedPipe
     layout: device.createPipelineLayout({ bindGroupLayouts }),
     compute: { module: device.createShaderModule({ code }), entryPoint: 'main' },
   });
+  for (const error of [device.popErrorScope(), device.popErrorScope()]) {
+    const found = await Promise.race([error, lost]);
+    if (found !== null) throw new Error(`${label}: ${found.message}`);
+  }
 }
 
 async function compileChip(filter: string): Promise<ChipResult> {
@@ -55,7 +62,7 @@ async function compileChip(filter: string): Promise<ChipResult> {
   for (const [name, request] of pipelines) {
     if (!name.includes(filter)) continue;
     last = byCode.get(request.code);
-    if (last === undefined) makePipeline(device, request);
+    if (last === undefined) await makePipeline(device, request);
     if (last === undefined) throw new Error(`${name}: the driver was not asked to compile it`);
     byCode.set(request.code, last);
     compiled[name] = last;
@@ -64,5 +71,4 @@ async function compileChip(filter: string): Promise<ChipResult> {
 }
 
 const result = await compileChip(process.argv[2] ?? '');
-// Whatever remains of the device is not worth a driver's clean-up that it may not survive.
 process.send!(result, () => process.exit(0));

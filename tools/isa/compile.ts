@@ -13,10 +13,10 @@ const MANIFESTS = ['radeon_icd.json', 'radeon_icd.x86_64.json'].flatMap((name) =
 );
 
 /** What is missing on this machine to compile for AMD's chips, and how to get it; null where nothing is. */
-export function whatIsMissing(): string | null {
+export function whatIsMissing(isThere: (path: string) => boolean = existsSync): string | null {
   const { arch, platform } = process;
   if (platform !== 'linux' || arch !== 'x64') return `this needs Linux on x86-64, not ${platform} on ${arch}`;
-  if (!MANIFESTS.some((path) => existsSync(path)))
+  if (!MANIFESTS.some(isThere))
     return "Mesa's RADV driver is missing: apt-get install mesa-vulkan-drivers (25 or newer, in Debian 12 from its backports; tools/install-lavapipe.sh does that)";
   return null;
 }
@@ -77,7 +77,11 @@ function runChip(chip: Chip, filter: string): Promise<ChipResult> {
     child.on('error', reject);
     child.on('exit', (code, signal) => {
       // Where a result came, the promise is settled.
-      reject(new Error(`compiling for ${chip.name} ended with ${signal ?? code}\n${said.trimEnd()}`));
+      const fail = (): void =>
+        reject(new Error(`compiling for ${chip.name} ended with ${signal ?? code}\n${said.trimEnd()}`));
+      // It may end before its message is read.
+      if (child.connected) child.once('disconnect', fail);
+      else fail();
     });
   });
 }

@@ -14,6 +14,7 @@ import { type ChipReport, compileFor, whatIsMissing } from './compile.ts';
 import { driverOf, failureLine, failuresOf, type KnownFailures } from './conditions.ts';
 import {
   comparison,
+  jobOverviewTable,
   jobTable,
   kernelTable,
   overviewTable,
@@ -39,7 +40,7 @@ const options = new Command('isa')
   .option('--compare <file>', 'show what moved against results written before')
   .option('--code <folder>', 'write the machine code of each kernel')
   .option('--failures <file>', 'write what misses a condition, as test/isa/known.json holds it')
-  .option('--markdown', 'an overview of all chips, for docs/')
+  .option('--markdown', 'only an overview of the chips, as docs/ has it')
   .parse()
   .opts<Options>();
 
@@ -71,21 +72,25 @@ if (missing !== null) fail(missing);
 // Before seconds of compiling.
 const before = options.compare === undefined ? null : readSaved(options.compare);
 
-const show = (data: TableData): void =>
-  console.log(`${options.markdown === true ? markdownTable(data) : textTable(data)}\n`);
+const show = (data: TableData): void => console.log(`${textTable(data)}\n`);
 const reports: ChipReport[] = [];
 for (const chip of chips.filter(({ name }) => options.chip === undefined || name === options.chip)) {
   const report = await compileFor(chip, options.filter);
   reports.push(report);
   if (options.code !== undefined) writeCode(options.code, report);
+  if (options.markdown === true || before !== null) continue;
   console.log(`${chip.name} (${chip.architecture}, ${chip.card}) · ${report.adapter}\n`);
-  if (options.markdown !== true && before === null) show(kernelTable(report));
+  show(kernelTable(report));
   if (report.jobs.length > 0) show(jobTable(report));
 }
-if (options.markdown === true) show(overviewTable(reports));
 
 const failures = reports.flatMap(({ chip, kernels }) => failuresOf(chip.name, kernels));
-for (const failure of failures) console.log(failureLine(failure));
+if (options.markdown === true) {
+  for (const table of [jobOverviewTable(reports), overviewTable(reports)])
+    console.log(`${markdownTable(table)}\n`);
+} else if (before === null) {
+  for (const failure of failures) console.log(failureLine(failure));
+}
 if (options.failures !== undefined) {
   const known: KnownFailures = { driver: driverOf(reports[0]!.adapter), failures: failures.map(failureLine) };
   writeFileSync(options.failures, `${JSON.stringify(known, null, 2)}\n`);

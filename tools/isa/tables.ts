@@ -84,6 +84,20 @@ export function overviewTable(reports: readonly ChipReport[]): TableData {
   };
 }
 
+/** Of each job and chip, the least time and the share of the chip's f32 peak that it would be. */
+export function jobOverviewTable(reports: readonly ChipReport[]): TableData {
+  const names = reports[0]?.jobs.map(({ job }) => job) ?? [];
+  const cells = (name: string): string[] =>
+    reports.map(({ jobs }) => {
+      const { seconds, ideal } = jobs.find(({ job }) => job === name)!;
+      return `${time(seconds)} (${percent(ideal / seconds)})`;
+    });
+  return {
+    head: ['at least (of the f32 peak)', ...reports.map(({ chip }) => `${chip.name}, ${chip.card}`)],
+    rows: names.map((name) => [name, ...cells(name)]),
+  };
+}
+
 /** What `--json` writes: reports without the code. */
 export interface SavedReport {
   chip: string;
