@@ -3,7 +3,6 @@
  * the jobs, compiles the kernels they launch and sends both to the parent.
  */
 import { platform } from '#platform';
-import type { AdapterResult } from '../../src/platform/contract.ts';
 import { type RecordedJob, recordJobs } from './record.ts';
 import { type RequestedPipeline, recordingAdapter } from './recording-device.ts';
 import { watchPipelines, withoutCommands } from './redirect.ts';
@@ -14,19 +13,6 @@ export interface ChipResult {
   jobs: RecordedJob[];
   /** By kernel, those whose names fit the filter. */
   compiled: Record<string, CompiledPipeline>;
-}
-
-/** A device of the driver's own, with all that the engine would ask of it. */
-function openDevice({ adapter }: AdapterResult): Promise<GPUDevice> {
-  const limits = ['maxComputeWorkgroupStorageSize', 'maxComputeInvocationsPerWorkgroup'] as const;
-  const sizes = ['maxComputeWorkgroupSizeX', 'maxComputeWorkgroupSizeY'] as const;
-  const bindings = ['maxStorageBuffersPerShaderStage'] as const;
-  const names = [...limits, ...sizes, ...bindings];
-  const optional = ['shader-f16', 'subgroups', 'chromium-experimental-subgroup-matrix'] as GPUFeatureName[];
-  return adapter.requestDevice({
-    requiredLimits: Object.fromEntries(names.map((name) => [name, adapter.limits[name]])),
-    requiredFeatures: optional.filter((name) => adapter.features.has(name)),
-  });
 }
 
 /** Throws where Dawn or the driver refuses. */
@@ -54,9 +40,10 @@ async function compileChip(filter: string): Promise<ChipResult> {
     last = vulkan.describe(device, pipeline);
   });
   const found = await platform.requestAdapter({});
-  platform.requestAdapter = async () => ({ ...found, adapter: recordingAdapter(found.adapter) });
+  const recording = recordingAdapter(found.adapter);
+  platform.requestAdapter = async () => ({ ...found, adapter: recording.adapter });
   const { jobs, pipelines } = await recordJobs();
-  const device = await openDevice(found);
+  const device = await found.adapter.requestDevice(recording.asked);
   const compiled: Record<string, CompiledPipeline> = {};
   const byCode = new Map<string, CompiledPipeline>();
   for (const [name, request] of pipelines) {

@@ -47,16 +47,33 @@ function pipeline({ label = '', layout, compute }: GPUComputePipelineDescriptor)
   return made;
 }
 
-/** Timestamps are left out: there is nothing to time. */
-function featuresOf({ features }: GPUAdapter): ReadonlySet<string> {
-  return new Set([...features].filter((name) => name !== 'timestamp-query'));
+export interface RecordingAdapter {
+  adapter: GPUAdapter;
+  /** What the engine asked the last device to have. */
+  asked: GPUDeviceDescriptor;
 }
 
-/** An adapter that answers as `adapter` does, and whose devices record. */
-export function recordingAdapter(adapter: GPUAdapter): GPUAdapter {
-  const { info, limits } = adapter;
-  const device = {
-    features: featuresOf(adapter),
+/** An adapter that answers as `adapter` does, but for timestamps, and whose devices record. */
+export function recordingAdapter({ info, limits, features }: GPUAdapter): RecordingAdapter {
+  const made: RecordingAdapter = {
+    adapter: {
+      info,
+      limits,
+      // There is nothing to time.
+      features: new Set([...features].filter((name) => name !== 'timestamp-query')),
+      requestDevice: async (descriptor: GPUDeviceDescriptor) => {
+        made.asked = descriptor;
+        return recordingDevice(info, limits, new Set(descriptor.requiredFeatures));
+      },
+    } as unknown as GPUAdapter,
+    asked: {},
+  };
+  return made;
+}
+
+function recordingDevice(info: GPUAdapterInfo, limits: GPUSupportedLimits, features: Set<string>): object {
+  return {
+    features,
     limits,
     adapterInfo: info,
     lost: new Promise<never>(nothing),
@@ -71,6 +88,4 @@ export function recordingAdapter(adapter: GPUAdapter): GPUAdapter {
     addEventListener: nothing,
     destroy: nothing,
   };
-  const made = { info, limits, features: device.features, requestDevice: async () => device };
-  return made as unknown as GPUAdapter;
 }
