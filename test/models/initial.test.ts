@@ -13,20 +13,24 @@ import {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from '../../src/models/auto.ts';
-import { BertModel, RobertaModel } from '../../src/models/base.ts';
-import { type ModelType, makeConfig } from '../../src/models/config.ts';
-import type { PreTrainedModel } from '../../src/models/pretrained.ts';
-import { writeSafetensors } from '../../src/models/safetensors-writer.ts';
 import {
   BertForMaskedLM,
   BertForQuestionAnswering,
   BertForSequenceClassification,
   BertForTokenClassification,
+  BertModel,
+} from '../../src/models/bert.ts';
+import type { PreTrainedModel } from '../../src/models/common/pretrained.ts';
+import { makeConfig } from '../../src/models/config.ts';
+import { writeSafetensors } from '../../src/models/files/safetensors-writer.ts';
+import type { ModelType } from '../../src/models/registry.ts';
+import {
   RobertaForMaskedLM,
   RobertaForQuestionAnswering,
   RobertaForSequenceClassification,
   RobertaForTokenClassification,
-} from '../../src/models/tasks.ts';
+  RobertaModel,
+} from '../../src/models/roberta.ts';
 import { Embedding, LayerNorm, Linear, parameter } from '../../src/nn/layers.ts';
 import type { Module } from '../../src/nn/module.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
