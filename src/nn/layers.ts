@@ -190,7 +190,7 @@ export class LayerNorm extends Module {
   }
 
   override ownUndecayed(): readonly Tensor[] {
-    return [this.weight, this.bias];
+    return this.bias === null ? [this.weight] : [this.weight, this.bias];
   }
 
   forward(x: Tensor): Tensor {

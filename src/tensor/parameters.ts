@@ -26,8 +26,8 @@ export class Plane {
   /** The binding of `count` elements from `at` on. */
   slot(at: number, count: number): Slot {
     const { buffer, offset } = this.memory;
-    const half = this.width === 2;
-    return { buffer, half, offset: (offset ?? 0) + this.start(at), size: this.bytes(count) };
+    const dtype = this.width === 2 ? 'float16' : 'float32';
+    return { buffer, dtype, offset: (offset ?? 0) + this.start(at), size: this.bytes(count) };
   }
 
   /** The memory of `count` elements from `at` on, as a share of its own. */

@@ -6,7 +6,6 @@ import { sizeOf } from '../../arrays.ts';
 import { CheckpointError, DtypeError } from '../../errors.ts';
 import type { FileSource } from '../../platform/contract.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../../tensor/float16.ts';
-import { sizeOf } from '../../tensor/shape.ts';
 
 /** Bits of an element of each type that the format has; only floats of 16 bits and more are read. */
 const itemBits = {

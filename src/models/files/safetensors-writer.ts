@@ -3,7 +3,6 @@ import { sizeOf } from '../../arrays.ts';
 import { CheckpointError } from '../../errors.ts';
 import type { FileSink } from '../../platform/contract.ts';
 import { float32ToFloat16 } from '../../tensor/float16.ts';
-import { sizeOf } from '../../tensor/shape.ts';
 
 export interface TensorToWrite {
   name: string;
