@@ -4,12 +4,13 @@ import { AutoConfig, AutoModelForSequenceClassification } from '../../src/models
 import { configToJson, parseConfig, withOverrides } from '../../src/models/config.ts';
 import { parsePythonJson } from '../../src/python-json.ts';
 import { useDevice } from '../support/device.ts';
+import { families } from '../support/families.ts';
 import { models, readJson } from '../support/fixtures.ts';
 
 const device = useDevice();
 const bert = { model_type: 'bert' };
 
-describe.each(['bert', 'roberta'])('a %s config that transformers wrote', (family) => {
+describe.each(families)('a %s config that transformers wrote', (family) => {
   const folder = `${models}configs/${family}`;
 
   it('is read', async () => {
