@@ -15,20 +15,39 @@ export {
 } from './data/table.ts';
 export { decideTask, type TaskDecision, type TaskOptions } from './data/task.ts';
 export * from './errors.ts';
-export type { HiddenActivation } from './models/activations.ts';
 export * from './models/auto.ts';
 export {
-  type BaseModelOutput,
+  BertForMaskedLM,
+  BertForQuestionAnswering,
+  BertForSequenceClassification,
+  BertForTokenClassification,
   BertModel,
-  EncoderModel,
+} from './models/bert.ts';
+export type { HiddenActivation } from './models/common/activations.ts';
+export { type BaseModel, type BaseModelOutput, EncoderModel } from './models/common/base-model.ts';
+export type { PretrainedConfig, ProblemType } from './models/common/config.ts';
+export type { ModelInputs } from './models/common/inputs.ts';
+export { PreTrainedModel } from './models/common/pretrained.ts';
+export {
+  type LabelledInputs,
+  type MaskedLmInputs,
+  type QuestionAnsweringInputs,
+  type QuestionAnsweringOutput,
+  TaskModel,
+  type TaskOutput,
+} from './models/common/tasks.ts';
+export type { ConfigOverrides } from './models/config.ts';
+export type { DownloadProgress, HubOptions } from './models/files/hub.ts';
+export type { LoadOptions, LoadReport } from './models/files/load.ts';
+export { type SaveOptions, saveModel } from './models/files/save.ts';
+export type { ModelType } from './models/registry.ts';
+export {
+  RobertaForMaskedLM,
+  RobertaForQuestionAnswering,
+  RobertaForSequenceClassification,
+  RobertaForTokenClassification,
   RobertaModel,
-} from './models/base.ts';
-export type { ConfigOverrides, ModelType, PretrainedConfig, ProblemType } from './models/config.ts';
-export type { DownloadProgress, HubOptions } from './models/hub.ts';
-export type { ModelInputs } from './models/inputs.ts';
-export { type LoadOptions, type LoadReport, type SaveOptions, saveModel } from './models/load.ts';
-export { PreTrainedModel } from './models/pretrained.ts';
-export * from './models/tasks.ts';
+} from './models/roberta.ts';
 export { Dropout, Embedding, LayerNorm, Linear, skipInit } from './nn/layers.ts';
 export { Module } from './nn/module.ts';
 export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from './optim/adamw.ts';

@@ -1,6 +1,7 @@
 /** dawngrad's side of the comparison. */
+
+import { BertForSequenceClassification } from '../../src/models/bert.ts';
 import { makeConfig } from '../../src/models/config.ts';
-import { BertForSequenceClassification } from '../../src/models/tasks.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor } from '../../src/optim/clip.ts';
 import { GradScaler } from '../../src/optim/grad-scaler.ts';

@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { platform } from '#platform';
 import type { TableOptions } from '../data/table.ts';
 import { FileError, OutputExistsError, UsageError } from '../errors.ts';
-import type { ProblemType } from '../models/config.ts';
+import type { ProblemType } from '../models/common/config.ts';
 import { type Device, type DeviceOptions, requestDevice } from '../tensor/device.ts';
 import { isEmpty, isTrainingOutput, lastCheckpoint, sweepOutput } from '../train/checkpoint.ts';
 

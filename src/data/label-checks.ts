@@ -1,6 +1,6 @@
 /** Label columns that would be misread: each check names the rows and the ways out. */
 import { DataError } from '../errors.ts';
-import { shownNames } from '../models/class-names.ts';
+import { shownNames } from '../models/common/class-names.ts';
 import { type LabelledRow, partsOf } from './label-cells.ts';
 
 type TextRows = readonly LabelledRow<string>[];

@@ -1,11 +1,11 @@
 /** Checkpoints: everything a training needs to go on as if never interrupted. */
 import { platform } from '#platform';
 import { CheckpointError, FileError } from '../errors.ts';
-import { CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from '../models/checkpoint-files.ts';
-import { writeModel } from '../models/load.ts';
-import type { PreTrainedModel } from '../models/pretrained.ts';
-import { openSafetensors } from '../models/safetensors-reader.ts';
-import { type TensorToWrite, writeSafetensors } from '../models/safetensors-writer.ts';
+import type { PreTrainedModel } from '../models/common/pretrained.ts';
+import { CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from '../models/files/checkpoint-files.ts';
+import { openSafetensors } from '../models/files/safetensors-reader.ts';
+import { type TensorToWrite, writeSafetensors } from '../models/files/safetensors-writer.ts';
+import { writeModel } from '../models/files/save.ts';
 import type { AdamW } from '../optim/adamw.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { TrainingArguments } from './arguments.ts';

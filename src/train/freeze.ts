@@ -1,5 +1,5 @@
 /** Freezing the encoder first, then thawing layers from the top (Howard and Ruder, ULMFiT, 2018). */
-import type { PreTrainedModel } from '../models/pretrained.ts';
+import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import type { TrainingArguments } from './arguments.ts';
 
 /** Number of groups of `model.layerGroups()`, from the top, that learn in an epoch (from 0). */

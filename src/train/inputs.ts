@@ -1,7 +1,7 @@
 /** Batches to tensors. */
 import type { Batch } from '../data/collate.ts';
 import { DataError } from '../errors.ts';
-import type { LabelledInputs } from '../models/tasks.ts';
+import type { LabelledInputs } from '../models/common/tasks.ts';
 import type { Device } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 

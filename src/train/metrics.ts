@@ -1,6 +1,6 @@
 /** Metrics, defined as scikit-learn and SciPy define them; a quotient 0/0 is 0 unless said otherwise. */
 import { DataError, NonFiniteError } from '../errors.ts';
-import type { ProblemType } from '../models/config.ts';
+import type { ProblemType } from '../models/common/config.ts';
 
 export type Average = 'binary' | 'macro' | 'micro' | 'weighted';
 

@@ -1,6 +1,6 @@
 /** Logits of many batches, without gradients. */
 import type { Batch } from '../data/collate.ts';
-import type { PreTrainedModel } from '../models/pretrained.ts';
+import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { autocast } from '../tensor/autocast.ts';
 import { noGrad } from '../tensor/tape.ts';
 import type { Tensor } from '../tensor/tensor.ts';

@@ -1,7 +1,7 @@
 /** progress.json: what a training needs to go on that trainer_state.json has no key for. */
 import * as v from 'valibot';
 import { CheckpointError } from '../errors.ts';
-import { checkJson, parseJsonObject } from '../models/json.ts';
+import { checkJson, parseJsonObject } from '../models/files/json.ts';
 import { count, finite } from './state.ts';
 
 const uint32 = v.pipe(count, v.maxValue(2 ** 32 - 1));

@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import type { Dataset, Example } from '../data/dataset.ts';
 import { callUser } from '../data/example-checks.ts';
 import { CheckpointError, ConfigError } from '../errors.ts';
-import { checkJson, parseJsonObject } from '../models/json.ts';
+import { checkJson, parseJsonObject } from '../models/files/json.ts';
 import { defaultTrainingArguments, type TrainingArguments } from './arguments.ts';
 import type { Progress } from './progress.ts';
 import type { TrainerState } from './state.ts';

@@ -1,7 +1,7 @@
 /** `TrainerState`: where a training stands, as trainer_state.json holds it (transformers' keys). */
 import * as v from 'valibot';
 import { CheckpointError } from '../errors.ts';
-import { checkJson, parseJsonObject } from '../models/json.ts';
+import { checkJson, parseJsonObject } from '../models/files/json.ts';
 import type { TrainingArguments } from './arguments.ts';
 
 /** One entry of the log: a training loss or an evaluation. */

@@ -6,7 +6,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { callUser, checkDataset } from '../data/example-checks.ts';
 import { DataLoader, type DataLoaderOptions } from '../data/loader.ts';
 import { ConfigError } from '../errors.ts';
-import { problemTypeOf } from '../models/config.ts';
+import { problemTypeOf } from '../models/common/config.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { resolveArguments, type TrainingArguments } from './arguments.ts';

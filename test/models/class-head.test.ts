@@ -10,8 +10,8 @@ import {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from '../../src/models/auto.ts';
-import { hasTrainedClassifier } from '../../src/models/class-head.ts';
-import { type LoadOptions, type LoadReport, loadConfig } from '../../src/models/load.ts';
+import { hasTrainedClassifier } from '../../src/models/files/class-head.ts';
+import { type LoadOptions, type LoadReport, loadConfig } from '../../src/models/files/load.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import { useDevice } from '../support/device.ts';
 import { type FixtureInputs, maxDifference, modelInputs, models, readJson } from '../support/fixtures.ts';

@@ -7,20 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { AutoModelForMaskedLM } from '../../src/models/auto.ts';
-import { BertModel, RobertaModel } from '../../src/models/base.ts';
-import { type ModelType, makeConfig } from '../../src/models/config.ts';
-import type { PreTrainedModel } from '../../src/models/pretrained.ts';
-import { writeSafetensors } from '../../src/models/safetensors-writer.ts';
-import {
-  BertForMaskedLM,
-  BertForQuestionAnswering,
-  BertForSequenceClassification,
-  BertForTokenClassification,
-  RobertaForMaskedLM,
-  RobertaForQuestionAnswering,
-  RobertaForSequenceClassification,
-  RobertaForTokenClassification,
-} from '../../src/models/tasks.ts';
+import { BertModel } from '../../src/models/bert.ts';
+import type { PreTrainedModel } from '../../src/models/common/pretrained.ts';
+import { makeConfig } from '../../src/models/config.ts';
+import { writeSafetensors } from '../../src/models/files/safetensors-writer.ts';
+import { type ModelType, families as registry } from '../../src/models/registry.ts';
 import { Embedding, LayerNorm, Linear, parameter } from '../../src/nn/layers.ts';
 import type { Module } from '../../src/nn/module.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
@@ -147,26 +138,11 @@ describe.each(families)('%s', (type) => {
 });
 
 describe('made by hand', () => {
-  const classes = {
-    bert: [
-      BertForMaskedLM,
-      BertForQuestionAnswering,
-      BertForSequenceClassification,
-      BertForTokenClassification,
-    ],
-    roberta: [
-      RobertaForMaskedLM,
-      RobertaForQuestionAnswering,
-      RobertaForSequenceClassification,
-      RobertaForTokenClassification,
-    ],
-  };
-  it.each(['bert', 'roberta'] as const)('%s', async (type) => {
-    for (const config of configs(type)) {
-      const Base = type === 'bert' ? BertModel : RobertaModel;
+  it.each(registry)('$modelType', async ({ modelType, Model, tasks }) => {
+    for (const config of configs(modelType)) {
       const made: PreTrainedModel[] = [
-        new Base(config, { device: device.current }),
-        ...classes[type].map((Class) => new Class(config, device.current)),
+        new Model(config, { device: device.current }),
+        ...Object.values(tasks).map((Class) => new Class(config, device.current)),
       ];
       for (const model of made) {
         expect(await marked(model), model.architecture).toEqual([]);

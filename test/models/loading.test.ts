@@ -9,7 +9,7 @@ import {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from '../../src/models/auto.ts';
-import type { LoadReport } from '../../src/models/load.ts';
+import type { LoadReport } from '../../src/models/files/load.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import { useDevice } from '../support/device.ts';
 import {

@@ -7,8 +7,8 @@ import {
   AutoModelForQuestionAnswering,
   AutoModelForSequenceClassification,
 } from '../../src/models/auto.ts';
+import type { ModelInputs } from '../../src/models/common/inputs.ts';
 import { makeConfig } from '../../src/models/config.ts';
-import type { ModelInputs } from '../../src/models/inputs.ts';
 import { autocast } from '../../src/tensor/autocast.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';

@@ -7,11 +7,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { HiddenActivation } from '../../src/models/activations.ts';
 import { AutoModelForMaskedLM } from '../../src/models/auto.ts';
-import type { LoadReport } from '../../src/models/load.ts';
-import { openSafetensors } from '../../src/models/safetensors-reader.ts';
-import { type TensorToWrite, writeSafetensors } from '../../src/models/safetensors-writer.ts';
+import type { HiddenActivation } from '../../src/models/common/activations.ts';
+import type { LoadReport } from '../../src/models/files/load.ts';
+import { openSafetensors } from '../../src/models/files/safetensors-reader.ts';
+import { type TensorToWrite, writeSafetensors } from '../../src/models/files/safetensors-writer.ts';
 import { platform } from '../../src/platform/node.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import { useDevice } from '../support/device.ts';
@@ -184,7 +184,7 @@ it.each(families.filter((family) => existsSync(`${models}${family}-mlm-untied/ac
       expect(model.config.hiddenAct).toBe(name);
       model.dispose();
     }
-    const { hiddenActivations } = await import('../../src/models/activations.ts');
+    const { hiddenActivations } = await import('../../src/models/common/activations.ts');
     expect([...logits.keys()].sort()).toEqual([...hiddenActivations].sort());
   },
 );

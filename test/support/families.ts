@@ -9,7 +9,7 @@ import {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from '../../src/models/auto.ts';
-import { modelTypes } from '../../src/models/config.ts';
+import { modelTypes } from '../../src/models/registry.ts';
 
 export const families = modelTypes;
 

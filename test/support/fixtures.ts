@@ -1,6 +1,6 @@
 /** Reading what test/reference/ wrote. */
 
-import { openSafetensors } from '../../src/models/safetensors-reader.ts';
+import { openSafetensors } from '../../src/models/files/safetensors-reader.ts';
 import { platform } from '../../src/platform/node.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';

@@ -1,4 +1,4 @@
-/** A device that is lost while its matrix units are tried is opened again, without them. */
+/** `requestDevice` opens a device again, without matrix units, if it is lost while they are tried. */
 import { expect, it, vi } from 'vitest';
 import { DeviceLostError } from '../../src/errors.ts';
 import type { GpuContext } from '../../src/gpu/context.ts';

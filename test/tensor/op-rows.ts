@@ -1,4 +1,4 @@
-/** The op table: one entry or more for each registered operation. The test of the table is ops.test.ts. */
+/** The op table: at least one row for each registered operation. ops.test.ts and half.test.ts test it. */
 
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
 import * as elementwise from '../../src/tensor/ops/elementwise.ts';
@@ -10,22 +10,22 @@ import { addLayerNorm, layerNorm, softmax } from '../../src/tensor/ops/normalize
 import { qkvLinear } from '../../src/tensor/ops/qkv-linear.ts';
 import { mean, sum } from '../../src/tensor/ops/reduction.ts';
 import { takeRows } from '../../src/tensor/ops/rows.ts';
-import { narrow, permute } from '../../src/tensor/ops/view.ts';
+import { narrow, permute, reshape } from '../../src/tensor/ops/view.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { at, atBroadcast, build, erf, map, type NdArray, nd, sumOver } from '../support/ndarray.ts';
 
 type Shapes = Readonly<Record<string, readonly number[]>>;
-/** Values of integer inputs; they take no gradient. */
+/** Values of integer inputs, which take no gradient. */
 type Integers = Readonly<Record<string, NdArray>>;
 
 export interface OpRow {
-  /** The registered operation this row tests. */
+  /** Name of the registered operation. */
   op: string;
-  /** What is special about this row. */
+  /** Distinguishes this row from the others of the op. */
   note: string;
   shapes: Shapes;
   integers?: Integers;
-  /** Multiplies the random inputs of [-1, 1). */
+  /** Factor of the random inputs, which are in [-1, 1). */
   range?: number;
   /** Added to the random inputs, by name. */
   shift?: Readonly<Record<string, number>>;
@@ -35,7 +35,7 @@ export interface OpRow {
   gradAtol?: number;
   /** Inputs without a gradient. */
   constant?: readonly string[];
-  /** Shapes that must throw; the messages are a snapshot. */
+  /** Shapes that must throw; a snapshot holds the messages. */
   bad?: readonly Shapes[];
 }
 
@@ -252,7 +252,7 @@ function activatedOf(
 
 const linearActivationRows: OpRow[] = (Object.keys(activationsOf) as ActivationName[]).map(
   (activation, index) => {
-    // Aligned to four elements; not; and leading dimensions.
+    // Multiples of four; other sizes; leading dimensions.
     const x = [
       [9, 12],
       [6, 5],
@@ -436,8 +436,8 @@ const addLayerNormRows: OpRow[] = normShapes.map((shape, index) => ({
 }));
 
 /**
- * Attention over rows of tokens, [.., width] each: a token sees those of its own sequence that the mask
- * shows. `sequences` has the tokens that each one's sequence begins with, and ends before.
+ * Attention over tokens [.., width]: a token sees the tokens of its own sequence that the mask does not hide.
+ * `sequences` has, for each sequence, its first token and the token after its last.
  */
 function attentionOf(
   { q, k, v, mask }: Record<string, NdArray>,
@@ -493,7 +493,7 @@ const attentionRows: OpRow[] = [
   }),
 }));
 
-/** Thirds of the columns. */
+/** Splits the columns into thirds. */
 function split({ shape, data }: NdArray): Record<'q' | 'k' | 'v', NdArray> {
   const width = lastDim(shape) / 3;
   const third = (n: number) =>
@@ -504,7 +504,7 @@ function split({ shape, data }: NdArray): Record<'q' | 'k' | 'v', NdArray> {
   return { q: third(0), k: third(1), v: third(2) };
 }
 
-/** Masks of keys at the end, in front and in between, and of all keys of a sequence. */
+/** Masks keys at the end, at the start and in between, and all keys of one sequence. */
 const masks = {
   ends: nd(
     [2, 13],
@@ -541,12 +541,12 @@ const selfAttentionRows: OpRow[] = [
   }),
 }));
 
-/** Sequences one after the other, one of a single token and one of none among them. */
+/** Contiguous sequences, among them one of a single token and one without tokens. */
 const raggedRows: OpRow[] = [
   { starts: [0, 1, 12, 12, 17], width: 12, heads: 2 },
   { starts: [0, 19, 20, 23], width: 16, heads: 2 },
   { starts: [0, 5, 6, 39], width: 64, heads: 2 },
-  // Wide heads loop over their chunks: of a size that is not a multiple of four, and the widest.
+  // Kernels loop over the chunks of wide heads: a size that is not a multiple of four, and the widest head.
   { starts: [0, 3, 7], width: 260, heads: 2 },
   { starts: [0, 4, 6], width: 256, heads: 1 },
 ].map(({ starts, width, heads }, index) => {
@@ -664,6 +664,34 @@ const lossRows: OpRow[] = [
 ];
 
 const moveRows: OpRow[] = [
+  ...(
+    [
+      [
+        [3, 5],
+        [5, 3],
+        [5, 3],
+      ],
+      [
+        [2, 3, 4],
+        [6, -1],
+        [6, 4],
+      ],
+      [[1], [], []],
+      [
+        [2, 0],
+        [3, 0, 1],
+        [3, 0, 1],
+      ],
+    ] as const
+  ).map(([from, asked, shape]) => ({
+    op: 'reshape',
+    note: `[${from.join(',')}] to [${asked.join(',')}]`,
+    shapes: { x: from },
+    run: ({ x }: Record<string, Tensor>) => reshape(x!, asked),
+    reference: ({ x }: Record<string, NdArray>) => nd(shape, [...x!.data]),
+    atol: 0,
+    bad: [{ x: [7] }],
+  })),
   ...(
     [
       [

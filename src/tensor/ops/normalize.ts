@@ -9,7 +9,7 @@ import {
 } from '../../kernels/normalize.ts';
 import type { DropoutKey } from '../../kernels/pointwise.ts';
 import { checkOptions, type OptionNames } from '../../options.ts';
-import { defineOp, type InputSpecs, type Saved } from '../op.ts';
+import { type BackwardContext, defineOp } from '../op.ts';
 import { formatShape, normalizeDim, type Shape, sameShape, sizeOf } from '../shape.ts';
 import type { Dtype, Tensor } from '../tensor.ts';
 import { checkDropout } from './elementwise.ts';
@@ -22,33 +22,33 @@ function rowsOf(op: string, shape: Shape): { rows: number; cols: number } {
   return { rows: sizeOf(shape) / cols, cols };
 }
 
-const softmaxOp = defineOp<{ x: Tensor }>({
+const softmaxOp = defineOp({
   name: 'softmax',
-  halves: ['x'],
+  inputs: { x: 'float' },
   shape: ({ x }) => {
     rowsOf('softmax', x.shape);
     return { shape: x.shape, dtype: x.dtype };
   },
   forward: ({ x }, y) => softmaxKernel(x.device.gpu, { x: x.slot, y: y.slot, ...rowsOf('softmax', x.shape) }),
   saves: ['y'],
-  backward: (dy, { y }) => {
+  backward: ({ dy, saved }) => {
     const dx = dy.device.raw(dy.shape, dy.dtype);
     const dims = rowsOf('softmax', dy.shape);
-    softmaxGradient(dy.device.gpu, { y: y!.slot, dy: dy.slot, dx: dx.slot, ...dims });
+    softmaxGradient(dy.device.gpu, { y: saved.y.slot, dy: dy.slot, dx: dx.slot, ...dims });
     return { x: dx };
   },
 });
 
-/** e^x / Σ e^x over the last dimension, the only one that `dim` may name. */
+/** e^x / Σ e^x over the last dimension. Throws `ShapeError` if `dim` names another one. */
 export function softmax(x: Tensor, dim = -1): Tensor {
   if (normalizeDim('softmax', dim, x.shape) !== x.rank - 1)
     throw new ShapeError(`softmax: dimension ${dim} is not the last of ${formatShape(x.shape)}`, {
       remedy: 'permute() it to the end',
     });
-  return softmaxOp({ x }, undefined);
+  return softmaxOp({ x });
 }
 
-/** Throws `ShapeError` unless weight and bias fit x's last dimension, and residual, if given, fits x. */
+/** Throws `ShapeError` unless weight and bias have x's last dimension, and residual, if given, x's shape. */
 function checkLayerNorm(
   op: string,
   inputs: { x: Tensor; residual?: Tensor; weight: Tensor; bias: Tensor },
@@ -63,17 +63,21 @@ function checkLayerNorm(
   });
 }
 
-/** Where what was normalized was a sum: the mask of what was added to the residual, and its type. */
+/** The addend of a normalized sum with a residual: its dropout mask and its type. */
 interface Added {
   key: DropoutKey | null;
   dtype: Dtype;
 }
 
 /**
- * Gradients of what was normalized, of weight and of bias; and of what was added to the residual, where that
- * is another.
+ * Computes the gradients of the normalized tensor, of weight and of bias; and of the addend if it differs
+ * from the first.
  */
-function layerNormGradients(dy: Tensor, saved: Saved, sum: Added | null, { gradient }: InputSpecs) {
+function layerNormGradients(
+  { dy, gradient }: Pick<BackwardContext<'weight' | 'bias', unknown, unknown>, 'dy' | 'gradient'>,
+  saved: Readonly<Record<'x' | 'weight' | 'moments', Tensor>>,
+  sum: Added | null,
+) {
   const { device } = dy;
   const { rows, cols } = rowsOf('layerNorm', dy.shape);
   const [dweight, dbias] = [gradient('weight'), gradient('bias')];
@@ -81,9 +85,9 @@ function layerNormGradients(dy: Tensor, saved: Saved, sum: Added | null, { gradi
   const apart = sum !== null && (sum.key !== null || sum.dtype !== dy.dtype);
   const added = apart ? device.raw(dy.shape, sum.dtype) : undefined;
   layerNormGradient(device.gpu, {
-    x: saved.x!.slot,
-    weight: saved.weight!.slot,
-    moments: saved.moments!.slot,
+    x: saved.x.slot,
+    weight: saved.weight.slot,
+    moments: saved.moments.slot,
     dy: dy.slot,
     dx: dx.slot,
     dweight: dweight.slot,
@@ -95,16 +99,10 @@ function layerNormGradients(dy: Tensor, saved: Saved, sum: Added | null, { gradi
   return { dx, dweight, dbias, added };
 }
 
-interface LayerNormInputs extends Readonly<Record<string, Tensor>> {
-  x: Tensor;
-  weight: Tensor;
-  bias: Tensor;
-}
-
-const layerNormOp = defineOp<LayerNormInputs, { eps: number }>({
+const layerNormOp = defineOp({
   name: 'layerNorm',
-  halves: ['x'],
-  shape: (inputs) => {
+  inputs: { x: 'float', weight: 'float32', bias: 'float32' },
+  shape: (inputs, _options: { eps: number }) => {
     checkLayerNorm('layerNorm', inputs);
     return { shape: inputs.x.shape, dtype: inputs.x.dtype };
   },
@@ -124,8 +122,8 @@ const layerNormOp = defineOp<LayerNormInputs, { eps: number }>({
     return { moments };
   },
   saves: ['x', 'weight', 'moments'],
-  backward: (dy, saved, _needs, _options, inputs) => {
-    const { dx, dweight, dbias } = layerNormGradients(dy, saved, null, inputs);
+  backward: (context) => {
+    const { dx, dweight, dbias } = layerNormGradients(context, context.saved, null);
     return { x: dx, weight: dweight, bias: dbias };
   },
 });
@@ -135,15 +133,10 @@ export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): 
   return layerNormOp({ x, weight, bias }, { eps });
 }
 
-interface AddLayerNormInputs extends LayerNormInputs {
-  residual: Tensor;
-}
-
-const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutKey | null }>({
+const addLayerNormOp = defineOp({
   name: 'addLayerNorm',
-  halves: ['x', 'residual'],
-  wide: ['residual'],
-  shape: (inputs) => {
+  inputs: { x: 'float', residual: 'wide', weight: 'float32', bias: 'float32' },
+  shape: (inputs, _options: { eps: number; key: DropoutKey | null }) => {
     checkLayerNorm('addLayerNorm', inputs);
     return { shape: inputs.x.shape, dtype: inputs.residual.dtype };
   },
@@ -166,9 +159,10 @@ const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutK
     return { sums, moments };
   },
   saves: ['sums', 'weight', 'moments'],
-  backward: (dy, { sums, weight, moments }, _needs, { key }, inputs) => {
-    const sum = { key, dtype: inputs.dtype('x') };
-    const gradients = layerNormGradients(dy, { x: sums, weight, moments }, sum, inputs);
+  backward: (context) => {
+    const { sums, weight, moments } = context.saved;
+    const sum = { key: context.options.key, dtype: context.dtype('x') };
+    const gradients = layerNormGradients(context, { x: sums, weight, moments }, sum);
     const { dx, dweight, dbias, added = dx.alias() } = gradients;
     return { x: added, residual: dx, weight: dweight, bias: dbias };
   },
@@ -184,10 +178,10 @@ export interface AddLayerNormOptions {
 const addLayerNormOptionNames: OptionNames<AddLayerNormOptions> = { eps: true, dropout: true };
 
 /**
- * layerNorm(residual + dropout(x)) over the last dimension; x and residual of one shape. Each element of x is
+ * layerNorm(residual + dropout(x)) over the last dimension; x and residual have one shape. Elements of x are
  * dropped with probability `dropout`, by the mask that `dropout(x, p)` would draw. A float16 x may meet a
- * float32 residual, as in PyTorch's autocast: the sum and the result are then float32. Throws `ConfigError`
- * unless 0 ≤ dropout < 1.
+ * float32 residual, as in PyTorch's autocast: the sum and the result are then float32. Throws `ShapeError`,
+ * and `ConfigError` unless 0 ≤ dropout < 1.
  */
 export function addLayerNorm(
   x: Tensor,

@@ -8,7 +8,7 @@ import { defineOp } from '../op.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-interface Inputs extends Readonly<Record<string, Tensor>> {
+interface Inputs {
   x: Tensor;
   queryWeight: Tensor;
   keyWeight: Tensor;
@@ -71,9 +71,17 @@ function thirds(whole: Tensor, make: (at: number) => Tensor): readonly Tensor[] 
 const weightNames = ['queryWeight', 'keyWeight', 'valueWeight'] as const;
 const biasNames = ['queryBias', 'keyBias', 'valueBias'] as const;
 
-const qkvLinearOp = defineOp<Inputs>({
+const qkvLinearOp = defineOp({
   name: 'qkvLinear',
-  halves: ['x'],
+  inputs: {
+    x: 'float',
+    queryWeight: 'float32',
+    keyWeight: 'float32',
+    valueWeight: 'float32',
+    queryBias: 'float32',
+    keyBias: 'float32',
+    valueBias: 'float32',
+  },
   shape: (inputs) => {
     const { x, queryWeight } = inputs;
     const [out, width] = queryWeight.shape;
@@ -109,16 +117,16 @@ const qkvLinearOp = defineOp<Inputs>({
     return { operand };
   },
   saves: ['x', 'operand'],
-  backward: (dy, saved, needs, _options, { shape, gradient }) => {
+  backward: ({ dy, saved, needs, shape, gradient }) => {
     const { device } = dy;
     const [out, inFeatures] = shape('queryWeight') as [number, number];
     const m = dy.size / (3 * out);
-    const gradients: Record<string, Tensor> = {};
-    if (needs.x === true) {
+    const gradients: { -readonly [N in keyof Inputs]?: Tensor } = {};
+    if (needs.x) {
       const dx = device.raw(shape('x'), dy.dtype);
       matmul(device.gpu, {
         a: dy.slot,
-        b: saved.operand!.slot,
+        b: saved.operand.slot,
         c: dx.slot,
         m,
         n: inFeatures,
@@ -128,12 +136,11 @@ const qkvLinearOp = defineOp<Inputs>({
       });
       gradients.x = dx;
     }
-    const parameters = Object.keys(needs).some((name) => name !== 'x');
-    if (parameters) {
+    if ([...weightNames, ...biasNames].some((name) => needs[name])) {
       const [dw, db] = [gradient(...weightNames), gradient(...biasNames)];
       matmul(device.gpu, {
         a: dy.slot,
-        b: saved.x!.slot,
+        b: saved.x.slot,
         c: dw.slot,
         sums: db.slot,
         m: 3 * out,
@@ -163,5 +170,5 @@ export function qkvLinear(x: Tensor, weights: Three, biases: Three): Tensor {
   const [queryWeight, keyWeight, valueWeight] = weights;
   const [queryBias, keyBias, valueBias] = biases;
   const parameters = { queryWeight, keyWeight, valueWeight, queryBias, keyBias, valueBias };
-  return withAutocast(x, (input) => qkvLinearOp({ x: input, ...parameters }, undefined));
+  return withAutocast(x, (input) => qkvLinearOp({ x: input, ...parameters }));
 }

@@ -1,19 +1,19 @@
 /** A model's folder: on disk, or downloaded from the hub into the cache that Python uses too. */
 import { platform } from '#platform';
-import { DawngradError, FileError } from '../errors.ts';
-import type { OptionNames } from '../options.ts';
+import { DawngradError, FileError } from '../../errors.ts';
+import type { OptionNames } from '../../options.ts';
 import { CONFIG_NAME, INDEX_NAME, parseIndex, WEIGHTS_NAME } from './checkpoint-files.ts';
 
 export interface HubOptions {
-  /** Branch, tag or commit; `main` where absent. */
+  /** Branch, tag or commit; default `main`. */
   revision?: string;
-  /** Access token; HF_TOKEN, or what a log-in left, where absent. */
+  /** Access token; default HF_TOKEN, else the one that a log-in saved. */
   token?: string;
-  /** HF_HUB_CACHE or the hub's usual folder where absent. */
+  /** Default HF_HUB_CACHE, else the hub's usual folder. */
   cacheDir?: string;
-  /** Use only what is in the cache. HF_HUB_OFFLINE=1 where absent. */
+  /** Use only what is in the cache. Default: if HF_HUB_OFFLINE=1. */
   localFilesOnly?: boolean;
-  /** The hub's address; HF_ENDPOINT where absent. */
+  /** The hub's address; default HF_ENDPOINT. */
   hubUrl?: string;
   /** Called as a file's bytes arrive. */
   onProgress?: (progress: DownloadProgress) => void;
@@ -34,10 +34,10 @@ export interface DownloadProgress {
   totalBytes: number;
 }
 
-/** What of a model is wanted: only its config, its tokenizer's files, or all with the weights. */
+/** Files to have: only the config, the tokenizer's, or all with the weights. */
 export type ModelPart = 'config' | 'tokenizer' | 'all';
 
-/** What a tokenizer may be made from, and is saved as. */
+/** Files of a tokenizer. */
 export const TOKENIZER_FILES = [
   'tokenizer.json',
   'tokenizer_config.json',
@@ -55,9 +55,8 @@ const WEIGHTS = {
 const HUB_ID = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/;
 
 /**
- * The folder of a model: `idOrFolder` itself where it is one, else a download of that hub id. Throws
- * `FileError` naming it where it is neither, or cannot be had, `CheckpointError` where its index of shards
- * cannot be used.
+ * The folder of a model: `idOrFolder` itself if it is one, else a download of that hub id. Throws `FileError`
+ * if it is neither or the download fails, `CheckpointError` for an index of shards that cannot be used.
  */
 export async function resolveModel(
   idOrFolder: string,
@@ -82,7 +81,7 @@ export async function resolveModel(
       ...options,
       required: part === 'tokenizer' ? [] : [CONFIG_NAME],
       optional: part === 'config' ? [] : TOKENIZER_FILES,
-      // The model's type says which class of tokenizer it is, where the tokenizer's files do not.
+      // The model's type decides the tokenizer's class if the tokenizer's files do not name it.
       beside: part === 'tokenizer' ? [CONFIG_NAME] : [],
       weights: part === 'all' ? WEIGHTS : null,
     });

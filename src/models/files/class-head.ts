@@ -1,13 +1,14 @@
-/** What becomes of a trained classifier when its classes are named: an output goes with its name. */
-import { ConfigError } from '../errors.ts';
-import type { Linear } from '../nn/layers.ts';
+/** The fate of a trained classifier under other class names: an output moves with its name. */
+import { ConfigError } from '../../errors.ts';
+import type { Linear } from '../../nn/layers.ts';
+import { namesOf, relationOf, shownNames } from '../common/class-names.ts';
+import type { PretrainedConfig } from '../common/config.ts';
+import { knownFamily } from '../config.ts';
 import { openCheckpoint } from './checkpoint-files.ts';
-import { namesOf, relationOf, shownNames } from './class-names.ts';
-import type { ModelType, PretrainedConfig } from './config.ts';
 
 /**
  * For a checkpoint whose classes have other names than the model's: `keep` its weights, whatever the names,
- * or draw `new` ones. Where absent, names decide.
+ * or draw `new` ones. If absent, names decide.
  */
 export type HeadOption = 'keep' | 'new';
 
@@ -15,14 +16,14 @@ export interface HeadPlan {
   action: 'keep' | 'reorder' | 'new';
   /** For each class of the model its number in the checkpoint; for `reorder`. */
   rows: readonly number[];
-  /** For people; empty where nothing changed. */
+  /** For people; empty if nothing changed. */
   text: string;
 }
 
 /**
  * The same names in another order take their rows along; classes that were only numbered are named by number;
- * other names need new weights. Throws `ConfigError` where only some names are the checkpoint's. Both configs
- * have as many classes.
+ * other names need new weights. Throws `ConfigError` if only some names are the checkpoint's. Both configs
+ * have the same number of classes.
  */
 export function planHead(saved: PretrainedConfig, model: PretrainedConfig, option?: HeadOption): HeadPlan {
   const [theirs, ours] = [namesOf(saved), namesOf(model)];
@@ -53,7 +54,7 @@ export function planHead(saved: PretrainedConfig, model: PretrainedConfig, optio
   });
 }
 
-/** Rows of a layer in another order: row `i` becomes what row `rows[i]` was. */
+/** Reorders a layer's rows: row `i` becomes the former row `rows[i]`. */
 export async function reorderRows({ weight, bias }: Linear, rows: readonly number[]): Promise<void> {
   for (const tensor of bias === null ? [weight] : [weight, bias]) {
     const values = await tensor.float32Data();
@@ -65,9 +66,6 @@ export async function reorderRows({ weight, bias }: Linear, rows: readonly numbe
   }
 }
 
-/** The layer that has a row for each class, in checkpoints of sequence classification. */
-const classLayers: Record<ModelType, string> = { bert: 'classifier', roberta: 'classifier.out_proj' };
-
 /**
  * Whether a folder's weights have a classifier of sequences for the config's classes. Throws as
  * `openCheckpoint` does.
@@ -75,7 +73,7 @@ const classLayers: Record<ModelType, string> = { bert: 'classifier', roberta: 'c
 export async function hasTrainedClassifier(folder: string, config: PretrainedConfig): Promise<boolean> {
   const checkpoint = await openCheckpoint(folder);
   try {
-    const key = `${classLayers[config.modelType]}.weight`;
+    const key = `${knownFamily(config.modelType).tasks.sequenceClassification.classLayer}.weight`;
     return checkpoint.keys().includes(key) && checkpoint.entry(key).shape[0] === config.numLabels;
   } finally {
     await checkpoint.close();

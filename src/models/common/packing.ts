@@ -1,29 +1,23 @@
 /**
- * A batch without its padding: the real tokens of all sequences one after the other, so that only they are
- * computed.
+ * A batch without its padding: the real tokens of all sequences, contiguous, so that only they are computed.
  */
-import type { Device } from '../tensor/device.ts';
-import { takeRows } from '../tensor/ops/rows.ts';
-import { reshape } from '../tensor/ops/view.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Device } from '../../tensor/device.ts';
+import { takeRows } from '../../tensor/ops/rows.ts';
+import { reshape } from '../../tensor/ops/view.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 
-/**
- * Products over tokens take up to eight at once: what is left is filled up with rows of zeros, a sequence of
- * their own.
- */
+/** Products take up to eight tokens at once: rows of zeros, a sequence of their own, fill up the rest. */
 const TOKENS_MULTIPLE = 8;
 
 export class Packing {
-  /** int32 [sequences + 1]: the first token of each sequence, and the number of all. */
+  /** int32 [sequences + 1]: the first token of each sequence, then the number of tokens. */
   readonly starts: Tensor;
   /** Tokens of the longest sequence. */
   readonly longest: number;
   private readonly shape: readonly [number, number];
-  /**
-   * Where each packed token lies in the padded batch (−1: nowhere), and where each place of that went (−1:
-   * padding).
-   */
+  /** For each packed token its place in the padded batch; −1 for a row of zeros. */
   private readonly rows: Tensor;
+  /** For each place in the padded batch its packed token; −1 for padding. */
   private readonly back: Tensor;
 
   private constructor(device: Device, mask: Int32Array, shape: readonly [number, number]) {
@@ -55,9 +49,9 @@ export class Packing {
   }
 
   /**
-   * How to pack a batch with this attention mask, int32 [batch, length]. Null where nothing is padding; where
-   * a text begins with padding, because heads look at first tokens; and where the mask was computed on the
-   * GPU. Its tensors belong to the open scope.
+   * How to pack a batch with this attention mask, int32 [batch, length]. null if there is no padding, if a
+   * text begins with padding (heads read first tokens), or if the mask was computed on the GPU. The tensors
+   * belong to the open scope.
    */
   static of(mask: Tensor | undefined): Packing | null {
     const values = mask?.integers;
@@ -74,7 +68,7 @@ export class Packing {
     return takeRows(reshape(x, [batch * length, -1]), this.rows, this.back);
   }
 
-  /** [tokens, width] → [batch, length, width], zero where padding is. */
+  /** [tokens, width] → [batch, length, width], zero for padding. */
   unpack(x: Tensor): Tensor {
     return reshape(takeRows(x, this.back, this.rows), [...this.shape, -1]);
   }

@@ -1,17 +1,17 @@
 /**
- * The transformer encoder that BERT (Devlin et al., 2019) and RoBERTa (Liu et al., 2019) share.
- * Shapes: B batch, L length, H hidden size, I intermediate size. Property names are the checkpoint's keys.
+ * The transformer encoder (Vaswani et al., 2017), LayerNorm after each half of a layer. Property names are
+ * the keys of most checkpoints. B batch, L length, H hidden size, I intermediate size.
  */
-import type { Activation } from '../kernels/activations.ts';
-import { Dropout, LayerNorm, Linear, parameter } from '../nn/layers.ts';
-import { Module } from '../nn/module.ts';
-import type { Device } from '../tensor/device.ts';
-import { selfAttention } from '../tensor/ops/attention.ts';
-import { feedForward } from '../tensor/ops/feed-forward.ts';
-import { plainSelfAttention } from '../tensor/ops/plain-attention.ts';
-import { qkvLinear } from '../tensor/ops/qkv-linear.ts';
-import { select } from '../tensor/ops/view.ts';
-import type { Tensor } from '../tensor/tensor.ts';
+import type { Activation } from '../../kernels/activations.ts';
+import { Dropout, LayerNorm, Linear, parameter } from '../../nn/layers.ts';
+import { Module } from '../../nn/module.ts';
+import type { Device } from '../../tensor/device.ts';
+import { selfAttention } from '../../tensor/ops/attention.ts';
+import { feedForward } from '../../tensor/ops/feed-forward.ts';
+import { plainSelfAttention } from '../../tensor/ops/plain-attention.ts';
+import { qkvLinear } from '../../tensor/ops/qkv-linear.ts';
+import { select } from '../../tensor/ops/view.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
 import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
 import { Packing } from './packing.ts';
@@ -47,7 +47,7 @@ class SelfAttention extends Module {
   }
 }
 
-/** What attention gives, and its weights [B, heads, L, L] where they were asked for. */
+/** The result of attention, and on request its weights [B, heads, L, L]. */
 interface Attended {
   result: Tensor;
   weights?: Tensor;
@@ -55,10 +55,7 @@ interface Attended {
 
 type Three = [Tensor, Tensor, Tensor];
 
-/**
- * Three layers whose weights lie one after the other in memory, so that one product computes all, where
- * bindings may begin there.
- */
+/** Three layers, their weights contiguous if bindings may begin there, so that one product computes all. */
 function besideEachOther(device: Device, H: number): [Linear, Linear, Linear] {
   const make = (at: number, weights?: Tensor[], biases?: Tensor[]): Linear => {
     const memory = weights && biases && { weight: weights[at]!, bias: biases[at]! };
@@ -73,7 +70,7 @@ function besideEachOther(device: Device, H: number): [Linear, Linear, Linear] {
 }
 
 /**
- * Which tokens attention sees: those that the mask shows; or all, of sequences packed between `starts`, the
+ * The tokens that attention sees: those that the mask shows, or all of sequences packed between `starts`, the
  * longest of `length`. `plain` gives the attention weights too.
  */
 export type SeenTokens =
@@ -102,7 +99,7 @@ class ResidualOutput extends Module {
     return this.finish(this.dense.forward(x), residual);
   }
 
-  /** What follows the dense layer. */
+  /** The part after the dense layer. */
   finish(x: Tensor, residual: Tensor): Tensor {
     return this.LayerNorm.forwardAdded(x, residual, this.dropout);
   }
@@ -149,7 +146,7 @@ export class EncoderLayer extends Module {
   }
 
   /**
-   * [B, L, H] → [B, L, H], or packed tokens [T, H] → [T, H]. What backward does not need is freed on return.
+   * [B, L, H] → [B, L, H], or packed tokens [T, H] → [T, H]. Frees on return what backward does not need.
    */
   forward(x: Tensor, seen: SeenTokens): Attended {
     return x.device.tidy(() => {
@@ -172,9 +169,9 @@ export interface EncoderOptions {
 }
 
 export interface EncoderOutput {
-  /** The result of each layer, the last one last; before them what came in, where all were asked for. */
+  /** With `all` the embeddings and the result of each layer; the last is the encoder's result. */
   states: Tensor[];
-  /** Of each layer; none where they were not asked for. */
+  /** Of each layer; empty unless asked for. */
   attentions: Tensor[];
 }
 
@@ -187,8 +184,8 @@ export class Encoder extends Module {
   }
 
   /**
-   * [B, L, H] → states, float32 under `autocast` too; mask int32 [B, L]. `all` keeps them; otherwise each is
-   * freed when the next is done. `skipPadding`: see `ModelInputs`.
+   * [B, L, H] → states, float32 under `autocast` too; mask int32 [B, L]. Without `all`, each state is freed
+   * when the next one is done. `skipPadding`: see `ModelInputs`.
    */
   forward(embedded: Tensor, { mask, skipPadding, all, withAttentions }: EncoderOptions): EncoderOutput {
     const packing = skipPadding && !withAttentions ? Packing.of(mask) : null;

@@ -1,7 +1,7 @@
 /** Writes safetensors files front to back, each tensor fetched only when it is written. */
-import { CheckpointError } from '../errors.ts';
-import type { FileSink } from '../platform/contract.ts';
-import { float32ToFloat16 } from '../tensor/float16.ts';
+import { CheckpointError } from '../../errors.ts';
+import type { FileSink } from '../../platform/contract.ts';
+import { float32ToFloat16 } from '../../tensor/float16.ts';
 
 export interface TensorToWrite {
   name: string;
@@ -11,8 +11,8 @@ export interface TensorToWrite {
 }
 
 /**
- * Throws `CheckpointError` where a name comes twice or a tensor gives another number of elements than its
- * shape says.
+ * Throws `CheckpointError` if a name comes twice or `read` gives another number of elements than the shape
+ * has.
  */
 export async function writeSafetensors(
   sink: FileSink,

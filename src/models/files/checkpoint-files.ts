@@ -2,7 +2,7 @@
 
 import * as v from 'valibot';
 import { platform } from '#platform';
-import { CheckpointError, FileError } from '../errors.ts';
+import { CheckpointError, FileError } from '../../errors.ts';
 import {
   type FloatChunk,
   openSafetensors,
@@ -105,7 +105,7 @@ async function openShards(folder: string, indexPath: string): Promise<Checkpoint
   }
 }
 
-/** Tensor → shard of an index. Throws `CheckpointError` naming the file where it cannot be used. */
+/** Tensor → shard of an index. Throws `CheckpointError` naming an index that cannot be used. */
 export function parseIndex(path: string, text: string): Record<string, string> {
   let json: unknown;
   try {
@@ -118,7 +118,7 @@ export function parseIndex(path: string, text: string): Record<string, string> {
     throw new CheckpointError(`${path}: 'weight_map' must map tensors to shard files`, AGAIN);
   }
   for (const name of Object.values(result.output.weight_map)) {
-    // A shard lies beside its index, nowhere else.
+    // A path could lead out of the folder.
     if (!/^[^/\\]+\.safetensors$/.test(name)) {
       throw new CheckpointError(`${path}: '${name}' is not a shard's file name`, AGAIN);
     }

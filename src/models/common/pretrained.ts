@@ -1,13 +1,14 @@
-/** `PreTrainedModel`: what every model can do besides computing. */
-import { DawngradError } from '../errors.ts';
-import { Embedding, LayerNorm, Linear, parameter } from '../nn/layers.ts';
-import { Module } from '../nn/module.ts';
-import type { Device } from '../tensor/device.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import type { EncoderModel } from './base.ts';
+/** `PreTrainedModel`: weights by name, drawn, saved and grouped, for every model. */
+import { DawngradError } from '../../errors.ts';
+import { Embedding, LayerNorm, Linear, parameter } from '../../nn/layers.ts';
+import { Module } from '../../nn/module.ts';
+import type { Device } from '../../tensor/device.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { type SaveOptions, saveModel } from '../files/save.ts';
+import { type FileWeight, fileWeights, moduleName } from '../files/weight-names.ts';
+import type { BaseModel } from './base-model.ts';
 import type { PretrainedConfig } from './config.ts';
 import type { ModelInputs } from './inputs.ts';
-import { type SaveOptions, saveModel } from './load.ts';
 
 export abstract class PreTrainedModel extends Module {
   readonly config: PretrainedConfig;
@@ -19,8 +20,8 @@ export abstract class PreTrainedModel extends Module {
     this.device = device;
   }
 
-  /** The encoder under the head; the model itself where there is none. */
-  abstract get base(): EncoderModel;
+  /** The model under the head; a base model is its own. */
+  abstract get base(): BaseModel;
 
   /** The layer with a row for each class; null in models without classes. */
   get classLayer(): Linear | null {
@@ -32,12 +33,31 @@ export abstract class PreTrainedModel extends Module {
     return this.constructor.name;
   }
 
-  /** The prefix of the encoder's keys in a checkpoint of a model with a head: `bert` or `roberta`. */
+  /** The prefix of the base model's keys in the checkpoint of a model with a head, such as `bert`. */
   get baseModelPrefix(): string {
-    return this.config.modelType;
+    return this.base.traits.prefix;
   }
 
-  /** What `forward` is to return besides: what its inputs say, else the config. */
+  /** Weights by their names in files, each tensor once. */
+  override namedParameters(prefix = ''): [string, Tensor][] {
+    return super.namedParameters().map(([path, tensor]) => [prefix + this.fileName(path), tensor]);
+  }
+
+  /** Weights by every name that files have for them. */
+  override stateDict(): Map<string, Tensor> {
+    return new Map([...super.stateDict()].map(([path, tensor]) => [this.fileName(path), tensor]));
+  }
+
+  private fileName(path: string): string {
+    return moduleName(path, this.base.traits.names);
+  }
+
+  /** @internal The weights as files hold them, tied ones under every name. */
+  fileWeights(): Map<string, FileWeight> {
+    return fileWeights(super.stateDict(), this.base.traits.names);
+  }
+
+  /** Optional outputs of `forward`: as its inputs say, else as the config says. */
   protected outputsOf(
     inputs: Pick<ModelInputs, 'outputHiddenStates' | 'outputAttentions'>,
   ): Pick<PretrainedConfig, 'outputHiddenStates' | 'outputAttentions'> {
@@ -50,7 +70,7 @@ export abstract class PreTrainedModel extends Module {
   /**
    * Draws weights as transformers does: normal with deviation `initializer_range` for matrices, zero for
    * biases and the padding row, one and zero for LayerNorm. Only those in `which`, if given. Throws
-   * `DawngradError` where a weight has no such rule.
+   * `DawngradError` for a weight without a rule.
    */
   initWeights(which?: ReadonlySet<Tensor>): void {
     const std = this.config.initializerRange;
@@ -70,16 +90,15 @@ export abstract class PreTrainedModel extends Module {
     }
     for (const [name, tensor] of parameters) {
       if (/(^|\.)bias$/.test(name) && left.delete(tensor)) this.device.fill(tensor, 0);
-      // Its memory would keep what an older tensor left there.
+      // Undrawn memory would keep the values of an older tensor.
       if (left.has(tensor)) throw new DawngradError(`nothing says how to draw the weight '${name}'`);
     }
   }
 
-  /** @internal Gives a tied weight memory of its own, for a checkpoint to fill. */
-  untie(name: string): Tensor {
-    const own = parameter(this.device, this.stateDict().get(name)!.shape);
-    this.replaceParameter(name, own);
-    return own;
+  /** @internal Gives a tied weight, by its name in files, memory of its own for a checkpoint to fill. */
+  untie(name: string): void {
+    const { path, tensor } = this.fileWeights().get(name)!;
+    this.replaceParameter(path, parameter(this.device, tensor.shape));
   }
 
   /**
@@ -91,19 +110,16 @@ export abstract class PreTrainedModel extends Module {
   }
 
   /**
-   * Parts from the top down: heads, pooler, the last layer to the first, embeddings. The order in which
+   * Parts from the top down: heads and pooler, the last layer to the first, embeddings. The order in which
    * fine-tuning thaws them.
    */
   layerGroups(): Module[][] {
     const { base } = this;
-    const heads =
-      (base as PreTrainedModel) === this
-        ? []
-        : this.namedChildren()
-            .map(([, child]) => child)
-            .filter((child) => child !== base);
-    const top = base.pooler === null ? heads : [...heads, base.pooler];
-    const layers = [...base.encoder.layer].reverse().map((layer) => [layer]);
-    return [top, ...layers, [base.embeddings]];
+    const [top, ...rest] = base.groups();
+    const heads = this.namedChildren().map(([, child]) => child);
+    return [
+      (base as PreTrainedModel) === this ? top! : [...heads.filter((child) => child !== base), ...top!],
+      ...rest,
+    ];
   }
 }

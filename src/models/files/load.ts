@@ -1,47 +1,50 @@
-/** Loading a checkpoint into a model, and saving a model as transformers does. */
+/** Loading a checkpoint into a model. */
 import { platform } from '#platform';
-import { CheckpointError, ConfigError, FileError } from '../errors.ts';
-import { skipInit } from '../nn/layers.ts';
-import { type Advice, checkChoice, checkOptions, type OptionNames } from '../options.ts';
-import type { ExistingFolder, FolderWriter } from '../platform/contract.ts';
-import { parsePythonJson } from '../python-json.ts';
-import { Device, requestDevice } from '../tensor/device.ts';
-import { formatShape, sameShape } from '../tensor/shape.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { type Checkpoint, CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from './checkpoint-files.ts';
-import { type HeadOption, type HeadPlan, planHead, reorderRows } from './class-head.ts';
+import { CheckpointError, ConfigError, FileError } from '../../errors.ts';
+import { skipInit } from '../../nn/layers.ts';
+import { type Advice, checkChoice, checkOptions } from '../../options.ts';
+import { parsePythonJson } from '../../python-json.ts';
+import { Device, requestDevice } from '../../tensor/device.ts';
+import { formatShape, sameShape } from '../../tensor/shape.ts';
+import type { PretrainedConfig } from '../common/config.ts';
+import type { PreTrainedModel } from '../common/pretrained.ts';
 import {
   type ConfigOverrides,
-  configToJson,
+  checkOverrides,
   overrideNames,
-  type PretrainedConfig,
   parseConfig,
   withOverrides,
-} from './config.ts';
+} from '../config.ts';
+import { type Checkpoint, CONFIG_NAME, openCheckpoint } from './checkpoint-files.ts';
+import { type HeadOption, type HeadPlan, planHead, reorderRows } from './class-head.ts';
 import { type HubOptions, hubOptionNames, resolveModel } from './hub.ts';
-import type { PreTrainedModel } from './pretrained.ts';
-import { writeSafetensors } from './safetensors-writer.ts';
-import { formatLoadReport, type LoadDifferences, mapWeights } from './weight-names.ts';
+import {
+  type FileWeight,
+  formatLoadReport,
+  type LoadDifferences,
+  mapWeights,
+  namesByPart,
+} from './weight-names.ts';
 
 export interface LoadOptions extends HubOptions, ConfigOverrides {
-  /** Where the weights go; the best adapter there is where absent. */
+  /** Holds the weights; default: the best adapter's. */
   device?: Device;
   /**
-   * Draw weights whose shape differs from the checkpoint's anew instead of throwing; 'head': only those on
-   * top of the encoder.
+   * Draw weights anew if their shape differs from the checkpoint's, instead of throwing; 'head': only weights
+   * above the base model.
    */
   ignoreMismatchedSizes?: boolean | 'head';
   /**
-   * What becomes of a trained classifier under other names (`id2label`). Where absent: the same names in
-   * another order take their weights along, other names get new weights, and only some of the names throw
+   * The fate of a trained classifier under other names (`id2label`). If absent: the same names in another
+   * order take their weights along, other names get new weights, and a mixture of old and other names throws
    * `ConfigError`; the report says which.
    */
   head?: HeadOption;
-  /** Gets the report of missing and unexpected weights; `console.warn` where absent. */
+  /** Gets the report of missing and unexpected weights; default `console.warn`. */
   onReport?: (report: LoadReport) => void;
 }
 
-export const loadOptionNames: OptionNames<LoadOptions> = {
+const loadOptionNames: Readonly<Record<string, true>> = {
   ...hubOptionNames,
   ...overrideNames,
   device: true,
@@ -53,12 +56,12 @@ export const loadOptionNames: OptionNames<LoadOptions> = {
 export interface LoadReport extends LoadDifferences {
   /** Weights of a classifier that were drawn anew because its classes are others. */
   redrawn: string[];
-  /** For people; empty where everything fits. */
+  /** For people; empty if everything fits. */
   text: string;
 }
 
 /**
- * Reads a model's config.json. Throws `FileError` where it is missing, `ConfigError` where it cannot be used.
+ * Reads a model's config.json. Throws `FileError` if it is missing, `ConfigError` if it cannot be used.
  */
 export async function loadConfig(idOrFolder: string, options: HubOptions = {}): Promise<PretrainedConfig> {
   const folder = await resolveModel(idOrFolder, options, 'config');
@@ -91,7 +94,7 @@ const advice: Advice = {
 
 /**
  * Builds the model that `create` gives for the folder's config and fills it from the folder's weights.
- * `more`: names of options besides those of every model.
+ * `more`: names of options that this kind of model has of its own.
  */
 export async function loadPretrained<M extends PreTrainedModel>(
   idOrFolder: string,
@@ -104,6 +107,7 @@ export async function loadPretrained<M extends PreTrainedModel>(
   const folder = await resolveModel(idOrFolder, options);
   const overrides = Object.entries(options).filter(([name]) => Object.hasOwn(overrideNames, name));
   const saved = await loadConfig(folder);
+  checkOverrides('fromPretrained', saved.modelType, Object.fromEntries(overrides));
   const config = withOverrides(saved, Object.fromEntries(overrides));
   const checkpoint = await openCheckpoint(folder);
   try {
@@ -123,20 +127,13 @@ export async function loadPretrained<M extends PreTrainedModel>(
   }
 }
 
-/** The device given, or the best there is. Throws `ConfigError` for what is none. */
+/** The device given, or the best. Throws `ConfigError` for a value that is no device. */
 export async function deviceOf(given: Device | undefined): Promise<Device> {
   if (given === undefined) return requestDevice();
   if (given instanceof Device) return given;
   throw new ConfigError(`device is ${typeof given === 'string' ? `'${given}'` : typeof given}`, {
     remedy: 'pass await requestDevice()',
   });
-}
-
-/** Names that share a tensor. */
-function tiesOf(state: Map<string, Tensor>): string[][] {
-  const names = new Map<Tensor, string[]>();
-  for (const [name, tensor] of state) names.set(tensor, [...(names.get(tensor) ?? []), name]);
-  return [...names.values()].filter((group) => group.length > 1);
 }
 
 /** Weights whose shape is not the checkpoint's. Throws `CheckpointError` for one that must not differ. */
@@ -146,10 +143,10 @@ function mismatches(
   found: ReadonlyMap<string, string>,
   ignore: boolean | 'head',
 ): LoadReport['mismatched'] {
-  const state = model.stateDict();
+  const weights = model.fileWeights();
   const mismatched: LoadReport['mismatched'] = [];
   for (const [name, key] of found) {
-    const [model_, file] = [state.get(name)!.shape, checkpoint.entry(key).shape];
+    const [model_, file] = [weights.get(name)!.shape, checkpoint.entry(key).shape];
     if (sameShape(model_, file)) continue;
     const ignored = ignore === 'head' ? !name.startsWith(`${model.baseModelPrefix}.`) : ignore;
     if (!ignored) {
@@ -165,7 +162,7 @@ function mismatches(
 }
 
 /**
- * Gives tied weights memory of their own where the checkpoint has all of their names with different values,
+ * Gives tied weights memory of their own if the checkpoint has all of their names with different values,
  * as transformers does: its config says that they are tied, but they were not trained so.
  */
 async function untieDifferent(
@@ -174,7 +171,7 @@ async function untieDifferent(
   found: ReadonlyMap<string, string>,
 ): Promise<LoadReport['untied']> {
   const untied: LoadReport['untied'] = [];
-  for (const [source, ...targets] of tiesOf(model.stateDict())) {
+  for (const [source, ...targets] of namesByPart(model.fileWeights())) {
     const key = found.get(source!);
     if (key === undefined) continue;
     for (const name of targets) {
@@ -208,28 +205,28 @@ async function fill(
   saved: PretrainedConfig,
   { ignoreMismatchedSizes = false, head }: LoadOptions,
 ): Promise<LoadReport> {
-  const tied = model.stateDict();
-  const mapping = mapWeights([...tied.keys()], checkpoint.keys(), model.baseModelPrefix, tiesOf(tied));
+  const tied = model.fileWeights();
+  const ties = namesByPart(tied).filter((names) => names.length > 1);
+  const mapping = mapWeights([...tied.keys()], checkpoint.keys(), model.baseModelPrefix, ties);
   const mismatched = mismatches(model, checkpoint, mapping.found, ignoreMismatchedSizes);
   // A weight of another shape is missing.
   const found = new Map(mapping.found);
   for (const { name } of mismatched) found.delete(name);
   const untied = await untieDifferent(model, checkpoint, found);
-  const state = model.stateDict();
-  const classes = classWeights(model, state).filter((name) => found.has(name));
+  const weights = model.fileWeights();
+  const classes = classWeights(model, weights).filter((name) => found.has(name));
   const plan = classes.length === 0 ? null : planHead(saved, model.config, head);
   const redrawn = plan?.action === 'new' ? classes : [];
   for (const name of redrawn) found.delete(name);
   const missing = new Set([...mapping.missing, ...mismatched.map(({ name }) => name), ...redrawn]);
-  const fresh = new Set([...missing].map((name) => state.get(name)!));
+  const fresh = new Set([...missing].map((name) => weights.get(name)!.tensor));
   if (fresh.size > 0) model.initWeights(fresh);
-  const loaded = new Set<Tensor>();
-  for (const [name, key] of found) {
-    const tensor = state.get(name)!;
-    if (loaded.has(tensor)) continue;
-    loaded.add(tensor);
-    for await (const { elementOffset, values } of checkpoint.float32Chunks(key))
-      tensor.write(values, elementOffset);
+  for (const names of namesByPart(weights)) {
+    const name = names.find((candidate) => found.has(candidate));
+    if (name === undefined) continue;
+    const { tensor, offset } = weights.get(name)!;
+    for await (const { elementOffset, values } of checkpoint.float32Chunks(found.get(name)!))
+      tensor.write(values, offset + elementOffset);
   }
   if (plan?.action === 'reorder') await reorderRows(model.classLayer!, plan.rows);
   const report = { missing: mapping.missing, unexpected: mapping.unexpected, mismatched, untied, redrawn };
@@ -238,11 +235,11 @@ async function fill(
 }
 
 /** Names of the weights that have a row for each class. */
-function classWeights(model: PreTrainedModel, state: Map<string, Tensor>): string[] {
+function classWeights(model: PreTrainedModel, weights: ReadonlyMap<string, FileWeight>): string[] {
   const layer = model.classLayer;
   if (layer === null) return [];
-  return [...state]
-    .filter(([, tensor]) => tensor === layer.weight || tensor === layer.bias)
+  return [...weights]
+    .filter(([, { tensor }]) => tensor === layer.weight || tensor === layer.bias)
     .map(([name]) => name);
 }
 
@@ -250,44 +247,4 @@ function headRows(classes: readonly string[], plan: HeadPlan | null): string[] {
   if (plan === null || plan.text === '') return [];
   const title = { keep: 'classes     ', reorder: 'reordered   ', new: 'drawn anew  ' }[plan.action];
   return [`  ${title}${classes.join(', ')}: ${plan.text}`];
-}
-
-export interface SaveOptions {
-  /** F16 halves the file; weights past 65,504 become infinite in it. */
-  dtype?: 'F32' | 'F16';
-  /** What to do where the folder exists; `merge` replaces the files written and keeps the rest. */
-  existing?: ExistingFolder;
-}
-
-const saveOptionNames: OptionNames<SaveOptions> = { dtype: true, existing: true };
-
-/** Writes config.json and model.safetensors into a folder under construction. */
-export async function writeModel(
-  folder: FolderWriter,
-  model: PreTrainedModel,
-  { dtype = 'F32' }: SaveOptions = {},
-): Promise<void> {
-  const name = dtype === 'F16' ? 'float16' : 'float32';
-  await folder.writeText(CONFIG_NAME, configToJson(model.config, model.architecture, name));
-  const tensors = model.namedParameters().map(([name, tensor]) => ({
-    name,
-    shape: tensor.shape,
-    dtype,
-    read: () => tensor.float32Data(),
-  }));
-  await folder.writeFile(WEIGHTS_NAME, (sink) => writeSafetensors(sink, tensors));
-}
-
-/** Saves config.json and model.safetensors so that the folder's files appear whole or not at all. */
-export async function saveModel(
-  model: PreTrainedModel,
-  path: string,
-  options: SaveOptions = {},
-): Promise<void> {
-  checkOptions('savePretrained', options, saveOptionNames);
-  checkChoice('savePretrained: dtype', options.dtype, ['F32', 'F16']);
-  checkChoice('savePretrained: existing', options.existing, ['refuse', 'replace', 'merge']);
-  await platform.writeFolder(path, options.existing ?? 'merge', (folder) =>
-    writeModel(folder, model, options),
-  );
 }

@@ -2,9 +2,9 @@
  * Reads safetensors files by range: a header of names, types, shapes and offsets, then the tensors' bytes.
  */
 import * as v from 'valibot';
-import { CheckpointError, DtypeError } from '../errors.ts';
-import type { FileSource } from '../platform/contract.ts';
-import { bfloat16ToFloat32, float16ToFloat32 } from '../tensor/float16.ts';
+import { CheckpointError, DtypeError } from '../../errors.ts';
+import type { FileSource } from '../../platform/contract.ts';
+import { bfloat16ToFloat32, float16ToFloat32 } from '../../tensor/float16.ts';
 
 /** Bits of an element of each type that the format has; only floats of 16 bits and more are read. */
 const itemBits = {

@@ -1,7 +1,5 @@
-/**
- * The activations that a config may name, as transformers names them (`ACT2FN`), and the kernel's for each.
- */
-import type { Activation } from '../kernels/activations.ts';
+/** Activations by the names that configs have for them (transformers' `ACT2FN`). */
+import type { Activation } from '../../kernels/activations.ts';
 
 /**
  * `gelu_pytorch_tanh` and its like are one formula, computed in different ways; so are `swish` and `silu`.

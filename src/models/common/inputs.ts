@@ -1,33 +1,32 @@
-/** What goes into a model: names, types and ranges, checked where they come in. */
-import { ConfigError, DtypeError, ShapeError } from '../errors.ts';
-import { type Advice, checkOptions, type OptionNames } from '../options.ts';
-import { formatShape, sameShape } from '../tensor/shape.ts';
-import { Tensor } from '../tensor/tensor.ts';
+/** Inputs of models: their names, and checks of types, shapes and ranges. */
+import { ConfigError, DtypeError, ShapeError } from '../../errors.ts';
+import { type Advice, checkOptions, type OptionNames } from '../../options.ts';
+import { formatShape, sameShape } from '../../tensor/shape.ts';
+import { Tensor } from '../../tensor/tensor.ts';
 
-/** What every model takes; int32 tensors [batch, length]. */
+/** Inputs of every model; int32 tensors [batch, length]. */
 export interface ModelInputs {
   inputIds: Tensor;
-  /** 0 where a token is padding; all ones where absent. */
+  /** 0 for padding, 1 for other tokens; if absent, all ones. */
   attentionMask?: Tensor | undefined;
-  /** 0 for the first text, 1 for the second; all zeros where absent. A model of one type has zeros only. */
+  /** 0 for the first text, 1 for the second; if absent, all zeros. A model of one type takes zeros only. */
   tokenTypeIds?: Tensor | undefined;
   /**
-   * Rows of the position embeddings, [batch, length] or [1, length]. Where absent, BERT counts from 0, and
-   * RoBERTa from after the padding id, which padding keeps.
+   * Rows of the position embeddings, [batch, length] or [1, length]. If absent, the
+   * family's own count: from 0, or from after the padding id, which padding keeps.
    */
   positionIds?: Tensor | undefined;
   /**
-   * Does not compute padding (where `attentionMask` came from the CPU), so that a batch costs what its real
-   * tokens cost. The states of padding are then zero; transformers gives there what means nothing. False
-   * unless given; classification of sequences, which does not look at them, has true. With `outputAttentions`
-   * padding is computed.
+   * Leaves padding out (if `attentionMask` came from the CPU), so that a batch costs what its real tokens
+   * cost. The states of padding are then zero; in transformers they are meaningless. Default false; for
+   * classification of sequences, which ignores them, true. With `outputAttentions`, padding is computed.
    */
   skipPadding?: boolean | undefined;
-  /** Also return the result of every layer. What the config says where absent: false, mostly. */
+  /** Also return the result of every layer. Default: as the config says, mostly false. */
   outputHiddenStates?: boolean | undefined;
   /**
-   * Also return the attention weights of every layer, which are computed the plain way then: memory grows as
-   * length².
+   * Also return the attention weights of every layer. Attention is then computed the plain way: its memory
+   * grows as length².
    */
   outputAttentions?: boolean | undefined;
 }
@@ -44,7 +43,7 @@ export const modelInputNames: OptionNames<ModelInputs> = {
 
 const flags = ['skipPadding', 'outputHiddenStates', 'outputAttentions'];
 
-/** Inputs that transformers has besides. */
+/** Inputs that only transformers has. */
 const advice: Advice = {
   inputsEmbeds: 'pass inputIds',
   headMask: 'leave it out',
@@ -52,8 +51,8 @@ const advice: Advice = {
 };
 
 /**
- * Throws `ConfigError` naming what `model` does not take, `DtypeError` for what is not a tensor of its type,
- * `ShapeError`.
+ * Throws `ConfigError` naming an input that `model` does not take, `DtypeError` for one that is not a tensor
+ * of its type, `ShapeError` for one of another shape than `inputIds`.
  */
 export function checkInputs(model: string, inputs: ModelInputs, names: Readonly<Record<string, true>>): void {
   const where = `${model}.forward`;
@@ -89,7 +88,7 @@ function checkShapes(where: string, inputs: ModelInputs): void {
   }
 }
 
-/** Throws `ShapeError` for an id outside a model's embeddings, where the CPU knows the ids. */
+/** Throws `ShapeError` for an id outside a model's embeddings, if the CPU knows the ids. */
 export function checkRange(name: string, ids: Tensor, rows: number): void {
   const stray = ids.integers?.find((id) => id < 0 || id >= rows);
   if (stray === undefined) return;

@@ -1,12 +1,12 @@
-/** JSON files against schemas: whatever a file holds, the error names it and the key. */
+/** JSON files checked against schemas; errors name the file and the key. */
 import * as v from 'valibot';
-import type { DawngradError } from '../errors.ts';
+import type { DawngradError } from '../../errors.ts';
 
 type ErrorType = new (message: string, options?: { remedy?: string; cause?: unknown }) => DawngradError;
 
 /** How a file's problems are told. */
 export interface JsonFile {
-  /** The file's path, or what else it came from. */
+  /** The file's path, or another name for messages. */
   source: string;
   error: ErrorType;
   remedy?: string;
@@ -31,13 +31,13 @@ export function parseJsonObject(
   return json;
 }
 
-/** Where in a file a schema found the first thing that does not fit, and what. */
+/** The key that does not fit a schema, and why. */
 export function describeIssue(issue: v.BaseIssue<unknown>): string {
   const key = issue.path?.map(({ key: part }) => String(part)).join('.') ?? '';
   return issue.received === 'undefined' ? `'${key}' is missing` : `'${key}': ${issue.message}`;
 }
 
-/** What a schema makes of an object. */
+/** Checks an object and converts it as the schema says. */
 export function checkJson<S extends v.GenericSchema>(
   schema: S,
   json: unknown,

@@ -1,19 +1,16 @@
-/** Whether the names of two sets of classes are the same names. */
+/** Comparison of two sets of class names. */
 
-/** Names that differ in case, or in how an accent is written, are one name here. */
+/** A name without case, its accents written one way: names that fold to the same string are the same. */
 export function foldedName(name: string): string {
   return name.normalize('NFC').toLowerCase();
 }
 
-/**
- * Whether classes are only numbered: `LABEL_0`, `LABEL_1`, …, as transformers calls them where no names are
- * given.
- */
+/** Whether classes are only numbered: `LABEL_0`, `LABEL_1`, …, transformers' names for unnamed classes. */
 export function areUnnamed(names: readonly string[]): boolean {
   return names.every((name, id) => name === `LABEL_${id}`);
 }
 
-/** Finds names as they are written, else by `foldedName` where that leaves no doubt. */
+/** Finds names as written, else by `foldedName` if no two of them fold to the same. */
 export function classFinder(names: readonly string[]): (name: string) => number | undefined {
   const exact = new Map(names.map((name, id) => [name, id]));
   const folded = new Map(names.map((name, id) => [foldedName(name), id]));
@@ -21,9 +18,7 @@ export function classFinder(names: readonly string[]): (name: string) => number 
   return (name) => exact.get(name) ?? (clear ? folded.get(foldedName(name)) : undefined);
 }
 
-/**
- * For each of `names` its number in `model`, where both are the same set of names; null where they are not.
- */
+/** For each of `names` its number in `model`; null unless both are the same set of names. */
 export function orderOf(names: readonly string[], model: readonly string[]): number[] | null {
   if (names.length !== model.length) return null;
   const find = classFinder(model);
@@ -33,8 +28,8 @@ export function orderOf(names: readonly string[], model: readonly string[]): num
 }
 
 /**
- * How names stand to a model's: the same set (`order` as of `orderOf`), a model that only numbers its
- * classes, others, or some the same.
+ * How names relate to a model's: the same set (`order` as of `orderOf`), a model that only numbers its
+ * classes, no name in common, or some.
  */
 export type NameRelation =
   | { kind: 'same'; order: number[] }
@@ -49,7 +44,7 @@ export function relationOf(names: readonly string[], model: readonly string[]): 
   return { kind: shareNames(names, model) ? 'partly' : 'other' };
 }
 
-/** Whether any name stands in both sets. */
+/** Whether any name is in both sets. */
 export function shareNames(a: readonly string[], b: readonly string[]): boolean {
   const folded = new Set(a.map(foldedName));
   return b.some((name) => folded.has(foldedName(name)));

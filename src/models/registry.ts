@@ -1,0 +1,20 @@
+/** The families of models: code that works for every family asks this list. */
+import { bert } from './bert.ts';
+import type { Family } from './common/family.ts';
+import { roberta } from './roberta.ts';
+
+export const families = [bert, roberta] as const satisfies readonly Family[];
+
+type KnownFamily = (typeof families)[number];
+export type ModelType = KnownFamily['modelType'];
+/** The classes of a task, one of each family. */
+export type ClassesOf<Task extends keyof Family['tasks']> = KnownFamily['tasks'][Task];
+export type BaseClasses = KnownFamily['Model'];
+export type ConfigTables = KnownFamily['config'];
+
+export const modelTypes: readonly ModelType[] = families.map(({ modelType }) => modelType);
+
+/** The family of a `model_type`; undefined if it is not supported. */
+export function familyOf(modelType: unknown): KnownFamily | undefined {
+  return families.find((family) => family.modelType === modelType);
+}
