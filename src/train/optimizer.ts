@@ -5,7 +5,7 @@ import type { TrainableModel } from './predict.ts';
 
 /** Names of weights without decay: biases and LayerNorm's, as transformers decides. */
 export function isDecayed(name: string): boolean {
-  return !/(^|\.)bias$/.test(name) && !/(^|\.)(LayerNorm|layer_norm)\./.test(name);
+  return !/(^|\.)bias$/.test(name) && !/(LayerNorm|layer_norm)\.[a-z]+$/.test(name);
 }
 
 /** AdamW over all of a model's weights, in two groups: with decay and without. */
