@@ -1,11 +1,11 @@
 /** What the adapter can do at most, measured in the same run as everything else. */
 import { readFileSync } from 'node:fs';
+import { measure } from '../src/gpu/measure.ts';
 import type { KernelVariant } from '../src/gpu/pipelines.ts';
 import type { SubgroupMatrix } from '../src/gpu/subgroup-matrix.ts';
 import { assembleShader, type Defines } from '../src/gpu/wgsl.ts';
 import type { Slot } from '../src/kernels/launch.ts';
 import type { Device } from '../src/tensor/device.ts';
-import { measure } from './lib/measure.ts';
 
 export interface Ceilings {
   /** Floating-point operations a second of multiply-adds on registers, f32; f16 where the adapter has it. */

@@ -74,6 +74,7 @@ export { Module } from './nn/module.ts';
 export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from './optim/adamw.ts';
 export { type ClipFactorOptions, clipFactor, clipGradNorm } from './optim/clip.ts';
 export { GradScaler, type GradScalerOptions, type GradScalerState } from './optim/grad-scaler.ts';
+export { flatGradients } from './optim/gradients.ts';
 export * from './optim/schedule.ts';
 export { autocast, isAutocastEnabled } from './tensor/autocast.ts';
 export {
@@ -126,6 +127,7 @@ export {
   type TextInput,
 } from './text/tokenizer.ts';
 export { defaultTrainingArguments, type TrainingArguments } from './train/arguments.ts';
+export type { NamedArray } from './train/arrays.ts';
 export {
   type CallbackContext,
   EarlyStoppingCallback,
@@ -133,8 +135,15 @@ export {
   type TrainerCallback,
 } from './train/callbacks.ts';
 export { lastCheckpoint } from './train/checkpoint.ts';
+export type { ComputeMetrics, EvalPrediction } from './train/evaluate.ts';
 export { type BatchTensors, toTensors, type UploadedBatch } from './train/inputs.ts';
 export * from './train/metrics.ts';
-export { predictBatches, type TrainableModel } from './train/predict.ts';
+export {
+  type BatchPrediction,
+  type PredictOptions,
+  predictBatches,
+  type TrainableModel,
+} from './train/predict.ts';
 export type { CallbackState, LogEntry, TrainerState } from './train/state.ts';
-export { type EvalPrediction, Trainer, type TrainerOptions, type TrainOutput } from './train/trainer.ts';
+export type { ReduceGradients } from './train/step.ts';
+export { Trainer, type TrainerOptions, type TrainOutput } from './train/trainer.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import * as dawngrad from '../src/index.ts';
 import { checkOptions } from '../src/options.ts';
-import { resolveArguments } from '../src/train/arguments.ts';
+import { resolveArguments } from '../src/train/argument-checks.ts';
 import { useDevice } from './support/device.ts';
 import { models } from './support/fixtures.ts';
 

@@ -1,8 +1,9 @@
 /**
  * GPU time by timestamps, each dispatch in a pass of its own: without what it costs to submit and to wake up.
  */
+
+import { summarize } from '../../src/gpu/measure.ts';
 import type { Device } from '../../src/tensor/device.ts';
-import { summarize } from './measure.ts';
 
 export interface KernelTime {
   name: string;

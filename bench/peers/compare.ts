@@ -3,8 +3,8 @@
  * takes.
  */
 import { existsSync } from 'node:fs';
+import { measure, type Timing } from '../../src/gpu/measure.ts';
 import type { Device } from '../../src/tensor/device.ts';
-import { measure, type Timing } from '../lib/measure.ts';
 import { type Comparison, comparisons, pyTorchCases } from './cases.ts';
 import { exposeGpu } from './gpu.ts';
 import type { Library, Work } from './library.ts';

@@ -58,7 +58,8 @@ export function makeModel(device: Device, { model: size, weights }: PeerJob): Be
     attentionProbsDropoutProb: 0,
   });
   const model = new BertForSequenceClassification(config, device);
-  for (const [name, tensor] of model.namedParameters()) tensor.write(weights.get(name)!.values);
+  for (const [name, { tensor, offset }] of model.fileWeights())
+    tensor.write(weights.get(name)!.values, offset);
   return model;
 }
 

@@ -1,5 +1,5 @@
 /** What a report holds, and what its parts tell the process that watches over them. */
-import type { MatmulShape } from '../../src/kernels/matmul-variants.ts';
+import type { MatmulShape } from '../../src/kernels/matmul/choose.ts';
 import type { Ceilings } from '../ceilings.ts';
 import type { JobResult } from '../jobs.ts';
 import type { KernelResult } from '../kernels/run.ts';

@@ -38,8 +38,8 @@ export class GpuContext {
   /** Invocations of a subgroup; 0 where there are no subgroups, or of more than one size. */
   readonly subgroupSize: number;
   /**
-   * Matrix units that sum in float32, those of float16 first; none where the adapter has none that work, or
-   * subgroups are not to be used.
+   * Subgroup matrices that sum in float32, those of float16 first; none if the adapter has none that work, or
+   * if subgroups are not to be used.
    */
   subgroupMatrices: readonly SubgroupMatrix[];
   readonly pool: BufferPool;

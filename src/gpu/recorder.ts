@@ -5,6 +5,7 @@
  * written once, just before the submission: the queue orders that write after everything submitted earlier.
  */
 import { BindGroupCache } from './bind-groups.ts';
+import type { Dtype } from './dtype.ts';
 import type { DeviceLife } from './life.ts';
 import type { Pipeline } from './pipelines.ts';
 import type { PooledBuffer } from './pool.ts';
@@ -14,8 +15,8 @@ import { GpuTimer } from './timer.ts';
 /** A range of a pooled buffer bound to a kernel. `offset` is a multiple of 256 bytes. */
 export interface Slot {
   readonly buffer: PooledBuffer;
-  /** Its elements are float16; of four bytes unless true. */
-  readonly half?: boolean | undefined;
+  /** Type of its elements; float32 unless given. */
+  readonly dtype?: Dtype | undefined;
   readonly offset?: number | undefined;
   readonly size?: number | undefined;
 }

@@ -1,14 +1,11 @@
 /**
- * Dawn's experimental matrix units (`chromium-experimental-subgroup-matrix`): which of an adapter's shapes
- * the kernels use.
+ * Subgroup matrices (`chromium-experimental-subgroup-matrix` in Dawn): which of an adapter's shapes the
+ * kernels use. Users know them as matrix units: the option is `requestDevice({ matrixUnits })`.
  */
 
-/**
- * What the kernels need to know of matrices that a subgroup multiplies together: M × K by K × N, summed in
- * float32.
- */
+/** A shape of matrices that a subgroup multiplies together: M × K by K × N, summed in float32. */
 export interface SubgroupMatrix {
-  /** Of the two that are multiplied. */
+  /** Type of the two that are multiplied. */
   readonly component: 'f16' | 'f32';
   readonly M: number;
   readonly N: number;
@@ -17,7 +14,7 @@ export interface SubgroupMatrix {
    * Invocations of a subgroup, by what is known: the kernels are right with any other number, only slower.
    */
   readonly lanes: number;
-  /** What the invocations of a workgroup must be a multiple of. */
+  /** The invocations of a workgroup must be a multiple of this. */
   readonly maxLanes: number;
 }
 
@@ -43,7 +40,7 @@ function usable({ M, N, K, resultComponentType }: SubgroupMatrixConfig): boolean
 
 /**
  * The largest of each component that the adapter of `device` lists and the kernels can use, float16 before
- * float32; none where it has no such units.
+ * float32; none if it has no such matrices.
  */
 export function subgroupMatricesOf(device: GPUDevice, adapter: GPUAdapterInfo): readonly SubgroupMatrix[] {
   if (!device.features.has(SUBGROUP_MATRIX) || !device.features.has('subgroups')) return [];

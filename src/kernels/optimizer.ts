@@ -4,10 +4,8 @@
  */
 import type { GpuContext } from '../gpu/context.ts';
 import {
-  ByEnd,
   elementBytes,
   elementGrid,
-  extended,
   GROUP_SIZE,
   type Grid,
   type KernelVariant,
@@ -128,19 +126,6 @@ export interface Gradient {
   count: number;
 }
 
-/** Gradients that lie one after the other, without a gap, as one. */
-function joined(gradients: readonly Gradient[]): Gradient[] {
-  const out: Gradient[] = [];
-  const byEnd = new ByEnd<Gradient>();
-  for (const { slot, count } of gradients) {
-    const joint = byEnd.before(slot) ?? { slot, count: 0 };
-    if (joint.count === 0) out.push(joint);
-    joint.count += count;
-    byEnd.add(slot, count * elementBytes(slot), joint);
-  }
-  return out.map(({ slot, count }) => ({ slot: extended(slot, count), count }));
-}
-
 /** What one dispatch takes of the gradients. */
 interface GradientBatch {
   slots: Slot[];
@@ -153,7 +138,7 @@ function gradientBatches(gpu: GpuContext, gradients: readonly Gradient[]): Gradi
   const most = runsPerDispatch(gpu, 1, 1);
   const out: GradientBatch[] = [];
   let last: GradientBatch | undefined;
-  for (const { slot, count } of joined(gradients)) {
+  for (const { slot, count } of gradients) {
     for (const w of windows(gpu, count)) {
       if (last === undefined || last.slots.length === most) {
         last = { slots: [], counts: [], total: 0 };

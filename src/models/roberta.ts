@@ -59,7 +59,7 @@ export class ClassificationHead extends Module {
   /** [B, L, H] → [B, labels]. */
   forward(states: Tensor): Tensor {
     const first = this.dropout.forward(select(states, 1, 0));
-    return this.out_proj.forward(this.dropout.forward(this.dense.forward(first, 'tanh')));
+    return this.out_proj.forward(this.dropout.forward(this.dense.forwardActivated(first, 'tanh')));
   }
 }
 

@@ -5,6 +5,7 @@ import { type Gradient, gradientNorm, scaleGradients } from '../kernels/optimize
 import { checkOptions, type OptionNames } from '../options.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { GradScaler } from './grad-scaler.ts';
+import { gradientRuns, normRuns } from './gradients.ts';
 
 export interface ClipFactorOptions {
   /** What the loss was multiplied by before `backward`; the factor divides the gradients by it. */
@@ -15,12 +16,10 @@ export interface ClipFactorOptions {
 
 const clipFactorOptionNames: OptionNames<ClipFactorOptions> = { lossScale: true, out: true };
 
-function gradientsOf(parameters: readonly Tensor[]): Gradient[] {
-  const gradients: Gradient[] = [];
-  for (const { grad } of new Set(parameters)) {
-    if (grad !== null && grad.size > 0) gradients.push({ slot: grad.slot, count: grad.size });
-  }
-  return gradients;
+/** Runs `use` on tensors of gradients, and disposes of them. */
+function withRuns(runs: readonly Tensor[], use: (gradients: readonly Gradient[]) => void): void {
+  use(runs.map(({ slot, size }) => ({ slot, count: size })));
+  for (const run of runs) run.dispose();
 }
 
 /**
@@ -43,12 +42,14 @@ export function clipFactor(
   if (typeof lossScale === 'number' && !(lossScale > 0 && Number.isFinite(lossScale)))
     throw new ConfigError(`clipFactor: lossScale is ${lossScale}`, { remedy: 'use a finite number > 0' });
   const result = out ?? device.empty([2]);
-  gradientNorm(device.gpu, {
-    gradients: gradientsOf(parameters),
-    maxNorm,
-    lossScale: typeof lossScale === 'number' ? lossScale : lossScale.scale.slot,
-    result: result.slot,
-  });
+  withRuns(normRuns(parameters), (gradients) =>
+    gradientNorm(device.gpu, {
+      gradients,
+      maxNorm,
+      lossScale: typeof lossScale === 'number' ? lossScale : lossScale.scale.slot,
+      result: result.slot,
+    }),
+  );
   return result;
 }
 
@@ -59,6 +60,9 @@ export function clipFactor(
  */
 export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): Tensor | null {
   const result = clipFactor(parameters, maxNorm);
-  if (result !== null) scaleGradients(result.device.gpu, gradientsOf(parameters), result.slot);
+  if (result !== null)
+    withRuns(gradientRuns(parameters), (gradients) =>
+      scaleGradients(result.device.gpu, gradients, result.slot),
+    );
   return result;
 }

@@ -27,3 +27,11 @@ export function withAutocast(x: Tensor, use: (x: Tensor) => Tensor): Tensor {
   half.dispose();
   return y;
 }
+
+/**
+ * @internal Runs `use` on the second operand of a product: on a weight as it is, because it has its float16 copy;
+ * on a computed operand as `withAutocast`.
+ */
+export function withAutocastOperand(operand: Tensor, use: (operand: Tensor) => Tensor): Tensor {
+  return operand.isLeaf ? use(operand) : withAutocast(operand, use);
+}

@@ -4,7 +4,7 @@ import { ConfigError, DawngradError, DeviceLostError, DtypeError, ShapeError } f
 import { GpuContext } from '../gpu/context.ts';
 import type { GpuOptions } from '../gpu/options.ts';
 import type { PoolStatistics, RecorderStatistics } from '../gpu/statistics.ts';
-import { checkMatrixUnits } from '../kernels/matmul-check.ts';
+import { checkSubgroupMatrices } from '../kernels/matmul/check.ts';
 import { type DropoutKey, fillBits, fillRandom } from '../kernels/pointwise.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { float32ToFloat16 } from './float16.ts';
@@ -169,7 +169,7 @@ export class Device {
     else
       fillBits(this.gpu, {
         // Counted by four bytes, whatever the type.
-        y: { ...tensor.slot, half: false },
+        y: { ...tensor.slot, dtype: 'float32' },
         count: tensor.bytes / 4,
         bits: bitsOf(tensor.dtype, value),
       });
@@ -308,6 +308,13 @@ export class Device {
     if (!apart) other.dispose();
   }
 
+  /** @internal Copies float32 values into another buffer's tensor, from its element `first` on. */
+  assignPart(target: Tensor, source: Tensor, first: number): void {
+    target.overwritten();
+    const { buffer, offset = 0 } = target.slot;
+    this.gpu.recorder.copy(source.slot, { buffer, offset: offset + first * 4 }, source.bytes);
+  }
+
   /** Waits until all work recorded so far is done; throws what went wrong on the GPU. */
   async sync(): Promise<void> {
     await this.gpu.sync();
@@ -346,7 +353,7 @@ export class Device {
 export async function requestDevice(options: DeviceOptions = {}): Promise<Device> {
   const gpu = await GpuContext.request(options);
   try {
-    await checkMatrixUnits(gpu);
+    await checkSubgroupMatrices(gpu);
   } catch (error) {
     gpu.destroy();
     if (!(error instanceof DeviceLostError)) throw error;

@@ -6,7 +6,7 @@
  * disposes of the rest.
  */
 import { AutogradError, DtypeError } from '../errors.ts';
-import { gradientMemory } from './bucket.ts';
+import { gradientMemory } from './parameters.ts';
 import type { Shape } from './shape.ts';
 import { type Gradients, isGradEnabled, record } from './tape.ts';
 import type { Dtype, Tensor } from './tensor.ts';
@@ -69,11 +69,10 @@ export interface BackwardContext<Name extends string, Saved, Options> {
   shape(input: Name): Shape;
   dtype(input: Name): Dtype;
   /**
-   * Memory for an input's gradient, outside every scope; for several inputs, contiguous along the first
-   * dimension. A parameter's gradient belongs here: the memory is next to its neighbours' gradients (see
-   * `Bucket`).
+   * Memory for an input's gradient, outside every scope. A parameter's gradient belongs here: one computed
+   * elsewhere costs a copy (see `gradientMemory`).
    */
-  gradient(...inputs: Name[]): Tensor;
+  gradient(input: Name): Tensor;
 }
 
 interface Common<K extends Kinds, E extends Extras<E>, O> {
@@ -254,12 +253,8 @@ function tape(
       // An input may have been disposed of; its shape and dtype outlive it.
       shape: (name) => inputs[name]!.shape,
       dtype: (name) => inputs[name]!.dtype,
-      gradient: (...names) =>
-        gradientMemory(
-          names.map((name) => inputs[name]!),
-          // These may be gradients in the very buffer that the new one belongs to.
-          [dy, ...kept],
-        ),
+      // What backward reads may be gradients in the very buffer that the new one belongs to.
+      gradient: (name) => gradientMemory(inputs[name]!, [dy, ...kept]),
     }),
   );
 }

@@ -1,15 +1,13 @@
 /** Shapes: sizes, strides, broadcasting, and their text in messages. */
 import { ShapeError } from '../errors.ts';
 
+export { sizeOf } from '../arrays.ts';
+
 export type Shape = readonly number[];
 
 /** The text of a shape in messages: `[8,128,768]`. */
 export function formatShape(shape: Shape): string {
   return `[${shape.join(',')}]`;
-}
-
-export function sizeOf(shape: Shape): number {
-  return shape.reduce((product, size) => product * size, 1);
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {

@@ -1,6 +1,5 @@
 /** `Storage`: a share of GPU memory, and the number of tensors that have it in common. */
 import type { PooledBuffer } from '../gpu/pool.ts';
-import type { Bucket } from './bucket.ts';
 import type { Device } from './device.ts';
 
 /** Memory from the pool, or a range of another storage's; the last tensor to let go returns it. */
@@ -13,8 +12,6 @@ export class Storage {
   integers: Int32Array | null = null;
   /** Goes up whenever the values are overwritten, so that copies of them know when they are old. */
   version = 0;
-  /** The parameters that lie in it; never that of a range. */
-  bucket: Bucket | null = null;
   private readonly device: Device;
   private own: PooledBuffer | null;
   private whole: Storage | null;
@@ -51,10 +48,7 @@ export class Storage {
     return new Storage(this.device, bytes, { of: this.retain(), start });
   }
 
-  /**
-   * Moves the values of a buffer of its own into a range of `whole`, where everybody who shares them finds
-   * them from now on.
-   */
+  /** Moves the values from a buffer of its own into a range of `whole`; all sharers find them there. */
   moveInto(whole: Storage, start: number): void {
     const own = this.own!;
     const target = { buffer: whole.buffer, offset: (whole.offset ?? 0) + start };
@@ -63,6 +57,17 @@ export class Storage {
     this.own = null;
     this.whole = whole.retain();
     this.start = start;
+  }
+
+  /** Moves the values from a range into a buffer of its own; all sharers find them there. */
+  moveOut(): void {
+    const { whole, device, bytes } = this;
+    const own = device.gpu.pool.acquire(bytes);
+    device.gpu.recorder.copy({ buffer: this.buffer, offset: this.offset ?? 0 }, { buffer: own }, bytes);
+    this.own = own;
+    this.whole = null;
+    this.start = 0;
+    whole!.release();
   }
 
   get shared(): boolean {

@@ -7,8 +7,8 @@ import { requestDevice } from '../../src/tensor/device.ts';
 
 const checked = vi.hoisted(() => [] as GpuContext[]);
 
-vi.mock('../../src/kernels/matmul-check.ts', () => ({
-  checkMatrixUnits: async (gpu: GpuContext): Promise<void> => {
+vi.mock('../../src/kernels/matmul/check.ts', () => ({
+  checkSubgroupMatrices: async (gpu: GpuContext): Promise<void> => {
     checked.push(gpu);
     throw new DeviceLostError('the GPU device was lost: a test');
   },

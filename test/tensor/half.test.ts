@@ -2,10 +2,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DtypeError } from '../../src/errors.ts';
 import type { GpuOptions } from '../../src/gpu/options.ts';
-import { HalfCopy } from '../../src/tensor/half-copy.ts';
 import { mul, to } from '../../src/tensor/ops/elementwise.ts';
 import { feedForward } from '../../src/tensor/ops/feed-forward.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
+import { float16Copy } from '../../src/tensor/parameters.ts';
 import { useDevice } from '../support/device.ts';
 import { operations } from './every-op.ts';
 import { asHalves, checkRow } from './op-check.ts';
@@ -86,7 +86,7 @@ describe.each(settings)('%s', (_, options, accepted) => {
         return { weight: name === which ? mul(leaf, leaf) : leaf, bias: null };
       };
       const [inner, outer] = [layer('inner', [8, 4]), layer('outer', [4, 8])];
-      for (const { weight } of [inner, outer]) if (weight.isLeaf) HalfCopy.of([weight]);
+      for (const { weight } of [inner, outer]) if (weight.isLeaf) float16Copy(weight);
       const { live } = current.statistics();
       expect(() => feedForward(x, inner, outer, 'gelu')).toThrow(DtypeError);
       expect(current.statistics().live).toBe(live);

@@ -7,7 +7,6 @@ import { feedForward } from '../../src/tensor/ops/feed-forward.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../../src/tensor/ops/loss.ts';
 import { linear, matmul } from '../../src/tensor/ops/matmul.ts';
 import { addLayerNorm, layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
-import { qkvLinear } from '../../src/tensor/ops/qkv-linear.ts';
 import { mean, sum } from '../../src/tensor/ops/reduction.ts';
 import { takeRows } from '../../src/tensor/ops/rows.ts';
 import { narrow, permute, reshape } from '../../src/tensor/ops/view.ts';
@@ -162,48 +161,6 @@ const linearRows: OpRow[] = [
   atol: 5e-6,
   bad: [{ x, weight, bias: [9] }],
 }));
-
-/**
- * Three layers of one input, side by side; 64 outputs of which each third may be bound as it lies, and fewer.
- */
-const qkvRows: OpRow[] = [
-  { x: [2, 3, 8], out: 64 },
-  { x: [7, 5], out: 6 },
-].map(({ x, out }) => {
-  const weight = [out, lastDim(x)];
-  const parts = ['query', 'key', 'value'] as const;
-  const shapes = {
-    x,
-    ...Object.fromEntries(parts.map((part) => [`${part}Weight`, weight])),
-    ...Object.fromEntries(parts.map((part) => [`${part}Bias`, [out]])),
-  };
-  return {
-    op: 'qkvLinear',
-    note: `x [${x.join(',')}], ${out} outputs each`,
-    shapes,
-    run: (t) =>
-      qkvLinear(
-        t.x!,
-        [t.queryWeight!, t.keyWeight!, t.valueWeight!],
-        [t.queryBias!, t.keyBias!, t.valueBias!],
-      ),
-    reference: (r) => {
-      const layers = parts.map((part) =>
-        productReference({ a: x, b: weight, tb: true })({
-          a: r.x!,
-          b: r[`${part}Weight`]!,
-          bias: r[`${part}Bias`]!,
-        }),
-      );
-      return build([...x.slice(0, -1), 3 * out], (index) => {
-        const column = index.at(-1)!;
-        return at(layers[Math.floor(column / out)]!, [...index.slice(0, -1), column % out]);
-      });
-    },
-    atol: 5e-6,
-    bad: [{ ...shapes, keyWeight: [out + 1, lastDim(x)] }],
-  };
-});
 
 const taken = [2, 0, -1, 5, 3];
 const takeRowsRow: OpRow = {
@@ -384,7 +341,7 @@ const softmaxRows: OpRow[] = [
   atol: 2e-6,
 }));
 
-function layerNormOf(x: NdArray, weight: NdArray, bias: NdArray, eps: number): NdArray {
+function layerNormOf(x: NdArray, weight: NdArray, bias: NdArray | undefined, eps: number): NdArray {
   const n = lastDim(x.shape);
   return build(x.shape, (_, flat) => {
     const start = flat - (flat % n);
@@ -392,10 +349,13 @@ function layerNormOf(x: NdArray, weight: NdArray, bias: NdArray, eps: number): N
     const variance = sumOver(n, (c) => (x.data[start + c]! - average) ** 2) / n;
     const column = flat % n;
     return (
-      ((x.data[flat]! - average) / Math.sqrt(variance + eps)) * weight.data[column]! + bias.data[column]!
+      ((x.data[flat]! - average) / Math.sqrt(variance + eps)) * weight.data[column]! +
+      (bias?.data[column] ?? 0)
     );
   });
 }
+
+const sumOf = (a: NdArray, b: NdArray): NdArray => build(a.shape, (_, flat) => a.data[flat]! + b.data[flat]!);
 
 const normShapes = [
   [1, 4],
@@ -416,15 +376,33 @@ const layerNormRows: OpRow[] = normShapes.map((shape, index) => ({
   ...(index === 0 && { bad: [{ x: [2, 4], weight: [3], bias: [4] }] }),
 }));
 
+const unbiasedNormRows: OpRow[] = [
+  {
+    op: 'layerNorm',
+    note: '[5,7] without a bias',
+    shapes: { x: [5, 7], weight: [7] },
+    run: (t) => layerNorm(t.x!, t.weight!, null, 1e-5),
+    reference: (r) => layerNormOf(r.x!, r.weight!, undefined, 1e-5),
+    atol: 1e-5,
+    gradAtol: 1e-4,
+  },
+  {
+    op: 'addLayerNorm',
+    note: '[2,35,33] without a bias',
+    shapes: { x: [2, 35, 33], residual: [2, 35, 33], weight: [33] },
+    run: (t) => addLayerNorm(t.x!, t.residual!, t.weight!, null),
+    reference: (r) => layerNormOf(sumOf(r.x!, r.residual!), r.weight!, undefined, 1e-5),
+    atol: 1e-5,
+    gradAtol: 1e-4,
+  },
+];
+
 const addLayerNormRows: OpRow[] = normShapes.map((shape, index) => ({
   op: 'addLayerNorm',
   note: `[${shape.join(',')}]`,
   shapes: { x: shape, residual: shape, weight: [lastDim(shape)], bias: [lastDim(shape)] },
   run: (t) => addLayerNorm(t.x!, t.residual!, t.weight!, t.bias!),
-  reference: (r) => {
-    const sums = build(shape, (_, flat) => r.x!.data[flat]! + r.residual!.data[flat]!);
-    return layerNormOf(sums, r.weight!, r.bias!, 1e-5);
-  },
+  reference: (r) => layerNormOf(sumOf(r.x!, r.residual!), r.weight!, r.bias!, 1e-5),
   atol: 1e-5,
   gradAtol: 1e-4,
   ...(index === 0 && {
@@ -768,7 +746,6 @@ export const opRows: readonly OpRow[] = [
   ...broadcasting('div', (a, b) => a / b),
   ...matmulRows,
   ...linearRows,
-  ...qkvRows,
   takeRowsRow,
   ...linearActivationRows,
   ...feedForwardRows,
@@ -777,6 +754,7 @@ export const opRows: readonly OpRow[] = [
   ...softmaxRows,
   ...layerNormRows,
   ...addLayerNormRows,
+  ...unbiasedNormRows,
   ...attentionRows,
   ...selfAttentionRows,
   ...raggedRows,

@@ -6,7 +6,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { NameRule } from '../files/weight-names.ts';
 import type { ConfigTable, PretrainedConfig } from './config.ts';
 import type { Embeddings } from './embeddings.ts';
-import { Encoder, Pooler } from './encoder.ts';
+import { Encoder, encoderNames, Pooler } from './encoder.ts';
 import { checkInputs, type ModelInputs, modelInputNames } from './inputs.ts';
 import { PreTrainedModel } from './pretrained.ts';
 
@@ -74,7 +74,7 @@ export abstract class EncoderModel<Prefix extends string = string>
     traits: EncoderTraits<Prefix>,
   ) {
     super(config, device);
-    this.traits = traits;
+    this.traits = { ...traits, names: [...encoderNames, ...(traits.names ?? [])] };
     this.embeddings = new traits.Embeddings(device, config);
     this.encoder = new Encoder(device, config);
     this.pooler = addPoolingLayer && traits.pooler !== false ? new Pooler(device, config) : null;

@@ -3,23 +3,26 @@
  * the keys of most checkpoints. B batch, L length, H hidden size, I intermediate size.
  */
 import type { Activation } from '../../kernels/activations.ts';
-import { Dropout, LayerNorm, Linear, parameter } from '../../nn/layers.ts';
+import { Dropout, LayerNorm, Linear } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { selfAttention } from '../../tensor/ops/attention.ts';
-import { feedForward } from '../../tensor/ops/feed-forward.ts';
 import { plainSelfAttention } from '../../tensor/ops/plain-attention.ts';
-import { qkvLinear } from '../../tensor/ops/qkv-linear.ts';
 import { select } from '../../tensor/ops/view.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
+import type { NameRule } from '../files/weight-names.ts';
 import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
 import { Packing } from './packing.ts';
 
+/** Files keep the projections of an encoder's attention apart. */
+export const encoderNames: readonly NameRule[] = [
+  ['attention.self.qkv', ['attention.self.query', 'attention.self.key', 'attention.self.value']],
+];
+
 class SelfAttention extends Module {
-  readonly query: Linear;
-  readonly key: Linear;
-  readonly value: Linear;
+  /** Queries, keys and values: weight [3 · H, H], bias [3 · H]. */
+  readonly qkv: Linear;
   private readonly heads: number;
   private readonly dropoutProb: number;
 
@@ -28,7 +31,7 @@ class SelfAttention extends Module {
     { hiddenSize: H, numAttentionHeads, attentionProbsDropoutProb }: PretrainedConfig,
   ) {
     super();
-    [this.query, this.key, this.value] = besideEachOther(device, H);
+    this.qkv = new Linear(device, H, 3 * H, { parts: 3 });
     this.heads = numAttentionHeads;
     this.dropoutProb = attentionProbsDropoutProb;
   }
@@ -36,12 +39,7 @@ class SelfAttention extends Module {
   forward(x: Tensor, seen: SeenTokens): Attended {
     const { heads } = this;
     const dropout = this.training ? this.dropoutProb : 0;
-    const parts = [this.query, this.key, this.value] as const;
-    const qkv = qkvLinear(
-      x,
-      parts.map(({ weight }) => weight) as Three,
-      parts.map(({ bias }) => bias) as Three,
-    );
+    const qkv = this.qkv.forward(x);
     if ('plain' in seen) return plainSelfAttention(qkv, { heads, mask: seen.mask, dropout });
     return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
   }
@@ -51,22 +49,6 @@ class SelfAttention extends Module {
 interface Attended {
   result: Tensor;
   weights?: Tensor;
-}
-
-type Three = [Tensor, Tensor, Tensor];
-
-/** Three layers, their weights contiguous if bindings may begin there, so that one product computes all. */
-function besideEachOther(device: Device, H: number): [Linear, Linear, Linear] {
-  const make = (at: number, weights?: Tensor[], biases?: Tensor[]): Linear => {
-    const memory = weights && biases && { weight: weights[at]!, bias: biases[at]! };
-    return new Linear(device, H, H, memory && { memory });
-  };
-  if (H % 64 !== 0) return [make(0), make(1), make(2)];
-  const [weight, bias] = [parameter(device, [3 * H, H]), parameter(device, [3 * H])];
-  const parts = [weight, bias].map((whole) => whole.split([H, H, H]));
-  for (const whole of [weight, bias]) whole.dispose();
-  for (const part of parts.flat()) part.requiresGrad = true;
-  return [make(0, ...parts), make(1, ...parts), make(2, ...parts)];
 }
 
 /**
@@ -152,10 +134,8 @@ export class EncoderLayer extends Module {
     return x.device.tidy(() => {
       const { result: attended, ...more } = this.attention.forward(x, seen);
       const { dense, activation } = this.intermediate;
-      const result = this.output.finish(
-        feedForward(attended, dense, this.output.dense, activation),
-        attended,
-      );
+      const outer = dense.forwardInto(this.output.dense, attended, activation);
+      const result = this.output.finish(outer, attended);
       return { result, ...more };
     });
   }
@@ -218,6 +198,6 @@ export class Pooler extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.dense.forward(select(x, 1, 0), 'tanh');
+    return this.dense.forwardActivated(select(x, 1, 0), 'tanh');
   }
 }

@@ -13,7 +13,7 @@ import { activationOf, type HiddenActivation } from './activations.ts';
 import type { BaseModel, BaseModelOutput } from './base-model.ts';
 import { type PretrainedConfig, problemTypeOf } from './config.ts';
 
-/** A head: modules that become properties of the model under the names they have in checkpoints. */
+/** A head: modules that become properties of the model, under names that the family may change for files. */
 export interface Head<Parts extends object> {
   parts(config: PretrainedConfig, device: Device, base: BaseModel): Parts;
   /** Computes logits from the base model's output by the parts, which are read from the model. */
@@ -85,7 +85,7 @@ export class LmHead extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return this.decoder.forward(this.layer_norm.forward(this.dense.forward(x, this.activation)));
+    return this.decoder.forward(this.layer_norm.forward(this.dense.forwardActivated(x, this.activation)));
   }
 }
 

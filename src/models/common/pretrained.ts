@@ -1,6 +1,6 @@
 /** `PreTrainedModel`: weights by name, drawn, saved and grouped, for every model. */
 import { DawngradError } from '../../errors.ts';
-import { Embedding, LayerNorm, Linear, parameter } from '../../nn/layers.ts';
+import { drawParts, Embedding, LayerNorm, Linear, parameter } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -33,7 +33,7 @@ export abstract class PreTrainedModel extends Module {
     return this.constructor.name;
   }
 
-  /** The prefix of the base model's keys in the checkpoint of a model with a head, such as `bert`. */
+  /** The prefix of the base model's keys in the checkpoint of a model with a head. */
   get baseModelPrefix(): string {
     return this.base.traits.prefix;
   }
@@ -82,7 +82,7 @@ export abstract class PreTrainedModel extends Module {
       if (module instanceof Linear || module instanceof Embedding) {
         // Tied weights are drawn by the first that has them.
         if (!left.delete(module.weight)) continue;
-        this.device.fillNormal(module.weight, { std });
+        drawParts([module.weight], (drawn) => this.device.fillNormal(drawn, { std }));
         if (module instanceof Embedding) module.zeroPadding();
       } else if (module instanceof LayerNorm && left.delete(module.weight)) {
         this.device.fill(module.weight, 1);

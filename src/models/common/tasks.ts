@@ -182,7 +182,8 @@ export class QuestionAnswering extends HeadedModel {
       });
     }
     return this.device.tidy(() => {
-      const output = this.base.forward(baseInputs(inputs));
+      // The softmax over positions includes padding, so its states are always computed.
+      const output = this.base.forward({ ...baseInputs(inputs), skipPadding: false });
       const logits = this.headLogits(output);
       const [startLogits, endLogits] = [select(logits, 2, 0), select(logits, 2, 1)];
       const result = { startLogits, endLogits, ...handedOn(output) };

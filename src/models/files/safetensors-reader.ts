@@ -2,6 +2,7 @@
  * Reads safetensors files by range: a header of names, types, shapes and offsets, then the tensors' bytes.
  */
 import * as v from 'valibot';
+import { sizeOf } from '../../arrays.ts';
 import { CheckpointError, DtypeError } from '../../errors.ts';
 import type { FileSource } from '../../platform/contract.ts';
 import { bfloat16ToFloat32, float16ToFloat32 } from '../../tensor/float16.ts';
@@ -119,7 +120,7 @@ export class SafetensorsFile {
 
   /** All elements of a tensor of floats, as `float32Chunks` gives them. */
   async readFloat32(name: string): Promise<Float32Array> {
-    const out = new Float32Array(elementsOf(this.entry(name).shape));
+    const out = new Float32Array(sizeOf(this.entry(name).shape));
     for await (const { elementOffset, values } of this.float32Chunks(name)) out.set(values, elementOffset);
     return out;
   }
@@ -132,10 +133,6 @@ export class SafetensorsFile {
 /** Typed arrays need aligned bytes. */
 function aligned(bytes: Uint8Array, size: number): Uint8Array {
   return bytes.byteOffset % size === 0 ? bytes : bytes.slice();
-}
-
-function elementsOf(shape: readonly number[]): number {
-  return shape.reduce((product, n) => product * n, 1);
 }
 
 /**
@@ -201,7 +198,7 @@ function parseEntry(
   }
   const { dtype, shape, data_offsets } = result.output;
   const [begin, end] = data_offsets;
-  const expected = (elementsOf(shape) * itemBits[dtype]) / 8;
+  const expected = (sizeOf(shape) * itemBits[dtype]) / 8;
   if (end - begin !== expected) {
     throw new CheckpointError(
       `${path}: tensor '${name}' of ${dtype} [${shape.join(',')}] takes ${expected} bytes, its offsets give ${end - begin}`,

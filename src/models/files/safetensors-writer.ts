@@ -1,4 +1,5 @@
 /** Writes safetensors files front to back, each tensor fetched only when it is written. */
+import { sizeOf } from '../../arrays.ts';
 import { CheckpointError } from '../../errors.ts';
 import type { FileSink } from '../../platform/contract.ts';
 import { float32ToFloat16 } from '../../tensor/float16.ts';
@@ -27,7 +28,7 @@ export async function writeSafetensors(
         remedy: 'give each tensor a name of its own',
       });
     const begin = end;
-    end += elements(shape) * (dtype === 'F32' ? 4 : 2);
+    end += sizeOf(shape) * (dtype === 'F32' ? 4 : 2);
     header[name] = { dtype, shape, data_offsets: [begin, end] };
   }
   const json = new TextEncoder().encode(JSON.stringify(header));
@@ -39,16 +40,12 @@ export async function writeSafetensors(
   await sink.write(head);
   for (const { name, shape, dtype, read } of tensors) {
     const values = await read();
-    if (values.length !== elements(shape)) {
+    if (values.length !== sizeOf(shape)) {
       throw new CheckpointError(
-        `tensor '${name}' has ${values.length} elements, its shape [${shape.join(',')}] takes ${elements(shape)}`,
+        `tensor '${name}' has ${values.length} elements, its shape [${shape.join(',')}] takes ${sizeOf(shape)}`,
       );
     }
     const data = dtype === 'F32' ? values : float32ToFloat16(values);
     await sink.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, n) => product * n, 1);
 }

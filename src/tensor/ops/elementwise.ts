@@ -1,5 +1,6 @@
 /** Pointwise operations: activations, arithmetic with broadcasting, scaling, dropout. */
 import { ConfigError, ShapeError } from '../../errors.ts';
+import type { FloatDtype } from '../../gpu/dtype.ts';
 import type { Activation } from '../../kernels/activations.ts';
 import {
   type BinaryOperator,
@@ -62,6 +63,13 @@ export const sigmoid = defineActivation('sigmoid');
 export const silu = defineActivation('silu');
 export const exp = defineActivation('exp');
 
+const activationOps = { gelu: exactGelu, gelu_tanh: tanhGelu, tanh, relu, sigmoid, silu, exp };
+
+/** @internal The activation of that name. */
+export function activate(x: Tensor, activation: Activation): Tensor {
+  return activation === 'none' ? x : activationOps[activation](x);
+}
+
 const affine = defineOp({
   name: 'affine',
   inputs: { x: 'float' },
@@ -96,7 +104,7 @@ const toOp = defineOp({
   }),
 });
 
-export type FloatDtype = 'float32' | 'float16';
+export type { FloatDtype };
 
 /**
  * Casts x to another type of float, as torch.Tensor.to; gives x itself if it has that type. float16 rounds to

@@ -1,13 +1,13 @@
 /** The feed-forward block of a transformer's layer: two linear layers with an activation between them. */
 import { ShapeError } from '../../errors.ts';
 import type { Activation } from '../../kernels/activations.ts';
-import { withAutocast } from '../autocast.ts';
+import { withAutocast, withAutocastOperand } from '../autocast.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { gradientA, LINEAR, linearForward, planOf, productGradients } from './matmul.ts';
 
-/** The parameters of a linear layer: weight [out, in], bias [out]. */
+/** What a linear layer multiplies by and adds: weight [out, in], bias [out]; both may be computed. */
 export interface LinearParameters {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
@@ -45,9 +45,9 @@ const feedForwardOp = defineOp({
   name: 'feedForward',
   inputs: {
     x: 'float',
-    innerWeight: 'float32',
+    innerWeight: 'any',
     innerBias: 'float32?',
-    outerWeight: 'float32',
+    outerWeight: 'any',
     outerBias: 'float32?',
   },
   shape: (inputs, _activation: Activation) => ({ shape: shapeOf(inputs), dtype: inputs.x.dtype }),
@@ -114,11 +114,12 @@ export function feedForward(
   outer: LinearParameters,
   activation: Activation,
 ): Tensor {
-  const parameters = {
-    innerWeight: inner.weight,
-    innerBias: inner.bias ?? undefined,
-    outerWeight: outer.weight,
-    outerBias: outer.bias ?? undefined,
-  };
-  return withAutocast(x, (input) => feedForwardOp({ x: input, ...parameters }, activation));
+  return withAutocast(x, (input) =>
+    withAutocastOperand(inner.weight, (innerWeight) =>
+      withAutocastOperand(outer.weight, (outerWeight) => {
+        const [innerBias, outerBias] = [inner.bias ?? undefined, outer.bias ?? undefined];
+        return feedForwardOp({ x: input, innerWeight, innerBias, outerWeight, outerBias }, activation);
+      }),
+    ),
+  );
 }

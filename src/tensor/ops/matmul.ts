@@ -3,12 +3,12 @@
 import { DtypeError, ShapeError } from '../../errors.ts';
 import { type Activation, activations } from '../../kernels/activations.ts';
 import { type Slot, shifted } from '../../kernels/launch.ts';
-import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul.ts';
+import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul/matmul.ts';
 import { unaryGradient } from '../../kernels/pointwise.ts';
 import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
-import { withAutocast } from '../autocast.ts';
-import { HalfCopy } from '../half-copy.ts';
+import { withAutocast, withAutocastOperand } from '../autocast.ts';
 import { type BackwardContext, defineOp } from '../op.ts';
+import { float16Copy } from '../parameters.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { sumTo } from './reduction.ts';
@@ -81,7 +81,7 @@ export function planOf(inputs: Inputs, options: MatmulOptions): Plan {
  */
 export function operandB({ a, b }: Inputs): Tensor {
   if (a.dtype === b.dtype) return b.alias();
-  if (a.dtype === 'float16' && b.dtype === 'float32' && b.isLeaf) return HalfCopy.of([b]).tensor.alias();
+  if (a.dtype === 'float16' && b.dtype === 'float32' && b.isLeaf) return float16Copy(b).alias();
   throw new DtypeError(`matmul: a is ${a.dtype}, b ${b.dtype}`, {
     remedy: 'give them one type with to(); only weights may be float32 beside float16',
   });
@@ -238,13 +238,7 @@ const matmulOp = defineOp({
   saves: ['a', 'operand'],
   backward: (context) => {
     const { dy, saved, options } = context;
-    return productGradients(context, {
-      dy,
-      a: saved.a,
-      operand: saved.operand,
-      options,
-      names: PRODUCT_NAMES,
-    });
+    return productGradients(context, { ...saved, dy, options, names: PRODUCT_NAMES });
   },
 });
 
@@ -306,10 +300,7 @@ const linearActivationOp = defineOp({
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   checkOptions('matmul', options, matmulOptionNames);
   return withAutocast(a, (left) =>
-    // A weight has its float16 copy; any other b is cast like a.
-    b.isLeaf
-      ? matmulOp({ a: left, b }, options)
-      : withAutocast(b, (right) => matmulOp({ a: left, b: right }, options)),
+    withAutocastOperand(b, (right) => matmulOp({ a: left, b: right }, options)),
   );
 }
 
@@ -320,8 +311,10 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, activation: Activation = 'none'): Tensor {
   checkChoice('linear: the activation', activation, activations);
-  return withAutocast(x, (a) => {
-    const inputs = { a, b: weight, bias };
-    return activation === 'none' ? matmulOp(inputs, LINEAR) : linearActivationOp(inputs, activation);
-  });
+  return withAutocast(x, (a) =>
+    withAutocastOperand(weight, (b) => {
+      const inputs = { a, b, bias };
+      return activation === 'none' ? matmulOp(inputs, LINEAR) : linearActivationOp(inputs, activation);
+    }),
+  );
 }

@@ -51,16 +51,28 @@ export function softmax(x: Tensor, dim = -1): Tensor {
 /** Throws `ShapeError` unless weight and bias have x's last dimension, and residual, if given, x's shape. */
 function checkLayerNorm(
   op: string,
-  inputs: { x: Tensor; residual?: Tensor; weight: Tensor; bias: Tensor },
+  inputs: { x: Tensor; residual?: Tensor; weight: Tensor; bias?: Tensor | undefined },
 ): void {
   const { x, residual, weight, bias } = inputs;
   const { cols } = rowsOf(op, x.shape);
   const fits = residual === undefined || sameShape(residual.shape, x.shape);
-  if (fits && sameShape(weight.shape, [cols]) && sameShape(bias.shape, [cols])) return;
-  const given = Object.entries(inputs).map(([name, { shape }]) => `${name} ${formatShape(shape)}`);
+  if (fits && [weight, bias ?? weight].every(({ shape }) => sameShape(shape, [cols]))) return;
+  const given = Object.entries(inputs).flatMap(([name, tensor]) =>
+    tensor === undefined ? [] : [`${name} ${formatShape(tensor.shape)}`],
+  );
   throw new ShapeError(`${op}: shapes do not fit: ${given.join(' · ')}`, {
     remedy: `weight and bias must be [${cols}]${fits ? '' : ', and residual as x'}`,
   });
+}
+
+/** Runs `use` on the bias, or on zeros in its place. */
+function withBias<T>(weight: Tensor, bias: Tensor | undefined, use: (bias: Tensor) => T): T {
+  if (bias !== undefined) return use(bias);
+  const zeros = weight.device.raw(weight.shape);
+  weight.device.fill(zeros, 0);
+  const result = use(zeros);
+  zeros.dispose();
+  return result;
 }
 
 /** The addend of a normalized sum with a residual: its dropout mask and its type. */
@@ -74,13 +86,20 @@ interface Added {
  * from the first.
  */
 function layerNormGradients(
-  { dy, gradient }: Pick<BackwardContext<'weight' | 'bias', unknown, unknown>, 'dy' | 'gradient'>,
+  {
+    dy,
+    needs,
+    gradient,
+  }: Pick<BackwardContext<'weight' | 'bias', unknown, unknown>, 'dy' | 'needs' | 'gradient'>,
   saved: Readonly<Record<'x' | 'weight' | 'moments', Tensor>>,
   sum: Added | null,
 ) {
   const { device } = dy;
   const { rows, cols } = rowsOf('layerNorm', dy.shape);
-  const [dweight, dbias] = [gradient('weight'), gradient('bias')];
+  // The kernel computes both; the tape drops a gradient that nobody needs.
+  const [dweight, dbias] = (['weight', 'bias'] as const).map((name) =>
+    needs[name] ? gradient(name) : device.raw([cols]),
+  ) as [Tensor, Tensor];
   const dx = device.raw(dy.shape, dy.dtype);
   const apart = sum !== null && (sum.key !== null || sum.dtype !== dy.dtype);
   const added = apart ? device.raw(dy.shape, sum.dtype) : undefined;
@@ -101,7 +120,7 @@ function layerNormGradients(
 
 const layerNormOp = defineOp({
   name: 'layerNorm',
-  inputs: { x: 'float', weight: 'float32', bias: 'float32' },
+  inputs: { x: 'float', weight: 'float32', bias: 'float32?' },
   shape: (inputs, _options: { eps: number }) => {
     checkLayerNorm('layerNorm', inputs);
     return { shape: inputs.x.shape, dtype: inputs.x.dtype };
@@ -109,16 +128,18 @@ const layerNormOp = defineOp({
   forward: ({ x, weight, bias }, y, { eps }) => {
     const { rows, cols } = rowsOf('layerNorm', x.shape);
     const moments = x.device.raw([rows, 2]);
-    layerNormKernel(x.device.gpu, {
-      x: x.slot,
-      y: y.slot,
-      weight: weight.slot,
-      bias: bias.slot,
-      moments: moments.slot,
-      rows,
-      cols,
-      eps,
-    });
+    withBias(weight, bias, (addend) =>
+      layerNormKernel(x.device.gpu, {
+        x: x.slot,
+        y: y.slot,
+        weight: weight.slot,
+        bias: addend.slot,
+        moments: moments.slot,
+        rows,
+        cols,
+        eps,
+      }),
+    );
     return { moments };
   },
   saves: ['x', 'weight', 'moments'],
@@ -128,14 +149,17 @@ const layerNormOp = defineOp({
   },
 });
 
-/** (x − mean) / sqrt(var + eps) · weight + bias over the last dimension (Ba, Kiros and Hinton, 2016). */
-export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
-  return layerNormOp({ x, weight, bias }, { eps });
+/**
+ * (x − mean) / sqrt(var + eps) · weight + bias over the last dimension (Ba, Kiros and Hinton, 2016); a bias of
+ * null is none.
+ */
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor | null, eps = 1e-5): Tensor {
+  return layerNormOp({ x, weight, bias: bias ?? undefined }, { eps });
 }
 
 const addLayerNormOp = defineOp({
   name: 'addLayerNorm',
-  inputs: { x: 'float', residual: 'wide', weight: 'float32', bias: 'float32' },
+  inputs: { x: 'float', residual: 'wide', weight: 'float32', bias: 'float32?' },
   shape: (inputs, _options: { eps: number; key: DropoutKey | null }) => {
     checkLayerNorm('addLayerNorm', inputs);
     return { shape: inputs.x.shape, dtype: inputs.residual.dtype };
@@ -145,17 +169,19 @@ const addLayerNormOp = defineOp({
     const { rows, cols } = rowsOf('addLayerNorm', x.shape);
     const [sums, moments] = [device.raw(x.shape, y.dtype), device.raw([rows, 2])];
     if (x.dtype !== y.dtype) y.rounded = device.raw(x.shape, x.dtype);
-    layerNormKernel(device.gpu, {
-      x: x.slot,
-      y: y.slot,
-      weight: weight.slot,
-      bias: bias.slot,
-      moments: moments.slot,
-      rows,
-      cols,
-      eps,
-      added: { residual: residual.slot, sums: sums.slot, dropout: key, rounded: y.rounded?.slot },
-    });
+    withBias(weight, bias, (addend) =>
+      layerNormKernel(device.gpu, {
+        x: x.slot,
+        y: y.slot,
+        weight: weight.slot,
+        bias: addend.slot,
+        moments: moments.slot,
+        rows,
+        cols,
+        eps,
+        added: { residual: residual.slot, sums: sums.slot, dropout: key, rounded: y.rounded?.slot },
+      }),
+    );
     return { sums, moments };
   },
   saves: ['sums', 'weight', 'moments'],
@@ -187,12 +213,12 @@ export function addLayerNorm(
   x: Tensor,
   residual: Tensor,
   weight: Tensor,
-  bias: Tensor,
+  bias: Tensor | null,
   options: AddLayerNormOptions = {},
 ): Tensor {
   checkOptions('addLayerNorm', options, addLayerNormOptionNames);
   const { eps = 1e-5, dropout = 0 } = options;
   checkDropout(dropout);
   const key = dropout === 0 ? null : x.device.nextDropoutKey(dropout);
-  return addLayerNormOp({ x, residual, weight, bias }, { eps, key });
+  return addLayerNormOp({ x, residual, weight, bias: bias ?? undefined }, { eps, key });
 }

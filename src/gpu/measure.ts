@@ -1,4 +1,4 @@
-/** Timing GPU work: batches of recorded launches, timed from submission to completion. */
+/** Times GPU work: batches of recorded launches, from submission to completion. */
 export interface Timing {
   /** Seconds of one run: the median, and the quartiles around it. */
   median: number;
@@ -17,7 +17,7 @@ export interface MeasureOptions {
 const BATCH_SECONDS = 0.02;
 
 /**
- * Times `record`, which records some GPU work (a promise: where it cannot but wait for it); `device.sync`
+ * Times `record`, which records some GPU work, or gives a promise if it has to wait for it; `device.sync`
  * waits for the rest.
  */
 export async function measure(
