@@ -47,12 +47,7 @@ fn summed(i: u32) -> Element {
 
 @compute @workgroup_size(TEAM)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let width = params.cols / WIDTH;
-  let from0 = lane;
-  let to0 = width - width % STEP0;
-  let from1 = to0 + lane;
-  let to1 = width;
-  let share = rows_of(group, groups, params.share, params.rows);
+#include <common/row_ranges>
   for (var row = share.x; row < share.y; row += ${ROWS}u) {
     // Past the last row it is done again.
 #for k in 0..ROWS

@@ -13,12 +13,7 @@ struct Params { rows: u32, cols: u32, share: u32 }
 
 @compute @workgroup_size(TEAM)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let width = params.cols / WIDTH;
-  let from0 = lane;
-  let to0 = width - width % STEP0;
-  let from1 = to0 + lane;
-  let to1 = width;
-  let share = rows_of(group, groups, params.share, params.rows);
+#include <common/row_ranges>
   for (var row = share.x; row < share.y; row += 1u) {
     let at = row * width;
 #if BACKWARD

@@ -58,8 +58,8 @@ export function loopGrid(gpu: GpuContext, count: number): Grid {
 }
 
 /**
- * Throws `GpuError` where a slot is larger than the adapter lets a kernel bind, or the grid larger than it
- * dispatches.
+ * Records a dispatch. Throws `GpuError` if a slot is larger than the adapter lets a kernel bind, or the grid
+ * larger than it dispatches.
  */
 export function launch(
   gpu: GpuContext,
@@ -85,12 +85,12 @@ export function launch(
   gpu.recorder.dispatch(gpu.pipelines.get(variant), slots, scalars, grid[0], grid[1], grid[2]);
 }
 
-/** A run of elements that every bound tensor can show to a kernel at once. */
+/** A range of elements that every bound tensor can show to a kernel at once. */
 export interface Window {
   /** First element, and how many. */
   readonly first: number;
   readonly count: number;
-  /** True where it is all there is: the slot is then bound as it stands, which keeps its bind group. */
+  /** Whether it covers the tensor: the slot is then bound unchanged, which keeps its bind group. */
   readonly whole: boolean;
 }
 
@@ -110,7 +110,7 @@ export function shifted(slot: Slot, elements: number): Slot {
 
 /**
  * Cuts `rows` of `cols` elements of up to four bytes into windows of whole rows within the adapter's binding
- * limit, each beginning on a multiple of `align` rows. One window where not even `align` rows fit: `launch`
+ * limit, each beginning on a multiple of `align` rows. One window if not even `align` rows fit: `launch`
  * then refuses it if it has to.
  */
 export function rowWindows(gpu: GpuContext, rows: number, cols: number, align = ALIGNED): Window[] {

@@ -15,7 +15,7 @@ import { checkWidth, Module } from './module.ts';
 let skipping = 0;
 
 /**
- * Builds modules whose weights are memory only: for a checkpoint to fill, or an initialiser of the caller's.
+ * Builds modules whose weights are undefined memory, for a checkpoint or the caller's initialiser to fill.
  */
 export function skipInit<T>(build: () => T): T {
   skipping += 1;
@@ -34,14 +34,14 @@ export function parameter(device: Device, shape: Shape, parts = 1): Tensor {
   return tensor;
 }
 
-/** A bias that no layer owns: zeros, or within `skipInit` memory only. */
+/** A bias outside any layer: zeros, or within `skipInit` undefined memory. */
 export function biasParameter(device: Device, size: number): Tensor {
   const tensor = parameter(device, [size]);
   if (skipping === 0) device.fill(tensor, 0);
   return tensor;
 }
 
-/** Draws the parts of some parameters, each as if it were a tensor of its own: the first of all, the second, … */
+/** Draws each part of some parameters as a separate tensor: the first part of all, then the second, … */
 export function drawParts(tensors: readonly Tensor[], draw: (tensor: Tensor) => void): void {
   for (let part = 0; part < tensors[0]!.parts; part += 1) {
     for (const tensor of tensors) {
@@ -58,20 +58,19 @@ export function drawParts(tensors: readonly Tensor[], draw: (tensor: Tensor) => 
 export interface LinearOptions {
   bias?: boolean;
   /**
-   * Layers of one input that are computed as one: files keep their weights apart, and initial weights are drawn
-   * for each. Default 1.
+   * Number of layers of one input that are computed as one. Files keep their weights apart, and initial
+   * weights are drawn for each. Default 1.
    */
   parts?: number;
-  /** Parameters made elsewhere, of the layer's shapes, to be its own. */
+  /** Existing parameters of the layer's shapes to use instead of new ones. */
   memory?: { weight: Tensor; bias: Tensor };
 }
 
 const linearOptionNames: OptionNames<LinearOptions> = { bias: true, parts: true, memory: true };
 
 /**
- * y = x · weightᵀ + bias; weight [outFeatures, inFeatures], bias [outFeatures]. A subclass changes what is
- * computed by overriding `operands` (fused kernels go on using them) or `forward` (which is then called instead
- * of a fused kernel).
+ * y = x · weightᵀ + bias; weight [outFeatures, inFeatures], bias [outFeatures]. A subclass may override
+ * `operands`, which fused kernels read too, or `forward`, which then replaces fused kernels.
  */
 export class Linear extends Module {
   readonly weight: Tensor;
@@ -93,7 +92,7 @@ export class Linear extends Module {
     drawParts(tensors, (tensor) => tensor.device.fillUniform(tensor, -bound, bound));
   }
 
-  /** What x is multiplied by and what is added, in every path; by default the parameters. */
+  /** The weight and bias that every path computes with; by default the parameters. */
   operands(): LinearParameters {
     return { weight: this.weight, bias: this.bias };
   }

@@ -4,7 +4,13 @@ import { ConfigError, DtypeError, ShapeError } from '../errors.ts';
 import { type AdamWRun, adamw, adamwRuns, padded } from '../kernels/optimizer.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
-import { gatherGradients, layParameters, overwriteParameter, type Place } from '../tensor/parameters.ts';
+import {
+  gatherGradients,
+  inOrder,
+  layParameters,
+  overwriteParameter,
+  type Place,
+} from '../tensor/parameters.ts';
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { MomentStore, type MomentView, type Piece } from './moments.ts';
@@ -17,7 +23,7 @@ export interface AdamWOptions {
   weightDecay?: number;
 }
 
-/** Parameters that share hyper-parameters; what is left out comes from the optimizer's options. */
+/** Parameters that share hyper-parameters; the optimizer's options fill in absent ones. */
 export interface ParameterGroup extends AdamWOptions {
   params: readonly Tensor[];
 }
@@ -51,13 +57,13 @@ const advice: Advice = {
 
 export interface StepOptions {
   /**
-   * [norm, factor] on the GPU, as `clipFactor` gives it: every gradient is multiplied by the factor as it is
+   * [norm, factor] on the GPU, as `clipFactor` gives it: every gradient is multiplied by the factor when it is
    * read.
    */
   gradScale?: Tensor | null;
   /**
-   * Leaves weights and moments as they are where that norm is not finite, as torch.amp.GradScaler does. The
-   * step is counted all the same.
+   * Leaves weights and moments as they are if that norm is not finite, as torch.amp.GradScaler does. The step
+   * counts nevertheless.
    */
   skipNonFinite?: boolean;
 }
@@ -86,13 +92,6 @@ interface Run extends Pick<Entry, 'group' | 'copied'> {
   end: number;
 }
 
-/** The runs of a step. The next step takes the same ones if the same parameters are due. */
-interface Plan {
-  readonly due: readonly Entry[];
-  readonly copied: readonly boolean[];
-  readonly runs: readonly Run[];
-}
-
 function check(name: string, value: number, holds: boolean, remedy: string): void {
   if (!holds) throw new ConfigError(`AdamW: ${name} is ${value}`, { remedy });
 }
@@ -101,15 +100,17 @@ export class AdamW {
   readonly groups: OptimizerGroup[];
   private readonly entries = new Map<Tensor, Entry>();
   private readonly moments = new MomentStore();
-  private plan: Plan | null = null;
+  /** The parameters that the last step updated, and their runs. */
+  private due: readonly Entry[] = [];
+  private runs: readonly Run[] = [];
   /** [0, 1], for steps without `gradScale`. */
   private unscaled: Tensor | null = null;
 
   /**
    * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. Moves the parameters into a
-   * few buffers, each of which is freed with the last parameter in it. Throws `ConfigError` for
-   * values out of range, for a parameter given twice, for two over the same memory and for parameters of
-   * several devices, `DtypeError` for one that is not float32, `DisposedError`.
+   * few buffers, each of which is freed with the last parameter in it. Throws `ConfigError` for values out of
+   * range, for a parameter given twice, for two over the same memory and for parameters of several devices,
+   * `DtypeError` for one that is not float32, `DisposedError`.
    */
   constructor(params: readonly Tensor[] | readonly ParameterGroup[], options: AdamWOptions = {}) {
     const groups = params.some((item) => 'params' in item)
@@ -171,7 +172,8 @@ export class AdamW {
     const { device } = due[0]!.value;
     const scale = (gradScale ?? this.noScale(device)).slot;
     gatherGradients(due.map(({ value }) => value));
-    for (const batch of batchesOf(device, this.count(device, due))) {
+    if (this.count(device, due)) this.runs = this.runsOf(device, due);
+    for (const batch of batchesOf(device, this.runs)) {
       const { betas, eps } = batch[0]!.group;
       const [beta1, beta2] = betas;
       adamw(device.gpu, { runs: batch.map(launched), scale, skipNonFinite, beta1, beta2, eps });
@@ -215,13 +217,13 @@ export class AdamW {
     const entry = this.entry(value);
     this.moments.write(value, entry.place, state.expAvg, state.expAvgSq);
     entry.step = state.step;
-    this.plan = null;
+    this.due = [];
   }
 
   dispose(): void {
     this.moments.dispose();
     for (const entry of this.entries.values()) entry.step = 0;
-    this.plan = null;
+    this.due = [];
     this.unscaled?.dispose();
     this.unscaled = null;
   }
@@ -235,32 +237,28 @@ export class AdamW {
     return found;
   }
 
-  /** Counts a step of the parameters that are due, and returns what there is to update. */
-  private count(device: Device, due: readonly Entry[]): readonly Run[] {
+  /** Counts a step of the parameters that are due. Returns whether their runs differ from the last step's. */
+  private count(device: Device, due: readonly Entry[]): boolean {
     const storing = this.moments.storesCopies(device);
-    for (const entry of due) {
+    let changed = due.length !== this.due.length;
+    for (const [at, entry] of due.entries()) {
       entry.step += 1;
-      entry.copied = overwriteParameter(entry.value, storing);
+      const copied = overwriteParameter(entry.value, storing);
+      changed ||= entry !== this.due[at] || copied !== entry.copied;
+      entry.copied = copied;
     }
-    const { plan } = this;
-    const same =
-      plan?.due.length === due.length &&
-      due.every((entry, at) => entry === plan.due[at] && entry.copied === plan.copied[at]);
-    if (same) return plan.runs;
+    this.due = due;
+    return changed;
+  }
+
+  /** Joins parameters that are adjacent and updated alike. */
+  private runsOf(device: Device, due: readonly Entry[]): Run[] {
     this.moments.reserve(
       device,
       due.map(({ place }) => place),
     );
-    const runs = this.runsOf(due);
-    this.plan = { due, copied: due.map(({ copied }) => copied), runs };
-    return runs;
-  }
-
-  /** Joins what is adjacent and updated alike. */
-  private runsOf(due: readonly Entry[]): Run[] {
     const runs: Run[] = [];
-    const sorted = [...due].sort((a, b) => a.place.chunk.id - b.place.chunk.id || a.place.at - b.place.at);
-    for (const first of sorted) {
+    for (const first of [...due].sort((a, b) => inOrder(a.place, b.place))) {
       const { group, copied, place } = first;
       for (const { plane, at, count } of this.moments.pieces(place)) {
         const end = at + count === place.at + place.size ? place.end : at + count;
@@ -288,7 +286,8 @@ export class AdamW {
 }
 
 /**
- * What one dispatch updates: as many runs as it takes, that agree in what is the same for all of a dispatch.
+ * Groups runs into dispatches: each takes as many as it can bind, and only runs that agree in what a dispatch
+ * has once.
  */
 function batchesOf({ gpu }: Device, runs: readonly Run[]): Run[][] {
   const batches: Run[][] = [];
@@ -318,7 +317,7 @@ function launched({ first, group: { lr, weightDecay }, plane, at, count, copied 
   };
 }
 
-/** Whether two groups may share a dispatch: rates and decay are each tensor's own. */
+/** Whether two groups may share a dispatch: only rates and decay are per run. */
 function sameMoments(a: OptimizerGroup, b: OptimizerGroup): boolean {
   return a === b || (a.betas[0] === b.betas[0] && a.betas[1] === b.betas[1] && a.eps === b.eps);
 }

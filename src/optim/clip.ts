@@ -8,7 +8,7 @@ import type { GradScaler } from './grad-scaler.ts';
 import { gradientRuns, normRuns } from './gradients.ts';
 
 export interface ClipFactorOptions {
-  /** What the loss was multiplied by before `backward`; the factor divides the gradients by it. */
+  /** The factor of the loss before `backward`; the gradients are divided by it. */
   lossScale?: number | GradScaler;
   /** A tensor [2] to write into, which a loop may use again and again; a new one unless given. */
   out?: Tensor;
@@ -24,7 +24,7 @@ function withRuns(runs: readonly Tensor[], use: (gradients: readonly Gradient[])
 
 /**
  * [joint L2 norm of the gradients, factor that brings it down to `maxNorm`] as a tensor [2] on the GPU, so
- * that nothing waits; null where there are no gradients. They stay as they are: `optimizer.step({ gradScale
+ * that nothing waits; null if there are no gradients. Gradients stay as they are: `optimizer.step({ gradScale
  * })` multiplies them by the factor as it reads them, which saves `clipGradNorm`'s pass over them. A norm
  * that is NaN makes the factor NaN, an infinite one makes it 0, as in PyTorch.
  */
@@ -56,7 +56,7 @@ export function clipFactor(
 /**
  * Scales the gradients of `parameters` so that their joint L2 norm is at most `maxNorm`, as
  * torch.nn.utils.clip_grad_norm_. Returns [norm before, factor] as a tensor [2] on the GPU, so that nothing
- * waits; null where there are no gradients.
+ * waits; null if there are no gradients.
  */
 export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): Tensor | null {
   const result = clipFactor(parameters, maxNorm);

@@ -3,7 +3,7 @@ import { CheckpointError } from '../errors.ts';
 import { ALIGNED } from '../kernels/launch.ts';
 import { padded } from '../kernels/optimizer.ts';
 import type { Device } from '../tensor/device.ts';
-import { type Chunk, type Place, Plane } from '../tensor/parameters.ts';
+import { type Chunk, inOrder, type Place, Plane } from '../tensor/parameters.ts';
 import type { Shape } from '../tensor/shape.ts';
 import { Storage } from '../tensor/storage.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -26,16 +26,16 @@ export interface Piece {
   readonly count: number;
 }
 
-/** Elements whose moments one buffer holds at most: it is bound as a whole. */
+/** The most elements whose moments one buffer holds: it must be possible to bind it as a whole. */
 function windowSize({ gpu }: Device): number {
   const most = Math.min(gpu.maxBindingBytes, gpu.limits.maxBufferSize) / MOMENT_BYTES;
   return Math.max(Math.floor(most / ALIGNED) * ALIGNED, BLOCK);
 }
 
-/** The places in runs of which each begins where the one before ends. */
+/** Joins adjacent places. */
 function spansOf(places: readonly Place[]): { chunk: Chunk; at: number; end: number }[] {
   const spans: { chunk: Chunk; at: number; end: number }[] = [];
-  for (const { chunk, at, end } of [...places].sort((a, b) => a.chunk.id - b.chunk.id || a.at - b.at)) {
+  for (const { chunk, at, end } of [...places].sort(inOrder)) {
     const last = spans.at(-1);
     if (last?.chunk === chunk && last.end === at) last.end = end;
     else spans.push({ chunk, at, end });
@@ -53,9 +53,9 @@ export class MomentStore {
     return windowSize(device) % ALIGNED === 0;
   }
 
-  /** Makes moments of zero for those that have none; adjacent places get one buffer as far as it can be bound. */
+  /** Makes moments of zero for places without any; adjacent places share buffers as large as can be bound. */
   reserve(device: Device, places: readonly Place[]): void {
-    const missing = places.filter((place) => !this.reserved.has(place));
+    const missing = [...new Set(places)].filter((place) => !this.reserved.has(place));
     const most = windowSize(device);
     for (const { chunk, at, end } of spansOf(missing)) {
       const planes = this.planes.get(chunk) ?? [];

@@ -1,7 +1,7 @@
 /**
  * Memory of parameters. An optimizer lays its parameters out in a few large buffers, the chunks, because the
  * kernels that go over all parameters can bind only a few. A parameter's offset in its chunk is fixed; its
- * gradient, its float16 copy and its moments (`optim/moments.ts`) have the same offset in buffers of their own.
+ * gradient, its float16 copy and its moments (`optim/moments.ts`) have the same offset in other buffers.
  */
 import { ALIGNED, type Slot } from '../kernels/launch.ts';
 import { cast } from '../kernels/pointwise.ts';
@@ -70,6 +70,9 @@ export class Place {
     this.end = end;
   }
 }
+
+/** Orders places by chunk and offset. */
+export const inOrder = (a: Place, b: Place): number => a.chunk.id - b.chunk.id || a.at - b.at;
 
 let chunksMade = 0;
 
@@ -173,8 +176,8 @@ function makeChunk(device: Device, tensors: readonly Tensor[]): void {
 
 /**
  * Lays out those float32 parameters of one device that are in no chunk yet, matrices first, in chunks of at
- * most 64 MiB and half of what can be bound (moments are twice as large); a larger parameter is a chunk of its
- * own. Tensors over the same memory share a place.
+ * most 64 MiB and half of what can be bound (moments are twice as large). A larger parameter is a chunk by
+ * itself. Tensors over the same memory share a place.
  */
 export function layParameters(tensors: readonly Tensor[]): void {
   const missing = tensors.filter(({ place, memory }) => place === null && !places.has(memory));
@@ -209,9 +212,9 @@ export function layParameters(tensors: readonly Tensor[]): void {
 }
 
 /**
- * Memory for the gradient of a tensor, outside every scope. A parameter's is its place in the chunk, unless an
- * older gradient is there, or the chunk's gradients are in `read` (what the kernels read that compute the
- * gradient): WebGPU binds no buffer for reading and writing.
+ * Memory for the gradient of a tensor, outside every scope: for a parameter its place in the chunk, unless an
+ * older gradient is there, or `read` (the tensors that the gradient is computed from) has tensors in the same
+ * buffer, because WebGPU binds no buffer for reading and writing in one dispatch.
  */
 export function gradientMemory(tensor: Tensor, read: readonly Tensor[] = []): Tensor {
   const { device, shape, dtype, place, grad } = tensor;

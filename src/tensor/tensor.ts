@@ -1,4 +1,4 @@
-/** `Tensor`: a shape, an element type and a share of a GPU buffer, with a place on the autograd tape. */
+/** `Tensor`: a shape, an element type, a share of a GPU buffer, and a node of the autograd tape. */
 import { AutogradError, DawngradError, DisposedError, DtypeError, ShapeError } from '../errors.ts';
 import { bytesOf, type Dtype, itemSize } from '../gpu/dtype.ts';
 import type { Slot } from '../gpu/recorder.ts';
@@ -32,9 +32,9 @@ export class Tensor {
   node: TapeNode | null = null;
   /** @internal The float16 copy that mixed precision keeps of a weight. */
   float16Copy: Float16Copy | null = null;
-  /** @internal Its values in float16, where the kernel that computed them stored those too. */
+  /** @internal The values in float16, if the kernel that computed them stored those too. */
   rounded: Tensor | null = null;
-  /** @internal Equal parts along the first axis that are drawn, and kept in files, as parameters of their own. */
+  /** @internal Equal parts along the first axis that are drawn, and kept in files, as separate parameters. */
   parts = 1;
   /** @internal Where an optimizer laid this parameter out. */
   place: Place | null = null;
@@ -102,8 +102,7 @@ export class Tensor {
   /** @internal The buffer range that kernels bind. */
   get slot(): Slot {
     const { buffer, offset } = this.memory;
-    // The whole buffer where it may be bound: tensors of other sizes that reuse it then find the same bind
-    // group.
+    // The whole buffer if it may be bound: tensors of other sizes that reuse it then find its bind group.
     const whole = offset === null && buffer.size <= this.device.gpu.maxBindingBytes;
     return {
       buffer,

@@ -6,7 +6,7 @@ import { CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from '../models/files/check
 import { openSafetensors, type SafetensorsFile } from '../models/files/safetensors-reader.ts';
 import { type TensorToWrite, writeSafetensors } from '../models/files/safetensors-writer.ts';
 import { writeModel } from '../models/files/save.ts';
-import { type FileWeight, namesByPart } from '../models/files/weight-names.ts';
+import { type FileWeight, storedWeights } from '../models/files/weight-names.ts';
 import type { AdamW } from '../optim/adamw.ts';
 import { formatShape, sameShape, sizeOf } from '../tensor/shape.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
@@ -37,19 +37,13 @@ export function checkpointPath(outputDir: string, step: number): string {
   return platform.joinPath(outputDir, `checkpoint-${step}`);
 }
 
-/** The weights as files hold them, tied ones under the first of their names. */
-function filed(model: PreTrainedModel): (FileWeight & { name: string })[] {
-  const weights = model.fileWeights();
-  return namesByPart(weights).map(([name]) => ({ name: name!, ...weights.get(name!)! }));
-}
-
 /** Writes `checkpoint-<step>` whole or not at all; returns its path. */
 export async function saveCheckpoint(content: CheckpointContent): Promise<string> {
   const { model, tokenizer, optimizer, args, state, progress } = content;
   const path = checkpointPath(args.outputDir, state.globalStep);
   const optimizerSteps: Record<string, number> = {};
   const tensors: TensorToWrite[] = [];
-  for (const { name, tensor, shape, offset } of filed(model)) {
+  for (const { name, tensor, shape, offset } of storedWeights(model.fileWeights())) {
     const moments = optimizer.state(tensor);
     if (moments === undefined) continue;
     optimizerSteps[name] = moments.step;
@@ -157,7 +151,7 @@ export async function loadCheckpoint(
   await loadWeights(path, model);
   const file = await openSafetensors(await platform.openFile(platform.joinPath(path, OPTIMIZER_NAME)));
   try {
-    const weights = new Map(filed(model).map((weight) => [weight.name, weight]));
+    const weights = new Map(storedWeights(model.fileWeights()).map((weight) => [weight.name, weight]));
     const stepped = Object.entries(optimizerSteps).map(([name, step]) => {
       const weight = weights.get(name);
       if (weight === undefined)
@@ -214,7 +208,7 @@ async function readMoments(
 export async function loadWeights(path: string, model: PreTrainedModel): Promise<void> {
   const checkpoint = await openCheckpoint(path);
   try {
-    for (const { name, tensor, shape, offset } of filed(model)) {
+    for (const { name, tensor, shape, offset } of storedWeights(model.fileWeights())) {
       const saved = checkpoint.entry(name).shape;
       if (!sameShape(saved, shape))
         throw new CheckpointError(

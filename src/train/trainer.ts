@@ -38,8 +38,8 @@ export interface TrainerOptions {
   computeMetrics?: ComputeMetrics;
   /**
    * Called between backward and clipping with the model's parameters, to change the values of their gradients
-   * (`parameter.grad`) in place: to average them over processes, say. With `fp16`, gradients are multiplied
-   * by the loss scale.
+   * (`parameter.grad`, or all of them: `flatGradients`) in place. With `fp16`, gradients are multiplied by the
+   * loss scale.
    */
   reduceGradients?: ReduceGradients;
   /** Gets each warning, a line of text. Default: `console.warn`. */

@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { AutoModel, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
+import type { PreTrainedModel } from '../../src/models/common/pretrained.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipGradNorm } from '../../src/optim/clip.ts';
 import { getLinearScheduleWithWarmup } from '../../src/optim/schedule.ts';
@@ -23,6 +24,7 @@ import {
   readTensors,
   relativeError,
 } from '../support/fixtures.ts';
+import { weightsOf } from '../support/weights.ts';
 
 const device = useDevice();
 
@@ -62,15 +64,15 @@ function labelTensors(task: string, labels: Expected['labels']): Record<string, 
 
 /** Gradients' norms; one that is zero in exact arithmetic (a key's bias) is rounding noise on both sides. */
 async function expectNorms(
-  gradients: (readonly [string, Tensor | null])[],
+  model: PreTrainedModel,
   expected: Record<string, number>,
   label: string,
 ): Promise<void> {
-  expect(gradients.map(([name]) => name).sort()).toEqual(Object.keys(expected).sort());
+  const weights = weightsOf(model);
+  expect([...weights.keys()].sort()).toEqual(Object.keys(expected).sort());
   const largest = Math.max(...Object.values(expected));
-  for (const [name, gradient] of gradients) {
-    const norm = gradient === null ? 0 : Math.hypot(...(await gradient.float32Data()));
-    const difference = Math.abs(norm - expected[name]!);
+  for (const [name, weight] of weights) {
+    const difference = Math.abs(Math.hypot(...((await weight.gradient()) ?? [])) - expected[name]!);
     expect(difference, `${label}: ${name}`).toBeLessThan(Math.max(1e-3 * expected[name]!, 1e-5 * largest));
   }
 }
@@ -99,13 +101,12 @@ describe.each(families)('%s', (family) => {
       expect(compared).toBe(task === 'qa' ? 2 : 1);
       expect(Math.abs((await output.loss!.item()) - expected.loss) / expected.loss).toBeLessThan(1e-5);
       output.loss!.backward();
-      const gradients = new Map(runnable.namedParameters().map(([name, tensor]) => [name, tensor.grad]));
+      const weights = weightsOf(model);
       const theirs = [...tensors].filter(([name]) => name.startsWith('grad.'));
-      expect([...gradients.keys()].sort()).toEqual(theirs.map(([name]) => name.slice(5)).sort());
+      expect([...weights.keys()].sort()).toEqual(theirs.map(([name]) => name.slice(5)).sort());
       const largest = Math.max(...theirs.map(([, reference]) => Math.hypot(...reference)));
       for (const [name, reference] of theirs) {
-        const gradient = gradients.get(name.slice(5));
-        const actual = gradient ? await gradient.data() : new Float32Array(reference.length);
+        const actual = (await weights.get(name.slice(5))!.gradient()) ?? new Float32Array(reference.length);
         // A gradient that is zero in exact arithmetic (a key's bias) is rounding noise on both sides.
         if (Math.hypot(...reference) < 1e-6 * largest)
           expect(Math.hypot(...actual), name).toBeLessThan(1e-5 * largest);
@@ -138,8 +139,7 @@ describe.each(families)('%s', (family) => {
       );
       expect(Math.abs((await output.loss!.item()) / loss - 1), name).toBeLessThan(1e-5);
       output.loss!.backward();
-      const gradients = model.namedParameters().map(([key, { grad }]) => [key, grad] as const);
-      await expectNorms(gradients, grad_norms, name);
+      await expectNorms(model, grad_norms, name);
       model.zeroGrad();
       scope.close();
     }
@@ -167,8 +167,7 @@ describe.each(families)('%s', (family) => {
     const sum = errors.reduce((total, error) => add(total, error));
     expect(Math.abs((await sum.item()) / loss - 1)).toBeLessThan(1e-5);
     sum.backward();
-    const gradients = model.namedParameters().map(([name, { grad }]) => [name, grad] as const);
-    await expectNorms(gradients, grad_norms, 'base');
+    await expectNorms(model, grad_norms, 'base');
     model.dispose();
     scope.close();
   });
@@ -183,8 +182,8 @@ describe.each(families)('%s', (family) => {
     const model = await AutoModelForSequenceClassification.fromPretrained(folder, { device: device.current });
     model.train();
     const { weight_decay } = await readJson<Decayed>(`${models}optim.json`);
-    const weights = model.stateDict();
-    const named = (names: string[]) => names.map((name) => weights.get(name)!);
+    const weights = weightsOf(model);
+    const named = (names: string[]) => [...new Set(names.map((name) => weights.get(name)!.tensor))];
     const { decay, no_decay } = weight_decay[`${family}-single`]!;
     const optimizer = new AdamW(
       [
@@ -211,7 +210,7 @@ describe.each(families)('%s', (family) => {
       scope.close();
     }
     for (const [name, expected] of await readTensors(`${folder}/curve.safetensors`))
-      expect(relativeError(await weights.get(name)!.float32Data(), expected), name).toBeLessThan(1e-3);
+      expect(relativeError(await weights.get(name)!.values(), expected), name).toBeLessThan(1e-3);
     optimizer.dispose();
     model.dispose();
   });

@@ -1,12 +1,12 @@
 /** Schedules, and which weights decay, against transformers (test/reference/model_fixtures.py). */
 import { describe, expect, it } from 'vitest';
 import { AutoModelForMaskedLM, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
-import { namesByPart } from '../../src/models/files/weight-names.ts';
 import { Linear } from '../../src/nn/layers.ts';
 import { AdamW, type AdamWOptions } from '../../src/optim/adamw.ts';
 import { getCosineScheduleWithWarmup, getScheduler, type SchedulerType } from '../../src/optim/schedule.ts';
 import { useDevice } from '../support/device.ts';
 import { models, readJson } from '../support/fixtures.ts';
+import { weightsOf } from '../support/weights.ts';
 
 const device = useDevice({ adapter: 'null' });
 
@@ -62,9 +62,7 @@ describe('weight decay', () => {
     });
     const undecayed = model.undecayedParameters();
     const names = (left: boolean) =>
-      namesByPart(model.fileWeights()).flatMap(([name]) =>
-        undecayed.has(model.fileWeights().get(name!)!.tensor) === left ? [name!] : [],
-      );
+      [...weightsOf(model)].flatMap(([name, { tensor }]) => (undecayed.has(tensor) === left ? [name] : []));
     expect(names(false).sort()).toEqual([...decay].sort());
     expect(names(true).sort()).toEqual([...no_decay].sort());
     model.dispose();

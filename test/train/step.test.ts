@@ -14,6 +14,8 @@ import {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from '../../src/models/auto.ts';
+import { flatGradients } from '../../src/optim/gradients.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { TrainingArguments } from '../../src/train/arguments.ts';
 import { lossWeight, sharesOf } from '../../src/train/inputs.ts';
 import type { TrainableModel } from '../../src/train/predict.ts';
@@ -87,10 +89,23 @@ describe('phases', () => {
       return trainer.state.logHistory[0]!.grad_norm!;
     };
     const whole = await run();
-    const half = await run(async (parameters) => {
-      for (const { grad } of parameters) grad?.write((await grad.float32Data()).map((value) => value / 2));
-    });
+    const halved = async (tensors: readonly Tensor[]) => {
+      for (const tensor of tensors) tensor.write((await tensor.float32Data()).map((value) => value / 2));
+    };
+    const half = await run((parameters) => halved(parameters.flatMap(({ grad }) => grad ?? [])));
     expect(half).toBe(whole / 2);
+    // As an all-reduce between processes does it: flat tensors hold all gradients.
+    let [flat, all] = [0, 0];
+    const live = device.current.statistics().live;
+    const reduced = await run((parameters) => {
+      const tensors = flatGradients(parameters);
+      [flat, all] = [tensors.length, parameters.length];
+      return halved(tensors);
+    });
+    expect(flat).toBeGreaterThan(0);
+    expect(flat).toBeLessThan(all);
+    expect(Math.abs(reduced / whole - 1 / 2)).toBeLessThan(1e-6);
+    expect(device.current.statistics().live).toBe(live);
   });
 
   it('say whose hook failed', async () => {

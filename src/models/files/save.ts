@@ -7,7 +7,7 @@ import { writeConfig } from '../common/config.ts';
 import type { PreTrainedModel } from '../common/pretrained.ts';
 import { CONFIG_NAME, WEIGHTS_NAME } from './checkpoint-files.ts';
 import { writeSafetensors } from './safetensors-writer.ts';
-import { namesByPart } from './weight-names.ts';
+import { storedWeights } from './weight-names.ts';
 
 export interface SaveOptions {
   /** F16 halves the file; weights past 65,504 become infinite in it. */
@@ -29,11 +29,9 @@ export async function writeModel(
     CONFIG_NAME,
     writeConfig(model.base.traits.config, model.config, model.architecture, name),
   );
-  const weights = model.fileWeights();
-  const tensors = namesByPart(weights).map(([name]) => {
-    const { tensor, shape, offset } = weights.get(name!)!;
+  const tensors = storedWeights(model.fileWeights()).map(({ name, tensor, shape, offset }) => {
     const read = async () => (await tensor.float32Data()).subarray(offset, offset + sizeOf(shape));
-    return { name: name!, shape, dtype, read };
+    return { name, shape, dtype, read };
   });
   await folder.writeFile(WEIGHTS_NAME, (sink) => writeSafetensors(sink, tensors));
 }

@@ -69,6 +69,11 @@ export function namesByPart(weights: ReadonlyMap<string, FileWeight>): string[][
   return [...byTensor.values()].flatMap((parts) => [...parts.values()]);
 }
 
+/** The weights as files hold them, tied ones under the first of their names. */
+export function storedWeights(weights: ReadonlyMap<string, FileWeight>): (FileWeight & { name: string })[] {
+  return namesByPart(weights).map(([name]) => ({ name: name!, ...weights.get(name!)! }));
+}
+
 export interface WeightMapping {
   /** Model name → checkpoint key. */
   found: Map<string, string>;
