@@ -14,6 +14,7 @@ const slow = [
   'test/tensor/dropout.test.ts',
   'test/cli/**',
   'test/bench/**',
+  'test/isa/machine-code.test.ts',
 ];
 
 export default defineConfig(({ mode }) => ({

@@ -1,11 +1,11 @@
 /** Measures the adapter's ceilings, in the same run as everything else. */
 import { readFileSync } from 'node:fs';
+import { measure } from '../src/gpu/measure.ts';
 import type { KernelVariant } from '../src/gpu/pipelines.ts';
 import type { SubgroupMatrix } from '../src/gpu/subgroup-matrix.ts';
 import { assembleShader, type Defines } from '../src/gpu/wgsl.ts';
 import type { Slot } from '../src/kernels/launch.ts';
 import type { Device } from '../src/tensor/device.ts';
-import { measure } from './lib/measure.ts';
 
 export interface Ceilings {
   /** Multiply-adds on registers in operations per second: float32, and float16 if supported. */

@@ -1,4 +1,6 @@
 /** Whole jobs: training steps and inference of BERTs of the usual sizes, with random weights and no data. */
+
+import { summarize, type Timing } from '../src/gpu/measure.ts';
 import { AutoModelForSequenceClassification } from '../src/models/auto.ts';
 import { makeConfig } from '../src/models/config.ts';
 import { AdamW } from '../src/optim/adamw.ts';
@@ -9,7 +11,6 @@ import type { Device } from '../src/tensor/device.ts';
 import { noGrad } from '../src/tensor/tape.ts';
 import type { Tensor } from '../src/tensor/tensor.ts';
 import { type KernelTime, kernelTimes } from './lib/gpu-time.ts';
-import { summarize, type Timing } from './lib/measure.ts';
 
 export interface JobSize {
   name: string;

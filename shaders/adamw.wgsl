@@ -1,5 +1,5 @@
-// One step of AdamW (Loshchilov and Hutter, 2019) for some tensors, or runs of tensors that lie one after the other; decoupled weight decay,
-// in PyTorch's order of operations. COPIES: the new values are stored as float16 too.
+// One step of AdamW (Loshchilov and Hutter, 2019) with decoupled weight decay for several runs of adjacent
+// elements, in PyTorch's order of operations. COPIES: stores the new values as float16 too.
 #if COPIES
 enable f16;
 #endif
@@ -7,14 +7,14 @@ enable f16;
 #include <common/activation>
 struct Params {
   total: u32,
-  skip: u32,            // 1: leave everything as it is where the gradients' norm is not finite
+  skip: u32,            // 1: leave everything as it is if the gradients' norm is not finite
 #for k in 0..TENSORS
   count${k}: u32,
 #end
   beta1: f32,
   beta2: f32,
   eps: f32,
-  rest1: f32,           // 1 − β1 and 1 − β2, in double precision first: 1 − 0.999 in f32 is 1.3e-5 off
+  rest1: f32,           // 1 − β1 and 1 − β2, computed in double precision: 1 − 0.999 in f32 is 1.3e-5 off
   rest2: f32,
 #for k in 0..TENSORS
   decay${k}: f32,       // 1 − lr · weightDecay
@@ -23,7 +23,7 @@ struct Params {
 #end
 }
 @group(0) @binding(0) var<uniform> params: Params;
-// [norm, factor]: every gradient is multiplied by the factor.
+// [norm, factor]; every gradient is multiplied by the factor.
 @group(0) @binding(1) var<storage, read> scale: array<f32>;
 #for k in 0..TENSORS
 #let at = (3 + COPIES) * k + 2

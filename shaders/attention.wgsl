@@ -1,6 +1,6 @@
-// Scaled dot-product attention with online softmax (Milakov and Gimelshein, 2018; Dao et al., FlashAttention, 2022):
-// no length × length matrix is stored. One invocation computes one query row of one head.
-// A row with every key masked gives zeros.
+// Scaled dot-product attention with online softmax (Milakov and Gimelshein, 2018; Dao et al., FlashAttention,
+// 2022), which stores no length × length matrix. One invocation computes one query row of one head. A row
+// with every key masked gives zeros.
 #include <common/attention_forward>
 
 @compute @workgroup_size(64)

@@ -1,7 +1,7 @@
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
-// Backward of attention for adapters that compute on the CPU and have subgroups: as in attention_broadcast, lanes hold ROWS queries each
-// and broadcasts bring the keys (PART query), or the other way about (PART key).
+// Backward of attention for adapters that compute on the CPU and have subgroups, as attention_broadcast.wgsl:
+// lanes hold ROWS queries each and broadcasts bring the keys (PART query), or the other way round (PART key).
 #include <common/attention_backward>
 #include <common/attention_lanes>
 

@@ -1,8 +1,9 @@
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
-// Attention's forward for adapters that compute on the CPU and have subgroups. There a load costs as much as dozens of multiply-adds: a
-// workgroup is one subgroup of LANES invocations with ROWS queries each; each lane loads another key, and broadcasts give it to all.
-// Softmax goes on line by line of LANES keys: the sums are rescaled once for each.
+// Forward of attention for adapters that compute on the CPU and have subgroups. There a load costs as much as
+// dozens of multiply-adds: a workgroup is one subgroup of LANES invocations with ROWS queries each; each lane
+// loads another key, and broadcasts give it to all. Softmax takes lines of LANES keys: the sums are rescaled
+// once a line.
 #include <common/attention_forward>
 #include <common/attention_lanes>
 

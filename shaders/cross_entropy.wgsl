@@ -1,5 +1,6 @@
-// Cross-entropy over rows of logits with class indices; a target equal to `ignore` does not count. `clamped` first moves targets
-// into 0 to cols, as question answering does with positions outside the text.
+// Cross-entropy over rows of logits with class indices. A row with the target `ignore` does not count.
+// `clamped`: targets are first moved into 0 to cols, as question answering does with positions outside the
+// text.
 //   LOSS: per row logsumexp(x) − x[target], and what MEAN and BACKWARD need.
 //   MEAN: result = Σ losses / max(Σ valid, 1), and that count.
 //   BACKWARD: dx = (softmax(x) − onehot(target)) · dy / count.
@@ -35,7 +36,8 @@ struct Params { rows: u32, cols: u32, share: u32, ignore: i32, clamped: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> targets: array<i32>;
-// Per row: loss, 1 if it counts, the largest logit, log Σ exp(x − largest). Apart, the two keep their precision where logits are large.
+// Per row: loss, 1 if it counts, the largest logit, log Σ exp(x − largest). Kept apart, the last two stay
+// precise for large logits.
 #if PART == loss
 @group(0) @binding(3) var<storage, read_write> stats: array<vec4f>;
 #else
@@ -61,12 +63,7 @@ fn class_of(value: i32) -> i32 {
 
 @compute @workgroup_size(TEAM)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let width = params.cols / WIDTH;
-  let from0 = lane;
-  let to0 = width - width % STEP0;
-  let from1 = to0 + lane;
-  let to1 = width;
-  let share = rows_of(group, groups, params.share, params.rows);
+#include <common/row_ranges>
   for (var row = share.x; row < share.y; row += 1u) {
     let at = row * width;
     let target_class = class_of(targets[row]);
@@ -74,7 +71,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #include <common/online_softmax>
     if (lane == 0u) {
       let counts = target_class != params.ignore;
-      // Labels are checked where they come from the CPU; any other class outside the row gives NaN, which a training refuses.
+      // Labels from the CPU are checked there. Any other class outside the row gives NaN, which a training
+      // refuses.
       let inside = target_class >= 0 && target_class < i32(params.cols);
       let class_at = select(0u, u32(target_class), inside);
 #if WIDTH == 1

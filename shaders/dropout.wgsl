@@ -1,4 +1,5 @@
-// y = x · mask / (1 − p). The mask follows from (element, seed, stream), so that backward is the same kernel on dy.
+// y = x · mask / (1 − p). The mask follows from (element, seed, stream), so that backward is the same kernel
+// on dy.
 #include <common/index>
 #include <common/element>
 #include <common/rng>
@@ -12,6 +13,6 @@ struct Params { count: u32, seed: u32, stream: u32, threshold: u32, first: u32, 
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let chunk = chunk_of(group, groups, params.count);
   for (var i = chunk.x + local; i < chunk.y; i += 64u) {
-    y[i] = StoredElement(Element(x[i]) * dropout_element(params.first + i * WIDTH));
+    y[i] = store(load(x[i]) * dropout_element(params.first + i * WIDTH));
   }
 }

@@ -1,8 +1,9 @@
-// Rows of a table by index, the table possibly seen through a window of rows [first, first + window).
-//   GATHER:  y[t] = table[ids[t]] for the ids in the window, and `stray` for those outside the table, written with the first window: y
-//            keeps nothing of what lay in its memory before.
-//   SCATTER: for each id's first position, the sum of dy over its chain (embedding_chains.wgsl), written to the window's row. Every
-//            row is written by one team in the order of positions, so the sum is the same each run.
+// Rows of a table by index. The table may be seen through a window of rows [first, first + window).
+//   GATHER:  y[t] = table[ids[t]] for the ids in the window. The first window also writes `stray` for ids
+//            outside the table, so that y keeps nothing of what was in its memory before.
+//   SCATTER: for each id's first position, the sum of dy over its chain (embedding_chains.wgsl), written to
+//            the window's row. One team writes a row, in the order of positions, so the sum is the same each
+//            run.
 #include <common/rows>
 #if PART == gather
 struct Params { rows: u32, cols: u32, share: u32, first: u32, window: u32, table: u32, stray: f32 }
@@ -24,7 +25,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       }
     } else if (id >= params.table && params.first == 0u) {
       for (var i = lane; i < width; i += TEAM) {
-        y[t * width + i] = StoredElement(Element(params.stray));
+        y[t * width + i] = store(Element(params.stray));
       }
     }
   }
@@ -49,9 +50,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       for (var i = lane; i < width; i += TEAM) {
         var total = Element();
         for (var t = first; t < params.rows; t = next[t]) {
-          total += Element(dy[t * width + i]);
+          total += load(dy[t * width + i]);
         }
-        dtable[row * width + i] = StoredElement(total);
+        dtable[row * width + i] = store(total);
       }
     }
   }

@@ -1,6 +1,7 @@
 // The positions of each id, chained in order for embedding's backward.
-//   MARK: ends[id] = (count − its first position, its last position + 1), by atomic maxima from zeros: the same in any order.
-//   LINK: next[t] = the next position with the same id, count where there is none.
+//   MARK: ends[id] = (count − its first position, its last position + 1), by atomic maxima from zeros: the
+//         same in any order.
+//   LINK: next[t] = the next position with the same id, or count if there is none.
 #include <common/index>
 struct Params { tokens: u32, padding: i32 }
 @group(0) @binding(0) var<uniform> params: Params;

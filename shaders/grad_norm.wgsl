@@ -1,6 +1,8 @@
-// The norm of many tensors together in two stages, the factor that clips it, and the clipping.
-//   PARTIAL: result[first …] = Σ x² of parts of some tensors: one for each workgroup where REDUCE, else for each invocation.
-//   FINISH:  result = [norm, factor], norm that of the gradients divided by the loss's scale, factor what brings them to min(norm, maxNorm).
+// The joint norm of many tensors in two stages, the factor that clips it, and the clipping.
+//   PARTIAL: result[first …] = Σ x² of parts of some tensors: one for each workgroup if REDUCE, else one for
+//            each invocation.
+//   FINISH:  result = [norm, factor]: the norm of the gradients divided by the loss's scale, and the factor
+//            that brings them to min(norm, maxNorm).
 //   SCALE:   x *= factor.
 #if PART == finish
 struct Params { count: u32, max_norm: f32, unscale: f32 }
@@ -8,7 +10,7 @@ struct Params { count: u32, max_norm: f32, unscale: f32 }
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> result: array<f32>;
 #if SCALED
-// [scale of the loss, …], where the GPU keeps it.
+// [scale of the loss, …].
 @group(0) @binding(3) var<storage, read> loss_scale: array<f32>;
 #endif
 #include <common/activation>
@@ -84,7 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let x = x${k}[i];
     total = fma(x, x, total);
   }
-  // The tensor's end, where it is not that of a vector.
+  // The tensor's end, if it is inside a vector.
   let rest${k} = select(0u, part${k}.y % 4u, part${k}.x < part${k}.y);
   if (rest${k} > 0u && local == 0u) {
     let x = x${k}[part${k}.y / 4u];

@@ -1,25 +1,22 @@
-// LayerNorm over rows of `cols` (Ba, Kiros and Hinton, 2016), with mean and variance in one pass (Chan, Golub and LeVeque, "Updating
-// formulae and a pairwise algorithm for computing sample variances", 1979). RESIDUAL: of residual + x, which is kept in `sums` for
-// backward; DROPOUT: of residual + dropout(x), with the mask of dropout.wgsl. WIDE: x is float16 and the residual float32, as are the sums
-// and the result, which is also stored rounded to float16.
+// LayerNorm over rows of `cols` (Ba, Kiros and Hinton, 2016), with mean and variance in one pass (Chan, Golub
+// and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979). RESIDUAL:
+// of residual + x, which is kept in `sums` for backward. DROPOUT: of residual + dropout(x), with the mask of
+// dropout.wgsl. WIDE: the residual, the sums and the result are f32 beside an x of f16, and the result is
+// also stored in `rounded` as f16.
 #include <common/rows>
+#include <common/wide>
 #include <common/rng>
-#if WIDE
-alias Residual = Element;
-#else
-alias Residual = StoredElement;
-#endif
 struct Params { rows: u32, cols: u32, share: u32, first: u32, seed: u32, stream: u32, threshold: u32, eps: f32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<StoredElement>;
 @group(0) @binding(2) var<storage, read> weight: array<Element>;
 @group(0) @binding(3) var<storage, read> bias: array<Element>;
-@group(0) @binding(4) var<storage, read_write> y: array<Residual>;
+@group(0) @binding(4) var<storage, read_write> y: array<Wide>;
 // Per row: mean and 1/σ.
 @group(0) @binding(5) var<storage, read_write> moments: array<vec2f>;
 #if RESIDUAL
-@group(0) @binding(6) var<storage, read> residual: array<Residual>;
-@group(0) @binding(7) var<storage, read_write> sums: array<Residual>;
+@group(0) @binding(6) var<storage, read> residual: array<Wide>;
+@group(0) @binding(7) var<storage, read_write> sums: array<Wide>;
 #if WIDE
 @group(0) @binding(8) var<storage, read_write> rounded: array<StoredElement>;
 #endif
@@ -29,33 +26,28 @@ struct Params { rows: u32, cols: u32, share: u32, first: u32, seed: u32, stream:
 #endif
 fn summand(i: u32) -> Element {
 #if DROPOUT
-  let value = fma(Element(x[i]), dropout_element(params.first + i * WIDTH), Element(residual[i]));
+  let value = fma(load(x[i]), dropout_element(params.first + i * WIDTH), load_wide(residual[i]));
 #else
-  let value = Element(x[i]) + Element(residual[i]);
+  let value = load(x[i]) + load_wide(residual[i]);
 #endif
-  sums[i] = Residual(value);
+  sums[i] = store_wide(value);
   return value;
 }
 fn summed(i: u32) -> Element {
-  return Element(sums[i]);
+  return load_wide(sums[i]);
 }
 #else
 fn summand(i: u32) -> Element {
-  return Element(x[i]);
+  return load(x[i]);
 }
 fn summed(i: u32) -> Element {
-  return Element(x[i]);
+  return load(x[i]);
 }
 #endif
 
 @compute @workgroup_size(TEAM)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let width = params.cols / WIDTH;
-  let from0 = lane;
-  let to0 = width - width % STEP0;
-  let from1 = to0 + lane;
-  let to1 = width;
-  let share = rows_of(group, groups, params.share, params.rows);
+#include <common/row_ranges>
   for (var row = share.x; row < share.y; row += ${ROWS}u) {
     // Past the last row it is done again.
 #for k in 0..ROWS
@@ -105,9 +97,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let b = bias[column];
 #for k in 0..ROWS
         let value${k} = fma((summed(at${k} + column) - average[${k}]) * rstd[${k}], w, b);
-        y[at${k} + column] = Residual(value${k});
+        y[at${k} + column] = store_wide(value${k});
 #if WIDE
-        rounded[at${k} + column] = StoredElement(value${k});
+        rounded[at${k} + column] = store(value${k});
 #endif
 #end
       }

@@ -1,24 +1,20 @@
 // With x̂ = (x − mean)/σ and g = dy · weight:
-//   ROWS:    dx = (g − mean(g) − x̂ · mean(g·x̂)) / σ. PARTIALS: also each workgroup's Σ dy·x̂ and Σ dy over its rows.
-//            APART: the gradient of what was added to the residual, too: dx through the mask that forward drew (DROPOUT), and in
-//            float16 beside a float32 dx (WIDE).
-//   WEIGHTS: the sums of the partial sums, the gradients of weight and bias.
+//   ROWS:    dx = (g − mean(g) − x̂ · mean(g·x̂)) / σ, and each workgroup's Σ dy·x̂ and Σ dy over its rows.
+//            APART: also the gradient of what was added to the residual: dx through the mask that forward
+//            drew (DROPOUT), as f16 beside a dx of f32 (WIDE).
+//   WEIGHTS: the gradients of weight and bias, summed up from those partial sums.
 #if PART == rows
 #include <common/rows>
+#include <common/wide>
 #include <common/rng>
-#if WIDE
-alias Residual = Element;
-#else
-alias Residual = StoredElement;
-#endif
 // `before`: the workgroups of earlier windows.
 struct Params { rows: u32, cols: u32, share: u32, before: u32, first: u32, seed: u32, stream: u32, threshold: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Residual>;
+@group(0) @binding(1) var<storage, read> x: array<Wide>;
 @group(0) @binding(2) var<storage, read> moments: array<vec2f>;
-@group(0) @binding(3) var<storage, read> dy: array<Residual>;
+@group(0) @binding(3) var<storage, read> dy: array<Wide>;
 @group(0) @binding(4) var<storage, read> weight: array<Element>;
-@group(0) @binding(5) var<storage, read_write> dx: array<Residual>;
+@group(0) @binding(5) var<storage, read_write> dx: array<Wide>;
 // [workgroups, 2, cols]: Σ dy·x̂ and Σ dy.
 @group(0) @binding(6) var<storage, read_write> partials: array<Element>;
 #if APART
@@ -30,12 +26,7 @@ struct Params { rows: u32, cols: u32, share: u32, before: u32, first: u32, seed:
 
 @compute @workgroup_size(TEAM)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let width = params.cols / WIDTH;
-  let from0 = lane;
-  let to0 = width - width % STEP0;
-  let from1 = to0 + lane;
-  let to1 = width;
-  let share = rows_of(group, groups, params.share, params.rows);
+#include <common/row_ranges>
   let sums = (params.before + group.y * groups.x + group.x) * 2u * width;
   for (var row = share.x; row < share.y; row += ${ROWS}u) {
 #for k in 0..ROWS
@@ -55,9 +46,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let column = i + ${u}u * TEAM;
         let w = weight[column];
 #for k in 0..ROWS
-        let g${k} = Element(dy[at${k} + column]) * w;
+        let g${k} = load_wide(dy[at${k} + column]) * w;
         mean_g[${k}] += total_of(g${k});
-        mean_gx[${k}] += total_of(g${k} * (Element(x[at${k} + column]) - mean${k})) * rstd${k};
+        mean_gx[${k}] += total_of(g${k} * (load_wide(x[at${k} + column]) - mean${k})) * rstd${k};
 #end
       }
 #end
@@ -76,15 +67,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         var db = select(partials[sums + width + column], Element(), row == share.x);
 #for k in 0..ROWS
         {
-          let d = Element(dy[at${k} + column]);
-          let normal = (Element(x[at${k} + column]) - mean${k}) * rstd${k};
+          let d = load_wide(dy[at${k} + column]);
+          let normal = (load_wide(x[at${k} + column]) - mean${k}) * rstd${k};
           let value = (d * w - mean_g[${k}] - normal * mean_gx[${k}]) * rstd${k};
-          dx[at${k} + column] = Residual(value);
+          dx[at${k} + column] = store_wide(value);
 #if APART
 #if DROPOUT
-          added[at${k} + column] = StoredElement(value * dropout_element(params.first + (at${k} + column) * WIDTH));
+          added[at${k} + column] = store(value * dropout_element(params.first + (at${k} + column) * WIDTH));
 #else
-          added[at${k} + column] = StoredElement(value);
+          added[at${k} + column] = store(value);
 #endif
 #endif
           dw = fma(d * counts${k}, normal, dw);

@@ -1,5 +1,5 @@
-// The dynamic scale of a loss (Micikevicius et al., 2018), by PyTorch's rule: smaller after a step whose gradients were not finite,
-// larger after `interval` steps in a row whose were.
+// The dynamic scale of a loss (Micikevicius et al., 2018), by PyTorch's rule: it shrinks after a step whose
+// gradients were not finite, and grows after `interval` consecutive steps whose gradients were.
 struct Params { interval: f32, growth: f32, backoff: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 // [norm, factor] of the step's gradients.

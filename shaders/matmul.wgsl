@@ -1,6 +1,7 @@
-// C = act(op(A) · op(B) + bias), batched, for adapters that compute on the CPU without subgroups. Each invocation computes ROWS × 4 of C in registers and reads
-// A and B directly: workgroup memory only costs there.
-// A: [m, k], or [k, m] where TRANSPOSE_A; B: [k, n], or [n, k] where TRANSPOSE_B. VEC: every row starts on a multiple of four.
+// C = act(op(A) · op(B) + bias) for adapters that compute on the CPU without subgroups of a known size. Each
+// invocation computes ROWS × 4 elements of C in registers and reads A and B from memory directly: staging
+// them in workgroup memory only costs there. See common/matmul.wgsl for the operands, the batch, the epilogue
+// and the defines that all techniques share.
 #include <common/matmul>
 
 @compute @workgroup_size(${LANES})

@@ -1,9 +1,8 @@
 enable subgroups;
-// C = act(op(A) · op(B) + bias), batched, for adapters that compute on the CPU and have subgroups. There a load costs as much as dozens
-// of multiply-adds, whatever its address, so each is used often: a workgroup is one subgroup of LANES invocations, which computes ROWS
-// rows of 4 · LANES columns in registers. The lanes hold the columns; of A each lane loads other rows, and a broadcast
-// gives a lane's value to all.
-// A: [m, k], or [k, m] where TRANSPOSE_A; B: [k, n], or [n, k] where TRANSPOSE_B. VEC: every row starts on a multiple of four.
+// C = act(op(A) · op(B) + bias), as in matmul.wgsl, for adapters that compute on the CPU and have subgroups
+// of eight (lavapipe). There a load costs as much as dozens of multiply-adds, so each is used often: a
+// workgroup is one subgroup of LANES invocations, which computes ROWS rows of 4 · LANES columns in registers.
+// Each lane holds four columns and loads other rows of A; broadcasts give a lane's values to all lanes.
 #include <common/matmul>
 
 @compute @workgroup_size(${LANES})
@@ -87,7 +86,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #end
   }
 #endif
-  // Stored in a loop whose end the compiler does not know: unrolled, the epilogue was most of the program, and compiled for seconds.
+  // A loop whose end the compiler does not know stores the rows: unrolled, the epilogue was most of the
+  // program and compiled for seconds.
   let present = min(${ROWS}u, params.m - row0);
   let added = load_bias(column);
   var rows = array<vec4f, ${ROWS}>(

@@ -1,5 +1,6 @@
-// C = act(Σ parts + bias) for a product whose inner dimension was split: A holds the products of the parts, [parts, m, n], and B, where
-// SUM_A, the sums of their rows, [parts, m]. params.k counts the parts, which are added in order.
+// C = act(Σ parts + bias) for a product whose inner dimension was split. A holds the products of the parts,
+// [parts, m, n], and B, if SUM_A, the sums of their rows, [parts, m]. params.k counts the parts, which are
+// added in order.
 #include <common/index>
 #include <common/matmul>
 

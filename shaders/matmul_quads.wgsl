@@ -1,10 +1,12 @@
 enable subgroups;
-// C = act(op(A) · op(B) + bias), batched, for adapters that compute on the CPU by subgroups of four (SwiftShader), whose compiler keeps few
-// values in registers through a loop. As matmul_broadcast.wgsl, but
-// - the sums lie in memory (the index of the store is not known when it is compiled, so nothing moves them into variables), and each is
-//   read, added to STEP times and written once a round, number by number: one sum lives at a time;
-// - lanes swap instead of broadcasting, which is cheaper there: the sums of number i of lane l are of row i ^ l.
-// A: [m, k], or [k, m] where TRANSPOSE_A; B: [k, n], or [n, k] where TRANSPOSE_B. VEC: every row starts on a multiple of four.
+// C = act(op(A) · op(B) + bias), as in matmul_broadcast.wgsl, for adapters that compute on the CPU with
+// subgroups of four (SwiftShader), whose compiler keeps few values in registers through a loop. A lane has 4
+// · VECTORS columns, and a round takes STEP of k. Two things differ:
+// - The sums are in memory: the index of the store is not known to the compiler, so it cannot move them into
+//   variables. Each is read once a round, added to STEP times, and written, so that one sum is live at a
+//   time.
+// - Lanes swap values in pairs instead of broadcasting, which is cheaper there: sum i of lane l belongs to
+//   row i ^ l.
 #include <common/matmul>
 
 fn swap0(value: f32) -> f32 {
@@ -30,22 +32,16 @@ fn row_k(k: u32, size_k: u32) -> u32 {
 }
 
 // Four numbers of the inner dimension from a row's start; past the end, zeros.
-fn along_a(start: u32, k: u32, size_k: u32) -> vec4f {
+#for x in a b
+fn along_${x}(start: u32, k: u32, size_k: u32) -> vec4f {
 #if TAIL_K
   let at = select(0u, k, k < size_k);
-  return inside_k(k, size_k, load_a(start + at, size_k - at));
+  return inside_k(k, size_k, load_${x}(start + at, size_k - at));
 #else
-  return load_a(start + k, 4u);
+  return load_${x}(start + k, 4u);
 #endif
 }
-fn along_b(start: u32, k: u32, size_k: u32) -> vec4f {
-#if TAIL_K
-  let at = select(0u, k, k < size_k);
-  return inside_k(k, size_k, load_b(start + at, size_k - at));
-#else
-  return load_b(start + k, 4u);
-#endif
-}
+#end
 
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {

@@ -1,7 +1,8 @@
-// C = act(op(A) · op(B) + bias) as in matmul.wgsl, on the matrix units of a GPU: a workgroup computes DOWN × ACROSS blocks, and a
-// subgroup one block of ROWS × COLUMNS matrices of M rows and N columns, K of k at a time. A and B come through workgroup memory, STEP of
-// k at a time, as COMPONENT, and lie there as in memory: the matrices are read row by row or column by column, whichever that asks for.
-// Past the edges the tiles are zero. Sums are float32.
+// C = act(op(A) · op(B) + bias), as in matmul.wgsl, by a GPU's subgroup matrices: a workgroup computes DOWN ×
+// ACROSS blocks, and a subgroup one block of ROWS × COLUMNS matrices of M rows and N columns, K of k at a
+// time. A and B come through workgroup memory, STEP of k at a time, as COMPONENT and in the order they have
+// in memory; matrices are loaded from there by rows or by columns, as that order asks. Past the edges the
+// tiles are zero. Sums are f32.
 enable chromium_experimental_subgroup_matrix;
 enable subgroups;
 #if COMPONENT == f16
@@ -18,7 +19,8 @@ const GROUP = ${DOWN * ACROSS * LANES}u;
 const BLOCKS = ${DOWN * ACROSS}u;
 const TILE_ROWS = ${DOWN * ROWS * M}u;
 const TILE_COLUMNS = ${ACROSS * COLUMNS * N}u;
-// Four-vectors from one line of a tile to the next: 16 bytes more than it holds, so that lines begin in different banks.
+// Four-vectors from one line of a tile to the next: 16 bytes more than it holds, so that lines begin in
+// different banks.
 #if TRANSPOSE_A
 const LINE_A = ${DOWN * ROWS * M / 4 + PAD}u;
 var<workgroup> tile_a: array<vec4<${COMPONENT}>, ${STEP * (DOWN * ROWS * M / 4 + PAD)}>; // [k STEP][row / 4]
@@ -37,7 +39,8 @@ var<workgroup> tile_b: array<vec4<${COMPONENT}>, ${STEP * (ACROSS * COLUMNS * N 
 const LINE_C = ${COLUMNS * N / 4}u;
 var<workgroup> tile_c: array<vec4f, ${DOWN * ACROSS * M * COLUMNS * N / 4}>; // [block][row M][column / 4]
 
-// Where the four-vector `index` of a tile comes from, x along k, y along the rows or columns; and where in the tile it goes.
+// The place of four-vector `index` of a tile in A: x along k, y along the rows (or columns); its slot in the
+// tile follows from it.
 fn place_a(index: u32) -> vec2u {
 #if TRANSPOSE_A
   return vec2u(index / (TILE_ROWS / 4u), index % (TILE_ROWS / 4u) * 4u);
@@ -101,7 +104,8 @@ fn main(
   let base_a = params.offset_a + group.z * params.batch_a;
   let base_b = params.offset_b + group.z * params.batch_b;
   let size_k = inner_size(group.z);
-  // Once, where subgroups are of LANES invocations. Larger ones leave blocks for another round, smaller ones do the last block again.
+  // One round if subgroups have LANES invocations. Larger ones leave blocks for another round, smaller ones
+  // do the last block again.
   for (var first = 0u; first < BLOCKS; first += subgroups) {
     let block = min(first + subgroup, BLOCKS - 1u);
     let block_row = block / ${ACROSS}u * ${ROWS * M}u;
@@ -112,10 +116,10 @@ fn main(
 #end
 #end
 #if SUM_A
-    // Of the same four rows an invocation brings every so many k.
+    // An invocation brings the same four rows in every round.
     var sum = vec4f();
 #endif
-    // Four-vectors on their way from memory to a tile: fetched while the tiles before them are multiplied.
+    // Four-vectors on their way from memory to a tile, fetched while the tiles before them are multiplied.
 #for t in 0..DOWN * ROWS * M * STEP / 4 / (DOWN * ACROSS * LANES)
     let pa${t} = place_a(${t}u * GROUP + index);
     var va${t} = fetch_a(base_a, pa${t}.x, first_row + pa${t}.y, size_k);
@@ -171,7 +175,7 @@ fn main(
     }
     workgroupBarrier();
 #endif
-    // One row of matrices after the other; a loop, because unrolled the epilogue would be most of the program.
+    // Row of matrices by row: a loop, because unrolled the epilogue would be most of the program.
     for (var i = 0u; i < ${ROWS}u; i += 1u) {
       if (first + subgroup < BLOCKS) {
         switch i {

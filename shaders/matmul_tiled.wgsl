@@ -1,7 +1,8 @@
-// C = act(op(A) · op(B) + bias) as in matmul.wgsl, for hardware: a workgroup of 16 × 16 invocations computes a tile of 16 · ROWS
-// rows and 16 · 4 · VECTORS columns, ROWS × VECTORS four-vectors each; A and B come through workgroup memory, 16 of k at a time.
-// The tiles lie there as in memory, so that no element is moved alone: a vector holds four k, or four rows (columns) of one k.
-// PREFETCH: the next 16 of k are on their way from memory while these are multiplied, which takes registers.
+// C = act(op(A) · op(B) + bias), as in matmul.wgsl, for GPUs: a workgroup of 16 × 16 invocations computes a
+// tile of 16 · ROWS rows and 16 · 4 · VECTORS columns, ROWS × VECTORS four-vectors each. A and B come through
+// workgroup memory, 16 of k at a time, in the order they have in memory, so that no element is moved alone: a
+// vector holds four k, or four rows (columns) of one k. PREFETCH: the next 16 of k are loaded while these are
+// multiplied, which takes registers.
 #include <common/matmul>
 
 const TILE_ROWS = ${16 * ROWS}u;
@@ -17,7 +18,8 @@ var<workgroup> tile_b: array<vec4f, ${64 * VECTORS * 4}>; // [column][k / 4], se
 var<workgroup> tile_b: array<vec4f, ${16 * 16 * VECTORS}>; // [k 16][column / 4]
 #endif
 
-// The place of the four k from 4 · q of a row (or column): shifted from pair to pair, so that neighbours read different banks.
+// The place of the four k from 4 · q of a row (or column): shifted from pair to pair, so that neighbours read
+// different banks.
 fn along_k(row: u32, q: u32) -> u32 {
   return row * 4u + (q ^ ((row >> 1u) & 3u));
 }
@@ -71,7 +73,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 #end
 #end
 #if SUM_A
-  // Of the same four rows an invocation brings every so many k.
+  // An invocation brings the same four rows in every round.
   var sum = vec4f();
 #endif
 #if PREFETCH

@@ -1,4 +1,5 @@
-// Losses of elements against float targets. MSE: (x − t)². BCE (with logits): max(x,0) − x·t + log(1 + e^−|x|).
+// Losses of elements against float targets. MSE: (x − t)². BCE (with logits): max(x, 0) − x·t + log(1 +
+// e^−|x|).
 #include <common/index>
 struct Params { count: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,4 +1,5 @@
-// RoBERTa's positions: padding + (1, 2, 3, … counting the tokens that are not padding); padding itself keeps `padding`.
+// RoBERTa's positions: padding + (1, 2, 3, … counting the tokens that are not padding); padding keeps
+// `padding`.
 #include <common/index>
 struct Params { rows: u32, cols: u32, padding: i32 }
 @group(0) @binding(0) var<uniform> params: Params;

@@ -1,4 +1,5 @@
-// Fills with random numbers. NORMAL: mean 0 and the given standard deviation (Box-Muller). UNIFORM: [low, low + width).
+// Fills with random numbers. NORMAL: mean `low` and standard deviation `width` (Box-Muller). Else uniform in
+// [low, low + width).
 #include <common/index>
 #include <common/rng>
 struct Params { count: u32, seed: u32, stream: u32, first: u32, low: f32, width: f32 }

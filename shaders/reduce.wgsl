@@ -1,13 +1,7 @@
-// Sums the middle axis of [outer, n, inner] in chunks: y[outer, chunk, inner] = scale · Σ over the chunk's rows. VEC: by four-vectors.
+// Sums the middle axis of [outer, n, inner] in chunks: y[outer, chunk, inner] = scale · Σ over the chunk's
+// rows. An element is WIDTH numbers.
 #include <common/index>
-#include <common/stored>
-#if VEC
-alias Element = vec4f;
-alias StoredElement = vec4<Stored>;
-#else
-alias Element = f32;
-alias StoredElement = Stored;
-#endif
+#include <common/element>
 struct Params { outer: u32, n: u32, inner: u32, chunks: u32, chunk: u32, scale: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<StoredElement>;
@@ -28,11 +22,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let stride = params.inner;
   var row = first;
   for (; row + 3u < end; row += 4u) {
-    total += (Element(x[at]) + Element(x[at + stride])) + (Element(x[at + 2u * stride]) + Element(x[at + 3u * stride]));
+    total += (load(x[at]) + load(x[at + stride])) + (load(x[at + 2u * stride]) + load(x[at + 3u * stride]));
     at += 4u * stride;
   }
   for (; row < end; row += 1u) {
-    total += Element(x[at]);
+    total += load(x[at]);
     at += stride;
   }
   y[i] = total * params.scale;

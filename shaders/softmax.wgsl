@@ -1,5 +1,5 @@
-// Softmax over rows of `cols`, with the largest element and the sum in one pass (Milakov and Gimelshein, "Online normalizer calculation
-// for softmax", 2018); backward: dx = y · (dy − Σ y·dy).
+// Softmax over rows of `cols`, with the largest element and the sum in one pass (Milakov and Gimelshein,
+// "Online normalizer calculation for softmax", 2018); backward: dx = y · (dy − Σ y·dy).
 #include <common/rows>
 struct Params { rows: u32, cols: u32, share: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -13,12 +13,7 @@ struct Params { rows: u32, cols: u32, share: u32 }
 
 @compute @workgroup_size(TEAM)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let width = params.cols / WIDTH;
-  let from0 = lane;
-  let to0 = width - width % STEP0;
-  let from1 = to0 + lane;
-  let to1 = width;
-  let share = rows_of(group, groups, params.share, params.rows);
+#include <common/row_ranges>
   for (var row = share.x; row < share.y; row += 1u) {
     let at = row * width;
 #if BACKWARD
@@ -26,7 +21,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for rest in 0..2
     for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
 #for u in 0..UNROLL * (1 - rest) + rest
-      dot = fma(Element(x[at + i + ${u}u * TEAM]), Element(dy[at + i + ${u}u * TEAM]), dot);
+      dot = fma(load(x[at + i + ${u}u * TEAM]), load(dy[at + i + ${u}u * TEAM]), dot);
 #end
     }
 #end
@@ -34,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for rest in 0..2
     for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
 #for u in 0..UNROLL * (1 - rest) + rest
-      y[at + i + ${u}u * TEAM] = StoredElement(Element(x[at + i + ${u}u * TEAM]) * (Element(dy[at + i + ${u}u * TEAM]) - mean));
+      y[at + i + ${u}u * TEAM] = store(load(x[at + i + ${u}u * TEAM]) * (load(dy[at + i + ${u}u * TEAM]) - mean));
 #end
     }
 #end
@@ -44,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for rest in 0..2
     for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
 #for u in 0..UNROLL * (1 - rest) + rest
-      y[at + i + ${u}u * TEAM] = StoredElement(exp(Element(x[at + i + ${u}u * TEAM]) - highest) * scale);
+      y[at + i + ${u}u * TEAM] = store(exp(load(x[at + i + ${u}u * TEAM]) - highest) * scale);
 #end
     }
 #end

@@ -1,8 +1,9 @@
-// target[t(i)] = source[s(i)] for every index i of a box of up to six dimensions: transposes, slices and their backward.
+// target[t(i)] = source[s(i)] for every index i of a box of up to six dimensions: transposes, slices and
+// their backward.
 #include <common/index>
 #include <common/stored>
-// Whatever is moved: the bits of four bytes, or of two where HALF.
-#if HALF
+// Bits are moved: four bytes, or two if T is f16.
+#if T == f16
 alias Moved = f16;
 #else
 alias Moved = u32;

@@ -31,11 +31,11 @@ fn slope_of(x: Element) -> Element {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let chunk = chunk_of(group, groups, params.count);
   for (var i = chunk.x + local; i < chunk.y; i += 64u) {
-    let value = fma(Element(params.scale), Element(x[i]), Element(params.shift));
+    let value = fma(Element(params.scale), load(x[i]), Element(params.shift));
 #if BACKWARD
-    y[i] = StoredElement(Element(dy[i]) * params.scale * slope_of(value));
+    y[i] = store(load(dy[i]) * params.scale * slope_of(value));
 #else
-    y[i] = StoredElement(activated(value));
+    y[i] = store(activated(value));
 #endif
   }
 }

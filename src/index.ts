@@ -15,25 +15,66 @@ export {
 } from './data/table.ts';
 export { decideTask, type TaskDecision, type TaskOptions } from './data/task.ts';
 export * from './errors.ts';
-export type { HiddenActivation } from './models/activations.ts';
 export * from './models/auto.ts';
 export {
-  type BaseModelOutput,
+  BertForMaskedLM,
+  BertForQuestionAnswering,
+  BertForSequenceClassification,
+  BertForTokenClassification,
   BertModel,
-  EncoderModel,
+} from './models/bert.ts';
+export {
+  CamembertForMaskedLM,
+  CamembertForQuestionAnswering,
+  CamembertForSequenceClassification,
+  CamembertForTokenClassification,
+  CamembertModel,
+} from './models/camembert.ts';
+export type { HiddenActivation } from './models/common/activations.ts';
+export { type BaseModel, type BaseModelOutput, EncoderModel } from './models/common/base-model.ts';
+export type { PretrainedConfig, ProblemType } from './models/common/config.ts';
+export type { ModelInputs } from './models/common/inputs.ts';
+export { PreTrainedModel } from './models/common/pretrained.ts';
+export {
+  type LabelledInputs,
+  type MaskedLmInputs,
+  type QuestionAnsweringInputs,
+  type QuestionAnsweringOutput,
+  TaskModel,
+  type TaskOutput,
+} from './models/common/tasks.ts';
+export type { ConfigOverrides } from './models/config.ts';
+export {
+  DistilBertForMaskedLM,
+  DistilBertForQuestionAnswering,
+  DistilBertForSequenceClassification,
+  DistilBertForTokenClassification,
+  DistilBertModel,
+} from './models/distilbert.ts';
+export type { DownloadProgress, HubOptions } from './models/files/hub.ts';
+export type { LoadOptions, LoadReport } from './models/files/load.ts';
+export { type SaveOptions, saveModel } from './models/files/save.ts';
+export type { ModelType } from './models/registry.ts';
+export {
+  RobertaForMaskedLM,
+  RobertaForQuestionAnswering,
+  RobertaForSequenceClassification,
+  RobertaForTokenClassification,
   RobertaModel,
-} from './models/base.ts';
-export type { ConfigOverrides, ModelType, PretrainedConfig, ProblemType } from './models/config.ts';
-export type { DownloadProgress, HubOptions } from './models/hub.ts';
-export type { ModelInputs } from './models/inputs.ts';
-export { type LoadOptions, type LoadReport, type SaveOptions, saveModel } from './models/load.ts';
-export { PreTrainedModel } from './models/pretrained.ts';
-export * from './models/tasks.ts';
+} from './models/roberta.ts';
+export {
+  XLMRobertaForMaskedLM,
+  XLMRobertaForQuestionAnswering,
+  XLMRobertaForSequenceClassification,
+  XLMRobertaForTokenClassification,
+  XLMRobertaModel,
+} from './models/xlm-roberta.ts';
 export { Dropout, Embedding, LayerNorm, Linear, skipInit } from './nn/layers.ts';
 export { Module } from './nn/module.ts';
 export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from './optim/adamw.ts';
 export { type ClipFactorOptions, clipFactor, clipGradNorm } from './optim/clip.ts';
 export { GradScaler, type GradScalerOptions, type GradScalerState } from './optim/grad-scaler.ts';
+export { flatGradients } from './optim/gradients.ts';
 export * from './optim/schedule.ts';
 export { autocast, isAutocastEnabled } from './tensor/autocast.ts';
 export {
@@ -86,6 +127,7 @@ export {
   type TextInput,
 } from './text/tokenizer.ts';
 export { defaultTrainingArguments, type TrainingArguments } from './train/arguments.ts';
+export type { NamedArray } from './train/arrays.ts';
 export {
   type CallbackContext,
   EarlyStoppingCallback,
@@ -93,8 +135,15 @@ export {
   type TrainerCallback,
 } from './train/callbacks.ts';
 export { lastCheckpoint } from './train/checkpoint.ts';
+export type { ComputeMetrics, EvalPrediction } from './train/evaluate.ts';
 export { type BatchTensors, toTensors, type UploadedBatch } from './train/inputs.ts';
 export * from './train/metrics.ts';
-export { predictBatches, type TrainableModel } from './train/predict.ts';
+export {
+  type BatchPrediction,
+  type PredictOptions,
+  predictBatches,
+  type TrainableModel,
+} from './train/predict.ts';
 export type { CallbackState, LogEntry, TrainerState } from './train/state.ts';
-export { type EvalPrediction, Trainer, type TrainerOptions, type TrainOutput } from './train/trainer.ts';
+export type { ReduceGradients } from './train/step.ts';
+export { Trainer, type TrainerOptions, type TrainOutput } from './train/trainer.ts';

@@ -1,5 +1,5 @@
 /** Matrix multiplication at BERT's own shapes: forward, both backward products, batched, and squares. */
-import { matmul } from '../../src/kernels/matmul.ts';
+import { matmul } from '../../src/kernels/matmul/matmul.ts';
 import { to } from '../../src/tensor/ops/elementwise.ts';
 import type { KernelCase } from './cases.ts';
 

@@ -3,7 +3,6 @@
 import { unary } from '../../src/kernels/pointwise.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor, clipGradNorm } from '../../src/optim/clip.ts';
-import { gradientMemory, layTogether } from '../../src/tensor/bucket.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
 import { gelu } from '../../src/tensor/ops/elementwise.ts';
@@ -11,6 +10,7 @@ import { embedding } from '../../src/tensor/ops/embedding.ts';
 import { crossEntropy } from '../../src/tensor/ops/loss.ts';
 import { addLayerNorm, layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
+import { gradientMemory, layParameters } from '../../src/tensor/parameters.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { type JobSize, jobSizes } from '../jobs.ts';
@@ -156,10 +156,10 @@ function optimizerCases(software: boolean): KernelCase[] {
   // Arranged as in training, where the optimizer lays out the parameters before backward.
   const weights = (device: Device): Tensor[] => {
     const made = shapes.map((shape) => device.zeros(shape));
-    layTogether(made);
+    layParameters(made);
     for (const weight of made) {
       weight.requiresGrad = true;
-      weight.grad = gradientMemory([weight]);
+      weight.grad = gradientMemory(weight);
       device.fill(weight.grad, 0.01);
     }
     return made;

@@ -1,8 +1,9 @@
 /** Times one kernel at one size, as a share of the ceiling that bounds it. */
+
+import { measure, type Timing } from '../../src/gpu/measure.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import { type Ceilings, halfCeiling } from '../ceilings.ts';
 import { gpuSeconds } from '../lib/gpu-time.ts';
-import { measure, type Timing } from '../lib/measure.ts';
 import type { KernelCase } from './cases.ts';
 
 export interface KernelResult {

@@ -1,6 +1,7 @@
 /** Measures GPU time by timestamps, with each dispatch in its own pass. Excludes submission and wake-up. */
+
+import { summarize } from '../../src/gpu/measure.ts';
 import type { Device } from '../../src/tensor/device.ts';
-import { summarize } from './measure.ts';
 
 export interface KernelTime {
   name: string;

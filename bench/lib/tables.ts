@@ -1,4 +1,6 @@
 /** Results as tables for people, and the changes between two runs. */
+
+import type { Timing } from '../../src/gpu/measure.ts';
 import { type Ceilings, halfCeiling } from '../ceilings.ts';
 import type { HostResult } from '../host.ts';
 import { type JobResult, jobName } from '../jobs.ts';
@@ -6,7 +8,6 @@ import type { KernelResult } from '../kernels/run.ts';
 import type { BenchResult } from '../main.ts';
 import type { PeerResult } from '../peers/results.ts';
 import type { Section } from './html.ts';
-import type { Timing } from './measure.ts';
 import { type Bar, bar, type TableData } from './table.ts';
 
 /** A rate with a unit prefix: 12.3 G. */

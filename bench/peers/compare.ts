@@ -1,7 +1,7 @@
 /** Runs the same work in each library on the same adapter: first compares the numbers, then times it. */
 import { existsSync } from 'node:fs';
+import { measure, type Timing } from '../../src/gpu/measure.ts';
 import type { Device } from '../../src/tensor/device.ts';
-import { measure, type Timing } from '../lib/measure.ts';
 import { type Comparison, comparisons, pyTorchCases } from './cases.ts';
 import { exposeGpu } from './gpu.ts';
 import type { Library, Work } from './library.ts';

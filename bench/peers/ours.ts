@@ -1,6 +1,7 @@
 /** dawngrad's side of the comparison. */
+
+import { BertForSequenceClassification } from '../../src/models/bert.ts';
 import { makeConfig } from '../../src/models/config.ts';
-import { BertForSequenceClassification } from '../../src/models/tasks.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor } from '../../src/optim/clip.ts';
 import { GradScaler } from '../../src/optim/grad-scaler.ts';
@@ -57,7 +58,8 @@ export function makeModel(device: Device, { model: size, weights }: PeerJob): Be
     attentionProbsDropoutProb: 0,
   });
   const model = new BertForSequenceClassification(config, device);
-  for (const [name, tensor] of model.namedParameters()) tensor.write(weights.get(name)!.values);
+  for (const [name, { tensor, offset }] of model.fileWeights())
+    tensor.write(weights.get(name)!.values, offset);
   return model;
 }
 

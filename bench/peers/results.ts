@@ -1,5 +1,5 @@
 /** The results of a comparison, and how numbers are compared. */
-import type { Timing } from '../lib/measure.ts';
+import type { Timing } from '../../src/gpu/measure.ts';
 import type { Work } from './library.ts';
 
 export interface PeerResult {

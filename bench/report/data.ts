@@ -1,5 +1,5 @@
 /** The contents of a report, and the messages from its parts to the supervising process. */
-import type { MatmulShape } from '../../src/kernels/matmul-variants.ts';
+import type { MatmulShape } from '../../src/kernels/matmul/choose.ts';
 import type { Ceilings } from '../ceilings.ts';
 import type { JobResult } from '../jobs.ts';
 import type { KernelResult } from '../kernels/run.ts';

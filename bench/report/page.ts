@@ -115,12 +115,12 @@ function tuningSection(tuned: readonly TunedClass[]): Section {
   };
 }
 
-function tunedRow({ m, n, k, transposeA, transposeB, half, usual, times }: TunedClass): string[] {
+function tunedRow({ m, n, k, transposeA, transposeB, dtype, usual, times }: TunedClass): string[] {
   const rate = (seconds: number | undefined): string =>
     seconds === undefined ? '' : `${scaled((2 * m * n * k) / seconds)}FLOP/s`;
   const [best] = times;
   const before = times.find(({ technique }) => technique === usual);
-  const name = `${transposeA ? 'Aᵀ' : 'A'}·${transposeB ? 'Bᵀ' : 'B'} ${m}×${n}×${k}${half ? ' float16' : ''}`;
+  const name = `${transposeA ? 'Aᵀ' : 'A'}·${transposeB ? 'Bᵀ' : 'B'} ${m}×${n}×${k}${dtype === 'float32' ? '' : ` ${dtype}`}`;
   const gain =
     before === undefined || best === undefined ? '' : `${(before.seconds / best.seconds).toFixed(2)} ×`;
   return [name, short(usual), rate(before?.seconds), short(best?.technique ?? ''), rate(best?.seconds), gain];

@@ -1,5 +1,5 @@
-// The activation that ACTIVATION names, and its derivative. Chosen when the shader is made: an adapter that computes on the CPU runs
-// every branch of a switch for every element.
+// The activation that ACTIVATION names, and its derivative. Chosen when the shader is made: an adapter that
+// computes on the CPU runs every branch of a switch for every element.
 #include <common/activation>
 fn activate(x: f32) -> f32 {
 #if ACTIVATION == gelu

@@ -1,6 +1,7 @@
-// What the attention kernels share: the layout of q, k and v, and rows of one head as CHUNKS four-vectors.
-// Tokens are rows: those of a sequence lie together. q, k and v are columns of rows of `stride` elements,
-// which may be one buffer bound three times; o and its gradient have rows of heads · size. VEC: the head size is a multiple of four.
+// Shared by the attention shaders: the layout of q, k and v, and rows of one head as CHUNKS four-vectors.
+// Tokens are rows, those of a sequence adjacent. q, k and v are columns of rows of `stride` elements, and may
+// be one buffer bound three times; o and its gradient have rows of heads · size. VEC: the head size is a
+// multiple of four.
 #include <common/rng>
 #include <common/stored>
 struct Params {
@@ -8,7 +9,8 @@ struct Params {
   // The sequence that the grid begins with, and the token that the bindings of rows begin with.
   first_sequence: u32, first_token: u32,
   stride: u32, column_k: u32, column_v: u32,
-  // Whether binding 4 is the mask of keys, [tokens], or has the sequences' starts, [batch + 1]; else it is not read.
+  // Whether binding 4 is the mask of keys, [tokens], or has the starts of sequences, [batch + 1]; else it is
+  // not read.
   masked: u32, ragged: u32,
   seed: u32, stream: u32, threshold: u32,
   scale: f32, keep_scale: f32,
@@ -47,51 +49,13 @@ fn plane_of(group: u32, head: u32) -> u32 {
   return (params.first_sequence + group) * params.heads + head;
 }
 
-// Where the statistics of a row's head stand.
+// The index of a row's statistics for a head.
 fn stats_of(head: u32, row: u32) -> u32 {
   return head * params.tokens + params.first_token + row;
 }
 
-// Where an attention weight stands among all, for dropout: ((b · heads + head) · length + query) · length + key.
+// Dropout of an attention weight, which is number ((b · heads + head) · length + query) · length + key.
 fn dropout_of(plane: u32, query: u32, key: u32) -> f32 {
   let element = (plane * params.length + query) * params.length + key;
   return dropout_scale(element, params.seed, params.stream, params.threshold, params.keep_scale);
-}
-
-#if !VEC
-// Zero past the head's end.
-fn inside(c: u32, value: vec4f) -> vec4f {
-  return select(vec4f(), value, vec4u(0u, 1u, 2u, 3u) + 4u * c < vec4u(params.size));
-}
-#endif
-
-// Chunk c of the row of a head that begins at `at`.
-fn load_q(at: u32, c: u32) -> vec4f {
-#if VEC
-  return vec4f(q[at / 4u + c]);
-#else
-  let last = at + params.size - 1u;
-  let i = at + 4u * c;
-  return inside(c, vec4f(vec4<Stored>(q[i], q[min(i + 1u, last)], q[min(i + 2u, last)], q[min(i + 3u, last)])));
-#endif
-}
-
-fn load_k(at: u32, c: u32) -> vec4f {
-#if VEC
-  return vec4f(k[at / 4u + c]);
-#else
-  let last = at + params.size - 1u;
-  let i = at + 4u * c;
-  return inside(c, vec4f(vec4<Stored>(k[i], k[min(i + 1u, last)], k[min(i + 2u, last)], k[min(i + 3u, last)])));
-#endif
-}
-
-fn load_v(at: u32, c: u32) -> vec4f {
-#if VEC
-  return vec4f(v[at / 4u + c]);
-#else
-  let last = at + params.size - 1u;
-  let i = at + 4u * c;
-  return inside(c, vec4f(vec4<Stored>(v[i], v[min(i + 1u, last)], v[min(i + 2u, last)], v[min(i + 3u, last)])));
-#endif
 }

@@ -3,16 +3,9 @@
 @group(0) @binding(5) var<storage, read_write> o: array<StoredElement>;
 // [heads, tokens]: the logarithm of the row's softmax denominator, and room for what backward adds to it.
 @group(0) @binding(6) var<storage, read_write> stats: array<vec2f>;
-
-fn store_o(at: u32, c: u32, value: vec4f) {
-#if VEC
-  o[at / 4u + c] = StoredElement(value);
-#else
-#for e in 0..4
-  if (4u * c + ${e}u < params.size) { o[at + 4u * c + ${e}u] = Stored(value[${e}]); }
-#end
-#endif
-}
+#let READ = "q k v"
+#let WRITTEN = "o"
+#include <common/attention_rows>
 
 // A row that saw no key has a logarithm that makes every weight zero.
 fn store_stats(at: u32, highest: f32, total: f32) {

@@ -1,4 +1,4 @@
-// For attention over subgroups: what lies past a sequence's end, and the keys that are worth a look.
+// For attention over subgroups: rows past a sequence's end, and the range of keys that are seen.
 #include <common/attention>
 // Added to the score of a key that is not seen, so that it is never the highest.
 const UNSEEN: f32 = -1.0e30;

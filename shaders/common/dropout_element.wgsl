@@ -1,4 +1,4 @@
-// The scales that dropout gives an Element whose first number has the index `first`.
+// The scales that dropout gives an Element whose first number has index `first`.
 fn dropout_element(first: u32) -> Element {
   return Element(
 #for c in 0..WIDTH

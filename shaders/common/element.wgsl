@@ -1,4 +1,4 @@
-// What a kernel reads at once, in memory and in registers: WIDTH numbers.
+// WIDTH numbers, which a kernel reads at once: an Element in registers, a StoredElement in memory.
 #include <common/stored>
 const WIDTH: u32 = ${WIDTH}u;
 #if WIDTH == 1
@@ -8,3 +8,11 @@ alias StoredElement = Stored;
 alias Element = vec${WIDTH}f;
 alias StoredElement = vec${WIDTH}<Stored>;
 #endif
+
+fn load(stored: StoredElement) -> Element {
+  return Element(stored);
+}
+
+fn store(value: Element) -> StoredElement {
+  return StoredElement(value);
+}

@@ -3,7 +3,8 @@ fn flat_index(workgroup: vec3u, workgroups: vec3u, local: u32, size: u32) -> u32
   return (workgroup.y * workgroups.x + workgroup.x) * size + local;
 }
 
-// The elements [x, y) of a workgroup of 64, where such a grid shares out `count`: next to one another, so that a cache sees them in order.
+// The elements [x, y) of a workgroup of 64, if such a grid shares out `count`: adjacent ones, so that a cache
+// sees them in order.
 fn chunk_of(workgroup: vec3u, workgroups: vec3u, count: u32) -> vec2u {
   let invocations = workgroups.x * workgroups.y * 64u;
   let size = (count + invocations - 1u) / invocations * 64u;

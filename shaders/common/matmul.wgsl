@@ -1,5 +1,9 @@
-// What the matmul variants share: operands, guarded loads, and the epilogue. HALF: A and B are float16; HALF_C: C is. Bias and sums are
-// float32.
+// Shared by the matmul shaders: operands, guarded loads, and the epilogue.
+// A: [m, k], or [k, m] if TRANSPOSE_A. B: [k, n], or [n, k] if TRANSPOSE_B. VEC_A, VEC_B, VEC_C: every row
+// begins on a multiple of four elements and has a multiple of four.
+// A and B are of type T, C and the activation's input of type T_C; bias and sums are f32. TAIL_K: k is not a
+// multiple of what a round takes. SUM_A: the sums of op(A)'s rows are stored too. ACCUMULATE: adds to C and
+// the sums.
 #include <common/activate>
 #include <common/stored>
 struct Params {
@@ -7,7 +11,7 @@ struct Params {
   stride_a: u32, stride_b: u32, stride_c: u32,
   offset_a: u32, offset_b: u32, offset_c: u32, offset_bias: u32, offset_sum: u32,
   batch_a: u32, batch_b: u32, batch_c: u32, batch_sum: u32,
-  // 0; or of k that each z of the grid takes, z counting the parts of one product.
+  // The part of k that each z of the grid takes, if z counts the parts of one product; else 0.
   part: u32,
 }
 #if VEC_A
@@ -20,12 +24,10 @@ alias ElementB = vec4<Stored>;
 #else
 alias ElementB = Stored;
 #endif
-#if HALF_C
+#if T_C == f16
 enable f16;
-alias StoredC = f16;
-#else
-alias StoredC = f32;
 #endif
+alias StoredC = ${T_C};
 #if VEC_C
 alias ElementC = vec4<StoredC>;
 alias WideC = vec4f;
@@ -38,7 +40,7 @@ alias WideC = f32;
 @group(0) @binding(2) var<storage, read> b: array<ElementB>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> c: array<ElementC>;
-// What the activation was, or is, given: as c, and bound where c is.
+// The input of the activation, stored as C is: written here (store), or read (slope).
 #if PREACTIVATION == store
 @group(0) @binding(5) var<storage, read_write> preactivation: array<ElementC>;
 #endif
@@ -46,7 +48,7 @@ alias WideC = f32;
 @group(0) @binding(5) var<storage, read> preactivation: array<ElementC>;
 #endif
 #if SUM_A
-// The sums of op(A)'s rows: where A is the gradient of a linear layer's output, that of its bias.
+// The sums of op(A)'s rows: the gradient of a linear layer's bias, if A is that of its output.
 @group(0) @binding(5) var<storage, read_write> sums: array<f32>;
 
 fn store_sum(z: u32, row: u32, value: vec4f) {
@@ -63,7 +65,7 @@ fn store_sum(z: u32, row: u32, value: vec4f) {
 }
 #endif
 
-// Four elements from `at`, of which `left` exist in the row (the rest read as zero where VEC_A does not promise four).
+// Four elements from `at`, of which `left` exist in the row; unless VEC_A promises four, the rest are zero.
 fn load_a(at: u32, left: u32) -> vec4f {
 #if VEC_A
   return vec4f(a[at / 4u]);
@@ -84,7 +86,7 @@ fn load_b(at: u32, left: u32) -> vec4f {
 #endif
 }
 
-// Start of a four-vector that lies inside a row of `size`: past the edge, the last one.
+// The start of a four-vector inside a row of `size`; past the edge, that of the last one.
 fn clamp_start_a(start: u32, size: u32) -> u32 {
 #if VEC_A
   return min(start, size - 4u);

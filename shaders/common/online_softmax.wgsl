@@ -1,11 +1,11 @@
-    // The largest element of a row of `x` and Σ exp(x − largest), in one pass: each block brings its own largest, and the sum so far is
-    // scaled to it. `at`: where it begins.
+    // The largest element of a row of `x`, which begins at `at`, and Σ exp(x − largest), in one pass: each
+    // block brings its own largest element, and the sum so far is scaled to it.
     var top = LOWEST;
     var sums = Element();
 #for rest in 0..2
     for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
 #for u in 0..UNROLL * (1 - rest) + rest
-      let v${u} = Element(x[at + i + ${u}u * TEAM]);
+      let v${u} = load(x[at + i + ${u}u * TEAM]);
 #end
       var block = v0;
 #for u in 1..UNROLL * (1 - rest) + rest

@@ -12,7 +12,7 @@ fn random_bits(element: u32, seed: u32, stream: u32) -> vec3u {
   return v;
 }
 
-// 1/(1-p) where the element is kept, else 0. `threshold` is p·2^32.
+// 1/(1 − p) if the element is kept, else 0. `threshold` is p·2^32.
 fn dropout_scale(element: u32, seed: u32, stream: u32, threshold: u32, scale: f32) -> f32 {
   return select(0.0, scale, random_bits(element, seed, stream).x >= threshold);
 }

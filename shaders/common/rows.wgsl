@@ -1,7 +1,8 @@
-// Work on rows. A workgroup is a team of TEAM invocations that share a row and go from row to row; ROWS of them at once, so that what
-// all rows need (weights, barriers) is paid for once. SUBGROUPS: the team is one subgroup, and sums up without workgroup memory.
-// Invocation `lane` takes the elements lane, lane + TEAM, …; an element is WIDTH numbers. A loop over a row comes twice, by
-// `#for rest in 0..2`: over blocks of UNROLL elements, then one by one over what is left.
+// Work on rows. A workgroup is a team of TEAM invocations that share a row and go from row to row, ROWS at
+// once, so that what all rows need (weights, barriers) is paid for once. SUBGROUPS: the team is one subgroup
+// and sums up without workgroup memory. Invocation `lane` takes the elements lane, lane + TEAM, …; an element
+// is WIDTH numbers. A loop over a row comes twice, by `#for rest in 0..2`: over blocks of UNROLL elements,
+// then one by one over the rest.
 #include <common/element>
 #if SUBGROUPS
 enable subgroups;

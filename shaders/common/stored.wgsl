@@ -1,8 +1,6 @@
-// A number of a tensor in storage: float16 where HALF, else float32. All is computed in float32: reading widens, `f32(x[i])` or
-// `vec4f(x[i])`; writing rounds, `Stored(value)` or `vec4<Stored>(value)`, and what is too large for a float16 becomes infinite.
-#if HALF
+// T: the type of a tensor's elements in memory, f32 or f16. Kernels compute in f32 whatever T is: their load
+// functions widen, their store functions round; a value too large for f16 becomes infinite.
+#if T == f16
 enable f16;
-alias Stored = f16;
-#else
-alias Stored = f32;
 #endif
+alias Stored = ${T};

@@ -4,8 +4,8 @@ import type { ColumnReason } from '../data/columns.ts';
 import type { LabelSet } from '../data/labels.ts';
 import type { TextTable } from '../data/table.ts';
 import type { TaskDecision } from '../data/task.ts';
-import { shownNames } from '../models/class-names.ts';
-import type { PretrainedConfig } from '../models/config.ts';
+import { shownNames } from '../models/common/class-names.ts';
+import type { PretrainedConfig } from '../models/common/config.ts';
 
 /**
  * Describes the columns that are read, and why: `columns of dev.tsv: text 'sentence', label 'label' (usual

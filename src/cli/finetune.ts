@@ -8,15 +8,14 @@ import { readTable, type TextTable } from '../data/table.ts';
 import { decideTask, type TaskDecision } from '../data/task.ts';
 import { ConfigError, DataError, UsageError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
-import { hasTrainedClassifier } from '../models/class-head.ts';
-import type { PretrainedConfig, ProblemType } from '../models/config.ts';
-import { resolveModel } from '../models/hub.ts';
-import { loadConfig } from '../models/load.ts';
-import { type SchedulerType, schedulerTypes } from '../optim/schedule.ts';
+import type { PretrainedConfig, ProblemType } from '../models/common/config.ts';
+import { hasTrainedClassifier } from '../models/files/class-head.ts';
+import { resolveModel } from '../models/files/hub.ts';
+import { loadConfig } from '../models/files/load.ts';
 import type { Device } from '../tensor/device.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
-import { resolveArguments } from '../train/arguments.ts';
+import { resolveArguments } from '../train/argument-checks.ts';
 import { EarlyStoppingCallback } from '../train/callbacks.ts';
 import { removeCheckpoints } from '../train/checkpoint.ts';
 import { metricNames } from '../train/metrics.ts';
@@ -33,7 +32,6 @@ import {
   type DataOptions,
   integer,
   interruptSignal,
-  number,
   openDevice,
   problemTypes,
   reportInterruption,
@@ -44,6 +42,7 @@ import {
 } from './options.ts';
 import { downloadProgress, ProgressCallback } from './progress.ts';
 import { formatEvaluation, formatOutcome } from './report.ts';
+import { addTrainingOptions, argumentsFrom } from './training-options.ts';
 
 interface FinetuneOptions extends CommonOptions, DataOptions {
   model?: string;
@@ -55,27 +54,12 @@ interface FinetuneOptions extends CommonOptions, DataOptions {
   fromScratch?: boolean;
   overwrite?: boolean;
   resume?: string | true;
-  epochs: number;
-  maxSteps: number;
-  batchSize: number;
-  evalBatchSize: number;
-  lr: number;
-  weightDecay: number;
-  warmupSteps: number;
-  scheduler: SchedulerType;
-  maxGradNorm: number;
-  gradientAccumulation: number;
   maxLength?: number;
   truncation: boolean;
-  freezeEpochs: number;
-  unfreezeLayers: number;
-  groupByLength?: boolean;
   evalSteps?: number;
   saveSteps?: number;
-  saveTotalLimit: number;
   earlyStopping?: number;
   metric?: string;
-  loggingSteps: number;
   problemType?: ProblemType;
   head?: 'keep' | 'new';
   seed: number;
@@ -90,7 +74,7 @@ const example = {
 export function addFinetune(program: Command): void {
   const command = program
     .command('finetune')
-    .description('fine-tune a BERT or RoBERTa checkpoint to classify texts')
+    .description('fine-tune a checkpoint to classify texts')
     .option('--example', 'use the sentiment example that ships with the package')
     .option('--model <folder or id>', 'checkpoint to start from: a folder, or a hub id')
     .option('--train <file>', 'training data: .tsv, .csv or .jsonl')
@@ -98,52 +82,25 @@ export function addFinetune(program: Command): void {
     .option('--test <file>', 'data to report on at the end')
     .option('--output <folder>', 'where the fine-tuned model goes')
     .option('--overwrite', 'replace a model in the output folder')
-    .option('--from-scratch', "draw all weights anew, keeping the checkpoint's config and tokenizer")
-    .option('--epochs <n>', 'times through the training data', number, 3)
-    .option('--max-steps <n>', 'optimizer steps in all; overrides --epochs', integer, -1)
-    .option('--batch-size <n>', 'texts in a batch', integer, 8)
-    .option('--eval-batch-size <n>', 'texts in a batch of evaluation', integer, 32)
-    .option('--lr <rate>', 'highest learning rate', number, 5e-5)
-    .option('--weight-decay <w>', 'decay of weights other than biases and LayerNorm', number, 0)
-    .option('--warmup-steps <n>', 'steps of warm-up, or below 1 a share of all steps', number, 0)
-    .addOption(
-      new Option('--scheduler <name>', 'course of the learning rate')
-        .choices([...schedulerTypes])
-        .default('linear'),
-    )
-    .option('--max-grad-norm <norm>', 'clip gradients to this norm; 0 switches clipping off', number, 1)
-    .option('--gradient-accumulation <n>', 'batches an optimizer step adds up', integer, 1)
-    .option('--max-length <n>', "tokens a text may have (default: the model's limit)", integer)
-    .option('--no-truncation', 'refuse texts that are too long instead of cutting them')
-    .option(
-      '--freeze-epochs <n>',
-      'epochs in which only the head learns: classifier, and pooler if there is one',
-      integer,
-      0,
-    )
-    .option(
-      '--unfreeze-layers <n>',
-      'layers thawed each epoch after those, from the top; 0 thaws all',
-      integer,
-      0,
-    )
-    .option('--group-by-length', 'put texts of like length in a batch')
-    .option('--eval-steps <n>', 'evaluate every n steps instead of every epoch', integer)
-    .option('--save-steps <n>', 'save a checkpoint every n steps instead of every epoch', integer)
-    .option('--save-total-limit <n>', 'checkpoints kept, the best among them', integer, 2)
-    .option('--early-stopping <n>', 'stop after n evaluations without improvement', integer)
-    .option('--metric <name>', 'metric that decides which checkpoint is best (default: loss)')
-    .option('--logging-steps <n>', 'steps between entries of the loss log', integer, 10)
-    .addOption(
+    .option('--from-scratch', "draw all weights anew, keeping the checkpoint's config and tokenizer");
+  addTrainingOptions(command, 'finetune', {
+    gradientAccumulationSteps: [
+      new Option('--max-length <n>', "tokens a text may have (default: the model's limit)").argParser(
+        integer,
+      ),
+      new Option('--no-truncation', 'refuse texts that are too long instead of cutting them'),
+    ],
+    saveTotalLimit: [
+      new Option('--early-stopping <n>', 'stop after n evaluations without improvement').argParser(integer),
+    ],
+    loggingFirstStep: [
       new Option('--problem-type <type>', 'told from the labels if not given').choices([...problemTypes]),
-    )
-    .addOption(
       new Option(
         '--head <what>',
         "a trained classifier: keep it with the model's classes, or draw a new one (told from the labels' names if not given)",
       ).choices(['keep', 'new']),
-    )
-    .option('--seed <n>', 'of order, dropout and new weights', integer, 42);
+    ],
+  });
   addModelOptions(addDataOptions(addResumeOption(command)));
   command.action((options: FinetuneOptions) => finetune(withExample(options, command)));
 }
@@ -174,7 +131,7 @@ interface Prepared {
 
 async function finetune(options: FinetuneOptions): Promise<void> {
   const output = required(options.output, '--output');
-  const args = trainingArguments(options, output, options.eval !== undefined);
+  const args = trainingArguments(options, output);
   // Rejects invalid arguments before reading anything.
   resolveArguments(args);
   const earlyStopping =
@@ -384,36 +341,15 @@ function checkRoom({ maxLength }: FinetuneOptions, tokenizer: PreTrainedTokenize
     });
 }
 
-function trainingArguments(o: FinetuneOptions, outputDir: string, evaluates: boolean) {
+function trainingArguments(options: FinetuneOptions, outputDir: string) {
+  const evaluates = options.eval !== undefined;
+  const strategy = (steps: number | undefined) =>
+    steps === undefined ? ('epoch' as const) : ('steps' as const);
   return {
+    ...argumentsFrom(options, 'finetune'),
     outputDir,
-    numTrainEpochs: o.epochs,
-    maxSteps: o.maxSteps,
-    perDeviceTrainBatchSize: o.batchSize,
-    perDeviceEvalBatchSize: o.evalBatchSize,
-    learningRate: o.lr,
-    weightDecay: o.weightDecay,
-    warmupSteps: o.warmupSteps,
-    lrSchedulerType: o.scheduler,
-    fp16: o.fp16 ?? false,
-    maxGradNorm: o.maxGradNorm,
-    gradientAccumulationSteps: o.gradientAccumulation,
-    freezeEncoderEpochs: o.freezeEpochs,
-    unfreezeLayersPerEpoch: o.unfreezeLayers,
-    groupByLength: o.groupByLength === true,
-    loggingSteps: o.loggingSteps,
-    loggingFirstStep: true,
-    evalStrategy: evaluates
-      ? o.evalSteps === undefined
-        ? ('epoch' as const)
-        : ('steps' as const)
-      : ('no' as const),
-    evalSteps: o.evalSteps ?? null,
-    saveStrategy: o.saveSteps === undefined ? ('epoch' as const) : ('steps' as const),
-    saveSteps: o.saveSteps ?? 500,
-    saveTotalLimit: o.saveTotalLimit,
+    evalStrategy: evaluates ? strategy(options.evalSteps) : ('no' as const),
+    saveStrategy: strategy(options.saveSteps),
     loadBestModelAtEnd: evaluates,
-    metricForBestModel: o.metric ?? null,
-    seed: o.seed,
   };
 }

@@ -1,32 +1,11 @@
 /** Maps the library's arguments to the command's options. */
-import type { TrainingArguments } from '../train/arguments.ts';
+import { optionNames } from './training-options.ts';
 
-const options: Partial<Record<keyof TrainingArguments | 'earlyStoppingPatience', string>> = {
-  outputDir: '--output',
-  numTrainEpochs: '--epochs',
-  maxSteps: '--max-steps',
-  perDeviceTrainBatchSize: '--batch-size',
-  perDeviceEvalBatchSize: '--eval-batch-size',
-  learningRate: '--lr',
-  weightDecay: '--weight-decay',
-  fp16: '--fp16',
-  maxGradNorm: '--max-grad-norm',
-  lrSchedulerType: '--scheduler',
-  warmupSteps: '--warmup-steps',
-  gradientAccumulationSteps: '--gradient-accumulation',
-  loggingSteps: '--logging-steps',
-  evalSteps: '--eval-steps',
-  saveSteps: '--save-steps',
-  saveTotalLimit: '--save-total-limit',
-  metricForBestModel: '--metric',
-  seed: '--seed',
-  groupByLength: '--group-by-length',
-  freezeEncoderEpochs: '--freeze-epochs',
-  unfreezeLayersPerEpoch: '--unfreeze-layers',
-  earlyStoppingPatience: '--early-stopping',
-};
-
-const names: ReadonlyMap<string, string> = new Map(Object.entries(options));
+const names: ReadonlyMap<string, string> = new Map([
+  ...optionNames(),
+  ['outputDir', '--output'],
+  ['earlyStoppingPatience', '--early-stopping'],
+]);
 
 /**
  * Rewrites a library message with the command's options in place of arguments. Quoted paths stay unchanged,

@@ -4,8 +4,9 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { platform } from '#platform';
 import type { TableOptions } from '../data/table.ts';
 import { FileError, OutputExistsError, UsageError } from '../errors.ts';
-import type { ProblemType } from '../models/config.ts';
+import type { ProblemType } from '../models/common/config.ts';
 import { type Device, type DeviceOptions, requestDevice } from '../tensor/device.ts';
+import { argumentTable } from '../train/arguments.ts';
 import { isEmpty, isTrainingOutput, lastCheckpoint, sweepOutput } from '../train/checkpoint.ts';
 
 export function number(text: string): number {
@@ -47,9 +48,8 @@ export function addAdapterOption(command: Command): Command {
 
 /** Adds the options of commands that run a model: adapter and mixed precision. */
 export function addModelOptions(command: Command): Command {
-  return addAdapterOption(
-    command.option('--fp16', 'mixed precision: float16 activations over float32 weights (default: float32)'),
-  );
+  const { option, help } = argumentTable.fp16;
+  return addAdapterOption(command.option(option!, help));
 }
 
 export interface DataOptions {

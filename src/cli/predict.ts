@@ -4,7 +4,7 @@ import { linesOf } from '../data/chunks.ts';
 import { dataCollatorWithPadding } from '../data/collate.ts';
 import { readTable } from '../data/table.ts';
 import { DataError, UsageError } from '../errors.ts';
-import type { ProblemType } from '../models/config.ts';
+import type { ProblemType } from '../models/common/config.ts';
 import { checkFinite, softmaxRows } from '../train/metrics.ts';
 import { predictBatches } from '../train/predict.ts';
 import { type Classifier, loadClassifier } from './classifier.ts';

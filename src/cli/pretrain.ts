@@ -1,6 +1,6 @@
 /** `dawngrad pretrain`: masked language modeling on plain text, from new weights or from a checkpoint. */
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { platform } from '#platform';
 import { readLines } from '../data/chunks.ts';
 import { dataCollatorForLanguageModeling } from '../data/collate.ts';
@@ -9,7 +9,7 @@ import { ConfigError, DataError, FileError, UsageError } from '../errors.ts';
 import { AutoModelForMaskedLM } from '../models/auto.ts';
 import { makeConfig } from '../models/config.ts';
 import { AutoTokenizer } from '../text/auto.ts';
-import { resolveArguments } from '../train/arguments.ts';
+import { resolveArguments } from '../train/argument-checks.ts';
 import { removeCheckpoints } from '../train/checkpoint.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import { Trainer, type TrainOutput } from '../train/trainer.ts';
@@ -29,6 +29,7 @@ import {
 } from './options.ts';
 import { ProgressCallback } from './progress.ts';
 import { formatOutcome } from './report.ts';
+import { addTrainingOptions, argumentsFrom } from './training-options.ts';
 
 interface PretrainOptions extends CommonOptions {
   corpus: string;
@@ -43,12 +44,6 @@ interface PretrainOptions extends CommonOptions {
   heads: number;
   intermediateSize?: number;
   maxLength: number;
-  epochs: number;
-  maxSteps: number;
-  batchSize: number;
-  lr: number;
-  weightDecay: number;
-  warmupSteps: number;
   mlmProbability: number;
   evalShare: number;
   dropout: number;
@@ -80,16 +75,15 @@ export function addPretrain(program: Command): void {
       'deviation of a new model’s weights; narrow models want more than wide ones',
       number,
       0.02,
-    )
-    .option('--epochs <n>', 'times through the corpus', number, 1)
-    .option('--max-steps <n>', 'optimizer steps in all; overrides --epochs', integer, -1)
-    .option('--batch-size <n>', 'lines in a batch', integer, 32)
-    .option('--lr <rate>', 'highest learning rate', number, 5e-4)
-    .option('--weight-decay <w>', 'decay of weights other than biases and LayerNorm', number, 0.01)
-    .option('--warmup-steps <n>', 'steps of warm-up, or below 1 a share of all steps', number, 0.05)
-    .option('--mlm-probability <p>', 'share of tokens to predict', number, 0.15)
-    .option('--eval-share <p>', 'share of the lines kept for evaluation', number, 0.01)
-    .option('--seed <n>', 'of order, masks, dropout and new weights', integer, 42);
+    );
+  addTrainingOptions(command, 'pretrain', {
+    warmupSteps: [
+      new Option('--mlm-probability <p>', 'share of tokens to predict').argParser(number).default(0.15),
+      new Option('--eval-share <p>', 'share of the lines kept for evaluation')
+        .argParser(number)
+        .default(0.01),
+    ],
+  });
   addModelOptions(addResumeOption(addEncodingOption(command))).action(async (options: PretrainOptions) => {
     checkSettings(options, (name) => command.getOptionValueSource(name) === 'cli');
     await pretrain(options);
@@ -208,22 +202,15 @@ async function passages({ corpus, encoding }: PretrainOptions): Promise<string[]
 
 function trainingArguments(options: PretrainOptions) {
   return {
+    ...argumentsFrom(options, 'pretrain'),
     outputDir: options.output,
-    numTrainEpochs: options.epochs,
-    maxSteps: options.maxSteps,
-    perDeviceTrainBatchSize: options.batchSize,
     perDeviceEvalBatchSize: 32,
-    learningRate: options.lr,
-    weightDecay: options.weightDecay,
-    warmupSteps: options.warmupSteps,
-    fp16: options.fp16 ?? false,
     evalStrategy: 'epoch' as const,
     saveStrategy: 'epoch' as const,
     saveTotalLimit: 1,
     groupByLength: true,
     loggingSteps: 20,
     loggingFirstStep: true,
-    seed: options.seed,
   };
 }
 

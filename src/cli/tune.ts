@@ -1,7 +1,7 @@
 /** `dawngrad tune`: measures the fastest kernels for a model's products, and stores the choice. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { writeTuning } from '../gpu/tuning.ts';
-import { layerProducts, tuneMatmul } from '../kernels/tune.ts';
+import { layerProducts, tuneMatmul } from '../kernels/matmul/tune.ts';
 import { requestDevice } from '../tensor/device.ts';
 import { adapterOf, addAdapterOption, type CommonOptions, integer } from './options.ts';
 
@@ -34,7 +34,11 @@ async function tune(options: TuneOptions): Promise<void> {
   const { fp16 = false } = options;
   if (fp16) device.requireFloat16();
   console.log(`tuning on ${device.description}`);
-  for (const shape of layerProducts(options.hiddenSize, options.batchSize * options.maxLength, fp16)) {
+  for (const shape of layerProducts(
+    options.hiddenSize,
+    options.batchSize * options.maxLength,
+    fp16 ? 'float16' : 'float32',
+  )) {
     const tuned = await tuneMatmul(gpu, shape);
     for (const technique of tuned.wrong) console.warn(`wrong on this adapter, and not used: ${technique}`);
     const [best] = tuned.times;

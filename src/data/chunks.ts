@@ -1,5 +1,6 @@
 /** Reads text files in chunks that end at a line or row end, so that a large file is never held in memory. */
 import { platform } from '#platform';
+import { joined } from '../arrays.ts';
 import { countOf, encodingOf, LineDecoder, mayBeMark } from './encoding.ts';
 
 /**
@@ -95,7 +96,7 @@ async function* wholeLines(
   for await (const part of bytes) {
     let piece = part;
     if (name === '') {
-      piece = joined([...rest, piece]);
+      piece = whole([...rest, piece]);
       rest = [];
       if (piece.length === 0 || mayBeMark(piece)) {
         rest = [piece];
@@ -106,14 +107,14 @@ async function* wholeLines(
     const wide = name.startsWith('utf-16');
     // A UTF-16 character may span both parts, so this searches the whole.
     if (wide) {
-      piece = joined([...rest, piece]);
+      piece = whole([...rest, piece]);
       rest = [];
     }
     const end = wide ? lastWideLineEnd(piece, name) : piece.lastIndexOf(LINE_FEED) + 1;
-    if (end > 0) yield { name, lines: joined([...rest.splice(0), piece.subarray(0, end)]) };
+    if (end > 0) yield { name, lines: whole([...rest.splice(0), piece.subarray(0, end)]) };
     rest.push(piece.slice(end));
   }
-  let last = joined(rest);
+  let last = whole(rest);
   if (name === '') last = begin(last);
   if (last.length > 0) yield { name, lines: last };
 }
@@ -180,13 +181,7 @@ async function* readBytes(path: string, chunkBytes = 2 ** 22): AsyncGenerator<Ui
   }
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+/** The parts in one array; a single part as it is. */
+function whole(parts: readonly Uint8Array[]): Uint8Array {
+  return parts.length === 1 ? parts[0]! : joined(Uint8Array, parts);
 }

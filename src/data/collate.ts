@@ -1,29 +1,51 @@
-/** Examples to padded batches. */
+/** Collators: they turn examples into padded batches. */
 
 import { ConfigError, DataError } from '../errors.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { Example } from './dataset.ts';
-import { checkExample, checkKeys, checkLabel, checkPadding } from './example-checks.ts';
+import { checkExample, checkKeys, checkLabel, checkPadding, checkPosition } from './example-checks.ts';
 import { Random } from './random.ts';
 
-/** Flat row-major arrays of `shape` = [batch, length]. */
+/** Values of a tensor, row-major. An `Int32Array` becomes int32, a `Float32Array` float32. */
+export type BatchArray = Int32Array | Float32Array;
+
+/** Arrays by the names that the model's `forward` takes, and what describes them. Any names are allowed. */
 export interface Batch {
+  [name: string]: unknown;
+  /** Usually [batch, length]: the shape of every array with as many values that `shapes` does not name. */
+  shape: readonly number[];
+  /** Shapes of other arrays by name; an array in neither is flat, [n]. */
+  shapes?: Readonly<Record<string, readonly number[]>>;
+  /** Indices of the examples in the dataset. */
+  indices?: readonly number[];
+  /**
+   * The number of things that the loss is a mean over: the batch's weight in a mean over several batches.
+   * Default: counted from the labels.
+   */
+  lossWeight?: number;
+}
+
+/** A batch from one of the collators below; arrays are [batch, length] unless stated otherwise. */
+export interface PaddedBatch extends Batch {
   inputIds: Int32Array;
   /** 1 for a token, 0 for padding. */
   attentionMask: Int32Array;
   tokenTypeIds: Int32Array;
-  /** Int32 classes, or float32 values and indicators. */
+  /** int32 classes, or float32 values and indicators; `shapes` has their shape. */
   labels?: Int32Array | Float32Array;
-  /** Shape of `labels`. */
-  labelShape?: number[];
-  /** Flat positions that `labels` are for, where only some are predicted. */
+  /** int32 [n]: flat positions of the `labels`, if only some tokens are predicted. */
   positions?: Int32Array;
+  /** int32 [batch]: first and last token of the answers. */
+  startPositions?: Int32Array;
+  endPositions?: Int32Array;
   shape: [number, number];
-  /** Where the examples stand in the dataset. */
   indices: number[];
 }
 
-export type Collator = (examples: readonly Example[], indices: readonly number[]) => Batch;
+export type Collator<E = Example, B extends Batch = PaddedBatch> = (
+  examples: readonly E[],
+  indices: readonly number[],
+) => B;
 
 export interface PaddingOptions {
   padTokenId: number;
@@ -38,7 +60,7 @@ const paddingOptionNames: OptionNames<PaddingOptions> = {
   paddingSide: true,
 };
 
-/** What transformers' collators take besides. */
+/** Remedies for options that transformers' collators have. */
 const advice: Advice = {
   tokenizer: 'pass padTokenId and what else is wanted of it',
   mlm: 'leave it out: tokens are always masked',
@@ -47,7 +69,7 @@ const advice: Advice = {
   returnTensors: 'leave it out: toTensors(device, batch) makes tensors',
 };
 
-/** Where an example of `count` tokens begins in its row. */
+/** The flat index at which an example of `count` tokens begins in a row. */
 function startOf(
   row: number,
   length: number,
@@ -57,19 +79,23 @@ function startOf(
   return row * length + (paddingSide === 'left' ? length - count : 0);
 }
 
-/** Pads to the longest example, token types with 0. Throws `DataError` for an example that is none. */
-function padInputs(examples: readonly Example[], indices: readonly number[], options: PaddingOptions): Batch {
+/** Pads to the longest example, token types with 0. Throws `DataError` for an example that cannot be used. */
+function padInputs(
+  examples: readonly Example[],
+  indices: readonly number[],
+  options: PaddingOptions,
+): PaddedBatch {
   const { padTokenId, padToMultipleOf = 1 } = options;
   for (const [row, example] of examples.entries()) {
     const index = indices[row] ?? row;
-    // A wrong name often is why the right one is missing.
+    // Check names first: a wrong name is often why the right one is missing.
     if (typeof example === 'object' && example !== null) checkKeys(example, index);
     checkExample(example, index);
   }
   const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 1);
   const length = Math.ceil(longest / padToMultipleOf) * padToMultipleOf;
   const size = examples.length * length;
-  const batch: Batch = {
+  const batch: PaddedBatch = {
     inputIds: new Int32Array(size).fill(padTokenId),
     attentionMask: new Int32Array(size),
     tokenTypeIds: new Int32Array(size),
@@ -85,37 +111,75 @@ function padInputs(examples: readonly Example[], indices: readonly number[], opt
   return batch;
 }
 
+/** Adds labels of whole texts, as documented at `dataCollatorWithPadding`. */
+function addLabels(
+  batch: PaddedBatch,
+  examples: readonly Example[],
+  indices: readonly number[],
+  floatLabels: boolean,
+): void {
+  const labels = examples.map(({ label }) => label).filter((label) => label !== undefined);
+  if (labels.length === 0) return;
+  if (labels.length !== examples.length)
+    throw new DataError('some examples of a batch have labels, others not');
+  const width = Array.isArray(labels[0]) ? labels[0].length : null;
+  if (labels.some((label) => (Array.isArray(label) ? label.length : null) !== width))
+    throw new DataError('the labels of a batch are not alike', {
+      remedy: 'give each example one number, or as many indicators as the others',
+    });
+  const flat = labels.flat();
+  const float = floatLabels || width !== null;
+  for (const [row, label] of labels.entries())
+    for (const value of [label].flat()) checkLabel(value, float, indices[row] ?? row);
+  batch.labels = float ? Float32Array.from(flat) : Int32Array.from(flat);
+  batch.shapes = { labels: width === null ? [examples.length] : [examples.length, width] };
+}
+
 /**
- * Labels of whole texts: classes as int32 [batch]; with `floatLabels`, values as float32 [batch]; indicators
- * as float32 [batch, classes]. Throws `DataError` where a batch has labels of several kinds, or a class that
- * is no whole number; `ConfigError` for a padding that cannot be.
+ * Adds answers, counted in the padded row. One past the example's last token gets the row's length, which
+ * losses ignore.
+ */
+function addSpans(
+  batch: PaddedBatch,
+  examples: readonly Example[],
+  indices: readonly number[],
+  options: PaddingOptions,
+): void {
+  const [rows, length] = batch.shape;
+  for (const name of ['startPositions', 'endPositions'] as const) {
+    const given = examples.filter((example) => example[name] !== undefined && example[name] !== null);
+    if (given.length === 0) continue;
+    if (given.length !== rows) throw new DataError(`some examples of a batch have ${name}, others not`);
+    batch[name] = Int32Array.from(examples, (example, row) => {
+      const position = example[name]!;
+      checkPosition(name, position, indices[row] ?? row);
+      const count = example.inputIds.length;
+      return position < count ? position + startOf(0, length, count, options) : length;
+    });
+    batch.shapes = { ...batch.shapes, [name]: [rows] };
+  }
+}
+
+/**
+ * Pads inputs, and puts labels of whole texts and answers through. Labels: classes as int32 [batch]; values,
+ * with `floatLabels`, as float32 [batch]; indicators as float32 [batch, classes]. Answers (`startPositions`,
+ * `endPositions`): int32 [batch]; a position past the example's last token does not count in the loss. Throws
+ * `DataError` if a batch mixes kinds of labels, or for a class or position that is not a whole number;
+ * `ConfigError` for invalid padding.
  */
 export function dataCollatorWithPadding(options: PaddingOptions & { floatLabels?: boolean }): Collator {
   checkOptions('dataCollatorWithPadding', options, { ...paddingOptionNames, floatLabels: true }, advice);
   checkPadding(options);
   return (examples, indices) => {
     const batch = padInputs(examples, indices, options);
-    const labels = examples.map(({ label }) => label).filter((label) => label !== undefined);
-    if (labels.length === 0) return batch;
-    if (labels.length !== examples.length)
-      throw new DataError('some examples of a batch have labels, others not');
-    const width = Array.isArray(labels[0]) ? labels[0].length : null;
-    if (labels.some((label) => (Array.isArray(label) ? label.length : null) !== width))
-      throw new DataError('the labels of a batch are not alike', {
-        remedy: 'give each example one number, or as many indicators as the others',
-      });
-    const flat = labels.flat();
-    const float = options.floatLabels === true || width !== null;
-    for (const [row, label] of labels.entries())
-      for (const value of [label].flat()) checkLabel(value, float, indices[row] ?? row);
-    batch.labels = float ? Float32Array.from(flat) : Int32Array.from(flat);
-    batch.labelShape = width === null ? [examples.length] : [examples.length, width];
+    addLabels(batch, examples, indices, options.floatLabels === true);
+    addSpans(batch, examples, indices, options);
     return batch;
   };
 }
 
 /**
- * Labels of tokens, padded with −100. Throws `DataError` where an example has not as many labels as tokens.
+ * Pads inputs, and labels of tokens with −100. Throws `DataError` unless an example has one label a token.
  */
 export function dataCollatorForTokenClassification(options: PaddingOptions): Collator {
   checkOptions('dataCollatorForTokenClassification', options, paddingOptionNames, advice);
@@ -135,7 +199,7 @@ export function dataCollatorForTokenClassification(options: PaddingOptions): Col
       for (const value of label) checkLabel(value, false, indices[row] ?? row);
       labels.set(label, startOf(row, length, inputIds.length, options));
     }
-    return { ...batch, labels, labelShape: [rows, length] };
+    return { ...batch, labels };
   };
 }
 
@@ -144,7 +208,7 @@ export interface MaskingOptions extends PaddingOptions {
   vocabSize: number;
   /** Never masked. */
   specialIds: readonly number[];
-  /** Share of tokens to predict. Default 0.15. */
+  /** Probability that a token is predicted. Default 0.15. */
   mlmProbability?: number;
   seed: number;
 }
@@ -159,13 +223,13 @@ const maskingOptionNames: OptionNames<MaskingOptions> = {
 };
 
 /**
- * Masked language modelling (Devlin et al., 2019): of the tokens chosen, 80 % become the mask, 10 % another
- * token, 10 % stay. Labels are given for the chosen positions only. Every batch draws anew; `stream` says
- * which draw.
+ * Masked language modelling (Devlin et al., 2019): of the chosen tokens, 80 % become the mask, 10 % a random
+ * token, 10 % stay. Only the chosen `positions` have labels. Every batch draws anew; `stream` numbers the
+ * draws.
  */
 export function dataCollatorForLanguageModeling(
   options: MaskingOptions,
-): (examples: readonly Example[], indices: readonly number[], stream: number) => Batch {
+): (examples: readonly Example[], indices: readonly number[], stream: number) => PaddedBatch {
   checkOptions('dataCollatorForLanguageModeling', options, maskingOptionNames, advice);
   const probability = options.mlmProbability ?? 0.15;
   if (!(probability > 0 && probability < 1))
@@ -179,7 +243,7 @@ export function dataCollatorForLanguageModeling(
     for (const [at, id] of batch.inputIds.entries())
       if (batch.attentionMask[at] === 1 && !special.has(id)) open.push(at);
     let chosen = open.filter(() => random.uniform() < probability);
-    // A batch without anything to predict would have no loss.
+    // Predict at least one token: a batch without any would have no loss.
     if (chosen.length === 0 && open.length > 0) chosen = [open[random.integer(open.length)]!];
     const labels = Int32Array.from(chosen, (at) => batch.inputIds[at]!);
     for (const at of chosen) {
@@ -187,6 +251,12 @@ export function dataCollatorForLanguageModeling(
       if (draw < 0.8) batch.inputIds[at] = options.maskTokenId;
       else if (draw < 0.9) batch.inputIds[at] = random.integer(options.vocabSize);
     }
-    return { ...batch, labels, labelShape: [chosen.length], positions: Int32Array.from(chosen) };
+    const count = [chosen.length];
+    return {
+      ...batch,
+      labels,
+      positions: Int32Array.from(chosen),
+      shapes: { labels: count, positions: count },
+    };
   };
 }

@@ -1,7 +1,7 @@
 /** Decides which columns of a table hold the text, its pair and the label. */
 
 import { DataError } from '../errors.ts';
-import { shownNames } from '../models/class-names.ts';
+import { shownNames } from '../models/common/class-names.ts';
 import type { OptionNames } from '../options.ts';
 
 /** Columns by name, or by number from 0; missing ones are guessed. */

@@ -9,20 +9,23 @@ import type { TextTable } from './table.ts';
 export interface Example {
   inputIds: readonly number[];
   tokenTypeIds?: readonly number[];
-  /** A class, an indicator for each class, a value, or a class for each token. */
+  /** A class, a 0 or 1 for each class, a value, or a class for each token. */
   label?: Label;
+  /** First and last token of the answer to a question, as indices into `inputIds`. */
+  startPositions?: number;
+  endPositions?: number;
 }
 
-/** Anything with a length and examples by index. */
-export interface Dataset {
+/** Anything with a length and examples by index. The collator must understand its examples. */
+export interface Dataset<E = Example> {
   readonly length: number;
-  get(index: number): Example;
+  get(index: number): E;
 }
 
-export class ArrayDataset implements Dataset {
-  private readonly examples: readonly Example[];
+export class ArrayDataset<E = Example> implements Dataset<E> {
+  private readonly examples: readonly E[];
 
-  constructor(examples: readonly Example[]) {
+  constructor(examples: readonly E[]) {
     this.examples = examples;
   }
 
@@ -30,7 +33,7 @@ export class ArrayDataset implements Dataset {
     return this.examples.length;
   }
 
-  get(index: number): Example {
+  get(index: number): E {
     const example = this.examples[index];
     if (example === undefined)
       throw new DataError(`there is no example ${index} in a dataset of ${this.length}`);
@@ -38,7 +41,7 @@ export class ArrayDataset implements Dataset {
   }
 }
 
-/** What a dataset asks of a tokenizer; `PreTrainedTokenizer` is one. */
+/** The part of a tokenizer that `encodeTable` uses. */
 export interface Encoder {
   encode(
     text: string,
@@ -48,17 +51,17 @@ export interface Encoder {
 }
 
 export interface EncodeTableOptions {
-  /** Tokens a text may have. */
+  /** The most tokens of a text. */
   maxLength: number;
-  /** Cut longer texts; otherwise they throw. */
+  /** Cuts longer texts; if false, they throw. */
   truncation: boolean;
 }
 
 const encodeTableOptionNames: OptionNames<EncodeTableOptions> = { maxLength: true, truncation: true };
 
 /**
- * Encodes a table's texts. Throws `DataError` naming file and line for a text that is too long where
- * truncation is off.
+ * Encodes a table's texts. Without truncation, throws `DataError` naming file and line of a text that is too
+ * long.
  */
 export function encodeTable(
   table: TextTable,

@@ -1,4 +1,4 @@
-/** Whether examples are what a batch can be made of. In plain JavaScript nothing else holds them to it. */
+/** Checks of datasets and examples, for plain JavaScript, which has no compiler to check them. */
 import { ConfigError, DataError, DawngradError, UserCodeError } from '../errors.ts';
 
 const LARGEST = 2 ** 31 - 1;
@@ -9,7 +9,7 @@ const isList = (value: unknown): value is ArrayLike<unknown> =>
 const show = (value: unknown): string =>
   typeof value === 'string' ? `'${value}'` : `${String(value)}${typeof value === 'bigint' ? 'n' : ''}`;
 
-/** Throws `ConfigError` for a dataset that has no examples by index; undefined counts as not given. */
+/** Throws `ConfigError` for a dataset without `length` or `get(index)`; undefined counts as not given. */
 export function checkDataset(name: string, dataset: unknown): void {
   if (dataset === undefined) return;
   if (Array.isArray(dataset))
@@ -36,20 +36,19 @@ function checkIds(name: string, ids: unknown, example: number): number {
   return ids.length;
 }
 
-/** What Python's datasets call things, and what a batch has no place for. */
+/** Remedies for Python's names, and for inputs that a collator would drop. */
 const otherNames: Readonly<Record<string, string>> = {
   input_ids: 'its name is inputIds',
   token_type_ids: 'its name is tokenTypeIds',
   attention_mask: 'leave it out: every token of an example counts, padding is added later',
   labels: 'its name is label',
+  start_positions: 'its name is startPositions',
+  end_positions: 'its name is endPositions',
   position_ids: 'leave it out: positions follow from the order, or write the loop yourself with positionIds',
   positionIds: 'leave it out: positions follow from the order, or write the loop yourself with positionIds',
 };
 
-/**
- * Throws `DataError` naming an example's key that padding would drop without a word. A mask of ones says
- * nothing new.
- */
+/** Throws `DataError` naming a key that padding would silently drop. A mask of ones is allowed. */
 export function checkKeys(example: object, index: number): void {
   for (const [name, remedy] of Object.entries(otherNames)) {
     if ((example as Record<string, unknown>)[name] === undefined) continue;
@@ -67,7 +66,8 @@ export function checkKeys(example: object, index: number): void {
 }
 
 /**
- * Throws `DataError` naming the example whose ids or token types are no lists of whole numbers of one length.
+ * Throws `DataError` naming the example unless its ids and token types are whole numbers in lists of one
+ * length.
  */
 export function checkExample(example: unknown, index: number): void {
   if (typeof example !== 'object' || example === null || example instanceof Promise)
@@ -87,7 +87,7 @@ export function checkExample(example: unknown, index: number): void {
     });
 }
 
-/** Throws `DataError` naming the example whose label is no number, or no class where it is to be one. */
+/** Throws `DataError` naming the example unless its label is a finite number (`float`) or a whole one. */
 export function checkLabel(label: unknown, float: boolean, example: number): void {
   if (float ? Number.isFinite(label) : Number.isInteger(label)) return;
   throw new DataError(
@@ -96,7 +96,15 @@ export function checkLabel(label: unknown, float: boolean, example: number): voi
   );
 }
 
-/** Throws `ConfigError` for a padding that cannot be. */
+/** Throws `DataError` naming the example unless its position is a whole number of 0 or more. */
+export function checkPosition(name: string, position: unknown, example: number): void {
+  if (Number.isInteger(position) && (position as number) >= 0) return;
+  throw new DataError(`example ${example}: ${name} is ${show(position)}`, {
+    remedy: 'count tokens from 0; a question without an answer has that of the first token, 0',
+  });
+}
+
+/** Throws `ConfigError` for an invalid padding token or multiple. */
 export function checkPadding({
   padTokenId,
   padToMultipleOf = 1,
@@ -113,15 +121,20 @@ export function checkPadding({
 }
 
 /**
- * What code of the user's own gives; what it throws becomes the cause of a `UserCodeError` that says where.
+ * Wraps an error of the user's code into a `UserCodeError` that says where it failed. The engine's own stay
+ * as they are.
  */
+export function userError(what: string, cause: unknown): DawngradError {
+  if (cause instanceof DawngradError) return cause;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new UserCodeError(`${what} failed: ${message}`, { cause });
+}
+
+/** Calls the user's code. Throws `UserCodeError` if that throws. */
 export function callUser<T>(what: string, body: () => T): T {
   try {
     return body();
   } catch (cause) {
-    if (cause instanceof DawngradError) throw cause;
-    throw new UserCodeError(`${what} failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
+    throw userError(what, cause);
   }
 }

@@ -1,6 +1,6 @@
 /** Checks for label columns that would be misread. Each error names the rows and the remedies. */
 import { DataError } from '../errors.ts';
-import { shownNames } from '../models/class-names.ts';
+import { shownNames } from '../models/common/class-names.ts';
 import { type LabelledRow, partsOf } from './label-cells.ts';
 
 type TextRows = readonly LabelledRow<string>[];

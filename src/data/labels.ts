@@ -1,7 +1,7 @@
 /** Converts labels to class numbers, class sets or values. */
 import { ConfigError, DataError } from '../errors.ts';
-import { areUnnamed, classFinder, namesOf, shownNames } from '../models/class-names.ts';
-import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/config.ts';
+import { areUnnamed, classFinder, namesOf, shownNames } from '../models/common/class-names.ts';
+import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/common/config.ts';
 import { type LabelColumn, labelColumn } from './label-cells.ts';
 import { checkNumbers, checkPresent } from './label-checks.ts';
 import type { TextTable } from './table.ts';

@@ -2,36 +2,36 @@
 
 import { ConfigError, DataError } from '../errors.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
-import type { Batch } from './collate.ts';
+import type { Batch, PaddedBatch } from './collate.ts';
 import type { Dataset, Example } from './dataset.ts';
 import { callUser, checkExample } from './example-checks.ts';
 import { Random } from './random.ts';
 
-/** An order of one's own: indices into the dataset, of which some may be left out or come more than once. */
+/** A custom order: indices into the dataset, which may leave some out or repeat some. */
 export interface Sampler {
-  /** Indices of an epoch, the same number in each. */
+  /** The number of indices in every epoch. */
   readonly length: number;
   order(epoch: number): readonly number[];
 }
 
-export interface DataLoaderOptions {
+export interface DataLoaderOptions<E = Example, B extends Batch = PaddedBatch> {
   batchSize: number;
-  /** `stream` is the number of batches drawn before this one, over all epochs. */
-  collate: (examples: readonly Example[], indices: readonly number[], stream: number) => Batch;
-  /** A new order each epoch. Default false. */
+  /** `stream` counts the batches before this one, over all epochs. */
+  collate: (examples: readonly E[], indices: readonly number[], stream: number) => B;
+  /** Draws a new order each epoch. Default false. */
   shuffle?: boolean;
   seed?: number;
-  /** Put texts of like length together (the order still depends on the seed). Default false. */
+  /** Puts texts of similar length together; the order still depends on the seed. Default false. */
   groupByLength?: boolean;
-  /** Takes the place of `shuffle` and `groupByLength`. */
+  /** Replaces `shuffle` and `groupByLength`. */
   sampler?: Sampler;
-  /** Leave out a last batch that is not full. Default false. */
+  /** Leaves out a last batch that is not full. Default false. */
   dropLast?: boolean;
 }
 
 /**
- * Batches over which lengths are sorted when grouping, as transformers has it: at most 50, and at most a
- * quarter of the epoch, so that a small dataset does not come in the same order each time.
+ * How many batches are sorted by length together, as in transformers: at most 50, and at most a quarter of
+ * the epoch, so that the order of a small dataset still varies.
  */
 function megaBatches(examples: number, batchSize: number): number {
   return Math.max(1, Math.min(50, Math.floor(examples / (4 * batchSize))));
@@ -47,7 +47,7 @@ const loaderOptionNames: OptionNames<DataLoaderOptions> = {
   dropLast: true,
 };
 
-/** What PyTorch's has besides. */
+/** Remedies for options that PyTorch's DataLoader has. */
 const advice: Advice = {
   collateFn: 'its name is collate',
   generator: 'pass seed',
@@ -55,15 +55,15 @@ const advice: Advice = {
   pinMemory: 'leave it out',
 };
 
-export class DataLoader {
-  private readonly dataset: Dataset;
-  private readonly options: DataLoaderOptions;
+export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
+  private readonly dataset: Dataset<E>;
+  private readonly options: DataLoaderOptions<E, B>;
 
   /**
-   * Throws `ConfigError` for a batch size below 1 and a sampler beside another order, `DataError` for an
-   * empty dataset.
+   * Throws `ConfigError` for a batch size below 1 or a sampler together with another order, `DataError` for
+   * an empty dataset.
    */
-  constructor(dataset: Dataset, options: DataLoaderOptions) {
+  constructor(dataset: Dataset<E>, options: DataLoaderOptions<E, B>) {
     checkOptions('DataLoader', options, loaderOptionNames, advice);
     if (!Number.isInteger(options.batchSize) || options.batchSize < 1) {
       throw new ConfigError(`batchSize is ${options.batchSize}`, { remedy: 'use an integer of 1 or more' });
@@ -83,7 +83,7 @@ export class DataLoader {
     }
   }
 
-  /** Batches of an epoch. */
+  /** The number of batches in an epoch. */
   get length(): number {
     const batches = this.perEpoch / this.options.batchSize;
     return this.options.dropLast === true ? Math.floor(batches) : Math.ceil(batches);
@@ -108,7 +108,7 @@ export class DataLoader {
     const length = (index: number): number => {
       const example = this.example(index);
       checkExample(example, index);
-      return example.inputIds.length;
+      return (example as Example).inputIds.length;
     };
     const mega = batchSize * megaBatches(n, batchSize);
     const groups = Array.from({ length: Math.ceil(n / mega) }, (_, i) =>
@@ -117,7 +117,7 @@ export class DataLoader {
     return groups.flatMap((group) => group.sort((a, b) => length(b) - length(a)));
   }
 
-  private example(index: number): Example {
+  private example(index: number): E {
     return callUser(`the dataset's get(${index})`, () => this.dataset.get(index));
   }
 
@@ -132,10 +132,10 @@ export class DataLoader {
   }
 
   /**
-   * Batches of an epoch from number `first` on. Throws `DataError` for an example that is none,
-   * `UserCodeError` with the cause for what a dataset or collator of the user's own throws.
+   * Batches of an epoch from number `first` on. Throws `DataError` for an example that cannot be used,
+   * `UserCodeError` if the user's dataset or collator throws.
    */
-  *batches(epoch = 0, first = 0): Generator<Batch> {
+  *batches(epoch = 0, first = 0): Generator<B> {
     const order = this.order(epoch);
     const { batchSize, collate } = this.options;
     for (let number = first; number < this.length; number += 1) {

@@ -9,8 +9,8 @@ import {
   relationOf,
   shareNames,
   shownNames,
-} from '../models/class-names.ts';
-import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/config.ts';
+} from '../models/common/class-names.ts';
+import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/common/config.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { type LabelColumn, type LabelledRow, labelColumn, partsOf } from './label-cells.ts';
 import {

@@ -38,8 +38,8 @@ export class GpuContext {
   /** Invocations of a subgroup; 0 if the adapter has no subgroups or several sizes of them. */
   readonly subgroupSize: number;
   /**
-   * Matrix units that accumulate in float32, with float16 operands first. Empty if the adapter has none that
-   * work, or if subgroups are disabled.
+   * Subgroup matrices that sum in float32, those of float16 first; none if the adapter has none that work, or
+   * if subgroups are not to be used.
    */
   subgroupMatrices: readonly SubgroupMatrix[];
   readonly pool: BufferPool;

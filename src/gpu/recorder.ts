@@ -6,6 +6,7 @@
  * submissions.
  */
 import { BindGroupCache } from './bind-groups.ts';
+import type { Dtype } from './dtype.ts';
 import type { DeviceLife } from './life.ts';
 import type { Pipeline } from './pipelines.ts';
 import type { PooledBuffer } from './pool.ts';
@@ -15,8 +16,8 @@ import { GpuTimer } from './timer.ts';
 /** A range of a pooled buffer, bound to a kernel. `offset` is a multiple of 256 bytes. */
 export interface Slot {
   readonly buffer: PooledBuffer;
-  /** Whether the elements are float16; otherwise they take four bytes. */
-  readonly half?: boolean | undefined;
+  /** Type of its elements; float32 unless given. */
+  readonly dtype?: Dtype | undefined;
   readonly offset?: number | undefined;
   readonly size?: number | undefined;
 }

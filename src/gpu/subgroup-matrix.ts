@@ -1,8 +1,11 @@
-/** Selects which matrix units of an adapter the kernels use (an experimental feature of Dawn). */
+/**
+ * Subgroup matrices (`chromium-experimental-subgroup-matrix` in Dawn): which of an adapter's shapes the
+ * kernels use. Users know them as matrix units: the option is `requestDevice({ matrixUnits })`.
+ */
 
-/** A matrix multiplication that a subgroup performs together: M × K by K × N, accumulated in float32. */
+/** A shape of matrices that a subgroup multiplies together: M × K by K × N, summed in float32. */
 export interface SubgroupMatrix {
-  /** Element type of the two operands. */
+  /** Type of the two that are multiplied. */
   readonly component: 'f16' | 'f32';
   readonly M: number;
   readonly N: number;
@@ -35,8 +38,8 @@ function usable({ M, N, K, resultComponentType }: SubgroupMatrixConfig): boolean
 }
 
 /**
- * The largest usable shape of each component that the adapter of `device` lists, float16 before float32.
- * Empty if the adapter has no matrix units.
+ * The largest of each component that the adapter of `device` lists and the kernels can use, float16 before
+ * float32; none if it has no such matrices.
  */
 export function subgroupMatricesOf(device: GPUDevice, adapter: GPUAdapterInfo): readonly SubgroupMatrix[] {
   if (!device.features.has(SUBGROUP_MATRIX) || !device.features.has('subgroups')) return [];

@@ -1,17 +1,20 @@
 /**
  * The small preprocessor that turns a file of `shaders/` into one variant of WGSL.
  *
- *   #include <common/erf>          the text of another shader file, once
+ *   #include <common/erf>          the text of another shader file, if no line before included it
  *   #if NAME / #if !NAME / #if NAME == value / #else / #endif
  *   #for i in A..B / #end          the body once for each integer A ≤ i < B
- *   #each i in A..B | E / #end     the same; if ROLLED is true, a loop of WGSL from A to before E, of which
- *                                  compilers must not see that it is B: they would unroll the loop again
+ *   #for x in q k v / #end         the body once for each name
+ *   #each i in A..B | E / #end     as #for; if ROLLED is true, a WGSL loop from A to before E instead. E must
+ *                                  hide the value of B from compilers, which would unroll the loop again
  *   #let NAME = A                  an integer, up to the end of the block
+ *   #let NAME = "q k v"            a text, up to the end of the block
  *   enable …;                      moved to the top, once
- *   ${expression}                  integer arithmetic over loop variables and defines, or a define's text
+ *   ${expression}                  integer arithmetic over names, or the text of one name; in the list of a
+ *                                  #for over names, too
  *
- * Loops exist so that register tiles are unrolled by name: WGSL cannot index registers, and software
- * adapters keep indexed private arrays in memory.
+ * Loops over integers unroll register tiles: WGSL cannot index registers, and software adapters keep indexed
+ * private arrays in memory.
  */
 import { GpuError } from '../errors.ts';
 import { shaderSources } from './shaders.generated.ts';
@@ -28,16 +31,20 @@ export function assembleShader(
 }
 
 const ENABLE = /^\s*enable\s+\w+;/;
+const DIRECTIVE = /^\s*#(include|if|for|each|let)\s+(.*?)\s*$/;
+const LOOP = /^\s*#(for|each) (\w+) in (.+?)\s*$/;
+const RANGE = /^(.+?)\.\.(.+?)(?: \| (.+))?$/;
+const NAMES = /^\s*\w+(\s+\w+)*\s*$/;
 
 interface Block {
   lines: string[];
   next: number;
 }
 
-/** The value of an expression, given what names stand for. */
+/** The value of an expression, given the values of names. */
 type Evaluate = (numberOf: (name: string) => number) => number;
 
-/** An expression read once: a loop's body is expanded again and again. Null where it cannot be read. */
+/** Expressions by their text, read once because a loop's body is expanded many times; null if unreadable. */
 const expressions = new Map<string, Evaluate | null>();
 
 /** Integer arithmetic with + - * / % and parentheses; division truncates. */
@@ -102,7 +109,7 @@ function cut(line: string): readonly string[] {
 class Assembler {
   private readonly included = new Set<string>();
   private readonly shader: string;
-  /** What names stand for here: defines, and what the blocks around this line add. */
+  /** Values of the names known at this line: defines, and those that the blocks around it add. */
   private readonly scope: Map<string, number | boolean | string>;
   private readonly sources: Readonly<Record<string, string>>;
 
@@ -113,9 +120,8 @@ class Assembler {
   }
 
   run(): string {
-    const lines = this.include(this.shader);
-    const expanded = this.expand(lines);
-    // WGSL wants these before everything else, and fragments bring their own.
+    const expanded = this.expand(this.include(this.shader));
+    // WGSL wants these before everything else, and included files bring their own.
     const enables = new Set(expanded.filter((line) => ENABLE.test(line)));
     return [...enables, ...expanded.filter((line) => !ENABLE.test(line))].join('\n');
   }
@@ -124,24 +130,14 @@ class Assembler {
     throw new GpuError(`shader ${this.shader}: ${message}`);
   }
 
-  private include(name: string): string[] {
+  /** The lines of a file; none if they are there already. */
+  private include(name: string): readonly string[] {
     if (this.included.has(name)) return [];
     this.included.add(name);
-    const text = this.sources[name];
-    if (text === undefined) this.fail(`no file shaders/${name}.wgsl`);
-    return text.split('\n').flatMap((line) => {
-      const target = /^\s*#include <(.+)>/.exec(line)?.[1];
-      return target === undefined ? [line] : this.include(target);
-    });
+    return this.sources[name]?.split('\n') ?? this.fail(`no file shaders/${name}.wgsl`);
   }
 
-  private roll(name: string, first: number, end: string, body: readonly string[], out: string[]): void {
-    out.push(`for (var ${name} = ${first}u; ${name} < ${end}; ${name} += 1u) {`);
-    this.within(name, name, () => this.expand(body, out));
-    out.push('}');
-  }
-
-  /** Runs `body` with a name that stands for a value, and then for what it stood for before. */
+  /** Runs `body` while a name has a value. */
   private within(name: string, value: number | string, body: () => void): void {
     const before = this.scope.get(name);
     this.scope.set(name, value);
@@ -153,38 +149,65 @@ class Assembler {
   private expand(lines: readonly string[], out: string[] = []): string[] {
     for (let at = 0; at < lines.length; ) {
       const line = lines[at]!;
-      const directive = line.includes('#') ? /^\s*#(if|for|each|let)\s+(.*?)\s*$/.exec(line) : null;
-      if (directive === null) {
+      const directive = line.includes('#') ? DIRECTIVE.exec(line) : null;
+      const [, word, rest = ''] = directive ?? [];
+      if (word === undefined) {
         out.push(this.substitute(line));
         at += 1;
-      } else if (directive[1] === 'let') {
-        const match = /^(\w+) = (.+)$/.exec(directive[2]!);
-        if (match === null) this.fail(`cannot read '#let ${directive[2]}'`);
-        const rest = lines.slice(at + 1);
-        this.within(match[1]!, this.integer(match[2]!), () => this.expand(rest, out));
+      } else if (word === 'include') {
+        this.expand(this.include(rest.slice(1, -1)), out);
+        at += 1;
+      } else if (word === 'let') {
+        const [, name, value] = /^(\w+) = (.+)$/.exec(rest) ?? this.unreadable(line);
+        this.within(name!, this.valueOf(value!), () => this.expand(lines.slice(at + 1), out));
         at = lines.length;
-      } else if (directive[1] === 'if') {
+      } else if (word === 'if') {
         const yes = this.block(lines, at + 1, ['else', 'endif']);
         const hasElse = /^\s*#else/.test(lines[yes.next - 1]!);
         const no = hasElse ? this.block(lines, yes.next, ['endif']) : { lines: [], next: yes.next };
-        this.expand(this.holds(directive[2]!) ? yes.lines : no.lines, out);
+        this.expand(this.holds(rest) ? yes.lines : no.lines, out);
         at = no.next;
       } else {
         const body = this.block(lines, at + 1, ['end']);
-        const [loop, hidden] = directive[1] === 'each' ? directive[2]!.split(' | ') : [directive[2]!];
-        const match = /^(\w+) in (.+?)\.\.(.+)$/.exec(loop!);
-        if (match === null || (directive[1] === 'each' && hidden === undefined))
-          this.fail(`cannot read '#${directive[1]} ${directive[2]}'`);
-        const end = this.integer(match[3]!);
-        if (hidden !== undefined && this.holds('ROLLED'))
-          this.roll(match[1]!, this.integer(match[2]!), hidden, body.lines, out);
-        else
-          for (let value = this.integer(match[2]!); value < end; value += 1)
-            this.within(match[1]!, value, () => this.expand(body.lines, out));
+        this.loop(line, body.lines, out);
         at = body.next;
       }
     }
     return out;
+  }
+
+  /** Expands the body of a `#for` or `#each`. */
+  private loop(line: string, body: readonly string[], out: string[]): void {
+    const [, word, name, values] = LOOP.exec(line) ?? this.unreadable(line);
+    const [, from, to, hidden] = RANGE.exec(values!) ?? [];
+    if ((word === 'each') !== (hidden !== undefined)) this.unreadable(line);
+    if (hidden !== undefined && this.holds('ROLLED')) {
+      out.push(`for (var ${name} = ${this.integer(from!)}u; ${name} < ${hidden}; ${name} += 1u) {`);
+      this.within(name!, name!, () => this.expand(body, out));
+      out.push('}');
+      return;
+    }
+    for (const value of to === undefined ? this.names(values!) : this.integers(from!, to))
+      this.within(name!, value, () => this.expand(body, out));
+  }
+
+  private integers(from: string, to: string): number[] {
+    const [first, end] = [this.integer(from), this.integer(to)];
+    return Array.from({ length: Math.max(0, end - first) }, (_, i) => first + i);
+  }
+
+  private names(list: string): string[] {
+    const text = this.substitute(list);
+    return NAMES.test(text) ? text.trim().split(/\s+/) : this.fail(`cannot read the names '${text}'`);
+  }
+
+  /** The value that a `#let` gives its name. */
+  private valueOf(value: string): number | string {
+    return /^"(.*)"$/.exec(value)?.[1] ?? this.integer(value);
+  }
+
+  private unreadable(line: string): never {
+    return this.fail(`cannot read '${line.trim()}'`);
   }
 
   /** The lines up to the matching closer; `next` is the line after it. */

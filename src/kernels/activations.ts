@@ -1,4 +1,4 @@
-/** What a kernel may do with an element on its way to memory. */
+/** The functions that a kernel may apply to an element before it writes it. */
 
 /** As in shaders/common/activate.wgsl. */
 export const activations = ['none', 'gelu', 'gelu_tanh', 'tanh', 'relu', 'sigmoid', 'silu', 'exp'] as const;

@@ -1,5 +1,6 @@
 /** Launchers for fused attention, forward and backward. */
 import type { GpuContext } from '../gpu/context.ts';
+import { type FloatDtype, floatDtypeOf, floatDtypes, wgslTypes } from '../gpu/dtype.ts';
 import {
   ALIGNED,
   GROUP_SIZE,
@@ -21,7 +22,7 @@ export type Projections = { q: Slot; k: Slot; v: Slot } | { qkv: Slot };
 export interface AttentionLaunch {
   /** float16 or float32, as are the results and their gradients. */
   inputs: Projections;
-  /** int32 [tokens]: 0 where a key is padding. Not beside `starts`. */
+  /** int32 [tokens]: 0 for a key that is padding. Not beside `starts`. */
   mask?: Slot | undefined;
   /**
    * int32 [batch + 1]: sequence b has the tokens from starts[b] to before starts[b + 1]; else each has
@@ -29,8 +30,7 @@ export interface AttentionLaunch {
    */
   starts?: Slot | undefined;
   /**
-   * The values of `starts`, where the host knows them: needed only where the tensors are larger than one
-   * binding.
+   * The values of `starts`, if the host knows them; needed only if the tensors are larger than one binding.
    */
   knownStarts?: Int32Array | undefined;
   batch: number;
@@ -48,19 +48,15 @@ const parts = ['forward', 'query', 'key'] as const;
 
 type Part = (typeof parts)[number];
 
-/** What of a launch is fixed when the shader is made. */
-interface Sides {
+/** The part of a launch that is fixed when the shader is made. */
+export interface Sides {
   size: number;
   dropout: boolean;
-  half: boolean;
+  dtype: FloatDtype;
 }
 
 /** The widest head the kernels take. */
 export const MAX_HEAD_SIZE = 256;
-
-function defines({ size, dropout, half }: Sides) {
-  return { VEC: size % 4 === 0, CHUNKS: Math.ceil(size / 4), DROPOUT: dropout, HALF: half };
-}
 
 /** A way to compute attention; the names of its shaders end with `suffix`. */
 interface Technique {
@@ -109,7 +105,9 @@ const broadcast: Readonly<Record<number, Readonly<Record<Part, Technique>>>> = O
   }),
 );
 
-function chooseTechnique({ kernels, subgroupSize }: GpuContext, part: Part, size: number): Technique {
+type Adapter = Pick<GpuContext, 'kernels' | 'subgroupSize'>;
+
+function chooseTechnique({ kernels, subgroupSize }: Adapter, part: Part, size: number): Technique {
   const fits = size % 4 === 0 && size <= MAX_BROADCAST_SIZE;
   const whole = size <= MAX_UNROLLED[kernels] ? plain : rolled;
   return (kernels === 'cpu' && fits && broadcast[subgroupSize]?.[part]) || whole;
@@ -121,49 +119,38 @@ const made = new Map<Technique, Map<number, KernelVariant>>();
 function variantOf(technique: Technique, part: Part, fused: boolean, sides: Sides): KernelVariant {
   const known = made.get(technique) ?? new Map<number, KernelVariant>();
   made.set(technique, known);
-  const flags = +fused | (+sides.dropout << 1) | (+sides.half << 2) | (parts.indexOf(part) << 3);
-  const key = sides.size * 32 + flags;
+  const type = floatDtypes.indexOf(sides.dtype);
+  const key = sides.size * 32 + (+fused | (+sides.dropout << 1) | (type << 2) | (parts.indexOf(part) << 3));
   const variant = known.get(key) ?? makeVariant(technique, part, fused, sides);
   known.set(key, variant);
   return variant;
 }
 
 function makeVariant(technique: Technique, part: Part, FUSED: boolean, sides: Sides): KernelVariant {
-  const all = { ...defines(sides), ...technique.defines };
+  const { size, dropout: DROPOUT, dtype } = sides;
+  const head = { VEC: size % 4 === 0, CHUNKS: Math.ceil(size / 4), DROPOUT, T: wgslTypes[dtype] };
+  const all = { ...head, ...technique.defines };
   if (part === 'forward') return kernel(`attention${technique.suffix}`, all);
   return kernel(`attention_backward${technique.suffix}`, { PART: part, FUSED, ...all });
 }
 
-function declare(technique: (part: Part) => Technique, sides: Sides): void {
-  variantOf(technique('forward'), 'forward', false, sides);
-  variantOf(technique('query'), 'query', false, sides);
-  for (const fused of [false, true]) variantOf(technique('key'), 'key', fused, sides);
-}
-
-// The head sizes of the models there are, and one that is not a multiple of four, so that the compile test
-// sees them.
-for (const size of [8, 32, 64, 6]) {
-  for (const dropout of [false, true]) {
-    for (const half of [false, true]) {
-      declare(() => plain, { size, dropout, half });
-      declare(() => rolled, { size, dropout, half });
-      if (size % 4 !== 0) continue;
-      for (const lanes of Object.keys(ROWS))
-        declare((part) => broadcast[Number(lanes)]![part], { size, dropout, half });
-    }
-  }
+/** Every variant that attention with heads of this size may ask for on such an adapter. */
+export function attentionVariants(adapter: Adapter, sides: Sides): KernelVariant[] {
+  const of = (part: Part, fused: boolean) =>
+    variantOf(chooseTechnique(adapter, part, sides.size), part, fused, sides);
+  return [of('forward', false), of('query', false), of('key', false), of('key', true)];
 }
 
 function sidesOf({ inputs, size, dropout }: AttentionLaunch): Sides {
-  const { half = false } = 'qkv' in inputs ? inputs.qkv : inputs.q;
-  return { size, dropout: dropout !== undefined, half };
+  const dtype = floatDtypeOf('qkv' in inputs ? inputs.qkv : inputs.q);
+  return { size, dropout: dropout !== undefined, dtype };
 }
 
 /** Sequences whose rows are bound together. */
 interface SequenceWindow {
   first: number;
   count: number;
-  /** The rows bound: from one that begins on an aligned offset. Undefined where it is all there is. */
+  /** The rows bound, from one at an aligned offset; undefined if all are. */
   rows?: { first: number; end: number };
 }
 
@@ -178,10 +165,7 @@ function alignedRows(width: number): number {
   return rows;
 }
 
-/**
- * One window where everything fits a binding, or where nobody knows the starts: `launch` then refuses it if
- * it has to.
- */
+/** One window if everything fits a binding, or if the starts are not known: `launch` then checks its size. */
 function sequenceWindows(gpu: GpuContext, o: AttentionLaunch): SequenceWindow[] {
   const { batch, tokens, length, heads, size, knownStarts } = o;
   const fits = (rows: number) => rows * columnsOf(o) * 4 <= gpu.maxBindingBytes;
@@ -223,13 +207,13 @@ function bind([slot, columns]: Operand, { rows }: SequenceWindow): Slot {
   return slice(slot, window, columns);
 }
 
-/** Bindings 1 to 4. One buffer may be bound several times where it is only read. */
+/** Bindings 1 to 4. A buffer that is only read may be bound several times. */
 function inputOperands(o: AttentionLaunch): Operand[] {
   const { inputs, mask, starts } = o;
   const { q, k, v } = 'qkv' in inputs ? { q: inputs.qkv, k: inputs.qkv, v: inputs.qkv } : inputs;
   const columns = columnsOf(o);
   const bounds = mask ?? starts;
-  // Binding 4 must hold some buffer; q stands in where there is neither.
+  // Binding 4 must hold some buffer: q's if there is neither.
   return [[q, columns], [k, columns], [v, columns], bounds === undefined ? [q, columns] : [bounds]];
 }
 

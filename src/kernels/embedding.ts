@@ -1,12 +1,13 @@
 /** Launchers for row lookup and its deterministic backward. The table may be larger than one binding. */
 import type { GpuContext } from '../gpu/context.ts';
+import { floatDtypes } from '../gpu/dtype.ts';
 import { elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
 import { rowKernel, shareRows } from './rows.ts';
 
-const gather = rowKernel('embedding', { PART: 'gather' }, { unroll: 1, halves: true });
+const gather = rowKernel('embedding', { PART: 'gather' }, { unroll: 1, dtypes: floatDtypes });
 const mark = kernel('embedding_chains', { PART: 'mark' });
 const link = kernel('embedding_chains', { PART: 'link' });
-const scatter = rowKernel('embedding', { PART: 'scatter' }, { unroll: 1, halves: true });
+const scatter = rowKernel('embedding', { PART: 'scatter' }, { unroll: 1, dtypes: floatDtypes });
 const positions = kernel('position_ids');
 
 export interface EmbeddingLaunch {
@@ -28,7 +29,7 @@ export function embedding(
   for (const w of rowWindows(gpu, rows, cols)) {
     const uints = [tokens, cols, share, w.first, w.count, rows];
     const slots = [ids, slice(table, w, cols), y];
-    launch(gpu, gather(gpu, cols, table.half), slots, { uints, floats: [stray] }, grid);
+    launch(gpu, gather(gpu, cols, table), slots, { uints, floats: [stray] }, grid);
   }
 }
 
@@ -52,7 +53,7 @@ export function embeddingGradient(gpu: GpuContext, options: EmbeddingGradientLau
   const { share, grid } = shareRows(gpu, tokens);
   for (const w of rowWindows(gpu, rows, cols)) {
     const uints = [tokens, cols, share, w.first, w.count, paddingId >>> 0];
-    launch(gpu, scatter(gpu, cols, dy.half), [ids, next, ends, dy, slice(dtable, w, cols)], { uints }, grid);
+    launch(gpu, scatter(gpu, cols, dy), [ids, next, ends, dy, slice(dtable, w, cols)], { uints }, grid);
   }
 }
 

@@ -1,8 +1,8 @@
 /** The one way to run a shader: a variant, its bindings, its scalars and a grid. */
 import { GpuError } from '../errors.ts';
 import type { GpuContext } from '../gpu/context.ts';
+import { itemSize } from '../gpu/dtype.ts';
 import type { KernelVariant } from '../gpu/pipelines.ts';
-import type { PooledBuffer } from '../gpu/pool.ts';
 import type { Scalars, Slot } from '../gpu/recorder.ts';
 import type { Defines } from '../gpu/wgsl.ts';
 
@@ -58,8 +58,8 @@ export function loopGrid(gpu: GpuContext, count: number): Grid {
 }
 
 /**
- * Throws `GpuError` where a slot is larger than the adapter lets a kernel bind, or the grid larger than it
- * dispatches.
+ * Records a dispatch. Throws `GpuError` if a slot is larger than the adapter lets a kernel bind, or the grid
+ * larger than it dispatches.
  */
 export function launch(
   gpu: GpuContext,
@@ -85,12 +85,12 @@ export function launch(
   gpu.recorder.dispatch(gpu.pipelines.get(variant), slots, scalars, grid[0], grid[1], grid[2]);
 }
 
-/** A run of elements that every bound tensor can show to a kernel at once. */
+/** A range of elements that every bound tensor can show to a kernel at once. */
 export interface Window {
   /** First element, and how many. */
   readonly first: number;
   readonly count: number;
-  /** True where it is all there is: the slot is then bound as it stands, which keeps its bind group. */
+  /** Whether it covers the tensor: the slot is then bound unchanged, which keeps its bind group. */
   readonly whole: boolean;
 }
 
@@ -99,8 +99,8 @@ export const OFFSET_BYTES = 256;
 export const ALIGNED = OFFSET_BYTES / 2;
 
 /** Bytes of an element. */
-export function elementBytes({ half }: Slot): number {
-  return half === true ? 2 : 4;
+export function elementBytes({ dtype = 'float32' }: Slot): number {
+  return itemSize(dtype);
 }
 
 /** The same range, `elements` further on. */
@@ -109,39 +109,8 @@ export function shifted(slot: Slot, elements: number): Slot {
 }
 
 /**
- * Things by the buffer, and the byte of it, where they end; a later one takes the place of one that ends
- * there too.
- */
-export class ByEnd<T> {
-  private readonly known = new Map<PooledBuffer, Map<number, T>>();
-
-  /** What ends where a slot begins. */
-  before({ buffer, offset = 0 }: Slot): T | undefined {
-    return this.known.get(buffer)?.get(offset);
-  }
-
-  /** Keeps what ends so many bytes after the beginning of a slot. */
-  add({ buffer, offset = 0 }: Slot, bytes: number, thing: T): void {
-    const ends = this.known.get(buffer) ?? new Map<number, T>();
-    this.known.set(buffer, ends);
-    ends.set(offset + bytes, thing);
-  }
-}
-
-/** Whether a slot begins where `elements` of another end. */
-export function liesAfter(slot: Slot, other: Slot, elements: number): boolean {
-  const end = (other.offset ?? 0) + elements * elementBytes(other);
-  return slot.buffer === other.buffer && (slot.offset ?? 0) === end;
-}
-
-/** The `elements` from where a slot begins. */
-export function extended(slot: Slot, elements: number): Slot {
-  return { ...slot, offset: slot.offset ?? 0, size: elements * elementBytes(slot) };
-}
-
-/**
  * Cuts `rows` of `cols` elements of up to four bytes into windows of whole rows within the adapter's binding
- * limit, each beginning on a multiple of `align` rows. One window where not even `align` rows fit: `launch`
+ * limit, each beginning on a multiple of `align` rows. One window if not even `align` rows fit: `launch`
  * then refuses it if it has to.
  */
 export function rowWindows(gpu: GpuContext, rows: number, cols: number, align = ALIGNED): Window[] {

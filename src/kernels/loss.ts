@@ -36,7 +36,7 @@ export function crossEntropy(gpu: GpuContext, options: CrossEntropyLaunch & { lo
   for (const w of rowWindows(gpu, rows, cols)) {
     const slots = [slice(x, w, cols), slice(targets, w), slice(stats, w, 4)];
     const { share, grid } = shareRows(gpu, w.count);
-    launch(gpu, rowLoss(gpu, cols), slots, { uints: [w.count, cols, share, ...rule] }, grid);
+    launch(gpu, rowLoss(gpu, cols, x), slots, { uints: [w.count, cols, share, ...rule] }, grid);
   }
   launch(gpu, meanLoss, [stats, loss, valid], { uints: [rows] }, [1, 1, 1]);
 }
@@ -50,7 +50,7 @@ export function crossEntropyGradient(
   for (const w of rowWindows(gpu, rows, cols)) {
     const slots = [slice(x, w, cols), slice(targets, w), slice(stats, w, 4), valid, dy, slice(dx, w, cols)];
     const { share, grid } = shareRows(gpu, w.count);
-    launch(gpu, backward(gpu, cols), slots, { uints: [w.count, cols, share, ...rule] }, grid);
+    launch(gpu, backward(gpu, cols, x), slots, { uints: [w.count, cols, share, ...rule] }, grid);
   }
 }
 

@@ -1,17 +1,18 @@
 /** Launchers for kernels that work on rows: softmax and LayerNorm. */
 import type { GpuContext } from '../gpu/context.ts';
+import { floatDtypeOf, floatDtypes } from '../gpu/dtype.ts';
 import { elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
 import { type DropoutKey, dropoutThreshold } from './pointwise.ts';
 import { rowKernel, shareRows } from './rows.ts';
 
-const softmaxForward = rowKernel('softmax', { BACKWARD: false }, { unroll: 4, halves: true });
-const softmaxBackward = rowKernel('softmax', { BACKWARD: true }, { unroll: 2, halves: true });
+const softmaxForward = rowKernel('softmax', { BACKWARD: false }, { unroll: 4, dtypes: floatDtypes });
+const softmaxBackward = rowKernel('softmax', { BACKWARD: true }, { unroll: 2, dtypes: floatDtypes });
 
 /** Rows that LayerNorm's kernels work on at once. */
 const NORM_ROWS = 4;
-const norms = { unroll: 1, rows: NORM_ROWS, halves: true } as const;
+const norms = { unroll: 1, rows: NORM_ROWS, dtypes: floatDtypes } as const;
 /** Of a float16 x beside a float32 residual. */
-const wideNorms = { ...norms, halves: 'only' } as const;
+const wideNorms = { ...norms, dtypes: ['float16'] } as const;
 const plainForward = rowKernel('layer_norm', { RESIDUAL: false, DROPOUT: false, WIDE: false }, norms);
 const addedForward = (DROPOUT: boolean) => ({
   same: rowKernel('layer_norm', { RESIDUAL: true, DROPOUT, WIDE: false }, norms),
@@ -45,7 +46,7 @@ export function softmax(gpu: GpuContext, { x, y, rows, cols }: RowsLaunch): void
   for (const w of rowWindows(gpu, rows, cols)) {
     const { share, grid } = shareRows(gpu, w.count);
     const slots = [slice(x, w, cols), slice(y, w, cols)];
-    launch(gpu, softmaxForward(gpu, cols, x.half), slots, { uints: [w.count, cols, share] }, grid);
+    launch(gpu, softmaxForward(gpu, cols, x), slots, { uints: [w.count, cols, share] }, grid);
   }
 }
 
@@ -58,13 +59,13 @@ export function softmaxGradient(
   for (const w of rowWindows(gpu, rows, cols)) {
     const { share, grid } = shareRows(gpu, w.count);
     const slots = [slice(y, w, cols), slice(dy, w, cols), slice(dx, w, cols)];
-    launch(gpu, softmaxBackward(gpu, cols, y.half), slots, { uints: [w.count, cols, share] }, grid);
+    launch(gpu, softmaxBackward(gpu, cols, y), slots, { uints: [w.count, cols, share] }, grid);
   }
 }
 
 /**
- * (element of the window's first row, seed, stream, threshold) and the scale of a dropout; any numbers where
- * there is none.
+ * First element of the window, seed, stream and threshold, and the scale of a dropout; any numbers if there
+ * is none.
  */
 function dropoutScalars(first: number, key: DropoutKey | null): { uints: number[]; floats: number[] } {
   if (key === null) return { uints: [first, 0, 0, 0], floats: [1] };
@@ -97,24 +98,24 @@ export function layerNorm(gpu: GpuContext, options: LayerNormLaunch): void {
     if (rounded !== undefined) slots.push(slice(rounded, w, cols));
     const { uints, floats } = dropoutScalars(w.first * cols, dropout);
     const scalars = { uints: [w.count, cols, share, ...uints], floats: [eps, ...floats] };
-    launch(gpu, variant(gpu, cols, x.half), slots, scalars, grid);
+    launch(gpu, variant(gpu, cols, x), slots, scalars, grid);
   }
 }
 
 export interface LayerNormGradientLaunch {
-  /** What was normalized. */
+  /** The rows that were normalized. */
   x: Slot;
   moments: Slot;
   dy: Slot;
   weight: Slot;
-  /** The gradient of what was normalized. */
+  /** Their gradient. */
   dx: Slot;
   rows: number;
   cols: number;
   dweight: Slot;
   dbias: Slot;
   /**
-   * Where x was residual + dropout(·), the gradient of what dropout was given; it may be float16 beside a
+   * If x was residual + dropout(·): the gradient of the dropout's input, which may be float16 beside a
    * float32 dx.
    */
   added?: { dx: Slot; key: DropoutKey | null } | undefined;
@@ -129,7 +130,9 @@ const PARTIAL_GROUPS = 256;
 export function layerNormGradient(gpu: GpuContext, options: LayerNormGradientLaunch): void {
   const { x, moments, dy, weight, dx, rows, cols, dweight, dbias, added } = options;
   const key = added?.key ?? null;
-  const wide = added?.dx.half === true && dx.half !== true;
+  // The kernel's T; dx, x and dy may be float32 beside it.
+  const narrow = added?.dx ?? dx;
+  const wide = floatDtypeOf(narrow) !== floatDtypeOf(dx);
   const variant = rowsBackwards[key === null ? 'plain' : 'dropout'][wide ? 'wide' : 'same'];
   const shares = rowWindows(gpu, rows, cols).map((window) => ({
     window,
@@ -144,7 +147,7 @@ export function layerNormGradient(gpu: GpuContext, options: LayerNormGradientLau
       if (added !== undefined) slots.push(slice(added.dx, w, cols));
       const { uints, floats } = dropoutScalars(w.first * cols, key);
       const scalars = { uints: [w.count, cols, share, before, ...uints], floats };
-      launch(gpu, variant(gpu, cols, wide || x.half), slots, scalars, grid);
+      launch(gpu, variant(gpu, cols, narrow), slots, scalars, grid);
       before += groups;
     }
     launch(gpu, layerNormWeights, [partials, dweight, dbias], { uints: [all, cols] }, elementGrid(cols));

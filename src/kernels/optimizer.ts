@@ -1,13 +1,11 @@
 /**
- * Launchers for AdamW and for clipping by the global norm. A dispatch takes as many tensors as the adapter
- * binds buffers, and those that lie one after the other as one: a model has some hundred, most of them small.
+ * Launchers for AdamW and for clipping by the global norm. A dispatch takes as many runs of adjacent elements
+ * as the adapter binds buffers, because a model has hundreds of parameters, most of them small.
  */
 import type { GpuContext } from '../gpu/context.ts';
 import {
-  ByEnd,
   elementBytes,
   elementGrid,
-  extended,
   GROUP_SIZE,
   type Grid,
   type KernelVariant,
@@ -26,14 +24,14 @@ function variants(shader: string, most: number, defines: Record<string, number |
   return Array.from({ length: most }, (_, at) => kernel(shader, { ...defines, TENSORS: at + 1 }));
 }
 
-/** Tensors, or runs of them, a dispatch takes which binds `each` buffers for one and `others` besides. */
+/** Runs per dispatch that binds `each` buffers for a run and `others` besides. */
 function runsPerDispatch(gpu: GpuContext, each: number, others: number): number {
   const buffers = Math.min(gpu.limits.maxStorageBuffersPerShaderStage, MOST_BUFFERS);
   return Math.floor((buffers - others) / each);
 }
 
 /**
- * Elements with the gap that aligns what follows: as in shaders/common/parts.wgsl, and the blocks of AdamW's
+ * Elements and the gap that aligns the next run: as in shaders/common/parts.wgsl, and the blocks of AdamW's
  * moments.
  */
 export function padded(count: number): number {
@@ -54,13 +52,13 @@ const adamwKernels = {
   copying: variants('adamw', Math.floor((MOST_BUFFERS - 1) / 4), { COPIES: true }),
 };
 
-/** Elements that lie one after the other: of a tensor, or of some. */
+/** Adjacent elements of one parameter or of several. */
 export interface AdamWRun {
   value: Slot;
   gradient: Slot;
   /** Blocks of 64 first moments, each followed by the second moments of the same elements. */
   moments: Slot;
-  /** float16: where the new values go too; for all runs of a launch or for none. */
+  /** float16: also takes the new values; for all runs of a launch or for none. */
   copy: Slot | null;
   count: number;
   lr: number;
@@ -72,21 +70,21 @@ export interface AdamWRun {
 export interface AdamWLaunch {
   /** At most `adamwRuns`. */
   runs: readonly AdamWRun[];
-  /** [norm, factor]: gradients are multiplied by the factor. */
+  /** [norm, factor]; the kernel multiplies gradients by the factor. */
   scale: Slot;
-  /** Whether a norm that is not finite leaves everything as it is. */
+  /** Whether to leave everything as it is if the norm is not finite. */
   skipNonFinite: boolean;
   beta1: number;
   beta2: number;
   eps: number;
 }
 
-/** How many runs one launch of `adamw` takes, with copies or without. */
+/** Runs that one launch of `adamw` takes, with copies or without. */
 export function adamwRuns(gpu: GpuContext, copies: boolean): number {
   return runsPerDispatch(gpu, copies ? 4 : 3, 1);
 }
 
-/** Elements that one invocation of AdamW walks through. */
+/** Elements per invocation of AdamW. */
 const ADAMW_RUN = { cpu: 512, gpu: 16 };
 
 export function adamw(gpu: GpuContext, o: AdamWLaunch): void {
@@ -117,8 +115,8 @@ const finishScaledKernel = kernel('grad_norm', { PART: 'finish', SCALED: true })
 const scaleKernels = variants('grad_norm', MOST_BUFFERS - 1, { PART: 'scale' });
 
 /**
- * Elements that one invocation sums or scales, and the most workgroups: each leaves a partial sum (64 on a
- * CPU).
+ * Elements that one invocation sums or scales, and the most workgroups. A workgroup leaves one partial sum, on
+ * a CPU 64.
  */
 const NORM_RUN = { cpu: 64, gpu: 16 };
 const NORM_GROUPS = { cpu: 32, gpu: 2048 };
@@ -128,20 +126,7 @@ export interface Gradient {
   count: number;
 }
 
-/** Gradients that lie one after the other, without a gap, as one. */
-function joined(gradients: readonly Gradient[]): Gradient[] {
-  const out: Gradient[] = [];
-  const byEnd = new ByEnd<Gradient>();
-  for (const { slot, count } of gradients) {
-    const joint = byEnd.before(slot) ?? { slot, count: 0 };
-    if (joint.count === 0) out.push(joint);
-    joint.count += count;
-    byEnd.add(slot, count * elementBytes(slot), joint);
-  }
-  return out.map(({ slot, count }) => ({ slot: extended(slot, count), count }));
-}
-
-/** What one dispatch takes of the gradients. */
+/** Gradients of one dispatch. */
 interface GradientBatch {
   slots: Slot[];
   counts: number[];
@@ -153,7 +138,7 @@ function gradientBatches(gpu: GpuContext, gradients: readonly Gradient[]): Gradi
   const most = runsPerDispatch(gpu, 1, 1);
   const out: GradientBatch[] = [];
   let last: GradientBatch | undefined;
-  for (const { slot, count } of joined(gradients)) {
+  for (const { slot, count } of gradients) {
     for (const w of windows(gpu, count)) {
       if (last === undefined || last.slots.length === most) {
         last = { slots: [], counts: [], total: 0 };
@@ -181,7 +166,7 @@ function run(
 export interface GradientNormLaunch {
   gradients: readonly Gradient[];
   maxNorm: number;
-  /** What the loss was multiplied by; on the GPU, the first number there. */
+  /** The factor of the loss; a slot holds it as its first number. */
   lossScale: number | Slot;
   /**
    * [norm, factor]: the norm of the gradients divided by lossScale; the factor that divides them and brings
@@ -193,7 +178,7 @@ export interface GradientNormLaunch {
 /** The largest float32: infinity is not for WGSL. */
 const MOST_FLOAT = 3.4028234663852886e38;
 
-/** The order of additions depends on the counts, the adapter, and which gradients lie one after the other. */
+/** The order of additions depends on the counts, their order, and the adapter. */
 export function gradientNorm(gpu: GpuContext, options: GradientNormLaunch): void {
   const { gradients, maxNorm, lossScale, result } = options;
   const batches = gradientBatches(gpu, gradients);

@@ -1,7 +1,9 @@
 /**
  * Launchers for elementwise kernels. Each walks its tensors in windows, so no tensor is too large to bind.
  */
+import { sizeOf } from '../arrays.ts';
 import type { GpuContext } from '../gpu/context.ts';
+import { byDtype, type FloatDtype, floatDtypeOf, type WgslType } from '../gpu/dtype.ts';
 import type { Defines } from '../gpu/wgsl.ts';
 import { type Activation, activations } from './activations.ts';
 import {
@@ -18,41 +20,32 @@ import {
   windows,
 } from './launch.ts';
 
-/**
- * Variants of an elementwise kernel: over float32 and over float16, each number by number and by
- * four-vectors.
- */
-interface Family {
-  readonly whole: Widths;
-  readonly half: Widths;
-}
-
+/** Variants of an elementwise kernel: number by number, and by four-vectors. */
 interface Widths {
   readonly single: KernelVariant;
   readonly vectors: KernelVariant;
 }
 
+/** The same for each type of element. */
+type Family = Readonly<Record<FloatDtype, Widths>>;
+
 /** Numbers in a four-vector. */
 const VECTOR = 4;
 
 function family(shader: string, defines: Defines = {}): Family {
-  const widths = (HALF: boolean): Widths => ({
-    single: kernel(shader, { ...defines, HALF, WIDTH: 1 }),
-    vectors: kernel(shader, { ...defines, HALF, WIDTH: VECTOR }),
-  });
-  return { whole: widths(false), half: widths(true) };
+  return byDtype((T) => ({
+    single: kernel(shader, { ...defines, T, WIDTH: 1 }),
+    vectors: kernel(shader, { ...defines, T, WIDTH: VECTOR }),
+  }));
 }
 
-/**
- * The variant for a tensor's type, and how many numbers it reads at once: by four-vectors where they divide
- * all that is counted.
- */
+/** The variant for a slot's type, and how many numbers it reads at once: four if that divides every count. */
 function fitting(
   variants: Family,
-  { half }: Slot,
+  slot: Slot,
   ...counts: number[]
 ): { variant: KernelVariant; width: number } {
-  const { single, vectors } = half === true ? variants.half : variants.whole;
+  const { single, vectors } = variants[floatDtypeOf(slot)];
   return counts.every((count) => count % VECTOR === 0)
     ? { variant: vectors, width: VECTOR }
     : { variant: single, width: 1 };
@@ -106,11 +99,8 @@ const binarySame = binaryKernels('same');
 const binarySuffix = binaryKernels('suffix');
 /** Number by number, and so without variants by four-vectors. */
 const binaryStrided = Object.fromEntries(
-  operators.map((OP) => [
-    OP,
-    [false, true].map((HALF) => kernel('binary', { LAYOUT: 'strided', OP, HALF, WIDTH: 1 })),
-  ]),
-) as Record<BinaryOperator, KernelVariant[]>;
+  operators.map((OP) => [OP, byDtype((T) => kernel('binary', { LAYOUT: 'strided', OP, T, WIDTH: 1 }))]),
+) as Record<BinaryOperator, Readonly<Record<FloatDtype, KernelVariant>>>;
 
 export interface BinaryLaunch {
   a: Slot;
@@ -151,7 +141,7 @@ function isContiguous(shape: readonly number[], strides: readonly number[]): boo
   return true;
 }
 
-/** The number of elements after which b repeats where b is the shape's tail, else 0. */
+/** The number of elements after which b repeats, if b has the shape's last dimensions; else 0. */
 function suffixPeriod(shape: readonly number[], strides: readonly number[]): number {
   let d = shape.length;
   let period = 1;
@@ -165,7 +155,7 @@ function suffixPeriod(shape: readonly number[], strides: readonly number[]): num
 /** c = a (operator) b with broadcasting. */
 export function binary(gpu: GpuContext, options: BinaryLaunch): void {
   const { a, b, c, operator, shape, stridesA, stridesB } = options;
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = sizeOf(shape);
   const plainA = isContiguous(shape, stridesA);
   if (plainA && isContiguous(shape, stridesB)) {
     const { variant, width } = fitting(binarySame[operator], a, count);
@@ -187,7 +177,7 @@ export function binary(gpu: GpuContext, options: BinaryLaunch): void {
     return;
   }
   const strided = stridedScalars(shape, stridesA, stridesB);
-  const variant = binaryStrided[operator][a.half === true ? 1 : 0]!;
+  const variant = binaryStrided[operator][floatDtypeOf(a)];
   for (const w of windows(gpu, count)) {
     const uints = [w.count, w.first, ...strided];
     launch(gpu, variant, [a, b, slice(c, w)], { uints }, loopGrid(gpu, w.count));
@@ -197,17 +187,17 @@ export function binary(gpu: GpuContext, options: BinaryLaunch): void {
 const addKernels = family('inplace', { OP: 'add', WIDE: false });
 /** Of a float16 x to a float32 y. */
 const addWideKernels: Widths = {
-  single: kernel('inplace', { OP: 'add', WIDE: true, HALF: true, WIDTH: 1 }),
-  vectors: kernel('inplace', { OP: 'add', WIDE: true, HALF: true, WIDTH: VECTOR }),
+  single: kernel('inplace', { OP: 'add', WIDE: true, T: 'f16', WIDTH: 1 }),
+  vectors: kernel('inplace', { OP: 'add', WIDE: true, T: 'f16', WIDTH: VECTOR }),
 };
-const fillKernel = kernel('inplace', { OP: 'fill', WIDE: false, HALF: false, WIDTH: 1 });
+const fillKernel = kernel('inplace', { OP: 'fill', WIDE: false, T: 'f32', WIDTH: 1 });
 
 /** y += scale · x, both of one type, or x float16 and y float32. */
 export function addInPlace(
   gpu: GpuContext,
   { x, y, count, scale = 1 }: { x: Slot; y: Slot; count: number; scale?: number },
 ): void {
-  const variants = y.half === true ? addKernels : { ...addKernels, half: addWideKernels };
+  const variants = floatDtypeOf(y) === 'float16' ? addKernels : { ...addKernels, float16: addWideKernels };
   const { variant, width } = fitting(variants, x, count);
   for (const w of windows(gpu, count)) {
     const elements = w.count / width;
@@ -228,14 +218,14 @@ export function fillBits(
 
 const dropoutKernels = family('dropout');
 
-/** What draws a dropout mask: the same key gives the same mask. */
+/** Key of a dropout mask: the same key gives the same mask. */
 export interface DropoutKey {
   seed: number;
   stream: number;
   p: number;
 }
 
-/** An element is dropped where its 32 random bits are below this. */
+/** An element is dropped if its 32 random bits are below this. */
 export function dropoutThreshold(p: number): number {
   return Math.min(Math.round(p * 2 ** 32), 2 ** 32 - 1);
 }
@@ -284,7 +274,7 @@ export function fillRandom(gpu: GpuContext, options: RandomLaunch): void {
   }
 }
 
-const copyKernels = [false, true].map((HALF) => kernel('strided_copy', { HALF }));
+const copyKernels = byDtype((T) => kernel('strided_copy', { T }));
 
 export interface StridedCopyLaunch {
   source: Slot;
@@ -299,27 +289,27 @@ export interface StridedCopyLaunch {
 
 export function stridedCopy(gpu: GpuContext, options: StridedCopyLaunch): void {
   const { source, target, shape, sourceStrides, targetStrides, sourceOffset = 0, targetOffset = 0 } = options;
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = sizeOf(shape);
   const uints = [count, sourceOffset, targetOffset, ...stridedScalars(shape, sourceStrides, targetStrides)];
-  launch(gpu, copyKernels[source.half === true ? 1 : 0]!, [source, target], { uints }, elementGrid(count));
+  launch(gpu, copyKernels[floatDtypeOf(source)], [source, target], { uints }, elementGrid(count));
 }
 
-const casts = (FROM: string, TO: string): Widths => ({
+const casts = (FROM: WgslType, TO: WgslType): Widths => ({
   single: kernel('cast', { FROM, TO, VEC: false }),
   vectors: kernel('cast', { FROM, TO, VEC: true }),
 });
-const castKernels: Family = { whole: casts('f32', 'f16'), half: casts('f16', 'f32') };
+const castKernels: Family = { float32: casts('f32', 'f16'), float16: casts('f16', 'f32') };
 
 /**
- * y = x as float16, from element `at` of y on, or as float32: one of the two is `half`. What is too large for
- * a float16 becomes infinite.
+ * y = x in the other type, float16 or float32, from element `at` of y on. A value too large for float16
+ * becomes infinite.
  */
 export function cast(
   gpu: GpuContext,
   { x, y, count, at = 0 }: { x: Slot; y: Slot; count: number; at?: number },
 ): void {
   const { variant, width } = fitting(castKernels, x, count, at);
-  // What lies between the last place where a binding may begin and `at`.
+  // Elements between the last offset at which a binding may begin and `at`.
   const rest = at % ALIGNED;
   for (const w of windows(gpu, count)) {
     const target = w.whole ? y : slice(shifted(y, at - rest), { ...w, count: w.count + rest });

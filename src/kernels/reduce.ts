@@ -1,10 +1,11 @@
 /** Sums over one axis. */
 import type { GpuContext } from '../gpu/context.ts';
+import { byDtype, floatDtypeOf } from '../gpu/dtype.ts';
 import { elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
 
-const variants = [false, true].map((HALF) => ({
-  byVectors: kernel('reduce', { VEC: true, HALF }),
-  byElements: kernel('reduce', { VEC: false, HALF }),
+const variants = byDtype((T) => ({
+  byVectors: kernel('reduce', { WIDTH: 4, T }),
+  byElements: kernel('reduce', { WIDTH: 1, T }),
 }));
 
 export interface SumLaunch {
@@ -26,7 +27,7 @@ const SUMS_ALIGNED = 64;
 export function sum(gpu: GpuContext, options: SumLaunch): void {
   const { x, y, outer, n, inner, scale = 1 } = options;
   const chunks = Math.max(Math.ceil(n / CHUNK), 1);
-  const { byVectors, byElements } = variants[x.half === true ? 1 : 0]!;
+  const { byVectors, byElements } = variants[floatDtypeOf(x)];
   const [variant, width] = inner % 4 === 0 ? [byVectors, inner / 4] : [byElements, inner];
   const run = (target: Slot, targetScale: number): void => {
     if (outer === 1) {

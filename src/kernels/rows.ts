@@ -1,7 +1,8 @@
 /** How kernels share out rows: `shaders/common/rows.wgsl`. */
 import type { GpuContext } from '../gpu/context.ts';
+import { byDtype, type FloatDtype, floatDtypeOf, type WgslType } from '../gpu/dtype.ts';
 import type { Defines } from '../gpu/wgsl.ts';
-import { foldedGrid, type Grid, type KernelVariant, kernel } from './launch.ts';
+import { foldedGrid, type Grid, type KernelVariant, kernel, type Slot } from './launch.ts';
 
 interface Team {
   /** Invocations that share a row. */
@@ -33,33 +34,32 @@ function teamOf(gpu: GpuContext): number {
 export interface RowShape {
   unroll: number;
   rows?: 1 | 2 | 4;
-  /** Declares variants over float16, too, or those alone. */
-  halves?: boolean | 'only';
+  /** Types that x may have; float32 unless given. */
+  dtypes?: readonly FloatDtype[];
 }
 
 /** Numbers that are read at once: the most that divide the row. */
 const widths = [4, 2, 1] as const;
 
-/**
- * Declares a kernel over rows for every team and every width of its reads, and returns the choice between
- * them; `half`: over float16.
- */
+/** The variant of a kernel over rows for this adapter, for rows of `cols` elements, and for x's type. */
+export type RowKernel = (gpu: GpuContext, cols: number, x: Slot) => KernelVariant;
+
+/** Declares a kernel over rows for every team, every width of its reads and every type. */
 export function rowKernel(
   shader: string,
   defines: Defines,
-  { unroll, rows = 1, halves = false }: RowShape,
-): (gpu: GpuContext, cols: number, half?: boolean) => KernelVariant {
-  const variants = (HALF: boolean) =>
+  { unroll, rows = 1, dtypes = ['float32'] }: RowShape,
+): RowKernel {
+  const ofType = (T: WgslType) =>
     teams.map(({ size, subgroups }) =>
       widths.map((WIDTH) => {
         const shape = { TEAM: size, SUBGROUPS: subgroups, ROWS: rows, UNROLL: unroll, WIDTH };
-        return kernel(shader, { ...defines, ...shape, HALF });
+        return kernel(shader, { ...defines, ...shape, T });
       }),
     );
-  const whole = halves === 'only' ? [] : variants(false);
-  const half = halves === false ? [] : variants(true);
-  return (gpu, cols, isHalf = false) =>
-    (isHalf ? half : whole)[teamOf(gpu)]![widths.findIndex((width) => cols % width === 0)]!;
+  const variants = byDtype(ofType, dtypes);
+  return (gpu, cols, x) =>
+    variants[floatDtypeOf(x)][teamOf(gpu)]![widths.findIndex((width) => cols % width === 0)]!;
 }
 
 /**

@@ -2,21 +2,13 @@
 import { ConfigError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
-import { BertModel, type EncoderModel, RobertaModel } from './base.ts';
-import { type ConfigOverrides, type ModelType, makeConfig, type PretrainedConfig } from './config.ts';
-import { type HubOptions, hubOptionNames } from './hub.ts';
-import { deviceOf, type LoadOptions, loadConfig, loadPretrained } from './load.ts';
-import type { PreTrainedModel } from './pretrained.ts';
-import {
-  BertForMaskedLM,
-  BertForQuestionAnswering,
-  BertForSequenceClassification,
-  BertForTokenClassification,
-  RobertaForMaskedLM,
-  RobertaForQuestionAnswering,
-  RobertaForSequenceClassification,
-  RobertaForTokenClassification,
-} from './tasks.ts';
+import type { PretrainedConfig } from './common/config.ts';
+import type { Family } from './common/family.ts';
+import type { PreTrainedModel } from './common/pretrained.ts';
+import { type ConfigOverrides, knownFamily, makeConfig } from './config.ts';
+import { type HubOptions, hubOptionNames } from './files/hub.ts';
+import { deviceOf, type LoadOptions, loadConfig, loadPretrained } from './files/load.ts';
+import type { BaseClasses, ClassesOf, ModelType } from './registry.ts';
 
 /** Reads configs, or makes them from transformers' defaults. */
 export const AutoConfig = {
@@ -30,8 +22,6 @@ export const AutoConfig = {
   },
 };
 
-type Create<M> = (config: PretrainedConfig, device: Device, options: PoolerOption) => M;
-
 /** Of `AutoModel` alone. */
 export interface PoolerOption {
   /** False: without the layer over the first token, whatever the checkpoint has. Default true. */
@@ -39,7 +29,7 @@ export interface PoolerOption {
 }
 
 export interface CreateOptions {
-  /** Where the weights go; the best adapter there is where absent. */
+  /** Where the weights go; the best adapter if absent. */
   device?: Device;
 }
 
@@ -52,7 +42,7 @@ export interface AutoClass<M extends PreTrainedModel, More = object> {
    */
   fromPretrained(idOrFolder: string, options?: LoadOptions & More): Promise<M>;
   /**
-   * A model with freshly drawn weights, in training mode. Throws `ConfigError` for an option there is not.
+   * A model with freshly drawn weights, in training mode. Throws `ConfigError` for an unknown option.
    */
   fromConfig(config: PretrainedConfig, options?: CreateOptions & More): Promise<M>;
 }
@@ -60,20 +50,13 @@ export interface AutoClass<M extends PreTrainedModel, More = object> {
 const createOptionNames: OptionNames<CreateOptions> = { device: true };
 
 function autoClass<M extends PreTrainedModel, More extends object = object>(
-  classes: Record<ModelType, Create<M>>,
+  make: (family: Family, config: PretrainedConfig, device: Device, options: PoolerOption) => PreTrainedModel,
   more: OptionNames<More>,
-  check?: (config: PretrainedConfig) => void,
 ): AutoClass<M, More> {
   const create =
     (options: PoolerOption) =>
-    (config: PretrainedConfig, device: Device): M => {
-      if (!Object.hasOwn(classes, config?.modelType))
-        throw new ConfigError('what was given is no config', {
-          remedy: 'use AutoConfig.fromPretrained or AutoConfig.forModel',
-        });
-      check?.(config);
-      return classes[config.modelType](config, device, options);
-    };
+    (config: PretrainedConfig, device: Device): M =>
+      make(knownFamily(config?.modelType), config, device, options) as M;
   return {
     fromPretrained: (idOrFolder, options: (LoadOptions & PoolerOption) | undefined = {}) =>
       loadPretrained(idOrFolder, create(options), options, more),
@@ -86,12 +69,22 @@ function autoClass<M extends PreTrainedModel, More extends object = object>(
   };
 }
 
-/** The bare encoder. */
-export const AutoModel = autoClass<EncoderModel, PoolerOption>(
-  {
-    bert: (config, device, options) => new BertModel(config, { ...options, device }),
-    roberta: (config, device, options) => new RobertaModel(config, { ...options, device }),
-  },
+/** The models of a task, one of each family. */
+type ModelsOf<Task extends keyof Family['tasks']> = Extract<InstanceType<ClassesOf<Task>>, PreTrainedModel>;
+
+function autoTask<Task extends keyof Family['tasks']>(
+  task: Task,
+  check: (config: PretrainedConfig) => void = () => {},
+): AutoClass<ModelsOf<Task>> {
+  return autoClass<ModelsOf<Task>>(({ tasks }, config, device) => {
+    check(config);
+    return new tasks[task](config, device);
+  }, {});
+}
+
+/** The base model, without a head. */
+export const AutoModel = autoClass<InstanceType<BaseClasses>, PoolerOption>(
+  ({ Model }, config, device, options) => new Model(config, { ...options, device }),
   { addPoolingLayer: true },
 );
 
@@ -100,46 +93,13 @@ function checkClasses({ numLabels }: PretrainedConfig): void {
     throw new ConfigError('id2label names no class', { remedy: 'pass numLabels or id2label' });
 }
 
-export const AutoModelForSequenceClassification = autoClass<
-  BertForSequenceClassification | RobertaForSequenceClassification
->(
-  {
-    bert: (config, device) => new BertForSequenceClassification(config, device),
-    roberta: (config, device) => new RobertaForSequenceClassification(config, device),
-  },
-  {},
-  checkClasses,
-);
+export const AutoModelForSequenceClassification = autoTask('sequenceClassification', checkClasses);
 
-export const AutoModelForTokenClassification = autoClass<
-  BertForTokenClassification | RobertaForTokenClassification
->(
-  {
-    bert: (config, device) => new BertForTokenClassification(config, device),
-    roberta: (config, device) => new RobertaForTokenClassification(config, device),
-  },
-  {},
-  checkClasses,
-);
+export const AutoModelForTokenClassification = autoTask('tokenClassification', checkClasses);
 
-export const AutoModelForQuestionAnswering = autoClass<
-  BertForQuestionAnswering | RobertaForQuestionAnswering
->(
-  {
-    bert: (config, device) => new BertForQuestionAnswering(config, device),
-    roberta: (config, device) => new RobertaForQuestionAnswering(config, device),
-  },
-  {},
-  ({ numLabels }) => {
-    if (numLabels !== 2)
-      throw new ConfigError(`question answering has 2 outputs, start and end; numLabels is ${numLabels}`);
-  },
-);
+export const AutoModelForQuestionAnswering = autoTask('questionAnswering', ({ numLabels }) => {
+  if (numLabels !== 2)
+    throw new ConfigError(`question answering has 2 outputs, start and end; numLabels is ${numLabels}`);
+});
 
-export const AutoModelForMaskedLM = autoClass<BertForMaskedLM | RobertaForMaskedLM>(
-  {
-    bert: (config, device) => new BertForMaskedLM(config, device),
-    roberta: (config, device) => new RobertaForMaskedLM(config, device),
-  },
-  {},
-);
+export const AutoModelForMaskedLM = autoTask('maskedLm');

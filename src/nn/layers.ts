@@ -3,8 +3,9 @@
 import type { Activation } from '../kernels/activations.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
-import { dropout } from '../tensor/ops/elementwise.ts';
+import { activate, dropout } from '../tensor/ops/elementwise.ts';
 import { embedding } from '../tensor/ops/embedding.ts';
+import { feedForward, type LinearParameters } from '../tensor/ops/feed-forward.ts';
 import { linear } from '../tensor/ops/matmul.ts';
 import { addLayerNorm, layerNorm } from '../tensor/ops/normalize.ts';
 import type { Shape } from '../tensor/shape.ts';
@@ -14,7 +15,7 @@ import { checkWidth, Module } from './module.ts';
 let skipping = 0;
 
 /**
- * Builds modules whose weights are memory only: for a checkpoint to fill, or an initialiser of the caller's.
+ * Builds modules whose weights are undefined memory, for a checkpoint or the caller's initialiser to fill.
  */
 export function skipInit<T>(build: () => T): T {
   skipping += 1;
@@ -26,28 +27,51 @@ export function skipInit<T>(build: () => T): T {
 }
 
 /** A weight: outside every scope, collecting gradients. Its content is unspecified. */
-export function parameter(device: Device, shape: Shape): Tensor {
+export function parameter(device: Device, shape: Shape, parts = 1): Tensor {
   const tensor = device.raw(shape);
+  tensor.parts = parts;
   tensor.requiresGrad = true;
   return tensor;
 }
 
-/** A bias that no layer owns: zeros, or within `skipInit` memory only. */
+/** A bias outside any layer: zeros, or within `skipInit` undefined memory. */
 export function biasParameter(device: Device, size: number): Tensor {
   const tensor = parameter(device, [size]);
   if (skipping === 0) device.fill(tensor, 0);
   return tensor;
 }
 
+/** Draws each part of some parameters as a separate tensor: the first part of all, then the second, … */
+export function drawParts(tensors: readonly Tensor[], draw: (tensor: Tensor) => void): void {
+  for (let part = 0; part < tensors[0]!.parts; part += 1) {
+    for (const tensor of tensors) {
+      const { device, shape, parts } = tensor;
+      const drawn = parts === 1 ? tensor : device.raw([shape[0]! / parts, ...shape.slice(1)]);
+      draw(drawn);
+      if (drawn === tensor) continue;
+      device.assignPart(tensor, drawn, part * drawn.size);
+      drawn.dispose();
+    }
+  }
+}
+
 export interface LinearOptions {
   bias?: boolean;
-  /** Parameters made elsewhere, of the layer's shapes, to be its own. */
+  /**
+   * Number of layers of one input that are computed as one. Files keep their weights apart, and initial
+   * weights are drawn for each. Default 1.
+   */
+  parts?: number;
+  /** Existing parameters of the layer's shapes to use instead of new ones. */
   memory?: { weight: Tensor; bias: Tensor };
 }
 
-const linearOptionNames: OptionNames<LinearOptions> = { bias: true, memory: true };
+const linearOptionNames: OptionNames<LinearOptions> = { bias: true, parts: true, memory: true };
 
-/** y = activation(x · weightᵀ + bias); weight [outFeatures, inFeatures], bias [outFeatures]. */
+/**
+ * y = x · weightᵀ + bias; weight [outFeatures, inFeatures], bias [outFeatures]. A subclass may override
+ * `operands`, which fused kernels read too, or `forward`, which then replaces fused kernels.
+ */
 export class Linear extends Module {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
@@ -55,22 +79,43 @@ export class Linear extends Module {
   constructor(device: Device, inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
     checkOptions('Linear', options, linearOptionNames);
-    const { bias = true, memory } = options;
-    this.weight = memory?.weight ?? parameter(device, [outFeatures, inFeatures]);
-    this.bias = memory?.bias ?? (bias ? parameter(device, [outFeatures]) : null);
+    const { bias = true, parts = 1, memory } = options;
+    this.weight = memory?.weight ?? parameter(device, [outFeatures, inFeatures], parts);
+    this.bias = memory?.bias ?? (bias ? parameter(device, [outFeatures], parts) : null);
     if (skipping === 0) this.resetParameters();
   }
 
   /** Uniform in ±1/√inFeatures, as torch.nn.Linear begins. */
   resetParameters(): void {
     const bound = 1 / Math.sqrt(this.weight.shape[1]!);
-    this.weight.device.fillUniform(this.weight, -bound, bound);
-    if (this.bias !== null) this.bias.device.fillUniform(this.bias, -bound, bound);
+    const tensors = this.bias === null ? [this.weight] : [this.weight, this.bias];
+    drawParts(tensors, (tensor) => tensor.device.fillUniform(tensor, -bound, bound));
   }
 
-  /** x [..., inFeatures] → [..., outFeatures]. */
+  /** The weight and bias that every path computes with; by default the parameters. */
+  operands(): LinearParameters {
+    return { weight: this.weight, bias: this.bias };
+  }
+
+  /** x [..., inFeatures] → activation(y) [..., outFeatures]. */
   forward(x: Tensor, activation: Activation = 'none'): Tensor {
-    return linear(x, this.weight, this.bias ?? undefined, activation);
+    const { weight, bias } = this.operands();
+    return linear(x, weight, bias ?? undefined, activation);
+  }
+
+  /** activation(forward(x)), even if the `forward` of a subclass knows no activation. */
+  forwardActivated(x: Tensor, activation: Activation): Tensor {
+    return this.overridden ? activate(this.forward(x), activation) : this.forward(x, activation);
+  }
+
+  /** outer(activation(forward(x))): in the kernels of `feedForward` unless a `forward` is a subclass's. */
+  forwardInto(outer: Linear, x: Tensor, activation: Activation): Tensor {
+    if (this.overridden || outer.overridden) return outer.forward(this.forwardActivated(x, activation));
+    return feedForward(x, this.operands(), outer.operands(), activation);
+  }
+
+  private get overridden(): boolean {
+    return this.forward !== Linear.prototype.forward;
   }
 }
 
@@ -117,28 +162,34 @@ export class Embedding extends Module {
 export interface LayerNormOptions {
   /** Default 1e-5. */
   eps?: number;
+  /** Default true. */
+  bias?: boolean;
 }
 
-const layerNormOptionNames: OptionNames<LayerNormOptions> = { eps: true };
+const layerNormOptionNames: OptionNames<LayerNormOptions> = { eps: true, bias: true };
 
 /** LayerNorm over the last dimension. */
 export class LayerNorm extends Module {
   readonly weight: Tensor;
-  readonly bias: Tensor;
+  readonly bias: Tensor | null;
   readonly eps: number;
 
   constructor(device: Device, size: number, options: LayerNormOptions = {}) {
     super();
     checkOptions('LayerNorm', options, layerNormOptionNames);
     this.weight = parameter(device, [size]);
-    this.bias = parameter(device, [size]);
+    this.bias = options.bias === false ? null : parameter(device, [size]);
     this.eps = options.eps ?? 1e-5;
     if (skipping === 0) this.resetParameters();
   }
 
   resetParameters(): void {
     this.weight.device.fill(this.weight, 1);
-    this.bias.device.fill(this.bias, 0);
+    if (this.bias !== null) this.bias.device.fill(this.bias, 0);
+  }
+
+  override ownUndecayed(): readonly Tensor[] {
+    return this.bias === null ? [this.weight] : [this.weight, this.bias];
   }
 
   forward(x: Tensor): Tensor {

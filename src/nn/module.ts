@@ -54,6 +54,20 @@ export abstract class Module {
     return this.namedParameters().map(([, tensor]) => tensor);
   }
 
+  /**
+   * This module's own weights without weight decay: its `bias`. A module whose other weights should not
+   * shrink either, such as a norm, overrides this.
+   */
+  ownUndecayed(): readonly Tensor[] {
+    const bias: unknown = Reflect.get(this, 'bias');
+    return bias instanceof Tensor ? [bias] : [];
+  }
+
+  /** All weights without weight decay, here and below. */
+  undecayedParameters(): Set<Tensor> {
+    return new Set([...this.modules()].flatMap((module) => module.ownUndecayed()));
+  }
+
   /** Weights by every name, tied ones under each of theirs. */
   stateDict(): Map<string, Tensor> {
     return new Map(this.everyParameter(''));

@@ -1,15 +1,19 @@
 /** AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019). */
 
 import { ConfigError, DtypeError, ShapeError } from '../errors.ts';
-import { ByEnd, extended, liesAfter, type Slot, slice } from '../kernels/launch.ts';
 import { type AdamWRun, adamw, adamwRuns, padded } from '../kernels/optimizer.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
-import { layTogether } from '../tensor/bucket.ts';
 import type { Device } from '../tensor/device.ts';
-import { HalfCopy } from '../tensor/half-copy.ts';
+import {
+  gatherGradients,
+  inOrder,
+  layParameters,
+  overwriteParameter,
+  type Place,
+} from '../tensor/parameters.ts';
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { MOMENT_BYTES, MomentStore, type MomentView, type Piece } from './moments.ts';
+import { MomentStore, type MomentView, type Piece } from './moments.ts';
 
 export interface AdamWOptions {
   /** Learning rate. */
@@ -19,7 +23,7 @@ export interface AdamWOptions {
   weightDecay?: number;
 }
 
-/** Parameters that share hyper-parameters; what is left out comes from the optimizer's options. */
+/** Parameters that share hyper-parameters; the optimizer's options fill in absent ones. */
 export interface ParameterGroup extends AdamWOptions {
   params: readonly Tensor[];
 }
@@ -53,27 +57,39 @@ const advice: Advice = {
 
 export interface StepOptions {
   /**
-   * [norm, factor] on the GPU, as `clipFactor` gives it: every gradient is multiplied by the factor as it is
+   * [norm, factor] on the GPU, as `clipFactor` gives it: every gradient is multiplied by the factor when it is
    * read.
    */
   gradScale?: Tensor | null;
   /**
-   * Leaves weights and moments as they are where that norm is not finite, as torch.amp.GradScaler does. The
-   * step is counted all the same.
+   * Leaves weights and moments as they are if that norm is not finite, as torch.amp.GradScaler does. The step
+   * counts nevertheless.
    */
   skipNonFinite?: boolean;
 }
 
-/** Elements to update that lie one after the other, as do their gradients, moments and copies. */
-interface Run {
+/** A parameter of the optimizer. */
+interface Entry {
+  readonly value: Tensor;
   readonly group: OptimizerGroup;
-  readonly step: number;
+  readonly place: Place;
+  /** Steps taken. */
+  step: number;
+  /** Whether the current step stores its float16 copy too. */
+  copied: boolean;
+}
+
+/** Adjacent elements that are updated alike: of one parameter or of several, of one group and step. */
+interface Run extends Pick<Entry, 'group' | 'copied'> {
+  /** The first parameter, whose count of steps is that of all. */
+  readonly first: Entry;
+  /** Of the moments. */
+  readonly plane: Piece['plane'];
+  /** First element in the chunk, and how many, gaps included. */
+  readonly at: number;
   count: number;
-  /** Where each begins. */
-  readonly value: Slot;
-  readonly gradient: Slot;
-  readonly moments: Slot;
-  readonly copy: Slot | null;
+  /** Where the next parameter may begin. */
+  end: number;
 }
 
 function check(name: string, value: number, holds: boolean, remedy: string): void {
@@ -82,15 +98,19 @@ function check(name: string, value: number, holds: boolean, remedy: string): voi
 
 export class AdamW {
   readonly groups: OptimizerGroup[];
+  private readonly entries = new Map<Tensor, Entry>();
   private readonly moments = new MomentStore();
+  /** The parameters that the last step updated, and their runs. */
+  private due: readonly Entry[] = [];
+  private runs: readonly Run[] = [];
   /** [0, 1], for steps without `gradScale`. */
   private unscaled: Tensor | null = null;
 
   /**
-   * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. Parameters move next to one
-   * another in memory, which goes back when the last of a buffer's is disposed. Throws `ConfigError` for
-   * values out of range, for a parameter given twice, for two over the same memory and for parameters of
-   * several devices, `DtypeError` for one that is not float32, `DisposedError`.
+   * PyTorch's defaults: lr 1e-3, betas (0.9, 0.999), eps 1e-8, weightDecay 0.01. Moves the parameters into a
+   * few buffers, each of which is freed with the last parameter in it. Throws `ConfigError` for values out of
+   * range, for a parameter given twice, for two over the same memory and for parameters of several devices,
+   * `DtypeError` for one that is not float32, `DisposedError`.
    */
   constructor(params: readonly Tensor[] | readonly ParameterGroup[], options: AdamWOptions = {}) {
     const groups = params.some((item) => 'params' in item)
@@ -122,16 +142,22 @@ export class AdamW {
       throw new DtypeError(`AdamW: a parameter is ${other.dtype}`, {
         remedy: 'keep parameters in float32; mixed precision makes its own copies of them',
       });
-    // Before there are gradients: these then lie together too. And whatever is frozen, so that a training
-    // that goes on from a checkpoint has the same places.
-    layTogether(all);
+    // Frozen parameters too, so that a training that goes on from a checkpoint has the same places.
+    layParameters(all);
     if (new Set(all.map(({ place }) => place)).size !== all.length)
       throw new ConfigError('AdamW: two parameters have the same memory', {
         remedy: 'pass one of them: detach() makes no copy',
       });
+    for (const group of this.groups) {
+      for (const value of group.params)
+        this.entries.set(value, { value, group, place: value.place!, step: 0, copied: false });
+    }
   }
 
-  /** Updates every parameter that has a gradient. Throws `ShapeError` for a `gradScale` that is not [2]. */
+  /**
+   * Updates every parameter that has a gradient. Gradients that were assigned move next to the others. Throws
+   * `ShapeError` for a `gradScale` that is not [2] or a gradient of another size than its parameter.
+   */
   step(options: StepOptions = {}): void {
     checkOptions('AdamW.step', options, stepOptionNames);
     const { gradScale, skipNonFinite = false } = options;
@@ -139,11 +165,15 @@ export class AdamW {
       throw new ShapeError(`AdamW: gradScale is ${formatShape(gradScale.shape)}`, {
         remedy: 'pass [norm, factor], as clipFactor gives it',
       });
-    const runs = this.countStep();
-    const device = runs[0]?.group.params[0]?.device;
-    if (device === undefined) return;
+    const due = [...this.entries.values()].filter(
+      ({ value: { grad, requiresGrad, size } }) => grad !== null && requiresGrad && size > 0,
+    );
+    if (due.length === 0) return;
+    const { device } = due[0]!.value;
     const scale = (gradScale ?? this.noScale(device)).slot;
-    for (const batch of batchesOf(device, runs)) {
+    gatherGradients(due.map(({ value }) => value));
+    if (this.count(device, due)) this.runs = this.runsOf(device, due);
+    for (const batch of batchesOf(device, this.runs)) {
       const { betas, eps } = batch[0]!.group;
       const [beta1, beta2] = betas;
       adamw(device.gpu, { runs: batch.map(launched), scale, skipNonFinite, beta1, beta2, eps });
@@ -162,58 +192,85 @@ export class AdamW {
 
   /** The state of a parameter, or undefined before its first step. */
   state(value: Tensor): ParameterState | undefined {
-    const step = this.moments.get(value)?.step ?? 0;
+    const { step, place } = this.entries.get(value) ?? { step: 0 };
     if (step === 0) return undefined;
-    return { step, expAvg: this.moments.view(value, 'first'), expAvgSq: this.moments.view(value, 'second') };
+    return {
+      step,
+      expAvg: this.moments.view(value, place!, 'first'),
+      expAvgSq: this.moments.view(value, place!, 'second'),
+    };
   }
 
   /**
-   * Makes room for the state of some parameters, before `loadState` fills it: they then lie together and are
-   * updated together.
+   * Makes room for the state of some parameters, before `loadState` fills it, so that it is in few buffers.
    */
   reserve(values: readonly Tensor[]): void {
-    this.moments.reserve(values);
+    const places = values.map((value) => this.entry(value).place);
+    if (places.length > 0) this.moments.reserve(values[0]!.device, places);
   }
 
-  /** Puts back a state read from a checkpoint. Throws `CheckpointError` where the sizes differ. */
+  /**
+   * Puts back a state read from a checkpoint. Throws `CheckpointError` if the sizes differ, `ConfigError` for
+   * a parameter that is not the optimizer's.
+   */
   loadState(value: Tensor, state: { step: number; expAvg: Float32Array; expAvgSq: Float32Array }): void {
-    this.moments.write(value, state.expAvg, state.expAvgSq);
-    this.moments.get(value)!.step = state.step;
+    const entry = this.entry(value);
+    this.moments.write(value, entry.place, state.expAvg, state.expAvgSq);
+    entry.step = state.step;
+    this.due = [];
   }
 
   dispose(): void {
     this.moments.dispose();
+    for (const entry of this.entries.values()) entry.step = 0;
+    this.due = [];
     this.unscaled?.dispose();
     this.unscaled = null;
   }
 
-  /**
-   * Counts the step of every parameter that has a gradient, and tells what there is to update, in the order
-   * of the groups.
-   */
-  private countStep(): Run[] {
-    const due = this.groups.map((group) => ({
-      group,
-      values: group.params.filter(
-        ({ grad, requiresGrad, size }) => grad !== null && requiresGrad && size > 0,
-      ),
-    }));
-    this.moments.reserve(due.flatMap(({ values }) => values));
+  private entry(value: Tensor): Entry {
+    const found = this.entries.get(value);
+    if (found === undefined)
+      throw new ConfigError(`AdamW: ${value} is none of its parameters`, {
+        remedy: 'pass a tensor that the optimizer was made with',
+      });
+    return found;
+  }
+
+  /** Counts a step of the parameters that are due. Returns whether their runs differ from the last step's. */
+  private count(device: Device, due: readonly Entry[]): boolean {
+    const storing = this.moments.storesCopies(device);
+    let changed = due.length !== this.due.length;
+    for (const [at, entry] of due.entries()) {
+      entry.step += 1;
+      const copied = overwriteParameter(entry.value, storing);
+      changed ||= entry !== this.due[at] || copied !== entry.copied;
+      entry.copied = copied;
+    }
+    this.due = due;
+    return changed;
+  }
+
+  /** Joins parameters that are adjacent and updated alike. */
+  private runsOf(device: Device, due: readonly Entry[]): Run[] {
+    this.moments.reserve(
+      device,
+      due.map(({ place }) => place),
+    );
     const runs: Run[] = [];
-    const byEnd = new ByEnd<Run>();
-    for (const { group, values } of due) {
-      for (const value of values) {
-        const moments = this.moments.get(value)!;
-        moments.step += 1;
-        const copies = HalfCopy.overwrite(value, moments.pieces);
-        for (const piece of moments.pieces) {
-          const run = runOf(value, group, { step: moments.step, piece, copies });
-          const before = byEnd.before(run.moments);
-          const joint = before !== undefined && continues(run, before) ? before : run;
-          if (joint === run) runs.push(run);
-          else joint.count = between(joint, run) + run.count;
-          byEnd.add(run.moments, piece.room * MOMENT_BYTES, joint);
-        }
+    for (const first of [...due].sort((a, b) => inOrder(a.place, b.place))) {
+      const { group, copied, place } = first;
+      for (const { plane, at, count } of this.moments.pieces(place)) {
+        const end = at + count === place.at + place.size ? place.end : at + count;
+        const last = runs.at(-1);
+        const joins =
+          last?.plane === plane &&
+          last.end === at &&
+          last.group === group &&
+          last.copied === copied &&
+          last.first.step === first.step;
+        if (joins) Object.assign(last, { count: at + count - last.at, end });
+        else runs.push({ first, group, copied, plane, at, count, end });
       }
     }
     return runs;
@@ -228,52 +285,17 @@ export class AdamW {
   }
 }
 
-function runOf(
-  value: Tensor,
-  group: OptimizerGroup,
-  { step, piece, copies }: { step: number; piece: Piece; copies: Slot | null },
-): Run {
-  const { first, count, moments } = piece;
-  const part = { first, count, whole: count === value.size };
-  return {
-    group,
-    step,
-    count,
-    value: slice(value.slot, part),
-    gradient: slice(value.grad!.slot, part),
-    moments,
-    copy: copies && slice(copies, part),
-  };
-}
-
-/** Elements from where one run begins to where another does, of which the moments lie in the same buffer. */
-function between({ moments }: Run, other: Run): number {
-  return (other.moments.offset! - moments.offset!) / MOMENT_BYTES;
-}
-
-/** Whether a run, of which the moments come after those of another, comes after it in everything. */
-function continues(run: Run, other: Run): boolean {
-  if (run.group !== other.group || run.step !== other.step) return false;
-  const distance = between(other, run);
-  const copies =
-    run.copy === null || other.copy === null
-      ? run.copy === other.copy
-      : liesAfter(run.copy, other.copy, distance);
-  return copies && liesAfter(run.gradient, other.gradient, distance);
-}
-
 /**
- * What one dispatch updates: as many runs as it takes, that agree in what is the same for all of a dispatch.
+ * Groups runs into dispatches: each takes as many as it can bind, and only runs that agree in what a dispatch
+ * has once.
  */
 function batchesOf({ gpu }: Device, runs: readonly Run[]): Run[][] {
   const batches: Run[][] = [];
   for (const run of runs) {
-    const most = adamwRuns(gpu, run.copy !== null);
+    const most = adamwRuns(gpu, run.copied);
     const fits = batches.find(
       ([one, ...rest]) =>
-        rest.length + 1 < most &&
-        (one!.copy === null) === (run.copy === null) &&
-        sameMoments(one!.group, run.group),
+        rest.length + 1 < most && one!.copied === run.copied && sameMoments(one!.group, run.group),
     );
     if (fits === undefined) batches.push([run]);
     else fits.push(run);
@@ -281,21 +303,21 @@ function batchesOf({ gpu }: Device, runs: readonly Run[]): Run[][] {
   return batches;
 }
 
-function launched({ group, step, count, value, gradient, moments, copy }: Run): AdamWRun {
-  const { lr, weightDecay } = group;
+function launched({ first, group: { lr, weightDecay }, plane, at, count, copied }: Run): AdamWRun {
+  const { values, gradients, halves } = first.place.chunk;
   return {
-    value: extended(value, count),
-    gradient: extended(gradient, count),
-    moments: { ...moments, size: padded(count) * MOMENT_BYTES },
-    copy: copy && extended(copy, count),
+    value: values.slot(at, count),
+    gradient: gradients!.slot(at, count),
+    moments: plane.slot(at, padded(count)),
+    copy: copied ? halves!.slot(at, count) : null,
     count,
     lr,
     weightDecay,
-    step,
+    step: first.step,
   };
 }
 
-/** Whether two groups may share a dispatch: rates and decay are each tensor's own. */
+/** Whether two groups may share a dispatch: only rates and decay are per run. */
 function sameMoments(a: OptimizerGroup, b: OptimizerGroup): boolean {
   return a === b || (a.betas[0] === b.betas[0] && a.betas[1] === b.betas[1] && a.eps === b.eps);
 }

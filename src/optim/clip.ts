@@ -5,9 +5,10 @@ import { type Gradient, gradientNorm, scaleGradients } from '../kernels/optimize
 import { checkOptions, type OptionNames } from '../options.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { GradScaler } from './grad-scaler.ts';
+import { gradientRuns, normRuns } from './gradients.ts';
 
 export interface ClipFactorOptions {
-  /** What the loss was multiplied by before `backward`; the factor divides the gradients by it. */
+  /** The factor of the loss before `backward`; the gradients are divided by it. */
   lossScale?: number | GradScaler;
   /** A tensor [2] to write into, which a loop may use again and again; a new one unless given. */
   out?: Tensor;
@@ -15,17 +16,15 @@ export interface ClipFactorOptions {
 
 const clipFactorOptionNames: OptionNames<ClipFactorOptions> = { lossScale: true, out: true };
 
-function gradientsOf(parameters: readonly Tensor[]): Gradient[] {
-  const gradients: Gradient[] = [];
-  for (const { grad } of new Set(parameters)) {
-    if (grad !== null && grad.size > 0) gradients.push({ slot: grad.slot, count: grad.size });
-  }
-  return gradients;
+/** Runs `use` on tensors of gradients, and disposes of them. */
+function withRuns(runs: readonly Tensor[], use: (gradients: readonly Gradient[]) => void): void {
+  use(runs.map(({ slot, size }) => ({ slot, count: size })));
+  for (const run of runs) run.dispose();
 }
 
 /**
  * [joint L2 norm of the gradients, factor that brings it down to `maxNorm`] as a tensor [2] on the GPU, so
- * that nothing waits; null where there are no gradients. They stay as they are: `optimizer.step({ gradScale
+ * that nothing waits; null if there are no gradients. Gradients stay as they are: `optimizer.step({ gradScale
  * })` multiplies them by the factor as it reads them, which saves `clipGradNorm`'s pass over them. A norm
  * that is NaN makes the factor NaN, an infinite one makes it 0, as in PyTorch.
  */
@@ -43,22 +42,27 @@ export function clipFactor(
   if (typeof lossScale === 'number' && !(lossScale > 0 && Number.isFinite(lossScale)))
     throw new ConfigError(`clipFactor: lossScale is ${lossScale}`, { remedy: 'use a finite number > 0' });
   const result = out ?? device.empty([2]);
-  gradientNorm(device.gpu, {
-    gradients: gradientsOf(parameters),
-    maxNorm,
-    lossScale: typeof lossScale === 'number' ? lossScale : lossScale.scale.slot,
-    result: result.slot,
-  });
+  withRuns(normRuns(parameters), (gradients) =>
+    gradientNorm(device.gpu, {
+      gradients,
+      maxNorm,
+      lossScale: typeof lossScale === 'number' ? lossScale : lossScale.scale.slot,
+      result: result.slot,
+    }),
+  );
   return result;
 }
 
 /**
  * Scales the gradients of `parameters` so that their joint L2 norm is at most `maxNorm`, as
  * torch.nn.utils.clip_grad_norm_. Returns [norm before, factor] as a tensor [2] on the GPU, so that nothing
- * waits; null where there are no gradients.
+ * waits; null if there are no gradients.
  */
 export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): Tensor | null {
   const result = clipFactor(parameters, maxNorm);
-  if (result !== null) scaleGradients(result.device.gpu, gradientsOf(parameters), result.slot);
+  if (result !== null)
+    withRuns(gradientRuns(parameters), (gradients) =>
+      scaleGradients(result.device.gpu, gradients, result.slot),
+    );
   return result;
 }

@@ -10,7 +10,7 @@ export interface GradScalerOptions {
   initScale?: number;
   growthFactor?: number;
   backoffFactor?: number;
-  /** Steps with finite gradients, one after the other, before the scale grows. */
+  /** Consecutive steps with finite gradients before the scale grows. */
   growthInterval?: number;
 }
 
@@ -70,7 +70,7 @@ export class GradScaler {
   }
 
   /**
-   * Adapts the scale after a step; `gradScale` is what `clipFactor` gave for it, null where there were no
+   * Adapts the scale after a step; `gradScale` is the result of `clipFactor`, null if there were no
    * gradients.
    */
   update(gradScale: Tensor | null): void {

@@ -1,8 +1,8 @@
-/** Values in another type of float. */
+/** Conversion between float32 and float16. */
 import { cast } from '../kernels/pointwise.ts';
 import type { Dtype, Tensor } from './tensor.ts';
 
-/** The same values in the given type, outside every scope; takes the tensor over. */
+/** Casts x to `dtype`, outside every scope. Takes x over. */
 export function converted(x: Tensor, dtype: Dtype): Tensor {
   if (x.dtype === dtype) return x;
   const y = x.device.raw(x.shape, dtype);

@@ -1,10 +1,10 @@
-/** `Device`: where tensors are made, and how long they live. */
+/** `Device`: makes tensors and decides how long they live. */
 
 import { ConfigError, DawngradError, DeviceLostError, DtypeError, ShapeError } from '../errors.ts';
 import { GpuContext } from '../gpu/context.ts';
 import type { GpuOptions } from '../gpu/options.ts';
 import type { PoolStatistics, RecorderStatistics } from '../gpu/statistics.ts';
-import { checkMatrixUnits } from '../kernels/matmul-check.ts';
+import { checkSubgroupMatrices } from '../kernels/matmul/check.ts';
 import { type DropoutKey, fillBits, fillRandom } from '../kernels/pointwise.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { float32ToFloat16 } from './float16.ts';
@@ -14,7 +14,7 @@ import { bytesOf, type Dtype, Tensor, type TypedArrays, typedArrayDtype } from '
 
 export type DeviceOptions = GpuOptions;
 
-/** Of numbers drawn from a normal distribution; 0 and 1 where absent. */
+/** Of a normal distribution; 0 and 1 if absent. */
 export interface NormalOptions {
   mean?: number;
   std?: number;
@@ -22,7 +22,7 @@ export interface NormalOptions {
 
 const normalOptionNames: OptionNames<NormalOptions> = { mean: true, std: true };
 
-/** What a function may hand out of `tidy`: a tensor, or an array or record of such. */
+/** A result of the function of `tidy`: a tensor, or an array or record of tensors. */
 export type TensorTree =
   | Tensor
   | null
@@ -62,7 +62,7 @@ export interface DeviceStatistics extends PoolStatistics, RecorderStatistics {
   pipelines: number;
 }
 
-/** State of the random generator: with it, draws go on as if never interrupted. */
+/** State of the random generator, from which draws continue as if never interrupted. */
 export interface RandomState {
   seed: number;
   stream: number;
@@ -90,12 +90,12 @@ export class Device {
     return this.gpu.description;
   }
 
-  /** True where the adapter computes on the CPU. */
+  /** Whether the adapter computes on the CPU. */
   get software(): boolean {
     return this.gpu.software;
   }
 
-  /** Throws `DtypeError` where the adapter does not compute with float16. */
+  /** Throws `DtypeError` if the adapter does not compute with float16. */
   requireFloat16(): void {
     if (this.gpu.float16) return;
     throw new DtypeError(`this adapter has no float16 (shader-f16): ${this.description}`, {
@@ -111,7 +111,7 @@ export class Device {
     };
   }
 
-  /** A tensor of the given values. Throws `ShapeError` where they do not fill the shape. */
+  /** A tensor of the given values. Throws `ShapeError` if they do not fill the shape. */
   tensor(values: TypedArrays[Dtype] | readonly number[], shape?: Shape): Tensor {
     const data =
       values instanceof Float32Array || values instanceof Int32Array || values instanceof Uint32Array
@@ -169,7 +169,7 @@ export class Device {
     else
       fillBits(this.gpu, {
         // Counted by four bytes, whatever the type.
-        y: { ...tensor.slot, half: false },
+        y: { ...tensor.slot, dtype: 'float32' },
         count: tensor.bytes / 4,
         bits: bitsOf(tensor.dtype, value),
       });
@@ -215,7 +215,7 @@ export class Device {
     this.random = { ...state };
   }
 
-  /** @internal A key no earlier draw had. */
+  /** @internal A key that no earlier draw had. */
   nextRandomKey(): RandomState {
     const { seed, stream } = this.random;
     this.random.stream = (stream + 1) >>> 0;
@@ -278,7 +278,7 @@ export class Device {
     return tensor;
   }
 
-  /** @internal Memory outside every scope; whoever asks disposes of it. */
+  /** @internal Memory outside every scope; the caller disposes of it. */
   raw(shape: Shape, dtype: Dtype = 'float32'): Tensor {
     checkShape('tensor', shape);
     if (dtype === 'float16') this.requireFloat16();
@@ -306,6 +306,13 @@ export class Device {
     const other = apart ? source : this.copy(source);
     this.gpu.recorder.copy(other.slot, target.slot, source.bytes);
     if (!apart) other.dispose();
+  }
+
+  /** @internal Copies float32 values into another buffer's tensor, from its element `first` on. */
+  assignPart(target: Tensor, source: Tensor, first: number): void {
+    target.overwritten();
+    const { buffer, offset = 0 } = target.slot;
+    this.gpu.recorder.copy(source.slot, { buffer, offset: offset + first * 4 }, source.bytes);
   }
 
   /** Waits until all work recorded so far is done; throws what went wrong on the GPU. */
@@ -341,12 +348,12 @@ export class Device {
 
 /**
  * Finds an adapter and opens a device on it. By default a hardware GPU, else a software driver of the system,
- * else the packaged software adapter. Throws `NoAdapterError` where there is none.
+ * else the packaged software adapter. Throws `NoAdapterError` if there is none.
  */
 export async function requestDevice(options: DeviceOptions = {}): Promise<Device> {
   const gpu = await GpuContext.request(options);
   try {
-    await checkMatrixUnits(gpu);
+    await checkSubgroupMatrices(gpu);
   } catch (error) {
     gpu.destroy();
     if (!(error instanceof DeviceLostError)) throw error;

@@ -1,4 +1,4 @@
-/** A way of computing that is on while a function runs. */
+/** A switch that is on while a function runs, such as `noGrad` or `autocast`. */
 export class Mode {
   private depth = 0;
 
@@ -6,9 +6,7 @@ export class Mode {
     return this.depth > 0;
   }
 
-  /**
-   * Runs `body` with the mode on. An async body counts until it settles; do not start other work beside it.
-   */
+  /** Runs `body` with the mode on, until an async body settles; do not start other work meanwhile. */
   run<T>(body: () => T): T {
     this.depth += 1;
     let pending = false;

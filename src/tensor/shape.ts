@@ -1,15 +1,13 @@
-/** Shapes: sizes, strides, broadcasting, and how they read in messages. */
+/** Shapes: sizes, strides, broadcasting, and their text in messages. */
 import { ShapeError } from '../errors.ts';
+
+export { sizeOf } from '../arrays.ts';
 
 export type Shape = readonly number[];
 
-/** `[8, 128, 768]` reads `[8,128,768]`. */
+/** The text of a shape in messages: `[8,128,768]`. */
 export function formatShape(shape: Shape): string {
   return `[${shape.join(',')}]`;
-}
-
-export function sizeOf(shape: Shape): number {
-  return shape.reduce((product, size) => product * size, 1);
 }
 
 export function sameShape(a: Shape, b: Shape): boolean {
@@ -27,7 +25,7 @@ export function stridesOf(shape: Shape): number[] {
   return strides;
 }
 
-/** NumPy's rule: shapes align at their ends, and a size of 1 stretches. */
+/** Broadcasts by NumPy's rule: aligns shapes at their ends and stretches sizes of 1. Throws `ShapeError`. */
 export function broadcastShapes(op: string, a: Shape, b: Shape): number[] {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, d) => {
@@ -42,7 +40,7 @@ export function broadcastShapes(op: string, a: Shape, b: Shape): number[] {
   });
 }
 
-/** Strides that read a tensor of shape `from` as `to`: 0 where it repeats. */
+/** Strides that read a tensor of shape `from` as if it had shape `to`: 0 for repeated dimensions. */
 export function broadcastStrides(from: Shape, to: Shape): number[] {
   const strides = stridesOf(from);
   return to.map((size, d) => {
@@ -51,7 +49,7 @@ export function broadcastStrides(from: Shape, to: Shape): number[] {
   });
 }
 
-/** A dimension counted from the front; −1 is the last. Throws `ShapeError` naming the op. */
+/** Counts a dimension from the front; −1 is the last. Throws `ShapeError` naming the op. */
 export function normalizeDim(op: string, dim: number, shape: Shape): number {
   const at = dim < 0 ? dim + shape.length : dim;
   if (!Number.isInteger(dim) || at < 0 || at >= shape.length) {

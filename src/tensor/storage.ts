@@ -1,20 +1,17 @@
-/** `Storage`: a share of GPU memory, and the number of tensors that have it in common. */
+/** `Storage`: a piece of GPU memory, and the number of tensors that share it. */
 import type { PooledBuffer } from '../gpu/pool.ts';
-import type { Bucket } from './bucket.ts';
 import type { Device } from './device.ts';
 
-/** Memory from the pool, or a range of another storage's; the last tensor to let go returns it. */
+/** A buffer of the pool, or a range of another storage; the last share to be released returns it. */
 export class Storage {
   readonly bytes: number;
   /**
-   * Integers as the CPU wrote them, which lets ops refuse indices out of range; null where the GPU may have
+   * The integers that the CPU wrote last, by which ops refuse indices out of range; null if the GPU may have
    * written since.
    */
   integers: Int32Array | null = null;
-  /** Goes up whenever the values are overwritten, so that copies of them know when they are old. */
+  /** Increases whenever the values are overwritten, so that copies know when they are outdated. */
   version = 0;
-  /** The parameters that lie in it; never that of a range. */
-  bucket: Bucket | null = null;
   private readonly device: Device;
   private own: PooledBuffer | null;
   private whole: Storage | null;
@@ -44,17 +41,14 @@ export class Storage {
   }
 
   /**
-   * A range of this storage as one of its own: `shared` tells of the range alone, so ranges handed out must
-   * not overlap.
+   * A range of this storage. Its `shared` counts shares of the range only, so ranges must not overlap if
+   * they are written in place.
    */
   range(start: number, bytes: number): Storage {
     return new Storage(this.device, bytes, { of: this.retain(), start });
   }
 
-  /**
-   * Moves the values of a buffer of its own into a range of `whole`, where everybody who shares them finds
-   * them from now on.
-   */
+  /** Moves the values from a buffer of its own into a range of `whole`; all sharers find them there. */
   moveInto(whole: Storage, start: number): void {
     const own = this.own!;
     const target = { buffer: whole.buffer, offset: (whole.offset ?? 0) + start };
@@ -65,11 +59,22 @@ export class Storage {
     this.start = start;
   }
 
+  /** Moves the values from a range into a buffer of its own; all sharers find them there. */
+  moveOut(): void {
+    const { whole, device, bytes } = this;
+    const own = device.gpu.pool.acquire(bytes);
+    device.gpu.recorder.copy({ buffer: this.buffer, offset: this.offset ?? 0 }, { buffer: own }, bytes);
+    this.own = own;
+    this.whole = null;
+    this.start = 0;
+    whole!.release();
+  }
+
   get shared(): boolean {
     return this.count > 1;
   }
 
-  /** False once everybody has let go. */
+  /** False once all shares are released. */
   get live(): boolean {
     return this.count > 0;
   }

@@ -1,7 +1,7 @@
 /**
- * The autograd tape. Each differentiable result holds a node; a node holds what its op saved and the nodes it
- * came from. Nodes are counted like memory: a node goes, with all it saved, when neither a tensor nor another
- * node refers to it.
+ * The autograd tape. Each differentiable result holds a node; a node holds the tensors that its op saved and
+ * the nodes of its inputs. Nodes are counted like memory: a node is freed, with everything it saved, when
+ * neither a tensor nor another node refers to it.
  */
 import { AutogradError, DtypeError, ShapeError } from '../errors.ts';
 import { addInPlace, fillBits } from '../kernels/pointwise.ts';
@@ -11,11 +11,12 @@ import { formatShape, sameShape } from './shape.ts';
 import type { Dtype, Tensor } from './tensor.ts';
 
 /**
- * Gradients by input name; an input that needs none may be left out. That of a float32 input may be float16.
+ * Gradients by input name; an input that needs none may be left out. A float32 input may get a float16
+ * gradient.
  */
 export type Gradients = Readonly<Record<string, Tensor | undefined>>;
 
-/** One input of a recorded op: where its gradient goes. */
+/** One input of a recorded op: the node or leaf that gets its gradient. */
 interface TapeInput {
   readonly name: string;
   readonly node: TapeNode | null;
@@ -104,7 +105,7 @@ function reverseOrder(root: TapeNode): TapeNode[] {
 }
 
 /**
- * Adds `more` to a gradient of a tensor of `dtype`, in place where nobody else sees the memory; takes over
+ * Adds `more` to a gradient of a tensor of `dtype`, in place if nobody else shares the memory; takes over
  * both.
  */
 function accumulate(total: Tensor | undefined, more: Tensor, dtype: Dtype): Tensor {
@@ -171,7 +172,7 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
 /** The bits of 1.0 in float32. */
 const ONE_BITS = 0x3f800000;
 
-/** Hands each gradient to where its input came from; what nobody wants is freed. */
+/** Hands each gradient to its input's node or leaf; frees a gradient that nobody wants. */
 function route(node: TapeNode, gradients: Gradients, pending: Map<TapeNode, Tensor>): void {
   for (const { name, node: source, leaf } of node.inputs) {
     const gradient = gradients[name];
@@ -190,7 +191,7 @@ function route(node: TapeNode, gradients: Gradients, pending: Map<TapeNode, Tens
   }
 }
 
-/** A leaf's gradient is written in place (clipping), so nobody else may see its memory. */
+/** A leaf's gradient is written in place (clipping), so nobody else may share its memory. */
 function owned(gradient: Tensor): Tensor {
   if (!gradient.shared) return gradient;
   const copy = gradient.device.copy(gradient);

@@ -1,32 +1,21 @@
-/** `Tensor`: a shape, an element type and a share of a GPU buffer, with a place on the autograd tape. */
+/** `Tensor`: a shape, an element type, a share of a GPU buffer, and a node of the autograd tape. */
 import { AutogradError, DawngradError, DisposedError, DtypeError, ShapeError } from '../errors.ts';
+import { bytesOf, type Dtype, itemSize } from '../gpu/dtype.ts';
 import type { Slot } from '../gpu/recorder.ts';
-import type { Place } from './bucket.ts';
 import type { Device } from './device.ts';
 import { float16ToFloat32 } from './float16.ts';
-import type { HalfCopy } from './half-copy.ts';
+import type { Float16Copy, Place } from './parameters.ts';
 import { formatShape, type Shape, sizeOf } from './shape.ts';
 import type { Storage } from './storage.ts';
 import { backward, releaseNode, type TapeNode } from './tape.ts';
 
-/** float16 is for what a computation makes: values come in as float32 (see `to`), and are read as such. */
-export type Dtype = 'float32' | 'float16' | 'int32' | 'uint32';
+export { bytesOf, type Dtype, itemSize };
 
 export interface TypedArrays {
   float32: Float32Array;
   float16: Float32Array;
   int32: Int32Array;
   uint32: Uint32Array;
-}
-
-/** Bytes of an element. */
-export function itemSize(dtype: Dtype): number {
-  return dtype === 'float16' ? 2 : 4;
-}
-
-/** Bytes of `size` elements, to the multiple of four that copies and bindings go by. */
-export function bytesOf(dtype: Dtype, size: number): number {
-  return Math.ceil((size * itemSize(dtype)) / 4) * 4;
 }
 
 let tensorsMade = 0;
@@ -41,11 +30,13 @@ export class Tensor {
   grad: Tensor | null = null;
   /** @internal How this tensor was computed; null for a leaf. */
   node: TapeNode | null = null;
-  /** @internal Its values in float16, which mixed precision keeps of weights. */
-  halfCopy: HalfCopy | null = null;
-  /** @internal Its values in float16, where the kernel that computed them stored those too. */
+  /** @internal The float16 copy that mixed precision keeps of a weight. */
+  float16Copy: Float16Copy | null = null;
+  /** @internal The values in float16, if the kernel that computed them stored those too. */
   rounded: Tensor | null = null;
-  /** @internal Where it lies among the parameters that an optimizer laid together. */
+  /** @internal Equal parts along the first axis that are drawn, and kept in files, as separate parameters. */
+  parts = 1;
+  /** @internal Where an optimizer laid this parameter out. */
   place: Place | null = null;
   private storage: Storage | null;
   private wantsGrad = false;
@@ -111,12 +102,11 @@ export class Tensor {
   /** @internal The buffer range that kernels bind. */
   get slot(): Slot {
     const { buffer, offset } = this.memory;
-    // The whole buffer where it may be bound: tensors of other sizes that reuse it then find the same bind
-    // group.
+    // The whole buffer if it may be bound: tensors of other sizes that reuse it then find its bind group.
     const whole = offset === null && buffer.size <= this.device.gpu.maxBindingBytes;
     return {
       buffer,
-      half: this.dtype === 'float16',
+      dtype: this.dtype,
       offset: offset ?? undefined,
       size: whole ? undefined : this.bytes,
     };
@@ -162,24 +152,11 @@ export class Tensor {
     return new Tensor(this.device, this.memory.retain(), shape, this.dtype);
   }
 
-  /**
-   * @internal Parts of this tensor's memory along its first dimension, as tensors of their own, outside every scope; whoever calls
-   * writes to this tensor no more. Each must begin on a multiple of 256 bytes.
-   */
-  split(counts: readonly number[]): Tensor[] {
-    const rest = this.shape.slice(1);
-    let first = 0;
-    return counts.map((count) => {
-      const shape = [count, ...rest];
-      const start = first * sizeOf(rest) * itemSize(this.dtype);
-      first += count;
-      return new Tensor(
-        this.device,
-        this.memory.range(start, bytesOf(this.dtype, sizeOf(shape))),
-        shape,
-        this.dtype,
-      );
-    });
+  /** @internal Takes over the memory of another tensor of the same size, in exchange for its own share. */
+  takeMemory(other: Tensor): void {
+    this.storage?.release();
+    this.storage = other.storage;
+    other.storage = null;
   }
 
   /** The same values off the tape. */
@@ -272,7 +249,8 @@ export class Tensor {
     this.node = null;
     this.grad?.dispose();
     this.grad = null;
-    this.halfCopy?.dispose();
+    this.float16Copy?.values.dispose();
+    this.float16Copy = null;
     this.rounded?.dispose();
     this.rounded = null;
     this.place = null;

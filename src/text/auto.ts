@@ -2,8 +2,8 @@
 
 import { platform } from '#platform';
 import { FileError } from '../errors.ts';
-import { CONFIG_NAME } from '../models/checkpoint-files.ts';
-import { type HubOptions, hubOptionNames, resolveModel, TOKENIZER_FILES } from '../models/hub.ts';
+import { CONFIG_NAME } from '../models/files/checkpoint-files.ts';
+import { type HubOptions, hubOptionNames, resolveModel, TOKENIZER_FILES } from '../models/files/hub.ts';
 import { type Advice, checkOptions } from '../options.ts';
 import { namedJson } from './special-tokens.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';

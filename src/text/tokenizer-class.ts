@@ -4,6 +4,7 @@
  * whatever tokenizer.json says; `TokenizersBackend` uses tokenizer.json unchanged.
  */
 import { TokenizerError } from '../errors.ts';
+import { familyOf } from '../models/registry.ts';
 import { type AddedToken, addedToken } from './added-vocabulary.ts';
 import { type Fields, isObject, type Json } from './json-fields.ts';
 
@@ -33,15 +34,15 @@ const CLASSES: [RegExp, ClassName][] = [
   [/^CamembertTokenizer$/, 'CamembertTokenizer'],
   [/^(PreTrainedTokenizer|TokenizersBackend|PythonBackend)$/, 'TokenizersBackend'],
 ];
-/** Tokenizer classes by model type, used if no file names one. */
-const OF_MODEL: Record<string, ClassName> = {
-  bert: 'BertTokenizer',
-  distilbert: 'BertTokenizer',
+/** Classes of model types that have a tokenizer here and no model, if no file names one. */
+const WITHOUT_MODEL: Readonly<Record<string, string>> = {
   electra: 'BertTokenizer',
-  roberta: 'RobertaTokenizer',
-  'xlm-roberta': 'XLMRobertaTokenizer',
-  camembert: 'CamembertTokenizer',
 };
+
+function usualClass(modelType: string): string | undefined {
+  if (Object.hasOwn(WITHOUT_MODEL, modelType)) return WITHOUT_MODEL[modelType];
+  return familyOf(modelType)?.tokenizerDefaults.tokenizer_class;
+}
 
 /**
  * Chooses the class. `config` is tokenizer_config.json, `model` the model's config.json. Throws
@@ -49,14 +50,11 @@ const OF_MODEL: Record<string, ClassName> = {
  */
 export function chooseClass(config: Fields, model: Fields): ClassName | null {
   const from = [config, model].find((fields) => fields.get('tokenizer_class') !== undefined);
-  if (from === undefined) {
-    const type = String(model.get('model_type'));
-    return Object.hasOwn(OF_MODEL, type) ? OF_MODEL[type]! : null;
-  }
-  const name = from.string('tokenizer_class');
+  const name = from?.string('tokenizer_class') ?? usualClass(String(model.get('model_type')));
+  if (name === undefined) return null;
   const known = CLASSES.find(([pattern]) => pattern.test(name.replace(/Fast$/, '')));
   if (known !== undefined) return known[1];
-  return from.fail(
+  return (from ?? model).fail(
     'tokenizer_class',
     `is '${name}', which splits text in a way of its own that is not supported`,
     "where tokenizer.json says all of it, set tokenizer_class to 'PreTrainedTokenizerFast'",

@@ -1,8 +1,8 @@
-/** `TrainingArguments`: transformers' names in camelCase, and its defaults. */
-import { checkSeed } from '../data/random.ts';
-import { ConfigError } from '../errors.ts';
-import { type SchedulerType, schedulerTypes } from '../optim/schedule.ts';
-import { type Advice, checkOptions, type OptionNames } from '../options.ts';
+/**
+ * `TrainingArguments`: transformers' names in camelCase and its defaults, and the table that checks, the
+ * command's options, resuming and docs/training.md read.
+ */
+import type { SchedulerType } from '../optim/schedule.ts';
 
 export type IntervalStrategy = 'no' | 'steps' | 'epoch';
 
@@ -10,7 +10,7 @@ export interface TrainingArguments {
   /** Where checkpoints and the final model go. */
   outputDir: string;
   numTrainEpochs: number;
-  /** Optimizer steps in all; overrides the epochs where positive. */
+  /** Optimizer steps in all; overrides the epochs if positive. */
   maxSteps: number;
   perDeviceTrainBatchSize: number;
   perDeviceEvalBatchSize: number;
@@ -31,182 +31,303 @@ export interface TrainingArguments {
   /** Also logs the first step. */
   loggingFirstStep: boolean;
   evalStrategy: IntervalStrategy;
-  /** `loggingSteps` where null. */
+  /** Null: `loggingSteps`. */
   evalSteps: number | null;
   saveStrategy: IntervalStrategy;
   saveSteps: number;
-  /** Checkpoints kept, the best and the newest always; all where null, or not above 0. */
+  /** Checkpoints kept, always including the best and the newest. Null, or not above 0: all. */
   saveTotalLimit: number | null;
-  /** Goes back to the best checkpoint at the end; saves one whenever an evaluation is the best so far. */
+  /** Restores the best checkpoint at the end; saves one whenever an evaluation is the best so far. */
   loadBestModelAtEnd: boolean;
-  /** `loss` where null; with or without `eval_` in front. */
+  /** With or without `eval_` in front. Null: `loss`. */
   metricForBestModel: string | null;
-  /** Whether larger is better; not so for losses and errors where null. */
+  /** Whether larger is better. Null: unless its name is that of a loss or error. */
   greaterIsBetter: boolean | null;
-  /** Of dropout, initial weights and orders. */
+  /**
+   * Names of the arrays of a batch that `computeMetrics` gets as labels. Null: names that contain `label`,
+   * and `startPositions` and `endPositions`.
+   */
+  labelNames: readonly string[] | null;
+  /** Of the order of examples, dropout and new weights. */
   seed: number;
   groupByLength: boolean;
   dataloaderDropLast: boolean;
   /** Epochs in which only the head (and pooler) learns. */
   freezeEncoderEpochs: number;
-  /** After those, layers thawed each epoch, from the top; 0 thaws all at once. */
+  /** Layers thawed each epoch after `freezeEncoderEpochs`, from the top; 0 thaws all at once. */
   unfreezeLayersPerEpoch: number;
 }
 
-export const defaultTrainingArguments: Omit<TrainingArguments, 'outputDir'> = {
-  numTrainEpochs: 3,
-  maxSteps: -1,
-  perDeviceTrainBatchSize: 8,
-  perDeviceEvalBatchSize: 8,
-  learningRate: 5e-5,
-  weightDecay: 0,
-  adamBeta1: 0.9,
-  adamBeta2: 0.999,
-  adamEpsilon: 1e-8,
-  fp16: false,
-  maxGradNorm: 1,
-  lrSchedulerType: 'linear',
-  warmupSteps: 0,
-  gradientAccumulationSteps: 1,
-  loggingSteps: 500,
-  loggingFirstStep: false,
-  evalStrategy: 'no',
-  evalSteps: null,
-  saveStrategy: 'steps',
-  saveSteps: 500,
-  saveTotalLimit: null,
-  loadBestModelAtEnd: false,
-  metricForBestModel: null,
-  greaterIsBetter: null,
-  seed: 42,
-  groupByLength: false,
-  dataloaderDropLast: false,
-  freezeEncoderEpochs: 0,
-  unfreezeLayersPerEpoch: 0,
-};
+/**
+ * What happens if an argument differs from that of the checkpoint a training resumes from. `place`: the place
+ * in the data would move, so it is refused; `course`: the new value applies from here on, which is reported;
+ * `best`: the search for the best model starts anew, which is reported; `free`: nothing.
+ */
+export type ResumeEffect = 'place' | 'course' | 'best' | 'free';
 
-const argumentNames: OptionNames<TrainingArguments> = {
-  outputDir: true,
-  ...(Object.fromEntries(Object.keys(defaultTrainingArguments).map((name) => [name, true])) as OptionNames<
-    typeof defaultTrainingArguments
-  >),
-};
+/** The values that an argument takes; src/train/argument-checks.ts has the rules. */
+export type ArgumentKind =
+  | 'flag'
+  | 'flag or null'
+  | 'strategy'
+  | 'schedule'
+  | 'count'
+  | 'count or null'
+  | 'whole'
+  | 'amount'
+  | 'beta'
+  | 'steps'
+  | 'integer or null'
+  | 'seed'
+  | 'text or null'
+  | 'names or null';
 
-/** What transformers has besides, or had. */
-const advice: Advice = {
-  bf16: 'there is no bfloat16; fp16 is mixed precision with float16',
-  dataloaderNumWorkers: 'leave it out: the next batch is made while the GPU computes',
-  evaluationStrategy: 'its name is evalStrategy',
-  gradientCheckpointing: 'leave it out: use smaller batches and gradientAccumulationSteps',
-  labelSmoothingFactor: 'there is no label smoothing',
-  logLevel: 'leave it out: see callbacks',
-  loggingDir: 'leave it out: loss_log.jsonl and trainer_state.json are written to outputDir',
-  loggingFirstStep: 'use loggingSteps: 1',
-  loggingStrategy: 'use loggingSteps',
-  lrSchedulerKwargs: 'leave it out, or write the loop yourself: examples/loop.ts',
-  noCuda: "choose the adapter: requestDevice({ adapter: 'software' })",
-  optim: 'leave it out: it is AdamW',
-  overwriteOutputDir: 'leave it out: a model in outputDir is replaced, checkpoints stay',
-  pushToHub: 'leave it out: upload outputDir with huggingface_hub',
-  removeUnusedColumns: 'leave it out',
-  reportTo: 'leave it out: see callbacks',
-  resumeFromCheckpoint: 'pass it to train({ resumeFromCheckpoint })',
-  useCpu: "choose the adapter: requestDevice({ adapter: 'software' })",
-  warmupRatio: 'use warmupSteps: below 1 it is a share of all steps',
-};
-
-const positiveIntegers = [
-  'perDeviceTrainBatchSize',
-  'perDeviceEvalBatchSize',
-  'gradientAccumulationSteps',
-  'loggingSteps',
-  'saveSteps',
-] as const;
-const notNegative = [
-  'learningRate',
-  'weightDecay',
-  'adamEpsilon',
-  'maxGradNorm',
-  'warmupSteps',
-  'freezeEncoderEpochs',
-  'unfreezeLayersPerEpoch',
-  'numTrainEpochs',
-] as const;
-
-const flags = Object.entries(defaultTrainingArguments).filter(([, value]) => typeof value === 'boolean');
-const strategies: readonly unknown[] = ['no', 'steps', 'epoch'] satisfies IntervalStrategy[];
-
-/** What the compiler checks in TypeScript. */
-function checkKinds(args: TrainingArguments): void {
-  const refuse = (name: keyof TrainingArguments, holds: boolean, remedy: string): void => {
-    if (!holds) throw new ConfigError(`${name} is ${JSON.stringify(args[name])}`, { remedy });
-  };
-  refuse('outputDir', typeof args.outputDir === 'string' && args.outputDir !== '', 'name a folder');
-  for (const [name] of flags as [keyof TrainingArguments, boolean][])
-    refuse(name, typeof args[name] === 'boolean', 'use true or false');
-  for (const name of ['evalStrategy', 'saveStrategy'] as const)
-    refuse(name, strategies.includes(args[name]), `use one of ${strategies.join(', ')}`);
-  const { metricForBestModel, greaterIsBetter, saveTotalLimit } = args;
-  refuse(
-    'metricForBestModel',
-    metricForBestModel === null || typeof metricForBestModel === 'string',
-    "use a metric's name, or null",
-  );
-  refuse(
-    'greaterIsBetter',
-    greaterIsBetter === null || typeof greaterIsBetter === 'boolean',
-    'use true or false, or null',
-  );
-  refuse(
-    'saveTotalLimit',
-    saveTotalLimit === null || Number.isInteger(saveTotalLimit),
-    'use an integer, or null',
-  );
+/** A row of the table. */
+export interface Argument<T> {
+  /** transformers' default. */
+  default: T;
+  kind: ArgumentKind;
+  resume: ResumeEffect;
+  /** For the command's help and docs/training.md. */
+  help: string;
+  /** The command's option in commander's syntax: `--epochs <n>`. */
+  option?: string;
+  /** `finetune`'s own default; null: it has none, and leaves the argument out. */
+  finetune?: T | null;
+  /** Added to `help` in docs/training.md. */
+  note?: string;
+  /** For docs/training.md: how `finetune` derives the value from other options. */
+  otherwise?: string;
+  /** Present if `pretrain` has the option too: its own default and help. */
+  pretrain?: { default?: T; help?: string };
 }
 
-/** Fills in defaults. Throws `ConfigError` naming the argument that cannot be used, or does not exist. */
-export function resolveArguments(
-  given: Partial<TrainingArguments> & { outputDir: string },
-): TrainingArguments {
-  checkOptions('TrainingArguments', given, argumentNames, advice);
-  const set = Object.entries(given).filter(([, value]) => value !== undefined);
-  const args: TrainingArguments = {
-    ...defaultTrainingArguments,
-    outputDir: given.outputDir,
-    ...Object.fromEntries(set),
-  };
-  checkKinds(args);
-  for (const name of positiveIntegers) {
-    if (!Number.isInteger(args[name]) || args[name] < 1)
-      throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use an integer of 1 or more' });
-  }
-  if (!Number.isSafeInteger(args.maxSteps))
-    throw new ConfigError(`maxSteps is ${args.maxSteps}`, {
-      remedy: 'use an integer; with -1 the epochs decide',
-    });
-  for (const name of notNegative) {
-    if (!Number.isFinite(args[name]) || args[name] < 0)
-      throw new ConfigError(`${name} is ${args[name]}`, { remedy: 'use a number of 0 or more' });
-  }
-  if (args.evalSteps !== null && (!Number.isInteger(args.evalSteps) || args.evalSteps < 1))
-    throw new ConfigError(`evalSteps is ${args.evalSteps}`, { remedy: 'use an integer of 1 or more' });
-  if (!schedulerTypes.includes(args.lrSchedulerType)) {
-    throw new ConfigError(`lrSchedulerType is '${args.lrSchedulerType}'`, {
-      remedy: `use one of ${schedulerTypes.join(', ')}`,
-    });
-  }
-  checkSeed(args.seed);
-  if (args.maxSteps <= 0 && args.numTrainEpochs === 0)
-    throw new ConfigError('numTrainEpochs is 0', { remedy: 'train for some epochs or steps' });
-  if (args.loadBestModelAtEnd && args.evalStrategy === 'no') {
-    throw new ConfigError('loadBestModelAtEnd needs evaluations', {
-      remedy: "set evalStrategy to 'epoch' or 'steps'",
-    });
-  }
-  return args;
-}
+type Arguments = Omit<TrainingArguments, 'outputDir'>;
 
-/** Whether a larger value of the metric is better, by its name where the arguments do not say. */
-export function isGreaterBetter(args: TrainingArguments): boolean {
-  return args.greaterIsBetter ?? !/loss|error|mse|mae|perplexity/i.test(args.metricForBestModel ?? 'loss');
-}
+/** Every argument but `outputDir`, in the order of the command's help. */
+export const argumentTable: { readonly [K in keyof Arguments]: Argument<Arguments[K]> } = {
+  numTrainEpochs: {
+    default: 3,
+    kind: 'amount',
+    resume: 'course',
+    help: 'times through the training data',
+    option: '--epochs <n>',
+    pretrain: { default: 1, help: 'times through the corpus' },
+  },
+  maxSteps: {
+    default: -1,
+    kind: 'steps',
+    resume: 'course',
+    help: 'optimizer steps in all; overrides --epochs',
+    note: '-1: as many as the epochs have',
+    option: '--max-steps <n>',
+    pretrain: {},
+  },
+  perDeviceTrainBatchSize: {
+    default: 8,
+    kind: 'count',
+    resume: 'place',
+    help: 'texts in a batch',
+    option: '--batch-size <n>',
+    pretrain: { default: 32, help: 'lines in a batch' },
+  },
+  perDeviceEvalBatchSize: {
+    default: 8,
+    kind: 'count',
+    resume: 'free',
+    help: 'texts in a batch of evaluation',
+    option: '--eval-batch-size <n>',
+    finetune: 32,
+  },
+  learningRate: {
+    default: 5e-5,
+    kind: 'amount',
+    resume: 'course',
+    help: 'highest learning rate',
+    option: '--lr <rate>',
+    pretrain: { default: 5e-4 },
+  },
+  weightDecay: {
+    default: 0,
+    kind: 'amount',
+    resume: 'course',
+    help: 'decay of weights other than biases and LayerNorm',
+    option: '--weight-decay <w>',
+    pretrain: { default: 0.01 },
+  },
+  adamBeta1: { default: 0.9, kind: 'beta', resume: 'course', help: "decay of AdamW's mean of gradients" },
+  adamBeta2: {
+    default: 0.999,
+    kind: 'beta',
+    resume: 'course',
+    help: "decay of AdamW's mean of their squares",
+  },
+  adamEpsilon: {
+    default: 1e-8,
+    kind: 'amount',
+    resume: 'course',
+    help: 'added to the root of those squares',
+  },
+  warmupSteps: {
+    default: 0,
+    kind: 'amount',
+    resume: 'course',
+    help: 'steps of warm-up, or below 1 a share of all steps',
+    option: '--warmup-steps <n>',
+    pretrain: { default: 0.05 },
+  },
+  lrSchedulerType: {
+    default: 'linear',
+    kind: 'schedule',
+    resume: 'course',
+    help: 'course of the learning rate',
+    note: '`linear`, `cosine`, `constant` or `constant_with_warmup`',
+    option: '--scheduler <name>',
+  },
+  maxGradNorm: {
+    default: 1,
+    kind: 'amount',
+    resume: 'course',
+    help: 'clip gradients to this norm; 0 switches clipping off',
+    option: '--max-grad-norm <norm>',
+  },
+  gradientAccumulationSteps: {
+    default: 1,
+    kind: 'count',
+    resume: 'place',
+    help: 'batches an optimizer step adds up',
+    note: 'each weighs what its loss is a mean over',
+    option: '--gradient-accumulation <n>',
+  },
+  freezeEncoderEpochs: {
+    default: 0,
+    kind: 'whole',
+    resume: 'course',
+    help: 'epochs in which only the head learns: classifier, and pooler if there is one',
+    option: '--freeze-epochs <n>',
+  },
+  unfreezeLayersPerEpoch: {
+    default: 0,
+    kind: 'whole',
+    resume: 'course',
+    help: 'layers thawed each epoch after those, from the top; 0 thaws all',
+    option: '--unfreeze-layers <n>',
+  },
+  groupByLength: {
+    default: false,
+    kind: 'flag',
+    resume: 'place',
+    help: 'put texts of like length in a batch',
+    option: '--group-by-length',
+  },
+  dataloaderDropLast: {
+    default: false,
+    kind: 'flag',
+    resume: 'place',
+    help: 'leave out a last batch that is not full',
+  },
+  evalStrategy: {
+    default: 'no',
+    kind: 'strategy',
+    resume: 'course',
+    help: 'when to evaluate: `no`, `steps` or `epoch`',
+    otherwise: '`epoch` with `--eval`, `steps` with `--eval-steps`',
+  },
+  evalSteps: {
+    default: null,
+    kind: 'count or null',
+    resume: 'course',
+    help: 'evaluate every n steps instead of every epoch',
+    note: 'null: `loggingSteps`',
+    option: '--eval-steps <n>',
+  },
+  saveStrategy: {
+    default: 'steps',
+    kind: 'strategy',
+    resume: 'course',
+    help: 'when to save a checkpoint: `no`, `steps` or `epoch`',
+    otherwise: '`epoch`, `steps` with `--save-steps`',
+  },
+  saveSteps: {
+    default: 500,
+    kind: 'count',
+    resume: 'course',
+    help: 'save a checkpoint every n steps instead of every epoch',
+    option: '--save-steps <n>',
+    finetune: null,
+  },
+  saveTotalLimit: {
+    default: null,
+    kind: 'integer or null',
+    resume: 'free',
+    help: 'checkpoints kept, the best among them',
+    note: 'null: all',
+    option: '--save-total-limit <n>',
+    finetune: 2,
+  },
+  loadBestModelAtEnd: {
+    default: false,
+    kind: 'flag',
+    resume: 'best',
+    help: 'go back to the best checkpoint at the end',
+    otherwise: 'true with `--eval`',
+  },
+  metricForBestModel: {
+    default: null,
+    kind: 'text or null',
+    resume: 'best',
+    help: 'metric that decides which checkpoint is best (default: loss)',
+    note: 'null: `loss`',
+    option: '--metric <name>',
+  },
+  greaterIsBetter: {
+    default: null,
+    kind: 'flag or null',
+    resume: 'best',
+    help: "whether more of that metric is better; null: told from the metric's name",
+  },
+  labelNames: {
+    default: null,
+    kind: 'names or null',
+    resume: 'free',
+    help: 'arrays of a batch that are labels; null: told from their names',
+  },
+  loggingSteps: {
+    default: 500,
+    kind: 'count',
+    resume: 'course',
+    help: 'steps between entries of the loss log',
+    option: '--logging-steps <n>',
+    finetune: 10,
+  },
+  loggingFirstStep: {
+    default: false,
+    kind: 'flag',
+    resume: 'free',
+    help: 'log the first step too',
+    finetune: true,
+  },
+  seed: {
+    default: 42,
+    kind: 'seed',
+    resume: 'place',
+    help: 'of order, dropout and new weights',
+    note: 'an integer of up to 32 bits',
+    option: '--seed <n>',
+    pretrain: { help: 'of order, masks, dropout and new weights' },
+  },
+  fp16: {
+    default: false,
+    kind: 'flag',
+    resume: 'course',
+    help: 'mixed precision: float16 activations over float32 weights (default: float32)',
+    option: '--fp16',
+    pretrain: {},
+  },
+};
+
+export const argumentNames = Object.keys(argumentTable) as (keyof Arguments)[];
+
+export const defaultTrainingArguments = Object.fromEntries(
+  argumentNames.map((name) => [name, argumentTable[name].default]),
+) as unknown as Arguments;

@@ -1,22 +1,22 @@
-/** Which model is the best so far. */
+/** Tracks the best model of a training. */
 import { platform } from '#platform';
 import { ConfigError } from '../errors.ts';
-import { isGreaterBetter, type TrainingArguments } from './arguments.ts';
+import type { TrainingArguments } from './arguments.ts';
 import { loadWeights } from './checkpoint.ts';
 import type { Evaluation, Metrics } from './metrics.ts';
 import type { Trainer } from './trainer.ts';
 
 const metricName = ({ metricForBestModel }: TrainingArguments): string => metricForBestModel ?? 'loss';
 
-/** The key under which evaluations and the log have the metric that decides. */
+/** The deciding metric's key in evaluations and the log. */
 export function bestMetricKey(args: TrainingArguments): string {
   const name = metricName(args);
   return name.startsWith('eval_') ? name : `eval_${name}`;
 }
 
 /**
- * The value of the metric that decides which model is best; null where it is not defined for the data, or no
- * finite number. Throws `ConfigError` where evaluations do not give it.
+ * The value of the deciding metric; null if it is undefined for the data or not finite. Throws `ConfigError`
+ * if the evaluation does not report it.
  */
 export function bestMetricOf(args: TrainingArguments, metrics: Metrics): number | null {
   const value = metrics[bestMetricKey(args)];
@@ -26,6 +26,11 @@ export function bestMetricOf(args: TrainingArguments, metrics: Metrics): number 
     });
   }
   return value !== null && Number.isFinite(value) ? value : null;
+}
+
+/** Whether larger is better. If the arguments do not say, the metric's name decides. */
+function isGreaterBetter(args: TrainingArguments): boolean {
+  return args.greaterIsBetter ?? !/loss|error|mse|mae|perplexity/i.test(args.metricForBestModel ?? 'loss');
 }
 
 export function isBetter(
@@ -38,10 +43,10 @@ export function isBetter(
   return isGreaterBetter(args) ? value > best + threshold : value < best - threshold;
 }
 
-/** Evaluations of a training: which step was the best, and what is to be kept of them. */
+/** Notes each evaluation, and restores the best weights at the end. */
 export class BestModel {
   private readonly trainer: Trainer;
-  /** The last evaluation; null where an earlier run made it. */
+  /** The last evaluation; null if it was made before a resume. */
   private last: { step: number; evaluation: Evaluation | null } = { step: -1, evaluation: null };
   private best: Evaluation | null = null;
   private warned = false;
@@ -50,7 +55,7 @@ export class BestModel {
     this.trainer = trainer;
   }
 
-  /** Takes note of what the log of a resumed training has. */
+  /** Finds out from the log of a resumed training whether its current step was evaluated. */
   resume(): void {
     const { globalStep: step, logHistory } = this.trainer.state;
     if (logHistory.some((entry) => entry.step === step && 'eval_loss' in entry))
@@ -62,7 +67,7 @@ export class BestModel {
     return this.last.step === this.trainer.state.globalStep;
   }
 
-  /** Notes an evaluation of the current step; whether it is the best so far, where anybody asked for that. */
+  /** Notes an evaluation of the current step. Returns whether it is the best so far, if that is tracked. */
   note(evaluation: Evaluation): boolean {
     const { args, state } = this.trainer;
     this.last = { step: state.globalStep, evaluation };
@@ -72,7 +77,7 @@ export class BestModel {
     if (!tracked || value === null || !isBetter(args, value, state.bestMetric)) return false;
     state.bestMetric = value;
     this.best = evaluation;
-    // As in transformers, the step stands only where checkpoints do.
+    // As in transformers, the step is kept only if checkpoints are.
     if (args.saveStrategy !== 'no' || args.loadBestModelAtEnd) state.bestGlobalStep = state.globalStep;
     return true;
   }
@@ -86,8 +91,8 @@ export class BestModel {
   }
 
   /**
-   * Loads the best weights where that is asked for; the step they are of, null where the last ones stay, and
-   * their evaluation.
+   * Loads the best weights with `loadBestModelAtEnd`. Returns their step, or null if the last weights stay,
+   * and the evaluation of the weights the model then has.
    */
   async restore(): Promise<{ restoredStep: number | null; evaluation: Evaluation | null }> {
     const { trainer, last } = this;

@@ -1,4 +1,4 @@
-/** Callbacks: what may look on, and ask the training to stop. */
+/** Callbacks: they observe a training and may stop it. */
 import { ConfigError, DawngradError, UserCodeError } from '../errors.ts';
 import { checkOptions, type OptionNames, remedyFor } from '../options.ts';
 import type { TrainingArguments } from './arguments.ts';
@@ -11,10 +11,10 @@ export interface TrainerControl {
   shouldTrainingStop: boolean;
 }
 
-/** What a step reports at once, before its loss has come back from the GPU. */
+/** What is known of a step before its loss is back from the GPU. */
 export interface StepReport {
   learningRate: number;
-  /** Tokens of the step, padding left out. */
+  /** Tokens of the step, without padding. */
   tokens: number;
   /** Seconds since training began (or resumed). */
   seconds: number;
@@ -26,7 +26,7 @@ export interface CallbackContext {
   control: TrainerControl;
 }
 
-/** Each may be async, and is waited for. */
+/** Every method may be async; the training awaits it. */
 export interface TrainerCallback {
   onTrainBegin?(context: CallbackContext): void;
   onEpochBegin?(context: CallbackContext): void;
@@ -35,7 +35,7 @@ export interface TrainerCallback {
   onEvaluate?(context: CallbackContext, metrics: Metrics): void;
   onSave?(context: CallbackContext, folder: string): void;
   onTrainEnd?(context: CallbackContext): void;
-  /** What trainer_state.json keeps of it, as transformers' callbacks do. */
+  /** The callback's entry in trainer_state.json, as in transformers. */
   state?(): CallbackState;
 }
 
@@ -52,7 +52,7 @@ const events: Readonly<Record<Event, true>> = {
   onTrainEnd: true,
 };
 
-/** Names of an object and of its class, those of every object left out. */
+/** Names of an object's own properties and of its classes' methods; those of `Object` left out. */
 function namesIn(object: object): string[] {
   const above: unknown = Object.getPrototypeOf(object);
   const own = Object.getOwnPropertyNames(object);
@@ -60,7 +60,7 @@ function namesIn(object: object): string[] {
 }
 
 /**
- * Throws `ConfigError` for callbacks that are none, and for an event that does not exist: it would never be
+ * Throws `ConfigError` for anything that is not a callback, and for unknown events, which would never be
  * called.
  */
 export function checkCallbacks(callbacks: unknown): void {
@@ -99,8 +99,8 @@ const nameOf = (callback: TrainerCallback): string => {
 };
 
 /**
- * Calls one event of all callbacks, in order. Throws `UserCodeError` naming event and callback, with what it
- * threw as the cause.
+ * Calls one event of all callbacks, in order. Throws `UserCodeError` naming event and callback; its cause is
+ * the callback's error.
  */
 export async function callAll<E extends Event>(
   callbacks: readonly TrainerCallback[],
@@ -162,8 +162,8 @@ const earlyStoppingOptionNames: OptionNames<EarlyStoppingOptions> = {
 };
 
 /**
- * Stops when the metric has not improved by more than a threshold for `earlyStoppingPatience` evaluations, as
- * transformers' does. An evaluation that does not define the metric counts as one without improvement.
+ * Stops the training if the metric has not improved by more than a threshold for `earlyStoppingPatience`
+ * evaluations, as in transformers. An evaluation without a value of the metric counts as no improvement.
  */
 export class EarlyStoppingCallback implements TrainerCallback {
   private readonly patience: number;
@@ -187,7 +187,7 @@ export class EarlyStoppingCallback implements TrainerCallback {
     this.threshold = earlyStoppingThreshold;
   }
 
-  /** Counts again over the evaluations of a training that is resumed: one that had stopped is over. */
+  /** Replays the evaluations of a resumed training, so that one that had stopped stays so. */
   onTrainBegin({ args, state, control }: CallbackContext): void {
     if (args.evalStrategy === 'no')
       throw new ConfigError('EarlyStoppingCallback needs evaluations', {
@@ -210,7 +210,7 @@ export class EarlyStoppingCallback implements TrainerCallback {
     };
   }
 
-  /** The threshold is held against the best so far, not against the best that passed it. */
+  /** Compares with the best value so far, even if that one did not pass the threshold itself. */
   private count(args: TrainingArguments, value: number | null, control: TrainerControl): void {
     const improved = value !== null && isBetter(args, value, this.best, this.threshold);
     this.waited = improved ? 0 : this.waited + 1;

@@ -1,12 +1,14 @@
-/** Checkpoints: everything a training needs to go on as if never interrupted. */
+/** Checkpoints: everything that a training needs to continue as if never interrupted. */
 import { platform } from '#platform';
 import { CheckpointError, FileError } from '../errors.ts';
-import { CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from '../models/checkpoint-files.ts';
-import { writeModel } from '../models/load.ts';
-import type { PreTrainedModel } from '../models/pretrained.ts';
-import { openSafetensors } from '../models/safetensors-reader.ts';
-import { type TensorToWrite, writeSafetensors } from '../models/safetensors-writer.ts';
+import type { PreTrainedModel } from '../models/common/pretrained.ts';
+import { CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from '../models/files/checkpoint-files.ts';
+import { openSafetensors, type SafetensorsFile } from '../models/files/safetensors-reader.ts';
+import { type TensorToWrite, writeSafetensors } from '../models/files/safetensors-writer.ts';
+import { writeModel } from '../models/files/save.ts';
+import { type FileWeight, storedWeights } from '../models/files/weight-names.ts';
 import type { AdamW } from '../optim/adamw.ts';
+import { formatShape, sameShape, sizeOf } from '../tensor/shape.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { type Progress, progressFromJson, progressToJson } from './progress.ts';
@@ -17,7 +19,7 @@ export const TRAINER_STATE_NAME = 'trainer_state.json';
 const TRAINING_ARGS_NAME = 'training_args.json';
 const OPTIMIZER_NAME = 'optimizer.safetensors';
 const PROGRESS_NAME = 'progress.json';
-/** Names of Adam's moments in its file, before the weight's name. */
+/** Prefixes of the weights' names in the optimizer's file. */
 const MOMENTS = ['exp_avg', 'exp_avg_sq'] as const;
 const CHECKPOINT = /^checkpoint-(\d+)$/;
 
@@ -41,7 +43,7 @@ export async function saveCheckpoint(content: CheckpointContent): Promise<string
   const path = checkpointPath(args.outputDir, state.globalStep);
   const optimizerSteps: Record<string, number> = {};
   const tensors: TensorToWrite[] = [];
-  for (const [name, tensor] of model.namedParameters()) {
+  for (const { name, tensor, shape, offset } of storedWeights(model.fileWeights())) {
     const moments = optimizer.state(tensor);
     if (moments === undefined) continue;
     optimizerSteps[name] = moments.step;
@@ -49,12 +51,8 @@ export async function saveCheckpoint(content: CheckpointContent): Promise<string
       [MOMENTS[0], moments.expAvg],
       [MOMENTS[1], moments.expAvgSq],
     ] as const) {
-      tensors.push({
-        name: `${kind}.${name}`,
-        shape: value.shape,
-        dtype: 'F32',
-        read: () => value.float32Data(),
-      });
+      const read = async () => (await value.float32Data()).subarray(offset, offset + sizeOf(shape));
+      tensors.push({ name: `${kind}.${name}`, shape, dtype: 'F32', read });
     }
   }
   await platform.writeFolder(path, 'replace', async (folder) => {
@@ -78,7 +76,7 @@ export async function listCheckpoints(outputDir: string): Promise<{ step: number
   return found.sort((a, b) => a.step - b.step);
 }
 
-/** The newest checkpoint in a folder. Throws `FileError` where there is none. */
+/** The newest checkpoint in a folder. Throws `FileError` if there is none. */
 export async function lastCheckpoint(outputDir: string): Promise<string> {
   const last = (await listCheckpoints(outputDir)).at(-1);
   if (last === undefined) {
@@ -89,7 +87,7 @@ export async function lastCheckpoint(outputDir: string): Promise<string> {
   return last.path;
 }
 
-/** The text of one of a checkpoint's files. Throws `CheckpointError` where it is missing. */
+/** Reads one of a checkpoint's files. Throws `CheckpointError` if it is missing. */
 async function readPart(folder: string, name: string): Promise<{ text: string; path: string }> {
   const path = platform.joinPath(folder, name);
   if (!(await platform.exists(path)))
@@ -99,17 +97,17 @@ async function readPart(folder: string, name: string): Promise<{ text: string; p
   return { text: await platform.readText(path), path };
 }
 
-/** Where a training stood, and with which arguments. */
+/** The state of a training at a checkpoint, and its arguments. */
 export interface Standing {
   state: TrainerState;
   progress: Progress;
-  /** As training_args.json has them. */
+  /** The content of training_args.json. */
   saved: Record<string, unknown>;
 }
 
 /**
- * Reads where a training stood. Throws `CheckpointError` naming the file and the key that is missing, broken
- * or at odds with another.
+ * Reads the state of a training. Throws `CheckpointError` naming the file and the key that is missing, broken
+ * or inconsistent with another.
  */
 export async function readStanding(folder: string): Promise<Standing> {
   if (!(await platform.isFolder(folder)))
@@ -130,8 +128,7 @@ export async function readStanding(folder: string): Promise<Standing> {
 }
 
 /**
- * Where the best checkpoint of a training lies that is resumed: its folder may have moved, and the output be
- * another one.
+ * Finds the best checkpoint of a resumed training: its folder may have moved, or the output be another one.
  */
 export async function findBest(
   { bestModelCheckpoint, bestGlobalStep }: TrainerState,
@@ -144,7 +141,7 @@ export async function findBest(
   return here;
 }
 
-/** Fills model and optimizer from a checkpoint. Throws `CheckpointError` where it does not fit the model. */
+/** Fills model and optimizer from a checkpoint. Throws `CheckpointError` if it does not fit the model. */
 export async function loadCheckpoint(
   path: string,
   { optimizerSteps }: Progress,
@@ -154,14 +151,14 @@ export async function loadCheckpoint(
   await loadWeights(path, model);
   const file = await openSafetensors(await platform.openFile(platform.joinPath(path, OPTIMIZER_NAME)));
   try {
-    const parameters = new Map(model.namedParameters());
+    const weights = new Map(storedWeights(model.fileWeights()).map((weight) => [weight.name, weight]));
     const stepped = Object.entries(optimizerSteps).map(([name, step]) => {
-      const tensor = parameters.get(name);
-      if (tensor === undefined)
+      const weight = weights.get(name);
+      if (weight === undefined)
         throw new CheckpointError(`${path}: the model has no weight '${name}'`, {
           remedy: 'resume with the model the training began with',
         });
-      return { name, step, tensor };
+      return { step, ...weight };
     });
     const strays = new Set(file.tensors.keys());
     for (const { name } of stepped) for (const kind of MOMENTS) strays.delete(`${kind}.${name}`);
@@ -170,44 +167,69 @@ export async function loadCheckpoint(
         remedy: 'resume from another checkpoint',
       });
     optimizer.reserve(stepped.map(({ tensor }) => tensor));
-    for (const { name, step, tensor } of stepped) {
-      const [expAvg, expAvgSq] = [
-        await file.readFloat32(`${MOMENTS[0]}.${name}`),
-        await file.readFloat32(`${MOMENTS[1]}.${name}`),
-      ];
-      optimizer.loadState(tensor, { step, expAvg, expAvgSq });
+    for (const tensor of new Set(stepped.map((weight) => weight.tensor))) {
+      const parts = stepped.filter((weight) => weight.tensor === tensor);
+      optimizer.loadState(tensor, await readMoments(path, file, parts));
     }
   } finally {
     await file.close();
   }
 }
 
+/** Joins the moments of a weight's parts. Throws `CheckpointError` if they have not taken the same steps. */
+async function readMoments(
+  path: string,
+  file: SafetensorsFile,
+  parts: readonly (FileWeight & { name: string; step: number })[],
+): Promise<{ step: number; expAvg: Float32Array; expAvgSq: Float32Array }> {
+  const [{ name, tensor, step }] = parts as [(typeof parts)[number]];
+  const whole = parts.reduce((total, { shape }) => total + sizeOf(shape), 0) === tensor.size;
+  if (!whole || parts.some((part) => part.step !== step))
+    throw new CheckpointError(`${path}: the parts of '${name}' have not taken the same optimizer steps`, {
+      remedy: 'resume from another checkpoint',
+    });
+  const join = async (kind: string): Promise<Float32Array> => {
+    const joined = new Float32Array(tensor.size);
+    for (const part of parts) {
+      const values = await file.readFloat32(`${kind}.${part.name}`);
+      if (parts.length === 1) return values;
+      if (values.length !== sizeOf(part.shape))
+        throw new CheckpointError(
+          `${path}: '${kind}.${part.name}' has ${values.length} elements, the weight ${sizeOf(part.shape)}`,
+        );
+      joined.set(values, part.offset);
+    }
+    return joined;
+  };
+  return { step, expAvg: await join(MOMENTS[0]), expAvgSq: await join(MOMENTS[1]) };
+}
+
 /** Reads a checkpoint's weights into a model of the same shape. */
 export async function loadWeights(path: string, model: PreTrainedModel): Promise<void> {
   const checkpoint = await openCheckpoint(path);
   try {
-    for (const [name, tensor] of model.namedParameters()) {
-      if (checkpoint.entry(name).shape.join() !== tensor.shape.join()) {
+    for (const { name, tensor, shape, offset } of storedWeights(model.fileWeights())) {
+      const saved = checkpoint.entry(name).shape;
+      if (!sameShape(saved, shape))
         throw new CheckpointError(
-          `${path}: '${name}' is [${checkpoint.entry(name).shape.join(',')}], the model's is [${tensor.shape.join(',')}]`,
+          `${path}: '${name}' is ${formatShape(saved)}, the model's is ${formatShape(shape)}`,
         );
-      }
       for await (const { elementOffset, values } of checkpoint.float32Chunks(name))
-        tensor.write(values, elementOffset);
+        tensor.write(values, offset + elementOffset);
     }
   } finally {
     await checkpoint.close();
   }
 }
 
-/** Weights and tokenizer files, as transformers and this engine name them. */
+/** Names of weight and tokenizer files, in transformers and here. */
 const WEIGHT_FILE = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
 const TOKENIZER_FILE =
   /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^(vocab|merges)\.txt$/;
 
 /**
- * Writes the finished model, tokenizer and state into the output folder. An older model's files go, anything
- * else there stays.
+ * Writes the finished model, tokenizer and state into the output folder. Removes files of an older model, and
+ * keeps anything else.
  */
 export async function saveFinal(
   content: Pick<CheckpointContent, 'model' | 'tokenizer' | 'args' | 'state'>,
@@ -224,7 +246,7 @@ export async function saveFinal(
     );
     await folder.writeText(TRAINER_STATE_NAME, stateToJson(state));
   });
-  // Left beside the new files, an older model's shards or tokenizer would be read with them.
+  // An older model's shards or tokenizer would be read together with the new files.
   const old = (name: string): boolean =>
     WEIGHT_FILE.test(name) || (tokenizer !== undefined && TOKENIZER_FILE.test(name));
   for (const name of await platform.list(args.outputDir))
@@ -232,8 +254,8 @@ export async function saveFinal(
 }
 
 /**
- * Deletes the oldest checkpoints beyond a limit, never the best, and never the one just written: a training
- * resumes from it. Those past the current step are left from before a resume and go first.
+ * Deletes the oldest checkpoints beyond the limit, but never the best nor the one just written. Checkpoints
+ * past the current step are left over from before a resume and go first.
  */
 export async function rotateCheckpoints(args: TrainingArguments, state: TrainerState): Promise<void> {
   const { outputDir, saveTotalLimit } = args;
@@ -247,7 +269,7 @@ export async function rotateCheckpoints(args: TrainingArguments, state: TrainerS
   for (const { path } of queue.slice(0, Math.max(surplus, 0))) await platform.remove(path);
 }
 
-/** Removes what killed trainings left under construction in an output folder and its checkpoints. */
+/** Removes unfinished files that killed trainings left in an output folder and its checkpoints. */
 export async function sweepOutput(outputDir: string): Promise<void> {
   await platform.sweep(outputDir);
   for (const { path } of await listCheckpoints(outputDir)) await platform.sweep(path);
@@ -258,17 +280,17 @@ export async function removeCheckpoints(outputDir: string): Promise<void> {
   for (const { path } of await listCheckpoints(outputDir)) await platform.remove(path);
 }
 
-/** Names in an output folder; that of a new disk's own folder does not count. */
+/** Names in an output folder, without the `lost+found` of a new disk. */
 async function contents(path: string): Promise<string[]> {
   return (await platform.list(path)).filter((name) => name !== 'lost+found');
 }
 
-/** Whether a folder holds nothing, as a volume that was just mounted. */
+/** Whether a folder is empty, such as a volume that was just mounted. */
 export async function isEmpty(path: string): Promise<boolean> {
   return (await contents(path)).length === 0;
 }
 
-/** Whether a folder holds what this engine writes, so that it may be written over. */
+/** Whether a folder holds an output of this engine, which may be overwritten. */
 export async function isTrainingOutput(path: string): Promise<boolean> {
   const names = await contents(path);
   const ours = names.some(

@@ -1,8 +1,8 @@
 /** Freezing the encoder first, then thawing layers from the top (Howard and Ruder, ULMFiT, 2018). */
-import type { PreTrainedModel } from '../models/pretrained.ts';
+import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import type { TrainingArguments } from './arguments.ts';
 
-/** Number of groups of `model.layerGroups()`, from the top, that learn in an epoch (from 0). */
+/** How many groups of `model.layerGroups()`, from the top, learn in an epoch (counted from 0). */
 export function trainableGroups(
   groups: number,
   epoch: number,
@@ -14,7 +14,7 @@ export function trainableGroups(
   return Math.min(groups, 1 + (epoch - freezeEncoderEpochs + 1) * unfreezeLayersPerEpoch);
 }
 
-/** Freezes and thaws for an epoch. Weights that the caller froze (`fixed`) stay so. */
+/** Freezes and thaws weights for an epoch. Weights that the caller froze (`fixed`) stay frozen. */
 export function applyFreezing(
   model: PreTrainedModel,
   epoch: number,

@@ -1,37 +1,69 @@
-/** Batches to tensors. */
-import type { Batch } from '../data/collate.ts';
-import { DataError } from '../errors.ts';
-import type { LabelledInputs } from '../models/tasks.ts';
+/** Turns batches into tensors, and counts what is in them. */
+import type { Batch, BatchArray } from '../data/collate.ts';
+import { ConfigError } from '../errors.ts';
 import type { Device } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import { arraysOf } from './arrays.ts';
+import type { TrainableModel } from './predict.ts';
 
-export interface BatchTensors extends LabelledInputs {
-  positions?: Tensor;
-  skipPadding: true;
+/** A batch from a collator, or from a tokenizer's `encodeBatch`. */
+export type UploadedBatch = Pick<Batch, 'shape'>;
+
+/** A tensor for each array of a batch, under its name. */
+export type BatchTensors<B extends UploadedBatch = UploadedBatch> = {
+  [K in keyof B as string extends K ? never : NonNullable<B[K]> extends BatchArray ? K : never]: Tensor;
+} & { skipPadding?: true };
+
+/**
+ * Uploads the arrays of a batch; the tensors belong to the open scope. If there is an `attentionMask`, sets
+ * `skipPadding`, because neither labels nor predictions depend on padding. Throws `DataError` for anything
+ * that is not a batch.
+ */
+export function toTensors<B extends UploadedBatch>(device: Device, batch: B): BatchTensors<B> {
+  const tensors = arraysOf(batch).map(([name, { values, shape }]) => [name, device.tensor(values, shape)]);
+  const masked = tensors.some(([name]) => name === 'attentionMask');
+  return { ...(masked && { skipPadding: true }), ...Object.fromEntries(tensors) } as BatchTensors<B>;
 }
 
-/** What of a batch is uploaded: what a collator makes, or a tokenizer's `encodeBatch`. */
-export type UploadedBatch = Omit<Batch, 'indices'>;
+const sum = (values: Int32Array): number => values.reduce((total, value) => total + value, 0);
 
-/** Uploads a batch; the tensors belong to the open scope. Throws `DataError` for what is no batch. */
-export function toTensors(device: Device, batch: UploadedBatch): BatchTensors {
-  if (!(batch?.inputIds instanceof Int32Array) || !Array.isArray(batch.shape))
-    throw new DataError('toTensors: there is no batch', {
-      remedy: 'pass what a collator makes, or encodeBatch',
-    });
-  const { inputIds, attentionMask, tokenTypeIds, labels, labelShape, positions, shape } = batch;
-  return {
-    // Neither labels nor predictions look at it.
-    skipPadding: true,
-    inputIds: device.tensor(inputIds, shape),
-    attentionMask: device.tensor(attentionMask, shape),
-    tokenTypeIds: device.tensor(tokenTypeIds, shape),
-    ...(labels !== undefined && { labels: device.tensor(labels, labelShape ?? [labels.length]) }),
-    ...(positions !== undefined && { positions: device.tensor(positions) }),
-  };
+/** Tokens of a batch without padding; 0 for a batch without tokens. */
+export function countTokens({ attentionMask, inputIds }: Batch): number {
+  if (attentionMask instanceof Int32Array) return sum(attentionMask);
+  return inputIds instanceof Int32Array ? inputIds.length : 0;
 }
 
-/** Tokens of a batch, padding left out. */
-export function countTokens({ attentionMask }: Batch): number {
-  return attentionMask.reduce((sum, value) => sum + value, 0);
+/** Tokens of a batch with padding, by which transformers estimates operations. */
+export function countComputed({ inputIds }: Batch): number {
+  return inputIds instanceof Int32Array ? inputIds.length : 0;
+}
+
+/** The label that a loss ignores. */
+const IGNORED = -100;
+
+/**
+ * The number of things that the loss of a batch is a mean over: the model's `lossWeight`, else the batch's,
+ * else the number of labels that count (int32 classes), of answers inside the text, or of examples. Throws
+ * `ConfigError` for a `lossWeight` that is negative or not finite.
+ */
+export function lossWeight(model: TrainableModel, batch: Batch): number {
+  const given = model.lossWeight?.(batch) ?? batch.lossWeight;
+  if (given === undefined) return countedLabels(batch);
+  if (!(given >= 0 && Number.isFinite(given)))
+    throw new ConfigError(`lossWeight is ${given}`, { remedy: 'use a finite number of 0 or more' });
+  return given;
+}
+
+function countedLabels({ labels, startPositions, endPositions, shape }: Batch): number {
+  if (labels instanceof Int32Array) return labels.filter((label) => label !== IGNORED).length;
+  const answers = [startPositions, endPositions].filter((one) => one instanceof Int32Array);
+  if (answers.length === 0) return shape[0] ?? 1;
+  const inside = answers.map((positions) => positions.filter((position) => position < shape[1]!).length);
+  return inside.reduce((total, count) => total + count, 0) / answers.length;
+}
+
+/** Each batch's share in the mean over all; equal shares if nothing counts. */
+export function sharesOf(weights: readonly number[]): number[] {
+  const total = weights.reduce((all, weight) => all + weight, 0);
+  return weights.map((weight) => (total === 0 ? 1 / weights.length : weight / total));
 }

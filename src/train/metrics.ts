@@ -1,12 +1,12 @@
-/** Metrics, defined as scikit-learn and SciPy define them; a quotient 0/0 is 0 unless said otherwise. */
+/** Metrics as in scikit-learn and SciPy; 0/0 is 0 unless stated otherwise. */
 import { DataError, NonFiniteError } from '../errors.ts';
-import type { ProblemType } from '../models/config.ts';
+import type { ProblemType } from '../models/common/config.ts';
 
 export type Average = 'binary' | 'macro' | 'micro' | 'weighted';
 
 type Values = ArrayLike<number>;
 
-/** The label of what the loss leaves out: special tokens, padding. */
+/** The label that the loss ignores: of special tokens and padding. */
 const IGNORED = -100;
 
 function ratio(a: number, b: number): number {
@@ -24,7 +24,7 @@ function checkLengths(a: Values, b: Values): void {
     throw new DataError(`metrics: ${a.length} predictions for ${b.length} labels`);
 }
 
-/** Rows: true class, columns: predicted. Throws `DataError` for a number that is none of the `classes`. */
+/** Rows: true class, columns: predicted. Throws `DataError` for a number outside the `classes`. */
 export function confusionMatrix(predictions: Values, labels: Values, classes: number): number[][] {
   checkLengths(predictions, labels);
   const matrix = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
@@ -51,7 +51,7 @@ export interface PrecisionRecallF1 {
   f1: number;
 }
 
-/** Hits, predictions and occurrences of one class. */
+/** Counts of one class: right predictions, predictions, occurrences. */
 interface Counts {
   hits: number;
   predicted: number;
@@ -66,7 +66,7 @@ function scores({ hits, predicted, actual }: Counts): PrecisionRecallF1 {
   };
 }
 
-/** From each class's counts. `binary` looks at class 1 alone. */
+/** Averages over classes. `binary` uses class 1 alone. */
 function averaged(counts: readonly Counts[], average: Average): PrecisionRecallF1 {
   if (average === 'binary') return scores(counts[1] ?? { hits: 0, predicted: 0, actual: 0 });
   const total = (key: keyof Counts): number => counts.reduce((sum, count) => sum + count[key], 0);
@@ -89,8 +89,8 @@ function classCounts(matrix: readonly (readonly number[])[]): Counts[] {
 }
 
 /**
- * `macro` is the mean over the classes that occur among labels or predictions, as scikit-learn has it;
- * `binary` is class 1's.
+ * `macro` is the mean over the classes that occur among labels or predictions, as in scikit-learn; `binary`
+ * uses class 1 alone.
  */
 export function precisionRecallF1(
   predictions: Values,
@@ -103,7 +103,7 @@ export function precisionRecallF1(
   return averaged(average === 'binary' ? counts : occurring, average);
 }
 
-/** Ranks from 1, ties sharing their mean rank. */
+/** Ranks from 1; ties share their mean rank. */
 function ranks(values: Values): Float64Array {
   const order = Array.from({ length: values.length }, (_, i) => i).sort((a, b) => values[a]! - values[b]!);
   const out = new Float64Array(values.length);
@@ -116,7 +116,7 @@ function ranks(values: Values): Float64Array {
   return out;
 }
 
-/** Area under the ROC curve of scores for label 1 against 0; null where only one class occurs. */
+/** Area under the ROC curve of scores for label 1 against 0; null if only one class occurs. */
 export function rocAuc(scores_: Values, labels: Values): number | null {
   checkLengths(scores_, labels);
   const positives = sumOf(labels.length, (i) => labels[i]!);
@@ -128,7 +128,7 @@ export function rocAuc(scores_: Values, labels: Values): number | null {
 }
 
 /**
- * Unweighted mean of each class's AUC against the rest; `probabilities` row-major [n, classes]. Null where a
+ * Unweighted mean of each class's AUC against the rest; `probabilities` row-major [n, classes]. Null if a
  * class does not occur.
  */
 export function rocAucOneVsRest(probabilities: Values, labels: Values, classes: number): number | null {
@@ -156,7 +156,7 @@ export function matthewsCorrelation(predictions: Values, labels: Values, classes
   return ratio(hits * n - cross, Math.sqrt(predicted) * Math.sqrt(actual));
 }
 
-/** Pearson's correlation; null where either side is constant. */
+/** Pearson's correlation; null if either side is constant. */
 export function pearson(a: Values, b: Values): number | null {
   checkLengths(a, b);
   const n = a.length;
@@ -205,7 +205,7 @@ export function softmaxRows(logits: Values, classes: number): Float64Array {
   return out;
 }
 
-/** A report's numbers by name; null where one is not defined for the data. */
+/** Numbers by name; null if undefined for the data. */
 export type Metrics = Record<string, number | null>;
 
 export interface Evaluation {
@@ -214,7 +214,7 @@ export interface Evaluation {
   confusion?: number[][];
 }
 
-/** Throws `NonFiniteError` naming the first example with a logit that is not finite. */
+/** Throws `NonFiniteError` naming the first row with a logit that is not finite. */
 export function checkFinite(logits: Float32Array, classes: number): void {
   const broken = logits.findIndex((value) => !Number.isFinite(value));
   if (broken >= 0)
@@ -223,7 +223,7 @@ export function checkFinite(logits: Float32Array, classes: number): void {
     });
 }
 
-/** The names under which `evaluateLogits` reports, without `eval_`. */
+/** The names of the metrics that `evaluateLogits` reports, without `eval_`. */
 export const metricNames: Record<ProblemType, readonly string[]> = {
   single_label_classification: ['accuracy', 'precision', 'recall', 'f1', 'roc_auc', 'matthews_correlation'],
   multi_label_classification: ['accuracy', 'precision', 'recall', 'f1', 'f1_macro', 'roc_auc'],
@@ -231,9 +231,9 @@ export const metricNames: Record<ProblemType, readonly string[]> = {
 };
 
 /**
- * What a report shows for logits [n, classes] and labels: classes [n] (−100 does not count), indicators [n,
- * classes] or values [n]. With several labels a text, `accuracy` asks for all of them, and precision, recall,
- * F1 and ROC-AUC are micro-averaged. Throws `NonFiniteError` for a logit that is not finite, which would else
+ * Metrics of logits [n, classes] and labels: classes [n] (−100 does not count), indicators [n, classes] or
+ * values [n]. With several labels a text, `accuracy` needs all of them right, and precision, recall, F1 and
+ * ROC-AUC are micro-averaged. Throws `NonFiniteError` for a logit that is not finite, which would otherwise
  * count as class 0.
  */
 export function evaluateLogits(
@@ -258,7 +258,7 @@ export function evaluateLogits(
     : singleLabel(logits, labels, classes);
 }
 
-/** Classes of texts, or of tokens: a label of −100 does not count, as in the loss. */
+/** Classes of texts or tokens; as in the loss, a label of −100 does not count. */
 function singleLabel(allLogits: Float32Array, allLabels: Values, classes: number): Evaluation {
   const counted = Array.from({ length: allLabels.length }, (_, i) => i).filter(
     (i) => allLabels[i] !== IGNORED,
@@ -280,7 +280,7 @@ function singleLabel(allLogits: Float32Array, allLabels: Values, classes: number
   return { metrics, confusion: confusionMatrix(predictions, labels, classes) };
 }
 
-/** Each class is predicted where its sigmoid is above one half, that is, its logit above zero. */
+/** Predicts each class whose sigmoid is above one half, that is, whose logit is above zero. */
 function multiLabel(logits: Float32Array, labels: Values, classes: number): Evaluation {
   const predicted = Array.from(logits, (value) => (value > 0 ? 1 : 0));
   const rows = labels.length / classes;

@@ -1,18 +1,16 @@
-/** The optimizer that arguments ask for. */
+/** Makes the optimizer. */
+import { Embedding } from '../nn/layers.ts';
 import { AdamW } from '../optim/adamw.ts';
 import type { TrainingArguments } from './arguments.ts';
 import type { TrainableModel } from './predict.ts';
 
-/** Names of weights without decay: biases and LayerNorm's, as transformers decides. */
-export function isDecayed(name: string): boolean {
-  return !/(^|\.)bias$/.test(name) && !/(^|\.)(LayerNorm|layer_norm)\./.test(name);
-}
-
-/** AdamW over all of a model's weights, in two groups: with decay and without. */
+/**
+ * AdamW over all weights of a model, in two groups: with weight decay and without (`undecayedParameters`).
+ */
 export function makeOptimizer(model: TrainableModel, args: TrainingArguments): AdamW {
-  const named = model.namedParameters();
-  const group = (decayed: boolean) =>
-    named.filter(([name]) => isDecayed(name) === decayed).map(([, tensor]) => tensor);
+  const parameters = model.parameters();
+  const undecayed = model.undecayedParameters();
+  const group = (decayed: boolean) => parameters.filter((tensor) => undecayed.has(tensor) !== decayed);
   return new AdamW(
     [
       { params: group(true), weightDecay: args.weightDecay },
@@ -22,10 +20,13 @@ export function makeOptimizer(model: TrainableModel, args: TrainingArguments): A
   );
 }
 
-/** Weights outside the embeddings: what transformers estimates a training's operations by. */
+/** The number of weights outside the embeddings, by which transformers estimates operations. */
 export function computingWeights(model: TrainableModel): number {
+  const embeddings = new Set(
+    [...model.modules()].flatMap((module) => (module instanceof Embedding ? [module.weight] : [])),
+  );
   return model
-    .namedParameters()
-    .filter(([name]) => !/_embeddings\.weight$/.test(name))
-    .reduce((sum, [, { size }]) => sum + size, 0);
+    .parameters()
+    .filter((tensor) => !embeddings.has(tensor))
+    .reduce((sum, { size }) => sum + size, 0);
 }

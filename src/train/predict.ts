@@ -1,40 +1,59 @@
-/** Logits of many batches, without gradients. */
+/** Runs a model over batches, without gradients. */
 import type { Batch } from '../data/collate.ts';
-import type { PreTrainedModel } from '../models/pretrained.ts';
+import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { autocast } from '../tensor/autocast.ts';
 import { noGrad } from '../tensor/tape.ts';
-import type { Tensor } from '../tensor/tensor.ts';
-import { type BatchTensors, toTensors } from './inputs.ts';
+import { Tensor } from '../tensor/tensor.ts';
+import type { NamedArray } from './arrays.ts';
+import { toTensors } from './inputs.ts';
 
-/** A model the loop can train: its forward gives a loss where there are labels. */
+/** A model that the `Trainer` can train. */
 export interface TrainableModel extends PreTrainedModel {
-  forward(inputs: BatchTensors): { loss?: Tensor; logits?: Tensor };
+  /**
+   * Takes the tensors of a batch by name. The compiler does not know the names that a collator gives, so
+   * `forward` must refuse unknown ones itself. Returns a scalar `loss`, and tensors by name with a row for
+   * each example.
+   */
+  forward(inputs: never): { loss?: Tensor | undefined };
+  /**
+   * The number of things that the loss of a batch is a mean over, for a model whose loss is not a mean over
+   * the labels that count.
+   */
+  lossWeight?(batch: Batch): number;
 }
 
-export interface BatchPrediction {
-  batch: Batch;
-  /** Row-major, the model's logits for the batch. */
+export interface BatchPrediction<B extends Batch = Batch> {
+  batch: B;
+  /** The model's tensors by name, without the loss and without lists of tensors (`hiddenStates`, say). */
+  outputs: Record<string, NamedArray>;
+  /** The values of `outputs.logits`, row-major; empty if the model gives none. */
   logits: Float32Array;
-  /** null without labels. */
+  /** Null if the model gives none. */
   loss: number | null;
 }
 
+export interface PredictOptions {
+  /** In mixed precision. Default false. */
+  fp16?: boolean;
+  /** Which outputs to read besides the loss. Default: all. */
+  reads?: (name: string, output: Tensor) => boolean;
+}
+
 /**
- * Runs the model in eval mode over batches, in mixed precision if `fp16`; the next batch is recorded while
- * the last one's result is on its way back.
+ * Runs the model in eval mode over batches. Records each batch while the previous result is being read back.
  */
-export async function* predictBatches(
+export async function* predictBatches<B extends Batch>(
   model: TrainableModel,
-  batches: Iterable<Batch>,
-  { fp16 = false }: { fp16?: boolean } = {},
-): AsyncGenerator<BatchPrediction> {
+  batches: Iterable<B>,
+  options: PredictOptions = {},
+): AsyncGenerator<BatchPrediction<B>> {
   const wasTraining = model.training;
   model.eval();
-  let pending: Promise<BatchPrediction> | null = null;
+  let pending: Promise<BatchPrediction<B>> | null = null;
   try {
     for (const batch of batches) {
-      const next = runBatch(model, batch, fp16);
-      // The generator may be left before this is awaited.
+      const next = runBatch(model, batch, options);
+      // The caller may leave the generator before this is awaited.
       next.catch(() => {});
       if (pending !== null) yield await pending;
       pending = next;
@@ -45,17 +64,41 @@ export async function* predictBatches(
   }
 }
 
-function runBatch(model: TrainableModel, batch: Batch, fp16: boolean): Promise<BatchPrediction> {
-  const { device } = model;
-  const scope = device.scope();
+/** Runs `forward` over the tensors of a batch, in the open scope. */
+export function forwardBatch(
+  model: TrainableModel,
+  batch: Batch,
+  fp16: boolean,
+): ReturnType<TrainableModel['forward']> {
+  const forward = () => model.forward(toTensors(model.device, batch) as never);
+  return fp16 ? autocast(forward) : forward();
+}
+
+async function readAll(outputs: readonly (readonly [string, Tensor])[]): Promise<Record<string, NamedArray>> {
+  // data() records its copy at once, so the tensors may go when the scope closes.
+  const reads = outputs.map(async ([name, tensor]) => {
+    const shape = tensor.rank === 0 ? [1] : tensor.shape;
+    return [name, { values: await tensor.data(), shape }] as const;
+  });
+  return Object.fromEntries(await Promise.all(reads));
+}
+
+function runBatch<B extends Batch>(
+  model: TrainableModel,
+  batch: B,
+  { fp16 = false, reads = () => true }: PredictOptions,
+): Promise<BatchPrediction<B>> {
+  const scope = model.device.scope();
   try {
-    const forward = () => model.forward(toTensors(device, batch));
-    const { loss, logits } = noGrad(() => (fp16 ? autocast(forward) : forward()));
-    // Reading records a copy at once, so that the tensors may go when the scope closes.
-    const reads = [logits?.float32Data() ?? new Float32Array(), loss?.float32Data() ?? null] as const;
-    return Promise.all(reads).then(([values, lossValue]) => ({
+    const { loss, ...others } = noGrad(() => forwardBatch(model, batch, fp16));
+    const named = Object.entries(others).filter(
+      (entry): entry is [string, Tensor] => entry[1] instanceof Tensor && reads(entry[0], entry[1]),
+    );
+    const results = [readAll(named), loss?.float32Data() ?? null] as const;
+    return Promise.all(results).then(([outputs, lossValue]) => ({
       batch,
-      logits: values,
+      outputs,
+      logits: (outputs.logits?.values as Float32Array | undefined) ?? new Float32Array(),
       loss: lossValue?.[0] ?? null,
     }));
   } finally {

@@ -1,27 +1,27 @@
-/** progress.json: what a training needs to go on that trainer_state.json has no key for. */
+/** progress.json: what a resume needs besides the keys of trainer_state.json. */
 import * as v from 'valibot';
 import { CheckpointError } from '../errors.ts';
-import { checkJson, parseJsonObject } from '../models/json.ts';
+import { checkJson, parseJsonObject } from '../models/files/json.ts';
 import { count, finite } from './state.ts';
 
 const uint32 = v.pipe(count, v.maxValue(2 ** 32 - 1));
 
 export interface Progress {
-  /** Epoch and batch that come next. */
+  /** The next epoch and batch. */
   epoch: number;
   batch: number;
   schedulerStep: number;
   random: { seed: number; stream: number };
-  /** Sum of the losses since the last log, and over how many steps. */
+  /** Sum of the losses since the last log, and the number of steps it covers. */
   lossSum: number;
   lossSteps: number;
-  /** The rate that the last step used; null before the first. */
+  /** Of the last step; null before the first. */
   learningRate: number | null;
-  /** The training data: how many examples, and a digest of some. */
+  /** The training data: the number of examples, and a digest of some of them. */
   data?: { examples: number; digest: string } | undefined;
   /** With `fp16`. */
   scaler?: { scale: number; growthTracker: number; skippedSteps: number } | undefined;
-  /** Steps each parameter's optimizer state has taken. */
+  /** Steps taken, by parameter. */
   optimizerSteps: Record<string, number>;
 }
 
@@ -44,7 +44,7 @@ export function progressToJson(progress: Progress): string {
   return `${JSON.stringify(progress, null, 2)}\n`;
 }
 
-/** Throws `CheckpointError` naming the file and the key that cannot be used. */
+/** Reads progress.json. Throws `CheckpointError` naming the file and the key that cannot be used. */
 export function progressFromJson(text: string, source: string): Progress {
   const file = { source, error: CheckpointError, remedy: 'resume from another checkpoint' };
   return checkJson(schema, parseJsonObject(text, file), file);

@@ -1,63 +1,25 @@
-/**
- * Whether a training can go on from a checkpoint with the arguments and data it has now, and what is to be
- * said of it.
- */
+/** Decides whether a training can continue from a checkpoint with its present arguments and data. */
 import * as v from 'valibot';
 import type { Dataset, Example } from '../data/dataset.ts';
 import { callUser } from '../data/example-checks.ts';
 import { CheckpointError, ConfigError } from '../errors.ts';
-import { checkJson, parseJsonObject } from '../models/json.ts';
-import { defaultTrainingArguments, type TrainingArguments } from './arguments.ts';
+import { checkJson, parseJsonObject } from '../models/files/json.ts';
+import {
+  argumentNames,
+  argumentTable,
+  defaultTrainingArguments,
+  type TrainingArguments,
+} from './arguments.ts';
 import type { Progress } from './progress.ts';
 import type { TrainerState } from './state.ts';
 
-/**
- * What another value than the checkpoint's means. `place`: the checkpoint's place in the data would be
- * another, so it is refused; `course`: it holds from here on, which is said; `best`: the best model is looked
- * for anew, which is said; `free`: nothing.
- */
-type Effect = 'place' | 'course' | 'best' | 'free';
-
-const effects: Record<keyof TrainingArguments, Effect> = {
-  outputDir: 'free',
-  numTrainEpochs: 'course',
-  maxSteps: 'course',
-  perDeviceTrainBatchSize: 'place',
-  perDeviceEvalBatchSize: 'free',
-  learningRate: 'course',
-  weightDecay: 'course',
-  adamBeta1: 'course',
-  adamBeta2: 'course',
-  adamEpsilon: 'course',
-  fp16: 'course',
-  maxGradNorm: 'course',
-  lrSchedulerType: 'course',
-  warmupSteps: 'course',
-  gradientAccumulationSteps: 'place',
-  loggingSteps: 'course',
-  loggingFirstStep: 'free',
-  evalStrategy: 'course',
-  evalSteps: 'course',
-  saveStrategy: 'course',
-  saveSteps: 'course',
-  saveTotalLimit: 'free',
-  loadBestModelAtEnd: 'best',
-  metricForBestModel: 'best',
-  greaterIsBetter: 'best',
-  seed: 'place',
-  groupByLength: 'place',
-  dataloaderDropLast: 'place',
-  freezeEncoderEpochs: 'course',
-  unfreezeLayersPerEpoch: 'course',
-};
-
-/** A value of the type that the default has; a default of null stands for a string, a number or a boolean. */
+/** The schema of an argument: a value of its default's type; any, if the default is null. */
 function like(value: unknown): v.GenericSchema {
-  if (value === null) return v.nullable(v.union([v.string(), v.number(), v.boolean()]));
+  if (value === null) return v.nullable(v.union([v.string(), v.number(), v.boolean(), v.array(v.string())]));
   return typeof value === 'number' ? v.number() : typeof value === 'boolean' ? v.boolean() : v.string();
 }
 
-/** An argument that is not there is one that the version that saved it did not have: its default holds. */
+/** A missing argument is newer than the checkpoint, and has its default. */
 const savedSchema = v.looseObject(
   Object.fromEntries(
     Object.entries(defaultTrainingArguments).map(([name, value]) => [name, v.optional(like(value), value)]),
@@ -77,13 +39,13 @@ export function savedArguments(text: string, source: string): Saved {
 export interface Comparison {
   /** Lines for people. */
   notes: string[];
-  /** Batches now for one of the checkpoint's. */
+  /** How many batches of now make one of the checkpoint's. */
   batchRatio: number;
-  /** Whether what the checkpoint says of the best model no longer holds. */
+  /** Whether the checkpoint's best model no longer counts. */
   bestIsVoid: boolean;
 }
 
-/** Whether a step has the same texts, though in more or fewer batches. */
+/** Whether each step has the same texts, even if in more or fewer batches. */
 function sameSteps(before: Saved, now: TrainingArguments): boolean {
   const texts = (args: Saved): number =>
     Number(args.perDeviceTrainBatchSize) * Number(args.gradientAccumulationSteps);
@@ -94,8 +56,8 @@ function sameSteps(before: Saved, now: TrainingArguments): boolean {
 const show = (value: unknown): string => (typeof value === 'string' ? `'${value}'` : String(value));
 
 /**
- * Holds the arguments against those of a checkpoint. Throws `ConfigError` naming the first argument with
- * which the checkpoint's place in the data would be lost.
+ * Compares the arguments with those of a checkpoint. Throws `ConfigError` naming the first argument that
+ * would move the checkpoint's place in the data.
  */
 export function compareArguments(before: Saved, now: TrainingArguments, checkpoint: string): Comparison {
   const same = sameSteps(before, now);
@@ -103,19 +65,20 @@ export function compareArguments(before: Saved, now: TrainingArguments, checkpoi
   const texts = Number(before.perDeviceTrainBatchSize) * Number(before.gradientAccumulationSteps);
   const notes: string[] = [];
   let bestIsVoid = false;
-  for (const name of Object.keys(effects) as (keyof TrainingArguments)[]) {
+  for (const name of argumentNames) {
     const [old, value] = [before[name], now[name]];
-    if (old === value || effects[name] === 'free') continue;
+    const effect = argumentTable[name].resume;
+    if (old === value || effect === 'free') continue;
     const what = `${name} is ${show(value)}, in '${checkpoint}' it was ${show(old)}`;
-    if (effects[name] === 'place' && !(same && split.includes(name))) {
+    if (effect === 'place' && !(same && split.includes(name))) {
       const product = `, or keep perDeviceTrainBatchSize times gradientAccumulationSteps at ${texts}`;
       throw new ConfigError(what, {
         remedy: `resume with ${name} ${String(old)}${split.includes(name) ? product : ''}: texts would be trained twice or not at all`,
       });
     }
-    if (effects[name] === 'best') bestIsVoid = true;
-    const how = effects[name] === 'best' ? 'the best model is looked for anew' : 'it holds from here on';
-    notes.push(effects[name] === 'place' ? `${what}: a step has the same texts` : `${what}: ${how}`);
+    if (effect === 'best') bestIsVoid = true;
+    const how = effect === 'best' ? 'the best model is looked for anew' : 'it holds from here on';
+    notes.push(effect === 'place' ? `${what}: a step has the same texts` : `${what}: ${how}`);
   }
   return {
     notes,
@@ -124,14 +87,14 @@ export function compareArguments(before: Saved, now: TrainingArguments, checkpoi
   };
 }
 
-/** Examples a digest looks at. */
+/** A digest covers about this many examples, up to twice as many. */
 const SAMPLED = 256;
 
 /**
- * The number of examples, and a digest (FNV-1a) of some of them: others' data is found out by it, not every
- * changed word.
+ * The number of examples, and a digest (FNV-1a) of some of them, which tells other data but not every changed
+ * word.
  */
-export function dataMark(dataset: Dataset): { examples: number; digest: string } {
+export function dataMark(dataset: Dataset<unknown>): { examples: number; digest: string } {
   let hash = 0x811c9dc5;
   const take = (value: number): void => {
     for (const byte of new Uint8Array(Float64Array.of(value).buffer))
@@ -140,19 +103,19 @@ export function dataMark(dataset: Dataset): { examples: number; digest: string }
   const every = Math.max(1, Math.floor(dataset.length / SAMPLED));
   for (let index = 0; index < dataset.length; index += every) {
     const example = callUser(`the dataset's get(${index})`, () => dataset.get(index));
-    // Examples for a collator of the user's own may look otherwise.
-    const { inputIds, label } = (example ?? {}) as Partial<Example>;
-    // What cannot be trained on is told of by the collator.
+    // Examples for a custom collator may have other keys.
+    const { inputIds, label, startPositions, endPositions } = (example ?? {}) as Partial<Example>;
+    // The collator reports what cannot be trained on.
     const ids = Array.from(inputIds ?? [], Number);
     take(ids.length);
     for (const id of ids) take(id);
-    for (const value of [label ?? -1].flat()) take(Number(value));
+    for (const value of [label ?? -1, startPositions ?? [], endPositions ?? []].flat()) take(Number(value));
   }
   return { examples: dataset.length, digest: hash.toString(16).padStart(8, '0') };
 }
 
 /**
- * A note where the data is other than the checkpoint's. Throws `ConfigError` where it has another number of
+ * Returns a note if the data differs from the checkpoint's. Throws `ConfigError` for another number of
  * examples.
  */
 export function compareData(
@@ -173,9 +136,7 @@ export function compareData(
   ];
 }
 
-/**
- * Throws `CheckpointError` where the files of a checkpoint do not say the same of where the training stood.
- */
+/** Throws `CheckpointError` if the files of a checkpoint disagree on the training's place. */
 export function checkPlace(
   { state, progress, saved }: { state: TrainerState; progress: Progress; saved: Saved },
   examples: number,

@@ -1,15 +1,8 @@
-/** One training: what lives only as long as a call of `Trainer.train`. */
+/** One call of `Trainer.train`. */
 import { platform } from '#platform';
 import type { Batch } from '../data/collate.ts';
 import { DataLoader } from '../data/loader.ts';
 import { ConfigError, NonFiniteError } from '../errors.ts';
-import { addInPlace } from '../kernels/pointwise.ts';
-import type { AdamW } from '../optim/adamw.ts';
-import { clipFactor } from '../optim/clip.ts';
-import { GradScaler } from '../optim/grad-scaler.ts';
-import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
-import { autocast } from '../tensor/autocast.ts';
-import { scale } from '../tensor/ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { BestModel } from './best.ts';
 import {
@@ -30,48 +23,45 @@ import {
   sweepOutput,
 } from './checkpoint.ts';
 import { applyFreezing } from './freeze.ts';
-import { countTokens, toTensors } from './inputs.ts';
-import { computingWeights, makeOptimizer } from './optimizer.ts';
+import { countComputed, countTokens } from './inputs.ts';
+import { computingWeights } from './optimizer.ts';
 import type { Progress } from './progress.ts';
 import { compareArguments, compareData, dataMark } from './resume.ts';
 import { freshState, type LogEntry } from './state.ts';
+import { TrainingStep } from './step.ts';
 import type { Trainer, TrainerOptions, TrainOutput } from './trainer.ts';
 
-/** Steps whose results the GPU may still owe. */
+/** Steps that the host may be ahead of the GPU. */
 const STEPS_IN_FLIGHT = 2;
 
-/** A scale of the loss this small means that gradients are infinite without any. */
+/** At a loss scale this small, gradients overflow even unscaled. */
 const LEAST_SCALE = 1e-4;
 
-/** Epoch and batch that come next. */
+/** The next epoch and batch. */
 interface Place {
   epoch: number;
   batch: number;
 }
 
-/** One call of `train`: what lives only as long as it. */
+/** State and resources of one training; `go` releases them. */
 export class TrainingRun {
   private readonly trainer: Trainer;
   private readonly options: TrainerOptions;
   private readonly callbacks: readonly TrainerCallback[];
   private readonly control: TrainerControl = { shouldTrainingStop: false };
-  private readonly loader: DataLoader;
-  private readonly optimizer: AdamW;
-  private readonly scheduler: LambdaLR;
+  private readonly loader: DataLoader<unknown, Batch>;
+  private readonly step: TrainingStep;
   private readonly stepsPerEpoch: number;
   private readonly parameters: readonly Tensor[];
   private readonly fixed: ReadonlySet<Tensor>;
-  /** On the GPU: the sum of losses since the last log, and the last step's [norm, factor]. */
-  private readonly lossSum: Tensor;
-  private readonly lastNorm: Tensor;
-  /** With `fp16`. */
-  private readonly scaler: GradScaler | null;
+  /** Steps since the last log. */
   private lossSteps = 0;
   private totalLoss = 0;
   private totalSteps = 0;
   private started = performance.now();
-  /** The rate of the last step, and operations for a token. */
+  /** Of the last step. */
   private learningRate: number | null = null;
+  /** Floating-point operations per token. */
   private readonly flosPerToken: number;
   private readonly data: NonNullable<Progress['data']>;
   private readonly inFlight: Promise<void>[] = [];
@@ -113,20 +103,13 @@ export class TrainingRun {
     state.numTrainEpochs = Math.ceil(state.maxSteps / this.stepsPerEpoch);
     this.parameters = model.parameters();
     this.fixed = new Set(this.parameters.filter((tensor) => !tensor.requiresGrad));
-    this.optimizer = makeOptimizer(model, args);
-    const { warmupSteps } = args;
-    const numWarmupSteps = warmupSteps < 1 ? Math.ceil(warmupSteps * state.maxSteps) : warmupSteps;
-    this.scheduler = getScheduler(args.lrSchedulerType, this.optimizer, {
-      numWarmupSteps,
-      numTrainingSteps: state.maxSteps,
+    this.step = new TrainingStep({
+      model,
+      args,
+      maxSteps: state.maxSteps,
+      reduce: options.reduceGradients,
     });
-    const { device } = model;
-    this.lossSum = device.raw([1]);
-    this.lastNorm = device.raw([2]);
-    this.scaler = args.fp16 ? new GradScaler(device) : null;
-    device.fill(this.lossSum, 0);
-    device.fill(this.lastNorm, 0);
-    device.manualSeed(args.seed);
+    model.device.manualSeed(args.seed);
   }
 
   private get context(): CallbackContext {
@@ -137,7 +120,7 @@ export class TrainingRun {
     const { trainer } = this;
     const { outputDir } = trainer.args;
     try {
-      // Better now than at the first save.
+      // Fail now rather than at the first save.
       await platform.checkWritable(outputDir);
       await sweepOutput(outputDir);
       const start = resumeFrom === undefined ? { epoch: 0, batch: 0 } : await this.resume(resumeFrom);
@@ -183,7 +166,7 @@ export class TrainingRun {
         remedy: 'ask for more epochs or steps',
       });
     }
-    await loadCheckpoint(path, progress, model, this.optimizer);
+    await loadCheckpoint(path, progress, model, this.step.optimizer);
     for (const note of notes) trainer.warn(note);
     const { trainBatchSize, loggingSteps, evalSteps, saveSteps } = trainer.state;
     const now = { maxSteps, numTrainEpochs, trainBatchSize, loggingSteps, evalSteps, saveSteps };
@@ -195,17 +178,18 @@ export class TrainingRun {
         outputDir: args.outputDir,
         checkpoint: path,
       });
-    this.scheduler.moveTo(progress.schedulerStep);
+    const { scheduler, lossSum, scaler } = this.step;
+    scheduler.moveTo(progress.schedulerStep);
     this.learningRate = progress.learningRate;
     model.device.randomState = progress.random;
-    this.lossSum.write(Float32Array.of(progress.lossSum));
+    lossSum.write(Float32Array.of(progress.lossSum));
     this.lossSteps = progress.lossSteps;
-    if (progress.scaler !== undefined) this.scaler?.loadState(progress.scaler);
+    if (progress.scaler !== undefined) scaler?.loadState(progress.scaler);
     this.best.resume();
     return { epoch: progress.epoch, batch: progress.batch * batchRatio };
   }
 
-  /** Runs epochs until the steps are done; returns the checkpoint's path where the training was aborted. */
+  /** Runs epochs until the steps are done. Returns the checkpoint's path if the training was aborted. */
   private async epochs(start: Place): Promise<string | null> {
     const { args, model } = this.trainer;
     for (let epoch = start.epoch; !this.done(); epoch += 1) {
@@ -232,7 +216,7 @@ export class TrainingRun {
       next += 1;
       const last = next === this.loader.length;
       if (waiting.length < accumulation && !last) continue;
-      await this.step(waiting, epoch + next / this.loader.length);
+      await this.take(waiting, epoch + next / this.loader.length);
       waiting = [];
       const place = last ? { epoch: epoch + 1, batch: 0 } : { epoch, batch: next };
       await this.afterStep(place, last);
@@ -242,65 +226,29 @@ export class TrainingRun {
     return null;
   }
 
-  /** One optimizer step over some batches. */
-  private async step(batches: readonly Batch[], epoch: number): Promise<void> {
-    const { trainer, optimizer, scheduler } = this;
-    const { model, args, state } = trainer;
-    const { device } = model;
-    let tokens = 0;
-    for (const batch of batches) {
-      const scope = device.scope();
-      try {
-        const forward = () => model.forward(toTensors(device, batch));
-        const { loss } = args.fp16 ? autocast(forward) : forward();
-        if (loss === undefined)
-          throw new ConfigError('the model gives no loss for the training data', {
-            remedy: 'give the examples labels',
-          });
-        // The last step of an epoch may have fewer batches: its mean is over those.
-        const part = batches.length === 1 ? loss : scale(loss, 1 / batches.length);
-        part.backward(this.scaler?.scale);
-        addInPlace(device.gpu, { x: part.slot, y: this.lossSum.slot, count: 1 });
-        tokens += countTokens(batch);
-        state.totalFlos += this.flosPerToken * batch.inputIds.length;
-      } finally {
-        scope.close();
-      }
-    }
-    const gradScale = this.clip();
-    const learningRate = scheduler.getLastLr()[0]!;
-    optimizer.step({ gradScale, skipNonFinite: this.scaler !== null });
-    this.scaler?.update(gradScale);
-    scheduler.step();
-    optimizer.zeroGrad();
-    device.submit();
+  /** Takes one optimizer step, updates the state and calls `onStepEnd`. */
+  private async take(batches: readonly Batch[], epoch: number): Promise<void> {
+    const { state } = this.trainer;
+    const total = (count: (batch: Batch) => number): number =>
+      batches.reduce((sum, batch) => sum + count(batch), 0);
+    const learningRate = await this.step.run(batches);
+    const tokens = total(countTokens);
     this.learningRate = learningRate;
     this.lossSteps += 1;
     state.globalStep += 1;
     state.epoch = epoch;
     state.numInputTokensSeen += tokens;
+    state.totalFlos += this.flosPerToken * total(countComputed);
     await this.pace();
     const seconds = (performance.now() - this.started) / 1000;
     await callAll(this.callbacks, 'onStepEnd', this.context, { learningRate, tokens, seconds });
   }
 
-  /**
-   * [norm, factor] of the gradients, which also undoes the loss's scale; null where gradients are used as
-   * they are, whose norm is measured all the same.
-   */
-  private clip(): Tensor | null {
-    const { args } = this.trainer;
-    const { parameters, scaler, lastNorm: out } = this;
-    const maxNorm = args.maxGradNorm === 0 ? Number.POSITIVE_INFINITY : args.maxGradNorm;
-    const factor = clipFactor(parameters, maxNorm, { out, lossScale: scaler ?? 1 });
-    return args.maxGradNorm === 0 && scaler === null ? null : factor;
-  }
-
-  /** Lets the host run a little ahead of the GPU, not more. */
+  /** Keeps the host at most `STEPS_IN_FLIGHT` steps ahead of the GPU. */
   private async pace(): Promise<void> {
     const { device } = this.trainer.model;
     const done = device.gpu.submittedWorkDone();
-    // What goes wrong before this is awaited is thrown by the check below, or by the next operation.
+    // The check below, or the next operation, throws what goes wrong before this is awaited.
     done.catch(() => {});
     this.inFlight.push(done);
     if (this.inFlight.length > STEPS_IN_FLIGHT) await this.inFlight.shift();
@@ -311,7 +259,7 @@ export class TrainingRun {
     const { args, state } = this.trainer;
     const { globalStep } = state;
     const ending = this.done();
-    // The end counts as a step that is due, so that the last part of an epoch is evaluated and saved too.
+    // The last step is always due, so that an incomplete epoch is evaluated and saved too.
     const due = (strategy: string, every: number): boolean =>
       strategy !== 'no' && (ending || (strategy === 'steps' ? globalStep % every === 0 : epochEnd));
     const first = args.loggingFirstStep && globalStep === 1;
@@ -321,16 +269,17 @@ export class TrainingRun {
   }
 
   /**
-   * Brings the losses since the last log to the CPU. Throws `NonFiniteError` where they, or the gradient, are
-   * not finite.
+   * Reads the losses since the last log and records their mean. Throws `NonFiniteError` if they, or the last
+   * gradient, are not finite.
    */
   private async log(): Promise<void> {
     const { state, model } = this.trainer;
     if (this.lossSteps === 0) return;
+    const { lossSum, norm: lastNorm, scaler } = this.step;
     const [[sum], [norm], scaling] = await Promise.all([
-      this.lossSum.float32Data(),
-      this.lastNorm.float32Data(),
-      this.scaler?.state(),
+      lossSum.float32Data(),
+      lastNorm.float32Data(),
+      scaler?.state(),
     ]);
     const loss = sum! / this.lossSteps;
     if (scaling !== undefined && scaling.scale < LEAST_SCALE) {
@@ -339,7 +288,7 @@ export class TrainingRun {
         { remedy: 'lower the learning rate, or train without fp16' },
       );
     }
-    // With a scaler, a norm that is not finite is of a step that was left out.
+    // With a scaler, a norm that is not finite belongs to a skipped step.
     if (!Number.isFinite(loss) || (scaling === undefined && !Number.isFinite(norm))) {
       const what = Number.isFinite(loss) ? `gradient norm is ${norm}` : `loss is ${loss}`;
       throw new NonFiniteError(`the ${what} at step ${state.globalStep}`, {
@@ -349,7 +298,7 @@ export class TrainingRun {
     this.totalLoss += sum!;
     this.totalSteps += this.lossSteps;
     this.lossSteps = 0;
-    model.device.fill(this.lossSum, 0);
+    model.device.fill(lossSum, 0);
     await this.record({
       loss: round(loss, 6),
       grad_norm: Number.isFinite(norm) ? norm! : null,
@@ -376,12 +325,13 @@ export class TrainingRun {
   }
 
   private async save(place: Place): Promise<{ path: string }> {
-    const { trainer, optimizer, scheduler } = this;
+    const { trainer } = this;
     const { args, state, model } = trainer;
+    const { optimizer, scheduler, scaler } = this.step;
     if (this.lastSaved?.step === state.globalStep) return this.lastSaved;
-    const [lossSum] = await this.lossSum.float32Data();
-    const [norm] = await this.lastNorm.float32Data();
-    const broken = !Number.isFinite(lossSum) || (this.scaler === null && !Number.isFinite(norm));
+    const [lossSum] = await this.step.lossSum.float32Data();
+    const [norm] = await this.step.norm.float32Data();
+    const broken = !Number.isFinite(lossSum) || (scaler === null && !Number.isFinite(norm));
     if (broken) await this.log();
     const progress: Omit<Progress, 'optimizerSteps'> = {
       ...place,
@@ -391,7 +341,7 @@ export class TrainingRun {
       lossSteps: this.lossSteps,
       learningRate: this.learningRate,
       data: this.data,
-      ...(this.scaler && { scaler: await this.scaler.state() }),
+      ...(scaler && { scaler: await scaler.state() }),
     };
     if (state.bestGlobalStep === state.globalStep)
       state.bestModelCheckpoint = checkpointPath(args.outputDir, state.globalStep);
@@ -410,7 +360,7 @@ export class TrainingRun {
     return this.lastSaved;
   }
 
-  /** Goes back to the best weights where that is asked for, and saves what the training ends with. */
+  /** Restores the best weights if asked to, and saves the final model. */
   private async finish(): Promise<Pick<TrainOutput, 'restoredStep' | 'evaluation'>> {
     const { trainer } = this;
     const { args, state, model } = trainer;
@@ -431,18 +381,14 @@ export class TrainingRun {
     return outcome;
   }
 
-  /** A mean: the last step of an epoch may have fewer. */
+  /** On average: the last step of an epoch may have fewer. */
   private textsPerStep(): number {
     return this.data.examples / this.stepsPerEpoch;
   }
 
   private release(): void {
     for (const tensor of this.parameters) tensor.requiresGrad = !this.fixed.has(tensor);
-    this.optimizer.zeroGrad();
-    this.optimizer.dispose();
-    this.lossSum.dispose();
-    this.lastNorm.dispose();
-    this.scaler?.dispose();
+    this.step.dispose();
   }
 }
 

@@ -1,13 +1,13 @@
-/** `TrainerState`: where a training stands, as trainer_state.json holds it (transformers' keys). */
+/** `TrainerState`: the state of a training, as in trainer_state.json (transformers' keys). */
 import * as v from 'valibot';
 import { CheckpointError } from '../errors.ts';
-import { checkJson, parseJsonObject } from '../models/json.ts';
+import { checkJson, parseJsonObject } from '../models/files/json.ts';
 import type { TrainingArguments } from './arguments.ts';
 
 /** One entry of the log: a training loss or an evaluation. */
 export type LogEntry = Record<string, number | null>;
 
-/** What a callback keeps in a checkpoint: what it was made with, and what it has seen. */
+/** A callback's entry in a checkpoint: its options, and its state. */
 export interface CallbackState {
   args: Record<string, unknown>;
   attributes: Record<string, unknown>;
@@ -22,24 +22,24 @@ export interface TrainerState {
   loggingSteps: number;
   evalSteps: number;
   saveSteps: number;
-  /** Only where `metricForBestModel` or `loadBestModelAtEnd` is set. */
+  /** Null unless `metricForBestModel` or `loadBestModelAtEnd` is set. */
   bestMetric: number | null;
   bestGlobalStep: number | null;
   bestModelCheckpoint: string | null;
-  /** Tokens seen, padding left out. */
+  /** Without padding. */
   numInputTokensSeen: number;
   /**
-   * Operations of forward and backward, estimated as transformers does: six for each token and weight outside
-   * the embeddings.
+   * Floating-point operations, estimated as in transformers: six for each token and weight outside the
+   * embeddings.
    */
   totalFlos: number;
-  /** This engine trains in one process, without a search. */
+  /** Constants here: this engine trains in one process, without a search. */
   isLocalProcessZero: boolean;
   isWorldProcessZero: boolean;
   isHyperParamSearch: boolean;
   trialName: string | null;
   trialParams: Record<string, unknown> | null;
-  /** By the callback's name; a list where several have it. */
+  /** By the callback's name; a list if several share it. */
   statefulCallbacks: Record<string, CallbackState | CallbackState[]>;
   logHistory: LogEntry[];
 }
@@ -67,7 +67,7 @@ const keys = {
   trialParams: 'trial_params',
 } as const satisfies Record<keyof TrainerState, string>;
 
-/** @internal A whole number that the engine can count with. */
+/** @internal A safe integer of 0 or more. */
 export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** @internal */
 export const finite = v.pipe(v.number(), v.finite());
@@ -77,7 +77,7 @@ const callbackState = v.object({
   attributes: v.record(v.string(), v.unknown()),
 });
 
-/** By the file's keys. Those that have a default came later than the first checkpoints. */
+/** By the file's keys. Keys with a default are missing in the oldest checkpoints. */
 const schema = v.object({
   best_global_step: v.nullable(count),
   best_metric: v.nullable(finite),

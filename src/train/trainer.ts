@@ -1,43 +1,50 @@
 /** `Trainer`: the fine-tuning loop. */
 
 import { platform } from '#platform';
-import { type Collator, dataCollatorWithPadding } from '../data/collate.ts';
+import { type Batch, dataCollatorWithPadding } from '../data/collate.ts';
 import type { Dataset } from '../data/dataset.ts';
-import { callUser, checkDataset } from '../data/example-checks.ts';
-import { DataLoader, type DataLoaderOptions } from '../data/loader.ts';
+import { checkDataset } from '../data/example-checks.ts';
+import { DataLoader } from '../data/loader.ts';
 import { ConfigError } from '../errors.ts';
-import { problemTypeOf } from '../models/config.ts';
+import { problemTypeOf } from '../models/common/config.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
-import { resolveArguments, type TrainingArguments } from './arguments.ts';
+import { resolveArguments } from './argument-checks.ts';
+import type { TrainingArguments } from './arguments.ts';
 import { checkCallbacks, type TrainerCallback } from './callbacks.ts';
-import { type Evaluation, evaluateLogits, type Metrics } from './metrics.ts';
-import { predictBatches, type TrainableModel } from './predict.ts';
+import { type ComputeMetrics, evaluateModel } from './evaluate.ts';
+import type { Evaluation } from './metrics.ts';
+import type { TrainableModel } from './predict.ts';
 import { TrainingRun } from './run.ts';
 import { freshState, type TrainerState } from './state.ts';
+import type { ReduceGradients } from './step.ts';
 
-export interface EvalPrediction {
-  logits: Float32Array;
-  /** Flat, in the dataset's order. */
-  labels: Float32Array;
+/** A method, because its parameters are bivariant: a collator may name the type of its examples. */
+interface Collate {
+  collate(examples: readonly unknown[], indices: readonly number[], stream: number): Batch;
 }
 
 export interface TrainerOptions {
   model: TrainableModel;
   args: Partial<TrainingArguments> & { outputDir: string };
-  trainDataset?: Dataset;
-  evalDataset?: Dataset;
-  /**
-   * Saved with the model; gives the padding of the default collator. transformers' name for the tokenizer.
-   */
+  trainDataset?: Dataset<unknown>;
+  evalDataset?: Dataset<unknown>;
+  /** The tokenizer: saved with the model, and tells the default collator how to pad. */
   processingClass?: PreTrainedTokenizer;
-  dataCollator?: Collator | DataLoaderOptions['collate'];
+  /** Makes batches of the datasets' examples. Default: `dataCollatorWithPadding`. */
+  dataCollator?: Collate['collate'];
   callbacks?: TrainerCallback[];
-  /** Replaces the report that the model's problem type gives. */
-  computeMetrics?: (prediction: EvalPrediction) => Metrics;
-  /** Gets what is to be said while it trains, one line each; `console.warn` where absent. */
+  /** Replaces the metrics of the model's problem type. */
+  computeMetrics?: ComputeMetrics;
+  /**
+   * Called between backward and clipping with the model's parameters, to change the values of their gradients
+   * (`parameter.grad`, or all of them: `flatGradients`) in place. With `fp16`, gradients are multiplied by the
+   * loss scale.
+   */
+  reduceGradients?: ReduceGradients;
+  /** Gets each warning, a line of text. Default: `console.warn`. */
   onWarning?: (text: string) => void;
-  /** An `AbortSignal`, say. Aborting it saves a checkpoint after the current step and ends the training. */
+  /** Aborting it, an `AbortSignal` say, saves a checkpoint after the current step and ends the training. */
   signal?: { readonly aborted: boolean };
 }
 
@@ -50,11 +57,12 @@ const trainerOptionNames: OptionNames<TrainerOptions> = {
   dataCollator: true,
   callbacks: true,
   computeMetrics: true,
+  reduceGradients: true,
   onWarning: true,
   signal: true,
 };
 
-/** What transformers' Trainer has besides, or had. */
+/** Remedies for options that transformers' Trainer has, or had. */
 const advice: Advice = {
   tokenizer: 'pass it as processingClass',
   optimizers: 'write the loop yourself: examples/loop.ts',
@@ -65,19 +73,19 @@ export interface TrainOutput {
   globalStep: number;
   /** Mean over all steps of this run. */
   trainingLoss: number;
-  /** Path of the checkpoint written on abort, or null where the training ran to its end. */
+  /** Path of the checkpoint written on abort; null if the training ran to its end. */
   interruptedAt: string | null;
   /** Whether a callback ended it before its last step. */
   stoppedEarly: boolean;
-  /** The step whose weights were loaded at the end as the best; null where the last weights stayed. */
+  /** The step whose weights were restored at the end as the best; null if the last weights stayed. */
   restoredStep: number | null;
-  /** The evaluation of the weights that were saved; null where this run made none. */
+  /** The evaluation of the saved weights; null if this run made none. */
   evaluation: Evaluation | null;
   /** Of this run. */
   seconds: number;
 }
 
-/** What trainings that go on now use: two would write over each other. */
+/** Models and outputs of trainings under way: two trainings would overwrite each other. */
 const modelsInUse = new WeakSet<TrainableModel>();
 const outputsInUse = new Set<string>();
 
@@ -87,7 +95,7 @@ export class Trainer {
   state: TrainerState;
   private readonly options: TrainerOptions;
 
-  /** Throws `ConfigError` for arguments that cannot be used. */
+  /** Throws `ConfigError` for options and arguments that cannot be used. */
   constructor(options: TrainerOptions) {
     checkOptions('Trainer', options, trainerOptionNames, advice);
     if (options.model === undefined)
@@ -103,11 +111,10 @@ export class Trainer {
 
   /**
    * Trains, then saves model, tokenizer and state into `outputDir`. With `resumeFromCheckpoint` it continues
-   * there with the numbers of an unbroken run; arguments that differ from the checkpoint's are refused or
-   * told of. Throws `ConfigError` where a training of this model or into this folder is under way,
-   * `FileError` where the folder cannot be written, `CheckpointError` for a damaged checkpoint,
-   * `UserCodeError` for what a callback threw, and `NonFiniteError` as soon as a loss or gradient is not
-   * finite; earlier checkpoints stay.
+   * from there with the numbers of an unbroken run, and refuses or reports arguments that differ from the
+   * checkpoint's. Throws `ConfigError` if another training uses this model or folder, `FileError` if the
+   * folder cannot be written, `CheckpointError` for a damaged checkpoint, `UserCodeError` for errors of the
+   * user's code, and `NonFiniteError` as soon as a loss or gradient is not finite; earlier checkpoints stay.
    */
   async train(options: { resumeFromCheckpoint?: string } = {}): Promise<TrainOutput> {
     checkOptions('train', options, { resumeFromCheckpoint: true });
@@ -129,16 +136,16 @@ export class Trainer {
     }
   }
 
-  /** @internal Says something of a training. */
+  /** @internal Reports a line to the user. */
   warn(text: string): void {
     (this.options.onWarning ?? console.warn)(text);
   }
 
   /**
-   * Loss and metrics of a dataset, their names with `eval_` in front. Throws `ConfigError` while the model is
-   * in training.
+   * Computes loss and metrics of a dataset, under names that begin with `eval_`. Throws `ConfigError` while
+   * the model is in training.
    */
-  async evaluate(dataset: Dataset | undefined = this.options.evalDataset): Promise<Evaluation> {
+  async evaluate(dataset: Dataset<unknown> | undefined = this.options.evalDataset): Promise<Evaluation> {
     if (modelsInUse.has(this.model))
       throw new ConfigError('evaluate: the model is in training', {
         remedy: 'set evalStrategy, or await train() first',
@@ -146,44 +153,35 @@ export class Trainer {
     return this.score(dataset);
   }
 
-  /** @internal */
-  async score(dataset: Dataset | undefined = this.options.evalDataset): Promise<Evaluation> {
+  /** @internal Evaluates, during a training too. */
+  async score(dataset: Dataset<unknown> | undefined = this.options.evalDataset): Promise<Evaluation> {
     if (dataset === undefined)
       throw new ConfigError('evaluate: there is no dataset', { remedy: 'pass evalDataset' });
+    const { args, model } = this;
     const started = performance.now();
     const loader = new DataLoader(dataset, {
-      batchSize: this.args.perDeviceEvalBatchSize,
+      batchSize: args.perDeviceEvalBatchSize,
       collate: this.collate(),
       shuffle: false,
     });
-    const collected = await this.collect(loader);
-    const { config } = this.model;
-    const custom = this.options.computeMetrics;
-    const prediction = { logits: collected.logits, labels: collected.labels };
-    const scored =
-      collected.labels.length === 0 || collected.positions
-        ? { metrics: {} }
-        : custom
-          ? { metrics: customMetrics(custom, prediction) }
-          : evaluateLogits(
-              problemTypeOf(config, collected.floatLabels),
-              prediction.logits,
-              prediction.labels,
-              config.numLabels,
-            );
+    const { loss, evaluation } = await evaluateModel(model, loader.batches(), {
+      fp16: args.fp16,
+      labelNames: args.labelNames,
+      computeMetrics: this.options.computeMetrics,
+    });
     const seconds = (performance.now() - started) / 1000;
-    const named = Object.entries(scored.metrics).map(([name, value]) => [`eval_${name}`, value]);
+    const named = Object.entries(evaluation.metrics).map(([name, value]) => [`eval_${name}`, value]);
     const metrics = {
-      eval_loss: collected.loss,
+      eval_loss: loss,
       ...Object.fromEntries(named),
       eval_runtime: Number(seconds.toFixed(4)),
       eval_samples_per_second: Number((dataset.length / seconds).toFixed(3)),
     };
-    return { ...scored, metrics };
+    return { ...evaluation, metrics };
   }
 
-  /** @internal */
-  collate(): DataLoaderOptions['collate'] {
+  /** @internal The collator, the default one included. */
+  collate(): Collate['collate'] {
     const { dataCollator, processingClass } = this.options;
     if (dataCollator !== undefined) return dataCollator;
     const { config } = this.model;
@@ -191,72 +189,6 @@ export class Trainer {
       padTokenId: processingClass?.padTokenId ?? config.padTokenId ?? 0,
       paddingSide: processingClass?.paddingSide ?? 'right',
       floatLabels: problemTypeOf(config, false) !== 'single_label_classification',
-    });
+    }) as Collate['collate'];
   }
-
-  private async collect(loader: DataLoader): Promise<{
-    logits: Float32Array;
-    labels: Float32Array;
-    floatLabels: boolean;
-    loss: number | null;
-    positions: boolean;
-  }> {
-    const logits: Float32Array[] = [];
-    const labels: (Int32Array | Float32Array)[] = [];
-    let lossSum = 0;
-    let count = 0;
-    let positions = false;
-    let floatLabels = false;
-    const { fp16 } = this.args;
-    const predictions = predictBatches(this.model, loader.batches(), { fp16 });
-    for await (const { batch, logits: values, loss } of predictions) {
-      positions ||= batch.positions !== undefined;
-      if (!positions) logits.push(values);
-      if (batch.labels !== undefined) labels.push(batch.labels);
-      floatLabels ||= batch.labels instanceof Float32Array;
-      const weight = batch.positions?.length ?? batch.shape[0];
-      if (loss !== null) lossSum += loss * weight;
-      count += weight;
-    }
-    return {
-      logits: joined(logits),
-      labels: joined(labels),
-      floatLabels,
-      loss: labels.length === 0 ? null : lossSum / count,
-      positions,
-    };
-  }
-}
-
-/**
- * What the user's function gives. Throws `UserCodeError` where it throws, `ConfigError` where it gives
- * something else than numbers.
- */
-function customMetrics(
-  computeMetrics: NonNullable<TrainerOptions['computeMetrics']>,
-  prediction: EvalPrediction,
-): Metrics {
-  const metrics = callUser('computeMetrics', () => computeMetrics(prediction));
-  const isRecord = typeof metrics === 'object' && metrics !== null && !(metrics instanceof Promise);
-  const broken = isRecord
-    ? Object.entries(metrics).find(([, value]) => value !== null && typeof value !== 'number')
-    : undefined;
-  if (!isRecord || broken !== undefined)
-    throw new ConfigError(
-      broken === undefined
-        ? `computeMetrics gave ${String(metrics)}`
-        : `computeMetrics gave ${String(broken[1])} for '${broken[0]}'`,
-      { remedy: 'return an object of numbers, or null where one is not defined' },
-    );
-  return metrics;
-}
-
-function joined(parts: readonly ArrayLike<number>[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

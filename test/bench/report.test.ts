@@ -97,7 +97,7 @@ describe('the page', () => {
     tuned: [
       {
         class: 'c',
-        ...{ m: 64, n: 32, k: 16, transposeA: false, transposeB: true, half: false },
+        ...{ m: 64, n: 32, k: 16, transposeA: false, transposeB: true, dtype: 'float32' },
         usual: 'matmul_tiled ROWS=64',
         times: [
           { technique: 'matmul_tiled ROWS=128', seconds: 1e-3 },

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeLabels, inferLabels, labelsOfModel } from '../../src/data/labels.ts';
 import { readTable, type TableOptions, type TextTable } from '../../src/data/table.ts';
 import { decideTask, type TaskOptions } from '../../src/data/task.ts';
-import { makeConfig, type ProblemType } from '../../src/models/config.ts';
+import type { ProblemType } from '../../src/models/common/config.ts';
+import { makeConfig } from '../../src/models/config.ts';
 
 let scratch = '';
 beforeAll(async () => {

@@ -126,7 +126,7 @@ describe('collators', () => {
       attentionMask: Int32Array.from([1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0]),
       tokenTypeIds: Int32Array.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0]),
       labels: Int32Array.from([1, 0]),
-      labelShape: [2],
+      shapes: { labels: [2] },
       shape: [2, 8],
       indices: [4, 6],
     });

@@ -10,6 +10,9 @@ const files = {
   nested: '#if FLAG\n#if FLAG\nin\n#else\nout\n#endif\n#else\nnot\n#endif',
   include: '#include <common/part>\n#include <common/part>\nend',
   'common/part': 'part',
+  unused: '#if FLAG\n#include <common/part>\n#endif\n#include <common/part>',
+  names: '#for x in q k\nload_${x}\n#end\n#let READ = "v o"\n#for x in a ${READ}\n${x}\n#end',
+  'no names': '#for x in q, k\n#end',
   named: '#let M = 2 * N\n#for i in 0..2\n#let K = M + i\n${K}\n#end\n${M}',
   lost: '#if FLAG\n#let M = 1\n#endif\n${M}',
   unread: '#let M',
@@ -29,10 +32,18 @@ describe('assembling', () => {
     expect(expand('nested', { FLAG: false })).toBe('not');
   });
   it('names numbers', () => expect(expand('named', { N: 3 })).toBe('6 7 6'));
+  it('loops over names', () => expect(expand('names')).toBe('load_q load_k a v o'));
   it('includes each file once', () => expect(expand('include')).toBe('part end'));
-  it.each(['plain', 'lost', 'unread', 'unclosed', 'absent', 'nowhere'])('names what is wrong: %s', (name) => {
-    expect(() => expand(name, name === 'lost' ? { FLAG: true } : {})).toThrowErrorMatchingSnapshot();
+  it('does not count an include that was not chosen', () => {
+    expect(expand('unused', { FLAG: false })).toBe('part');
+    expect(expand('unused', { FLAG: true })).toBe('part');
   });
+  it.each(['plain', 'lost', 'unread', 'no names', 'unclosed', 'absent', 'nowhere'])(
+    'names what is wrong: %s',
+    (name) => {
+      expect(() => expand(name, name === 'lost' ? { FLAG: true } : {})).toThrowErrorMatchingSnapshot();
+    },
+  );
 });
 
 it('rolls a loop whose end compilers must not know', () => {

@@ -2,15 +2,16 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DeviceLostError } from '../../src/errors.ts';
 import type { SubgroupMatrix } from '../../src/gpu/subgroup-matrix.ts';
-import { checkMatrixUnits, multipliesRight } from '../../src/kernels/matmul-check.ts';
-import { candidates, chooseMatmul, type MatmulTechnique } from '../../src/kernels/matmul-variants.ts';
+import { checkSubgroupMatrices, multipliesRight } from '../../src/kernels/matmul/check.ts';
+import { candidates, chooseMatmul } from '../../src/kernels/matmul/choose.ts';
+import type { MatmulTechnique } from '../../src/kernels/matmul/techniques.ts';
 import { requestDevice } from '../../src/tensor/device.ts';
 import { useDevice } from '../support/device.ts';
 
 const device = useDevice();
 const asGpu = useDevice({ kernels: 'gpu' });
 
-const product = { m: 512, n: 512, k: 512, transposeA: false, transposeB: true, half: false };
+const product = { m: 512, n: 512, k: 512, transposeA: false, transposeB: true, dtype: 'float32' } as const;
 
 it.for([
   [false, false],
@@ -23,8 +24,9 @@ it.for([
     const { gpu } = device.current;
     const [technique] = candidates(gpu, product);
     const sides = { transposeA, transposeB };
-    expect(await multipliesRight(gpu, technique!, { ...sides, half: false })).toBe(true);
-    if (gpu.float16) expect(await multipliesRight(gpu, technique!, { ...sides, half: true })).toBe(true);
+    expect(await multipliesRight(gpu, technique!, { ...sides, dtype: 'float32' })).toBe(true);
+    if (gpu.float16)
+      expect(await multipliesRight(gpu, technique!, { ...sides, dtype: 'float16' })).toBe(true);
   },
 );
 
@@ -72,7 +74,7 @@ it.each([
 });
 
 describe('of an adapter with matrix units', () => {
-  const half = { ...product, half: true };
+  const half = { ...product, dtype: 'float16' } as const;
   const units: SubgroupMatrix = { component: 'f16', M: 16, N: 16, K: 16, lanes: 8, maxLanes: 8 };
   const warn = vi.spyOn(console, 'warn');
   let before: readonly SubgroupMatrix[];
@@ -91,7 +93,7 @@ describe('of an adapter with matrix units', () => {
     const { gpu } = asGpu.current;
     if (!gpu.float16) context.skip('this adapter has no float16');
     const [standIn] = candidates(device.current.gpu, product);
-    await checkMatrixUnits(gpu, [standIn!]);
+    await checkSubgroupMatrices(gpu, [standIn!]);
     expect(gpu.subgroupMatrices).toEqual([units]);
     expect(chooseMatmul(gpu, half).shader).toBe('matmul_subgroup_matrix');
     expect(warn).not.toHaveBeenCalled();
@@ -101,7 +103,7 @@ describe('of an adapter with matrix units', () => {
     const { gpu } = asGpu.current;
     if (!gpu.float16) context.skip('this adapter has no float16');
     const standIn = candidates(device.current.gpu, product)[0]!;
-    await checkMatrixUnits(gpu, [standIn, gapsIn(standIn)[0]!]);
+    await checkSubgroupMatrices(gpu, [standIn, gapsIn(standIn)[0]!]);
     expect(gpu.subgroupMatrices).toEqual([]);
     expect(chooseMatmul(gpu, half).shader).toBe('matmul_tiled');
     expect(warn).toHaveBeenCalledExactlyOnceWith(
@@ -115,7 +117,7 @@ describe('of an adapter with matrix units', () => {
     // No adapter has matrices of 32 × 32 × 16 that accumulate in float32.
     gpu.subgroupMatrices = [{ ...units, M: 32, N: 32 }];
     expect(chooseMatmul(gpu, half).shader).toBe('matmul_subgroup_matrix');
-    await checkMatrixUnits(gpu);
+    await checkSubgroupMatrices(gpu);
     expect(chooseMatmul(gpu, half).shader).toBe('matmul_tiled');
     expect(warn).toHaveBeenCalledOnce();
   });
@@ -126,7 +128,7 @@ describe('of an adapter with matrix units', () => {
     gpu.subgroupMatrices = wide;
     const { float16 } = gpu;
     Object.assign(gpu, { float16: false });
-    await checkMatrixUnits(gpu);
+    await checkSubgroupMatrices(gpu);
     Object.assign(gpu, { float16 });
     expect(gpu.subgroupMatrices).toBe(wide);
     expect(warn).not.toHaveBeenCalled();
@@ -136,7 +138,7 @@ describe('of an adapter with matrix units', () => {
     const lost = await requestDevice();
     lost.gpu.device.destroy();
     const techniques = candidates(lost.gpu, product).slice(0, 1);
-    await expect(checkMatrixUnits(lost.gpu, techniques)).rejects.toThrow(DeviceLostError);
+    await expect(checkSubgroupMatrices(lost.gpu, techniques)).rejects.toThrow(DeviceLostError);
     expect(warn).not.toHaveBeenCalled();
   });
 
@@ -146,7 +148,7 @@ describe('of an adapter with matrix units', () => {
     const kept = gpu.subgroupMatrices;
     gpu.subgroupMatrices = [units];
     const { dispatches } = device.current.statistics();
-    await checkMatrixUnits(gpu);
+    await checkSubgroupMatrices(gpu);
     expect(device.current.statistics().dispatches).toBe(dispatches);
     expect(chooseMatmul(gpu, half).shader).not.toBe('matmul_subgroup_matrix');
     gpu.subgroupMatrices = kept;

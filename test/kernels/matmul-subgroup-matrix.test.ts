@@ -5,14 +5,9 @@
 import { describe, expect, it } from 'vitest';
 import type { GpuContext, GpuLimits } from '../../src/gpu/context.ts';
 import { SUBGROUP_MATRIX, type SubgroupMatrix, subgroupMatricesOf } from '../../src/gpu/subgroup-matrix.ts';
-import { matrixTechniques } from '../../src/kernels/matmul-subgroup-matrix.ts';
-import {
-  candidates,
-  chooseMatmul,
-  type MatmulTechnique,
-  matmulClass,
-  techniqueName,
-} from '../../src/kernels/matmul-variants.ts';
+import { candidates, chooseMatmul, matmulClass } from '../../src/kernels/matmul/choose.ts';
+import { subgroupMatrixTechniques } from '../../src/kernels/matmul/subgroup-matrix.ts';
+import { type MatmulTechnique, techniqueName } from '../../src/kernels/matmul/techniques.ts';
 
 type Config = readonly [component: string, result: string, M: number, N: number, K: number];
 
@@ -101,7 +96,7 @@ describe('matrix units', () => {
 
   it("get the tiles that the adapter's limits allow", () => {
     const tilesOf = (gpu: GpuContext): number[][] =>
-      matrixTechniques(gpu, true).map(({ rows, columns }) => [rows, columns]);
+      subgroupMatrixTechniques(gpu, 'float16').map(({ rows, columns }) => [rows, columns]);
     const of16 = unitsOf(tensorCores);
     const [small, tall, large] = [
       [64, 64],
@@ -118,7 +113,14 @@ describe('matrix units', () => {
 });
 
 describe('the choice', () => {
-  const product = { m: 4096, n: 4096, k: 768, transposeA: false, transposeB: true, half: true };
+  const product = {
+    m: 4096,
+    n: 4096,
+    k: 768,
+    transposeA: false,
+    transposeB: true,
+    dtype: 'float16',
+  } as const;
   const few = { ...product, m: 128, n: 128, k: 16_384 };
   const tile = ({ shader, rows, columns, splits }: MatmulTechnique): string =>
     `${shader} ${rows}×${columns} ${splits}`;
@@ -136,7 +138,7 @@ describe('the choice', () => {
   it('for float32 is never matrix units, unless they were measured, and then only those of float32', () => {
     for (const configs of [tensorCores, simdgroups]) {
       const gpu = adapter(unitsOf(configs));
-      const wide = { ...product, half: false };
+      const wide = { ...product, dtype: 'float32' as const };
       expect(chooseMatmul(gpu, wide).shader).toBe('matmul_tiled');
       const onUnits = candidates(gpu, wide).filter(({ defines }) => 'COMPONENT' in defines);
       expect(onUnits.map(({ defines }) => defines.COMPONENT)).toEqual(
@@ -155,14 +157,14 @@ describe('the choice', () => {
     const tiled = candidates(gpu, product).find(({ shader }) => shader === 'matmul_tiled')!;
     gpu.tuning.set(matmulClass(product), techniqueName(tiled));
     expect(chooseMatmul(gpu, product)).toBe(tiled);
-    expect(matmulClass({ ...product, half: false })).not.toBe(matmulClass(product));
+    expect(matmulClass({ ...product, dtype: 'float32' as const })).not.toBe(matmulClass(product));
   });
 
   it('is as ever where there are no units that fit, and with kernels for CPUs', () => {
     const none = adapter([]);
     const narrow = adapter(unitsOf(tensorCores), { maxComputeWorkgroupStorageSize: 16_384 });
     for (const shape of [product, few]) {
-      expect(chooseMatmul(none, shape)).toBe(chooseMatmul(none, { ...shape, half: false }));
+      expect(chooseMatmul(none, shape)).toBe(chooseMatmul(none, { ...shape, dtype: 'float32' }));
       expect(chooseMatmul(narrow, shape)).toBe(chooseMatmul(none, shape));
       expect(candidates(narrow, shape)).toEqual(candidates(none, shape));
     }

@@ -2,25 +2,23 @@
 import { describe, expect, it, type TestContext } from 'vitest';
 import { GpuError } from '../../src/errors.ts';
 import type { GpuContext } from '../../src/gpu/context.ts';
-import { matmul } from '../../src/kernels/matmul.ts';
+import { candidates, chooseMatmul, matmulClass } from '../../src/kernels/matmul/choose.ts';
+import { matmul } from '../../src/kernels/matmul/matmul.ts';
 import {
-  declaredMatrixTechniques,
-  type MatrixTileName,
-  matrixTiles,
+  type SubgroupMatrixTile,
+  subgroupMatrixTiles,
   techniquesOf,
-} from '../../src/kernels/matmul-subgroup-matrix.ts';
+} from '../../src/kernels/matmul/subgroup-matrix.ts';
 import {
-  candidates,
-  chooseMatmul,
   type MatmulTechnique,
-  matmulClass,
   matmulTechniques,
   splitInto,
   techniqueName,
-} from '../../src/kernels/matmul-variants.ts';
+} from '../../src/kernels/matmul/techniques.ts';
 import { type FloatDtype, to } from '../../src/tensor/ops/elementwise.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
+import { subgroupMatrixTechniques } from '../support/variants.ts';
 
 const device = useDevice();
 
@@ -199,12 +197,12 @@ describe.each(techniques.map((technique) => [label(technique), technique] as con
 function onUnits(
   gpu: GpuContext,
   component: 'f16' | 'f32',
-  tile: MatrixTileName,
+  tile: SubgroupMatrixTile,
   times = 1,
 ): MatmulTechnique | string {
   const matrix = gpu.subgroupMatrices.find((units) => units.component === component);
   if (matrix === undefined) return `this adapter lists no matrices of ${component} that the kernels can use`;
-  const { down, across, rows, columns } = matrixTiles[tile];
+  const { down, across, rows, columns } = subgroupMatrixTiles[tile];
   const fitting = techniquesOf(gpu, { ...matrix, lanes: matrix.lanes * times });
   return (
     fitting.find((technique) => technique.rows === down * rows && technique.columns === across * columns) ??
@@ -213,7 +211,7 @@ function onUnits(
 }
 
 const units = (['f16', 'f32'] as const).flatMap((component) =>
-  (Object.keys(matrixTiles) as MatrixTileName[]).map((tile) => [component, tile] as const),
+  (Object.keys(subgroupMatrixTiles) as SubgroupMatrixTile[]).map((tile) => [component, tile] as const),
 );
 
 // On an adapter that computes on the CPU, each shader takes seconds to compile.
@@ -272,7 +270,7 @@ describe.each(units)('matrix units of %s, %s tiles', (component, tile) => {
 });
 
 it('refuses matrices of float16 for operands of float32', () => {
-  const technique = declaredMatrixTechniques.find(({ defines }) => defines.COMPONENT === 'f16')!;
+  const technique = subgroupMatrixTechniques.find(({ defines }) => defines.COMPONENT === 'f16')!;
   const [a, b, c] = [0, 1, 2].map(() => device.current.zeros([16]).slot);
   const product = { a: a!, b: b!, c: c!, m: 4, n: 4, k: 4, transposeA: false, transposeB: false };
   expect(() => matmul(device.current.gpu, { ...product, technique })).toThrow(GpuError);
@@ -280,7 +278,7 @@ it('refuses matrices of float16 for operands of float32', () => {
 
 describe('split-K', () => {
   const gpuDevice = useDevice({ kernels: 'gpu' });
-  const sides = { transposeA: true, transposeB: false, half: false };
+  const sides = { transposeA: true, transposeB: false, dtype: 'float32' } as const;
 
   it('is chosen where tiles are few and the inner dimension is long', () => {
     const splitsOf = (m: number, n: number, k: number): number =>

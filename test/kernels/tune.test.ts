@@ -3,15 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { floatDtypes } from '../../src/gpu/dtype.ts';
 import { readTuning, writeTuning } from '../../src/gpu/tuning.ts';
-import {
-  candidates,
-  chooseMatmul,
-  type MatmulShape,
-  matmulClass,
-  techniqueName,
-} from '../../src/kernels/matmul-variants.ts';
-import { tuneMatmul } from '../../src/kernels/tune.ts';
+import { candidates, chooseMatmul, type MatmulShape, matmulClass } from '../../src/kernels/matmul/choose.ts';
+import { techniqueName } from '../../src/kernels/matmul/techniques.ts';
+import { tuneMatmul } from '../../src/kernels/matmul/tune.ts';
 import { useDevice } from '../support/device.ts';
 
 const device = useDevice();
@@ -30,24 +26,21 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-const product: MatmulShape = { m: 64, n: 64, k: 32, transposeA: false, transposeB: true, half: false };
+const product: MatmulShape = { m: 64, n: 64, k: 32, transposeA: false, transposeB: true, dtype: 'float32' };
 
-it.for([false, true])(
-  'times every technique that may suit the adapter; float16: %s',
-  async (half, context) => {
-    const { gpu } = device.current;
-    if (half && !gpu.float16) context.skip('this adapter has no float16');
-    const tuned = await tuneMatmul(gpu, { ...product, half });
-    expect(tuned.times.map(({ technique }) => technique).sort()).toEqual(
-      candidates(gpu, { ...product, half })
-        .map(techniqueName)
-        .sort(),
-    );
-    const seconds = tuned.times.map((time) => time.seconds);
-    expect(seconds).toEqual([...seconds].sort((a, b) => a - b));
-    expect(seconds[0]).toBeGreaterThan(0);
-  },
-);
+it.for(floatDtypes)('times every technique that may suit the adapter, of %s', async (dtype, context) => {
+  const { gpu } = device.current;
+  if (dtype === 'float16' && !gpu.float16) context.skip('this adapter has no float16');
+  const tuned = await tuneMatmul(gpu, { ...product, dtype });
+  expect(tuned.times.map(({ technique }) => technique).sort()).toEqual(
+    candidates(gpu, { ...product, dtype })
+      .map(techniqueName)
+      .sort(),
+  );
+  const seconds = tuned.times.map((time) => time.seconds);
+  expect(seconds).toEqual([...seconds].sort((a, b) => a - b));
+  expect(seconds[0]).toBeGreaterThan(0);
+});
 
 it('chooses what was measured, for products alike', () => {
   const { gpu } = device.current;
@@ -57,7 +50,7 @@ it('chooses what was measured, for products alike', () => {
   expect(chooseMatmul(gpu, product)).toBe(other);
   expect(chooseMatmul(gpu, { ...product, m: 63 })).toBe(other);
   expect(chooseMatmul(gpu, { ...product, transposeB: false })).not.toBe(other);
-  expect(chooseMatmul(gpu, { ...product, half: true })).not.toBe(other);
+  expect(chooseMatmul(gpu, { ...product, dtype: 'float16' })).not.toBe(other);
   gpu.tuning.set(matmulClass(product), 'a technique of another version');
   expect(chooseMatmul(gpu, product)).not.toBe(other);
   gpu.tuning.clear();

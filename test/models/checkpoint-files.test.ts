@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CheckpointError, FileError } from '../../src/errors.ts';
-import { INDEX_NAME, openCheckpoint, WEIGHTS_NAME } from '../../src/models/checkpoint-files.ts';
-import { writeSafetensors } from '../../src/models/safetensors-writer.ts';
+import { INDEX_NAME, openCheckpoint, WEIGHTS_NAME } from '../../src/models/files/checkpoint-files.ts';
+import { writeSafetensors } from '../../src/models/files/safetensors-writer.ts';
 import { platform } from '../../src/platform/node.ts';
 import { models, readTensors } from '../support/fixtures.ts';
 

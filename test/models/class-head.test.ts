@@ -10,8 +10,8 @@ import {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from '../../src/models/auto.ts';
-import { hasTrainedClassifier } from '../../src/models/class-head.ts';
-import { type LoadOptions, type LoadReport, loadConfig } from '../../src/models/load.ts';
+import { hasTrainedClassifier } from '../../src/models/files/class-head.ts';
+import { type LoadOptions, type LoadReport, loadConfig } from '../../src/models/files/load.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import { useDevice } from '../support/device.ts';
 import { type FixtureInputs, maxDifference, modelInputs, models, readJson } from '../support/fixtures.ts';
@@ -64,7 +64,7 @@ function columns(values: Float32Array, width: number, order: readonly number[]):
 
 const names = ['positive', 'negative', 'neutral'];
 
-describe.each(['bert-single', 'roberta-single', 'bert-token'])('%s', (fixture) => {
+describe.each(['bert-single', 'roberta-single', 'bert-token', 'distilbert-single'])('%s', (fixture) => {
   const theirs = fixture === 'bert-token' ? ['B', 'I', 'O', 'X', 'Y'] : names;
   const width = theirs.length;
 
@@ -138,6 +138,10 @@ it('knows a trained classifier of sequences', async () => {
   const known = async (fixture: string) =>
     hasTrainedClassifier(models + fixture, await loadConfig(models + fixture));
   expect(
-    await Promise.all(['bert-single', 'roberta-multi', 'bert-base', 'roberta-mlm', 'bert-mlm'].map(known)),
-  ).toEqual([true, true, false, false, false]);
+    await Promise.all(
+      ['bert-single', 'roberta-multi', 'camembert-single', 'bert-base', 'roberta-mlm', 'distilbert-mlm'].map(
+        known,
+      ),
+    ),
+  ).toEqual([true, true, true, false, false, false]);
 });

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CheckpointError, FileError } from '../../src/errors.ts';
-import { type DownloadProgress, type HubOptions, resolveModel } from '../../src/models/hub.ts';
+import { type DownloadProgress, type HubOptions, resolveModel } from '../../src/models/files/hub.ts';
 import { type HubServer, startHub } from '../support/hub-server.ts';
 
 const SHA = 'c0ffee'.padEnd(40, '0');

@@ -5,8 +5,8 @@ import {
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from '../../src/models/auto.ts';
+import { Packing } from '../../src/models/common/packing.ts';
 import { makeConfig } from '../../src/models/config.ts';
-import { Packing } from '../../src/models/packing.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import { useDevice } from '../support/device.ts';
 

@@ -1,8 +1,8 @@
 /** Files that Python wrote, files that lie, and files we write. */
 import { describe, expect, it } from 'vitest';
 import { CheckpointError, DtypeError } from '../../src/errors.ts';
-import { openSafetensors, type SafetensorsFile } from '../../src/models/safetensors-reader.ts';
-import { type TensorToWrite, writeSafetensors } from '../../src/models/safetensors-writer.ts';
+import { openSafetensors, type SafetensorsFile } from '../../src/models/files/safetensors-reader.ts';
+import { type TensorToWrite, writeSafetensors } from '../../src/models/files/safetensors-writer.ts';
 import type { FileSink } from '../../src/platform/contract.ts';
 import { platform } from '../../src/platform/node.ts';
 import { fixtures } from '../support/fixtures.ts';

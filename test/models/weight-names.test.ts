@@ -1,6 +1,6 @@
 /** Which tensor of a file is which weight, as transformers decides and reports it. */
 import { describe, expect, it } from 'vitest';
-import { formatLoadReport, mapWeights } from '../../src/models/weight-names.ts';
+import { formatLoadReport, mapWeights } from '../../src/models/files/weight-names.ts';
 import { fixtures, readJson } from '../support/fixtures.ts';
 
 interface Names {

@@ -1,11 +1,12 @@
 /** Schedules, and which weights decay, compared with transformers (test/reference/model_fixtures.py). */
 import { describe, expect, it } from 'vitest';
 import { AutoModelForMaskedLM, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
+import { Linear } from '../../src/nn/layers.ts';
 import { AdamW, type AdamWOptions } from '../../src/optim/adamw.ts';
 import { getCosineScheduleWithWarmup, getScheduler, type SchedulerType } from '../../src/optim/schedule.ts';
-import { isDecayed } from '../../src/train/optimizer.ts';
 import { useDevice } from '../support/device.ts';
 import { models, readJson } from '../support/fixtures.ts';
+import { weightsOf } from '../support/weights.ts';
 
 const device = useDevice({ adapter: 'null' });
 
@@ -59,10 +60,26 @@ describe('weight decay', () => {
     const model = await auto.fromPretrained(`${models}${folder}`, {
       device: device.current,
     });
-    const names = model.namedParameters().map(([name]) => name);
-    expect(names.filter(isDecayed).sort()).toEqual([...decay].sort());
-    expect(names.filter((name) => !isDecayed(name)).sort()).toEqual([...no_decay].sort());
+    const undecayed = model.undecayedParameters();
+    const names = (left: boolean) =>
+      [...weightsOf(model)].flatMap(([name, { tensor }]) => (undecayed.has(tensor) === left ? [name] : []));
+    expect(names(false).sort()).toEqual([...decay].sort());
+    expect(names(true).sort()).toEqual([...no_decay].sort());
     model.dispose();
+  });
+});
+
+describe('a module', () => {
+  it('of the user’s own decides which of its weights have no decay', () => {
+    class Scaled extends Linear {
+      override ownUndecayed() {
+        return [this.weight];
+      }
+    }
+    const [plain, scaled] = [new Linear(device.current, 2, 2), new Scaled(device.current, 2, 2)];
+    expect([...plain.undecayedParameters()]).toEqual([plain.bias]);
+    expect([...scaled.undecayedParameters()]).toEqual([scaled.weight]);
+    for (const module of [plain, scaled]) module.dispose();
   });
 });
 

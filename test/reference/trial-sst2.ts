@@ -15,7 +15,7 @@ import { encodeLabels, inferLabels } from '../../src/data/labels.ts';
 import { DataLoader } from '../../src/data/loader.ts';
 import { readTable } from '../../src/data/table.ts';
 import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
-import { openSafetensors } from '../../src/models/safetensors-reader.ts';
+import { openSafetensors } from '../../src/models/files/safetensors-reader.ts';
 import { platform } from '../../src/platform/node.ts';
 import { requestDevice } from '../../src/tensor/device.ts';
 import { AutoTokenizer } from '../../src/text/auto.ts';

@@ -1,6 +1,6 @@
 /** Reads the fixtures in test/reference/. */
 
-import { openSafetensors } from '../../src/models/safetensors-reader.ts';
+import { openSafetensors } from '../../src/models/files/safetensors-reader.ts';
 import { platform } from '../../src/platform/node.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -44,6 +44,14 @@ export function modelInputs(
     ...(inputs.attention_mask && { attentionMask: int32(device, inputs.attention_mask) }),
     ...(inputs.token_type_ids && { tokenTypeIds: int32(device, inputs.token_type_ids) }),
   };
+}
+
+/** FNV-1a of a value's JSON, as fixtures have it of long results. */
+export function hashOf(value: unknown): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(JSON.stringify(value)))
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
 }
 
 export function maxDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {

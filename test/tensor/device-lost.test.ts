@@ -1,4 +1,4 @@
-/** A device that is lost while its matrix units are tried is opened again, without them. */
+/** `requestDevice` opens a device again, without matrix units, if it is lost while they are tried. */
 import { expect, it, vi } from 'vitest';
 import { DeviceLostError } from '../../src/errors.ts';
 import type { GpuContext } from '../../src/gpu/context.ts';
@@ -7,8 +7,8 @@ import { requestDevice } from '../../src/tensor/device.ts';
 
 const checked = vi.hoisted(() => [] as GpuContext[]);
 
-vi.mock('../../src/kernels/matmul-check.ts', () => ({
-  checkMatrixUnits: async (gpu: GpuContext): Promise<void> => {
+vi.mock('../../src/kernels/matmul/check.ts', () => ({
+  checkSubgroupMatrices: async (gpu: GpuContext): Promise<void> => {
     checked.push(gpu);
     throw new DeviceLostError('the GPU device was lost: a test');
   },

@@ -1,4 +1,4 @@
-/** Devices: how long tensors live, reading and writing, random numbers, errors of the GPU. */
+/** Devices: lifetime of tensors, reading and writing, random numbers, errors of the GPU. */
 import { describe, expect, it } from 'vitest';
 import { GpuOutOfMemoryError } from '../../src/errors.ts';
 import { requestDevice } from '../../src/tensor/device.ts';
@@ -52,7 +52,7 @@ describe('lifetime', () => {
     expect(() => device.current.tidy(() => Promise.resolve() as never)).toThrowErrorMatchingSnapshot();
   });
 
-  it('tidy frees everything where it throws', () => {
+  it('tidy frees everything if it throws', () => {
     const before = live();
     expect(() =>
       device.current.tidy(() => {
@@ -76,7 +76,7 @@ describe('lifetime', () => {
 });
 
 describe('values', () => {
-  it('come back as they were written, whole and in part', async () => {
+  it('are read back as they were written, whole and in part', async () => {
     using _scope = device.current.scope();
     const floats = device.current.tensor([1.5, -2.25, 3e-38]);
     expect([...(await floats.data())]).toEqual([1.5, -2.25, Math.fround(3e-38)]);
@@ -107,7 +107,7 @@ describe('values', () => {
     const y = device.current.zeros([2]);
     device.current.assign(y, source);
     y.dispose();
-    // The pool lends y's buffer again.
+    // The pool lends the buffer of y again.
     expect([...(await device.current.tensor([5, 6]).data())]).toEqual([5, 6]);
   });
 
@@ -158,7 +158,7 @@ describe('the pool', () => {
   it('lends no buffer again that was made before the GPU ran out of memory', async () => {
     const own = await requestDevice();
     const make = own.gpu.device.createBuffer.bind(own.gpu.device);
-    // An invalid buffer, as one without memory is.
+    // An invalid buffer, like one for which there is no memory.
     own.gpu.device.createBuffer = (descriptor) => make({ ...descriptor, usage: 0x4000_0000 });
     expect(() => own.zeros([1000]).dispose()).not.toThrow();
     own.gpu.device.createBuffer = make;

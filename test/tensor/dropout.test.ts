@@ -1,4 +1,4 @@
-/** Dropout: its share, its scale, its seeds, and the same mask in backward. */
+/** Dropout: share, scale, seeds, and the same mask in backward. */
 import { describe, expect, it } from 'vitest';
 import type { GpuOptions } from '../../src/gpu/options.ts';
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
@@ -18,12 +18,12 @@ describe('dropout', () => {
     device.current.manualSeed(1);
     const values = await dropout(device.current.ones([100, 1000]), p).float32Data();
     const kept = values.filter((value) => value !== 0);
-    // Four deviations of a binomial share.
+    // Four standard deviations of a binomial share.
     expect(Math.abs(kept.length / values.length - (1 - p))).toBeLessThan(4 * Math.sqrt((p * (1 - p)) / 1e5));
     for (const value of kept) expect(value).toBeCloseTo(1 / (1 - p), 5);
   });
 
-  it('draws the same for the same seed, another mask at each call, and goes on from a saved state', async () => {
+  it('draws the same mask for the same seed, another at each call, and resumes from a saved state', async () => {
     using _scope = device.current.scope();
     const ones = device.current.ones([2000]);
     const draw = () => dropout(ones, 0.5).float32Data();
@@ -77,16 +77,16 @@ describe.each(Object.entries(settings))('dropout before a residual sum and Layer
   const one = useDevice(options);
   const small = useDevice({ ...options, maxBindingBytes: 32 * 1024 });
 
-  it.each([
+  it.for([
     [70, 148, 'float32'],
     [9, 33, 'float32'],
     [300, 64, 'float32'],
     [70, 148, 'float16'],
     [9, 33, 'float16'],
   ] as const)(
-    'of [%i,%i] is that of the single ops, and so are its gradients, of %s',
-    async (rows, cols, dtype) => {
-      if (dtype === 'float16' && !one.current.gpu.float16) return;
+    'of [%i,%i] equals the single ops, and so do its gradients, of %s',
+    async ([rows, cols, dtype], context) => {
+      if (dtype === 'float16' && !one.current.gpu.float16) context.skip('this adapter has no float16');
       const run = async (
         { current }: typeof device,
         op: (x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) => Tensor,
@@ -112,7 +112,7 @@ describe.each(Object.entries(settings))('dropout before a residual sum and Layer
       for (const got of [await run(one, fused), await run(small, fused)])
         for (const [at, values] of got.entries())
           expect(maxDifference(values, expected[at]!), `result ${at}`).toBeLessThan(
-            // The gradient of x is of its type.
+            // The gradient of x has the type of x.
             at === 1 && dtype === 'float16' ? 2e-3 : 2e-5,
           );
     },
@@ -172,7 +172,7 @@ describe('dropout of attention weights', () => {
       for (const third of thirds) third.requiresGrad = true;
       const [q, k, v] = thirds as [Tensor, Tensor, Tensor];
       const rows = own.flatMap((count, b) => Array.from({ length: count }, (_, i) => b * length + i));
-      // The rows that are no padding, of some tensors side by side.
+      // Concatenates the rows of some tensors, without padding.
       const packed = async (tensors: readonly Tensor[]): Promise<Tensor> => {
         const values = await Promise.all(tensors.map((tensor) => tensor.float32Data()));
         const joined = rows.flatMap((row) =>
@@ -185,7 +185,7 @@ describe('dropout of attention weights', () => {
         [batch, length],
       );
       const weights = device.current.randn([batch, length, width]);
-      // Padding's own results have no counterpart.
+      // The packed tensor has no results for padding.
       const shown = mul(
         weights,
         device.current.tensor(Float32Array.from(await mask.data()), [batch, length, 1]),

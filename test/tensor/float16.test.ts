@@ -1,13 +1,13 @@
-/** 16-bit floats, against NumPy and PyTorch. */
+/** Conversion of 16-bit floats, against NumPy and PyTorch. */
 import { describe, expect, it } from 'vitest';
-import { openSafetensors } from '../../src/models/safetensors-reader.ts';
+import { openSafetensors } from '../../src/models/files/safetensors-reader.ts';
 import { platform } from '../../src/platform/node.ts';
 import { bfloat16ToFloat32, float16ToFloat32, float32ToFloat16 } from '../../src/tensor/float16.ts';
 import { fixtures } from '../support/fixtures.ts';
 
 const path = `${fixtures}weights/half.safetensors`;
 
-/** The bytes of a tensor as they stand in the file. */
+/** The bytes of a tensor in the file. */
 async function raw(name: string): Promise<Uint8Array> {
   const source = await platform.openFile(path);
   const { offset, byteLength } = (await openSafetensors(source)).entry(name);

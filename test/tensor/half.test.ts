@@ -1,26 +1,26 @@
-/** The op table once more, with float16 wherever an op takes it. */
+/** Tests the op table again, with float16 for every input that may have it. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DtypeError } from '../../src/errors.ts';
 import type { GpuOptions } from '../../src/gpu/options.ts';
-import { HalfCopy } from '../../src/tensor/half-copy.ts';
-import { operations } from '../../src/tensor/op.ts';
 import { mul, to } from '../../src/tensor/ops/elementwise.ts';
 import { feedForward } from '../../src/tensor/ops/feed-forward.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
+import { float16Copy } from '../../src/tensor/parameters.ts';
 import { useDevice } from '../support/device.ts';
+import { operations } from './every-op.ts';
 import { asHalves, checkRow } from './op-check.ts';
 import { type OpRow, opRows } from './op-rows.ts';
 
 /**
- * float16 has 11 bits: what is stored is rounded by 5e-4 of itself at most, and some results are sums of
- * numbers that were.
+ * float16 has 11 bits: storing a number rounds it by at most 5e-4 of itself, and some results are sums of
+ * rounded numbers.
  */
 const tolerances = { value: 2e-3, gradient: 2e-3 };
 
 const settings: [string, GpuOptions, typeof tolerances][] = [
   ['kernels for CPU adapters', { kernels: 'cpu' }, tolerances],
   ['kernels for GPUs', { kernels: 'gpu' }, tolerances],
-  // A product over a k of several windows is stored, and rounded, after each.
+  // A product whose k spans several windows is stored, and rounded, after each of them.
   ['bindings of 512 bytes', { maxBindingBytes: 512 }, { value: 4e-3, gradient: 8e-3 }],
 ];
 
@@ -65,7 +65,7 @@ describe.each(settings)('%s', (_, options, accepted) => {
   it('fills and reads', async () => {
     const { current } = device;
     using _scope = current.scope();
-    // Few, and more than the smallest binding shows.
+    // A few elements, and more than the smallest binding holds.
     for (const size of [5, 1501])
       expect([...(await current.full([size], 0.1, 'float16').data())]).toEqual([
         ...asHalves(Array(size).fill(0.1)),
@@ -74,7 +74,7 @@ describe.each(settings)('%s', (_, options, accepted) => {
   });
 
   it.each(['inner', 'outer'])(
-    'a feed-forward of which the %s weight does not fit leaves nothing behind',
+    'a feed-forward whose %s weight has the wrong type leaves nothing behind',
     (which) => {
       const { current } = device;
       using _scope = current.scope();
@@ -82,11 +82,11 @@ describe.each(settings)('%s', (_, options, accepted) => {
       const layer = (name: string, shape: number[]) => {
         const leaf = current.ones(shape);
         leaf.requiresGrad = true;
-        // Only a weight may be float32 beside float16, not what was computed.
+        // Only a leaf may be float32 beside float16, not a computed tensor.
         return { weight: name === which ? mul(leaf, leaf) : leaf, bias: null };
       };
       const [inner, outer] = [layer('inner', [8, 4]), layer('outer', [4, 8])];
-      for (const { weight } of [inner, outer]) if (weight.isLeaf) HalfCopy.of([weight]);
+      for (const { weight } of [inner, outer]) if (weight.isLeaf) float16Copy(weight);
       const { live } = current.statistics();
       expect(() => feedForward(x, inner, outer, 'gelu')).toThrow(DtypeError);
       expect(current.statistics().live).toBe(live);

@@ -1,4 +1,4 @@
-/** Numbers at the edge: NaN, the lowest float, large arguments, labels out of range. */
+/** Edge cases of numbers: NaN, the lowest float, large arguments, labels out of range. */
 import { describe, expect, it } from 'vitest';
 import type { GpuOptions } from '../../src/gpu/options.ts';
 import { requestDevice } from '../../src/tensor/device.ts';
@@ -16,7 +16,7 @@ const geluTanh = (x: Tensor) => gelu(x, { approximate: 'tanh' });
 
 describe('NaN', () => {
   it.each(Object.entries({ exp, gelu, geluTanh, relu, sigmoid, silu, tanh }))(
-    'stays one through %s',
+    'passes through %s',
     async (_, op) => {
       using _scope = device.current.scope();
       const values = await op(device.current.tensor([Number.NaN, 1])).data();
@@ -43,7 +43,7 @@ describe.each(settings)('NaN and infinity in a row: %o', (options) => {
     const normalized = await layerNorm(x, weight, bias).float32Data();
     for (const got of [weights, normalized]) {
       expect(got.subarray(0, cols).every(Number.isFinite)).toBe(true);
-      // SwiftShader's exp makes numbers of the rest of a softmax's row.
+      // Not the whole row of a softmax: SwiftShader's exp of NaN may be a number.
       for (const place of places) expect(got[place]).toBeNaN();
     }
     expect(normalized.subarray(cols).every(Number.isNaN)).toBe(true);
@@ -90,7 +90,7 @@ describe('labels of cross-entropy', () => {
   const logits = () => device.current.zeros([3, 4]);
   const targets = (...values: number[]) => device.current.tensor(Int32Array.from(values));
 
-  it('may be any number that is ignored', async () => {
+  it('may be any number that ignoreIndex names', async () => {
     using _scope = device.current.scope();
     const loss = crossEntropy(logits(), targets(1, 255, 255), { ignoreIndex: 255 });
     expect(await loss.item()).toBeCloseTo(Math.log(4), 5);
@@ -102,7 +102,7 @@ describe('labels of cross-entropy', () => {
     expect(() => crossEntropy(logits(), targets(1, 4, -100))).toThrowErrorMatchingSnapshot();
   });
 
-  it('give NaN out of range where only the GPU knows them', async () => {
+  it('give NaN out of range if only the GPU knows them', async () => {
     using _scope = device.current.scope();
     const labels = targets(1, 2, 3);
     device.current.fill(labels, 7);
@@ -112,7 +112,7 @@ describe('labels of cross-entropy', () => {
 
 describe('ids of an embedding', () => {
   it.each([{}, { maxBindingBytes: 512 }])(
-    'give NaN out of range where only the GPU knows them: %o',
+    'give NaN out of range if only the GPU knows them: %o',
     async (options) => {
       const current = await requestDevice(options);
       const table = current.ones([50, 8]);

@@ -1,4 +1,4 @@
-/** One row of the op table against its reference. */
+/** Checks one row of the op table against its reference. */
 import { expect } from 'vitest';
 import type { Device } from '../../src/tensor/device.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../../src/tensor/float16.ts';
@@ -8,7 +8,7 @@ import type { Tensor } from '../../src/tensor/tensor.ts';
 import { type NdArray, randomArray, sumOver } from '../support/ndarray.ts';
 import type { OpRow } from './op-rows.ts';
 
-/** Random values, such as float16 has if `half`. */
+/** Random values, rounded to float16 if `half`. */
 export function makeInputs(row: OpRow, half = false): Record<string, NdArray> {
   const floats = Object.entries(row.shapes).map(([name, shape], index): [string, NdArray] => {
     const values = randomArray(shape, 100 + index).data.map(
@@ -44,16 +44,16 @@ function maxDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): 
   let worst = 0;
   for (let i = 0; i < expected.length; i += 1) {
     const difference = Math.abs(actual[i]! - expected[i]!) / Math.max(1, Math.abs(expected[i]!));
-    // Math.max hands NaN on, which then passes no comparison.
+    // Math.max passes NaN on, and NaN fails every comparison.
     worst = Math.max(worst, difference);
   }
   return worst;
 }
 
-/** At most this many elements of an input are probed, spread over it. */
+/** The largest number of elements probed of one input. */
 const PROBES = 48;
 
-/** The elements probed: all of a small input, else some from every part of it. */
+/** Indices of the probed elements: all of a small input, else a sample spread over it. */
 function probed(size: number): number[] {
   if (size <= PROBES) return Array.from({ length: size }, (_, i) => i);
   return Array.from({ length: PROBES }, (_, i) => Math.floor((i * size) / PROBES + (i % 7)) % size);
@@ -79,13 +79,13 @@ function numericGradient(
   });
 }
 
-/** What is expected of the difference to the reference: absolute below 1, relative above. */
+/** The largest difference to the reference: absolute for values below 1, relative above. */
 export interface Tolerances {
   value: number;
   gradient: number;
 }
 
-/** Values, gradients and leaks of a row, with `halves` of its inputs as float16. */
+/** Checks values, gradients and leaks of a row. Inputs named in `halves` are float16. */
 export async function checkRow(
   device: Device,
   row: OpRow,

@@ -1,4 +1,4 @@
-/** The op table: one entry or more for each registered operation. The test of the table is ops.test.ts. */
+/** The op table: at least one row for each registered operation. ops.test.ts and half.test.ts test it. */
 
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
 import * as elementwise from '../../src/tensor/ops/elementwise.ts';
@@ -7,25 +7,24 @@ import { feedForward } from '../../src/tensor/ops/feed-forward.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../../src/tensor/ops/loss.ts';
 import { linear, matmul } from '../../src/tensor/ops/matmul.ts';
 import { addLayerNorm, layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
-import { qkvLinear } from '../../src/tensor/ops/qkv-linear.ts';
 import { mean, sum } from '../../src/tensor/ops/reduction.ts';
 import { takeRows } from '../../src/tensor/ops/rows.ts';
-import { narrow, permute } from '../../src/tensor/ops/view.ts';
+import { narrow, permute, reshape } from '../../src/tensor/ops/view.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { at, atBroadcast, build, erf, map, type NdArray, nd, sumOver } from '../support/ndarray.ts';
 
 type Shapes = Readonly<Record<string, readonly number[]>>;
-/** Values of integer inputs; they take no gradient. */
+/** Values of integer inputs, which take no gradient. */
 type Integers = Readonly<Record<string, NdArray>>;
 
 export interface OpRow {
-  /** The registered operation this row tests. */
+  /** Name of the registered operation. */
   op: string;
-  /** What is special about this row. */
+  /** Distinguishes this row from the others of the op. */
   note: string;
   shapes: Shapes;
   integers?: Integers;
-  /** Multiplies the random inputs of [-1, 1). */
+  /** Factor of the random inputs, which are in [-1, 1). */
   range?: number;
   /** Added to the random inputs, by name. */
   shift?: Readonly<Record<string, number>>;
@@ -35,7 +34,7 @@ export interface OpRow {
   gradAtol?: number;
   /** Inputs without a gradient. */
   constant?: readonly string[];
-  /** Shapes that must throw; the messages are a snapshot. */
+  /** Shapes that must throw; a snapshot holds the messages. */
   bad?: readonly Shapes[];
 }
 
@@ -163,48 +162,6 @@ const linearRows: OpRow[] = [
   bad: [{ x, weight, bias: [9] }],
 }));
 
-/**
- * Three layers of one input, side by side; 64 outputs of which each third may be bound as it lies, and fewer.
- */
-const qkvRows: OpRow[] = [
-  { x: [2, 3, 8], out: 64 },
-  { x: [7, 5], out: 6 },
-].map(({ x, out }) => {
-  const weight = [out, lastDim(x)];
-  const parts = ['query', 'key', 'value'] as const;
-  const shapes = {
-    x,
-    ...Object.fromEntries(parts.map((part) => [`${part}Weight`, weight])),
-    ...Object.fromEntries(parts.map((part) => [`${part}Bias`, [out]])),
-  };
-  return {
-    op: 'qkvLinear',
-    note: `x [${x.join(',')}], ${out} outputs each`,
-    shapes,
-    run: (t) =>
-      qkvLinear(
-        t.x!,
-        [t.queryWeight!, t.keyWeight!, t.valueWeight!],
-        [t.queryBias!, t.keyBias!, t.valueBias!],
-      ),
-    reference: (r) => {
-      const layers = parts.map((part) =>
-        productReference({ a: x, b: weight, tb: true })({
-          a: r.x!,
-          b: r[`${part}Weight`]!,
-          bias: r[`${part}Bias`]!,
-        }),
-      );
-      return build([...x.slice(0, -1), 3 * out], (index) => {
-        const column = index.at(-1)!;
-        return at(layers[Math.floor(column / out)]!, [...index.slice(0, -1), column % out]);
-      });
-    },
-    atol: 5e-6,
-    bad: [{ ...shapes, keyWeight: [out + 1, lastDim(x)] }],
-  };
-});
-
 const taken = [2, 0, -1, 5, 3];
 const takeRowsRow: OpRow = {
   op: 'takeRows',
@@ -252,7 +209,7 @@ function activatedOf(
 
 const linearActivationRows: OpRow[] = (Object.keys(activationsOf) as ActivationName[]).map(
   (activation, index) => {
-    // Aligned to four elements; not; and leading dimensions.
+    // Multiples of four; other sizes; leading dimensions.
     const x = [
       [9, 12],
       [6, 5],
@@ -384,7 +341,7 @@ const softmaxRows: OpRow[] = [
   atol: 2e-6,
 }));
 
-function layerNormOf(x: NdArray, weight: NdArray, bias: NdArray, eps: number): NdArray {
+function layerNormOf(x: NdArray, weight: NdArray, bias: NdArray | undefined, eps: number): NdArray {
   const n = lastDim(x.shape);
   return build(x.shape, (_, flat) => {
     const start = flat - (flat % n);
@@ -392,10 +349,13 @@ function layerNormOf(x: NdArray, weight: NdArray, bias: NdArray, eps: number): N
     const variance = sumOver(n, (c) => (x.data[start + c]! - average) ** 2) / n;
     const column = flat % n;
     return (
-      ((x.data[flat]! - average) / Math.sqrt(variance + eps)) * weight.data[column]! + bias.data[column]!
+      ((x.data[flat]! - average) / Math.sqrt(variance + eps)) * weight.data[column]! +
+      (bias?.data[column] ?? 0)
     );
   });
 }
+
+const sumOf = (a: NdArray, b: NdArray): NdArray => build(a.shape, (_, flat) => a.data[flat]! + b.data[flat]!);
 
 const normShapes = [
   [1, 4],
@@ -416,15 +376,33 @@ const layerNormRows: OpRow[] = normShapes.map((shape, index) => ({
   ...(index === 0 && { bad: [{ x: [2, 4], weight: [3], bias: [4] }] }),
 }));
 
+const unbiasedNormRows: OpRow[] = [
+  {
+    op: 'layerNorm',
+    note: '[5,7] without a bias',
+    shapes: { x: [5, 7], weight: [7] },
+    run: (t) => layerNorm(t.x!, t.weight!, null, 1e-5),
+    reference: (r) => layerNormOf(r.x!, r.weight!, undefined, 1e-5),
+    atol: 1e-5,
+    gradAtol: 1e-4,
+  },
+  {
+    op: 'addLayerNorm',
+    note: '[2,35,33] without a bias',
+    shapes: { x: [2, 35, 33], residual: [2, 35, 33], weight: [33] },
+    run: (t) => addLayerNorm(t.x!, t.residual!, t.weight!, null),
+    reference: (r) => layerNormOf(sumOf(r.x!, r.residual!), r.weight!, undefined, 1e-5),
+    atol: 1e-5,
+    gradAtol: 1e-4,
+  },
+];
+
 const addLayerNormRows: OpRow[] = normShapes.map((shape, index) => ({
   op: 'addLayerNorm',
   note: `[${shape.join(',')}]`,
   shapes: { x: shape, residual: shape, weight: [lastDim(shape)], bias: [lastDim(shape)] },
   run: (t) => addLayerNorm(t.x!, t.residual!, t.weight!, t.bias!),
-  reference: (r) => {
-    const sums = build(shape, (_, flat) => r.x!.data[flat]! + r.residual!.data[flat]!);
-    return layerNormOf(sums, r.weight!, r.bias!, 1e-5);
-  },
+  reference: (r) => layerNormOf(sumOf(r.x!, r.residual!), r.weight!, r.bias!, 1e-5),
   atol: 1e-5,
   gradAtol: 1e-4,
   ...(index === 0 && {
@@ -436,8 +414,8 @@ const addLayerNormRows: OpRow[] = normShapes.map((shape, index) => ({
 }));
 
 /**
- * Attention over rows of tokens, [.., width] each: a token sees those of its own sequence that the mask
- * shows. `sequences` has the tokens that each one's sequence begins with, and ends before.
+ * Attention over tokens [.., width]: a token sees the tokens of its own sequence that the mask does not hide.
+ * `sequences` has, for each sequence, its first token and the token after its last.
  */
 function attentionOf(
   { q, k, v, mask }: Record<string, NdArray>,
@@ -493,7 +471,7 @@ const attentionRows: OpRow[] = [
   }),
 }));
 
-/** Thirds of the columns. */
+/** Splits the columns into thirds. */
 function split({ shape, data }: NdArray): Record<'q' | 'k' | 'v', NdArray> {
   const width = lastDim(shape) / 3;
   const third = (n: number) =>
@@ -504,7 +482,7 @@ function split({ shape, data }: NdArray): Record<'q' | 'k' | 'v', NdArray> {
   return { q: third(0), k: third(1), v: third(2) };
 }
 
-/** Masks of keys at the end, in front and in between, and of all keys of a sequence. */
+/** Masks keys at the end, at the start and in between, and all keys of one sequence. */
 const masks = {
   ends: nd(
     [2, 13],
@@ -541,12 +519,12 @@ const selfAttentionRows: OpRow[] = [
   }),
 }));
 
-/** Sequences one after the other, one of a single token and one of none among them. */
+/** Contiguous sequences, among them one of a single token and one without tokens. */
 const raggedRows: OpRow[] = [
   { starts: [0, 1, 12, 12, 17], width: 12, heads: 2 },
   { starts: [0, 19, 20, 23], width: 16, heads: 2 },
   { starts: [0, 5, 6, 39], width: 64, heads: 2 },
-  // Wide heads loop over their chunks: of a size that is not a multiple of four, and the widest.
+  // Kernels loop over the chunks of wide heads: a size that is not a multiple of four, and the widest head.
   { starts: [0, 3, 7], width: 260, heads: 2 },
   { starts: [0, 4, 6], width: 256, heads: 1 },
 ].map(({ starts, width, heads }, index) => {
@@ -668,6 +646,34 @@ const moveRows: OpRow[] = [
     [
       [
         [3, 5],
+        [5, 3],
+        [5, 3],
+      ],
+      [
+        [2, 3, 4],
+        [6, -1],
+        [6, 4],
+      ],
+      [[1], [], []],
+      [
+        [2, 0],
+        [3, 0, 1],
+        [3, 0, 1],
+      ],
+    ] as const
+  ).map(([from, asked, shape]) => ({
+    op: 'reshape',
+    note: `[${from.join(',')}] to [${asked.join(',')}]`,
+    shapes: { x: from },
+    run: ({ x }: Record<string, Tensor>) => reshape(x!, asked),
+    reference: ({ x }: Record<string, NdArray>) => nd(shape, [...x!.data]),
+    atol: 0,
+    bad: [{ x: [7] }],
+  })),
+  ...(
+    [
+      [
+        [3, 5],
         [1, 0],
       ],
       [
@@ -740,7 +746,6 @@ export const opRows: readonly OpRow[] = [
   ...broadcasting('div', (a, b) => a / b),
   ...matmulRows,
   ...linearRows,
-  ...qkvRows,
   takeRowsRow,
   ...linearActivationRows,
   ...feedForwardRows,
@@ -749,6 +754,7 @@ export const opRows: readonly OpRow[] = [
   ...softmaxRows,
   ...layerNormRows,
   ...addLayerNormRows,
+  ...unbiasedNormRows,
   ...attentionRows,
   ...selfAttentionRows,
   ...raggedRows,

@@ -1,24 +1,24 @@
 /**
- * Every row of the op table: values, gradients, leaks and messages; with each family of kernels, and in small
- * windows.
+ * Tests every row of the op table for values, gradients, leaks and messages, with each family of kernels and
+ * with small windows.
  */
 import { describe, expect, it } from 'vitest';
 import type { GpuOptions } from '../../src/gpu/options.ts';
-import { operations } from '../../src/tensor/op.ts';
 import { useDevice } from '../support/device.ts';
+import { operations } from './every-op.ts';
 import { checkRow, makeInputs, upload } from './op-check.ts';
 import { opRows } from './op-rows.ts';
 
 /**
- * Ops with a test of their own: dropout has no reference value (dropout.test.ts), and `to` needs float16
- * (half.test.ts).
+ * Ops without a row: dropout has no reference value (see dropout.test.ts), and `to` needs float16 (see
+ * half.test.ts).
  */
 const testedElsewhere = ['dropout', 'to'];
 
 const settings: Record<string, GpuOptions> = {
   'kernels for CPU adapters': { kernels: 'cpu' },
   'kernels for GPUs': { kernels: 'gpu' },
-  // A tensor larger than one binding is walked window by window; here small ones are.
+  // Kernels walk a tensor that is larger than one binding in windows: with this limit small ones, too.
   'bindings of 512 bytes': { maxBindingBytes: 512 },
 };
 

@@ -1,4 +1,4 @@
-/** Values come as promises: one that is used as if it were the value throws, and says what to do. */
+/** Values come as promises; using one as if it were the value throws an error that names the remedy. */
 import { describe, expect, it } from 'vitest';
 import { DawngradError } from '../../src/errors.ts';
 import { useDevice } from '../support/device.ts';
@@ -21,7 +21,7 @@ describe.each(['item', 'data', 'float32Data'] as const)('%s()', (name) => {
     await promise;
   });
 
-  it('is a promise like any other besides', async () => {
+  it('is otherwise a promise like any other', async () => {
     using _scope = device.current.scope();
     const tensor = device.current.tensor([2.5]);
     const values = [await tensor[name](), ...(await Promise.all([tensor[name]()]))];
@@ -30,7 +30,7 @@ describe.each(['item', 'data', 'float32Data'] as const)('%s()', (name) => {
   });
 });
 
-it('rejects, and does not throw, where there is no such value', async () => {
+it('rejects, and does not throw, if there is no such value', async () => {
   using _scope = device.current.scope();
   const [pair, integers] = [device.current.ones([2]), device.current.zeros([2], 'int32')];
   await expect(pair.item()).rejects.toThrow('item: [2] has 2 elements · use data()');

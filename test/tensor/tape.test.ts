@@ -38,7 +38,7 @@ describe('backward', () => {
   it('does not write through memory that two gradients share', async () => {
     using _scope = device.current.scope();
     const [a, b] = [leaf(1, 2), leaf(3, 4)];
-    // Both sides of the sum get the same dy; then one of them gets more.
+    // Both sides of the inner sum get the same dy; then a gets more.
     sum(add(add(a, b), a)).backward();
     expect(await grad(a)).toEqual([2, 2]);
     expect(await grad(b)).toEqual([1, 1]);
@@ -85,14 +85,14 @@ describe('backward', () => {
     expect(mul(b, b).requiresGrad).toBe(false);
   });
 
-  it('takes a gradient for what is no scalar', async () => {
+  it('takes a gradient for a tensor that is no scalar', async () => {
     using _scope = device.current.scope();
     const x = leaf(1, 2);
     mul(x, x).backward(device.current.tensor([10, 100]));
     expect(await grad(x)).toEqual([20, 400]);
   });
 
-  it('frees what it saved, also where backward never comes', () => {
+  it('frees saved tensors, even if backward never runs', () => {
     const before = device.current.statistics().live;
     const x = leaf(1, 2);
     const y = mul(x, x);
@@ -132,7 +132,7 @@ describe('nothing is left behind', () => {
     expect(live()).toBe(before);
   });
 
-  it('of what ops make in between', () => {
+  it('of intermediate tensors', () => {
     const before = live();
     const [x, w] = [device.current.zeros([2, 3]), device.current.zeros([3, 3])];
     x.requiresGrad = true;
@@ -183,13 +183,14 @@ describe('what the tape refuses', () => {
       y.backward();
     },
     'an op without a backward on an input that needs gradients': () => {
-      const oneWay = defineOp<{ x: Tensor }>({
+      const oneWay = defineOp({
         name: 'oneWay',
+        inputs: { x: 'float32' },
         shape: ({ x }) => ({ shape: x.shape, dtype: 'float32' }),
         forward: () => {},
         nonDifferentiable: 'this is a test',
       });
-      return oneWay({ x: leaf(1) }, undefined);
+      return oneWay({ x: leaf(1) });
     },
     'integers that require gradients': () => {
       device.current.tensor(Int32Array.of(1)).requiresGrad = true;

@@ -14,7 +14,7 @@ import {
   AutoModelForMaskedLM,
   AutoModelForSequenceClassification,
 } from '../../src/models/auto.ts';
-import type { PreTrainedModel } from '../../src/models/pretrained.ts';
+import type { PreTrainedModel } from '../../src/models/common/pretrained.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import type { TrainingArguments } from '../../src/train/arguments.ts';
 import type { TrainableModel } from '../../src/train/predict.ts';

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { dataCollatorWithPadding } from '../../src/data/collate.ts';
 import { DtypeError } from '../../src/errors.ts';
 import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
-import type { TaskModel } from '../../src/models/tasks.ts';
+import type { TaskModel } from '../../src/models/common/tasks.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor } from '../../src/optim/clip.ts';
 import { GradScaler } from '../../src/optim/grad-scaler.ts';

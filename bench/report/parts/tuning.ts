@@ -1,6 +1,8 @@
 /** Finds what `dawngrad tune` would choose for both types, without storing it. */
-import { chooseMatmul, techniqueName } from '../../../src/kernels/matmul-variants.ts';
-import { layerProducts, tuneMatmul } from '../../../src/kernels/tune.ts';
+import { floatDtypes } from '../../../src/gpu/dtype.ts';
+import { chooseMatmul } from '../../../src/kernels/matmul/choose.ts';
+import { techniqueName } from '../../../src/kernels/matmul/techniques.ts';
+import { layerProducts, tuneMatmul } from '../../../src/kernels/matmul/tune.ts';
 import type { PartContext } from '../part.ts';
 
 /** BERT-base, then MiniLM; BERT-base would take minutes on software adapters. */
@@ -12,13 +14,15 @@ export async function tuningPart({ found, leaveOut, remaining, openDevice }: Par
   const { gpu } = device;
   const kind = device.software ? 'software' : 'hardware';
   const products = WIDTHS[kind].flatMap((hidden) =>
-    (gpu.float16 ? [false, true] : [false]).flatMap((half) => layerProducts(hidden, TOKENS[kind], half)),
+    floatDtypes
+      .filter((dtype) => dtype === 'float32' || gpu.float16)
+      .flatMap((dtype) => layerProducts(hidden, TOKENS[kind], dtype)),
   );
   const skipped: string[] = [];
   for (const product of products) {
-    const { m, n, k, half } = product;
+    const { m, n, k, dtype } = product;
     if (remaining() <= 0) {
-      skipped.push(`${m}×${n}×${k}${half ? ' of float16' : ''}`);
+      skipped.push(`${m}×${n}×${k}${dtype === 'float32' ? '' : ` of ${dtype}`}`);
       continue;
     }
     const usual = techniqueName(chooseMatmul(gpu, product));

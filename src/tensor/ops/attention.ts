@@ -1,7 +1,4 @@
-/**
- * Fused multi-head attention: over three tensors, or over one that holds queries, keys and values side by
- * side.
- */
+/** Fused multi-head attention of three tensors, or of one tensor whose rows hold query, key and value. */
 
 import { ShapeError } from '../../errors.ts';
 import {
@@ -13,7 +10,7 @@ import {
 import type { DropoutKey } from '../../kernels/pointwise.ts';
 import { checkOptions, type OptionNames } from '../../options.ts';
 import { withAutocast } from '../autocast.ts';
-import { defineOp, type Saved } from '../op.ts';
+import { defineOp } from '../op.ts';
 import { formatShape, type Shape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkDropout } from './elementwise.ts';
@@ -31,7 +28,7 @@ interface Dims {
   size: number;
 }
 
-/** What masks keys or bounds sequences, at most one of the two. */
+/** A mask of keys, or the starts of sequences; at most one of the two. */
 interface Bounds {
   mask?: Tensor | undefined;
   starts?: Tensor | undefined;
@@ -52,13 +49,13 @@ function forward(inputs: Projections, bounds: Bounds, y: Tensor, dims: Dims, { d
 
 function backward(
   inputs: Projections,
-  saved: Saved,
+  saved: Bounds & { y: Tensor; stats: Tensor },
   dy: Tensor,
   gradients: Projections,
   dims: Dims,
   { dropout }: Options,
 ): void {
-  const outputs = { o: saved.y!.slot, stats: saved.stats!.slot, dy: dy.slot, gradients };
+  const outputs = { o: saved.y.slot, stats: saved.stats.slot, dy: dy.slot, gradients };
   attentionGradient(dy.device.gpu, { inputs, ...slotsOf(saved), ...dims, dropout, ...outputs });
 }
 
@@ -79,23 +76,15 @@ function checkMask(op: string, given: string, mask: Tensor | undefined, shape: S
   }
 }
 
-interface Inputs extends Readonly<Record<string, Tensor | undefined>> {
-  q: Tensor;
-  k: Tensor;
-  v: Tensor;
-  mask?: Tensor | undefined;
-}
-
 function dimsOf(shape: Shape, heads: number): Dims {
   const [batch, length, width] = shape as [number, number, number];
   return { batch, tokens: batch * length, length, heads, size: width / heads };
 }
 
-const attentionOp = defineOp<Inputs, Options>({
+const attentionOp = defineOp({
   name: 'attention',
-  halves: ['q', 'k', 'v'],
-  dtypes: { mask: 'int32' },
-  shape: ({ q, k, v, mask }, { heads }) => {
+  inputs: { q: 'float', k: 'float', v: 'float', mask: 'int32?' },
+  shape: ({ q, k, v, mask }, { heads }: Options) => {
     const given = `q ${formatShape(q.shape)} · k ${formatShape(k.shape)} · v ${formatShape(v.shape)}`;
     if (q.rank !== 3 || !sameShape(q.shape, k.shape) || !sameShape(q.shape, v.shape)) {
       throw new ShapeError(`attention: q, k and v must all be [batch, length, width]: ${given}`);
@@ -109,29 +98,23 @@ const attentionOp = defineOp<Inputs, Options>({
     return forward(inputs, { mask }, y, dimsOf(q.shape, options.heads), options);
   },
   saves: ['q', 'k', 'v', 'mask', 'y', 'stats'],
-  backward: (dy, saved, _needs, options) => {
+  backward: ({ dy, saved, options }) => {
     const [q, k, v] = [0, 1, 2].map(() => dy.device.raw(dy.shape, dy.dtype)) as [Tensor, Tensor, Tensor];
-    const inputs = { q: saved.q!.slot, k: saved.k!.slot, v: saved.v!.slot };
+    const inputs = { q: saved.q.slot, k: saved.k.slot, v: saved.v.slot };
     const gradients = { q: q.slot, k: k.slot, v: v.slot };
     backward(inputs, saved, dy, gradients, dimsOf(dy.shape, options.heads), options);
     return { q, k, v };
   },
 });
 
-interface FusedInputs extends Readonly<Record<string, Tensor | undefined>> {
-  qkv: Tensor;
-  mask?: Tensor | undefined;
-  starts?: Tensor | undefined;
-}
-
 interface FusedOptions extends Options {
-  /** Of the longest sequence, where they lie one after the other. */
+  /** Length of the longest sequence; needed beside `starts`. */
   length: number | undefined;
 }
 
 /**
- * Throws `ShapeError` where the starts, if the host knows them, do not cut the tokens into sequences of at
- * most `length`.
+ * Throws `ShapeError` if the starts do not cut the tokens into sequences of at most `length`. Values are
+ * checked only if the host knows them.
  */
 function checkStarts(given: string, starts: Tensor, tokens: number, length: number | undefined): void {
   const remedy = 'starts must be [batch + 1], from 0 to the number of tokens';
@@ -166,11 +149,10 @@ function fusedDims(shape: Shape, starts: Tensor | undefined, { heads, length }: 
   return { batch: starts.size - 1, tokens: shape[0]!, length: length!, heads, size };
 }
 
-const selfAttentionOp = defineOp<FusedInputs, FusedOptions>({
+const selfAttentionOp = defineOp({
   name: 'selfAttention',
-  halves: ['qkv'],
-  dtypes: { mask: 'int32', starts: 'int32' },
-  shape: ({ qkv, mask, starts }, { heads, length }) => {
+  inputs: { qkv: 'float', mask: 'int32?', starts: 'int32?' },
+  shape: ({ qkv, mask, starts }, { heads, length }: FusedOptions) => {
     const given = `qkv ${formatShape(qkv.shape)}`;
     const rank = starts === undefined ? 3 : 2;
     if (qkv.rank !== rank || qkv.shape.at(-1)! % 3 !== 0) {
@@ -190,8 +172,8 @@ const selfAttentionOp = defineOp<FusedInputs, FusedOptions>({
   forward: ({ qkv, mask, starts }, y, options) =>
     forward({ qkv: qkv.slot }, { mask, starts }, y, fusedDims(qkv.shape, starts, options), options),
   saves: ['qkv', 'mask', 'starts', 'y', 'stats'],
-  backward: (dy, saved, _needs, options) => {
-    const { shape, slot } = saved.qkv!;
+  backward: ({ dy, saved, options }) => {
+    const { shape, slot } = saved.qkv;
     const qkv = dy.device.raw(shape, dy.dtype);
     const dims = fusedDims(shape, saved.starts, options);
     backward({ qkv: slot }, saved, dy, { qkv: qkv.slot }, dims, options);
@@ -206,15 +188,15 @@ function dropoutKey(x: Tensor, p = 0): DropoutKey | undefined {
 
 export interface AttentionOptions {
   heads: number;
-  /** int32 [batch, length], 0 where a key is padding. A row with every key masked gives zeros. */
+  /** int32 [batch, length], 0 for padding. If every key of a sequence is masked, its results are zeros. */
   mask?: Tensor | undefined;
   /** Probability of dropping an attention weight. */
   dropout?: number | undefined;
 }
 
 /**
- * softmax(q·kᵀ / √size) · v for each head (Vaswani et al., 2017), fused: memory is linear in the length.
- * q, k, v: [batch, length, heads · size], as is the result.
+ * softmax(q·kᵀ / √size) · v for each head (Vaswani et al., 2017), in one kernel: memory is linear in the
+ * length. q, k, v and the result: [batch, length, heads · size].
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   checkOptions('attention', options, attentionOptionNames);
@@ -231,11 +213,11 @@ const attentionOptionNames: OptionNames<AttentionOptions> = { heads: true, mask:
 
 export interface SelfAttentionOptions extends AttentionOptions {
   /**
-   * int32 [batch + 1], from 0 to the number of tokens: sequences lie one after the other without padding,
-   * sequence b in the rows from starts[b] to before starts[b + 1]. Instead of a mask, and with `length`.
+   * int32 [batch + 1], from 0 to the number of tokens, for contiguous sequences without padding: sequence b
+   * has the rows starts[b] to starts[b + 1] − 1. Replaces the mask and needs `length`.
    */
   starts?: Tensor | undefined;
-  /** Beside `starts`: the length of the longest sequence. */
+  /** Length of the longest sequence; needed beside `starts`. */
   length?: number | undefined;
 }
 
@@ -246,10 +228,10 @@ const selfAttentionOptionNames: OptionNames<SelfAttentionOptions> = {
 };
 
 /**
- * Attention over one tensor whose rows hold a token's query, key and value, one after the other, as one
- * matrix product gives them. qkv: [batch, length, 3 · heads · size], the result [batch, length, heads ·
- * size]; or with `starts` [tokens, 3 · heads · size], the result [tokens, heads · size]. Throws `ShapeError`
- * where shapes, starts or length do not fit.
+ * Attention over one tensor whose rows hold a token's query, key and value in this order, as one matrix
+ * product gives them. qkv [batch, length, 3 · heads · size] → [batch, length, heads · size]; with `starts`:
+ * [tokens, 3 · heads · size] → [tokens, heads · size]. Throws `ShapeError` if shapes, starts or length do not
+ * fit.
  */
 export function selfAttention(qkv: Tensor, options: SelfAttentionOptions): Tensor {
   checkOptions('selfAttention', options, selfAttentionOptionNames);

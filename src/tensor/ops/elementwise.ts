@@ -1,10 +1,12 @@
 /** Pointwise operations: activations, arithmetic with broadcasting, scaling, dropout. */
 import { ConfigError, ShapeError } from '../../errors.ts';
+import type { FloatDtype } from '../../gpu/dtype.ts';
 import type { Activation } from '../../kernels/activations.ts';
 import {
   type BinaryOperator,
   binary,
   cast,
+  type DropoutKey,
   dropout as dropoutKernel,
   MAX_STRIDED_RANK,
   unary,
@@ -12,7 +14,7 @@ import {
 } from '../../kernels/pointwise.ts';
 import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
 import { converted } from '../convert.ts';
-import { defineOp } from '../op.ts';
+import { type BackwardContext, defineOp } from '../op.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { sumTo } from './reduction.ts';
@@ -20,25 +22,25 @@ import { sumTo } from './reduction.ts';
 const same = ({ x }: { x: Tensor }) => ({ shape: x.shape, dtype: x.dtype });
 
 function defineActivation(name: Exclude<Activation, 'none'>): (x: Tensor) => Tensor {
-  const op = defineOp<{ x: Tensor }>({
+  const op = defineOp({
     name,
-    halves: ['x'],
+    inputs: { x: 'float' },
     shape: same,
     forward: ({ x }, y) => unary(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, activation: name }),
     saves: ['x'],
-    backward: (dy, { x }) => {
+    backward: ({ dy, saved: { x } }) => {
       const dx = dy.device.raw(dy.shape, dy.dtype);
-      unaryGradient(dy.device.gpu, { x: x!.slot, dy: dy.slot, y: dx.slot, count: dy.size, activation: name });
+      unaryGradient(dy.device.gpu, { x: x.slot, dy: dy.slot, y: dx.slot, count: dy.size, activation: name });
       return { x: dx };
     },
   });
-  return (x) => op({ x }, undefined);
+  return (x) => op({ x });
 }
 
 export interface GeluOptions {
   /**
-   * 'tanh': 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))), as OpenAI's GPT and Google's BERT have it.
-   * Default 'none': exact.
+   * 'tanh': 0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))), as in OpenAI's GPT and Google's
+   * BERT. Default 'none': exact.
    */
   approximate?: 'none' | 'tanh';
 }
@@ -47,7 +49,7 @@ const exactGelu = defineActivation('gelu');
 const tanhGelu = defineActivation('gelu_tanh');
 const geluOptions: OptionNames<GeluOptions> = { approximate: true };
 
-/** x · Φ(x) (Hendrycks and Gimpel, 2016). Throws `ConfigError` for an approximation there is not. */
+/** x · Φ(x) (Hendrycks and Gimpel, 2016). Throws `ConfigError` for an unknown approximation. */
 export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
   checkOptions('gelu', options, geluOptions);
   checkChoice('gelu: approximate', options.approximate, ['none', 'tanh']);
@@ -61,56 +63,59 @@ export const sigmoid = defineActivation('sigmoid');
 export const silu = defineActivation('silu');
 export const exp = defineActivation('exp');
 
-const affine = defineOp<{ x: Tensor }, { scale: number; shift: number }>({
+const activationOps = { gelu: exactGelu, gelu_tanh: tanhGelu, tanh, relu, sigmoid, silu, exp };
+
+/** @internal The activation of that name. */
+export function activate(x: Tensor, activation: Activation): Tensor {
+  return activation === 'none' ? x : activationOps[activation](x);
+}
+
+const affine = defineOp({
   name: 'affine',
-  halves: ['x'],
-  shape: same,
+  inputs: { x: 'float' },
+  shape: (inputs, _options: { scale: number; shift: number }) => same(inputs),
   forward: ({ x }, y, options) =>
     unary(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, activation: 'none', ...options }),
   saves: [],
-  backward: (dy, _saved, _needs, { scale }) => {
+  backward: ({ dy, options }) => {
     const dx = dy.device.raw(dy.shape, dy.dtype);
+    const { scale } = options;
     unary(dy.device.gpu, { x: dy.slot, y: dx.slot, count: dy.size, activation: 'none', scale });
     return { x: dx };
   },
 });
 
-/** scale · x + shift, with numbers known on the CPU. */
+/** factor · x + shift, with numbers that the host knows. */
 export function scale(x: Tensor, factor: number, shift = 0): Tensor {
   return affine({ x }, { scale: factor, shift });
 }
 
-const toOp = defineOp<{ x: Tensor }, { dtype: FloatDtype }>({
+const toOp = defineOp({
   name: 'to',
-  halves: ['x'],
-  shape: ({ x }, { dtype }) => ({ shape: x.shape, dtype }),
-  // Unless somebody has overwritten one of the two since.
-  known: ({ x }) => (x.rounded !== null && x.version + x.rounded.version === 0 ? x.rounded.alias() : null),
+  inputs: { x: 'float' },
+  shape: ({ x }, { dtype }: { dtype: FloatDtype }) => ({ shape: x.shape, dtype }),
+  // Version 0 means that nobody has overwritten the tensor since a kernel stored it.
+  view: ({ x }) => (x.rounded !== null && x.version + x.rounded.version === 0 ? x.rounded.alias() : null),
   forward: ({ x }, y) => cast(x.device.gpu, { x: x.slot, y: y.slot, count: x.size }),
   saves: [],
-  // The tape widens it, with what else reaches x.
-  backward: (dy, _saved, _needs, { dtype }) => ({
-    x: dtype === 'float16' ? dy.alias() : converted(dy.alias(), 'float16'),
+  // The tape widens a float16 gradient when it adds it to others of x.
+  backward: ({ dy, options }) => ({
+    x: options.dtype === 'float16' ? dy.alias() : converted(dy.alias(), 'float16'),
   }),
 });
 
-export type FloatDtype = 'float32' | 'float16';
+export type { FloatDtype };
 
 /**
- * The values as another type of float, x itself where it has it, as torch.Tensor.to: float16 rounds to
- * nearest, and what is too large becomes infinite. Throws `DtypeError` for integers, and where the adapter
+ * Casts x to another type of float, as torch.Tensor.to; gives x itself if it has that type. float16 rounds to
+ * nearest, and values beyond its range become infinite. Throws `DtypeError` for integers, and if the adapter
  * has no float16.
  */
 export function to(x: Tensor, dtype: FloatDtype): Tensor {
   return x.dtype === dtype ? x : toOp({ x }, { dtype });
 }
 
-interface Pair extends Readonly<Record<string, Tensor>> {
-  a: Tensor;
-  b: Tensor;
-}
-
-/** A fresh tensor with a (operator) b, outside every scope. */
+/** Computes a (operator) b into a new tensor, outside every scope. */
 function combine(operator: BinaryOperator, a: Tensor, b: Tensor, shape: Shape): Tensor {
   const c = a.device.raw(shape, a.dtype);
   const strides = { stridesA: broadcastStrides(a.shape, shape), stridesB: broadcastStrides(b.shape, shape) };
@@ -118,7 +123,7 @@ function combine(operator: BinaryOperator, a: Tensor, b: Tensor, shape: Shape): 
   return c;
 }
 
-/** Brings a gradient of the broadcast shape back to the input's; takes it over. */
+/** Sums a gradient of the broadcast shape to the input's shape. Takes the gradient over. */
 function reduceTo(gradient: Tensor, shape: Shape): Tensor {
   if (sameShape(gradient.shape, shape)) return gradient;
   const reduced = sumTo(gradient, shape);
@@ -126,22 +131,21 @@ function reduceTo(gradient: Tensor, shape: Shape): Tensor {
   return converted(reduced, gradient.dtype);
 }
 
-/** How the gradient of each side follows from dy and the saved inputs. */
-type Rule = (
-  dy: Tensor,
-  a: Tensor | undefined,
-  b: Tensor | undefined,
-  needs: { a: boolean; b: boolean },
-) => { a?: Tensor; b?: Tensor };
+type Side = 'a' | 'b';
 
-function defineBinary(
+/** The gradients of both sides in the broadcast shape, from dy and the saved inputs `S`. */
+type Rule<S extends Side> = (context: BackwardContext<Side, Readonly<Record<S, Tensor>>, undefined>) => {
+  readonly [side in Side]?: Tensor;
+};
+
+function defineBinary<S extends Side>(
   operator: BinaryOperator,
-  saves: readonly string[],
-  rule: Rule,
+  saves: readonly S[],
+  rule: Rule<S>,
 ): (a: Tensor, b: Tensor) => Tensor {
-  const op = defineOp<Pair>({
+  const op = defineOp({
     name: operator,
-    halves: ['a', 'b'],
+    inputs: { a: 'float', b: 'float' },
     shape: ({ a, b }) => {
       const shape = broadcastShapes(operator, a.shape, b.shape);
       if (shape.length > MAX_STRIDED_RANK) {
@@ -159,15 +163,15 @@ function defineBinary(
       binary(y.device.gpu, { a: a.slot, b: b.slot, c: y.slot, operator, shape: y.shape, ...strides });
     },
     saves,
-    backward: (dy, saved, needs, _options, { shape }) => {
-      const { a, b } = rule(dy, saved.a, saved.b, { a: needs.a === true, b: needs.b === true });
+    backward: (context) => {
+      const { a, b } = rule(context);
       return {
-        a: a === undefined ? undefined : reduceTo(a, shape('a')),
-        b: b === undefined ? undefined : reduceTo(b, shape('b')),
+        a: a && reduceTo(a, context.shape('a')),
+        b: b && reduceTo(b, context.shape('b')),
       };
     },
   });
-  return (a, b) => op({ a, b }, undefined);
+  return (a, b) => op({ a, b });
 }
 
 function negate(x: Tensor): Tensor {
@@ -176,25 +180,25 @@ function negate(x: Tensor): Tensor {
   return y;
 }
 
-/** a + b, broadcast as NumPy does. */
-export const add = defineBinary('add', [], (dy, _a, _b, needs) => ({
+/** a + b, with NumPy's broadcasting. */
+export const add = defineBinary('add', [], ({ dy, needs }) => ({
   ...(needs.a && { a: dy.alias() }),
   ...(needs.b && { b: dy.alias() }),
 }));
-export const sub = defineBinary('sub', [], (dy, _a, _b, needs) => ({
+export const sub = defineBinary('sub', [], ({ dy, needs }) => ({
   ...(needs.a && { a: dy.alias() }),
   ...(needs.b && { b: negate(dy) }),
 }));
-export const mul = defineBinary('mul', ['a', 'b'], (dy, a, b, needs) => ({
-  ...(needs.a && { a: combine('mul', dy, b!, dy.shape) }),
-  ...(needs.b && { b: combine('mul', dy, a!, dy.shape) }),
+export const mul = defineBinary('mul', ['a', 'b'], ({ dy, saved, needs }) => ({
+  ...(needs.a && { a: combine('mul', dy, saved.b, dy.shape) }),
+  ...(needs.b && { b: combine('mul', dy, saved.a, dy.shape) }),
 }));
 /** a / b; d/db = −dy · a / b². */
-export const div = defineBinary('div', ['a', 'b'], (dy, a, b, needs) => {
-  const quotient = combine('div', dy, b!, dy.shape);
+export const div = defineBinary('div', ['a', 'b'], ({ dy, saved: { a, b }, needs }) => {
+  const quotient = combine('div', dy, b, dy.shape);
   if (!needs.b) return { a: quotient };
-  const product = combine('mul', quotient, a!, dy.shape);
-  const slope = combine('div', product, b!, dy.shape);
+  const product = combine('mul', quotient, a, dy.shape);
+  const slope = combine('div', product, b, dy.shape);
   product.dispose();
   const result = { ...(needs.a && { a: quotient }), b: negate(slope) };
   slope.dispose();
@@ -202,13 +206,13 @@ export const div = defineBinary('div', ['a', 'b'], (dy, a, b, needs) => {
   return result;
 });
 
-const dropoutOp = defineOp<{ x: Tensor }, { seed: number; stream: number; p: number }>({
+const dropoutOp = defineOp({
   name: 'dropout',
-  halves: ['x'],
-  shape: same,
+  inputs: { x: 'float' },
+  shape: (inputs, _key: DropoutKey) => same(inputs),
   forward: ({ x }, y, key) => dropoutKernel(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, key }),
   saves: [],
-  backward: (dy, _saved, _needs, key) => {
+  backward: ({ dy, options: key }) => {
     const dx = dy.device.raw(dy.shape, dy.dtype);
     dropoutKernel(dy.device.gpu, { x: dy.slot, y: dx.slot, count: dy.size, key });
     return { x: dx };
@@ -220,7 +224,7 @@ export function checkDropout(p: number): void {
   if (!(p >= 0 && p < 1)) throw new ConfigError(`dropout: p is ${p}`, { remedy: 'use 0 ≤ p < 1' });
 }
 
-/** Zeroes each element with probability p and scales the rest by 1/(1−p). The identity where p is 0. */
+/** Zeroes each element with probability p and scales the rest by 1/(1−p). The identity if p is 0. */
 export function dropout(x: Tensor, p: number): Tensor {
   checkDropout(p);
   return p === 0 ? x : dropoutOp({ x }, x.device.nextDropoutKey(p));

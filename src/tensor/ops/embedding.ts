@@ -1,4 +1,4 @@
-/** Lookup of rows by index. */
+/** Lookup of table rows by id, and position ids. */
 import { ShapeError } from '../../errors.ts';
 import {
   embeddingGradient,
@@ -9,16 +9,10 @@ import { defineOp } from '../op.ts';
 import { formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-interface Inputs extends Readonly<Record<string, Tensor>> {
-  table: Tensor;
-  ids: Tensor;
-}
-
-const embeddingOp = defineOp<Inputs, { paddingId: number }>({
+const embeddingOp = defineOp({
   name: 'embedding',
-  halves: ['table'],
-  dtypes: { ids: 'int32' },
-  shape: ({ table, ids }) => {
+  inputs: { table: 'float', ids: 'int32' },
+  shape: ({ table, ids }, _options: { paddingId: number }) => {
     if (table.rank !== 2)
       throw new ShapeError(`embedding: table ${formatShape(table.shape)} must be [rows, width]`);
     const [rows] = table.shape;
@@ -43,36 +37,35 @@ const embeddingOp = defineOp<Inputs, { paddingId: number }>({
     });
   },
   saves: ['ids'],
-  backward: (dy, saved, _needs, { paddingId }, { shape, gradient }) => {
+  backward: ({ dy, saved: { ids }, options, shape, gradient }) => {
     const { device } = dy;
-    const ids = saved.ids!;
     const [rows, cols] = shape('table') as [number, number];
-    const dtable = gradient('table');
-    device.fill(dtable, 0);
+    const table = gradient('table');
+    device.fill(table, 0);
     const next = device.raw([ids.size], 'uint32');
     const ends = device.raw([rows, 2], 'uint32');
     device.fill(ends, 0);
-    const slots = { ids: ids.slot, dy: dy.slot, dtable: dtable.slot, next: next.slot, ends: ends.slot };
-    embeddingGradient(device.gpu, { ...slots, tokens: ids.size, rows, cols, paddingId });
+    const slots = { ids: ids.slot, dy: dy.slot, dtable: table.slot, next: next.slot, ends: ends.slot };
+    embeddingGradient(device.gpu, { ...slots, tokens: ids.size, rows, cols, ...options });
     next.dispose();
     ends.dispose();
-    return { table: dtable };
+    return { table };
   },
 });
 
 /**
- * Rows of `table` [rows, width] by `ids` (int32, any shape) → [...ids, width]. Ids must be within the table:
- * they are checked where they come from the CPU; any other outside gives NaN. The row of `paddingId` gets no
- * gradient, as in PyTorch.
+ * Looks up rows of `table` [rows, width] by `ids` (int32, any shape) → [...ids, width]. Throws `ShapeError`
+ * for an id outside the table if the host knows the ids; on the GPU alone such an id gives NaN. The row of
+ * `paddingId` gets no gradient, as in PyTorch.
  */
 export function embedding(table: Tensor, ids: Tensor, paddingId = -1): Tensor {
   return embeddingOp({ table, ids }, { paddingId });
 }
 
-const positionIdsOp = defineOp<{ ids: Tensor }, { padding: number }>({
+const positionIdsOp = defineOp({
   name: 'positionIds',
-  dtypes: { ids: 'int32' },
-  shape: ({ ids }) => {
+  inputs: { ids: 'int32' },
+  shape: ({ ids }, _options: { padding: number }) => {
     if (ids.rank !== 2)
       throw new ShapeError(`positionIds: ids ${formatShape(ids.shape)} must be [batch, length]`);
     return { shape: ids.shape, dtype: 'int32' };
@@ -85,8 +78,8 @@ const positionIdsOp = defineOp<{ ids: Tensor }, { padding: number }>({
 });
 
 /**
- * RoBERTa's positions of ids int32 [batch, length]: `padding` + 1, + 2, … over the tokens that are not
- * `padding`.
+ * RoBERTa's positions of ids int32 [batch, length]: counts from `padding` + 1 over the tokens that are not
+ * `padding`, which get `padding` itself.
  */
 export function positionIds(ids: Tensor, padding: number): Tensor {
   return positionIdsOp({ ids }, { padding });

@@ -1,20 +1,19 @@
-/** Two linear layers with an activation between them, as in a transformer's layer. */
+/** The feed-forward block of a transformer's layer: two linear layers with an activation between them. */
 import { ShapeError } from '../../errors.ts';
 import type { Activation } from '../../kernels/activations.ts';
-import { withAutocast } from '../autocast.ts';
+import { withAutocast, withAutocastOperand } from '../autocast.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, sameShape } from '../shape.ts';
-import type { Gradients } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { gradientA, LINEAR, linearForward, planOf, productGradients } from './matmul.ts';
 
-/** The parameters of a linear layer: weight [out, in], bias [out]. */
+/** What a linear layer multiplies by and adds: weight [out, in], bias [out]; both may be computed. */
 export interface LinearParameters {
   readonly weight: Tensor;
   readonly bias: Tensor | null;
 }
 
-interface Inputs extends Readonly<Record<string, Tensor | undefined>> {
+interface Inputs {
   x: Tensor;
   innerWeight: Tensor;
   innerBias?: Tensor | undefined;
@@ -42,55 +41,56 @@ function shapeOf(inputs: Inputs): number[] {
   });
 }
 
-const feedForwardOp = defineOp<Inputs, Activation>({
+const feedForwardOp = defineOp({
   name: 'feedForward',
-  halves: ['x'],
-  shape: (inputs) => ({ shape: shapeOf(inputs), dtype: inputs.x.dtype }),
+  inputs: {
+    x: 'float',
+    innerWeight: 'any',
+    innerBias: 'float32?',
+    outerWeight: 'any',
+    outerBias: 'float32?',
+  },
+  shape: (inputs, _activation: Activation) => ({ shape: shapeOf(inputs), dtype: inputs.x.dtype }),
   forward: ({ x, innerWeight, innerBias, outerWeight, outerBias }, y, activation, recorded) => {
     const hidden = x.device.raw([...x.shape.slice(0, -1), innerWeight.shape[0]!], x.dtype);
-    let first: Record<string, Tensor> = {};
+    let first: ReturnType<typeof linearForward> | undefined;
     try {
       first = linearForward({ x, weight: innerWeight, bias: innerBias }, hidden, activation, recorded);
       const second = linearForward({ x: hidden, weight: outerWeight, bias: outerBias }, y, 'none', false);
-      const { operand: innerOperand, ...extras } = first;
-      return { hidden, innerOperand: innerOperand!, outerOperand: second.operand!, ...extras };
+      const { operand: innerOperand, preactivation } = first;
+      return { hidden, innerOperand, outerOperand: second.operand, preactivation };
     } catch (error) {
-      // A product refused its types.
-      for (const tensor of [hidden, ...Object.values(first)]) tensor.dispose();
+      // A product has refused its types.
+      for (const tensor of [hidden, ...Object.values(first ?? {})]) tensor.dispose();
       throw error;
     }
   },
   saves: ['x', 'innerOperand', 'outerOperand', 'hidden', 'preactivation'],
-  backward: (dy, saved, needs, activation, { shape, gradient }) => {
+  backward: (context) => {
+    const { dy, saved, needs, options: activation } = context;
     const { x, innerOperand, outerOperand, hidden, preactivation } = saved;
-    const outer = productGradients(
+    const outer = productGradients(context, {
       dy,
-      { a: hidden, operand: outerOperand },
-      { b: needs.outerWeight, bias: needs.outerBias },
-      LINEAR,
-      {
-        shape: (name) => (name === 'a' ? hidden!.shape : shape('outerBias')),
-        gradient: (name) => gradient(name === 'b' ? 'outerWeight' : 'outerBias'),
-      },
-    );
-    let inner: Gradients = {};
+      a: hidden,
+      operand: outerOperand,
+      options: LINEAR,
+      names: { b: 'outerWeight', bias: 'outerBias' },
+    });
+    let inner: Partial<ReturnType<typeof productGradients>> = {};
     if (needs.x || needs.innerWeight || needs.innerBias) {
-      // The activation's derivative in the epilogue of the product that gives the gradient of its result.
-      const plan = planOf({ a: hidden!, b: outerOperand! }, LINEAR);
-      const between = gradientA(dy, outerOperand!, hidden!.shape, plan, LINEAR, {
+      // The epilogue of the product that gives the gradient of `hidden` applies the activation's derivative.
+      const plan = planOf({ a: hidden, b: outerOperand }, LINEAR);
+      const between = gradientA(dy, outerOperand, hidden.shape, plan, LINEAR, {
         activation,
         preactivation: { slot: preactivation!.slot, use: 'slope' },
       });
-      inner = productGradients(
-        between,
-        { a: x, operand: innerOperand },
-        { a: needs.x, b: needs.innerWeight, bias: needs.innerBias },
-        LINEAR,
-        {
-          shape: (name) => shape(name === 'a' ? 'x' : 'innerBias'),
-          gradient: (name) => gradient(name === 'b' ? 'innerWeight' : 'innerBias'),
-        },
-      );
+      inner = productGradients(context, {
+        dy: between,
+        a: x,
+        operand: innerOperand,
+        options: LINEAR,
+        names: { a: 'x', b: 'innerWeight', bias: 'innerBias' },
+      });
       between.dispose();
     }
     return {
@@ -105,8 +105,8 @@ const feedForwardOp = defineOp<Inputs, Activation>({
 
 /**
  * outer(activation(inner(x))): x [..., in], inner in → middle, outer middle → out; gives [..., out]. The
- * activation and its derivative are part of the products' kernels. x may be float16 beside float32 weights;
- * so is the result then. Throws `ShapeError`.
+ * products' kernels apply the activation and its derivative. x may be float16 beside float32 weights; the
+ * result has the type of x. Throws `ShapeError`.
  */
 export function feedForward(
   x: Tensor,
@@ -114,11 +114,12 @@ export function feedForward(
   outer: LinearParameters,
   activation: Activation,
 ): Tensor {
-  const parameters = {
-    innerWeight: inner.weight,
-    innerBias: inner.bias ?? undefined,
-    outerWeight: outer.weight,
-    outerBias: outer.bias ?? undefined,
-  };
-  return withAutocast(x, (input) => feedForwardOp({ x: input, ...parameters }, activation));
+  return withAutocast(x, (input) =>
+    withAutocastOperand(inner.weight, (innerWeight) =>
+      withAutocastOperand(outer.weight, (outerWeight) => {
+        const [innerBias, outerBias] = [inner.bias ?? undefined, outer.bias ?? undefined];
+        return feedForwardOp({ x: input, innerWeight, innerBias, outerWeight, outerBias }, activation);
+      }),
+    ),
+  );
 }

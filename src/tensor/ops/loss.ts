@@ -1,4 +1,4 @@
-/** Losses, reduced to their mean. */
+/** Losses: means over all that counts. */
 
 import { AutogradError, ShapeError } from '../../errors.ts';
 import {
@@ -10,28 +10,23 @@ import {
 import { sum as sumKernel } from '../../kernels/reduce.ts';
 import { type Advice, checkOptions, type OptionNames } from '../../options.ts';
 import { defineOp } from '../op.ts';
-import { formatShape, sameShape, sizeOf } from '../shape.ts';
+import { formatShape, sameShape } from '../shape.ts';
 import { isGradEnabled } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
-interface Inputs extends Readonly<Record<string, Tensor>> {
-  x: Tensor;
-  targets: Tensor;
-}
-
 export interface CrossEntropyOptions {
-  /** Targets with this value do not count. */
+  /** Targets with this value do not count. Default −100. */
   ignoreIndex?: number;
   /**
-   * Move targets into 0 to the number of classes first (then ignore that number, say): transformers' rule for
-   * answer spans.
+   * Clamp targets to 0 … number of classes first; with that number as `ignoreIndex` this is transformers'
+   * rule for answer spans.
    */
   clampTargets?: boolean;
 }
 
 const crossEntropyOptionNames: OptionNames<CrossEntropyOptions> = { ignoreIndex: true, clampTargets: true };
 
-/** What PyTorch's losses have besides. */
+/** Remedies for options of PyTorch's losses that are missing here. */
 const advice: Advice = {
   reduction: 'leave it out: a loss is the mean',
   weight: 'there are no weights of classes',
@@ -39,10 +34,10 @@ const advice: Advice = {
   labelSmoothing: 'there is no label smoothing',
 };
 
-const crossEntropyOp = defineOp<Inputs, Required<CrossEntropyOptions>>({
+const crossEntropyOp = defineOp({
   name: 'crossEntropy',
-  dtypes: { targets: 'int32' },
-  shape: ({ x, targets }, { ignoreIndex, clampTargets }) => {
+  inputs: { x: 'float32', targets: 'int32' },
+  shape: ({ x, targets }, { ignoreIndex, clampTargets }: Required<CrossEntropyOptions>) => {
     if (x.rank < 1 || !sameShape(x.shape.slice(0, -1), targets.shape) || x.size === 0) {
       throw new ShapeError(
         `crossEntropy: logits ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`,
@@ -71,25 +66,27 @@ const crossEntropyOp = defineOp<Inputs, Required<CrossEntropyOptions>>({
     return { stats, valid };
   },
   saves: ['x', 'targets', 'stats', 'valid'],
-  backward: (dy, { x, targets, stats, valid }, _needs, options, { shape }) => {
-    const dx = dy.device.raw(shape('x'));
-    const cols = shape('x').at(-1)!;
+  backward: ({ dy, saved, options }) => {
+    const { x, targets, stats, valid } = saved;
+    const dx = dy.device.raw(x.shape);
+    const [rows, cols] = [targets.size, x.shape.at(-1)!];
     const slots = {
-      x: x!.slot,
-      targets: targets!.slot,
-      stats: stats!.slot,
-      valid: valid!.slot,
+      x: x.slot,
+      targets: targets.slot,
+      stats: stats.slot,
+      valid: valid.slot,
       dy: dy.slot,
       dx: dx.slot,
     };
-    crossEntropyGradient(dy.device.gpu, { ...slots, rows: dx.size / cols, cols, ...options });
+    crossEntropyGradient(dy.device.gpu, { ...slots, rows, cols, ...options });
     return { x: dx };
   },
 });
 
 /**
- * −log softmax(logits)[target], averaged over the targets that are not `ignoreIndex`; 0 where all are ignored
- * (PyTorch gives NaN there). logits [..., classes], targets int32 [...] within the classes.
+ * −log softmax(logits)[target], averaged over the targets that are not `ignoreIndex`; 0 if all are ignored
+ * (PyTorch gives NaN). logits float32 [..., classes], targets int32 [...] → []. Throws `ShapeError` if shapes
+ * do not fit, or for a target outside the classes if the host knows the targets.
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   checkOptions('crossEntropy', options, crossEntropyOptionNames, advice);
@@ -101,8 +98,9 @@ function definePairLoss(
   name: 'mseLoss' | 'bceWithLogits',
   loss: 'mse' | 'bce',
 ): (x: Tensor, targets: Tensor, options?: Record<string, never>) => Tensor {
-  const op = defineOp<Inputs>({
+  const op = defineOp({
     name,
+    inputs: { x: 'float32', targets: 'float32' },
     shape: ({ x, targets }) => {
       if (isGradEnabled() && targets.requiresGrad)
         throw new AutogradError(`${name}: the targets require a gradient, and get none`, {
@@ -132,14 +130,13 @@ function definePairLoss(
       losses.dispose();
     },
     saves: ['x', 'targets'],
-    backward: (dy, { x, targets }, _needs, _options, { shape }) => {
-      const dx = dy.device.raw(shape('x'));
-      const count = sizeOf(dx.shape);
+    backward: ({ dy, saved: { x, targets } }) => {
+      const dx = dy.device.raw(x.shape);
       pairLossGradient(dy.device.gpu, {
         loss,
-        x: x!.slot,
-        targets: targets!.slot,
-        count,
+        x: x.slot,
+        targets: targets.slot,
+        count: x.size,
         dy: dy.slot,
         dx: dx.slot,
       });
@@ -148,7 +145,7 @@ function definePairLoss(
   });
   return (x, targets, options) => {
     checkOptions(name, options, {}, advice);
-    return op({ x, targets }, undefined);
+    return op({ x, targets });
   };
 }
 

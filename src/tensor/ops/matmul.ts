@@ -1,28 +1,27 @@
-/** Matrix multiplication with its epilogue. */
+/** Matrix products, with bias and activation in their epilogue. */
 
 import { DtypeError, ShapeError } from '../../errors.ts';
 import { type Activation, activations } from '../../kernels/activations.ts';
 import { type Slot, shifted } from '../../kernels/launch.ts';
-import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul.ts';
+import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul/matmul.ts';
 import { unaryGradient } from '../../kernels/pointwise.ts';
 import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
-import { withAutocast } from '../autocast.ts';
-import { HalfCopy } from '../half-copy.ts';
-import { defineOp, type InputSpecs, type Needs, type Saved } from '../op.ts';
+import { withAutocast, withAutocastOperand } from '../autocast.ts';
+import { type BackwardContext, defineOp } from '../op.ts';
+import { float16Copy } from '../parameters.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
-import type { Gradients } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 import { sumTo } from './reduction.ts';
 
 export interface MatmulOptions {
-  /** Read a as its transpose (the last two dimensions). */
+  /** Read a with its last two dimensions swapped. */
   transposeA?: boolean;
   transposeB?: boolean;
 }
 
 const matmulOptionNames: OptionNames<MatmulOptions> = { transposeA: true, transposeB: true };
 
-interface Inputs extends Readonly<Record<string, Tensor | undefined>> {
+interface Inputs {
   a: Tensor;
   b: Tensor;
   bias?: Tensor | undefined;
@@ -32,7 +31,7 @@ interface Plan {
   m: number;
   n: number;
   k: number;
-  /** Matrices multiplied; 1 where the batch of a folds into its rows. */
+  /** Number of products; 1 if the batch of a folds into its rows. */
   batch: number;
   shape: number[];
   sharedB: boolean;
@@ -42,7 +41,7 @@ function describe({ a, b }: Inputs, { transposeA, transposeB }: MatmulOptions): 
   return `a ${formatShape(a.shape)}${transposeA ? 'ᵀ' : ''} · b ${formatShape(b.shape)}${transposeB ? 'ᵀ' : ''}`;
 }
 
-/** @internal The product's sizes. Throws `ShapeError` where the shapes do not fit. */
+/** @internal The product's sizes. Throws `ShapeError` if the shapes do not fit. */
 export function planOf(inputs: Inputs, options: MatmulOptions): Plan {
   const { a, b, bias } = inputs;
   const { transposeA = false, transposeB = false } = options;
@@ -77,19 +76,19 @@ export function planOf(inputs: Inputs, options: MatmulOptions): Plan {
 }
 
 /**
- * @internal What matmul's kernels read as b beside this a: b itself, or the float16 copy of a float32 weight;
- * whoever asks disposes of it.
+ * @internal The tensor that matmul's kernels read for b beside this a: b itself, or the float16 copy of a
+ * float32 weight. The caller disposes of it.
  */
 export function operandB({ a, b }: Inputs): Tensor {
   if (a.dtype === b.dtype) return b.alias();
-  if (a.dtype === 'float16' && b.dtype === 'float32' && b.isLeaf) return HalfCopy.of([b]).tensor.alias();
+  if (a.dtype === 'float16' && b.dtype === 'float32' && b.isLeaf) return float16Copy(b).alias();
   throw new DtypeError(`matmul: a is ${a.dtype}, b ${b.dtype}`, {
     remedy: 'give them one type with to(); only weights may be float32 beside float16',
   });
 }
 
-// The options of kernels are written out field by field: V8 makes a literal of several spreads slowly, and a
-// class of objects for each.
+// Launch options are written out field by field: V8 is slow at literals of several spreads and gives each a
+// hidden class of its own.
 
 function launchOptions(
   { a, bias }: Inputs,
@@ -114,10 +113,10 @@ function launchOptions(
   };
 }
 
-/** @internal What else the kernel does with an element of the result. */
+/** @internal The kernel's further work on each element of the result. */
 export type Epilogue = Pick<MatmulLaunch, 'activation' | 'preactivation'>;
 
-/** @internal da, in the shape of a as it is stored; the epilogue, if any, is that of its kernel. */
+/** @internal Computes da in the stored shape of a; `epilogue` is applied to da. */
 export function gradientA(
   dy: Tensor,
   b: Tensor,
@@ -148,8 +147,8 @@ export function gradientA(
 }
 
 /**
- * Fills db, of b's shape as it is stored, and returns it; summed over the batch where b is shared. Where dy's
- * columns can be summed on the way (see `sumsAlong`) they fill `dbias`.
+ * Fills db, in the stored shape of b, and returns it; sums over the batch if b is shared. Also fills `dbias`,
+ * if given, with the sums of dy's columns (see `sumsAlong`).
  */
 function gradientB(
   dy: Tensor,
@@ -186,63 +185,76 @@ function gradientB(
 }
 
 /**
- * Whether the product that gives db has dyᵀ on its left, in one piece: the sums of its rows are then the
- * bias' gradient.
+ * Whether one product gives db with dyᵀ on its left: the sums of that side's rows are then the bias'
+ * gradient.
  */
 function sumsAlong({ batch }: Plan, { transposeB = false }: MatmulOptions): boolean {
   return transposeB && batch === 1;
 }
 
-/**
- * @internal Gradients of a, b and bias by these names, as far as they are needed; a is the product's input,
- * operand what its kernel read as b.
- */
-export function productGradients(
-  dy: Tensor,
-  { a, operand: b }: Saved,
-  needs: Needs,
-  options: MatmulOptions,
-  { shape, gradient }: Pick<InputSpecs, 'shape' | 'gradient'>,
-): Gradients {
-  const plan = planOf({ a: a!, b: b! }, options);
-  const along = needs.bias === true && needs.b === true && sumsAlong(plan, options);
-  const alone = needs.bias === true && !along;
-  const bias = along ? gradient('bias') : alone ? sumTo(dy, shape('bias')) : undefined;
+/** A product in an op's backward: its operands as the kernel read them, and the gradient of its result. */
+interface Product<Name extends string> {
+  dy: Tensor;
+  a: Tensor;
+  operand: Tensor;
+  options: MatmulOptions;
+  /** The op's inputs that receive the gradients; without `a` if the op has no such input. */
+  names: { a?: Name; b: Name; bias: Name };
+}
+
+/** @internal Computes the gradients of a product's a, b and bias that are needed. */
+export function productGradients<Name extends string>(
+  { needs, shape, gradient }: Pick<BackwardContext<Name, unknown, unknown>, 'needs' | 'shape' | 'gradient'>,
+  { dy, a, operand: b, options, names }: Product<Name>,
+): { a: Tensor | undefined; b: Tensor | undefined; bias: Tensor | undefined } {
+  const plan = planOf({ a, b }, options);
+  const along = needs[names.bias] && needs[names.b] && sumsAlong(plan, options);
+  const alone = needs[names.bias] && !along;
+  const bias = along ? gradient(names.bias) : alone ? sumTo(dy, shape(names.bias)) : undefined;
+  const wantsA = names.a !== undefined && needs[names.a];
   return {
-    a: needs.a ? gradientA(dy, b!, shape('a'), plan, options) : undefined,
-    b: needs.b ? gradientB(dy, a!, gradient('b'), plan, options, along ? bias : undefined) : undefined,
+    a: wantsA ? gradientA(dy, b, a.shape, plan, options) : undefined,
+    b: needs[names.b]
+      ? gradientB(dy, a, gradient(names.b), plan, options, along ? bias : undefined)
+      : undefined,
     bias,
   };
 }
 
-const matmulOp = defineOp<Inputs, MatmulOptions>({
+const PRODUCT_NAMES = { a: 'a', b: 'b', bias: 'bias' } as const;
+
+const matmulOp = defineOp({
   name: 'matmul',
-  dtypes: { b: 'any' },
-  halves: ['a'],
-  shape: (inputs, options) => ({ shape: planOf(inputs, options).shape, dtype: inputs.a.dtype }),
+  inputs: { a: 'float', b: 'any', bias: 'float32?' },
+  shape: (inputs, options: MatmulOptions) => ({
+    shape: planOf(inputs, options).shape,
+    dtype: inputs.a.dtype,
+  }),
   forward: (inputs, y, options) => {
     const operand = operandB(inputs);
     matmulKernel(y.device.gpu, launchOptions(inputs, operand, y, planOf(inputs, options), options));
     return { operand };
   },
   saves: ['a', 'operand'],
-  backward: (dy, { a, operand }, needs, options, inputs) =>
-    productGradients(dy, { a, operand }, needs, options, inputs),
+  backward: (context) => {
+    const { dy, saved, options } = context;
+    return productGradients(context, { ...saved, dy, options, names: PRODUCT_NAMES });
+  },
 });
 
-/** @internal A linear layer's product: a is its input, b its weight. */
+/** @internal Options of a linear layer's product: a is its input, b its weight. */
 export const LINEAR: MatmulOptions = { transposeB: true };
 
 /**
- * @internal y = activation(x · weightᵀ + bias). Returns the weight as the kernel read it, and what the
- * activation was given where that is `recorded`.
+ * @internal Fills y with activation(x · weightᵀ + bias). Returns the weight as the kernel read it and, if
+ * `recorded`, the activation's argument.
  */
 export function linearForward(
   { x, weight, bias }: { x: Tensor; weight: Tensor; bias?: Tensor | undefined },
   y: Tensor,
   activation: Activation,
   recorded: boolean,
-): Record<string, Tensor> {
+): { operand: Tensor; preactivation?: Tensor } {
   const { device } = y;
   const inputs = { a: x, b: weight, bias };
   const operand = operandB(inputs);
@@ -255,49 +267,54 @@ export function linearForward(
   return preactivation === undefined ? { operand } : { operand, preactivation };
 }
 
-const linearActivationOp = defineOp<Inputs, Activation>({
+const linearActivationOp = defineOp({
   name: 'linearActivation',
-  dtypes: { b: 'any' },
-  halves: ['a'],
-  shape: (inputs) => ({ shape: planOf(inputs, LINEAR).shape, dtype: inputs.a.dtype }),
+  inputs: { a: 'float', b: 'any', bias: 'float32?' },
+  shape: (inputs, _activation: Activation) => ({
+    shape: planOf(inputs, LINEAR).shape,
+    dtype: inputs.a.dtype,
+  }),
   forward: ({ a, b, bias }, y, activation, recorded) =>
     linearForward({ x: a, weight: b, bias }, y, activation, recorded),
   saves: ['a', 'operand', 'preactivation'],
-  backward: (dy, { a, operand, preactivation }, needs, activation, inputs) => {
+  backward: (context) => {
+    const { dy, saved, options: activation } = context;
+    const { a, operand, preactivation } = saved;
     const { device } = dy;
     const inner = device.raw(dy.shape, dy.dtype);
     const slots = { x: preactivation!.slot, dy: dy.slot, y: inner.slot };
     unaryGradient(device.gpu, { ...slots, count: dy.size, activation });
-    const gradients = productGradients(inner, { a, operand }, needs, LINEAR, inputs);
+    const product = { dy: inner, a, operand, options: LINEAR, names: PRODUCT_NAMES };
+    const gradients = productGradients(context, product);
     inner.dispose();
     return gradients;
   },
 });
 
 /**
- * op(a) · op(b) over the last two dimensions. Leading dimensions of both must be equal; a b of two dimensions
- * is shared. Both are float32, or float16 as is the result; a float16 a may meet a float32 leaf b, a weight,
- * which is then rounded to float16. Throws `ShapeError` naming both shapes, `DtypeError` naming both types.
+ * a · b over the last two dimensions, each transposed on request. Leading dimensions of both must be equal; a
+ * b of two dimensions is shared. Both are float32 or both float16, and so is the result; a float16 a may also
+ * meet a float32 leaf b, a weight, which is rounded to float16. Throws `ShapeError` naming both shapes,
+ * `DtypeError` naming both types.
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   checkOptions('matmul', options, matmulOptionNames);
   return withAutocast(a, (left) =>
-    // A weight has its copy in float16; any other b is cast as a is.
-    b.isLeaf
-      ? matmulOp({ a: left, b }, options)
-      : withAutocast(b, (right) => matmulOp({ a: left, b: right }, options)),
+    withAutocastOperand(b, (right) => matmulOp({ a: left, b: right }, options)),
   );
 }
 
 /**
- * activation(x · weightᵀ + bias): x [..., in], weight [out, in], bias [out] → [..., out]. The activation is
- * part of the matmul's kernel; its derivative is not: see `feedForward`. x may be float16 beside float32
- * weights; so is the result then.
+ * activation(x · weightᵀ + bias): x [..., in], weight [out, in], bias [out] → [..., out]. The product's
+ * kernel applies the activation, but not its derivative (`feedForward` does both). x may be float16 beside
+ * float32 weights; the result has the type of x. Throws `ShapeError`, `DtypeError`.
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, activation: Activation = 'none'): Tensor {
   checkChoice('linear: the activation', activation, activations);
-  return withAutocast(x, (a) => {
-    const inputs = { a, b: weight, bias };
-    return activation === 'none' ? matmulOp(inputs, LINEAR) : linearActivationOp(inputs, activation);
-  });
+  return withAutocast(x, (a) =>
+    withAutocastOperand(weight, (b) => {
+      const inputs = { a, b, bias };
+      return activation === 'none' ? matmulOp(inputs, LINEAR) : linearActivationOp(inputs, activation);
+    }),
+  );
 }

@@ -9,7 +9,7 @@ import {
 } from '../../kernels/normalize.ts';
 import type { DropoutKey } from '../../kernels/pointwise.ts';
 import { checkOptions, type OptionNames } from '../../options.ts';
-import { defineOp, type InputSpecs, type Saved } from '../op.ts';
+import { type BackwardContext, defineOp } from '../op.ts';
 import { formatShape, normalizeDim, type Shape, sameShape, sizeOf } from '../shape.ts';
 import type { Dtype, Tensor } from '../tensor.ts';
 import { checkDropout } from './elementwise.ts';
@@ -22,68 +22,91 @@ function rowsOf(op: string, shape: Shape): { rows: number; cols: number } {
   return { rows: sizeOf(shape) / cols, cols };
 }
 
-const softmaxOp = defineOp<{ x: Tensor }>({
+const softmaxOp = defineOp({
   name: 'softmax',
-  halves: ['x'],
+  inputs: { x: 'float' },
   shape: ({ x }) => {
     rowsOf('softmax', x.shape);
     return { shape: x.shape, dtype: x.dtype };
   },
   forward: ({ x }, y) => softmaxKernel(x.device.gpu, { x: x.slot, y: y.slot, ...rowsOf('softmax', x.shape) }),
   saves: ['y'],
-  backward: (dy, { y }) => {
+  backward: ({ dy, saved }) => {
     const dx = dy.device.raw(dy.shape, dy.dtype);
     const dims = rowsOf('softmax', dy.shape);
-    softmaxGradient(dy.device.gpu, { y: y!.slot, dy: dy.slot, dx: dx.slot, ...dims });
+    softmaxGradient(dy.device.gpu, { y: saved.y.slot, dy: dy.slot, dx: dx.slot, ...dims });
     return { x: dx };
   },
 });
 
-/** e^x / Σ e^x over the last dimension, the only one that `dim` may name. */
+/** e^x / Σ e^x over the last dimension. Throws `ShapeError` if `dim` names another one. */
 export function softmax(x: Tensor, dim = -1): Tensor {
   if (normalizeDim('softmax', dim, x.shape) !== x.rank - 1)
     throw new ShapeError(`softmax: dimension ${dim} is not the last of ${formatShape(x.shape)}`, {
       remedy: 'permute() it to the end',
     });
-  return softmaxOp({ x }, undefined);
+  return softmaxOp({ x });
 }
 
-/** Throws `ShapeError` unless weight and bias fit x's last dimension, and residual, if given, fits x. */
+/** Throws `ShapeError` unless weight and bias have x's last dimension, and residual, if given, x's shape. */
 function checkLayerNorm(
   op: string,
-  inputs: { x: Tensor; residual?: Tensor; weight: Tensor; bias: Tensor },
+  inputs: { x: Tensor; residual?: Tensor; weight: Tensor; bias?: Tensor | undefined },
 ): void {
   const { x, residual, weight, bias } = inputs;
   const { cols } = rowsOf(op, x.shape);
   const fits = residual === undefined || sameShape(residual.shape, x.shape);
-  if (fits && sameShape(weight.shape, [cols]) && sameShape(bias.shape, [cols])) return;
-  const given = Object.entries(inputs).map(([name, { shape }]) => `${name} ${formatShape(shape)}`);
+  if (fits && [weight, bias ?? weight].every(({ shape }) => sameShape(shape, [cols]))) return;
+  const given = Object.entries(inputs).flatMap(([name, tensor]) =>
+    tensor === undefined ? [] : [`${name} ${formatShape(tensor.shape)}`],
+  );
   throw new ShapeError(`${op}: shapes do not fit: ${given.join(' · ')}`, {
     remedy: `weight and bias must be [${cols}]${fits ? '' : ', and residual as x'}`,
   });
 }
 
-/** Where what was normalized was a sum: the mask of what was added to the residual, and its type. */
+/** Runs `use` on the bias, or on zeros in its place. */
+function withBias<T>(weight: Tensor, bias: Tensor | undefined, use: (bias: Tensor) => T): T {
+  if (bias !== undefined) return use(bias);
+  const zeros = weight.device.raw(weight.shape);
+  weight.device.fill(zeros, 0);
+  const result = use(zeros);
+  zeros.dispose();
+  return result;
+}
+
+/** The addend of a normalized sum with a residual: its dropout mask and its type. */
 interface Added {
   key: DropoutKey | null;
   dtype: Dtype;
 }
 
 /**
- * Gradients of what was normalized, of weight and of bias; and of what was added to the residual, where that
- * is another.
+ * Computes the gradients of the normalized tensor, of weight and of bias; and of the addend if it differs
+ * from the first.
  */
-function layerNormGradients(dy: Tensor, saved: Saved, sum: Added | null, { gradient }: InputSpecs) {
+function layerNormGradients(
+  {
+    dy,
+    needs,
+    gradient,
+  }: Pick<BackwardContext<'weight' | 'bias', unknown, unknown>, 'dy' | 'needs' | 'gradient'>,
+  saved: Readonly<Record<'x' | 'weight' | 'moments', Tensor>>,
+  sum: Added | null,
+) {
   const { device } = dy;
   const { rows, cols } = rowsOf('layerNorm', dy.shape);
-  const [dweight, dbias] = [gradient('weight'), gradient('bias')];
+  // The kernel computes both; the tape drops a gradient that nobody needs.
+  const [dweight, dbias] = (['weight', 'bias'] as const).map((name) =>
+    needs[name] ? gradient(name) : device.raw([cols]),
+  ) as [Tensor, Tensor];
   const dx = device.raw(dy.shape, dy.dtype);
   const apart = sum !== null && (sum.key !== null || sum.dtype !== dy.dtype);
   const added = apart ? device.raw(dy.shape, sum.dtype) : undefined;
   layerNormGradient(device.gpu, {
-    x: saved.x!.slot,
-    weight: saved.weight!.slot,
-    moments: saved.moments!.slot,
+    x: saved.x.slot,
+    weight: saved.weight.slot,
+    moments: saved.moments.slot,
     dy: dy.slot,
     dx: dx.slot,
     dweight: dweight.slot,
@@ -95,55 +118,49 @@ function layerNormGradients(dy: Tensor, saved: Saved, sum: Added | null, { gradi
   return { dx, dweight, dbias, added };
 }
 
-interface LayerNormInputs extends Readonly<Record<string, Tensor>> {
-  x: Tensor;
-  weight: Tensor;
-  bias: Tensor;
-}
-
-const layerNormOp = defineOp<LayerNormInputs, { eps: number }>({
+const layerNormOp = defineOp({
   name: 'layerNorm',
-  halves: ['x'],
-  shape: (inputs) => {
+  inputs: { x: 'float', weight: 'float32', bias: 'float32?' },
+  shape: (inputs, _options: { eps: number }) => {
     checkLayerNorm('layerNorm', inputs);
     return { shape: inputs.x.shape, dtype: inputs.x.dtype };
   },
   forward: ({ x, weight, bias }, y, { eps }) => {
     const { rows, cols } = rowsOf('layerNorm', x.shape);
     const moments = x.device.raw([rows, 2]);
-    layerNormKernel(x.device.gpu, {
-      x: x.slot,
-      y: y.slot,
-      weight: weight.slot,
-      bias: bias.slot,
-      moments: moments.slot,
-      rows,
-      cols,
-      eps,
-    });
+    withBias(weight, bias, (addend) =>
+      layerNormKernel(x.device.gpu, {
+        x: x.slot,
+        y: y.slot,
+        weight: weight.slot,
+        bias: addend.slot,
+        moments: moments.slot,
+        rows,
+        cols,
+        eps,
+      }),
+    );
     return { moments };
   },
   saves: ['x', 'weight', 'moments'],
-  backward: (dy, saved, _needs, _options, inputs) => {
-    const { dx, dweight, dbias } = layerNormGradients(dy, saved, null, inputs);
+  backward: (context) => {
+    const { dx, dweight, dbias } = layerNormGradients(context, context.saved, null);
     return { x: dx, weight: dweight, bias: dbias };
   },
 });
 
-/** (x − mean) / sqrt(var + eps) · weight + bias over the last dimension (Ba, Kiros and Hinton, 2016). */
-export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, eps = 1e-5): Tensor {
-  return layerNormOp({ x, weight, bias }, { eps });
+/**
+ * (x − mean) / sqrt(var + eps) · weight + bias over the last dimension (Ba, Kiros and Hinton, 2016); a bias of
+ * null is none.
+ */
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor | null, eps = 1e-5): Tensor {
+  return layerNormOp({ x, weight, bias: bias ?? undefined }, { eps });
 }
 
-interface AddLayerNormInputs extends LayerNormInputs {
-  residual: Tensor;
-}
-
-const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutKey | null }>({
+const addLayerNormOp = defineOp({
   name: 'addLayerNorm',
-  halves: ['x', 'residual'],
-  wide: ['residual'],
-  shape: (inputs) => {
+  inputs: { x: 'float', residual: 'wide', weight: 'float32', bias: 'float32?' },
+  shape: (inputs, _options: { eps: number; key: DropoutKey | null }) => {
     checkLayerNorm('addLayerNorm', inputs);
     return { shape: inputs.x.shape, dtype: inputs.residual.dtype };
   },
@@ -152,23 +169,26 @@ const addLayerNormOp = defineOp<AddLayerNormInputs, { eps: number; key: DropoutK
     const { rows, cols } = rowsOf('addLayerNorm', x.shape);
     const [sums, moments] = [device.raw(x.shape, y.dtype), device.raw([rows, 2])];
     if (x.dtype !== y.dtype) y.rounded = device.raw(x.shape, x.dtype);
-    layerNormKernel(device.gpu, {
-      x: x.slot,
-      y: y.slot,
-      weight: weight.slot,
-      bias: bias.slot,
-      moments: moments.slot,
-      rows,
-      cols,
-      eps,
-      added: { residual: residual.slot, sums: sums.slot, dropout: key, rounded: y.rounded?.slot },
-    });
+    withBias(weight, bias, (addend) =>
+      layerNormKernel(device.gpu, {
+        x: x.slot,
+        y: y.slot,
+        weight: weight.slot,
+        bias: addend.slot,
+        moments: moments.slot,
+        rows,
+        cols,
+        eps,
+        added: { residual: residual.slot, sums: sums.slot, dropout: key, rounded: y.rounded?.slot },
+      }),
+    );
     return { sums, moments };
   },
   saves: ['sums', 'weight', 'moments'],
-  backward: (dy, { sums, weight, moments }, _needs, { key }, inputs) => {
-    const sum = { key, dtype: inputs.dtype('x') };
-    const gradients = layerNormGradients(dy, { x: sums, weight, moments }, sum, inputs);
+  backward: (context) => {
+    const { sums, weight, moments } = context.saved;
+    const sum = { key: context.options.key, dtype: context.dtype('x') };
+    const gradients = layerNormGradients(context, { x: sums, weight, moments }, sum);
     const { dx, dweight, dbias, added = dx.alias() } = gradients;
     return { x: added, residual: dx, weight: dweight, bias: dbias };
   },
@@ -184,21 +204,21 @@ export interface AddLayerNormOptions {
 const addLayerNormOptionNames: OptionNames<AddLayerNormOptions> = { eps: true, dropout: true };
 
 /**
- * layerNorm(residual + dropout(x)) over the last dimension; x and residual of one shape. Each element of x is
+ * layerNorm(residual + dropout(x)) over the last dimension; x and residual have one shape. Elements of x are
  * dropped with probability `dropout`, by the mask that `dropout(x, p)` would draw. A float16 x may meet a
- * float32 residual, as in PyTorch's autocast: the sum and the result are then float32. Throws `ConfigError`
- * unless 0 ≤ dropout < 1.
+ * float32 residual, as in PyTorch's autocast: the sum and the result are then float32. Throws `ShapeError`,
+ * and `ConfigError` unless 0 ≤ dropout < 1.
  */
 export function addLayerNorm(
   x: Tensor,
   residual: Tensor,
   weight: Tensor,
-  bias: Tensor,
+  bias: Tensor | null,
   options: AddLayerNormOptions = {},
 ): Tensor {
   checkOptions('addLayerNorm', options, addLayerNormOptionNames);
   const { eps = 1e-5, dropout = 0 } = options;
   checkDropout(dropout);
   const key = dropout === 0 ? null : x.device.nextDropoutKey(dropout);
-  return addLayerNormOp({ x, residual, weight, bias }, { eps, key });
+  return addLayerNormOp({ x, residual, weight, bias: bias ?? undefined }, { eps, key });
 }

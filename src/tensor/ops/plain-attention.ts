@@ -1,7 +1,4 @@
-/**
- * Attention as its formula stands, with a matrix of weights in memory: for those who want to look at the
- * weights.
- */
+/** Attention as separate ops, which keeps the matrix of weights for callers that ask for it. */
 import type { Tensor } from '../tensor.ts';
 import type { AttentionOptions } from './attention.ts';
 import { add, dropout as drop, type FloatDtype, scale, to } from './elementwise.ts';
@@ -12,9 +9,7 @@ import { permute, reshape, select } from './view.ts';
 
 const LOWEST = -3.4028234663852886e38;
 
-/**
- * What is added to scores [B, heads, L, L]: the lowest float where a key is padding, as transformers does.
- */
+/** The bias [B, 1, 1, L] for scores [B, heads, L, L]: the lowest float for padding, as in transformers. */
 function maskBias(mask: Tensor): Tensor {
   const [batch, length] = mask.shape as [number, number];
   const shape = [batch, 1, 1, length];
@@ -28,9 +23,9 @@ function maskBias(mask: Tensor): Tensor {
 }
 
 /**
- * As `selfAttention`, without `starts`, and its weights: qkv [B, L, 3 · heads · size] → result [B, L, heads ·
- * size] and weights float32 [B, heads, L, L], after dropout. Where every key is masked, the weights are
- * alike, as transformers' are.
+ * `selfAttention` without `starts`, and with its weights: qkv [B, L, 3 · heads · size] → result [B, L, heads
+ * · size] and weights float32 [B, heads, L, L], after dropout. If every key is masked, all weights are equal,
+ * as in transformers.
  */
 export function plainSelfAttention(
   qkv: Tensor,
@@ -39,7 +34,7 @@ export function plainSelfAttention(
   const [batch, length, columns] = qkv.shape as [number, number, number];
   const width = columns / 3;
   const size = width / heads;
-  // Thirds of the columns, and heads, in front of the rows.
+  // [3, B, heads, L, size].
   const parts = permute(reshape(qkv, [batch, length, 3, heads, size]), [2, 0, 3, 1, 4]);
   const [query, key, value] = [select(parts, 0, 0), select(parts, 0, 1), select(parts, 0, 2)];
   const product = to(matmul(query, key, { transposeB: true }), 'float32');

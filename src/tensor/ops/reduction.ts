@@ -6,7 +6,7 @@ import { defineOp } from '../op.ts';
 import { broadcastStrides, normalizeDim, type Shape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** Sums one axis of x, seen as [outer, n, inner], into y. */
+/** Sums the middle dimension of x, seen as [outer, n, inner], into y. */
 function sumAxis(
   x: Tensor,
   y: Tensor,
@@ -20,7 +20,7 @@ function sumAxis(
 }
 
 /**
- * @internal The sum of x over the axes that broadcasting to x's shape repeated, float32; outside every scope.
+ * @internal Sums x over the dimensions in which `shape` was broadcast to it: float32, outside every scope.
  */
 export function sumTo(x: Tensor, shape: Shape): Tensor {
   const lead = x.rank - shape.length;
@@ -48,7 +48,7 @@ interface ReduceOptions {
   mean: boolean;
 }
 
-/** [outer, n, inner] of a reduction, and the shape that keeps the axis with size 1. */
+/** [outer, n, inner] of a reduction, and the shape `kept` in which the reduced dimension has size 1. */
 function axisOf(
   op: string,
   shape: Shape,
@@ -61,9 +61,10 @@ function axisOf(
 }
 
 function defineReduction(name: 'sum' | 'mean'): (x: Tensor, options: ReduceOptions) => Tensor {
-  const op = defineOp<{ x: Tensor }, ReduceOptions>({
+  const op = defineOp({
     name,
-    shape: ({ x }, { dim, keepdim }) => {
+    inputs: { x: 'float32' },
+    shape: ({ x }, { dim, keepdim }: ReduceOptions) => {
       const { kept } = axisOf(name, x.shape, dim);
       const removed =
         dim === undefined ? [] : kept.filter((_, at) => at !== normalizeDim(name, dim, x.shape));
@@ -74,7 +75,7 @@ function defineReduction(name: 'sum' | 'mean'): (x: Tensor, options: ReduceOptio
       sumAxis(x, y, { outer, n, inner, scale: average ? 1 / n : 1 });
     },
     saves: [],
-    backward: (dy, _saved, _needs, { dim, mean: average }, { shape: shapeOf }) => {
+    backward: ({ dy, options: { dim, mean: average }, shape: shapeOf }) => {
       const shape = shapeOf('x');
       const { outer, n, inner } = axisOf(name, shape, dim);
       return { x: spread(dy, shape, { outer, n, inner }, average ? 1 / n : 1) };
@@ -83,7 +84,7 @@ function defineReduction(name: 'sum' | 'mean'): (x: Tensor, options: ReduceOptio
   return (x, options) => op({ x }, options);
 }
 
-/** dy, seen as [outer, 1, inner], repeated n times over `shape` and scaled. */
+/** Repeats dy, seen as [outer, 1, inner], n times to fill `shape`, and scales it by `factor`. */
 function spread(
   dy: Tensor,
   shape: Shape,
@@ -93,7 +94,7 @@ function spread(
   const { device } = dy;
   const scaled = device.raw([dy.size]);
   unary(device.gpu, { x: dy.slot, y: scaled.slot, count: dy.size, activation: 'none', scale: factor });
-  // The repeat is a product with ones.
+  // A broadcast product with 1 repeats.
   const one = device.raw([1]);
   device.fill(one, 1);
   const dx = device.raw(shape);
@@ -114,12 +115,12 @@ function spread(
 const sumOp = defineReduction('sum');
 const meanOp = defineReduction('mean');
 
-/** Σ over one dimension, or over all to a scalar `[]`. */
+/** The sum over one dimension, or over all to a scalar `[]`. float32. */
 export function sum(x: Tensor, dim?: number, keepdim = false): Tensor {
   return sumOp(x, { dim, keepdim, mean: false });
 }
 
-/** The mean over one dimension, or over all to a scalar `[]`. */
+/** The mean over one dimension, or over all to a scalar `[]`. float32. */
 export function mean(x: Tensor, dim?: number, keepdim = false): Tensor {
   return meanOp(x, { dim, keepdim, mean: true });
 }

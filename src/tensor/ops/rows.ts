@@ -1,27 +1,20 @@
-/** Moves whole rows: how the tokens of a padded batch are packed, and laid out again. */
+/** Selection of rows, which packs the tokens of a padded batch and unpacks them again. */
 import { ShapeError } from '../../errors.ts';
 import { embedding as gatherRows } from '../../kernels/embedding.ts';
 import { defineOp } from '../op.ts';
 import { formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-interface Inputs extends Readonly<Record<string, Tensor>> {
-  x: Tensor;
-  rows: Tensor;
-  back: Tensor;
-}
-
-/** y[r] = source[rows[r]], zero where there is none. */
+/** y[r] = source[rows[r]]; zeros if rows[r] is −1. */
 function gather(source: Tensor, rows: Tensor, y: Tensor): void {
   const cols = source.shape[1]!;
   const slots = { ids: rows.slot, table: source.slot, y: y.slot };
   gatherRows(y.device.gpu, { ...slots, tokens: rows.size, rows: source.shape[0]!, cols, stray: 0 });
 }
 
-const takeRowsOp = defineOp<Inputs>({
+const takeRowsOp = defineOp({
   name: 'takeRows',
-  halves: ['x'],
-  dtypes: { rows: 'int32', back: 'int32' },
+  inputs: { x: 'float', rows: 'int32', back: 'int32' },
   shape: ({ x, rows, back }) => {
     if (x.rank !== 2 || rows.rank !== 1 || back.rank !== 1 || back.size !== x.shape[0]) {
       const shapes = [x, rows, back].map(({ shape }) => formatShape(shape));
@@ -33,17 +26,18 @@ const takeRowsOp = defineOp<Inputs>({
   },
   forward: ({ x, rows }, y) => gather(x, rows, y),
   saves: ['back'],
-  backward: (dy, { back }, _needs, _options, { shape }) => {
-    const dx = dy.device.raw(shape('x'), dy.dtype);
-    gather(dy, back!, dx);
-    return { x: dx };
+  backward: ({ dy, saved, shape }) => {
+    const x = dy.device.raw(shape('x'), dy.dtype);
+    gather(dy, saved.back, x);
+    return { x };
   },
 });
 
 /**
- * y[r] = x[rows[r]], zero where rows[r] is −1: x [count, width], rows int32 [n] → [n, width]. No row may be
- * taken twice; `back` int32 [count] says where each went, −1 for nowhere.
+ * y[r] = x[rows[r]], zeros if rows[r] is −1: x [count, width], rows int32 [n] → [n, width]. No row may be
+ * taken twice: `back` int32 [count], the inverse of `rows`, has each row's index in y, or −1. Throws
+ * `ShapeError`.
  */
 export function takeRows(x: Tensor, rows: Tensor, back: Tensor): Tensor {
-  return takeRowsOp({ x, rows, back }, undefined);
+  return takeRowsOp({ x, rows, back });
 }

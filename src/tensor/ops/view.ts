@@ -1,12 +1,11 @@
-/** Operations that move elements: reshape (free), permute, transpose, slice, select. */
+/** Operations that move elements: reshape (no copy), permute, transpose, narrow, select. */
 import { ShapeError } from '../../errors.ts';
 import { MAX_STRIDED_RANK, stridedCopy } from '../../kernels/pointwise.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, normalizeDim, type Shape, sizeOf, stridesOf } from '../shape.ts';
-import { isGradEnabled, record } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** The shape asked for, with one size of −1 worked out. Throws `ShapeError` where the elements do not fit. */
+/** Resolves one size of −1. Throws `ShapeError` if the elements do not fit. */
 function resolveShape(x: Tensor, shape: Shape): number[] {
   const known = shape.filter((size) => size !== -1);
   const rest = sizeOf(known);
@@ -26,14 +25,18 @@ function resolveShape(x: Tensor, shape: Shape): number[] {
   return resolved;
 }
 
+const reshapeOp = defineOp({
+  name: 'reshape',
+  inputs: { x: 'any' },
+  shape: ({ x }, { shape }: { shape: Shape }) => ({ shape: resolveShape(x, shape), dtype: x.dtype }),
+  view: ({ x }, { shape }) => x.alias(shape),
+  saves: [],
+  backward: ({ dy, shape }) => ({ x: dy.alias(shape('x')) }),
+});
+
 /** The same elements under another shape; shares memory. One size may be −1. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
-  const y = x.alias(resolveShape(x, shape));
-  if (isGradEnabled() && x.requiresGrad) {
-    const from = x.shape;
-    record(y, 'reshape', [['x', x]], [], (dy) => ({ x: dy.alias(from) }));
-  }
-  return x.device.track(y);
+  return reshapeOp({ x }, { shape });
 }
 
 function checkRank(op: string, shape: Shape): void {
@@ -42,7 +45,7 @@ function checkRank(op: string, shape: Shape): void {
   }
 }
 
-/** Copies x so that dimension d of the result is x's dimension dims[d]. */
+/** Copies x into y: dimension d of y is dimension dims[d] of x. */
 function permuteInto(x: Tensor, y: Tensor, dims: readonly number[]): void {
   const strides = stridesOf(x.shape);
   const sourceStrides = dims.map((d) => strides[d]!);
@@ -55,10 +58,10 @@ function permuteInto(x: Tensor, y: Tensor, dims: readonly number[]): void {
   });
 }
 
-const permuteOp = defineOp<{ x: Tensor }, { dims: readonly number[] }>({
+const permuteOp = defineOp({
   name: 'permute',
-  dtypes: { x: 'any' },
-  shape: ({ x }, { dims }) => {
+  inputs: { x: 'any' },
+  shape: ({ x }, { dims }: { dims: readonly number[] }) => {
     checkRank('permute', x.shape);
     const order = [...dims].sort((a, b) => a - b);
     if (order.length !== x.rank || order.some((d, at) => d !== at)) {
@@ -70,7 +73,7 @@ const permuteOp = defineOp<{ x: Tensor }, { dims: readonly number[] }>({
   },
   forward: ({ x }, y, { dims }) => permuteInto(x, y, dims),
   saves: [],
-  backward: (dy, _saved, _needs, { dims }, { shape }) => {
+  backward: ({ dy, options: { dims }, shape }) => {
     const dx = dy.device.raw(shape('x'), dy.dtype);
     const inverse = dims.map((_, at) => dims.indexOf(at));
     permuteInto(dy, dx, inverse);
@@ -99,10 +102,10 @@ interface NarrowOptions {
   length: number;
 }
 
-const narrowOp = defineOp<{ x: Tensor }, NarrowOptions>({
+const narrowOp = defineOp({
   name: 'narrow',
-  dtypes: { x: 'any' },
-  shape: ({ x }, { dim, start, length }) => {
+  inputs: { x: 'any' },
+  shape: ({ x }, { dim, start, length }: NarrowOptions) => {
     checkRank('narrow', x.shape);
     const size = x.shape[dim]!;
     if (
@@ -129,7 +132,7 @@ const narrowOp = defineOp<{ x: Tensor }, NarrowOptions>({
     });
   },
   saves: [],
-  backward: (dy, _saved, _needs, { dim, start }, { shape }) => {
+  backward: ({ dy, options: { dim, start }, shape }) => {
     const dx = dy.device.raw(shape('x'), dy.dtype);
     dy.device.fill(dx, 0);
     const targetStrides = stridesOf(dx.shape);
@@ -150,8 +153,8 @@ export function narrow(x: Tensor, dim: number, start: number, length: number): T
 }
 
 /**
- * One entry of a dimension, which is removed: `select(x, 1, 0)` of [batch, seq, hidden] is the first token,
- * [batch, hidden].
+ * Takes one entry of a dimension and removes the dimension: `select(x, 1, 0)` of [batch, seq, hidden] gives
+ * the first tokens, [batch, hidden].
  */
 export function select(x: Tensor, dim: number, index: number): Tensor {
   const at = normalizeDim('select', dim, x.shape);

@@ -1,0 +1,20 @@
+/** Arrays of numbers. */
+
+/** Elements of a shape. */
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** The parts, in order, in one array. */
+export function joined<A extends Uint8Array | Float32Array>(
+  Type: new (length: number) => A,
+  parts: readonly ArrayLike<number>[],
+): A {
+  const whole = new Type(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

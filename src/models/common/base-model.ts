@@ -1,0 +1,123 @@
+/** `BaseModel`, a model without a head, and `EncoderModel`, the one of embeddings, encoder and pooler. */
+import type { Embedding } from '../../nn/layers.ts';
+import type { Module } from '../../nn/module.ts';
+import type { Device } from '../../tensor/device.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { NameRule } from '../files/weight-names.ts';
+import type { ConfigTable, PretrainedConfig } from './config.ts';
+import type { Embeddings } from './embeddings.ts';
+import { Encoder, encoderNames, Pooler } from './encoder.ts';
+import { checkInputs, type ModelInputs, modelInputNames } from './inputs.ts';
+import { PreTrainedModel } from './pretrained.ts';
+
+export interface BaseModelOutput {
+  /** [batch, length, hidden] */
+  lastHiddenState: Tensor;
+  /** [batch, hidden]; absent without a pooler. */
+  poolerOutput?: Tensor;
+  /** Embeddings first, then each layer; only on request. */
+  hiddenStates?: Tensor[];
+  /** Of each layer [batch, heads, length, length], after dropout; only on request. */
+  attentions?: Tensor[];
+}
+
+/** A base model's names and config, for heads and files. */
+export interface Traits<Prefix extends string = string> {
+  /**
+   * First part of the base model's keys in the checkpoint of a model with a head; a property of that model.
+   */
+  readonly prefix: Prefix;
+  readonly config: ConfigTable;
+  /** Names in files that differ from the modules' own. */
+  readonly names?: readonly NameRule[];
+}
+
+/** A model without a head: all that heads and training ask of it. */
+export interface BaseModel<Prefix extends string = string> extends PreTrainedModel {
+  readonly traits: Traits<Prefix>;
+  /** Most tokens of a text. */
+  readonly maxLength: number;
+  /** The embeddings of words, which a language-modelling head may share. */
+  readonly wordEmbeddings: Embedding;
+  forward(inputs: ModelInputs): BaseModelOutput;
+  /** Parts from the top down: the parts above the layers (maybe none), the layers, the embeddings. */
+  groups(): Module[][];
+  /** Fills weights that do not start at random, after all are drawn. Only those in `which`, if given. */
+  initOwnWeights?(which?: ReadonlySet<Tensor>): void;
+}
+
+export interface BaseOptions {
+  device: Device;
+  addPoolingLayer?: boolean;
+}
+
+/** Parts of a family's encoder. */
+interface EncoderTraits<Prefix extends string> extends Traits<Prefix> {
+  readonly Embeddings: new (device: Device, config: PretrainedConfig) => Embeddings;
+  /** Whether the family's base model has a pooler. Default true. */
+  readonly pooler?: boolean;
+}
+
+/** An encoder with its embeddings. */
+export abstract class EncoderModel<Prefix extends string = string>
+  extends PreTrainedModel
+  implements BaseModel<Prefix>
+{
+  readonly traits: Traits<Prefix>;
+  readonly embeddings: Embeddings;
+  readonly encoder: Encoder;
+  readonly pooler: Pooler | null;
+
+  constructor(
+    config: PretrainedConfig,
+    { device, addPoolingLayer = true }: BaseOptions,
+    traits: EncoderTraits<Prefix>,
+  ) {
+    super(config, device);
+    this.traits = { ...traits, names: [...encoderNames, ...(traits.names ?? [])] };
+    this.embeddings = new traits.Embeddings(device, config);
+    this.encoder = new Encoder(device, config);
+    this.pooler = addPoolingLayer && traits.pooler !== false ? new Pooler(device, config) : null;
+  }
+
+  override get base(): this {
+    return this;
+  }
+
+  get maxLength(): number {
+    return this.embeddings.maxLength;
+  }
+
+  get wordEmbeddings(): Embedding {
+    return this.embeddings.word_embeddings;
+  }
+
+  groups(): Module[][] {
+    const layers = [...this.encoder.layer].reverse().map((layer) => [layer]);
+    return [this.pooler === null ? [] : [this.pooler], ...layers, [this.embeddings]];
+  }
+
+  /**
+   * Throws `ShapeError` if shapes do not agree or a text is too long, `ConfigError` for an unknown input.
+   */
+  forward(inputs: ModelInputs): BaseModelOutput {
+    checkInputs(this.architecture, inputs, modelInputNames);
+    return this.device.tidy(() => {
+      const { outputHiddenStates, outputAttentions } = this.outputsOf(inputs);
+      const embedded = this.embeddings.forward(inputs);
+      const { states, attentions } = this.encoder.forward(embedded, {
+        mask: inputs.attentionMask,
+        skipPadding: inputs.skipPadding ?? false,
+        all: outputHiddenStates,
+        withAttentions: outputAttentions,
+      });
+      const lastHiddenState = states.at(-1)!;
+      return {
+        lastHiddenState,
+        ...(this.pooler !== null && { poolerOutput: this.pooler.forward(lastHiddenState) }),
+        ...(outputHiddenStates && { hiddenStates: states }),
+        ...(outputAttentions && { attentions }),
+      };
+    });
+  }
+}

@@ -1,0 +1,88 @@
+/** Embeddings of words, positions and token types: their sum, LayerNorm, dropout. */
+import { ShapeError } from '../../errors.ts';
+import { Dropout, Embedding, LayerNorm } from '../../nn/layers.ts';
+import { Module } from '../../nn/module.ts';
+import type { Device } from '../../tensor/device.ts';
+import { add } from '../../tensor/ops/elementwise.ts';
+import { narrow } from '../../tensor/ops/view.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { PretrainedConfig } from './config.ts';
+import { checkRange, type ModelInputs } from './inputs.ts';
+
+/** Positions count from 0; a family that counts in another way overrides `maxLength` and `positions`. */
+export class Embeddings extends Module {
+  readonly word_embeddings: Embedding;
+  readonly position_embeddings: Embedding;
+  /** null if the config has no token types. */
+  readonly token_type_embeddings: Embedding | null;
+  readonly LayerNorm: LayerNorm;
+  readonly dropout: Dropout;
+  protected readonly config: PretrainedConfig;
+
+  /** `positionPadding`: a row of the position embeddings that stays zero. */
+  constructor(device: Device, config: PretrainedConfig, positionPadding?: number) {
+    super();
+    const { hiddenSize: H, padTokenId, typeVocabSize } = config;
+    const padding = (paddingIdx: number | null | undefined) =>
+      paddingIdx === null || paddingIdx === undefined ? {} : { paddingIdx };
+    this.config = config;
+    this.word_embeddings = new Embedding(device, config.vocabSize, H, padding(padTokenId));
+    this.position_embeddings = new Embedding(
+      device,
+      config.maxPositionEmbeddings,
+      H,
+      padding(positionPadding),
+    );
+    this.token_type_embeddings = typeVocabSize === 0 ? null : new Embedding(device, typeVocabSize, H);
+    this.LayerNorm = new LayerNorm(device, H, { eps: config.layerNormEps });
+    this.dropout = new Dropout(config.hiddenDropoutProb);
+  }
+
+  /** The longest text that has positions. */
+  get maxLength(): number {
+    return this.config.maxPositionEmbeddings;
+  }
+
+  /** Position embeddings if the inputs give none, [L, H] or [B, L, H]. */
+  protected positions(inputIds: Tensor): Tensor {
+    return narrow(this.position_embeddings.weight, 0, 0, inputIds.shape[1]!);
+  }
+
+  /**
+   * → [B, L, H]. Throws `ShapeError` for a text longer than the model's positions, or ids outside the
+   * embeddings.
+   */
+  forward({ inputIds, tokenTypeIds, positionIds }: ModelInputs): Tensor {
+    const length = inputIds.shape[1]!;
+    if (positionIds !== undefined) checkRange('positionIds', positionIds, this.config.maxPositionEmbeddings);
+    else if (length > this.maxLength) {
+      throw new ShapeError(
+        `a sequence of ${length} tokens is longer than the model's ${this.maxLength} positions`,
+        {
+          remedy: 'truncate the text (truncation: true, or a smaller maxLength)',
+        },
+      );
+    }
+    return inputIds.device.tidy(() => {
+      const words = this.word_embeddings.forward(inputIds);
+      const positions =
+        positionIds === undefined ? this.positions(inputIds) : this.position_embeddings.forward(positionIds);
+      const types = this.types(tokenTypeIds);
+      const sum = types === null ? add(words, positions) : add(add(words, positions), types);
+      return this.dropout.forward(this.LayerNorm.forward(sum));
+    });
+  }
+
+  /**
+   * Token-type embeddings: those of type 0 for every token unless the inputs name others. A model without
+   * token types ignores those of its tokenizer, as transformers does.
+   */
+  private types(tokenTypeIds: Tensor | undefined): Tensor | null {
+    const { typeVocabSize } = this.config;
+    if (this.token_type_embeddings === null) return null;
+    if (tokenTypeIds !== undefined) checkRange('tokenTypeIds', tokenTypeIds, typeVocabSize);
+    return tokenTypeIds === undefined || typeVocabSize === 1
+      ? narrow(this.token_type_embeddings.weight, 0, 0, 1)
+      : this.token_type_embeddings.forward(tokenTypeIds);
+  }
+}

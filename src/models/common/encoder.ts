@@ -1,0 +1,203 @@
+/**
+ * The transformer encoder (Vaswani et al., 2017), LayerNorm after each half of a layer. Property names are
+ * the keys of most checkpoints. B batch, L length, H hidden size, I intermediate size.
+ */
+import type { Activation } from '../../kernels/activations.ts';
+import { Dropout, LayerNorm, Linear } from '../../nn/layers.ts';
+import { Module } from '../../nn/module.ts';
+import type { Device } from '../../tensor/device.ts';
+import { selfAttention } from '../../tensor/ops/attention.ts';
+import { plainSelfAttention } from '../../tensor/ops/plain-attention.ts';
+import { select } from '../../tensor/ops/view.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { NameRule } from '../files/weight-names.ts';
+import { activationOf } from './activations.ts';
+import type { PretrainedConfig } from './config.ts';
+import { Packing } from './packing.ts';
+
+/** Files keep the projections of an encoder's attention apart. */
+export const encoderNames: readonly NameRule[] = [
+  ['attention.self.qkv', ['attention.self.query', 'attention.self.key', 'attention.self.value']],
+];
+
+class SelfAttention extends Module {
+  /** Queries, keys and values: weight [3 · H, H], bias [3 · H]. */
+  readonly qkv: Linear;
+  private readonly heads: number;
+  private readonly dropoutProb: number;
+
+  constructor(
+    device: Device,
+    { hiddenSize: H, numAttentionHeads, attentionProbsDropoutProb }: PretrainedConfig,
+  ) {
+    super();
+    this.qkv = new Linear(device, H, 3 * H, { parts: 3 });
+    this.heads = numAttentionHeads;
+    this.dropoutProb = attentionProbsDropoutProb;
+  }
+
+  forward(x: Tensor, seen: SeenTokens): Attended {
+    const { heads } = this;
+    const dropout = this.training ? this.dropoutProb : 0;
+    const qkv = this.qkv.forward(x);
+    if ('plain' in seen) return plainSelfAttention(qkv, { heads, mask: seen.mask, dropout });
+    return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
+  }
+}
+
+/** The result of attention, and on request its weights [B, heads, L, L]. */
+interface Attended {
+  result: Tensor;
+  weights?: Tensor;
+}
+
+/**
+ * The tokens that attention sees: those that the mask shows, or all of sequences packed between `starts`, the
+ * longest of `length`. `plain` gives the attention weights too.
+ */
+export type SeenTokens =
+  | { mask: Tensor | undefined }
+  | { mask: Tensor | undefined; plain: true }
+  | { starts: Tensor; length: number };
+
+/** Dense, dropout, residual, LayerNorm: the end of both halves of a layer. */
+class ResidualOutput extends Module {
+  readonly dense: Linear;
+  readonly LayerNorm: LayerNorm;
+  readonly dropout: Dropout;
+
+  constructor(
+    device: Device,
+    inFeatures: number,
+    { hiddenSize, layerNormEps, hiddenDropoutProb }: PretrainedConfig,
+  ) {
+    super();
+    this.dense = new Linear(device, inFeatures, hiddenSize);
+    this.LayerNorm = new LayerNorm(device, hiddenSize, { eps: layerNormEps });
+    this.dropout = new Dropout(hiddenDropoutProb);
+  }
+
+  forward(x: Tensor, residual: Tensor): Tensor {
+    return this.finish(this.dense.forward(x), residual);
+  }
+
+  /** The part after the dense layer. */
+  finish(x: Tensor, residual: Tensor): Tensor {
+    return this.LayerNorm.forwardAdded(x, residual, this.dropout);
+  }
+}
+
+class Attention extends Module {
+  readonly self: SelfAttention;
+  readonly output: ResidualOutput;
+
+  constructor(device: Device, config: PretrainedConfig) {
+    super();
+    this.self = new SelfAttention(device, config);
+    this.output = new ResidualOutput(device, config.hiddenSize, config);
+  }
+
+  forward(x: Tensor, seen: SeenTokens): Attended {
+    const { result, ...more } = this.self.forward(x, seen);
+    return { result: this.output.forward(result, x), ...more };
+  }
+}
+
+/** The first half of the feed-forward part: [B, L, H] → [B, L, I]. */
+class Intermediate extends Module {
+  readonly dense: Linear;
+  readonly activation: Activation;
+
+  constructor(device: Device, { hiddenSize, intermediateSize, hiddenAct }: PretrainedConfig) {
+    super();
+    this.dense = new Linear(device, hiddenSize, intermediateSize);
+    this.activation = activationOf(hiddenAct);
+  }
+}
+
+export class EncoderLayer extends Module {
+  readonly attention: Attention;
+  readonly intermediate: Intermediate;
+  readonly output: ResidualOutput;
+
+  constructor(device: Device, config: PretrainedConfig) {
+    super();
+    this.attention = new Attention(device, config);
+    this.intermediate = new Intermediate(device, config);
+    this.output = new ResidualOutput(device, config.intermediateSize, config);
+  }
+
+  /**
+   * [B, L, H] → [B, L, H], or packed tokens [T, H] → [T, H]. Frees on return what backward does not need.
+   */
+  forward(x: Tensor, seen: SeenTokens): Attended {
+    return x.device.tidy(() => {
+      const { result: attended, ...more } = this.attention.forward(x, seen);
+      const { dense, activation } = this.intermediate;
+      const outer = dense.forwardInto(this.output.dense, attended, activation);
+      const result = this.output.finish(outer, attended);
+      return { result, ...more };
+    });
+  }
+}
+
+export interface EncoderOptions {
+  mask: Tensor | undefined;
+  skipPadding: boolean;
+  all: boolean;
+  withAttentions: boolean;
+}
+
+export interface EncoderOutput {
+  /** With `all` the embeddings and the result of each layer; the last is the encoder's result. */
+  states: Tensor[];
+  /** Of each layer; empty unless asked for. */
+  attentions: Tensor[];
+}
+
+export class Encoder extends Module {
+  readonly layer: readonly EncoderLayer[];
+
+  constructor(device: Device, config: PretrainedConfig) {
+    super();
+    this.layer = Array.from({ length: config.numHiddenLayers }, () => new EncoderLayer(device, config));
+  }
+
+  /**
+   * [B, L, H] → states, float32 under `autocast` too; mask int32 [B, L]. Without `all`, each state is freed
+   * when the next one is done. `skipPadding`: see `ModelInputs`.
+   */
+  forward(embedded: Tensor, { mask, skipPadding, all, withAttentions }: EncoderOptions): EncoderOutput {
+    const packing = skipPadding && !withAttentions ? Packing.of(mask) : null;
+    if (packing === null) return this.run(embedded, withAttentions ? { mask, plain: true } : { mask }, all);
+    const seen = { starts: packing.starts, length: packing.longest };
+    const { states, attentions } = this.run(packing.pack(embedded), seen, all);
+    return { states: (all ? states : states.slice(-1)).map((state) => packing.unpack(state)), attentions };
+  }
+
+  private run(x: Tensor, seen: SeenTokens, all: boolean): EncoderOutput {
+    const states = [x];
+    const attentions: Tensor[] = [];
+    for (const layer of this.layer) {
+      const { result, weights } = layer.forward(states.at(-1)!, seen);
+      if (!all && states.length > 1) states.pop()!.dispose();
+      states.push(result);
+      if (weights !== undefined) attentions.push(weights);
+    }
+    return { states, attentions };
+  }
+}
+
+/** tanh(dense(first token)): [B, L, H] → [B, H]. */
+export class Pooler extends Module {
+  readonly dense: Linear;
+
+  constructor(device: Device, { hiddenSize }: PretrainedConfig) {
+    super();
+    this.dense = new Linear(device, hiddenSize, hiddenSize);
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.dense.forwardActivated(select(x, 1, 0), 'tanh');
+  }
+}

@@ -1,0 +1,98 @@
+/** Inputs of models: their names, and checks of types, shapes and ranges. */
+import { ConfigError, DtypeError, ShapeError } from '../../errors.ts';
+import { type Advice, checkOptions, type OptionNames } from '../../options.ts';
+import { formatShape, sameShape } from '../../tensor/shape.ts';
+import { Tensor } from '../../tensor/tensor.ts';
+
+/** Inputs of every model; int32 tensors [batch, length]. */
+export interface ModelInputs {
+  inputIds: Tensor;
+  /** 0 for padding, 1 for other tokens; if absent, all ones. */
+  attentionMask?: Tensor | undefined;
+  /** 0 for the first text, 1 for the second; if absent, all zeros. A model of one type takes zeros only. */
+  tokenTypeIds?: Tensor | undefined;
+  /**
+   * Rows of the position embeddings, [batch, length] or [1, length]. If absent, the
+   * family's own count: from 0, or from after the padding id, which padding keeps.
+   */
+  positionIds?: Tensor | undefined;
+  /**
+   * Leaves padding out (if `attentionMask` came from the CPU), so that a batch costs what its real tokens
+   * cost. The states of padding are then zero; in transformers they are meaningless. Default false; for
+   * classification of sequences, which ignores them, true. With `outputAttentions`, padding is computed.
+   */
+  skipPadding?: boolean | undefined;
+  /** Also return the result of every layer. Default: as the config says, mostly false. */
+  outputHiddenStates?: boolean | undefined;
+  /**
+   * Also return the attention weights of every layer. Attention is then computed the plain way: its memory
+   * grows as length².
+   */
+  outputAttentions?: boolean | undefined;
+}
+
+export const modelInputNames: OptionNames<ModelInputs> = {
+  inputIds: true,
+  attentionMask: true,
+  tokenTypeIds: true,
+  positionIds: true,
+  skipPadding: true,
+  outputHiddenStates: true,
+  outputAttentions: true,
+};
+
+const flags = ['skipPadding', 'outputHiddenStates', 'outputAttentions'];
+
+/** Inputs that only transformers has. */
+const advice: Advice = {
+  inputsEmbeds: 'pass inputIds',
+  headMask: 'leave it out',
+  returnDict: 'leave it out: the result is an object',
+};
+
+/**
+ * Throws `ConfigError` naming an input that `model` does not take, `DtypeError` for one that is not a tensor
+ * of its type, `ShapeError` for one of another shape than `inputIds`.
+ */
+export function checkInputs(model: string, inputs: ModelInputs, names: Readonly<Record<string, true>>): void {
+  const where = `${model}.forward`;
+  if (typeof inputs !== 'object' || inputs === null || inputs instanceof Tensor)
+    throw new ConfigError(`${where}: there are no inputs by name`, { remedy: 'pass { inputIds, … }' });
+  checkOptions(where, inputs, names, advice);
+  if (inputs.inputIds === undefined) throw new ConfigError(`${where}: inputIds are missing`);
+  for (const [name, value] of Object.entries(inputs) as [string, unknown][]) {
+    if (value === undefined) continue;
+    if (flags.includes(name)) {
+      if (typeof value !== 'boolean')
+        throw new ConfigError(`${where}: ${name} is ${String(value)}`, { remedy: 'use true or false' });
+    } else if (!(value instanceof Tensor)) {
+      const kind = value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`;
+      throw new DtypeError(`${where}: ${name} is ${kind}`, {
+        remedy: 'make a tensor of it: device.tensor(Int32Array.from(values), [batch, length])',
+      });
+    } else if (name !== 'labels' && value.dtype !== 'int32') {
+      throw new DtypeError(`${where}: ${name} is ${value.dtype}`, { remedy: 'it must be int32' });
+    }
+  }
+  checkShapes(where, inputs);
+}
+
+function checkShapes(where: string, inputs: ModelInputs): void {
+  const { inputIds, attentionMask, tokenTypeIds, positionIds } = inputs;
+  const wanted = formatShape(inputIds.shape);
+  if (inputIds.rank !== 2) throw new ShapeError(`${where}: inputIds ${wanted} must be [batch, length]`);
+  for (const [name, tensor] of Object.entries({ attentionMask, tokenTypeIds, positionIds })) {
+    if (tensor === undefined || sameShape(tensor.shape, inputIds.shape)) continue;
+    if (name === 'positionIds' && sameShape(tensor.shape, [1, inputIds.shape[1]!])) continue;
+    throw new ShapeError(`${where}: ${name} ${formatShape(tensor.shape)} does not fit inputIds ${wanted}`);
+  }
+}
+
+/** Throws `ShapeError` for an id outside a model's embeddings, if the CPU knows the ids. */
+export function checkRange(name: string, ids: Tensor, rows: number): void {
+  const stray = ids.integers?.find((id) => id < 0 || id >= rows);
+  if (stray === undefined) return;
+  throw new ShapeError(`${name}: ${stray} is outside the model's ${rows}`, {
+    remedy: rows === 1 ? 'this model has 0 only: leave them out' : `use 0 to ${rows - 1}`,
+  });
+}

@@ -1,0 +1,126 @@
+/** `PreTrainedModel`: weights by name, drawn, saved and grouped, for every model. */
+import { DawngradError } from '../../errors.ts';
+import { drawParts, Embedding, LayerNorm, Linear, parameter } from '../../nn/layers.ts';
+import { Module } from '../../nn/module.ts';
+import type { Device } from '../../tensor/device.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import { type SaveOptions, saveModel } from '../files/save.ts';
+import { type FileWeight, fileWeights, moduleName } from '../files/weight-names.ts';
+import type { BaseModel } from './base-model.ts';
+import type { PretrainedConfig } from './config.ts';
+import type { ModelInputs } from './inputs.ts';
+
+export abstract class PreTrainedModel extends Module {
+  readonly config: PretrainedConfig;
+  readonly device: Device;
+
+  constructor(config: PretrainedConfig, device: Device) {
+    super();
+    this.config = config;
+    this.device = device;
+  }
+
+  /** The model under the head; a base model is its own. */
+  abstract get base(): BaseModel;
+
+  /** The layer with a row for each class; null in models without classes. */
+  get classLayer(): Linear | null {
+    return null;
+  }
+
+  /** The class's name as transformers has it, written to config.json's `architectures`. */
+  get architecture(): string {
+    return this.constructor.name;
+  }
+
+  /** The prefix of the base model's keys in the checkpoint of a model with a head. */
+  get baseModelPrefix(): string {
+    return this.base.traits.prefix;
+  }
+
+  /** Weights by their names in files, each tensor once. */
+  override namedParameters(prefix = ''): [string, Tensor][] {
+    return super.namedParameters().map(([path, tensor]) => [prefix + this.fileName(path), tensor]);
+  }
+
+  /** Weights by every name that files have for them. */
+  override stateDict(): Map<string, Tensor> {
+    return new Map([...super.stateDict()].map(([path, tensor]) => [this.fileName(path), tensor]));
+  }
+
+  private fileName(path: string): string {
+    return moduleName(path, this.base.traits.names);
+  }
+
+  /** @internal The weights as files hold them, tied ones under every name. */
+  fileWeights(): Map<string, FileWeight> {
+    return fileWeights(super.stateDict(), this.base.traits.names);
+  }
+
+  /** Optional outputs of `forward`: as its inputs say, else as the config says. */
+  protected outputsOf(
+    inputs: Pick<ModelInputs, 'outputHiddenStates' | 'outputAttentions'>,
+  ): Pick<PretrainedConfig, 'outputHiddenStates' | 'outputAttentions'> {
+    return {
+      outputHiddenStates: inputs.outputHiddenStates ?? this.config.outputHiddenStates,
+      outputAttentions: inputs.outputAttentions ?? this.config.outputAttentions,
+    };
+  }
+
+  /**
+   * Draws weights as transformers does: normal with deviation `initializer_range` for matrices, zero for
+   * biases and the padding row, one and zero for LayerNorm. Only those in `which`, if given. Throws
+   * `DawngradError` for a weight without a rule.
+   */
+  initWeights(which?: ReadonlySet<Tensor>): void {
+    const std = this.config.initializerRange;
+    const parameters = this.namedParameters();
+    const left = new Set(
+      parameters.map(([, tensor]) => tensor).filter((tensor) => which?.has(tensor) ?? true),
+    );
+    for (const module of this.modules()) {
+      if (module instanceof Linear || module instanceof Embedding) {
+        // Tied weights are drawn by the first that has them.
+        if (!left.delete(module.weight)) continue;
+        drawParts([module.weight], (drawn) => this.device.fillNormal(drawn, { std }));
+        if (module instanceof Embedding) module.zeroPadding();
+      } else if (module instanceof LayerNorm && left.delete(module.weight)) {
+        this.device.fill(module.weight, 1);
+      }
+    }
+    for (const [name, tensor] of parameters) {
+      if (/(^|\.)bias$/.test(name) && left.delete(tensor)) this.device.fill(tensor, 0);
+      // Undrawn memory would keep the values of an older tensor.
+      if (left.has(tensor)) throw new DawngradError(`nothing says how to draw the weight '${name}'`);
+    }
+    this.base.initOwnWeights?.(which);
+  }
+
+  /** @internal Gives a tied weight, by its name in files, memory of its own for a checkpoint to fill. */
+  untie(name: string): void {
+    const { path, tensor } = this.fileWeights().get(name)!;
+    this.replaceParameter(path, parameter(this.device, tensor.shape));
+  }
+
+  /**
+   * Saves config.json and model.safetensors; Python's `from_pretrained` reads the folder. Files appear whole
+   * or not at all.
+   */
+  async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
+    await saveModel(this, folder, options);
+  }
+
+  /**
+   * Parts from the top down: heads and pooler, the last layer to the first, embeddings. The order in which
+   * fine-tuning thaws them.
+   */
+  layerGroups(): Module[][] {
+    const { base } = this;
+    const [top, ...rest] = base.groups();
+    const heads = this.namedChildren().map(([, child]) => child);
+    return [
+      (base as PreTrainedModel) === this ? top! : [...heads.filter((child) => child !== base), ...top!],
+      ...rest,
+    ];
+  }
+}

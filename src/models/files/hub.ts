@@ -1,0 +1,99 @@
+/** A model's folder: on disk, or downloaded from the hub into the cache that Python uses too. */
+import { platform } from '#platform';
+import { DawngradError, FileError } from '../../errors.ts';
+import type { OptionNames } from '../../options.ts';
+import { CONFIG_NAME, INDEX_NAME, parseIndex, WEIGHTS_NAME } from './checkpoint-files.ts';
+
+export interface HubOptions {
+  /** Branch, tag or commit; default `main`. */
+  revision?: string;
+  /** Access token; default HF_TOKEN, else the one that a log-in saved. */
+  token?: string;
+  /** Default HF_HUB_CACHE, else the hub's usual folder. */
+  cacheDir?: string;
+  /** Use only what is in the cache. Default: if HF_HUB_OFFLINE=1. */
+  localFilesOnly?: boolean;
+  /** The hub's address; default HF_ENDPOINT. */
+  hubUrl?: string;
+  /** Called as a file's bytes arrive. */
+  onProgress?: (progress: DownloadProgress) => void;
+}
+
+export const hubOptionNames: OptionNames<HubOptions> = {
+  revision: true,
+  token: true,
+  cacheDir: true,
+  localFilesOnly: true,
+  hubUrl: true,
+  onProgress: true,
+};
+
+export interface DownloadProgress {
+  file: string;
+  loadedBytes: number;
+  totalBytes: number;
+}
+
+/** Files to have: only the config, the tokenizer's, or all with the weights. */
+export type ModelPart = 'config' | 'tokenizer' | 'all';
+
+/** Files of a tokenizer. */
+export const TOKENIZER_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'vocab.txt',
+  'vocab.json',
+  'merges.txt',
+] as const;
+const WEIGHTS = {
+  single: WEIGHTS_NAME,
+  index: INDEX_NAME,
+  shardsOf: (path: string, text: string) => [...new Set(Object.values(parseIndex(path, text)))],
+};
+const HUB_ID = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/;
+
+/**
+ * The folder of a model: `idOrFolder` itself if it is one, else a download of that hub id. Throws `FileError`
+ * if it is neither or the download fails, `CheckpointError` for an index of shards that cannot be used.
+ */
+export async function resolveModel(
+  idOrFolder: string,
+  options: HubOptions = {},
+  part: ModelPart = 'all',
+): Promise<string> {
+  if (typeof idOrFolder !== 'string')
+    throw new FileError(`${JSON.stringify(idOrFolder)} is no folder and no hub id`, {
+      remedy: 'pass its name',
+    });
+  if (await platform.isFolder(idOrFolder)) return idOrFolder;
+  if (idOrFolder !== '' && (await platform.exists(idOrFolder))) {
+    throw new FileError(`'${idOrFolder}' is a file`, { remedy: 'give the folder that holds it' });
+  }
+  if (!HUB_ID.test(idOrFolder)) {
+    throw new FileError(`model folder '${idOrFolder}' does not exist`, {
+      remedy: 'give a folder, or a hub id such as bert-base-uncased',
+    });
+  }
+  try {
+    return await platform.downloadModel(idOrFolder, {
+      ...options,
+      required: part === 'tokenizer' ? [] : [CONFIG_NAME],
+      optional: part === 'config' ? [] : TOKENIZER_FILES,
+      // The model's type decides the tokenizer's class if the tokenizer's files do not name it.
+      beside: part === 'tokenizer' ? [CONFIG_NAME] : [],
+      weights: part === 'all' ? WEIGHTS : null,
+    });
+  } catch (cause) {
+    if (cause instanceof DawngradError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FileError(
+      `'${idOrFolder}' is no folder, and it could not be downloaded from the hub: ${reason}`,
+      {
+        remedy: 'check the name and the network; HF_TOKEN gives access to private models',
+        cause,
+      },
+    );
+  }
+}

@@ -1,0 +1,49 @@
+/** JSON files checked against schemas; errors name the file and the key. */
+import * as v from 'valibot';
+import type { DawngradError } from '../../errors.ts';
+
+type ErrorType = new (message: string, options?: { remedy?: string; cause?: unknown }) => DawngradError;
+
+/** How a file's problems are told. */
+export interface JsonFile {
+  /** The file's path, or another name for messages. */
+  source: string;
+  error: ErrorType;
+  remedy?: string;
+}
+
+const isObject = (json: unknown): json is Record<string, unknown> =>
+  typeof json === 'object' && json !== null && !Array.isArray(json);
+
+/** The object that a text holds. */
+export function parseJsonObject(
+  text: string,
+  { source, error: E, remedy }: JsonFile,
+): Record<string, unknown> {
+  const options = remedy === undefined ? {} : { remedy };
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new E(`${source}: not JSON`, { ...options, cause });
+  }
+  if (!isObject(json)) throw new E(`${source}: not a JSON object`, options);
+  return json;
+}
+
+/** The key that does not fit a schema, and why. */
+export function describeIssue(issue: v.BaseIssue<unknown>): string {
+  const key = issue.path?.map(({ key: part }) => String(part)).join('.') ?? '';
+  return issue.received === 'undefined' ? `'${key}' is missing` : `'${key}': ${issue.message}`;
+}
+
+/** Checks an object and converts it as the schema says. */
+export function checkJson<S extends v.GenericSchema>(
+  schema: S,
+  json: unknown,
+  { source, error: E, remedy }: JsonFile,
+): v.InferOutput<S> {
+  const result = v.safeParse(schema, json);
+  if (result.success) return result.output;
+  throw new E(`${source}: ${describeIssue(result.issues[0])}`, remedy === undefined ? {} : { remedy });
+}

@@ -1,0 +1,51 @@
+/** Saving a model as transformers does. */
+import { platform } from '#platform';
+import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
+import type { ExistingFolder, FolderWriter } from '../../platform/contract.ts';
+import { sizeOf } from '../../tensor/shape.ts';
+import { writeConfig } from '../common/config.ts';
+import type { PreTrainedModel } from '../common/pretrained.ts';
+import { CONFIG_NAME, WEIGHTS_NAME } from './checkpoint-files.ts';
+import { writeSafetensors } from './safetensors-writer.ts';
+import { storedWeights } from './weight-names.ts';
+
+export interface SaveOptions {
+  /** F16 halves the file; weights past 65,504 become infinite in it. */
+  dtype?: 'F32' | 'F16';
+  /** What to do if the folder exists; `merge` replaces the files written and keeps the rest. */
+  existing?: ExistingFolder;
+}
+
+const saveOptionNames: OptionNames<SaveOptions> = { dtype: true, existing: true };
+
+/** Writes config.json and model.safetensors into a folder under construction. */
+export async function writeModel(
+  folder: FolderWriter,
+  model: PreTrainedModel,
+  { dtype = 'F32' }: SaveOptions = {},
+): Promise<void> {
+  const name = dtype === 'F16' ? 'float16' : 'float32';
+  await folder.writeText(
+    CONFIG_NAME,
+    writeConfig(model.base.traits.config, model.config, model.architecture, name),
+  );
+  const tensors = storedWeights(model.fileWeights()).map(({ name, tensor, shape, offset }) => {
+    const read = async () => (await tensor.float32Data()).subarray(offset, offset + sizeOf(shape));
+    return { name, shape, dtype, read };
+  });
+  await folder.writeFile(WEIGHTS_NAME, (sink) => writeSafetensors(sink, tensors));
+}
+
+/** Saves config.json and model.safetensors so that the folder's files appear whole or not at all. */
+export async function saveModel(
+  model: PreTrainedModel,
+  path: string,
+  options: SaveOptions = {},
+): Promise<void> {
+  checkOptions('savePretrained', options, saveOptionNames);
+  checkChoice('savePretrained: dtype', options.dtype, ['F32', 'F16']);
+  checkChoice('savePretrained: existing', options.existing, ['refuse', 'replace', 'merge']);
+  await platform.writeFolder(path, options.existing ?? 'merge', (folder) =>
+    writeModel(folder, model, options),
+  );
+}

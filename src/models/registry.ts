@@ -1,0 +1,29 @@
+/** The families of models: code that works for every family asks this list. */
+import { bert } from './bert.ts';
+import { camembert } from './camembert.ts';
+import type { Family } from './common/family.ts';
+import { distilbert } from './distilbert.ts';
+import { roberta } from './roberta.ts';
+import { xlmRoberta } from './xlm-roberta.ts';
+
+export const families = [
+  bert,
+  roberta,
+  distilbert,
+  xlmRoberta,
+  camembert,
+] as const satisfies readonly Family[];
+
+type KnownFamily = (typeof families)[number];
+export type ModelType = KnownFamily['modelType'];
+/** The classes of a task, one of each family. */
+export type ClassesOf<Task extends keyof Family['tasks']> = KnownFamily['tasks'][Task];
+export type BaseClasses = KnownFamily['Model'];
+export type ConfigTables = KnownFamily['config'];
+
+export const modelTypes: readonly ModelType[] = families.map(({ modelType }) => modelType);
+
+/** The family of a `model_type`; undefined if it is not supported. */
+export function familyOf(modelType: unknown): KnownFamily | undefined {
+  return families.find((family) => family.modelType === modelType);
+}

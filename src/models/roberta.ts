@@ -1,0 +1,88 @@
+/** RoBERTa (Liu et al., 2019): positions that count from the padding id, and heads of its own. */
+import { type Dropout, Linear } from '../nn/layers.ts';
+import { Module } from '../nn/module.ts';
+import type { Device } from '../tensor/device.ts';
+import { positionIds } from '../tensor/ops/embedding.ts';
+import { select } from '../tensor/ops/view.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import { type BaseOptions, EncoderModel } from './common/base-model.ts';
+import { encoderKeys, type PretrainedConfig } from './common/config.ts';
+import { Embeddings } from './common/embeddings.ts';
+import type { Family } from './common/family.ts';
+import { answerSpan, classifierDropout, eachToken, head, vocabulary } from './common/heads.ts';
+import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
+
+const keys = {
+  ...encoderKeys,
+  vocabSize: { ...encoderKeys.vocabSize, default: 50265 },
+  padTokenId: { ...encoderKeys.padTokenId, default: 1 },
+} as const;
+
+/** Positions begin after the padding id, and padding keeps that id. */
+export class RobertaEmbeddings extends Embeddings {
+  private readonly padding: number;
+
+  constructor(device: Device, config: PretrainedConfig) {
+    const padding = config.padTokenId ?? 1;
+    super(device, config, padding);
+    this.padding = padding;
+  }
+
+  override get maxLength(): number {
+    return this.config.maxPositionEmbeddings - this.padding - 1;
+  }
+
+  protected override positions(inputIds: Tensor): Tensor {
+    return this.position_embeddings.forward(positionIds(inputIds, this.padding));
+  }
+}
+
+export class RobertaModel extends EncoderModel<'roberta'> {
+  constructor(config: PretrainedConfig, options: BaseOptions) {
+    super(config, options, { prefix: 'roberta', config: keys, Embeddings: RobertaEmbeddings });
+  }
+}
+
+/** Dropout, dense, tanh, dropout, projection of the first token. */
+export class ClassificationHead extends Module {
+  readonly dense: Linear;
+  readonly dropout: Dropout;
+  readonly out_proj: Linear;
+
+  constructor(device: Device, config: PretrainedConfig) {
+    super();
+    this.dense = new Linear(device, config.hiddenSize, config.hiddenSize);
+    this.dropout = classifierDropout(config);
+    this.out_proj = new Linear(device, config.hiddenSize, config.numLabels);
+  }
+
+  /** [B, L, H] → [B, labels]. */
+  forward(states: Tensor): Tensor {
+    const first = this.dropout.forward(select(states, 1, 0));
+    return this.out_proj.forward(this.dropout.forward(this.dense.forwardActivated(first, 'tanh')));
+  }
+}
+
+export const firstToken = head({
+  parts: (config, device) => ({ classifier: new ClassificationHead(device, config) }),
+  logits: ({ classifier }, { lastHiddenState }) => classifier.forward(lastHiddenState),
+  classLayer: 'classifier.out_proj',
+});
+
+export class RobertaForSequenceClassification extends sequenceClassification(RobertaModel, firstToken) {}
+export class RobertaForTokenClassification extends tokenClassification(RobertaModel, eachToken) {}
+export class RobertaForQuestionAnswering extends questionAnswering(RobertaModel, answerSpan) {}
+export class RobertaForMaskedLM extends maskedLm(RobertaModel, vocabulary('gelu')) {}
+
+export const roberta = {
+  modelType: 'roberta',
+  config: keys,
+  Model: RobertaModel,
+  tasks: {
+    sequenceClassification: RobertaForSequenceClassification,
+    tokenClassification: RobertaForTokenClassification,
+    questionAnswering: RobertaForQuestionAnswering,
+    maskedLm: RobertaForMaskedLM,
+  },
+  tokenizerDefaults: { tokenizer_class: 'RobertaTokenizer' },
+} as const satisfies Family;

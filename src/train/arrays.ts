@@ -1,0 +1,108 @@
+/** Arrays by name: the content of a batch, and the outputs for many batches, joined. */
+import type { Batch, BatchArray } from '../data/collate.ts';
+import { DataError } from '../errors.ts';
+import { formatShape, sizeOf } from '../tensor/shape.ts';
+import type { Dtype, TypedArrays } from '../tensor/tensor.ts';
+
+/** A tensor on the CPU. */
+export interface NamedArray<T = TypedArrays[Dtype]> {
+  /** Row-major. */
+  values: T;
+  shape: readonly number[];
+}
+
+/** Keys of a batch, or of the result of `encodeBatch`, that are not arrays for a model. */
+const descriptions: ReadonlySet<string> = new Set([
+  'shape',
+  'shapes',
+  'indices',
+  'lossWeight',
+  'encodings',
+  'overflowToSampleMapping',
+]);
+
+const isArray = (value: unknown): value is BatchArray =>
+  value instanceof Int32Array || value instanceof Float32Array;
+
+/**
+ * The arrays of a batch with their shapes. Throws `DataError` for anything that is not a batch, and naming an
+ * entry that is not an array or does not fit its shape.
+ */
+export function arraysOf(batch: Pick<Batch, 'shape'>): [name: string, array: NamedArray<BatchArray>][] {
+  const { shape, shapes = {} } = (batch ?? {}) as Partial<Batch>;
+  if (!Array.isArray(shape))
+    throw new DataError('toTensors: there is no batch', {
+      remedy: 'pass what a collator makes, or encodeBatch',
+    });
+  const size = sizeOf(shape);
+  return Object.entries(batch).flatMap(([name, values]: [string, unknown]) => {
+    if (values === undefined || descriptions.has(name)) return [];
+    if (!isArray(values))
+      throw new DataError(`toTensors: '${name}' is no Int32Array or Float32Array`, {
+        remedy: 'give a batch flat arrays by the names that the model takes',
+      });
+    const own = shapes[name] ?? (values.length === size ? shape : [values.length]);
+    if (sizeOf(own) !== values.length)
+      throw new DataError(
+        `toTensors: '${name}' has ${values.length} values for the shape ${formatShape(own)}`,
+        {
+          remedy: "mend the batch's shapes",
+        },
+      );
+    return [[name, { values, shape: own }]];
+  });
+}
+
+/** Fills up shorter arrays, as in transformers: as a label, it does not count. */
+const PADDING = -100;
+
+/**
+ * Joins arrays of several batches along the first dimension. In every other dimension, shorter arrays are
+ * filled up with −100 to the longest. Throws `DataError` if they differ in rank.
+ */
+export function joined<T extends TypedArrays[Dtype]>(
+  name: string,
+  parts: readonly NamedArray<T>[],
+): NamedArray<T> {
+  const [first] = parts;
+  const rank = first!.shape.length;
+  const odd = parts.find(({ shape }) => shape.length !== rank);
+  if (odd !== undefined)
+    throw new DataError(
+      `${name} of several batches cannot be joined: ${formatShape(first!.shape)} · ${formatShape(odd.shape)}`,
+      { remedy: 'give it the same rank in every batch, with a row for each example' },
+    );
+  const rows = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
+  const longest = first!.shape.slice(1).map((_, at) => Math.max(...parts.map(({ shape }) => shape[at + 1]!)));
+  const shape = [rows, ...longest];
+  const values = new (first!.values.constructor as new (size: number) => T)(sizeOf(shape));
+  if (parts.some((part) => sizeOf(part.shape.slice(1)) !== sizeOf(longest))) values.fill(PADDING);
+  let row = 0;
+  for (const part of parts) {
+    place(values, [part.shape[0]!, ...longest], row * sizeOf(longest), part);
+    row += part.shape[0]!;
+  }
+  return { values, shape };
+}
+
+/**
+ * Copies an array to the beginning of a larger one with `shape`, which starts at element `start` of `values`.
+ */
+function place(
+  values: TypedArrays[Dtype],
+  shape: readonly number[],
+  start: number,
+  { values: part, shape: own }: NamedArray,
+): void {
+  if (sizeOf(own) === sizeOf(shape) || own.length === 1) {
+    values.set(part, start);
+    return;
+  }
+  const [inner, ownInner] = [shape.slice(1), own.slice(1)];
+  const size = sizeOf(ownInner);
+  for (let i = 0; i < own[0]!; i += 1)
+    place(values, inner, start + i * sizeOf(inner), {
+      values: part.subarray(i * size, (i + 1) * size),
+      shape: ownInner,
+    });
+}

@@ -1,0 +1,150 @@
+/** One optimizer step, in phases. */
+import type { Batch } from '../data/collate.ts';
+import { userError } from '../data/example-checks.ts';
+import { ConfigError } from '../errors.ts';
+import { addInPlace } from '../kernels/pointwise.ts';
+import type { AdamW } from '../optim/adamw.ts';
+import { clipFactor } from '../optim/clip.ts';
+import { GradScaler } from '../optim/grad-scaler.ts';
+import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
+import { scale } from '../tensor/ops/elementwise.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { TrainingArguments } from './arguments.ts';
+import { lossWeight, sharesOf } from './inputs.ts';
+import { makeOptimizer } from './optimizer.ts';
+import { forwardBatch, type TrainableModel } from './predict.ts';
+
+/** Changes the values of the parameters' gradients in place. */
+export type ReduceGradients = (parameters: readonly Tensor[]) => void | Promise<void>;
+
+export interface StepOptions {
+  model: TrainableModel;
+  args: TrainingArguments;
+  /** Steps of the whole training, for the schedule. */
+  maxSteps: number;
+  /** Runs between backward and clipping; the phase is left out without it. */
+  reduce?: ReduceGradients | undefined;
+}
+
+/**
+ * Takes optimizer steps. `run` calls the phases in order: `forward` and `backward` for each batch, then
+ * `reduce`, `clip` and `update` once.
+ */
+export class TrainingStep {
+  readonly optimizer: AdamW;
+  readonly scheduler: LambdaLR;
+  /** With `fp16`. */
+  readonly scaler: GradScaler | null;
+  /** On the GPU, [1]: the sum of the losses of steps since it was last set to 0. */
+  readonly lossSum: Tensor;
+  /** On the GPU, [2]: norm of the last step's gradients, and the factor that clips them. */
+  readonly norm: Tensor;
+  private readonly model: TrainableModel;
+  private readonly args: TrainingArguments;
+  private readonly parameters: readonly Tensor[];
+  private readonly hook: ReduceGradients | undefined;
+
+  constructor({ model, args, maxSteps, reduce }: StepOptions) {
+    const { device } = model;
+    this.model = model;
+    this.args = args;
+    this.hook = reduce;
+    this.parameters = model.parameters();
+    this.optimizer = makeOptimizer(model, args);
+    const { warmupSteps } = args;
+    this.scheduler = getScheduler(args.lrSchedulerType, this.optimizer, {
+      numWarmupSteps: warmupSteps < 1 ? Math.ceil(warmupSteps * maxSteps) : warmupSteps,
+      numTrainingSteps: maxSteps,
+    });
+    this.lossSum = device.raw([1]);
+    this.norm = device.raw([2]);
+    this.scaler = args.fp16 ? new GradScaler(device) : null;
+    device.fill(this.lossSum, 0);
+    device.fill(this.norm, 0);
+  }
+
+  /**
+   * Takes one step over some batches, with the loss and gradient of one batch of all their examples: each
+   * batch is weighted by what its loss is a mean over (`lossWeight`). Returns the learning rate used.
+   */
+  async run(batches: readonly Batch[]): Promise<number> {
+    const { device } = this.model;
+    const shares = sharesOf(batches.map((batch) => lossWeight(this.model, batch)));
+    for (const [at, batch] of batches.entries()) {
+      const scope = device.scope();
+      try {
+        this.backward(this.forward(batch), shares[at]!);
+      } finally {
+        scope.close();
+      }
+    }
+    if (this.hook !== undefined) await this.reduce();
+    return this.update(this.clip());
+  }
+
+  /**
+   * Computes the loss of a batch, a scalar in the open scope. Throws `ConfigError` if the model gives none.
+   */
+  forward(batch: Batch): Tensor {
+    const { loss } = forwardBatch(this.model, batch, this.args.fp16);
+    if (loss === undefined)
+      throw new ConfigError('the model gives no loss for the training data', {
+        remedy: 'give the examples labels',
+      });
+    return loss;
+  }
+
+  /** Adds a batch's gradients to the parameters' and its loss to `lossSum`, both times `share`. */
+  backward(loss: Tensor, share: number): void {
+    const part = share === 1 ? loss : scale(loss, share);
+    part.backward(this.scaler?.scale);
+    addInPlace(this.model.device.gpu, { x: part.slot, y: this.lossSum.slot, count: 1 });
+  }
+
+  /** Calls the hook, in a scope of its own. Throws `UserCodeError` if that throws. */
+  async reduce(): Promise<void> {
+    const scope = this.model.device.scope();
+    try {
+      await this.hook?.(this.parameters);
+    } catch (cause) {
+      throw userError('reduceGradients', cause);
+    } finally {
+      scope.close();
+    }
+  }
+
+  /**
+   * Measures the norm of the gradients. Returns [norm, factor], whose factor also undoes the loss scale, or
+   * null if the optimizer uses the gradients as they are.
+   */
+  clip(): Tensor | null {
+    const { scaler, norm: out } = this;
+    const { maxGradNorm } = this.args;
+    const maxNorm = maxGradNorm === 0 ? Number.POSITIVE_INFINITY : maxGradNorm;
+    const factor = clipFactor(this.parameters, maxNorm, { out, lossScale: scaler ?? 1 });
+    return maxGradNorm === 0 && scaler === null ? null : factor;
+  }
+
+  /**
+   * Updates the weights, the schedule and the loss scale, and drops the gradients. Returns the learning rate
+   * used.
+   */
+  update(gradScale: Tensor | null): number {
+    const { optimizer, scheduler, scaler } = this;
+    const learningRate = scheduler.getLastLr()[0]!;
+    optimizer.step({ gradScale, skipNonFinite: scaler !== null });
+    scaler?.update(gradScale);
+    scheduler.step();
+    optimizer.zeroGrad();
+    this.model.device.submit();
+    return learningRate;
+  }
+
+  dispose(): void {
+    this.optimizer.zeroGrad();
+    this.optimizer.dispose();
+    this.lossSum.dispose();
+    this.norm.dispose();
+    this.scaler?.dispose();
+  }
+}

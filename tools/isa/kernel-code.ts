@@ -1,0 +1,100 @@
+/** What one kernel's machine code needs of the hardware, and what its hot loop does. */
+import type { Chip } from './chips.ts';
+import { type Block, findLoops, type Instruction, innermostLoops, parseDisassembly } from './disassembly.ts';
+import {
+  bytesLoaded,
+  type InstructionKind,
+  kindOf,
+  kinds,
+  matrixMultiplyAdds,
+  multiplyAdds,
+} from './instructions.ts';
+import type { CompiledPipeline } from './vulkan.ts';
+
+export interface HotLoop {
+  /** Instructions of one round, by kind. */
+  counts: Record<InstructionKind, number>;
+  /** Multiply-adds that a subgroup makes in one round. */
+  multiplyAdds: number;
+  /** Bytes that a subgroup loads in one round. */
+  bytes: { memory: number; workgroup: number };
+  /**
+   * Turns of the vector unit in one round, in those of an ordinary instruction: one for each vector or
+   * workgroup-memory instruction, more for one of a matrix.
+   */
+  turns: number;
+  /** The share of `turns` in which multiply-adds are made. */
+  share: number;
+}
+
+export interface KernelCode {
+  subgroupSize: number;
+  registers: number;
+  /** Registers of the vector unit and of the scalar unit that do not fit and live in memory. */
+  spills: { vector: number; scalar: number };
+  /** Subgroups that one SIMD unit holds at once, at most. */
+  waves: number;
+  workgroupBytes: number;
+  /** Null where the program has no loop. */
+  hot: HotLoop | null;
+}
+
+/** Turns of one instruction: a matrix instruction's as its multiply-adds take. */
+function turnsOf({ name }: Instruction, subgroupSize: number, chip: Chip): number {
+  const products = matrixMultiplyAdds(name);
+  if (products === 0) return 1;
+  const ordinary = subgroupSize / LANES_A_CYCLE;
+  return products / chip.matrixMultiplyAdds / ordinary;
+}
+
+/** Lanes of a SIMD unit of RDNA. */
+export const LANES_A_CYCLE = 32;
+
+function measureLoop(body: readonly Instruction[], subgroupSize: number, chip: Chip): HotLoop {
+  const counts = Object.fromEntries(kinds.map((kind) => [kind, 0])) as Record<InstructionKind, number>;
+  const hot: HotLoop = { counts, multiplyAdds: 0, bytes: { memory: 0, workgroup: 0 }, turns: 0, share: 0 };
+  let multiplying = 0;
+  for (const instruction of body) {
+    const kind = kindOf(instruction);
+    counts[kind] += 1;
+    hot.multiplyAdds += multiplyAdds(instruction, subgroupSize);
+    hot.bytes[kind === 'workgroup' ? 'workgroup' : 'memory'] += bytesLoaded(instruction, subgroupSize);
+    if (kind !== 'multiplyAdd' && kind !== 'vector' && kind !== 'workgroup') continue;
+    const turns = turnsOf(instruction, subgroupSize, chip);
+    hot.turns += turns;
+    if (kind === 'multiplyAdd') multiplying += turns;
+  }
+  hot.share = hot.turns === 0 ? 0 : multiplying / hot.turns;
+  return hot;
+}
+
+/**
+ * The innermost loop with the most multiply-adds; of programs that make none in a loop, the one that loads
+ * the most.
+ */
+function hotLoop(blocks: readonly Block[], subgroupSize: number, chip: Chip): HotLoop | null {
+  const measured = innermostLoops(findLoops(blocks)).map(({ first, last }) => {
+    const body = blocks.slice(first, last + 1).flatMap(({ instructions }) => instructions);
+    return measureLoop(body, subgroupSize, chip);
+  });
+  const loaded = ({ bytes }: HotLoop): number => bytes.memory + bytes.workgroup;
+  const hotter = (a: HotLoop, b: HotLoop): number => b.multiplyAdds - a.multiplyAdds || loaded(b) - loaded(a);
+  return measured.sort(hotter)[0] ?? null;
+}
+
+export function readKernelCode(compiled: CompiledPipeline, chip: Chip): KernelCode {
+  const { subgroupSize, disassembly, statistics } = compiled;
+  const statistic = (name: string): number => {
+    const value = statistics[name];
+    if (value === undefined) throw new Error(`the driver says nothing of '${name}'`);
+    return value;
+  };
+  return {
+    subgroupSize,
+    registers: statistic('VGPRs'),
+    spills: { vector: statistic('Spilled VGPRs'), scalar: statistic('Spilled SGPRs') },
+    waves: statistic('Subgroups per SIMD'),
+    workgroupBytes: statistic('LDS size'),
+    hot: hotLoop(parseDisassembly(disassembly), subgroupSize, chip),
+  };
+}
