@@ -45,9 +45,7 @@ export function arraysOf(batch: Pick<Batch, 'shape'>): [name: string, array: Nam
     if (sizeOf(own) !== values.length)
       throw new DataError(
         `toTensors: '${name}' has ${values.length} values for the shape ${formatShape(own)}`,
-        {
-          remedy: "mend the batch's shapes",
-        },
+        { remedy: "mend the batch's shapes" },
       );
     return [[name, { values, shape: own }]];
   });

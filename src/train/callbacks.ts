@@ -71,9 +71,7 @@ export function checkCallbacks(callbacks: unknown): void {
     if (typeof callback !== 'object' || callback === null)
       throw new ConfigError(
         `callbacks: one is ${typeof callback === 'function' ? 'a function or a class' : callback}`,
-        {
-          remedy: 'pass objects with methods such as onLog, of a class: new MyCallback()',
-        },
+        { remedy: 'pass objects with methods such as onLog, of a class: new MyCallback()' },
       );
     for (const name of namesIn(callback)) {
       const value = (callback as Record<string, unknown>)[name];

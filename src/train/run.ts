@@ -103,12 +103,7 @@ export class TrainingRun {
     state.numTrainEpochs = Math.ceil(state.maxSteps / this.stepsPerEpoch);
     this.parameters = model.parameters();
     this.fixed = new Set(this.parameters.filter((tensor) => !tensor.requiresGrad));
-    this.step = new TrainingStep({
-      model,
-      args,
-      maxSteps: state.maxSteps,
-      reduce: options.reduceGradients,
-    });
+    this.step = new TrainingStep({ model, args, maxSteps: state.maxSteps, reduce: options.reduceGradients });
     model.device.manualSeed(args.seed);
   }
 

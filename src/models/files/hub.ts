@@ -90,10 +90,7 @@ export async function resolveModel(
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FileError(
       `'${idOrFolder}' is no folder, and it could not be downloaded from the hub: ${reason}`,
-      {
-        remedy: 'check the name and the network; HF_TOKEN gives access to private models',
-        cause,
-      },
+      { remedy: 'check the name and the network; HF_TOKEN gives access to private models', cause },
     );
   }
 }

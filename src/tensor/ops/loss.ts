@@ -41,9 +41,7 @@ const crossEntropyOp = defineOp({
     if (x.rank < 1 || !sameShape(x.shape.slice(0, -1), targets.shape) || x.size === 0) {
       throw new ShapeError(
         `crossEntropy: logits ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`,
-        {
-          remedy: 'logits must be [..., classes] and targets [...]',
-        },
+        { remedy: 'logits must be [..., classes] and targets [...]' },
       );
     }
     const classes = x.shape.at(-1)!;
@@ -109,9 +107,7 @@ function definePairLoss(
       if (!sameShape(x.shape, targets.shape) || x.size === 0) {
         throw new ShapeError(
           `${name}: input ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`,
-          {
-            remedy: 'both must have the same shape',
-          },
+          { remedy: 'both must have the same shape' },
         );
       }
       return { shape: [], dtype: 'float32' };
@@ -120,13 +116,7 @@ function definePairLoss(
       const { device } = x;
       const losses = device.raw(x.shape);
       pairLoss(device.gpu, { loss, x: x.slot, targets: targets.slot, count: x.size, y: losses.slot });
-      sumKernel(device.gpu, {
-        x: losses.slot,
-        y: y.slot,
-        outer: 1,
-        n: x.size,
-        inner: 1,
-      });
+      sumKernel(device.gpu, { x: losses.slot, y: y.slot, outer: 1, n: x.size, inner: 1 });
       losses.dispose();
     },
     saves: ['x', 'targets'],

@@ -12,11 +12,7 @@ function sumAxis(
   y: Tensor,
   dims: { outer: number; n: number; inner: number; scale?: number },
 ): void {
-  sumKernel(x.device.gpu, {
-    x: x.slot,
-    y: y.slot,
-    ...dims,
-  });
+  sumKernel(x.device.gpu, { x: x.slot, y: y.slot, ...dims });
 }
 
 /**
