@@ -4,13 +4,8 @@ import { ConfigError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import type { AdamW } from './adamw.ts';
 
-export type SchedulerType = 'linear' | 'cosine' | 'constant' | 'constant_with_warmup';
-export const schedulerTypes: readonly SchedulerType[] = [
-  'linear',
-  'cosine',
-  'constant',
-  'constant_with_warmup',
-];
+export const schedulerTypes = ['linear', 'cosine', 'constant', 'constant_with_warmup'] as const;
+export type SchedulerType = (typeof schedulerTypes)[number];
 
 /** Sets the rate of an optimizer's groups; `step()` after each `optimizer.step()`. */
 export class LambdaLR {

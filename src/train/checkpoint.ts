@@ -12,7 +12,7 @@ import { formatShape, sameShape, sizeOf } from '../tensor/shape.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { type Progress, progressFromJson, progressToJson } from './progress.ts';
-import { checkPlace, savedArguments } from './resume.ts';
+import { checkPlace, type SavedArguments, savedArguments } from './resume.ts';
 import { stateFromJson, stateToJson, type TrainerState } from './state.ts';
 
 export const TRAINER_STATE_NAME = 'trainer_state.json';
@@ -102,7 +102,7 @@ export interface Standing {
   state: TrainerState;
   progress: Progress;
   /** The content of training_args.json. */
-  saved: Record<string, unknown>;
+  saved: SavedArguments;
 }
 
 /**
