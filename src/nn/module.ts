@@ -111,10 +111,7 @@ export abstract class Module {
 
   /** Drops all gradients. */
   zeroGrad(): void {
-    for (const tensor of this.parameters()) {
-      tensor.grad?.dispose();
-      tensor.grad = null;
-    }
+    for (const tensor of this.parameters()) tensor.dropGradient();
   }
 
   /** Frees all weights. */

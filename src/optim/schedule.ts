@@ -45,8 +45,11 @@ export class LambdaLR {
   }
 }
 
-function warmup(step: number, warmupSteps: number): number {
-  return step / Math.max(1, warmupSteps);
+/** Up linearly over the warm-up, then the factor that `after` gives. */
+function warmedUp(optimizer: AdamW, numWarmupSteps: number, after: (step: number) => number): LambdaLR {
+  const factor = (step: number): number =>
+    step < numWarmupSteps ? step / Math.max(1, numWarmupSteps) : after(step);
+  return new LambdaLR(optimizer, factor);
 }
 
 /** Up linearly over the warm-up, then down linearly to 0 at `numTrainingSteps`. */
@@ -55,10 +58,8 @@ export function getLinearScheduleWithWarmup(
   numWarmupSteps: number,
   numTrainingSteps: number,
 ): LambdaLR {
-  return new LambdaLR(optimizer, (step) => {
-    if (step < numWarmupSteps) return warmup(step, numWarmupSteps);
-    return Math.max(0, (numTrainingSteps - step) / Math.max(1, numTrainingSteps - numWarmupSteps));
-  });
+  const span = Math.max(1, numTrainingSteps - numWarmupSteps);
+  return warmedUp(optimizer, numWarmupSteps, (step) => Math.max(0, (numTrainingSteps - step) / span));
 }
 
 /** Up linearly over the warm-up, then down along half a cosine (or `numCycles` waves) to 0. */
@@ -68,9 +69,9 @@ export function getCosineScheduleWithWarmup(
   numTrainingSteps: number,
   numCycles = 0.5,
 ): LambdaLR {
-  return new LambdaLR(optimizer, (step) => {
-    if (step < numWarmupSteps) return warmup(step, numWarmupSteps);
-    const progress = (step - numWarmupSteps) / Math.max(1, numTrainingSteps - numWarmupSteps);
+  const span = Math.max(1, numTrainingSteps - numWarmupSteps);
+  return warmedUp(optimizer, numWarmupSteps, (step) => {
+    const progress = (step - numWarmupSteps) / span;
     return Math.max(0, 0.5 * (1 + Math.cos(Math.PI * numCycles * 2 * progress)));
   });
 }
@@ -80,7 +81,7 @@ export function getConstantSchedule(optimizer: AdamW): LambdaLR {
 }
 
 export function getConstantScheduleWithWarmup(optimizer: AdamW, numWarmupSteps: number): LambdaLR {
-  return new LambdaLR(optimizer, (step) => (step < numWarmupSteps ? warmup(step, numWarmupSteps) : 1));
+  return warmedUp(optimizer, numWarmupSteps, () => 1);
 }
 
 export interface SchedulerOptions {

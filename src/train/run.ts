@@ -23,8 +23,7 @@ import {
   sweepOutput,
 } from './checkpoint.ts';
 import { applyFreezing } from './freeze.ts';
-import { countComputed, countTokens } from './inputs.ts';
-import { computingWeights } from './optimizer.ts';
+import { computingWeights, countComputed, countTokens } from './inputs.ts';
 import type { Progress } from './progress.ts';
 import { compareArguments, compareData, dataMark } from './resume.ts';
 import { freshState, type LogEntry } from './state.ts';

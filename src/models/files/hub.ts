@@ -38,7 +38,7 @@ export interface DownloadProgress {
 export type ModelPart = 'config' | 'tokenizer' | 'all';
 
 /** Files of a tokenizer. */
-export const TOKENIZER_FILES = [
+export const TOKENIZER_FILES: readonly string[] = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -46,7 +46,7 @@ export const TOKENIZER_FILES = [
   'vocab.txt',
   'vocab.json',
   'merges.txt',
-] as const;
+];
 const WEIGHTS = {
   single: WEIGHTS_NAME,
   index: INDEX_NAME,
