@@ -2,6 +2,7 @@
 
 import { ConfigError, DawngradError, DeviceLostError, DtypeError, ShapeError } from '../errors.ts';
 import { GpuContext } from '../gpu/context.ts';
+import { bytesOf, type Dtype } from '../gpu/dtype.ts';
 import type { GpuOptions } from '../gpu/options.ts';
 import type { PoolStatistics, RecorderStatistics } from '../gpu/statistics.ts';
 import { checkSubgroupMatrices } from '../kernels/matmul/check.ts';
@@ -10,7 +11,7 @@ import { checkOptions, type OptionNames } from '../options.ts';
 import { float32ToFloat16 } from './float16.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from './shape.ts';
 import { Storage } from './storage.ts';
-import { bytesOf, type Dtype, Tensor, type TypedArrays, typedArrayDtype } from './tensor.ts';
+import { Tensor, type TypedArrays, typedArrayDtype } from './tensor.ts';
 
 export type DeviceOptions = GpuOptions;
 

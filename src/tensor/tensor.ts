@@ -1,6 +1,6 @@
 /** `Tensor`: a shape, an element type, a share of a GPU buffer, and a node of the autograd tape. */
 import { AutogradError, DawngradError, DisposedError, DtypeError, ShapeError } from '../errors.ts';
-import { bytesOf, type Dtype, itemSize } from '../gpu/dtype.ts';
+import { bytesOf, type Dtype } from '../gpu/dtype.ts';
 import type { Slot } from '../gpu/recorder.ts';
 import type { Device } from './device.ts';
 import { float16ToFloat32 } from './float16.ts';
@@ -9,7 +9,7 @@ import { formatShape, type Shape, sizeOf } from './shape.ts';
 import type { Storage } from './storage.ts';
 import { backward, releaseNode, type TapeNode } from './tape.ts';
 
-export { bytesOf, type Dtype, itemSize };
+export type { Dtype };
 
 export interface TypedArrays {
   float32: Float32Array;

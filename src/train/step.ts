@@ -25,7 +25,7 @@ export interface StepOptions {
   reduce?: ReduceGradients | undefined;
 }
 
-/** AdamW over all weights of a model, in two groups: with weight decay and without (`undecayedParameters`). */
+/** AdamW over all weights of a model, in two groups: with and without weight decay. */
 function makeOptimizer(model: TrainableModel, args: TrainingArguments): AdamW {
   const undecayed = model.undecayedParameters();
   const group = (decayed: boolean) => model.parameters().filter((one) => undecayed.has(one) !== decayed);

@@ -14,6 +14,9 @@ import { formatShape, sameShape } from '../shape.ts';
 import { isGradEnabled } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
+/** The label that a loss ignores: of special tokens and padding. */
+export const IGNORED = -100;
+
 export interface CrossEntropyOptions {
   /** Targets with this value do not count. Default −100. */
   ignoreIndex?: number;
@@ -88,7 +91,7 @@ const crossEntropyOp = defineOp({
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   checkOptions('crossEntropy', options, crossEntropyOptionNames, advice);
-  const { ignoreIndex = -100, clampTargets = false } = options;
+  const { ignoreIndex = IGNORED, clampTargets = false } = options;
   return crossEntropyOp({ x: logits, targets }, { ignoreIndex, clampTargets });
 }
 
