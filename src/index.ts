@@ -23,6 +23,13 @@ export {
   BertForTokenClassification,
   BertModel,
 } from './models/bert.ts';
+export {
+  CamembertForMaskedLM,
+  CamembertForQuestionAnswering,
+  CamembertForSequenceClassification,
+  CamembertForTokenClassification,
+  CamembertModel,
+} from './models/camembert.ts';
 export type { HiddenActivation } from './models/common/activations.ts';
 export { type BaseModel, type BaseModelOutput, EncoderModel } from './models/common/base-model.ts';
 export type { PretrainedConfig, ProblemType } from './models/common/config.ts';
@@ -37,6 +44,13 @@ export {
   type TaskOutput,
 } from './models/common/tasks.ts';
 export type { ConfigOverrides } from './models/config.ts';
+export {
+  DistilBertForMaskedLM,
+  DistilBertForQuestionAnswering,
+  DistilBertForSequenceClassification,
+  DistilBertForTokenClassification,
+  DistilBertModel,
+} from './models/distilbert.ts';
 export type { DownloadProgress, HubOptions } from './models/files/hub.ts';
 export type { LoadOptions, LoadReport } from './models/files/load.ts';
 export { type SaveOptions, saveModel } from './models/files/save.ts';
@@ -48,6 +62,13 @@ export {
   RobertaForTokenClassification,
   RobertaModel,
 } from './models/roberta.ts';
+export {
+  XLMRobertaForMaskedLM,
+  XLMRobertaForQuestionAnswering,
+  XLMRobertaForSequenceClassification,
+  XLMRobertaForTokenClassification,
+  XLMRobertaModel,
+} from './models/xlm-roberta.ts';
 export { Dropout, Embedding, LayerNorm, Linear, skipInit } from './nn/layers.ts';
 export { Module } from './nn/module.ts';
 export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from './optim/adamw.ts';

@@ -74,7 +74,7 @@ const example = {
 export function addFinetune(program: Command): void {
   const command = program
     .command('finetune')
-    .description('fine-tune a BERT or RoBERTa checkpoint to classify texts')
+    .description('fine-tune a checkpoint to classify texts')
     .option('--example', 'use the sentiment example that ships with the package')
     .option('--model <folder or id>', 'checkpoint to start from: a folder, or a hub id')
     .option('--train <file>', 'training data: .tsv, .csv or .jsonl')

@@ -11,7 +11,7 @@ import { addPretrain } from './pretrain.ts';
 import { addTune } from './tune.ts';
 
 const program = new Command('dawngrad')
-  .description('Fine-tune BERT and RoBERTa on WebGPU.')
+  .description('Fine-tune BERT, RoBERTa and their kin on WebGPU.')
   .version(await packageVersion())
   .showHelpAfterError('(see --help)');
 for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addTune, addInfo]) add(program);

@@ -1,9 +1,18 @@
 /** The families of models: code that works for every family asks this list. */
 import { bert } from './bert.ts';
+import { camembert } from './camembert.ts';
 import type { Family } from './common/family.ts';
+import { distilbert } from './distilbert.ts';
 import { roberta } from './roberta.ts';
+import { xlmRoberta } from './xlm-roberta.ts';
 
-export const families = [bert, roberta] as const satisfies readonly Family[];
+export const families = [
+  bert,
+  roberta,
+  distilbert,
+  xlmRoberta,
+  camembert,
+] as const satisfies readonly Family[];
 
 type KnownFamily = (typeof families)[number];
 export type ModelType = KnownFamily['modelType'];

@@ -36,10 +36,7 @@ const CLASSES: [RegExp, ClassName][] = [
 ];
 /** Classes of model types that have a tokenizer here and no model, if no file names one. */
 const WITHOUT_MODEL: Readonly<Record<string, string>> = {
-  distilbert: 'BertTokenizer',
   electra: 'BertTokenizer',
-  'xlm-roberta': 'XLMRobertaTokenizer',
-  camembert: 'CamembertTokenizer',
 };
 
 function usualClass(modelType: string): string | undefined {

@@ -64,7 +64,7 @@ function columns(values: Float32Array, width: number, order: readonly number[]):
 
 const names = ['positive', 'negative', 'neutral'];
 
-describe.each(['bert-single', 'roberta-single', 'bert-token'])('%s', (fixture) => {
+describe.each(['bert-single', 'roberta-single', 'bert-token', 'distilbert-single'])('%s', (fixture) => {
   const theirs = fixture === 'bert-token' ? ['B', 'I', 'O', 'X', 'Y'] : names;
   const width = theirs.length;
 
@@ -138,6 +138,10 @@ it('knows a trained classifier of sequences', async () => {
   const known = async (fixture: string) =>
     hasTrainedClassifier(models + fixture, await loadConfig(models + fixture));
   expect(
-    await Promise.all(['bert-single', 'roberta-multi', 'bert-base', 'roberta-mlm', 'bert-mlm'].map(known)),
-  ).toEqual([true, true, false, false, false]);
+    await Promise.all(
+      ['bert-single', 'roberta-multi', 'camembert-single', 'bert-base', 'roberta-mlm', 'distilbert-mlm'].map(
+        known,
+      ),
+    ),
+  ).toEqual([true, true, true, false, false, false]);
 });

@@ -1,21 +1,26 @@
 /** config.json: read, changed and written back, against files that transformers wrote. */
 import { describe, expect, it, vi } from 'vitest';
+import { ConfigError, UnsupportedModelError } from '../../src/errors.ts';
 import { AutoConfig, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import { configToJson, parseConfig, withOverrides } from '../../src/models/config.ts';
+import { type ModelType, modelTypes } from '../../src/models/registry.ts';
 import { parsePythonJson } from '../../src/python-json.ts';
 import { useDevice } from '../support/device.ts';
+import { families } from '../support/families.ts';
 import { models, readJson } from '../support/fixtures.ts';
 
 const device = useDevice();
 const bert = { model_type: 'bert' };
 
-describe.each(['bert', 'roberta'])('a %s config that transformers wrote', (family) => {
+describe.each(families)('a %s config that transformers wrote', (family) => {
   const folder = `${models}configs/${family}`;
 
   it('is read', async () => {
     const config = await AutoConfig.fromPretrained(folder);
     expect(config.id2label).toEqual({ 0: 'negative', 1: 'neutral', 2: 'positive, perhaps' });
-    expect(config).toMatchObject({ modelType: family, numLabels: 3, classifierDropout: 0.3 });
+    const heads =
+      family === 'distilbert' ? { qaDropout: 0.3, seqClassifDropout: 0.25 } : { classifierDropout: 0.3 };
+    expect(config).toMatchObject({ modelType: family, numLabels: 3, hiddenDropoutProb: 0.15, ...heads });
   });
 
   it('comes back with every key as it was', async () => {
@@ -34,7 +39,36 @@ describe('defaults', () => {
       padTokenId: 0,
     });
     expect(AutoConfig.forModel('roberta')).toMatchObject({ vocabSize: 50265, padTokenId: 1 });
+    for (const type of ['xlm-roberta', 'camembert'] as const)
+      expect(AutoConfig.forModel(type)).toMatchObject({ vocabSize: 30522, padTokenId: 1, typeVocabSize: 2 });
+    expect(JSON.parse(configToJson(AutoConfig.forModel('distilbert'), 'X'))).toMatchObject({
+      activation: 'gelu',
+      attention_dropout: 0.1,
+      dim: 768,
+      dropout: 0.1,
+      hidden_dim: 3072,
+      max_position_embeddings: 512,
+      n_heads: 12,
+      n_layers: 6,
+      pad_token_id: 0,
+      qa_dropout: 0.1,
+      seq_classif_dropout: 0.2,
+      sinusoidal_pos_embds: false,
+      vocab_size: 30522,
+    });
     expect(AutoConfig.forModel('bert').id2label).toEqual({ 0: 'LABEL_0', 1: 'LABEL_1' });
+  });
+});
+
+describe("a family's own keys", () => {
+  it('are set by name, and those that it lacks are refused', () => {
+    const config = AutoConfig.forModel('distilbert', { qaDropout: 0.4, hiddenSize: 24 });
+    expect(JSON.parse(configToJson(config, 'X'))).toMatchObject({ qa_dropout: 0.4, dim: 24 });
+    expect(() => AutoConfig.forModel('distilbert', { typeVocabSize: 2 })).toThrow('typeVocabSize');
+    expect(() => AutoConfig.forModel('bert', { qaDropout: 0.4 })).toThrow('qaDropout');
+    expect(() => parseConfig({ model_type: 'distilbert', dim: 768, n_heads: 5 }, 'x')).toThrow(
+      'x: dim 768 is not a multiple of n_heads 5',
+    );
   });
 });
 
@@ -185,8 +219,6 @@ describe('values', () => {
 describe('what cannot be used', () => {
   const cases: Record<string, unknown> = {
     'a list': [],
-    'no model_type': {},
-    'an unknown model_type': { model_type: 'gpt2' },
     'a size that is no number': { ...bert, hidden_size: '768' },
     'heads that do not divide': { ...bert, hidden_size: 100 },
     'a probability above 1': { ...bert, hidden_dropout_prob: 1.5 },
@@ -207,6 +239,18 @@ describe('what cannot be used', () => {
   };
   it.each(Object.entries(cases))('%s', (_, json) => {
     expect(() => parseConfig(json, 'folder/config.json')).toThrowErrorMatchingSnapshot();
+  });
+
+  it('a family that is not named, or not known', () => {
+    const known = modelTypes.join(', ');
+    expect(() => parseConfig({}, 'x')).toThrow(
+      new ConfigError("x: 'model_type' is missing", { remedy: `it must be one of ${known}` }),
+    );
+    const unknown = new UnsupportedModelError("x: model_type 'gpt2' is not supported", {
+      remedy: `supported: ${known}`,
+    });
+    expect(() => parseConfig({ model_type: 'gpt2' }, 'x')).toThrow(unknown);
+    expect(() => AutoConfig.forModel('gpt2' as ModelType)).toThrow(UnsupportedModelError);
   });
 });
 

@@ -68,6 +68,9 @@ describe('reports', () => {
     ['masked LM to sequence classification', AutoModelForSequenceClassification, 'bert-mlm'],
     ['pretraining to base', AutoModel, 'bert-pretraining'],
     ['roberta masked LM to token classification', AutoModelForTokenClassification, 'roberta-mlm'],
+    ['distilbert masked LM to sequence classification', AutoModelForSequenceClassification, 'distilbert-mlm'],
+    ['distilbert sequence classification to base', AutoModel, 'distilbert-single'],
+    ['camembert base to token classification', AutoModelForTokenClassification, 'camembert-base'],
   ] as const;
   it.each(cases)('%s, as transformers reports it', async (title, auto, folder) => {
     const expected = await readJson<Record<string, { missing: string[]; unexpected: string[] }>>(

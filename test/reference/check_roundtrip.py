@@ -2,7 +2,7 @@
 
     python test/reference/check_roundtrip.py folder run.json
 
-run.json: {"logits": [[...]]} with "texts" ([s, ...] or [[s, pair], ...]) or "input_ids", or both; with "input_ids" also
+run.json: {"logits": [[...]]} (or the outputs of the folder's task: see OUTPUTS) with "texts" ([s, ...] or [[s, pair], ...]) or "input_ids", or both; with "input_ids" also
 "attention_mask" and "token_type_ids" where the model was given them. With both, AutoTokenizer must give the same ids.
 Exit code 0 where nothing is missing or unexpected and every logit is within 1e-4; 1 where not; 2 where an input cannot be used.
 """
@@ -13,9 +13,15 @@ import sys
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+import transformers
+from transformers import AutoTokenizer
 
 KEYS = ("input_ids", "attention_mask", "token_type_ids")
+# What a class of transformers gives, by the end of its name.
+OUTPUTS = {"ForSequenceClassification": ("logits",), "ForTokenClassification": ("logits",), "ForMaskedLM": ("logits",),
+           "ForQuestionAnswering": ("start_logits", "end_logits"), "Model": ("last_hidden_state",)}
+# Families whose positions begin after the padding id.
+PADDED_POSITIONS = ("roberta", "xlm-roberta", "camembert")
 
 
 def tokenized(folder, texts):
@@ -23,7 +29,8 @@ def tokenized(folder, texts):
     pairs = texts and isinstance(texts[0], list)
     sides = ([a for a, _ in texts], [b for _, b in texts]) if pairs else (texts,)
     limit = json.loads((Path(folder) / "config.json").read_text())
-    positions = limit["max_position_embeddings"] - (limit["pad_token_id"] + 1 if limit["model_type"] == "roberta" else 0)
+    offset = limit["pad_token_id"] + 1 if limit["model_type"] in PADDED_POSITIONS else 0
+    positions = limit["max_position_embeddings"] - offset
     return tokenizer(*sides, padding="longest", truncation=True, max_length=min(positions, tokenizer.model_max_length))
 
 
@@ -56,23 +63,38 @@ def inputs_of(folder, run):
     return {key: torch.tensor(value) for key, value in inputs.items()}, problems
 
 
+def task_of(folder):
+    """(class that loads the folder, names of its outputs)"""
+    (architecture,) = json.loads(Path(folder, "config.json").read_text())["architectures"]
+    ending, outputs = next((e, o) for e, o in OUTPUTS.items() if architecture.endswith(e))
+    return getattr(transformers, f"Auto{ending}" if ending == "Model" else f"AutoModel{ending}"), outputs
+
+
 def check(folder, run, tolerance):
     """(problems, largest difference)"""
-    model, info = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    auto, names = task_of(folder)
+    model, info = auto.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     problems = [f"{kind}: {sorted(info[kind])}" for kind in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[kind]]
     inputs, wrong = inputs_of(folder, run)
     problems += wrong
     with torch.no_grad():
-        logits = model.eval()(**inputs).logits
-    expected = torch.tensor(run["logits"], dtype=torch.float32)
-    if logits.shape != expected.shape:
-        return [*problems, f"logits are {list(logits.shape)} here, {list(expected.shape)} in the file"], None
-    if expected.numel() == 0:
-        return [*problems, "the file has no logits"], None
-    worst = (logits - expected).abs().max().item()
-    # Not `worst > tolerance`: NaN must fail.
-    if not worst <= tolerance:
-        problems.append(f"logits differ by {worst:.3g}, more than {tolerance:g}")
+        outputs = model.eval()(**inputs)
+    worst = None
+    for name in names:
+        if name not in run:
+            problems.append(f"the file has no {name}")
+            continue
+        ours, expected = outputs[name], torch.tensor(run[name], dtype=torch.float32)
+        if ours.shape != expected.shape:
+            problems.append(f"{name} are {list(ours.shape)} here, {list(expected.shape)} in the file")
+        elif expected.numel() == 0:
+            problems.append(f"the file has no {name}")
+        else:
+            difference = (ours - expected).abs().max().item()
+            # Not `difference > tolerance`: NaN must fail.
+            if not difference <= tolerance:
+                problems.append(f"{name} differ by {difference:.3g}, more than {tolerance:g}")
+            worst = difference if worst is None or not difference <= worst else worst
     return problems, worst
 
 
@@ -89,10 +111,10 @@ def main():
         run = json.loads(Path(options.run).read_text())
     except (OSError, ValueError) as error:
         parser.error(f"{options.run}: {error}")
-    if "logits" not in run or not ("texts" in run or "input_ids" in run):
-        parser.error(f"{options.run}: needs 'logits', and 'texts' or 'input_ids'")
+    if not ("texts" in run or "input_ids" in run):
+        parser.error(f"{options.run}: needs 'texts' or 'input_ids'")
     problems, worst = check(options.folder, run, options.tolerance)
-    print(json.dumps(dict(ok=not problems, max_difference=worst, rows=len(run["logits"]),
+    print(json.dumps(dict(ok=not problems, max_difference=worst, rows=len(run.get("texts", run.get("input_ids"))),
                           tokenizer_checked="texts" in run, problems=problems), indent=1))
     sys.exit(1 if problems else 0)
 

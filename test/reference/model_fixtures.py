@@ -9,31 +9,88 @@ import json
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForMaskedLM, AutoModelForQuestionAnswering, AutoModelForSequenceClassification,
-    AutoModelForTokenClassification, AutoModel, BertConfig, BertForPreTraining, RobertaConfig, Trainer,
-    get_constant_schedule, get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup,
-    get_linear_schedule_with_warmup,
+    AutoModelForTokenClassification, AutoModel, BertConfig, BertForPreTraining, CamembertConfig, DistilBertConfig,
+    RobertaConfig, Trainer, XLMRobertaConfig, get_constant_schedule, get_constant_schedule_with_warmup,
+    get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup,
 )
 
 OUT = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "fixtures" / "models"
 EAGER = dict(attn_implementation="eager")
-NO_DROPOUT = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-BERT = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=37, vocab_size=131,
-            max_position_embeddings=40, type_vocab_size=2, pad_token_id=0, initializer_range=0.2)
-ROBERTA = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, vocab_size=137,
-               max_position_embeddings=34, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2,
-               initializer_range=0.2)
-FAMILIES = {"bert": (BertConfig, BERT), "roberta": (RobertaConfig, ROBERTA)}
+
+
+@dataclass
+class Family:
+    """What sets a family's fixtures apart. `values` and `tiny` are keys of its config."""
+    config: type
+    values: dict
+    number: int  # of the random sequences
+    tiny: dict
+    words: str  # the weight of the word embeddings, and what is tied to it or to a bias
+    ties: dict
+    dropouts: tuple = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    activation: str = "hidden_act"
+    first_position: int = 0  # that a text may have
+    token_types: bool = False
+
+    def make(self, values, **more):
+        return self.config(**values, **dict.fromkeys(self.dropouts, 0.0), **more)
+
+
+BERTS = ("hidden_size", "num_attention_heads", "intermediate_size", "num_hidden_layers")
+DISTILS = ("dim", "n_heads", "hidden_dim", "n_layers")
+
+
+def of_sizes(hidden, heads, inner, vocab, positions, layers=2, keys=BERTS, **more):
+    sizes = dict(zip(keys, (hidden, heads, inner, layers)))
+    return dict(**sizes, vocab_size=vocab, max_position_embeddings=positions, **more)
+
+
+TINY, TINIER = (16, 2, 20, 29, 12), (6, 2, 5, 17, 9)
+UNTIED = dict(layers=1, tie_word_embeddings=False)
+ROBERTA = dict(type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2, initializer_range=0.2)
+LM_HEAD = dict(words="roberta.embeddings.word_embeddings.weight", first_position=2,
+               ties={"lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight",
+                     "lm_head.decoder.bias": "lm_head.bias"})
+FAMILIES = {
+    "bert": Family(
+        BertConfig, of_sizes(32, 4, 37, 131, 40, type_vocab_size=2, pad_token_id=0, initializer_range=0.2), 0,
+        of_sizes(*TINY, **UNTIED), token_types=True, words="bert.embeddings.word_embeddings.weight",
+        ties={"cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+              "cls.predictions.decoder.bias": "cls.predictions.bias"}),
+    "roberta": Family(RobertaConfig, of_sizes(24, 3, 40, 137, 34, **ROBERTA), 1, of_sizes(*TINY, **UNTIED), **LM_HEAD),
+    "distilbert": Family(
+        DistilBertConfig, of_sizes(15, 3, 17, 101, 19, keys=DISTILS, pad_token_id=0, initializer_range=0.3), 2,
+        of_sizes(*TINIER, keys=DISTILS, **UNTIED), words="distilbert.embeddings.word_embeddings.weight",
+        ties={"vocab_projector.weight": "distilbert.embeddings.word_embeddings.weight"},
+        dropouts=("dropout", "attention_dropout", "qa_dropout", "seq_classif_dropout"), activation="activation"),
+    # Of the body that is RoBERTa's, other odd sizes.
+    "xlm-roberta": Family(XLMRobertaConfig, of_sizes(9, 3, 17, 103, 21, layer_norm_eps=1e-5, **ROBERTA), 3,
+                          of_sizes(*TINIER, **UNTIED), **LM_HEAD),
+    "camembert": Family(CamembertConfig, of_sizes(9, 3, 11, 100, 20, layers=1, layer_norm_eps=1e-5, **ROBERTA), 4,
+                        of_sizes(*TINIER, **UNTIED), **LM_HEAD),
+}
 
 
 def config_of(family, **more):
-    cls, values = FAMILIES[family]
-    return cls(**values, **NO_DROPOUT, **more)
+    return FAMILIES[family].make(FAMILIES[family].values, **more)
+
+
+def generator_of(seed, family):
+    return torch.Generator().manual_seed(seed + FAMILIES[family].number)
+
+
+def named_parameters(model):
+    """A tied weight under the embedding's name, whichever module has it first."""
+    tied = getattr(model, "_tied_weights_keys", None) or {}
+    names = tied if model.config.tie_word_embeddings else {}
+    return [(names.get(n, n), p) for n, p in model.named_parameters()]
 
 
 def perturb(model, generator):
@@ -47,19 +104,18 @@ def perturb(model, generator):
 
 
 def batch(family, lengths, generator, width=None):
-    pad = 0 if family == "bert" else 1
-    vocab = FAMILIES[family][1]["vocab_size"]
+    values, types_known = FAMILIES[family].values, FAMILIES[family].token_types
     width = width or max(lengths)
-    ids = torch.full((len(lengths), width), pad)
+    ids = torch.full((len(lengths), width), values["pad_token_id"])
     mask = torch.zeros_like(ids)
     types = torch.zeros_like(ids)
     for row, n in enumerate(lengths):
-        ids[row, :n] = torch.randint(5, vocab, (n,), generator=generator)
+        ids[row, :n] = torch.randint(5, values["vocab_size"], (n,), generator=generator)
         mask[row, :n] = 1
-        if family == "bert":
+        if types_known:
             types[row, n // 2:n] = 1
     inputs = dict(input_ids=ids, attention_mask=mask)
-    if family == "bert":
+    if types_known:
         inputs["token_type_ids"] = types
     return inputs
 
@@ -74,7 +130,7 @@ def write_json(path, value, **options):
 
 def gradient_norms(model):
     """The Euclidean norm of each parameter's gradient: enough where a task's file already holds every element."""
-    return {n: 0.0 if p.grad is None else p.grad.norm().item() for n, p in model.named_parameters()}
+    return {n: 0.0 if p.grad is None else p.grad.norm().item() for n, p in named_parameters(model)}
 
 
 def case(folder, model, inputs, labels):
@@ -86,15 +142,15 @@ def case(folder, model, inputs, labels):
     for key in ("logits", "start_logits", "end_logits"):
         if getattr(out, key, None) is not None:
             tensors[f"out.{key}"] = getattr(out, key).detach().contiguous()
-    for name, p in model.named_parameters():
+    for name, p in named_parameters(model):
         tensors[f"grad.{name}"] = (p.grad if p.grad is not None else torch.zeros_like(p)).contiguous()
     save_file(tensors, OUT / folder / "expected.safetensors")
     write_json(OUT / folder / "expected.json", dict(inputs=lists(inputs), labels=lists(labels), loss=out.loss.item()))
 
 
 def tasks(family):
-    g = torch.Generator().manual_seed(7 if family == "bert" else 8)
-    torch.manual_seed(11 if family == "bert" else 12)
+    g = generator_of(7, family)
+    torch.manual_seed(11 + FAMILIES[family].number)
     inputs = batch(family, [9, 4, 1], g)
     B, L = inputs["input_ids"].shape
     make = lambda auto, **kw: perturb(auto.from_config(config_of(family, **kw), **EAGER), g)
@@ -115,14 +171,16 @@ def tasks(family):
 
 
 def base_case(family, model, inputs):
-    """The base model has no loss of its own: the mean squared errors of both outputs against stored targets, summed."""
+    """The base model has no loss of its own: the mean squared errors of its outputs against stored targets, summed."""
     folder = OUT / f"{family}-base"
     model.save_pretrained(folder)
     out = model(**inputs)
     g = torch.Generator().manual_seed(41)
     tensors, loss = {}, 0.0
     for key in ("last_hidden_state", "pooler_output"):
-        value = getattr(out, key)
+        value = getattr(out, key, None)
+        if value is None:
+            continue
         target = torch.randn(value.shape, generator=g)
         tensors[key], tensors[f"target.{key}"] = value.detach().contiguous(), target
         loss = loss + torch.nn.functional.mse_loss(value, target)
@@ -138,8 +196,8 @@ def left_padded(family, lengths, generator):
 
 def batches(family):
     """Shapes of batches that go wrong easily, through the single-label classifier."""
-    g = torch.Generator().manual_seed(51 if family == "bert" else 52)
-    positions = FAMILIES[family][1]["max_position_embeddings"] - (0 if family == "bert" else 2)
+    g = generator_of(51, family)
+    positions = FAMILIES[family].values["max_position_embeddings"] - FAMILIES[family].first_position
     unpadded = batch(family, [7, 7, 7], g)
     cases = {
         "unpadded": unpadded,
@@ -165,14 +223,16 @@ def batches(family):
 
 def decayed(model):
     """The names that transformers' Trainer gives weight decay (the method reads nothing of the trainer)."""
-    return Trainer.get_decay_parameter_names(None, model)
+    names = Trainer.get_decay_parameter_names(None, model)
+    return [ours for (ours, _), (theirs, _) in zip(named_parameters(model), model.named_parameters()) if theirs in names]
 
 
 # Small ones of every kind; the position embedding has rows no batch uses, which only decay. No key bias: its gradient is
 # zero but for rounding, which AdamW scales up to whole steps of either sign.
 KEPT = ("position_embeddings.weight", "layer.0.attention.self.query.weight", "layer.1.intermediate.dense.bias",
         "layer.1.output.LayerNorm.weight", "pooler.dense.weight", "classifier.dense.weight", "classifier.weight",
-        "classifier.bias", "out_proj.weight", "out_proj.bias")
+        "classifier.bias", "out_proj.weight", "out_proj.bias", "layer.0.attention.q_lin.weight", "layer.1.ffn.lin1.bias",
+        "layer.1.output_layer_norm.weight")
 
 
 def curve(family):
@@ -183,8 +243,8 @@ def curve(family):
     batches = [batch(family, torch.randint(2, 14, (4,), generator=g).tolist(), g) for _ in range(5)]
     labels = [torch.randint(0, 3, (4,), generator=g) for _ in range(5)]
     decay = decayed(model)
-    groups = [dict(params=[p for n, p in model.named_parameters() if n in decay], weight_decay=0.1),
-              dict(params=[p for n, p in model.named_parameters() if n not in decay], weight_decay=0.0)]
+    groups = [dict(params=[p for n, p in named_parameters(model) if n in decay], weight_decay=0.1),
+              dict(params=[p for n, p in named_parameters(model) if n not in decay], weight_decay=0.0)]
     optimizer = torch.optim.AdamW(groups, lr=1e-3)
     scheduler = get_linear_schedule_with_warmup(optimizer, 4, 20)
     steps = []
@@ -198,7 +258,7 @@ def curve(family):
         optimizer.zero_grad()
     write_json(OUT / f"{family}-single" / "curve.json",
                dict(batches=[lists(b) for b in batches], labels=[l.tolist() for l in labels], steps=steps))
-    save_file({n: p.detach().contiguous() for n, p in model.named_parameters() if n.endswith(KEPT)},
+    save_file({n: p.detach().contiguous() for n, p in named_parameters(model) if n.endswith(KEPT)},
               OUT / f"{family}-single" / "curve.safetensors")
 
 
@@ -230,7 +290,7 @@ def optimization():
     for folder in sorted(OUT.glob("*-single")) + sorted(OUT.glob("*-mlm")):
         auto = AutoModelForSequenceClassification if folder.name.endswith("single") else AutoModelForMaskedLM
         model = auto.from_pretrained(folder)
-        decay, names = set(decayed(model)), [n for n, _ in model.named_parameters()]
+        decay, names = set(decayed(model)), [n for n, _ in named_parameters(model)]
         split[folder.name] = dict(decay=[n for n in names if n in decay], no_decay=[n for n in names if n not in decay])
     write_json(OUT / "optim.json", dict(schedules=schedules, weight_decay=split))
 
@@ -238,10 +298,11 @@ def optimization():
 def configs():
     """config.json with what a fine-tuned model has: named labels, a problem type, dropouts of its own."""
     for family in FAMILIES:
-        cls, values = FAMILIES[family]
+        cls, values, dropouts = FAMILIES[family].config, FAMILIES[family].values, FAMILIES[family].dropouts
+        dropouts = dropouts if len(dropouts) > 2 else (*dropouts, "classifier_dropout")
         named = {0: "negative", 1: "neutral", 2: "positive, perhaps"}
-        config = cls(**values, hidden_dropout_prob=0.15, attention_probs_dropout_prob=0.05, classifier_dropout=0.3,
-                     id2label=named, label2id={v: k for k, v in named.items()}, problem_type="single_label_classification")
+        config = cls(**values, **dict(zip(dropouts, (0.15, 0.05, 0.3, 0.25))), id2label=named,
+                     label2id={v: k for k, v in named.items()}, problem_type="single_label_classification")
         AutoModelForSequenceClassification.from_config(config).config.save_pretrained(OUT / "configs" / family)
 
 
@@ -265,6 +326,13 @@ def states(folder):
     with torch.no_grad():
         out = model.eval()(**{k: torch.tensor(v) for k, v in inputs.items()})
     return dict(last_hidden_state=out.last_hidden_state.contiguous(), pooler_output=out.pooler_output.contiguous()), info
+
+
+def sinusoidal():
+    """The position embeddings that DistilBERT starts from where its config says sinusoidal_pos_embds."""
+    weights = AutoModel.from_config(config_of("distilbert", sinusoidal_pos_embds=True)).state_dict()
+    name = "embeddings.position_embeddings.weight"
+    save_file({name: weights[name]}, OUT / "distilbert-base" / "sinusoidal.safetensors")
 
 
 def variants():
@@ -296,9 +364,9 @@ def variants():
 
 def outputs(family):
     """Hidden states and attention weights of every layer, and positions of the caller's, through every head."""
-    g = torch.Generator().manual_seed(61 if family == "bert" else 62)
+    g = generator_of(61, family)
     inputs = batch(family, [5, 3], g)
-    last = FAMILIES[family][1]["max_position_embeddings"]
+    last = FAMILIES[family].values["max_position_embeddings"]
     rows, row = torch.randint(0, last, (2, 5), generator=g), torch.randint(0, last, (1, 5), generator=g)
     autos = {"base": AutoModel, "single": AutoModelForSequenceClassification, "token": AutoModelForTokenClassification,
              "qa": AutoModelForQuestionAnswering, "mlm": AutoModelForMaskedLM}
@@ -319,8 +387,6 @@ def outputs(family):
         write_json(folder / "outputs.json", runs)
 
 
-TINY = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=20, vocab_size=29,
-            max_position_embeddings=12, tie_word_embeddings=False)
 ACTIVATIONS = ("gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh",
                "relu", "silu", "swish", "tanh", "sigmoid", "linear")
 
@@ -334,30 +400,33 @@ def logits_of(folder, inputs, **config):
 
 def untied(family):
     """A masked LM whose decoder is its own, and files of it from which transformers ties some weights, or none."""
-    g = torch.Generator().manual_seed(71 if family == "bert" else 72)
-    torch.manual_seed(73 if family == "bert" else 74)
-    cls, values = FAMILIES[family]
-    config = cls(**(values | TINY), **NO_DROPOUT)
+    g = generator_of(71, family)
+    torch.manual_seed(73 + FAMILIES[family].number)
+    values = FAMILIES[family].values | FAMILIES[family].tiny
+    config = FAMILIES[family].make(values)
     name = f"{family}-mlm-untied"
-    ids = torch.randint(5, TINY["vocab_size"], (2, 6), generator=g)
+    ids = torch.randint(5, values["vocab_size"], (2, 6), generator=g)
     inputs = dict(input_ids=ids, attention_mask=torch.tensor([[1] * 6, [1] * 4 + [0] * 2]))
     ids[1, 4:] = values["pad_token_id"]
     labels = torch.full((2, 6), -100)
     labels[0, 1], labels[1, 2] = 7, 11
     case(name, perturb(AutoModelForMaskedLM.from_config(config, **EAGER), g), inputs, dict(labels=labels))
     weights = load_file(OUT / name / "model.safetensors")
-    head = "cls.predictions." if family == "bert" else "lm_head."
-    words, weight, bias = f"{family}.embeddings.word_embeddings.weight", f"{head}decoder.weight", f"{head}decoder.bias"
+    words, ties = FAMILIES[family].words, FAMILIES[family].ties
+    weight, *bias = ties
     # By what is left out of the file, or made equal to what the config ties it to.
     files = {
         "tied, both differ": (True, {}),
-        "tied, the weight differs": (True, {bias: weights[f"{head}bias"]}),
+        "tied, the weight differs": (True, {b: weights[ties[b]] for b in bias}),
         "tied, the bias differs": (True, {weight: weights[words]}),
-        "tied, nothing differs": (True, {weight: weights[words], bias: weights[f"{head}bias"]}),
-        "tied, no decoder": (True, {weight: None, bias: None}),
-        "tied, no embeddings, no bias": (True, {words: None, f"{head}bias": None}),
-        "untied, no decoder bias": (False, {bias: None}),
+        "tied, nothing differs": (True, {name: weights[source] for name, source in ties.items()}),
+        "tied, no decoder": (True, dict.fromkeys(ties)),
+        "tied, no embeddings, no bias": (True, dict.fromkeys(ties.values())),
+        "untied, no decoder bias": (False, dict.fromkeys(bias)),
     }
+    if not bias:
+        files = {"tied, the weight differs": (True, {}), "tied, nothing differs": files["tied, nothing differs"],
+                 "tied, no decoder": files["tied, no decoder"], "tied, no embeddings": (True, {words: None})}
     info, tensors = {}, {}
     with tempfile.TemporaryDirectory() as scratch:
         for title, (tie, changes) in files.items():
@@ -365,13 +434,12 @@ def untied(family):
             kept = {k: v for k, v in (weights | changes).items() if v is not None}
             save_file({k: v.clone() for k, v in kept.items()}, f"{scratch}/model.safetensors", metadata={"format": "pt"})
             tensors[title] = logits_of(scratch, inputs, tie_word_embeddings=tie)
-            names = {weight: words, bias: f"{head}bias"}
-            info[title] = dict(tie=tie, changes={k: None if v is None else names[k] for k, v in changes.items()},
+            info[title] = dict(tie=tie, changes={k: None if v is None else ties[k] for k, v in changes.items()},
                                **report(AutoModelForMaskedLM, scratch, tie_word_embeddings=tie))
     save_file(tensors, OUT / name / "files.safetensors")
     write_json(OUT / name / "files.json", info, indent=1)
-    if family == "bert":
-        save_file({act: logits_of(OUT / name, inputs, hidden_act=act) for act in ACTIVATIONS},
+    if FAMILIES[family].activation == "activation" or family == "bert":
+        save_file({act: logits_of(OUT / name, inputs, **{FAMILIES[family].activation: act}) for act in ACTIVATIONS},
                   OUT / name / "activations.safetensors")
 
 
@@ -390,6 +458,9 @@ def loading():
         "base without pooler": report(AutoModel, OUT / "bert-base", add_pooling_layer=False),
         "tokens to base": report(AutoModel, OUT / "roberta-token"),
         "three labels to seven": report(sequence, OUT / "bert-single", num_labels=7, ignore_mismatched_sizes=True),
+        "distilbert masked LM to sequence classification": report(sequence, OUT / "distilbert-mlm"),
+        "distilbert sequence classification to base": report(AutoModel, OUT / "distilbert-single"),
+        "camembert base to token classification": report(token, OUT / "camembert-base"),
     }, indent=1)
 
 
@@ -406,6 +477,7 @@ if __name__ == "__main__":
         curve(family)
         outputs(family)
         untied(family)
+    sinusoidal()
     variants()
     loading()
     optimization()

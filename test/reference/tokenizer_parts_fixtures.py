@@ -267,7 +267,37 @@ def folders():
         bert(f"windows on the side {side}", dict(truncation_side=side, padding_side=side), long)
         roberta(f"windows on the side {side}", dict(truncation_side=side, padding_side=side, add_prefix_space=side == "left"), [c for c in long if c.get("max_length", 9) > 4 and not {"text_pair", "return_overflowing_tokens"} <= c.keys()]
                 + [dict(truncation=how, max_length=60, stride=5, text=LONG[0], text_pair=LONG[1], return_overflowing_tokens=True) for how in (True, "only_second")])
+    published(out, words)
     return out
+
+
+def published(out, words):
+    """Folders of DistilBERT, XLM-RoBERTa and CamemBERT as the hub has them, and as transformers 4 and 5 save them."""
+    def add(model, name, **files):
+        files = {file.replace("_json", ".json"): content for file, content in files.items()}
+        out.append((f"{model}, {name}", {"config.json": dict(model_type=model), **files}, [
+            *(dict(text=line) for line in (*LINES[:3], "Cold tea,\u3000New\u200bYork ﬁlm Ⅷ", "the [MASK]<mask> river")), dict(text=LONG[0], text_pair=LONG[1]),
+            dict(truncation=True, max_length=24, stride=3, text=LONG[0], text_pair=LONG[1], return_overflowing_tokens=True)]))
+
+    typed = dict(__type="AddedToken")
+    for lower in (True, False):
+        add("distilbert", f"published, lower case {lower}", tokenizer_json=bert_json(), tokenizer_config_json=dict(do_lower_case=lower, model_max_length=512), **{"vocab.txt": words})
+        add("distilbert", f"of transformers 4, lower case {lower}", tokenizer_json=bert_json(), special_tokens_map_json=dict(cls_token="[CLS]", mask_token="[MASK]", pad_token="[PAD]", sep_token="[SEP]", unk_token="[UNK]"), tokenizer_config_json=dict(
+            added_tokens_decoder={str(i): TOK(t) for i, t in enumerate(BERT)}, clean_up_tokenization_spaces=True, cls_token="[CLS]", do_lower_case=lower, mask_token="[MASK]", model_max_length=512, pad_token="[PAD]", sep_token="[SEP]",
+            strip_accents=None, tokenize_chinese_chars=True, tokenizer_class="DistilBertTokenizer", unk_token="[UNK]"), **{"vocab.txt": words})
+    add("distilbert", "vocab.txt alone", **{"vocab.txt": words})
+    add("distilbert", "of transformers 5", tokenizer_json=bert_json(), tokenizer_config_json=dict(backend="tokenizers", cls_token="[CLS]", do_lower_case=True, is_local=False, mask_token="[MASK]", model_max_length=512, pad_token="[PAD]", sep_token="[SEP]",
+        strip_accents=None, tokenize_chinese_chars=True, tokenizer_class="DistilBertTokenizer", unk_token="[UNK]"))
+    named = dict(bos_token="<s>", cls_token="<s>", eos_token="</s>", pad_token="<pad>", sep_token="</s>", unk_token="<unk>")
+    for model, name, tokens in (("xlm-roberta", "XLMRobertaTokenizer", ["<s>", "<pad>", "</s>", "<unk>"]), ("camembert", "CamembertTokenizer", ["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED", "<s>", "</s>"])):
+        spm = sentence_piece_json(tokens)
+        ids = {t: i for i, (t, _) in enumerate(spm["model"]["vocab"])}
+        decoder = {str(ids[t]): TOK(t, lstrip=t == "<mask>") for t in dict.fromkeys([*tokens, "<mask>"]) if t != "<unk>NOTUSED"}
+        add(model, "published", tokenizer_json=spm, tokenizer_config_json=dict(model_max_length=512))
+        more = dict(additional_special_tokens=["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]) if model == "camembert" else {}
+        add(model, "of transformers 4", tokenizer_json=spm, special_tokens_map_json=dict(**named, mask_token=TOK("<mask>", lstrip=True, special=False)), tokenizer_config_json=dict(
+            added_tokens_decoder=decoder, clean_up_tokenization_spaces=True, mask_token="<mask>", model_max_length=512, tokenizer_class=name, sp_model_kwargs={}, **named, **more))
+        add(model, "of transformers 5", tokenizer_json=spm, tokenizer_config_json=dict(add_prefix_space=True, backend="tokenizers", is_local=False, mask_token="<mask>", model_max_length=512, tokenizer_class=name, **named, **more))
 
 
 def called(t, call):

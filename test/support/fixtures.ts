@@ -46,6 +46,14 @@ export function modelInputs(
   };
 }
 
+/** FNV-1a of a value's JSON, as fixtures have it of long results. */
+export function hashOf(value: unknown): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(JSON.stringify(value)))
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}
+
 export function maxDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
   let worst = 0;

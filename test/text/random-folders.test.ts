@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { TokenizerError } from '../../src/errors.ts';
 import { PreTrainedTokenizer } from '../../src/text/tokenizer.ts';
 import { loadTokenizer } from '../../src/text/tokenizer-json.ts';
-import { fixtures, readJson } from '../support/fixtures.ts';
+import { fixtures, hashOf, readJson } from '../support/fixtures.ts';
 
 interface Fixture {
   texts: string[];
@@ -58,12 +58,5 @@ function outcome(tokenizer: PreTrainedTokenizer): number[] {
   });
   const pair = tokenizer.encode(texts[0]!, texts[2]!, { truncation: true, maxLength: 10 });
   rows.push([pair.inputIds, pair.tokenTypeIds, tokenizer.vocabSize]);
-  return rows.map((row) => hash(new TextEncoder().encode(JSON.stringify(row))));
-}
-
-/** FNV-1a. */
-function hash(bytes: Uint8Array): number {
-  let value = 0x811c9dc5;
-  for (const byte of bytes) value = Math.imul(value ^ byte, 0x01000193);
-  return value >>> 0;
+  return rows.map(hashOf);
 }

@@ -1,6 +1,6 @@
 /**
  * Ids, offsets, words, pairs and truncation against Python's tokenizers on 1,000 strings
- * (test/reference/tokenizer_fixtures.py).
+ * (test/reference/tokenizer_fixtures.py, tokenizer_unigram_fixtures.py).
  */
 import { existsSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { AutoTokenizer } from '../../src/text/auto.ts';
-import { fixtures, readJson } from '../support/fixtures.ts';
+import { fixtures, hashOf, readJson } from '../support/fixtures.ts';
 
 const folder = `${fixtures}tokenizers/`;
 const shared = new URL('../../../shared/data/', import.meta.url).pathname;
@@ -46,6 +46,23 @@ describe('against Python', () => {
   it.each(['bert-uncased', 'bert-cased', 'roberta', 'roberta-json'])('%s', (name) =>
     compare(folder + name, `${name}.json`),
   );
+
+  it.each(['xlm-roberta', 'camembert'])('%s', async (name) => {
+    const { texts, pairs } = await readJson<Strings>(`${folder}strings.json`);
+    const expected = await readJson<Record<string, { singles: number[]; pairs: number[] }>>(
+      `${folder}unigram.json`,
+    );
+    const tokenizer = await AutoTokenizer.fromPretrained(folder + name);
+    for (const [i, text] of texts.entries()) {
+      const { inputIds, offsets, wordIds } = tokenizer.encode(text);
+      const label = JSON.stringify(text.slice(0, 200));
+      expect(hashOf([inputIds, offsets.flat(), wordIds]), label).toBe(expected[name]!.singles[i]);
+    }
+    for (const [i, [a, b, maxLength]] of pairs.entries()) {
+      const { inputIds } = tokenizer.encode(texts[a]!, texts[b]!, { truncation: true, maxLength });
+      expect(hashOf(inputIds), `pair ${i} cut to ${maxLength}`).toBe(expected[name]!.pairs[i]);
+    }
+  });
 
   // The real vocabularies stay outside the project; where they lie beside it, they are tested too.
   it.runIf(existsSync(`${shared}bert-base-uncased`))('bert-base-uncased', () =>

@@ -42,6 +42,8 @@ export interface BaseModel<Prefix extends string = string> extends PreTrainedMod
   forward(inputs: ModelInputs): BaseModelOutput;
   /** Parts from the top down: the parts above the layers (maybe none), the layers, the embeddings. */
   groups(): Module[][];
+  /** Fills weights that do not start at random, after all are drawn. Only those in `which`, if given. */
+  initOwnWeights?(which?: ReadonlySet<Tensor>): void;
 }
 
 export interface BaseOptions {

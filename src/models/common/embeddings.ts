@@ -73,12 +73,14 @@ export class Embeddings extends Module {
     });
   }
 
-  /** Token-type embeddings: those of type 0 for every token unless the inputs name others. */
+  /**
+   * Token-type embeddings: those of type 0 for every token unless the inputs name others. A model without
+   * token types ignores those of its tokenizer, as transformers does.
+   */
   private types(tokenTypeIds: Tensor | undefined): Tensor | null {
     const { typeVocabSize } = this.config;
-    // A tokenizer gives zeros to a model without types too.
-    if (tokenTypeIds !== undefined) checkRange('tokenTypeIds', tokenTypeIds, Math.max(typeVocabSize, 1));
     if (this.token_type_embeddings === null) return null;
+    if (tokenTypeIds !== undefined) checkRange('tokenTypeIds', tokenTypeIds, typeVocabSize);
     return tokenTypeIds === undefined || typeVocabSize === 1
       ? narrow(this.token_type_embeddings.weight, 0, 0, 1)
       : this.token_type_embeddings.forward(tokenTypeIds);

@@ -52,11 +52,16 @@ export const answerSpan = head({
 
 /**
  * The projection to the vocabulary. If the config ties it, its weight is the matrix of the word embeddings,
- * and its bias the head's.
+ * and its bias the head's, if that has one.
  */
-export function decoderOf(device: Device, config: PretrainedConfig, words: Tensor, bias: Tensor): Linear {
-  const { hiddenSize, vocabSize } = config;
-  if (!config.tieWordEmbeddings) return new Linear(device, hiddenSize, vocabSize);
+export function decoderOf(
+  device: Device,
+  { hiddenSize, vocabSize, tieWordEmbeddings }: PretrainedConfig,
+  words: Tensor,
+  headBias?: Tensor,
+): Linear {
+  if (!tieWordEmbeddings) return new Linear(device, hiddenSize, vocabSize);
+  const bias = headBias ?? biasParameter(device, vocabSize);
   // Shared memory is filled by its owners.
   return skipInit(() => new Linear(device, hiddenSize, vocabSize, { memory: { weight: words, bias } }));
 }

@@ -93,6 +93,7 @@ export abstract class PreTrainedModel extends Module {
       // Undrawn memory would keep the values of an older tensor.
       if (left.has(tensor)) throw new DawngradError(`nothing says how to draw the weight '${name}'`);
     }
+    this.base.initOwnWeights?.(which);
   }
 
   /** @internal Gives a tied weight, by its name in files, memory of its own for a checkpoint to fill. */

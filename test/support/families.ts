@@ -1,0 +1,33 @@
+/**
+ * The families with fixtures in test/reference/fixtures/models/, where a folder's name is a family's and a
+ * task's. A family that is registered is in every test that takes this list.
+ */
+import {
+  AutoModel,
+  AutoModelForMaskedLM,
+  AutoModelForQuestionAnswering,
+  AutoModelForSequenceClassification,
+  AutoModelForTokenClassification,
+} from '../../src/models/auto.ts';
+import { modelTypes } from '../../src/models/registry.ts';
+
+export const families = modelTypes;
+
+/** By the end of a folder's name, the class that loads it; each head once. */
+export const heads = {
+  base: AutoModel,
+  single: AutoModelForSequenceClassification,
+  token: AutoModelForTokenClassification,
+  qa: AutoModelForQuestionAnswering,
+  mlm: AutoModelForMaskedLM,
+};
+
+/** Folders with labels, a loss and gradients. */
+export const tasks = {
+  single: AutoModelForSequenceClassification,
+  multi: AutoModelForSequenceClassification,
+  regression: AutoModelForSequenceClassification,
+  token: AutoModelForTokenClassification,
+  qa: AutoModelForQuestionAnswering,
+  mlm: AutoModelForMaskedLM,
+};
