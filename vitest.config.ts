@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { configDefaults, defineConfig } from 'vitest/config';
 
-/** What `--mode quick` leaves to the whole run: what waits for a driver to compile shaders, starts the command, or tries thousands of inputs. */
+/** Excluded by `--mode quick`: tests that compile many shaders, start the command, or try many inputs. */
 const slow = [
   'test/text/unicode.test.ts',
   'test/models/initial.test.ts',
@@ -18,18 +18,18 @@ const slow = [
 ];
 
 export default defineConfig(({ mode }) => ({
-  // The examples name the package, as a user's own code does.
+  // The examples import the package by name, as a user's own code does.
   resolve: { alias: { dawngrad: fileURLToPath(new URL('src/index.ts', import.meta.url)) } },
   test: {
     include: ['test/**/*.test.ts'],
     exclude: [...configDefaults.exclude, ...(mode === 'quick' ? slow : [])],
     pool: 'forks',
-    // Compiling shaders keeps one core busy, and on a software driver that is what tests mostly do.
+    // Compiling shaders keeps one core busy, and is most of what tests do on a software driver.
     maxWorkers: availableParallelism(),
-    // A guard against what hangs; no verdict depends on how fast the machine is.
+    // Guards against hangs; no verdict depends on the machine's speed.
     testTimeout: 30 * 60_000,
     hookTimeout: 30 * 60_000,
-    // Of ops, only the kernels that this adapter would use.
+    // Of the op tests, runs only the kernels that this adapter would use.
     ...(mode === 'quick' && { testNamePattern: /^(?!.*(kernels for GPUs|bindings of 512 bytes))/ }),
   },
 }));

@@ -1,4 +1,4 @@
-/** What the adapter can do at most, measured in the same run as everything else. */
+/** Measures the adapter's ceilings, in the same run as everything else. */
 import { readFileSync } from 'node:fs';
 import { measure } from '../src/gpu/measure.ts';
 import type { KernelVariant } from '../src/gpu/pipelines.ts';
@@ -8,27 +8,25 @@ import type { Slot } from '../src/kernels/launch.ts';
 import type { Device } from '../src/tensor/device.ts';
 
 export interface Ceilings {
-  /** Floating-point operations a second of multiply-adds on registers, f32; f16 where the adapter has it. */
+  /** Multiply-adds on registers in operations per second: float32, and float16 if supported. */
   fma: number;
   fmaHalf: number | null;
   /**
-   * As many of multiply-accumulates on matrix units that sum in float32, by what they multiply; empty where
+   * The same for multiply-accumulates on matrix units that accumulate in float32, by operand type; empty if
    * the adapter has none.
    */
   matrices: { component: 'f16' | 'f32'; rate: number }[];
-  /** Bytes a second read and written by a copy that is too large for caches. */
+  /** Bytes per second read and written by a copy too large for the caches. */
   bandwidth: number;
-  /**
-   * Seconds of host time to record one dispatch, and from record to completion in a long chain of empty ones.
-   */
+  /** Host seconds to record one dispatch, and total seconds per dispatch in a long chain of empty ones. */
   dispatchHost: number;
   dispatchTotal: number;
-  /** Bytes a second up to the GPU and back. */
+  /** Bytes per second to the GPU and back. */
   upload: number;
   readback: number;
 }
 
-/** The ceiling of products of float16, on whatever does them fastest. */
+/** The ceiling of float16 products, on whichever unit is fastest. */
 export function halfCeiling({ fma, fmaHalf, matrices }: Ceilings): number {
   const onUnits = matrices.filter(({ component }) => component === 'f16').map(({ rate }) => rate);
   return Math.max(fma, fmaHalf ?? 0, ...onUnits);
@@ -38,7 +36,7 @@ const source = (name: string): string =>
   readFileSync(new URL(`shaders/${name}.wgsl`, import.meta.url), 'utf8');
 const sources = { fma: source('fma'), copy: source('copy'), subgroup_matrix: source('subgroup_matrix') };
 
-/** A variant of the bench's own shaders, expanded like the engine's. */
+/** Makes a variant of the benchmark's own shaders, expanded like the engine's. */
 function variant(device: Device, shader: keyof typeof sources, defines: Defines) {
   const key = `bench/${shader} ${JSON.stringify(defines)}`;
   const made: KernelVariant = { shader, defines, key };
@@ -47,8 +45,8 @@ function variant(device: Device, shader: keyof typeof sources, defines: Defines)
 
 const GROUP = 64;
 /**
- * Independent chains and multiply-adds of each between two tests of the loop: which is fastest depends on the
- * adapter.
+ * Numbers of independent chains, and of multiply-adds per chain in one loop iteration; the fastest shape
+ * depends on the adapter.
  */
 const SHAPES = [
   { CHAINS: 2, UNROLL: 16 },
@@ -57,7 +55,7 @@ const SHAPES = [
   { CHAINS: 8, UNROLL: 4 },
 ];
 
-/** The best of several programs: the ceiling is what the adapter can do, not what one of them makes of it. */
+/** The best of several programs: the ceiling is a property of the adapter, not of one program. */
 async function fmaRate(device: Device, seconds: number, HALF: boolean): Promise<number> {
   let best = 0;
   for (const shape of SHAPES)
@@ -71,7 +69,7 @@ async function fmaRateOf(
   defines: { CHAINS: number; UNROLL: number; HALF: boolean },
 ): Promise<number> {
   const pipeline = variant(device, 'fma', defines);
-  // Enough invocations for a large GPU, and steps enough that starting them does not count.
+  // Enough invocations for a large GPU, and enough steps to make launch costs negligible.
   const groups = device.software ? 64 : 8192;
   const steps = device.software ? 500 : 250;
   const result = device.empty([groups * GROUP]);
@@ -84,7 +82,7 @@ async function fmaRateOf(
   return (groups * GROUP * defines.CHAINS * defines.UNROLL * 8 * steps) / median;
 }
 
-/** Matrices that a subgroup sums at once: which is fastest depends on how many its registers hold. */
+/** Matrices that a subgroup accumulates at once; the fastest depends on how many fit into registers. */
 const CHAINS = [4, 8, 16];
 
 async function matrixRate(device: Device, seconds: number, matrix: SubgroupMatrix): Promise<number> {
@@ -117,13 +115,13 @@ async function matrixRateOf(
     device.gpu.recorder.dispatch(pipeline, slots, { uints: [steps], floats: [0.99] }, groups, 1, 1);
   };
   const { median } = await measure(device, record, { seconds });
-  // Subgroups are of a size that the driver may choose: the shader says how many it had.
+  // The driver may choose the subgroup size; the shader reports the number of subgroups.
   const [subgroups] = await result.float32Data();
   result.dispose();
   return (groups * subgroups! * chains * steps * 2 * M * N * K) / median;
 }
 
-/** Workgroups that divide a copy among them: few where starting one costs much. */
+/** Workgroups that share a copy; few if starting one is expensive. */
 const COPY_GROUPS = { software: 256, hardware: 16_384 };
 
 /** The best of two programs, as for multiply-adds. */

@@ -1,11 +1,11 @@
 /**
- * What recording a step costs the host by itself: on Dawn's null backend, which computes nothing and so takes
- * no core from the host.
+ * Measures the host's cost of recording a step alone, on Dawn's null backend, which computes nothing and so
+ * leaves all cores to the host.
  */
 import { requestDevice } from '../src/tensor/device.ts';
 import { type JobResult, type JobSize, runJob } from './jobs.ts';
 
-/** As many kernels as BERT-base has, with weights so narrow that the backend's memory holds them. */
+/** Has as many kernels as BERT-base, with weights narrow enough for the backend's memory. */
 const size: JobSize = {
   family: 'bert',
   name: '12 layers of 128',
@@ -15,18 +15,18 @@ const size: JobSize = {
   vocabulary: 30_522,
 };
 
-/** Steps until V8 has compiled what they run. */
+/** Steps until V8 has compiled the code that they run. */
 const WARM_UP = 100;
 
 const shape = { training: true, batch: 8, length: 16 };
 
-/** What holds of a step that computes nothing. */
+/** The results that apply to a step that computes nothing. */
 export type HostResult = Pick<
   JobResult,
   'job' | 'dispatches' | 'host' | 'buffersCreated' | 'bindGroupsCreated'
 >;
 
-/** Training steps, in float32 and in mixed precision. */
+/** Measures training steps in float32 and in mixed precision. */
 export async function measureHost(steps: number): Promise<HostResult[]> {
   const results: HostResult[] = [];
   for (const fp16 of [false, true]) {

@@ -1,4 +1,4 @@
-/** Whole jobs: training steps and inference of BERTs of the usual sizes, random weights, no data. */
+/** Whole jobs: training steps and inference of BERTs of the usual sizes, with random weights and no data. */
 
 import { summarize, type Timing } from '../src/gpu/measure.ts';
 import { AutoModelForSequenceClassification } from '../src/models/auto.ts';
@@ -37,27 +37,24 @@ export interface PhaseSeconds {
 
 export interface JobResult {
   job: string;
-  /** In mixed precision. */
+  /** Mixed precision. */
   fp16: boolean;
   batch: number;
   length: number;
   timing: Timing;
   tokensPerSecond: number;
-  /**
-   * Floating-point operations a second of the matrix products: 2 a weight and (real) token forward, 4 more in
-   * training.
-   */
+  /** Operations per second of the products: 2 per weight and (real) token in forward, 4 more in training. */
   flops: number;
   dispatches: number;
-  /** Seconds in which the host records a step and submits it. */
+  /** Host seconds to record and submit a step. */
   host: Timing;
   peakBytes: number;
-  /** Made during the timed steps: 0 in a steady state. */
+  /** Number made during the timed steps: 0 in a steady state. */
   buffersCreated: number;
   bindGroupsCreated: number;
-  /** Of a training step. */
+  /** Set for training steps. */
   phases?: PhaseSeconds;
-  /** GPU time of one step by kernel, the longest first; empty where the adapter has no timestamps. */
+  /** GPU time of one step by kernel, longest first; empty if the adapter has no timestamps. */
   kernels: KernelTime[];
 }
 
@@ -66,13 +63,13 @@ export interface JobOptions {
   batch: number;
   length: number;
   steps: number;
-  /** Seconds after which no further step is timed, once there are three. */
+  /** Stop timing after this many seconds, once there are three samples. */
   seconds?: number;
-  /** Steps before those that are timed: 3 unless given. */
+  /** Steps before timing starts. Default 3. */
   warmUp?: number;
-  /** Texts of all lengths up to `length`, so that half of the batch is padding; else all are as long. */
+  /** Use texts of all lengths up to `length`, so that half of the batch is padding. Default false. */
   padded?: boolean;
-  /** In mixed precision. */
+  /** Mixed precision. */
   fp16?: boolean;
 }
 
@@ -85,10 +82,7 @@ function attentionMask({ batch, length, padded = false }: JobOptions): Int32Arra
   });
 }
 
-/**
- * Seconds of a training step's phases, each waited for: together more than a step, in which the host is
- * ahead.
- */
+/** Times each phase separately; the sum exceeds the time of a step, in which the host runs ahead. */
 async function timePhases(
   device: Device,
   phases: Readonly<Record<keyof PhaseSeconds, () => void>>,
@@ -112,28 +106,25 @@ async function timePhases(
   };
 }
 
-/** What is done with a batch, of whatever shape. */
+/** What a job does with a batch of any shape. */
 export type JobKind = Pick<JobOptions, 'training' | 'padded' | 'fp16'>;
 
-/** What people call a job, its batch and length left out. */
+/** The name of a job without its batch and length. */
 export function jobKind({ name }: JobSize, { training, padded = false, fp16 = false }: JobKind): string {
   return `${name}, ${training ? 'training' : 'inference'}${padded ? ', half padding' : ''}${fp16 ? ', fp16' : ''}`;
 }
 
-/** A job's whole name: it tells results of one run apart. */
+/** The full name of a job, unique within a run. */
 export function jobName({ job, batch, length }: Pick<JobResult, 'job' | 'batch' | 'length'>): string {
   return `${job} ${batch}×${length}`;
 }
 
-/**
- * Floating-point operations of a step's products with weights: 2 a weight and token forward, 4 more in
- * training.
- */
+/** Operations of a step's products: 2 per weight and token in forward, 4 more in training. */
 export function jobFlops({ layers, hidden }: JobSize, { training }: JobKind, tokens: number): number {
   return (training ? 6 : 2) * 12 * layers * hidden ** 2 * tokens;
 }
 
-/** Times steps one after the other, each to its end on the GPU. */
+/** Times steps in sequence, waiting for the GPU after each. */
 export async function runJob(device: Device, size: JobSize, options: JobOptions): Promise<JobResult> {
   const { training, batch, length, steps, warmUp = 3, fp16 = false } = options;
   const { seconds = Number.POSITIVE_INFINITY } = options;

@@ -1,8 +1,9 @@
 /**
- * The bench: what this adapter can do at most, and how near the kernels and whole jobs come to it, in one
- * run.
+ * The benchmark: measures in one run the adapter's ceilings, and how close the kernels and whole jobs come to
+ * them.
  *
- *     npm run bench [-- --quick] [-- --filter matmul] [-- --json out.json] [-- --compare before.json] [-- --adapter swiftshader]
+ *     npm run bench [-- --quick] [-- --filter matmul] [-- --adapter swiftshader]
+ *     npm run bench [-- --json out.json] [-- --compare before.json]
  *     npm run bench -- --filter 'bert-base training' --shape 1x8 [--kernels gpu]
  *     npm run bench -- --peers [--pytorch python3] [--html out.html]
  */
@@ -78,7 +79,7 @@ if (options.peers === true && !peersInstalled()) {
   console.error('The other libraries are not installed: npm run bench:peers-setup');
   process.exit(1);
 }
-/** What an earlier run wrote with --json; ends the program where there is no such file. */
+/** Reads the --json output of an earlier run; ends the program if the file is missing or something else. */
 function readResult(path: string): BenchResult {
   try {
     const read = JSON.parse(readFileSync(path, 'utf8')) as Partial<BenchResult>;
@@ -91,7 +92,7 @@ function readResult(path: string): BenchResult {
   process.exit(1);
 }
 
-// Before minutes of measuring.
+// Checked before minutes of measuring.
 const before = options.compare === undefined ? null : readResult(options.compare);
 const device = await requestDevice({
   ...(options.adapter !== undefined && { adapter: options.adapter }),
@@ -100,7 +101,7 @@ const device = await requestDevice({
 const seconds = options.quick === true ? 0.3 : 1;
 const wanted = (name: string): boolean => options.filter === undefined || name.includes(options.filter);
 
-// First, as in a process that does nothing else.
+// Measured first, while the process does nothing else.
 const host = wanted('host') ? await measureHost(options.quick === true ? 50 : 200) : [];
 const ceilings = await measureCeilings(device, seconds);
 const show = (data: TableData): void => console.log(`${textTable(data)}\n`);
@@ -124,7 +125,7 @@ const halves = [
   { training: true, fp16: true },
 ];
 const jobs: JobResult[] = [];
-// The larger ones take minutes on a software adapter: only where the filter names them.
+// The larger models take minutes on a software adapter, so they run only if the filter names them.
 const usual = jobSizes.slice(0, options.quick === true ? 1 : device.software ? 3 : jobSizes.length);
 const sizes = jobSizes.filter((size) => usual.includes(size) || options.filter?.includes(size.name));
 const [batch, length] = options.shape ?? (device.software ? [8, 64] : [32, 128]);
@@ -141,7 +142,7 @@ if (jobs.length > 0) {
 }
 for (const job of jobs) if (job.kernels.length > 0) show(timeTable(job));
 
-// Shares are of ceilings measured at the start: they hold where the machine was as free all along.
+// Shares refer to ceilings measured at the start, which are valid only if the machine stayed equally free.
 const { fma } = await measureCeilings(device, seconds / 3);
 if (Math.abs(fma / ceilings.fma - 1) > 0.15)
   console.log(
@@ -186,5 +187,5 @@ if (before !== null) {
   else show(moved);
 }
 device.destroy();
-// Numbers that differ, or a library that does not run, are a failure of the bench.
+// Differing numbers, or a library that does not run, make the benchmark fail.
 process.exit(peers?.results.some(({ error }) => error !== undefined) ? 1 : 0);

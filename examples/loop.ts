@@ -1,5 +1,5 @@
 /**
- * Fine-tuning with a loop of one's own: forward, backward, clip, step.
+ * Fine-tuning with your own loop: forward, backward, clip, step.
  *
  *     npx tsx examples/loop.ts
  */
@@ -23,7 +23,7 @@ import {
 
 const file = (name: string): string => fileURLToPath(new URL(`sentiment/${name}`, import.meta.url));
 
-/** Trains for some epochs; returns the mean loss of each. */
+/** Trains for some epochs and returns the mean loss of each. */
 export async function loop(epochs = 3, folder = file('model')): Promise<number[]> {
   const device = await requestDevice();
   device.manualSeed(42);
@@ -42,7 +42,7 @@ export async function loop(epochs = 3, folder = file('model')): Promise<number[]
 
   const model = await AutoModelForSequenceClassification.fromPretrained(folder, {
     device,
-    // Named, so that a checkpoint with classes of its own gives each its output.
+    // Named, so that a checkpoint with its own classes matches them by name.
     id2label: { ...labels.names },
     onReport: () => {},
   });
@@ -54,7 +54,7 @@ export async function loop(epochs = 3, folder = file('model')): Promise<number[]
     model.train();
     const losses: number[] = [];
     for (const batch of loader.batches(epoch)) {
-      // Every tensor made below goes when the scope closes, at the end of this block.
+      // Closing the scope at the end of this block disposes of every tensor made in it.
       using _scope = device.scope();
       const { loss } = model.forward(toTensors(device, batch));
       loss!.backward();

@@ -26,7 +26,7 @@ export interface ExampleFiles {
   output?: string;
 }
 
-/** Returns the accuracy on the development data. */
+/** Fine-tunes and returns the accuracy on the development data. */
 export async function finetune(
   files: ExampleFiles = {},
   more: Partial<TrainerOptions['args']> = {},

@@ -1,9 +1,9 @@
 /**
- * Every error the engine throws on purpose. Each says what was wrong, names the
- * thing (op, file, key, row) and what to do about it.
+ * Base class of every error that the engine throws deliberately. A message says what was wrong, names the
+ * thing (op, file, key, row), and gives the remedy.
  */
 export class DawngradError extends Error {
-  /** `remedy` is a short imperative sentence; it is appended to the message. */
+  /** `remedy` is a short imperative sentence, appended to the message. */
   constructor(message: string, options: { remedy?: string; cause?: unknown } = {}) {
     super(
       options.remedy === undefined ? message : `${message} · ${options.remedy}`,
@@ -13,39 +13,39 @@ export class DawngradError extends Error {
   }
 }
 
-/** Tensor shapes that do not fit an operation. */
+/** Tensor shapes do not fit an operation. */
 export class ShapeError extends DawngradError {}
-/** An element type that an operation does not take. */
+/** An operation does not accept this element type. */
 export class DtypeError extends DawngradError {}
-/** The autograd tape was used in a way that cannot give gradients. */
+/** The autograd tape was used in a way that cannot produce gradients. */
 export class AutogradError extends DawngradError {}
-/** A tensor was used after its memory went back to the pool. */
+/** A tensor was used after its memory had been returned to the pool. */
 export class DisposedError extends DawngradError {}
-/** A value that must be finite is not (loss, gradient norm). */
+/** A value that must be finite (loss, gradient norm) is not. */
 export class NonFiniteError extends DawngradError {}
 
-/** No WebGPU adapter could be found, or not the one that was asked for. */
+/** No WebGPU adapter was found, or none that matches the request. */
 export class NoAdapterError extends DawngradError {}
-/** The GPU refused an operation: a validation or internal error of WebGPU. */
+/** The GPU rejected an operation: a WebGPU validation or internal error. */
 export class GpuError extends DawngradError {}
 export class GpuOutOfMemoryError extends GpuError {}
 export class DeviceLostError extends GpuError {}
 
-/** A file or folder that is missing or cannot be read. */
+/** A file or folder is missing or cannot be read. */
 export class FileError extends DawngradError {}
 /** The output folder exists and may not be replaced. */
 export class OutputExistsError extends FileError {}
-/** A safetensors file or weight that does not hold what it claims. */
+/** A safetensors file or a weight does not hold what it declares. */
 export class CheckpointError extends DawngradError {}
-/** A config.json, or an option, that cannot be used. */
+/** A config.json or an option cannot be used. */
 export class ConfigError extends DawngradError {}
-/** A `model_type` that this engine does not have. */
+/** The engine does not support this `model_type`. */
 export class UnsupportedModelError extends ConfigError {}
-/** Vocabulary or tokenizer files that cannot be used, or text that does not fit. */
+/** Vocabulary or tokenizer files cannot be used, or a text does not fit. */
 export class TokenizerError extends DawngradError {}
-/** A data file, column, row or label that cannot be used. */
+/** A data file, column, row or label cannot be used. */
 export class DataError extends DawngradError {}
-/** A callback, dataset or function of the user's own threw; its error is the cause. */
+/** A user's callback, dataset or function threw; `cause` holds the original error. */
 export class UserCodeError extends DawngradError {}
-/** The command line was used wrongly. */
+/** The command line is invalid. */
 export class UsageError extends DawngradError {}

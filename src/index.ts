@@ -1,4 +1,4 @@
-/** dawngrad's public face. */
+/** The public API of dawngrad. */
 /// <reference lib="esnext.disposable" preserve="true" />
 
 export * from './data/collate.ts';

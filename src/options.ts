@@ -1,23 +1,18 @@
-/**
- * Options by name: one that does not exist is refused, in plain JavaScript too, where no compiler looks at
- * it.
- */
+/** Checks options by name, so that unknown options are rejected in plain JavaScript too. */
 import { ConfigError } from './errors.ts';
 
-/**
- * The names of an options object, each once: the compiler refuses a list that lacks one, or has one too many.
- */
+/** Every name of an options object, once: the compiler rejects a list with a missing or an extra name. */
 export type OptionNames<T> = Readonly<Record<keyof T & string, true>>;
 
-/** What stands in the way of a name that people bring from elsewhere, by name: a remedy for each. */
+/** Remedies for known wrong names (from PyTorch or transformers), keyed by name. */
 export type Advice = Readonly<Record<string, string>>;
 
-/** `label_smoothing` and `labelSmoothing` are one name to whoever comes from Python. */
+/** Normalizes case and separators, so that `label_smoothing` and `labelSmoothing` compare as equal. */
 function plain(name: string): string {
   return name.replaceAll(/[_-]/g, '').toLowerCase();
 }
 
-/** Edits that turn one word into the other, at most `limit`. */
+/** Levenshtein distance between two words; stops at `limit` + 1. */
 function distance(a: string, b: string, limit: number): number {
   let row = Array.from({ length: b.length + 1 }, (_, at) => at);
   for (const [i, letter] of [...a].entries()) {
@@ -32,7 +27,7 @@ function distance(a: string, b: string, limit: number): number {
 
 const MOST_EDITS = 2;
 
-/** The name that was probably meant. */
+/** The known name closest to `name`, if any is close enough. */
 function nearest(name: string, known: readonly string[]): string | undefined {
   const word = plain(name);
   const [best] = known
@@ -41,7 +36,7 @@ function nearest(name: string, known: readonly string[]): string | undefined {
   return best !== undefined && best.edits <= MOST_EDITS ? best.candidate : undefined;
 }
 
-/** What to do about a name that is none of the known ones. */
+/** Suggests what to do about an unknown name. */
 export function remedyFor(name: string, known: readonly string[], advice: Advice = {}): string {
   if (Object.hasOwn(advice, name)) return advice[name]!;
   const meant = nearest(name, known);
@@ -50,8 +45,8 @@ export function remedyFor(name: string, known: readonly string[], advice: Advice
 }
 
 /**
- * Throws `ConfigError` naming the option that `where` does not have, and what to do instead. An option that
- * is undefined counts as not given.
+ * Throws `ConfigError` naming the first option that `where` does not have, with a remedy. An option set to
+ * `undefined` counts as not given.
  */
 export function checkOptions(
   where: string,
@@ -70,7 +65,7 @@ export function checkOptions(
   }
 }
 
-/** Throws `ConfigError` for a value that is none of the choices; undefined counts as not given. */
+/** Throws `ConfigError` unless `value` is one of the choices or `undefined`. */
 export function checkChoice(name: string, value: unknown, choices: readonly unknown[]): void {
   if (value === undefined || choices.includes(value)) return;
   const shown = (choice: unknown): string => (typeof choice === 'string' ? `'${choice}'` : String(choice));

@@ -1,6 +1,6 @@
 /**
- * JSON as Python writes it: NaN, Infinity and -Infinity as such, or as transformers 5 puts them:
- * `{"__float__": "NaN"}`.
+ * Reads and writes JSON as Python does, including NaN, Infinity and -Infinity: bare, or in the form of
+ * transformers 5, `{"__float__": "NaN"}`.
  */
 
 const KEY = '__float__';
@@ -16,19 +16,16 @@ function decoded(value: unknown): unknown {
   return typeof name === 'string' && Object.hasOwn(floats, name) ? floats[name] : value;
 }
 
-/** Throws `SyntaxError` for what Python's json refuses too. */
+/** Throws `SyntaxError` for anything that Python's json module rejects too. */
 export function parsePythonJson(text: string): unknown {
-  // Strings are matched so that what they hold stays as it is.
+  // Matches strings too, so that their contents stay unchanged.
   const plain = text.replaceAll(/"(?:[^"\\]|\\.)*"|-?\bInfinity\b|\bNaN\b/g, (match) =>
     match.startsWith('"') ? match : JSON.stringify({ [KEY]: match }),
   );
   return JSON.parse(plain, (_key, value: unknown) => decoded(value));
 }
 
-/**
- * Two spaces deep; a number that is not finite as transformers 5 writes it, where `JSON.stringify` would say
- * null.
- */
+/** Indents by two spaces; writes non-finite numbers as transformers 5 does, where JSON would have null. */
 export function stringifyPythonJson(value: unknown): string {
   const encoded = (_key: string, item: unknown): unknown =>
     typeof item === 'number' && !Number.isFinite(item) ? { [KEY]: String(item) } : item;

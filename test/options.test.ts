@@ -1,4 +1,4 @@
-/** Options that do not exist are refused by name, wherever options are taken: a compiler sees to it in TypeScript only. */
+/** Unknown options are rejected by name wherever options are accepted. */
 import { describe, expect, it } from 'vitest';
 import * as dawngrad from '../src/index.ts';
 import { checkOptions } from '../src/options.ts';
@@ -9,7 +9,7 @@ import { models } from './support/fixtures.ts';
 const device = useDevice();
 const d = dawngrad;
 
-/** As plain JavaScript calls. */
+/** Calls as plain JavaScript does. */
 function loosely<A extends unknown[], R>(call: (...args: A) => R): (...args: unknown[]) => R {
   return call as unknown as (...args: unknown[]) => R;
 }

@@ -1,4 +1,4 @@
-/** What is published: declarations that a strict compiler takes, links and maps that lead somewhere, and snippets that compile. */
+/** The published package: declarations for a strict compiler, links and maps, snippets that compile. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(scratch, { recursive: true }));
 
-/** Cells of the porting guide that are whole expressions. */
+/** Cells of the porting guide that are complete expressions. */
 const snippets = [
   'const device = await requestDevice()',
   'await x.float32Data()',
@@ -71,7 +71,7 @@ describe('declarations', () => {
     names = Object.keys(await import('../src/index.ts'));
   });
 
-  /** What a strict compiler without any types of its own says of code that uses the package. */
+  /** The errors of a strict compiler, without any types of its own, for code that uses the package. */
   async function check(title: string, code: string, options: object): Promise<string> {
     const imports = code.includes('import ')
       ? ''
@@ -117,7 +117,7 @@ void floats;`;
     for (const page of pages) {
       for (const block of await blocksOf(page)) {
         count += 1;
-        // A block that imports stands for itself.
+        // A block with imports is a complete program.
         const own = /^import /m.test(block);
         const code = own ? block : `${prelude}declare const device: dawngrad.Device;\n{\n${block}}`;
         expect(await check(`block${count}`, code, { module: 'nodenext' }), page).toBe('');
@@ -130,7 +130,7 @@ void floats;`;
 describe('the package', () => {
   let packed: string[] = [];
   beforeAll(async () => {
-    // Scripts would build; what is listed is what is there.
+    // Scripts would build first; this lists only existing files.
     const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root });
     const report = JSON.parse(stdout) as unknown;
     const [entry] = Object.values(report as Record<string, { files: { path: string }[] }>);

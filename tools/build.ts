@@ -14,8 +14,8 @@ const result = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.buil
 });
 if (result.status !== 0) process.exit(result.status ?? 1);
 
-// The nearest package.json answers `#` imports: the source tree's names .ts files, this one the compiled
-// ones.
+// The nearest package.json resolves `#` imports: the source tree's names .ts files, this one the compiled
+// files.
 const source = readFileSync(join(root, 'package.json'), 'utf8');
 const imports = JSON.parse(
   JSON.stringify((JSON.parse(source) as { imports: object }).imports)

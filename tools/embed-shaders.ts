@@ -1,14 +1,11 @@
-/**
- * Writes `src/gpu/shaders.generated.ts` from `shaders/`: one module holds every WGSL source, so that any
- * bundler can ship it.
- */
+/** Writes `src/gpu/shaders.generated.ts`: one module with every WGSL source, for any bundler. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** Returns the number of shaders embedded. */
+/** Embeds all shaders and returns their number. */
 export function embedShaders(): number {
   const folder = join(root, 'shaders');
   const names = (readdirSync(folder, { recursive: true }) as string[])

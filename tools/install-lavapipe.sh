@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs lavapipe, Mesa's Vulkan driver for the CPU, on Debian: several times as fast as the SwiftShader that npm brings.
-# Dawn needs Mesa 25 or newer; Debian 12 has that in its backports only. Run as root. Does nothing where it is installed.
+# Installs lavapipe, Mesa's Vulkan driver for the CPU, on Debian. It is several times as fast as the
+# SwiftShader that npm installs. Dawn needs Mesa 25 or newer, which Debian 12 has only in its backports. Run
+# as root. Does nothing if it is already installed.
 set -euo pipefail
 
 installed() { vulkaninfo --summary 2>/dev/null | grep -Eq 'llvmpipe' && vulkaninfo --summary 2>/dev/null | grep -Eq 'Mesa (2[5-9]|[3-9][0-9])'; }
@@ -17,7 +18,7 @@ fi
 . /etc/os-release
 from=()
 if [ "${VERSION_CODENAME:-}" = bookworm ]; then
-  # The mirror this machine already uses also carries the backports.
+  # The mirror in use also carries the backports.
   mirror=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
   [ -n "$mirror" ] || mirror=$(awk '$1 == "deb" && $3 == "bookworm" { print $2; exit }' /etc/apt/sources.list)
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm-backports main" \

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Packs what the report of a card needs on an x86-64 Linux machine that has a GPU and its driver, but no Node and no network: Node, the
-# packages, the Vulkan loader with what NVIDIA's driver asks for, and the project itself. Run it in the project's root after
-# `npm install`, on Debian or a relative of it. Writes .portable/ (under 50 MB), which is all there is to copy.
+# Packs everything that the report of a card needs on an x86-64 Linux machine with a GPU and its driver, but
+# without Node or network: Node, the packages, the Vulkan loader with the libraries that NVIDIA's driver
+# needs, and the project itself. Run it in the project's root after `npm install`, on Debian or a derivative.
+# Writes .portable/ (under 50 MB); copy that folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "$(uname -sm)" = "Linux x86_64" ] || { echo "the pack is for Linux on x86-64, and so must be the machine that makes it" >&2; exit 1; }
@@ -15,7 +16,8 @@ mkdir -p "$stage/node_modules" "$stage/lib" "$work/debs"
 cp "$(node -p process.execPath)" "$stage/node"
 strip --strip-unneeded "$stage/node" 2>/dev/null || echo "no strip here (binutils): the pack is a few MB larger" >&2
 
-# Without other platforms' builds, the packaged software adapter (a card is what the pack is for), compilers and types.
+# Leaves out other platforms' builds, the packaged software adapter (the pack is for cards), compilers and
+# types.
 tar -C node_modules -cf - \
   --exclude=webgpu/dist/'darwin-*' --exclude=webgpu/dist/'win32-*' --exclude=webgpu/dist/linux-arm64 \
   --exclude=./@sparticuz --exclude=./typescript --exclude=./@typescript --exclude=./@biomejs --exclude=./@types \
@@ -23,7 +25,7 @@ tar -C node_modules -cf - \
   --exclude='*.d.cts' --exclude='*-musl' --exclude='*-gnu/*.md' --exclude=./.cache --exclude=./.vite . |
   tar -C "$stage/node_modules" -xf -
 
-# The loaders, for a machine whose driver came without them.
+# Adds the loaders, for machines whose driver came without them.
 libraries=(libvulkan1 libegl1 libglvnd0 libopengl0 libgl1 libglx0 libgles2)
 download() { (cd "$work/debs" && apt-get download -qq "${libraries[@]}" >/dev/null 2>&1); }
 if download || { apt-get update -qq >/dev/null 2>&1 && download; }; then
@@ -33,7 +35,8 @@ else
   echo "no loaders packed, apt-get has none: the other machine needs a Vulkan loader of its own" >&2
 fi
 
-# The project as it stands here, changes and the generated shaders too; and the commit, since git stays behind.
+# Packs the working tree, including changes and the generated shaders, and records the commit, because the
+# pack has no git.
 npm run --silent embed
 mkdir -p "$stage/dawngrad"
 { git ls-files --cached --others --exclude-standard; echo src/gpu/shaders.generated.ts; } |

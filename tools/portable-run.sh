@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs the report of a card on a machine without Node, from the pack that tools/pack-portable.sh made; options as for `npm run report`.
-# The report goes into ./report. Beside a checkout (its root holds .portable/) it runs that; else the project in the pack.
-# With DAWNGRAD_RUN set to a file of the project it runs this instead: DAWNGRAD_RUN=bench/main.ts bash .portable/run.sh --quick
+# Runs the report of a card on a machine without Node, from the pack made by tools/pack-portable.sh, with the
+# options of `npm run report`. Writes the report to ./report. If the root of a checkout holds .portable/, runs
+# that checkout, otherwise the project in the pack. Set DAWNGRAD_RUN to run another file of the project
+# instead: DAWNGRAD_RUN=bench/main.ts bash .portable/run.sh --quick
 set -euo pipefail
 pack=$(cd "$(dirname "$0")" && pwd)
 runtime="${TMPDIR:-/tmp}/dawngrad-portable-$(id -u)"
@@ -16,10 +17,10 @@ if [ "$(cat "$runtime/.stamp" 2>/dev/null)" != "$stamp" ] || [ ! -O "$runtime" ]
   echo "$stamp" >"$runtime/.stamp"
 fi
 
-# A loader of the system goes before ours.
+# Prefer the system's loader to the packed one.
 /sbin/ldconfig -p 2>/dev/null | grep -q 'libvulkan\.so\.1' ||
   export LD_LIBRARY_PATH="$runtime/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-# Drivers in containers may lie in places that the loaders do not search.
+# In containers, drivers may be in places that the loaders do not search.
 if [ -z "${VK_DRIVER_FILES:-}" ] && ! ls /etc/vulkan/icd.d/*.json /usr/share/vulkan/icd.d/*.json >/dev/null 2>&1; then
   icd=$(find /usr/local /opt -name 'nvidia_icd*.json' 2>/dev/null | head -n 1 || true)
   [ -z "$icd" ] || export VK_DRIVER_FILES="$icd" VK_ICD_FILENAMES="$icd"

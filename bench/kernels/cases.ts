@@ -2,14 +2,14 @@
 import type { Device } from '../../src/tensor/device.ts';
 
 export interface KernelCase {
-  /** Family, and the sizes: `matmul`, `512 × 768 × 768 ᵀ`. */
+  /** The family, and the sizes: `matmul`, `512 × 768 × 768 ᵀ`. */
   family: string;
   name: string;
-  /** What bounds it: floating-point operations, or bytes that must be read and written at least. */
+  /** The work that bounds it: floating-point operations, or the minimum of bytes to read and write. */
   work: { flops: number; half?: boolean } | { bytes: number };
   /**
-   * Makes inputs (inside the open scope) and returns what records one run; with `dispose` where a scope does
-   * not hold everything.
+   * Makes inputs (inside the open scope) and returns a function that records one run, with a `dispose` if the
+   * scope does not own everything.
    */
   prepare: (device: Device) => (() => void) | { record: () => void; dispose: () => void };
   /** Part of the quick run. */
@@ -18,7 +18,7 @@ export interface KernelCase {
 
 const FLOAT = 4;
 
-/** Bytes of some float32 tensors. */
+/** Bytes of several float32 tensors, given their element counts. */
 export function bytesOf(...elements: number[]): number {
   return FLOAT * elements.reduce((a, b) => a + b, 0);
 }

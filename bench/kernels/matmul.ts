@@ -1,4 +1,4 @@
-/** Matrix multiplication at BERT's own shapes: forward, both backward forms, batched, and squares. */
+/** Matrix multiplication at BERT's own shapes: forward, both backward products, batched, and squares. */
 import { matmul } from '../../src/kernels/matmul/matmul.ts';
 import { to } from '../../src/tensor/ops/elementwise.ts';
 import type { KernelCase } from './cases.ts';
@@ -10,7 +10,7 @@ interface Product {
   batch?: number;
   transposeA?: boolean;
   transposeB?: boolean;
-  /** Of float16 matrices, as in mixed precision. */
+  /** Uses float16 matrices, as in mixed precision. */
   half?: boolean;
   label: string;
   quick?: boolean;
@@ -53,8 +53,8 @@ function layer(tokens: number, inputs: number, outputs: number, quick: boolean):
 }
 
 /**
- * (tokens, in, out): bert-tiny, TinyBERT, MiniLM, bert-base, bert-large. Software adapters leave out what
- * takes seconds; `half`: the adapter has float16.
+ * (tokens, in, out) of bert-tiny, TinyBERT, MiniLM, bert-base and bert-large. Software adapters skip the
+ * shapes that take seconds. `half`: the adapter supports float16.
  */
 export function matmulCases(software: boolean, half: boolean): KernelCase[] {
   const layers: [number, number, number][] = [

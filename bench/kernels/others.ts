@@ -1,4 +1,4 @@
-/** Attention, and the kernels that memory bounds. */
+/** Attention, and the kernels bound by memory. */
 
 import { unary } from '../../src/kernels/pointwise.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
@@ -16,7 +16,7 @@ import type { Tensor } from '../../src/tensor/tensor.ts';
 import { type JobSize, jobSizes } from '../jobs.ts';
 import { bytesOf, type KernelCase } from './cases.ts';
 
-/** Runs an op and lets go of its result, so that the pool lends the same buffer each time. */
+/** Runs an op and releases its result, so that the pool lends the same buffer each time. */
 function forward(device: Device, run: () => Tensor): () => void {
   return () => {
     const scope = device.scope();
@@ -25,7 +25,7 @@ function forward(device: Device, run: () => Tensor): () => void {
   };
 }
 
-/** Records the backward of `run` only in part: forward and backward together, gradients dropped. */
+/** Records forward and backward of `run` together and drops the gradients. */
 function both(device: Device, leaves: readonly Tensor[], run: () => Tensor, dy: Tensor): () => void {
   for (const leaf of leaves) leaf.requiresGrad = true;
   return () => {
@@ -51,7 +51,7 @@ function attentionCase(
   return {
     family: 'attention',
     name: `${backward ? 'forward + backward' : 'forward'} ${batch}×${heads}×${length}×${size}`,
-    // q·k and p·v forward; backward q·k again, do·v, dv, dq, dk.
+    // Forward q·k and p·v; backward q·k again, do·v, dv, dq, dk.
     work: { flops: products * (backward ? 7 : 2) },
     quick: length === 128 && size === 64,
     prepare: (device) => {
@@ -67,16 +67,16 @@ function attentionCase(
   };
 }
 
-/** Sequences half of whose tokens would be padding: masked, or one after the other without padding. */
+/** Sequences that would be half padding: masked, or packed without padding. */
 function raggedCase(batch: number, heads: number, length: number, size: number, padded: boolean): KernelCase {
   const width = heads * size;
-  // From nothing to `length` in even steps.
+  // Lengths in even steps from 0 to `length`.
   const own = Array.from({ length: batch }, (_, b) => Math.round(((b + 0.5) / batch) * length));
   const products = own.reduce((sum, count) => sum + 2 * heads * count * count * size, 0);
   return {
     family: 'attention',
     name: `forward + backward ${batch}×${heads}×≤${length}×${size}, ${padded ? 'padded' : 'ragged'}`,
-    // What counts is the work without padding.
+    // Counts only the work without padding.
     work: { flops: 7 * products },
     prepare: (device) => {
       const tokens = own.reduce((sum, count) => sum + count, 0);
@@ -112,10 +112,7 @@ function rows(
   };
 }
 
-/**
- * What a pass without arithmetic reaches with the engine's kernel and launcher, beside the ceiling of the
- * bench's own copy.
- */
+/** A copy with the engine's own kernel and launcher, to compare with the benchmark's copy ceiling. */
 function ownCopy(count: number, width: number): KernelCase {
   return {
     family: "copy by the engine's own kernel",
@@ -156,7 +153,7 @@ function optimizerCases(software: boolean): KernelCase[] {
   const count = shapes.reduce((sum, shape) => sum + shape.reduce((product, n) => product * n, 1), 0);
   const work = (passes: number) => ({ bytes: bytesOf(passes * count) });
   const name = `${size.name}, ${(count / 1e6).toFixed(0)} M in ${shapes.length} tensors`;
-  // Laid as in training: by an optimizer, before backward.
+  // Arranged as in training, where the optimizer lays out the parameters before backward.
   const weights = (device: Device): Tensor[] => {
     const made = shapes.map((shape) => device.zeros(shape));
     layParameters(made);
@@ -253,7 +250,7 @@ export function otherCases(software: boolean): KernelCase[] {
         attentionCase(batch, heads, length, size, true),
       ]),
     ),
-    // A head so wide that it is looped over.
+    // A head wide enough that the kernel loops over it.
     attentionCase(2, 2, 40, 256, true),
     ...[true, false].map((padded) => raggedCase(software ? 8 : 64, 12, 128, 32, padded)),
     ...[384, 768, 3072].map((width) => ownCopy(tokens, width)),
@@ -278,7 +275,7 @@ export function otherCases(software: boolean): KernelCase[] {
         return () => addLayerNorm(x, residual, weight, bias);
       }),
     ),
-    // The sum is kept, and both its gradient and the dropped one are written.
+    // Keeps the sum, and writes both its gradient and that of the dropped-out input.
     ...[384, 768].map((width) =>
       trained('addLayerNorm with dropout', tokens, width, 8, ({ x, residual, weight, bias }) =>
         addLayerNorm(x, residual, weight, bias, { dropout: 0.1 }),

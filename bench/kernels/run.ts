@@ -10,11 +10,11 @@ export interface KernelResult {
   family: string;
   name: string;
   timing: Timing;
-  /** Seconds by the adapter's timestamps; null where it has none. */
+  /** GPU seconds by timestamps; null if the adapter has none. */
   gpu: number | null;
   /**
-   * Floating-point operations or bytes a second, and the share of the adapter's ceiling for them; null if
-   * nobody measured it.
+   * Floating-point operations or bytes per second, and their share of the adapter's ceiling; null if the
+   * ceiling was not measured.
    */
   rate: number;
   unit: 'flops' | 'bytes';

@@ -1,6 +1,4 @@
-/**
- * GPU time by timestamps, each dispatch in a pass of its own: without what it costs to submit and to wake up.
- */
+/** Measures GPU time by timestamps, with each dispatch in its own pass. Excludes submission and wake-up. */
 
 import { summarize } from '../../src/gpu/measure.ts';
 import type { Device } from '../../src/tensor/device.ts';
@@ -11,9 +9,7 @@ export interface KernelTime {
   seconds: number;
 }
 
-/**
- * GPU time of what `run` records, by kernel, the longest first; empty where the adapter has no timestamps.
- */
+/** GPU time of the work that `run` records, by kernel, longest first; empty without timestamps. */
 export async function kernelTimes(device: Device, run: () => void): Promise<KernelTime[]> {
   if (!device.gpu.device.features.has('timestamp-query')) return [];
   const timer = device.gpu.recorder.startTimer();
@@ -28,7 +24,7 @@ export async function kernelTimes(device: Device, run: () => void): Promise<Kern
 
 const RUNS = 5;
 
-/** Median GPU seconds of all that one run records, or null without timestamps. */
+/** Median GPU seconds of everything that one run records, or null without timestamps. */
 export async function gpuSeconds(device: Device, run: () => void): Promise<number | null> {
   const totals: number[] = [];
   for (let i = 0; i < RUNS; i += 1) {

@@ -1,4 +1,4 @@
-/** Results as one HTML file that needs nothing else: tables, and bars drawn by their cells' backgrounds. */
+/** Renders results as one self-contained HTML file: tables, and bars drawn as cell backgrounds. */
 import { escapeHtml, htmlTable, type TableData } from './table.ts';
 
 const style = `
@@ -16,10 +16,10 @@ td.bar > div > div { min-width: 1px }
 .plain { background: var(--plain) } .own { background: var(--own) } .third { background: var(--third) }
 `;
 
-/** A heading with what stands under it; Markdown and HTML are made of the same ones. */
+/** A heading with its contents, rendered as Markdown or HTML. */
 export interface Section {
   title: string;
-  /** Lines of text before the tables; `bad` ones tell of what failed. */
+  /** Lines of text before the tables; `bad` ones report failures. */
   notes?: readonly (string | { bad: string })[];
   tables: readonly { title?: string; data: TableData }[];
 }

@@ -1,7 +1,7 @@
-/** A table, made once and rendered as text for a terminal, as Markdown, or as HTML with bars. */
+/** A table rendered as text for a terminal, as Markdown, or as HTML with bars. */
 import Table from 'cli-table3';
 
-/** A drawing in a cell: lengths side by side, as shares of the cell's width. Only HTML shows it. */
+/** A bar in a cell: adjacent parts, as shares of the cell's width. Only HTML shows it. */
 export interface Bar {
   parts: readonly { share: number; color: BarColor }[];
 }
@@ -19,7 +19,7 @@ export function bar(share: number, color: BarColor = 'plain'): Bar {
   return { parts: [{ share, color }] };
 }
 
-/** The table without the columns that hold drawings. */
+/** The table without its bar columns. */
 function words({ head, rows }: TableData): { head: string[]; rows: string[][] } {
   const kept = head.map((_, i) => rows.every((row) => typeof row[i] === 'string'));
   const pick = (row: readonly Cell[]): string[] => row.filter((_, i) => kept[i]) as string[];
@@ -51,7 +51,7 @@ export function textTable(data: TableData): string {
   return made.toString();
 }
 
-/** A cell's text on one line, with the signs that Markdown would read as its own escaped. */
+/** A cell's text on one line, with Markdown's special characters escaped. */
 function escapeMarkdown(text: string): string {
   return text.replace(/\s+/g, ' ').replace(/[\\|<*_`]/g, '\\$&');
 }

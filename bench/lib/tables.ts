@@ -1,4 +1,4 @@
-/** Results as tables for people, and what moved between two runs. */
+/** Results as tables for people, and the changes between two runs. */
 
 import type { Timing } from '../../src/gpu/measure.ts';
 import { type Ceilings, halfCeiling } from '../ceilings.ts';
@@ -10,7 +10,7 @@ import type { PeerResult } from '../peers/results.ts';
 import type { Section } from './html.ts';
 import { type Bar, bar, type TableData } from './table.ts';
 
-/** A rate with a prefix: 12.3 G. */
+/** A rate with a unit prefix: 12.3 G. */
 export function scaled(value: number): string {
   const [unit, size] = value >= 1e12 ? ['T', 1e12] : value >= 1e9 ? ['G', 1e9] : ['M', 1e6];
   return `${(value / (size as number)).toFixed(1)} ${unit as string}`;
@@ -47,7 +47,7 @@ export function ceilingTable(c: Ceilings): TableData {
   };
 }
 
-/** `withFamily`: for a table of several families. */
+/** `withFamily`: the table holds several families. */
 export function kernelTable(results: readonly KernelResult[], withFamily = true): TableData {
   return {
     head: ['kernel', 'median', 'spread', 'on the GPU', 'rate', 'of the ceiling', ''],
@@ -63,12 +63,12 @@ export function kernelTable(results: readonly KernelResult[], withFamily = true)
   };
 }
 
-/** The rate of a job's matrix products as a share of the ceiling for their type. */
+/** The rate of a job's matrix products, as a share of the ceiling for their type. */
 function jobShare({ flops, fp16 }: JobResult, ceilings: Ceilings): number {
   return flops / (fp16 ? halfCeiling(ceilings) : ceilings.fma);
 }
 
-/** How fast jobs are. */
+/** The speed of each job. */
 export function jobTable(results: readonly JobResult[], ceilings: Ceilings | undefined): TableData {
   return {
     head: ['job', 'step', 'spread', 'tokens/s', 'matmul rate', 'of the ceiling', ''],
@@ -95,7 +95,7 @@ function phaseBar({ phases }: JobResult, longest: number): Bar {
   return { parts: PHASES.map((phase, i) => ({ share: phases[phase] / longest, color: colors[i]! })) };
 }
 
-/** What jobs' steps are made of: time by phase, host, dispatches, memory. */
+/** The composition of each job's step: time by phase, host time, dispatches, memory. */
 export function stepTable(results: readonly JobResult[]): TableData {
   const totals = results.map(({ phases }) =>
     phases === undefined ? 0 : phases.forward + phases.backward + phases.optimizer,
@@ -125,7 +125,7 @@ export function stepTable(results: readonly JobResult[]): TableData {
   };
 }
 
-/** What the host costs where nothing is computed beside it. */
+/** The cost on the host when nothing is computed. */
 export function hostTable(results: readonly HostResult[]): TableData {
   return {
     head: ['host alone', 'dispatches', 'host', 'a dispatch', 'quartiles', 'buffers made', 'bind groups made'],
@@ -141,7 +141,7 @@ export function hostTable(results: readonly HostResult[]): TableData {
   };
 }
 
-/** A variant's name without what it is not: `matmul_tiled TRANSPOSE_B VEC_A ROWS=64`. */
+/** A variant's name without defines that are false or none: `matmul_tiled TRANSPOSE_B VEC_A ROWS=64`. */
 export function shortVariant(name: string): string {
   return name
     .split(' ')
@@ -150,7 +150,7 @@ export function shortVariant(name: string): string {
     .join(' ');
 }
 
-/** Where the GPU's time of a job's step goes: the kernels that take most of it. */
+/** The kernels that take most of the GPU time of a job's step. */
 export function timeTable(job: JobResult, most = 12): TableData {
   const total = job.kernels.reduce((sum, { seconds }) => sum + seconds, 0);
   return {
@@ -167,12 +167,12 @@ export function timeTable(job: JobResult, most = 12): TableData {
   };
 }
 
-/** `ratio` is a library's time in units of ours. */
+/** `ratio`: the library's time divided by ours. */
 export function relation(ratio: number): string {
   return ratio >= 1 ? `${ratio.toFixed(2)} × slower` : `${(1 / ratio).toFixed(2)} × faster`;
 }
 
-/** One job in several libraries; ours comes first. `named`: for a table without a title. */
+/** One job in several libraries, ours first. `named`: for a table without a title. */
 export function peerTable(results: readonly PeerResult[], named = true): TableData {
   const longest = Math.max(...results.map(({ timing }) => timing?.median ?? 0));
   return {
@@ -191,7 +191,7 @@ export function peerTable(results: readonly PeerResult[], named = true): TableDa
   };
 }
 
-/** A table for each value of `key`, in the order in which the values first come. */
+/** One table for each value of `key`, in order of first appearance. */
 export function grouped<T>(
   items: readonly T[],
   key: (item: T) => string,
@@ -267,7 +267,7 @@ export function benchSections({ ceilings, kernels, host, jobs, peers }: BenchRes
   ];
 }
 
-/** Kernels and jobs by name, with their shares of the ceilings of their own run. */
+/** Kernels and jobs by name, with their shares of the ceilings measured in the same run. */
 function sharesOf({ kernels, jobs, ceilings }: BenchResult): Map<string, { share: number; timing: Timing }> {
   return new Map([
     ...kernels.flatMap(({ family, name, share, timing }) =>
@@ -278,8 +278,8 @@ function sharesOf({ kernels, jobs, ceilings }: BenchResult): Map<string, { share
 }
 
 /**
- * What moved by more than the spread of both runs, or null where nothing did; rates as shares of the ceiling,
- * so that a busier machine does not count.
+ * The results that changed by more than the spread of both runs, or null if none did. Compares shares of the
+ * ceiling, so that a busier machine does not count as a change.
  */
 export function comparison(before: BenchResult, after: BenchResult): TableData | null {
   const old = sharesOf(before);

@@ -1,15 +1,15 @@
-/** What is compared: kernels, training steps and inference, at sizes the adapter can do in seconds. */
+/** The comparisons: kernels, training steps and inference, at sizes that the adapter handles in seconds. */
 import { makeJob, type PeerModel, randomValues } from './job.ts';
 import type { Library, PeerKernel, Work } from './library.ts';
 import type { PyTorchCase } from './pytorch.ts';
 
 export interface Comparison {
   name: string;
-  /** Draws what goes in; then gives each library's work, undefined where it cannot do it. */
+  /** Draws the inputs; the returned function makes a library's work, undefined if unsupported. */
   make: () => (library: Library) => Promise<Work> | undefined;
-  /** Results to compare before timing: one, or a few training steps one after the other. */
+  /** Number of results to compare before timing: one, or several consecutive training steps. */
   checks: number;
-  /** Largest difference allowed, as `differenceOf`. */
+  /** The largest difference allowed, as computed by `differenceOf`. */
   tolerance: number;
 }
 
@@ -39,7 +39,7 @@ function jobComparison(kind: 'training' | 'inference', model: PeerModel, softwar
       return (library) => library[kind]?.(job);
     },
     checks: kind === 'training' ? 3 : 1,
-    // Adam moves weights by their gradients' signs at first, and the libraries round its bias corrections
+    // Adam's first steps follow the signs of the gradients, and libraries round its bias corrections
     // differently.
     tolerance: kind === 'training' ? 2e-4 : 5e-5,
   };
@@ -78,10 +78,7 @@ export function comparisons(software: boolean, quick: boolean): Comparison[] {
   ];
 }
 
-/**
- * For PyTorch: training steps with clipping and weight decay, and inference, at the sizes of the bench's
- * jobs.
- */
+/** The cases for PyTorch: training with clipping and weight decay, and inference, at the jobs' sizes. */
 export function pyTorchCases(software: boolean, quick: boolean): PyTorchCase[] {
   const models = quick ? [tiny] : software ? [tiny, mini, miniLm] : [tiny, mini, miniLm, base];
   return models.map((model) => pyTorchCase(model, software ? [8, 64] : [32, 128]));

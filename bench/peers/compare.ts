@@ -1,7 +1,4 @@
-/**
- * The same work in each library on the same adapter: first that it gives the same numbers, then how long it
- * takes.
- */
+/** Runs the same work in each library on the same adapter: first compares the numbers, then times it. */
 import { existsSync } from 'node:fs';
 import { measure, type Timing } from '../../src/gpu/measure.ts';
 import type { Device } from '../../src/tensor/device.ts';
@@ -14,18 +11,18 @@ import { differenceOf, messageOf, type PeerResult, type PeersResult, resultsOf }
 
 export interface PeerOptions {
   device: Device;
-  /** As the bench's option. */
+  /** As in the benchmark's option. */
   adapter: string | undefined;
-  /** Ours. */
+  /** Our version. */
   version: string;
   seconds: number;
   quick: boolean;
   /** Compare with the libraries of bench/peers. */
   libraries: boolean;
-  /** A Python with torch and transformers: compare with these. */
+  /** A Python with torch and transformers to compare with. */
   pytorch: string | undefined;
   wanted: (name: string) => boolean;
-  /** Called after each job, with its results. */
+  /** Called after each job with its results. */
   report: (results: readonly PeerResult[]) => void;
 }
 
@@ -33,7 +30,7 @@ export function peersInstalled(): boolean {
   return existsSync(new URL('node_modules', import.meta.url));
 }
 
-/** The libraries' files lie outside the root's type check, since their packages may not be there. */
+/** The libraries' files are outside the root's type check, because their packages may be missing. */
 async function openLibraries(
   adapter: string | undefined,
 ): Promise<{ libraries: Library[]; failed: PeerResult[] }> {

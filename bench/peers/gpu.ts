@@ -1,7 +1,7 @@
-/** `navigator.gpu` in Node: the libraries that are made for browsers find the bench's own adapter there. */
+/** Provides `navigator.gpu` in Node, so that libraries made for browsers use the benchmark's own adapter. */
 import { platform } from '../../src/platform/node.ts';
 
-/** Threaded WebAssembly memory is shared, and Dawn's Node binding uploads from memory of its own alone. */
+/** Copies uploads from shared memory, which threaded WebAssembly uses and Dawn's Node binding rejects. */
 function acceptSharedMemory(device: GPUDevice): void {
   const prototype = Object.getPrototypeOf(device.queue) as GPUQueue;
   const { writeBuffer } = prototype;
@@ -21,10 +21,7 @@ function acceptSharedMemory(device: GPUDevice): void {
   };
 }
 
-/**
- * Every library waits for the GPU as this one does: on software adapters with the host asleep, which doubles
- * their speed.
- */
+/** Lets the host sleep while libraries wait for a software adapter, as dawngrad does: twice the speed. */
 function waitAsleep(device: GPUDevice, software: boolean): void {
   const queue = Object.getPrototypeOf(device.queue) as GPUQueue;
   const { onSubmittedWorkDone } = queue;
@@ -41,8 +38,9 @@ function waitAsleep(device: GPUDevice, software: boolean): void {
 let patched = false;
 
 /**
- * Hides subgroups of fewer than 16 lanes: of these libraries ONNX Runtime alone uses subgroups, and its
- * attention is wrong there (it sums over 16 keys); without them it takes another path, which is right.
+ * Hides subgroups of fewer than 16 lanes. Of these libraries only ONNX Runtime uses subgroups, and its
+ * attention is wrong with small ones (it sums over 16 keys); without them it takes a different path, which is
+ * correct.
  */
 function hideSmallSubgroups(adapter: GPUAdapter): void {
   const { subgroupMinSize } = adapter.info;
@@ -51,7 +49,7 @@ function hideSmallSubgroups(adapter: GPUAdapter): void {
   Object.defineProperty(adapter, 'features', { value: features });
 }
 
-/** Every `requestAdapter` finds the adapter that the bench uses, anew: an adapter gives one device. */
+/** Makes each `requestAdapter` open the benchmark's adapter anew: an adapter gives only one device. */
 export function exposeGpu(name: string | undefined): void {
   const gpu = {
     wgslLanguageFeatures: new Set<string>(),

@@ -1,7 +1,4 @@
-/**
- * The jobs that every library does: one BERT classifier, its weights and its batch, made on the host from a
- * seed.
- */
+/** The jobs that every library runs: one BERT classifier, its weights and batch made from a seed. */
 
 export interface PeerModel {
   name: string;
@@ -11,13 +8,13 @@ export interface PeerModel {
   vocabulary: number;
 }
 
-/** Row-major values; `weight`s of dense layers are [out, in], as in a checkpoint. */
+/** Row-major values; the `weight` of a dense layer is [out, in], as in a checkpoint. */
 export interface HostTensor {
   shape: readonly number[];
   values: Float32Array;
 }
 
-/** By the names they have in a checkpoint of transformers' BertForSequenceClassification. */
+/** Weights by their names in a checkpoint of transformers' BertForSequenceClassification. */
 export type Weights = ReadonlyMap<string, HostTensor>;
 
 export interface Batch {
@@ -40,10 +37,10 @@ export interface PeerJob {
 export const POSITIONS = 512;
 export const CLASSES = 2;
 export const LAYER_NORM_EPS = 1e-12;
-/** What is added to the score of a key that is padding. */
+/** Added to the score of a key that is padding. */
 export const MASKED = -1e9;
 
-/** Adam with PyTorch's defaults (no weight decay: TensorFlow.js has none). */
+/** Adam with PyTorch's defaults (without weight decay, which TensorFlow.js lacks). */
 export const adam = { lr: 1e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8 } as const;
 
 /** Uniform numbers in [0, 1): Mulberry32 (Ettinger). */
@@ -57,17 +54,14 @@ function uniform(seed: number): () => number {
   };
 }
 
-/**
- * Numbers of mean 0 and the given standard deviation, evenly spread: quick to draw, and as good for timing as
- * normal ones.
- */
+/** Uniform numbers with mean 0 and deviation `std`: fast to draw, and as good for timing as normal ones. */
 export function randomValues(count: number, seed: number, std = 1): Float32Array {
   const next = uniform(seed);
   const width = std * Math.sqrt(12);
   return Float32Array.from({ length: count }, () => (next() - 0.5) * width);
 }
 
-/** Every weight's name and shape. */
+/** The name and shape of every weight. */
 export function weightShapes({ layers, hidden: H, vocabulary }: PeerModel): [string, number[]][] {
   const norm = (name: string): [string, number[]][] => [
     [`${name}.weight`, [H]],
@@ -96,7 +90,7 @@ export function weightShapes({ layers, hidden: H, vocabulary }: PeerModel): [str
   ];
 }
 
-/** Larger than a fresh model's weights, so that attention is not flat and a mistake shows in the loss. */
+/** Draws larger weights than a fresh model's, so that attention is not flat and mistakes show. */
 function drawWeight(name: string, shape: readonly number[], seed: number): HostTensor {
   const count = shape.reduce((a, b) => a * b, 1);
   const values = randomValues(count, seed, name.startsWith('classifier') ? 0.3 : 0.05);
@@ -104,7 +98,7 @@ function drawWeight(name: string, shape: readonly number[], seed: number): HostT
   return { shape, values };
 }
 
-/** Texts of 5/8 to all of `length`; labels alternate. */
+/** Texts of 5/8 of `length` up to `length`; labels alternate. */
 function makeBatch(size: number, length: number, vocabulary: number): Batch {
   const lengths = Array.from({ length: size }, (_, i) => length - Math.floor((i * 3 * length) / (8 * size)));
   return {
@@ -124,7 +118,7 @@ export function makeJob(model: PeerModel, size: number, length: number): PeerJob
   return { model, weights, batch: makeBatch(size, length, model.vocabulary) };
 }
 
-/** Libraries that keep dense weights as [in, out] get them so; everything else as it is. */
+/** Transposes dense weights for libraries that store them as [in, out]; leaves everything else unchanged. */
 export function inputsFirst(name: string, { shape, values }: HostTensor): HostTensor {
   if (shape.length !== 2 || name.includes('embeddings')) return { shape, values };
   const [rows, cols] = shape as [number, number];
@@ -134,7 +128,7 @@ export function inputsFirst(name: string, { shape, values }: HostTensor): HostTe
   return { shape: [cols, rows], values: turned };
 }
 
-/** The mask as numbers to add to scores. */
+/** The mask as numbers to add to the scores. */
 export function maskBias({ mask }: Batch): Float32Array {
   return Float32Array.from(mask, (kept) => (kept === 1 ? 0 : MASKED));
 }

@@ -1,23 +1,23 @@
-/** What the bench asks of a library. */
+/** The interface that the benchmark requires of a library. */
 import type { PeerJob } from './job.ts';
 
-/** y = a·b, a [m, k], b [k, n]; or softmax or layer normalisation (with weight and bias) over rows. */
+/** y = a·b, a [m, k], b [k, n]; or softmax or layer normalization (with weight and bias) over rows. */
 export type PeerKernel =
   | { op: 'matmul'; m: number; n: number; k: number }
   | { op: 'softmax' | 'layerNorm'; rows: number; cols: number };
 
-/** Some work with its inputs on the device, ready to be run again and again. */
+/** Work with its inputs on the device, ready to run repeatedly. */
 export interface Work {
-  /** Starts one run; what it gives is dropped. A promise only where a run must end before the next begins. */
+  /** Starts one run and drops its result. Returns a promise only if runs cannot overlap. */
   run: () => void | Promise<void>;
-  /** Waits until all runs are done on the device. */
+  /** Waits until the device has finished all runs. */
   sync: () => Promise<void>;
-  /** One run, and what came out: a kernel's result, the logits, a training step's loss. */
+  /** Runs once and returns the result: a kernel's output, the logits, or a training step's loss. */
   result: () => Promise<Float32Array>;
   dispose: () => void;
 }
 
-/** A library on the bench's adapter. What it cannot do is absent. */
+/** A library on the benchmark's adapter. Work that it does not support is absent. */
 export interface Library {
   name: string;
   version: string;

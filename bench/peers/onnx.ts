@@ -1,12 +1,12 @@
 /**
- * The job's BERT as an ONNX file, of the same weights. Attention, residual + LayerNorm and bias + GELU are
- * ONNX Runtime's own fused operators (com.microsoft), as its transformer optimizer would leave the graph, so
- * that it looks its best.
+ * Writes the job's BERT as an ONNX file with the same weights. Attention, residual + LayerNorm and bias +
+ * GELU are ONNX Runtime's own fused operators (com.microsoft), as its transformer optimizer would produce, to
+ * show the library at its best.
  */
 import { inputsFirst, LAYER_NORM_EPS, MASKED, type PeerJob } from './job.ts';
 import { bytes, float, integer, message } from './protobuf.ts';
 
-// Field numbers are onnx.proto's (ONNX 1.16).
+// Field numbers are from onnx.proto (ONNX 1.16).
 const FLOAT = 1;
 const INT32 = 6;
 const INT64 = 7;
@@ -31,7 +31,7 @@ class Graph {
   private readonly initializers: Uint8Array[] = [];
   private count = 0;
 
-  /** A constant; a shape as int64. */
+  /** Adds a constant; a shape is int64. */
   constant(
     name: string,
     shape: readonly number[],
@@ -52,7 +52,7 @@ class Graph {
     return this.constant(name, [], Float32Array.of(value));
   }
 
-  /** The name of the node's first result. An empty input name leaves an optional input out. */
+  /** Adds a node and returns the name of its first result. An empty input name omits an optional input. */
   node(
     op: string,
     inputs: readonly string[],
@@ -98,7 +98,7 @@ function product(graph: Graph, x: string, name: string): string {
   return graph.node('MatMul', [x, `${name}.weight`]);
 }
 
-/** Residual, dense bias, LayerNorm in one. */
+/** Residual, dense bias and LayerNorm in one node. */
 function residualNorm(graph: Graph, x: string, residual: string, name: string): string {
   const norm = `${name}.LayerNorm`;
   const inputs = [product(graph, x, `${name}.dense`), residual, `${norm}.weight`, `${norm}.bias`];

@@ -14,7 +14,7 @@ import type { Tensor } from '../../src/tensor/tensor.ts';
 import { adam, LAYER_NORM_EPS, type PeerJob } from './job.ts';
 import type { Library, PeerKernel, Work } from './library.ts';
 
-/** Runs `body` in a scope of its own; `read` decides what becomes of its result before the scope closes. */
+/** Runs `body` in its own scope; `read` uses the result before the scope closes. */
 function work(device: Device, body: () => Tensor, dispose: () => void): Work {
   const sync = () => device.sync();
   const run = (): void => {
@@ -67,7 +67,7 @@ export interface FineTuning {
   weightDecay: number;
   /** Gradients are clipped to this norm. */
   maxNorm: number;
-  /** In mixed precision. */
+  /** Mixed precision. */
   fp16?: boolean;
 }
 
@@ -123,7 +123,7 @@ export function inference(device: Device, job: PeerJob, fp16 = false): Work {
     model.dispose();
     device.trim();
   });
-  // The logits come to the host, as they do in the other libraries.
+  // Copies the logits to the host, as the other libraries do.
   return { ...made, run: async () => void (await made.result()) };
 }
 

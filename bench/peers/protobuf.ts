@@ -1,7 +1,4 @@
-/**
- * The little of protobuf's wire format that writing an ONNX file takes
- * (protobuf.dev/programming-guides/encoding).
- */
+/** The part of protobuf's wire format that an ONNX file needs (protobuf.dev/programming-guides/encoding). */
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -25,7 +22,7 @@ function concat(parts: readonly Bytes[]): Bytes {
   return out;
 }
 
-/** A message of the given fields. */
+/** A message with the given fields. */
 export function message(...fields: readonly Bytes[]): Bytes {
   return concat(fields);
 }

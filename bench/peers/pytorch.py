@@ -1,11 +1,12 @@
-"""Times training steps and inference of saved BertForSequenceClassifications in PyTorch and transformers, for the bench and the report.
+"""Times training steps and inference of saved BertForSequenceClassification models in PyTorch and transformers.
 
     python pytorch.py JOBS_JSON
 
-The file holds lr, weightDecay, maxNorm, seconds (for each way to run), compileSeconds (what torch.compile may take; 0: do without) and
-jobs: model (a folder), ids, mask (rows of integers), labels and kinds. Prints a line of JSON for what runs (versions and device), then one
-for each job, kind and way: what came out first (losses of the first steps, or logits) and the seconds of later runs, or an error. Ways:
-float32 without TF32, and on an accelerator bfloat16 and float16 autocast; first all of them as they are, then compiled.
+The file holds lr, weightDecay, maxNorm, seconds (for each way to run), compileSeconds (the limit for torch.compile;
+0 skips it) and jobs: model (a folder), ids, mask (rows of integers), labels and kinds. Prints one line of JSON with
+the versions and the device, then one for each job, kind and way: the first results (losses of the first steps, or
+logits) and the seconds of later runs, or an error. Ways: float32 without TF32, and on an accelerator bfloat16 and
+float16 autocast; first all of them uncompiled, then compiled.
 """
 
 import copy
@@ -46,7 +47,7 @@ def print_line(**values):
 
 @contextmanager
 def at_most(seconds):
-    """Raises TimeoutError in the body once it took so long."""
+    """Raises TimeoutError in the body after the given seconds."""
 
     def stop(*_):
         raise TimeoutError(f"torch.compile took over {seconds:.0f} s")
@@ -89,7 +90,7 @@ def inference_step(model, job, _options, device, dtype):
         inputs = {key: torch.tensor(job[name]).to(device) for key, name in INPUTS.items()}
         with autocast(device, dtype):
             logits = model(**inputs).logits
-        # The logits come to the host, as ours do.
+        # Copy the logits to the host, as the engine does.
         return logits.float().cpu()
 
     return step
@@ -137,7 +138,7 @@ def main():
                     try:
                         made = run(models[number], kind, job, options, device, dtype, compiled)
                         print_line(**about, **made)
-                    except Exception as error:  # The other ways are still worth their time.
+                    except Exception as error:  # Still try the other ways.
                         print_line(**about, error=f"{type(error).__name__}: {error}".split("\n")[0])
                         if isinstance(error, TimeoutError):
                             return

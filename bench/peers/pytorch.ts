@@ -1,6 +1,6 @@
 /**
- * Training steps (AdamW, clipping) and inference in PyTorch and transformers, from the checkpoints that our
- * models save.
+ * Compares with training steps (AdamW, clipping) and inference in PyTorch and transformers, from checkpoints
+ * that our models save.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -32,17 +32,17 @@ export interface PyTorchOptions {
   python: string;
   device: Device;
   cases: readonly PyTorchCase[];
-  /** For each way to run each job. */
+  /** For each way of running each job. */
   seconds: number;
-  /** Seconds that torch.compile may take; 0: do without. */
+  /** Seconds that torch.compile may take; 0 skips it. */
   compileSeconds: number;
-  /** Told each result as it is there: of each job ours first. */
+  /** Called with each result as it arrives; for each job ours comes first. */
   report: (result: PeerResult) => void;
-  /** Told the versions. */
+  /** Called with the versions. */
   note: (version: string) => void;
 }
 
-/** What the script prints: first what it runs on, then a line for each way. */
+/** A line printed by the script: first its environment, then one for each way of running a job. */
 type Line =
   | { torch: string; transformers: string; device: string }
   | { job: number; kind: JobKind; way: string; reduced: boolean; error: string }
@@ -54,7 +54,7 @@ function batchJson({ size, length, ids, mask, labels }: Batch) {
   return { ids: rows(ids), mask: rows(mask), labels: [...labels] };
 }
 
-/** Runs the script and hands on each line; rejects with the last line of what it complained of. */
+/** Runs the script and passes on each line. Rejects with the last line of its error output. */
 function runScript(python: string, file: string, onLine: (line: Line) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, HF_HUB_OFFLINE: '1' };
@@ -74,7 +74,7 @@ function runScript(python: string, file: string, onLine: (line: Line) => void): 
   });
 }
 
-/** What a job's own run gave: PyTorch's numbers and times are held against it. */
+/** The result of our own run, which PyTorch's numbers and times are compared with. */
 interface Own {
   values: Float32Array;
   seconds: number;
@@ -128,8 +128,8 @@ function resultOf(line: Exclude<Line, { torch: string }>, name: string, own: Own
 }
 
 /**
- * Ours first, then PyTorch: every job as it is, then compiled. A Python that cannot do it is a result with an
- * error.
+ * Compares our run with PyTorch's, first uncompiled and then compiled, for every job. A Python that fails
+ * yields a result with an error.
  */
 export async function comparePyTorch(options: PyTorchOptions): Promise<void> {
   const { python, device, cases, seconds, compileSeconds, report, note } = options;
@@ -147,7 +147,7 @@ export async function comparePyTorch(options: PyTorchOptions): Promise<void> {
       saved.dispose();
       jobs.push({ model: join(folder, `model-${i}`), kinds: one.kinds, ...batchJson(job.batch) });
     }
-    // The card's memory is the other's now.
+    // Frees our GPU memory for the other process.
     device.trim();
     await device.sync();
     const file = join(folder, 'jobs.json');

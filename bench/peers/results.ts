@@ -1,21 +1,21 @@
-/** What a comparison gives, and how numbers are compared. */
+/** The results of a comparison, and how numbers are compared. */
 import type { Timing } from '../../src/gpu/measure.ts';
 import type { Work } from './library.ts';
 
 export interface PeerResult {
   job: string;
   library: string;
-  /** Absent where it failed. */
+  /** Absent if it failed. */
   timing?: Timing;
-  /** Time in units of ours: 2 takes twice as long. */
+  /** Its time divided by ours: 2 takes twice as long. */
   ratio?: number;
-  /** Largest difference from our numbers, as `differenceOf`. */
+  /** The largest difference from our numbers, as computed by `differenceOf`. */
   difference?: number;
   error?: string;
 }
 
 export interface PeersResult {
-  /** Version by library. */
+  /** Versions by library. */
   versions: Record<string, string>;
   results: PeerResult[];
 }
@@ -25,7 +25,7 @@ export function messageOf(error: unknown): string {
   return message.split('\n')[0]!.slice(0, 300);
 }
 
-/** What comes out of so many runs, one after the other. */
+/** Concatenates the results of `count` consecutive runs. */
 export async function resultsOf(work: Work, count: number): Promise<Float32Array> {
   const parts: Float32Array[] = [];
   for (let i = 0; i < count; i += 1) parts.push(await work.result());
@@ -38,10 +38,7 @@ export async function resultsOf(work: Work, count: number): Promise<Float32Array
   return values;
 }
 
-/**
- * The largest difference, as a share of the largest number expected; NaN or infinite where the two cannot be
- * compared.
- */
+/** The largest difference, as a share of the largest expected number; NaN or infinite if incomparable. */
 export function differenceOf(values: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (values.length !== expected.length) return Number.POSITIVE_INFINITY;
   let most = 0;

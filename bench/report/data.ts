@@ -1,14 +1,11 @@
-/** What a report holds, and what its parts tell the process that watches over them. */
+/** The contents of a report, and the messages from its parts to the supervising process. */
 import type { MatmulShape } from '../../src/kernels/matmul/choose.ts';
 import type { Ceilings } from '../ceilings.ts';
 import type { JobResult } from '../jobs.ts';
 import type { KernelResult } from '../kernels/run.ts';
 import type { PeerResult } from '../peers/results.ts';
 
-/**
- * In the order in which they run, so that a report that is cut off tells the most; with their shares of the
- * minutes.
- */
+/** The parts in running order, most informative first, with their shares of the minutes. */
 export const PARTS = {
   adapter: 4,
   tests: 24,
@@ -24,14 +21,14 @@ export const PARTS = {
 export type PartName = keyof typeof PARTS;
 
 export interface AdapterFacts {
-  /** As the engine names it. */
+  /** The engine's name for the adapter. */
   description: string;
   /** The card's own name. */
   device: string;
   software: boolean;
-  /** What Dawn tells of the adapter: vendor, architecture, driver, subgroup sizes. */
+  /** What Dawn reports: vendor, architecture, driver, subgroup sizes. */
   info: Record<string, string | number | boolean>;
-  /** Everything the adapter lists, also what the engine does not ask for. */
+  /** Everything that the adapter lists, including features the engine does not request. */
   features: string[];
   limits: Record<string, number>;
   /** Every configuration of matrix units that Dawn lists: `f16 → f32 16×16×16`. */
@@ -58,14 +55,14 @@ export interface UnitOutcome {
 /** One class of products, tuned. */
 export interface TunedClass extends MatmulShape {
   class: string;
-  /** What the rules choose where nothing was measured. */
+  /** The choice of the rules without measurements. */
   usual: string;
-  /** The fastest first. */
+  /** Fastest first. */
   times: { technique: string; seconds: number }[];
   wrong: string[];
 }
 
-/** What the parts have found so far. Lists grow; the rest is there once its part has told it. */
+/** The findings so far. Lists grow; other entries are set once their part reports them. */
 export interface Results {
   adapter?: AdapterFacts;
   tests: TestOutcome[];
@@ -83,7 +80,7 @@ export function noResults(): Results {
   return { tests: [], units: [], kernels: [], jobs: [], tuned: [], tunedJobs: [], pytorch: [], versions: {} };
 }
 
-/** Adds what a part found: to a list its items, to a record its entries. */
+/** Adds a part's findings: appends to lists, merges records. */
 export function addResults(results: Results, found: Partial<Results>): void {
   const into = results as unknown as Record<string, unknown>;
   for (const [key, value] of Object.entries(found)) {
@@ -99,19 +96,19 @@ export interface ReportOptions {
   python?: string;
 }
 
-/** What a part's process is given. */
+/** The request sent to a part's process. */
 export interface PartRequest {
   part: PartName;
   options: ReportOptions;
   results: Results;
-  /** When it should be done, in milliseconds since 1970; a little later its process is ended. */
+  /** When the part should be done, in milliseconds since 1970; its process is killed shortly after. */
   deadline: number;
 }
 
-/** What a part's process tells. */
+/** A message from a part's process. */
 export type PartMessage =
   | { found: Partial<Results> }
-  /** Work that the part did not do, and why. */
+  /** Work that the part skipped, and why. */
   | { leftOut: string }
   | { failed: string }
   | { done: true };
@@ -127,7 +124,7 @@ export interface PartOutcome {
 
 export interface Report {
   dawngrad: string;
-  /** The commit of the checkout, where there is one. */
+  /** The commit of the checkout, if there is one. */
   commit?: string;
   date: string;
   command: string;

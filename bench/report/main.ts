@@ -1,11 +1,12 @@
 /**
- * The report of a card: what it is, whether the engine computes right on it, and how fast, in a few minutes
- * and one command.
+ * Reports in one command and a few minutes what a card is, whether the engine computes correctly on it, and
+ * how fast.
  *
- *     npm run report [-- --minutes 8] [-- --python python3] [-- --adapter gpu] [-- --kernels gpu] [-- --output report]
+ *     npm run report [-- --minutes 8] [-- --python python3] [-- --adapter gpu]
+ *     npm run report [-- --kernels gpu] [-- --output report]
  *
  * Writes `<output>/<adapter>.json`, `.html` and `.md` after every part, so that a report that is cut off
- * keeps what it found.
+ * keeps its findings.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -42,7 +43,7 @@ function commit(): string | undefined {
       execFileSync('git', words, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
     return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain') === '' ? '' : ', changed'}`;
   } catch {
-    // A copy without git: tools/pack-portable.sh notes it.
+    // A copy without git: tools/pack-portable.sh records the commit.
     const noted = join(root, '.commit');
     return existsSync(noted) ? readFileSync(noted, 'utf8').trim() : undefined;
   }
@@ -67,7 +68,7 @@ function write(report: Report, folder: string): string {
   return base;
 }
 
-/** One line for a part that has ended. */
+/** One line for a finished part. */
 function summary({ part, state, seconds, reason, leftOut }: PartOutcome): string {
   const why = state === 'done' || reason === undefined ? '' : `: ${reason}`;
   return [
@@ -76,7 +77,7 @@ function summary({ part, state, seconds, reason, leftOut }: PartOutcome): string
   ].join('\n');
 }
 
-/** As it is typed, without this machine's paths. */
+/** The command as typed, without this machine's paths. */
 function commandOf({ minutes, adapter, kernels, python }: Options): string {
   const words = { minutes, adapter, kernels, python: python && basename(python) };
   return `npm run report --${Object.entries(words)
@@ -118,8 +119,7 @@ async function main(): Promise<void> {
   let base = '';
   for (const [i, part] of names.entries()) {
     if (interruption.signal.aborted) break;
-    // What earlier parts did not need goes to those after them. PyTorch's share, too, where it is not asked
-    // for.
+    // Time that earlier parts did not use goes to later ones; so does PyTorch's share if it is not requested.
     const shares = names
       .slice(i)
       .map((name) => (name === 'PyTorch' && options.python === undefined ? 1 : PARTS[name]));

@@ -1,7 +1,4 @@
-/**
- * The report as sections, which make both the page to paste into `docs/hardware/` and the HTML file with
- * pictures.
- */
+/** Builds the report's sections, rendered as a Markdown page for `docs/hardware/` and as HTML. */
 
 import { type JobResult, jobName } from '../jobs.ts';
 import { htmlPage, isEmpty, type Section } from '../lib/html.ts';
@@ -166,12 +163,12 @@ function sections({ parts, results }: Report): Section[] {
   ].filter((section) => !isEmpty(section));
 }
 
-/** The card's name, or what stands for it. */
+/** The card's name, or a placeholder. */
 export function cardName({ results: { adapter } }: Report): string {
   return adapter === undefined ? 'unknown adapter' : adapter.device.replace(/[\s-]+$/, '');
 }
 
-/** What the report is of: adapter, date, version, command. */
+/** The heading lines: adapter, date, version, command. */
 function lines(report: Report): string[] {
   const { adapter } = report.results;
   const version = `dawngrad ${report.dawngrad}${report.commit === undefined ? '' : ` at ${report.commit}`}`;

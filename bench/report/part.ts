@@ -1,7 +1,4 @@
-/**
- * The process of one part of the report: a driver that crashes or hangs takes this process with it, not the
- * report.
- */
+/** The process of one part of the report, so that a crashing driver does not take the report along. */
 import { requestDevice } from '../../src/tensor/device.ts';
 import type { PartMessage, PartName, PartRequest, Results } from './data.ts';
 import { adapterPart } from './parts/adapter.ts';
@@ -11,14 +8,14 @@ import { testsPart } from './parts/tests.ts';
 import { tuningPart } from './parts/tuning.ts';
 import { unitsPart } from './parts/units.ts';
 
-/** What a part works with. */
+/** The context of a part. */
 export interface PartContext extends Omit<PartRequest, 'part'> {
   found: (found: Partial<Results>) => void;
-  /** Names work that is not done; nothing to say where `items` is empty. */
+  /** Reports skipped work; does nothing if `items` is empty. */
   leaveOut: (why: string, items?: readonly string[]) => void;
   /** Seconds left. */
   remaining: () => number;
-  /** A device as a user gets it, but without what `dawngrad tune` kept. */
+  /** Opens a device as users do, but without the stored choices of `dawngrad tune`. */
   openDevice: () => ReturnType<typeof requestDevice>;
 }
 
@@ -66,6 +63,6 @@ async function run({ part, ...request }: PartRequest): Promise<void> {
   process.exit();
 }
 
-// Nobody is left to tell.
+// The supervising process is gone.
 process.on('disconnect', () => process.exit(1));
 process.once('message', (request: PartRequest) => void run(request));

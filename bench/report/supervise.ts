@@ -1,37 +1,37 @@
-/** Runs a part of the report in a process of its own, and ends it when its time is over. */
+/** Runs a part of the report in its own process, and kills it when its time is up. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { addResults, type PartMessage, type PartOutcome, type PartRequest } from './data.ts';
 
 const entry = fileURLToPath(new URL('part.ts', import.meta.url));
-/** Seconds before its end at which a part should have stopped by itself. */
+/** Seconds before the limit at which a part should stop by itself. */
 const GRACE = 4;
 
-/** A part's process leads a group of its own, so that what it started goes with it. */
+/** A part's process leads its own process group, so that its children are killed too. */
 function kill(child: ChildProcess): void {
   if (child.pid === undefined) return;
   try {
     if (process.platform === 'win32') child.kill('SIGKILL');
     else process.kill(-child.pid, 'SIGKILL');
   } catch {
-    // It has just ended.
+    // It has just exited.
   }
 }
 
-/** The last line that a part printed which is not one of Dawn's or Node's warnings. */
+/** The last line that a part printed, other than warnings of Dawn or Node. */
 function lastWords(text: string): string {
   const lines = text.split('\n').map((line) => line.trim());
   return lines.findLast((line) => line !== '' && !/^(Warning:|\(node:|\(Use )/.test(line)) ?? '';
 }
 
 export interface Supervision extends Omit<PartRequest, 'deadline'> {
-  /** Seconds after which the part is ended. */
+  /** Seconds after which the part is killed. */
   seconds: number;
-  /** Ends the part early: what it found so far is kept. */
+  /** Ends the part early, keeping its findings so far. */
   signal: AbortSignal;
 }
 
-/** Adds what the part finds to `results` as it comes. Never throws. */
+/** Runs a part and adds its findings to `results` as they arrive. Never throws. */
 export function runPart({ part, options, results, seconds, signal }: Supervision): Promise<PartOutcome> {
   const start = Date.now();
   const outcome: PartOutcome = { part, state: 'failed', seconds: 0, leftOut: [] };

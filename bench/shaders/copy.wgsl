@@ -1,5 +1,5 @@
-// The adapter's memory ceiling: y = x in four-vectors, neighbouring invocations on neighbouring vectors. RUNS: each workgroup copies a run
-// of its own; else all walk through memory side by side.
+// The adapter's memory ceiling: y = x in four-vectors, adjacent invocations on adjacent vectors. RUNS: each
+// workgroup copies its own contiguous run; otherwise all workgroups interleave.
 struct Params { count: u32, groups: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;

@@ -1,5 +1,6 @@
-// The adapter's multiply-add ceiling: chains of fma on registers, nothing else. Each invocation runs CHAINS independent chains of
-// four-vectors for `steps` rounds of UNROLL: 8 · CHAINS · UNROLL · steps floating-point operations.
+// The adapter's multiply-add ceiling: chains of fma on registers, nothing else. Each invocation runs CHAINS
+// independent chains of four-vectors for `steps` rounds of UNROLL: 8 · CHAINS · UNROLL · steps floating-point
+// operations.
 #if HALF
 enable f16;
 alias Scalar = f16;
@@ -14,7 +15,7 @@ struct Params { steps: u32, seed: f32 }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  // Values that depend on the invocation and the host, so that nothing can be computed beforehand.
+  // These values depend on the invocation and the host, so the compiler cannot precompute anything.
   let factor = Vector(Scalar(params.seed * 0.5));
   let term = Vector(Scalar(params.seed + f32(id.x % 7u) * 0.125));
 #for i in 0..CHAINS

@@ -1,6 +1,7 @@
-// The ceiling of the adapter's matrix units. Each subgroup sums CHAINS matrices, and in each of `steps` reads one operand that all share:
-// 2 · M · N · K · CHAINS · steps floating-point operations. Were nothing read, a compiler that knows what a product is (one for a CPU)
-// would take it out of the loop; and were an element of the sums not used, or a subgroup, its work could be left out.
+// The ceiling of the adapter's matrix units. Each subgroup accumulates CHAINS matrices; in each of `steps`
+// they share one operand read from memory: 2 · M · N · K · CHAINS · steps floating-point operations. The read
+// stops a compiler that understands products (one for a CPU) from hoisting them out of the loop, and using
+// every element of every subgroup's sums stops it from dropping work.
 enable chromium_experimental_subgroup_matrix;
 enable subgroups;
 #if COMPONENT == f16
@@ -8,10 +9,11 @@ enable f16;
 #endif
 struct Params { steps: u32, seed: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
-// Of each invocation how many subgroups its workgroup had, and its share of the sum of all elements.
+// Per invocation: the number of subgroups in its workgroup, and its share of the sum of all elements.
 @group(0) @binding(1) var<storage, read_write> result: array<vec2f>;
 
-// As many left operands, a number that unrolling does not meet; right ones begin at other places of the same memory.
+// Number of left operands, odd so that unrolling does not match it; right operands start at other offsets of
+// the same memory.
 const LEFTS = 13u;
 var<workgroup> operands: array<${COMPONENT}, ${13 * M * K}>;
 var<workgroup> tile: array<f32, ${M * N}>;
@@ -23,7 +25,8 @@ fn main(
   @builtin(subgroup_id) subgroup: u32,
   @builtin(num_subgroups) subgroups: u32,
 ) {
-  // Values that the host decides, so that nothing can be computed beforehand, and small, so that nothing overflows.
+  // The host decides these values, so the compiler cannot precompute anything; they are small, so nothing
+  // overflows.
   for (var e = index; e < LEFTS * ${M * K}u; e += ${GROUP}u) {
     operands[e] = ${COMPONENT}(params.seed * 0.001 * f32(e % 37u));
   }

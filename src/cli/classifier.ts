@@ -1,4 +1,4 @@
-/** A saved classifier with its tokenizer, as evaluate and predict use it. */
+/** Loads a saved classifier with its tokenizer, for evaluate and predict. */
 import { type LabelSet, labelsOfModel } from '../data/labels.ts';
 import { ConfigError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
@@ -21,8 +21,8 @@ export interface Classifier {
 }
 
 /**
- * Throws `ConfigError` where the folder's model has no trained classifier; says which of its weights are not
- * used.
+ * Loads the model of a folder or hub id and prints which of its weights are unused. Throws `ConfigError` if
+ * it has no trained classifier.
  */
 export async function loadClassifier(idOrFolder: string, options: CommonOptions): Promise<Classifier> {
   const folder = await resolveModel(idOrFolder, { onProgress: downloadProgress() });

@@ -1,4 +1,4 @@
-/** What was decided from the data, in a line each. */
+/** Describes what was decided from the data, one line each. */
 import { delimiterName } from '../data/cells.ts';
 import type { ColumnReason } from '../data/columns.ts';
 import type { LabelSet } from '../data/labels.ts';
@@ -8,8 +8,8 @@ import { shownNames } from '../models/common/class-names.ts';
 import type { PretrainedConfig } from '../models/common/config.ts';
 
 /**
- * The columns that are read, and why: `columns of dev.tsv: text 'sentence', label 'label' (usual names); tabs
- * between cells`.
+ * Describes the columns that are read, and why: `columns of dev.tsv: text 'sentence', label 'label' (usual
+ * names); tabs between cells`.
  */
 export function describeColumns({ path, layout }: TextTable): string {
   if (layout === undefined) return `${path}: a table`;
@@ -47,7 +47,7 @@ const titles = {
   multi_label_classification: 'any number of classes for',
 };
 
-/** The task and why, the classes in their order, and what becomes of a trained classifier; then notes. */
+/** Describes the task and its reason, the classes, and whether a trained classifier is kept; then notes. */
 export function describeTask({ labels, why, head, notes }: TaskDecision, pairs: boolean): string[] {
   const classifier =
     head === null
@@ -60,7 +60,7 @@ export function describeTask({ labels, why, head, notes }: TaskDecision, pairs: 
   ];
 }
 
-/** What is learnt, in short. */
+/** A short description of the labels. */
 export function describeLabels({ problemType, names }: LabelSet): string {
   if (problemType === 'regression') return 'a value';
   const kind = problemType === 'multi_label_classification' ? 'any of ' : '';
@@ -68,13 +68,10 @@ export function describeLabels({ problemType, names }: LabelSet): string {
   return `${kind}${names.length} classes (${numbered.join(', ')}${names.length > 8 ? ', …' : ''})`;
 }
 
-/** Classes that only pairs of texts have. */
+/** Class names that only models of text pairs have. */
 const pairClasses = /entail|contradict|paraphrase|duplicate|equivalent/i;
 
-/**
- * A warning where a model of pairs gets one text, or the other way round; null where they fit, or the model
- * does not tell.
- */
+/** A warning if a model of pairs gets single texts or vice versa; null if they match or nothing is known. */
 export function pairWarning({ textPair, id2label }: PretrainedConfig, pairs: boolean): string | null {
   if (textPair === pairs) return null;
   const told = Object.values(id2label).some((name) => pairClasses.test(name));

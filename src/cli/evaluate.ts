@@ -1,4 +1,4 @@
-/** `dawngrad evaluate`: metrics of a fine-tuned model on labelled text. */
+/** `dawngrad evaluate`: computes metrics of a fine-tuned model on labeled text. */
 import type { Command } from 'commander';
 import { encodeTable } from '../data/dataset.ts';
 import { encodeLabels } from '../data/labels.ts';

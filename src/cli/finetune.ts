@@ -1,4 +1,4 @@
-/** `dawngrad finetune`: a checkpoint and labelled text in, a fine-tuned checkpoint out. */
+/** `dawngrad finetune`: fine-tunes a checkpoint on labeled text. */
 
 import { type Command, Option } from 'commander';
 import { platform } from '#platform';
@@ -65,7 +65,7 @@ interface FinetuneOptions extends CommonOptions, DataOptions {
   seed: number;
 }
 
-/** What the example sets where the user does not. */
+/** Values that the example sets unless the user does. */
 const example = {
   folder: 'examples/sentiment',
   values: { epochs: 3, batchSize: 16, lr: 5e-4, freezeEpochs: 1, warmupSteps: 0.1, output: 'out' },
@@ -105,7 +105,7 @@ export function addFinetune(program: Command): void {
   command.action((options: FinetuneOptions) => finetune(withExample(options, command)));
 }
 
-/** Fills in the example's files and settings, where `--example` asks for it and the user set nothing else. */
+/** Fills in the example's files and settings for `--example`, keeping what the user set. */
 function withExample(options: FinetuneOptions, command: Command): FinetuneOptions {
   if (options.example !== true) return options;
   const file = (name: string): string => platform.joinPath(platform.packagePath(example.folder), name);
@@ -132,7 +132,7 @@ interface Prepared {
 async function finetune(options: FinetuneOptions): Promise<void> {
   const output = required(options.output, '--output');
   const args = trainingArguments(options, output);
-  // What cannot be is refused before anything is read.
+  // Rejects invalid arguments before reading anything.
   resolveArguments(args);
   const earlyStopping =
     options.earlyStopping === undefined
@@ -183,7 +183,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     onWarning: (text) => progress.print(`note: ${inCommandNames(text)}`),
     signal: interruptSignal((line) => progress.print(line)),
   });
-  // Only now that nothing is wrong with the options does anything old go.
+  // Removes old files only now that all options are known to be valid.
   if (checkpoint === undefined) await removeCheckpoints(output);
   let outcome: TrainOutput;
   try {
@@ -208,7 +208,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   prepared.device.destroy();
 }
 
-/** The command that uses the model, with a text of the example where it is the example's. */
+/** The command that uses the model, with a text from the example if the example was trained. */
 function nextStep(
   output: string,
   { problemType }: LabelSet,
@@ -222,7 +222,7 @@ function nextStep(
   }[problemType];
   const text = options.example === true ? 'I loved every minute of it' : pairs ? 'the first text' : 'a text';
   const pair = pairs ? ' --pair "the second text"' : '';
-  // Double quotes serve in every shell.
+  // Double quotes work in every shell.
   return `${what}:\n\n  ${shellCommand(['predict', '--model', output])} "${text}"${pair}`;
 }
 
@@ -230,7 +230,7 @@ function hasPairs({ rows }: TextTable): boolean {
   return rows[0]!.pair !== undefined;
 }
 
-/** A model that learns from pairs is not measured on single texts. */
+/** Throws `DataError` unless all tables hold pairs, or all hold single texts. */
 function checkPairs([first, ...others]: readonly TextTable[]): void {
   const odd = others.find((table) => hasPairs(table) !== hasPairs(first!));
   if (odd === undefined) return;
@@ -240,7 +240,7 @@ function checkPairs([first, ...others]: readonly TextTable[]): void {
   });
 }
 
-/** The task of a new training, or that of the checkpoint; says in a line each what was decided. */
+/** The task of a new training or of the checkpoint. Prints each decision on a line. */
 async function taskOf(
   options: FinetuneOptions,
   table: TextTable,
@@ -276,7 +276,7 @@ async function taskOf(
   return decision;
 }
 
-/** Throws `ConfigError` for a metric that is not reported. */
+/** Throws `ConfigError` for a metric that is not computed. */
 function checkMetric(options: FinetuneOptions, { problemType }: LabelSet): void {
   const { metric } = options;
   const names = ['loss', ...metricNames[problemType]];
@@ -299,7 +299,7 @@ async function prepare(
   const { labels, head } = await taskOf(options, table, folder, config, checkpoint);
   checkMetric(options, labels);
   const device = await openDevice(options);
-  // New weights are drawn when the model is loaded.
+  // Loading the model draws its new weights.
   device.manualSeed(options.seed);
   const id2label = Object.fromEntries(labels.names.map((name, id) => [id, name]));
   const overrides = { id2label, problemType: labels.problemType, textPair: hasPairs(table) };
@@ -332,7 +332,7 @@ async function prepare(
   return { device, model: model as TrainableModel, tokenizer, labels, maxLength };
 }
 
-/** Throws `UsageError` for a length that special tokens fill: every text would be the same. */
+/** Throws `UsageError` if special tokens use up the maximum length: every text would be the same. */
 function checkRoom({ maxLength }: FinetuneOptions, tokenizer: PreTrainedTokenizer, pairs: boolean): void {
   const special = tokenizer.encode('', pairs ? '' : undefined).inputIds.length;
   if (maxLength !== undefined && maxLength <= special)

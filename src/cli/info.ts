@@ -1,4 +1,4 @@
-/** `dawngrad info`: the adapter, its limits and features, and versions. */
+/** `dawngrad info`: prints the adapter, its limits and features, and versions. */
 
 import type { Command } from 'commander';
 import { platform } from '#platform';
@@ -30,7 +30,7 @@ export function addInfo(program: Command): void {
   addAdapterOption(command).action(info);
 }
 
-/** What the adapter's matrix units multiply, largest shape of each kind; kernels for CPUs do not use them. */
+/** The matrix units in use, largest shape of each kind; kernels for CPUs use none. */
 function matricesInUse({ kernels, subgroupMatrices }: GpuContext): string[] {
   return kernels === 'cpu'
     ? []

@@ -16,18 +16,18 @@ const program = new Command('dawngrad')
   .showHelpAfterError('(see --help)');
 for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addTune, addInfo]) add(program);
 
-// Ctrl-C ends `tee` first, and `head` closes the pipe when it has seen enough: what is under way goes on, and
-// is saved.
+// Ignores write errors: Ctrl-C ends `tee` first, and `head` closes the pipe early. The command continues and
+// saves its work.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
 try {
   await program.parseAsync();
 } catch (error) {
-  // An error of ours says what to do; anything else is a defect, whose stack helps to find it.
+  // A `DawngradError` says what to do; anything else is a bug, and its stack helps to find it.
   console.error(error instanceof DawngradError ? `error: ${inCommandNames(error.message)}` : error);
   process.exitCode = 1;
 }
-// A device that an error left open must not keep the process alive.
+// A device left open by an error must not keep the process alive.
 process.stdout.write('', () => {
   const error = process.stdout.errored as NodeJS.ErrnoException | null;
   if (error !== null && error.code !== 'EPIPE') {

@@ -1,4 +1,4 @@
-/** What the command calls the library's arguments. */
+/** Maps the library's arguments to the command's options. */
 import { optionNames } from './training-options.ts';
 
 const names: ReadonlyMap<string, string> = new Map([
@@ -8,8 +8,8 @@ const names: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * A message of the library with the command's options in place of arguments; paths in quotes stay. A flag has
- * no value.
+ * Rewrites a library message with the command's options in place of arguments. Quoted paths stay unchanged,
+ * and flags lose their values.
  */
 export function inCommandNames(message: string): string {
   return message

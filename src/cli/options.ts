@@ -1,4 +1,4 @@
-/** Option values and the options several commands share. */
+/** Parsers of option values, and options shared by several commands. */
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { platform } from '#platform';
@@ -26,7 +26,7 @@ export function column(text: string): string | number {
   return /^\d+$/.test(text) ? Number(text) : text;
 }
 
-/** A label column; given again, one of several. */
+/** A label column; repeat the option for several. */
 function columns(
   text: string,
   before?: string | number | (string | number)[],
@@ -46,7 +46,7 @@ export function addAdapterOption(command: Command): Command {
   );
 }
 
-/** For commands that run a model: the adapter, and mixed precision. */
+/** Adds the options of commands that run a model: adapter and mixed precision. */
 export function addModelOptions(command: Command): Command {
   const { option, help } = argumentTable.fp16;
   return addAdapterOption(command.option(option!, help));
@@ -56,7 +56,7 @@ export interface DataOptions {
   textColumn?: string | number;
   pairColumn?: string | number;
   labelColumn?: string | number | (string | number)[];
-  /** undefined: told from the first row. */
+  /** Undefined: inferred from the first row. */
   header?: boolean;
   format?: 'tsv' | 'csv' | 'jsonl';
   delimiter?: string;
@@ -127,12 +127,12 @@ export const problemTypes: readonly ProblemType[] = [
   'regression',
 ];
 
-/** The adapter asked for; without one the environment has its say. */
+/** The requested adapter; if there is none, the environment decides. */
 export function adapterOf({ adapter }: CommonOptions): DeviceOptions {
   return adapter === undefined ? {} : { adapter };
 }
 
-/** Opens the device and says in one line which it is, with a warning for a software one. */
+/** Opens the device and prints its name, with a warning if it is a software adapter. */
 export async function openDevice(options: CommonOptions): Promise<Device> {
   const device = await requestDevice(adapterOf(options));
   const warning = device.software ? ', which computes on the CPU: expect it to be slow' : '';
@@ -140,10 +140,7 @@ export async function openDevice(options: CommonOptions): Promise<Device> {
   return device;
 }
 
-/**
- * Throws `OutputExistsError` for an output folder that exists and may not be written over, `FileError` for
- * one that cannot be written.
- */
+/** Throws `OutputExistsError` or `FileError` if the output may not be overwritten or cannot be written. */
 export async function checkOutput(path: string, overwrite: boolean): Promise<void> {
   await checkExisting(path, overwrite);
   await platform.checkWritable(path);
@@ -151,7 +148,7 @@ export async function checkOutput(path: string, overwrite: boolean): Promise<voi
 
 async function checkExisting(path: string, overwrite: boolean): Promise<void> {
   if (!(await platform.exists(path))) return;
-  // A volume that was just mounted is there before anything is in it.
+  // A freshly mounted volume exists, but is empty.
   if (!(await platform.isFolder(path)))
     throw new OutputExistsError(`'${path}' is a file`, { remedy: 'choose another output' });
   if (await isEmpty(path)) return;
@@ -166,19 +163,16 @@ async function checkExisting(path: string, overwrite: boolean): Promise<void> {
   }
 }
 
-/** Throws `UsageError` unless an option was given. */
+/** Throws `UsageError` if an option is missing. */
 export function required<T>(value: T | undefined, name: string): T {
   if (value === undefined) throw new UsageError(`${name} is missing`, { remedy: 'see --help' });
   return value;
 }
 
-/** What a shell reports of a process that Ctrl-C ended. */
+/** The exit code that a shell reports for a process ended by Ctrl-C. */
 const INTERRUPTED = 130;
 
-/**
- * A signal that Ctrl-C, a polite kill, or the end of the terminal aborts; a second one ends the process at
- * once.
- */
+/** Fires on Ctrl-C, SIGTERM or the end of the terminal; a second signal ends the process immediately. */
 export function interruptSignal(print: (line: string) => void): AbortSignal {
   const controller = new AbortController();
   const stop = (): void => {
@@ -191,13 +185,13 @@ export function interruptSignal(print: (line: string) => void): AbortSignal {
   return controller.signal;
 }
 
-/** Says where a training stopped and how to go on; the process ends as an interrupted one. */
+/** Prints where a training stopped and how to resume it, and sets the exit code of an interrupted process. */
 export function reportInterruption(checkpoint: string): void {
   console.error(`\nsaved ${checkpoint}\nresume with: ${resumeCommand(checkpoint)}`);
   process.exitCode = INTERRUPTED;
 }
 
-/** The command that was given, with --resume in place of what it replaces. */
+/** The command line as given, with --resume added or replaced. */
 function resumeCommand(checkpoint: string): string {
   const words = process.argv.slice(2).filter((word) => word !== '--overwrite');
   const at = words.indexOf('--resume');
@@ -205,7 +199,7 @@ function resumeCommand(checkpoint: string): string {
   return shellCommand([...words, '--resume', checkpoint]);
 }
 
-/** A command as one can paste it into a shell. */
+/** Formats a command for pasting into a shell. */
 export function shellCommand(words: readonly string[]): string {
   const quoted = words.map((word) =>
     /^[\w./:=@,+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`,
@@ -221,8 +215,8 @@ export function addResumeOption(command: Command): Command {
 }
 
 /**
- * The checkpoint to resume from; undefined for a new training. Throws `FileError` where there is none, or the
- * output cannot be written.
+ * The checkpoint to resume from, or undefined for a new training. Throws `FileError` if it does not exist or
+ * the output cannot be written.
  */
 export async function resumedFrom(
   resume: string | true | undefined,

@@ -1,6 +1,4 @@
-/**
- * `dawngrad predict`: classes of texts, given as arguments, as lines on standard input, or in a data file.
- */
+/** `dawngrad predict`: classifies texts given as arguments, as lines on standard input, or in a data file. */
 import type { Command } from 'commander';
 import { linesOf } from '../data/chunks.ts';
 import { dataCollatorWithPadding } from '../data/collate.ts';
@@ -58,7 +56,7 @@ export function addPredict(program: Command): void {
 }
 
 async function predict(texts: string[], options: PredictOptions): Promise<void> {
-  // Nobody reads what comes out any more.
+  // The reader of the output is gone.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   checkInputs(texts, options);
   const source = await inputs(texts, options);
@@ -82,7 +80,7 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
   classifier.device.destroy();
 }
 
-/** Throws `UsageError` unless there is one source of texts, and options that fit it. */
+/** Throws `UsageError` unless there is exactly one source of texts and the options fit it. */
 function checkInputs(texts: readonly string[], options: PredictOptions): void {
   const { data, pair, pairs, batchSize } = options;
   if (batchSize < 1)
@@ -130,7 +128,7 @@ async function inputs(
   return inputLines(options);
 }
 
-/** Each line of standard input, a blank one too: line n of the output answers line n. */
+/** Yields every line of standard input, even blank ones, so that line n of the output answers line n. */
 async function* inputLines({ pair, pairs, encoding }: PredictOptions): AsyncGenerator<Input> {
   let number = 0;
   for await (const line of linesOf('standard input', process.stdin, encoding)) {

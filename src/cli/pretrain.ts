@@ -1,4 +1,4 @@
-/** `dawngrad pretrain`: masked language modelling on plain text, from new weights or from a checkpoint. */
+/** `dawngrad pretrain`: masked language modeling on plain text, from new weights or from a checkpoint. */
 
 import { type Command, Option } from 'commander';
 import { platform } from '#platform';
@@ -92,7 +92,7 @@ export function addPretrain(program: Command): void {
 
 async function pretrain(options: PretrainOptions): Promise<void> {
   const args = trainingArguments(options);
-  // What cannot be is refused before anything is read.
+  // Rejects invalid arguments before reading anything.
   resolveArguments(args);
   const checkpoint = await resumedFrom(options.resume, options.output);
   const source = checkpoint ?? options.model ?? options.tokenizer;
@@ -153,7 +153,7 @@ async function pretrain(options: PretrainOptions): Promise<void> {
   device.destroy();
 }
 
-/** Throws `UsageError` for settings that cannot be, and for those of a new model where there is `--model`. */
+/** Throws `UsageError` for invalid settings, and for settings of a new model combined with `--model`. */
 function checkSettings(options: PretrainOptions, given: (name: string) => boolean): void {
   const refuse = (name: string, value: unknown, remedy: string): never => {
     throw new UsageError(`${name} is ${String(value)}`, { remedy });
@@ -192,7 +192,7 @@ function checkSettings(options: PretrainOptions, given: (name: string) => boolea
       });
 }
 
-/** Lines of the corpus that hold text. */
+/** The lines of the corpus that hold text. */
 async function passages({ corpus, encoding }: PretrainOptions): Promise<string[]> {
   const lines: string[] = [];
   for await (const line of readLines(corpus, encoding === undefined ? {} : { encoding }))

@@ -1,12 +1,10 @@
-/**
- * The training's progress bar: loss, learning rate, tokens a second, time left; and lines printed above it.
- */
+/** The progress bar of a training: loss, learning rate, tokens per second, time left. */
 import { Presets, SingleBar } from 'cli-progress';
 import type { CallbackContext, StepReport, TrainerCallback } from '../train/callbacks.ts';
 import type { Metrics } from '../train/metrics.ts';
 import type { LogEntry } from '../train/state.ts';
 
-/** Columns below which the bar is short and leaves the learning rate out. */
+/** In narrower terminals the bar is short and omits the learning rate. */
 const WIDE = 112;
 
 function formatFor(columns: number): { format: string; barsize: number } {
@@ -24,10 +22,10 @@ export function duration(seconds: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-/** Steps over which the rate is taken: the first ones wait for kernels to be compiled. */
+/** Steps over which the rate is averaged; the first ones also compile kernels. */
 const RATE_STEPS = 20;
 
-/** Tokens and steps a second over the last steps. */
+/** Tokens and steps per second over the last steps. */
 class Rate {
   private readonly marks: { seconds: number; tokens: number; step: number }[] = [];
   private tokens = 0;
@@ -47,7 +45,7 @@ class Rate {
   }
 }
 
-/** Seconds after which one is told why nothing moves. */
+/** Seconds to wait before explaining why nothing happens. */
 const PATIENCE = 3;
 const COMPILING = 'compiling kernels';
 
@@ -59,7 +57,7 @@ export class ProgressCallback implements TrainerCallback {
       stream: process.stderr,
       hideCursor: true,
       fps: 5,
-      // The bar gives its line to what is printed, and signals are the command's own matter.
+      // The bar makes way for printed lines, and the command handles signals itself.
       clearOnComplete: true,
       gracefulExit: false,
     },
@@ -90,7 +88,7 @@ export class ProgressCallback implements TrainerCallback {
       left: now === null ? '-' : duration((state.maxSteps - state.globalStep) / now.steps),
     };
     if (this.interactive) this.show(state.maxSteps, state.globalStep, payload);
-    // A log file gets a line now and then.
+    // In a log file, prints a line only now and then.
     else if (state.globalStep % Math.max(1, Math.ceil(state.maxSteps / 20)) === 0) {
       console.error(
         `step ${state.globalStep}/${state.maxSteps} | epoch ${payload.epoch} | ${payload.what} | lr ${payload.rate} | ${payload.speed} tokens/s | ${payload.left} left`,
@@ -114,14 +112,14 @@ export class ProgressCallback implements TrainerCallback {
     this.stop();
   }
 
-  /** A line above the bar. */
+  /** Prints a line above the bar. */
   print(line: string): void {
     if (this.shown !== null) this.bar.stop();
     console.error(line);
     if (this.shown !== null) this.bar.start(this.shown.total, this.shown.value, this.shown.payload);
   }
 
-  /** Takes the bar away and gives the cursor back; also after an error. */
+  /** Removes the bar and restores the cursor, also after an error. */
   stop(): void {
     clearTimeout(this.waiting);
     if (this.shown !== null) this.bar.stop();
@@ -136,7 +134,7 @@ export class ProgressCallback implements TrainerCallback {
   }
 }
 
-/** A bar for downloads, one line for each file; none where the hub's variable says so. */
+/** A progress bar per downloaded file; none if HF_HUB_DISABLE_PROGRESS_BARS is set. */
 export function downloadProgress(): (progress: {
   file: string;
   loadedBytes: number;

@@ -1,10 +1,10 @@
-/** Evaluations as tables, and how a training ended. */
+/** Formats evaluations as tables, and the outcome of a training. */
 import Table from 'cli-table3';
 import type { Evaluation } from '../train/metrics.ts';
 import type { TrainOutput } from '../train/trainer.ts';
 import { duration } from './progress.ts';
 
-/** Borders that any terminal and log can show. */
+/** Borders that every terminal and log can show. */
 const plain = {
   chars: {
     top: '',
@@ -40,7 +40,7 @@ const titles: Record<string, string> = {
   spearman: 'Spearman',
 };
 
-/** The metrics, and the confusion matrix with the true classes as rows. */
+/** A table of the metrics, and the confusion matrix with the true classes as rows. */
 export function formatEvaluation({ metrics, confusion }: Evaluation, names: readonly string[]): string {
   const table = new Table(plain);
   for (const [key, title] of Object.entries(titles)) {
@@ -58,7 +58,7 @@ export function formatEvaluation({ metrics, confusion }: Evaluation, names: read
   return `${table.toString()}\n\n${matrix.toString()}`;
 }
 
-/** Why a training ended, what it went back to, and how long it took. */
+/** Why a training ended, which step was restored, and how long it took. */
 export function formatOutcome(
   { globalStep, stoppedEarly, restoredStep, seconds }: TrainOutput,
   metric: string,

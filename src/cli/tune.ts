@@ -1,7 +1,4 @@
-/**
- * `dawngrad tune`: measures which kernels are fastest on this adapter for a model's products, and keeps the
- * choice.
- */
+/** `dawngrad tune`: measures the fastest kernels for a model's products, and stores the choice. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { writeTuning } from '../gpu/tuning.ts';
 import { layerProducts, tuneMatmul } from '../kernels/matmul/tune.ts';

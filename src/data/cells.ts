@@ -1,4 +1,4 @@
-/** Rows of TSV and CSV files. */
+/** Reads the rows of TSV and CSV files. */
 
 import { parse } from '#csv';
 import { DataError } from '../errors.ts';
@@ -24,14 +24,14 @@ export function delimiterName(delimiter: string): string {
   return delimiterNames[delimiter] ?? `'${delimiter}'`;
 }
 
-/** How a file's rows are taken apart, known once its first row is. */
+/** How to split a file's rows into cells, determined by its first row. */
 interface CellLayout {
   columns: Columns;
-  /** The first row, where it names the columns. */
+  /** The first row, if it names the columns. */
   header: readonly string[] | null;
-  /** Cells that a row has at least. */
+  /** Minimum number of cells in a row. */
   least: number;
-  /** Cells beyond this one are blank: text here would have moved the label. */
+  /** Cells beyond this number must be blank: text there would mean that the label has shifted. */
   most: number;
 }
 
@@ -84,9 +84,9 @@ export function cellReader(path: string, format: 'tsv' | 'csv', options: TableOp
 }
 
 /**
- * The character between cells: as asked for, as Excel's first line `sep=;` says, the usual one, or another by
- * which the first row holds column names. Throws `DataError` where another one seems to part the rows.
- * `skipped` characters of the front are no row.
+ * The delimiter between cells: the one given, the one in Excel's first line `sep=;`, the usual one, or
+ * another by which the first row holds column names. Throws `DataError` if another one seems to separate the
+ * cells. The first `skipped` characters are not part of a row.
  */
 function delimiterOf(
   path: string,
@@ -129,7 +129,7 @@ function delimiterOf(
 function parseCells(path: string, chunk: Chunk, format: 'tsv' | 'csv', delimiter: string): Raw[] {
   const raw = format === 'tsv' ? plainCells(chunk, delimiter) : quotedCells(path, chunk, delimiter);
   for (const { cells } of raw) {
-    // Some programs end a line with two returns.
+    // Some programs end a line with two carriage returns.
     const last = cells.length - 1;
     if (cells[last]!.endsWith('\r')) cells[last] = cells[last]!.replace(/\r+$/, '');
   }
@@ -154,7 +154,7 @@ function quotedCells(path: string, { text, linesBefore }: Chunk, delimiter: stri
       info: true,
     }) as unknown as { record: string[]; info: { lines: number } }[];
     return records.map(({ record, info }) => {
-      // The parser counts to the row's last line.
+      // The parser reports the last line of a row.
       const inside = record.reduce((sum, cell) => sum + cell.split('\n').length - 1, 0);
       return { cells: record, line: linesBefore + info.lines - inside };
     });
@@ -168,7 +168,7 @@ function quotedCells(path: string, { text, linesBefore }: Chunk, delimiter: stri
   }
 }
 
-/** Files that were put one after the other keep their headers, and a header's name would be a class. */
+/** Rejects a repeated header, as left by concatenating files: it would add a class named like the column. */
 function checkRepeated(path: string, { cells, line }: Raw, header: readonly string[]): void {
   if (cells.every((cell, at) => cell.replace(/^\uFEFF/, '') === header[at]))
     throw new DataError(`${path}: line ${line} repeats the header`, { remedy: 'remove the row' });
@@ -181,7 +181,7 @@ function widths(
   options: TableOptions,
 ): Pick<CellLayout, 'least' | 'most'> {
   const needed = Math.max(columns.text, columns.pair ?? 0, ...[columns.label ?? 0].flat()) + 1;
-  // Someone who numbers the columns of a file without a header may have rows of any width.
+  // A file without a header, whose columns are chosen by number, may have rows of any width.
   const ragged = !header && options.textColumn !== undefined;
   return { least: header ? width : needed, most: ragged ? Number.POSITIVE_INFINITY : width };
 }

@@ -1,33 +1,33 @@
-/** Text files in pieces that end where a line or a row ends, so that a large file is never held whole. */
+/** Reads text files in chunks that end at a line or row end, so that a large file is never held in memory. */
 import { platform } from '#platform';
 import { joined } from '../arrays.ts';
 import { countOf, encodingOf, LineDecoder, mayBeMark } from './encoding.ts';
 
 /**
- * Some whole rows of a file; a line ends with '\n', '\r\n', or, in a file without any '\n', with '\r', which
- * is then given as '\n'.
+ * Some whole rows of a file. Lines end with '\n' or '\r\n'; in a file without any '\n' they end with '\r',
+ * which is converted to '\n'.
  */
 export interface Chunk {
   text: string;
-  /** Lines of the file before this text. */
+  /** Number of lines in the file before this text. */
   linesBefore: number;
 }
 
 export interface ReadOptions {
-  /** UTF-8, or what the file's byte-order mark says, where absent. */
+  /** Default: the encoding of the file's byte-order mark, else UTF-8. */
   encoding?: string;
   /** Bytes read at a time. Default 4 MiB. */
   chunkBytes?: number;
 }
 
 export interface ChunkOptions extends ReadOptions {
-  /** A line end between double quotes does not end a row (CSV). Default false. */
+  /** A line end inside double quotes does not end a row (CSV). Default false. */
   quoted?: boolean;
 }
 
 /**
- * A file from front to back, without its byte-order mark. Throws `FileError` where it cannot be read,
- * `DataError` naming the line that is not in the encoding.
+ * Reads a file in order, without its byte-order mark. Throws `FileError` if it cannot be read, and
+ * `DataError` naming the line that is not valid in the encoding.
  */
 export async function* readChunks(path: string, options: ChunkOptions = {}): AsyncGenerator<Chunk> {
   const chunks = decoded(path, readBytes(path, options.chunkBytes), options.encoding);
@@ -35,16 +35,16 @@ export async function* readChunks(path: string, options: ChunkOptions = {}): Asy
 }
 
 /**
- * Lines of a file without their ends, as Python's `open` gives them: '\r\n', '\n' and '\r' all end one.
- * Throws as `readChunks` does.
+ * Reads the lines of a file without their ends, as Python's `open` does: '\r\n', '\n' and '\r' all end a
+ * line. Throws like `readChunks`.
  */
 export async function* readLines(path: string, options: ReadOptions = {}): AsyncGenerator<string> {
   yield* linesOf(path, readBytes(path, options.chunkBytes), options.encoding);
 }
 
 /**
- * The same from bytes that arrive by and by; a line is given as soon as it is whole. `source` names them in
- * errors.
+ * Splits a stream of bytes into lines like `readLines`, and yields each line as soon as it is complete.
+ * `source` names the stream in errors.
  */
 export async function* linesOf(
   source: string,
@@ -53,7 +53,7 @@ export async function* linesOf(
 ): AsyncGenerator<string> {
   for await (const { text } of decoded(source, bytes, encoding)) {
     const lines = text.split(/\r\n|\n|\r/);
-    // What follows the last line end is no line.
+    // The empty text after the last line end is not a line.
     if (lines.at(-1) === '') lines.pop();
     yield* lines;
   }
@@ -69,7 +69,7 @@ async function* decoded(
   for await (const { name, lines } of wholeLines(source, bytes, encoding)) {
     decoder ??= new LineDecoder(source, name);
     const { text, linesBefore } = decoder.decode(lines);
-    // The first piece of a file without '\n' is the whole file.
+    // The first chunk of a file without '\n' is the whole file.
     const returns = first && !text.includes('\n') && text.includes('\r');
     first = false;
     yield { text: returns ? text.replaceAll('\r', '\n') : text, linesBefore };
@@ -77,8 +77,8 @@ async function* decoded(
 }
 
 /**
- * Bytes without their mark, in pieces that end with a line feed (the last one may not), and their encoding's
- * name.
+ * Splits bytes into chunks that end with a line feed (except possibly the last), without the byte-order mark,
+ * and yields each with the name of the encoding.
  */
 async function* wholeLines(
   source: string,
@@ -86,7 +86,7 @@ async function* wholeLines(
   named: string | undefined,
 ): AsyncGenerator<{ name: string; lines: Uint8Array }> {
   let name = '';
-  // Holds no line end, so that only new bytes are searched.
+  // Holds no line end, so only new bytes need searching.
   let rest: Uint8Array[] = [];
   const begin = (front: Uint8Array): Uint8Array => {
     const encoding = encodingOf(source, front, named);
@@ -105,7 +105,7 @@ async function* wholeLines(
       piece = begin(piece);
     }
     const wide = name.startsWith('utf-16');
-    // A character of UTF-16 may lie on both sides, so that the whole is searched.
+    // A UTF-16 character may span both parts, so this searches the whole.
     if (wide) {
       piece = whole([...rest, piece]);
       rest = [];
@@ -121,7 +121,7 @@ async function* wholeLines(
 
 const LINE_FEED = 10;
 
-/** The byte after the last line feed of UTF-16, 0 where there is none. */
+/** The position after the last UTF-16 line feed; 0 if there is none. */
 function lastWideLineEnd(bytes: Uint8Array, encoding: string): number {
   const low = encoding === 'utf-16le' ? 0 : 1;
   for (let at = bytes.length - (bytes.length % 2) - 2; at >= 0; at -= 2)
@@ -129,7 +129,7 @@ function lastWideLineEnd(bytes: Uint8Array, encoding: string): number {
   return 0;
 }
 
-/** Pieces that end outside double quotes. A doubled quote inside a pair leaves the parity as it is. */
+/** Regroups chunks to end outside double quotes. A doubled quote inside quotes keeps the parity. */
 async function* wholeRows(chunks: AsyncIterable<Chunk>): AsyncGenerator<Chunk> {
   let held: Chunk[] = [];
   let open = false;
@@ -153,7 +153,7 @@ async function* wholeRows(chunks: AsyncIterable<Chunk>): AsyncGenerator<Chunk> {
   if (held.length > 0) yield release('');
 }
 
-/** The place after the last line end outside quotes, 0 where there is none. */
+/** The position after the last line end outside quotes; 0 if there is none. */
 function lastRowEnd(text: string, openAtStart: boolean): number {
   let open = openAtStart;
   let end = 0;

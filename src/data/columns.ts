@@ -1,18 +1,18 @@
-/** Which columns of a table hold the text, its pair and the label. */
+/** Decides which columns of a table hold the text, its pair and the label. */
 
 import { DataError } from '../errors.ts';
 import { shownNames } from '../models/common/class-names.ts';
 import type { OptionNames } from '../options.ts';
 
-/** Columns by name, or by number from 0; what is absent is guessed. */
+/** Columns by name, or by number from 0; missing ones are guessed. */
 export interface ColumnOptions {
   textColumn?: string | number;
   textPairColumn?: string | number;
-  /** Several: each is a class, and holds 0 or 1. As text: names with commas between them. */
+  /** Several columns: each is a class and holds 0 or 1. In a string, names are separated by commas. */
   labelColumn?: string | number | readonly (string | number)[];
-  /** Throw where there is no label column. Default false. */
+  /** Throw if there is no label column. Default false. */
   requireLabels?: boolean;
-  /** Whether labels are wanted at all; false leaves their column alone, whatever it holds. Default true. */
+  /** Whether to read labels; false ignores their column, whatever it holds. Default true. */
   readLabels?: boolean;
 }
 
@@ -28,14 +28,14 @@ export const columnOptionNames: OptionNames<ColumnOptions> = {
 export interface Columns {
   text: number;
   pair: number | null;
-  /** Several where each class has its own. */
+  /** A list if each class has its own column. */
   label: number | readonly number[] | null;
 }
 
-/** Why a column was taken. */
+/** Why a column was chosen. */
 export type ColumnReason = 'as asked for' | 'a usual name' | 'by its place';
 
-/** Columns as people know them: by name, or as `column 2`. */
+/** Columns under the names that people know: by name, or as `column 2`. */
 export interface ColumnNames {
   text: string;
   pair: string | null;
@@ -44,8 +44,8 @@ export interface ColumnNames {
 }
 
 /**
- * Usual names of the text column, each with its pair's. Pairs stand first: QNLI's `sentence` is the second of
- * a pair.
+ * Usual names of the text column, each with the name of its pair. Pairs come first: QNLI's `sentence` is the
+ * second text of a pair.
  */
 const TEXT_NAMES: readonly (readonly [string, string?])[] = [
   ['sentence1', 'sentence2'],
@@ -70,14 +70,12 @@ const LABEL_NAMES = [
   'sentiment',
 ];
 
-/**
- * Whether a first row names columns: true if a column is chosen by name, or if a cell is a usual column name.
- */
+/** Whether the first row is a header: a column is chosen by name, or a cell is a usual column name. */
 export function looksLikeHeader(cells: readonly string[], options: ColumnOptions): boolean {
   return chosenNames(options).length > 0 || hasUsualName(cells);
 }
 
-/** Whether a row holds a usual column name, or one that was chosen. */
+/** Whether a row holds a usual column name or a chosen one. */
 export function hasColumnName(cells: readonly string[], options: ColumnOptions): boolean {
   const chosen = chosenNames(options);
   return hasUsualName(cells) || cells.some((cell) => chosen.includes(cell.trim()));
@@ -96,9 +94,9 @@ function chosenNames({ textColumn, textPairColumn, labelColumn }: ColumnOptions)
 }
 
 /**
- * Columns as chosen, the rest by their usual names. A file without a header is guessed only up to two
- * columns: the text first, the label last, or the other one of the two where one is chosen. `cells` is the
- * first row. Throws `DataError` naming the columns there are.
+ * Resolves the chosen columns and guesses the rest by their usual names. Without a header it guesses for at
+ * most two columns: the text first and the label last, or whichever column is not chosen. `cells` is the
+ * first row. Throws `DataError` listing the columns.
  */
 export function chooseColumns(
   path: string,
@@ -158,7 +156,7 @@ export function chooseColumns(
   };
 }
 
-/** The label columns that were chosen; a name with commas is several names, unless a column has it. */
+/** The chosen label columns. A name with commas means several names, unless it is itself a column. */
 function labelColumns(
   chosen: ColumnOptions['labelColumn'],
   names: readonly string[] | null,
@@ -184,7 +182,7 @@ function guessByNumber(width: number, { text, pair, label }: Guess): Guess {
 
 function guessByName(names: readonly string[], { text, pair, label }: Guess): Guess {
   const lower = names.map((name) => name.toLowerCase());
-  // A column that is chosen for one thing is not guessed for another.
+  // A column chosen for one purpose is not guessed for another.
   const taken = new Set([text, pair, label]);
   const at = (name: string): number | null => {
     const index = lower.indexOf(name);
@@ -194,15 +192,15 @@ function guessByName(names: readonly string[], { text, pair, label }: Guess): Gu
   const guessed = match?.map((name) => (name === undefined ? null : at(name))) ?? [];
   return {
     text: text ?? guessed[0] ?? null,
-    // A pair is guessed only along with its first text.
+    // Guesses a pair only together with its first text.
     pair: pair ?? (text === null ? (guessed[1] ?? null) : null),
     label: label ?? LABEL_NAMES.map(at).find((index) => index !== null) ?? null,
   };
 }
 
 /**
- * A label read from the text column would let a model read the answer; of two columns of one name, one would
- * be taken unseen.
+ * Rejects a column used twice, which would let the model read the answer in the text, and a guessed name that
+ * occurs twice, because one column would be chosen silently.
  */
 function checkDistinct(
   path: string,
@@ -224,7 +222,7 @@ function checkDistinct(
     });
 }
 
-/** Names as a message can hold them: a file read with a wrong separator may have all its text in them. */
+/** Column names shortened for a message: with a wrong delimiter, a name may hold the file's whole text. */
 function shownColumns(names: readonly string[]): string {
   return shownNames(
     names.map((name) => (name.length > 40 ? `${name.slice(0, 40)}…` : name)),

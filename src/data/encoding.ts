@@ -1,11 +1,8 @@
-/**
- * Bytes to text: byte-order marks, encodings by name, and an error that names the line where bytes are not
- * what they should be.
- */
+/** Decodes bytes to text: byte-order marks, encodings by name, errors naming the line of invalid bytes. */
 import { ConfigError, DataError } from '../errors.ts';
 import { isMostlyUtf8, likelyEncodings } from './guess-encoding.ts';
 
-/** Python's names that the Encoding Standard lacks. */
+/** Python's encoding names that the Encoding Standard lacks. */
 const aliases: Record<string, string> = {
   'utf-8-sig': 'utf-8',
   utf8sig: 'utf-8',
@@ -24,10 +21,7 @@ const aliases: Record<string, string> = {
   cp950: 'big5',
 };
 
-/**
- * The Encoding Standard's name of an encoding, which may be called as Python calls it. Throws `ConfigError`
- * for an unknown one.
- */
+/** The Encoding Standard's name for an encoding's name, or Python's. Throws `ConfigError` if unknown. */
 export function encodingNamed(label: string): string {
   const plain = label.trim().toLowerCase();
   const dashed = plain.replaceAll('_', '-');
@@ -36,7 +30,7 @@ export function encodingNamed(label: string): string {
     try {
       return new TextDecoder(name).encoding;
     } catch {
-      // The next spelling may be known.
+      // Try the next spelling.
     }
   }
   throw new ConfigError(`the encoding '${label}' is not known`, {
@@ -46,7 +40,7 @@ export function encodingNamed(label: string): string {
 
 export interface Encoding {
   name: string;
-  /** Bytes of the mark at the front, which are no text. */
+  /** Bytes of the byte-order mark, which are not part of the text. */
   markBytes: number;
 }
 
@@ -58,7 +52,7 @@ const marks: readonly { name: string; bytes: readonly number[] }[] = [
   { name: 'utf-16be', bytes: [0xfe, 0xff] },
 ];
 
-/** Files that are no text, by their first bytes. */
+/** Files that are not text, by their first bytes. */
 const packedFiles: readonly { what: string; bytes: readonly number[] }[] = [
   { what: 'packed with gzip', bytes: [0x1f, 0x8b, 8] },
   { what: 'a zip archive (or an .xlsx workbook)', bytes: [0x50, 0x4b, 3, 4] },
@@ -68,7 +62,7 @@ const packedFiles: readonly { what: string; bytes: readonly number[] }[] = [
   { what: 'a Parquet file', bytes: [0x50, 0x41, 0x52, 0x31, 0x15] },
 ];
 
-/** Whether more bytes could still turn the front of a file into another mark. */
+/** Whether more bytes could still turn the start of a file into another byte-order mark. */
 export function mayBeMark(head: Uint8Array): boolean {
   return marks.some(
     ({ bytes }) => head.length < bytes.length && head.every((byte, at) => byte === bytes[at]),
@@ -76,8 +70,8 @@ export function mayBeMark(head: Uint8Array): boolean {
 }
 
 /**
- * The encoding of a file: its mark says, else `named`, else UTF-8. Throws `DataError` where mark and name
- * differ, and for UTF-32, which no `TextDecoder` reads.
+ * The encoding of a file: from its byte-order mark, else `named`, else UTF-8. Throws `DataError` if mark and
+ * name disagree, and for UTF-32, which `TextDecoder` does not support.
  */
 export function encodingOf(source: string, head: Uint8Array, named?: string): Encoding {
   const wanted = named === undefined ? null : encodingNamed(named);
@@ -99,13 +93,13 @@ export function encodingOf(source: string, head: Uint8Array, named?: string): En
   return { name: mark.name, markBytes: mark.bytes.length };
 }
 
-/** Decodes pieces of a file that end where a line ends. */
+/** Decodes chunks of a file that end at a line end. */
 export class LineDecoder {
   private readonly source: string;
   private readonly encoding: string;
   private readonly decoder: TextDecoder;
   private linesBefore = 0;
-  /** Characters beyond ASCII before, if the encoding is UTF-8; long ones count more. */
+  /** Non-ASCII characters so far, if the encoding is UTF-8; longer ones count more. */
   private beyondAscii = 0;
 
   constructor(source: string, encoding: string) {
@@ -115,8 +109,8 @@ export class LineDecoder {
   }
 
   /**
-   * Text, and the lines of the file before it. Throws `DataError` naming the line that is not in the
-   * encoding.
+   * Decodes a chunk; also returns the number of lines before it. Throws `DataError` naming the line that is
+   * not valid in the encoding.
    */
   decode(bytes: Uint8Array): { text: string; linesBefore: number } {
     const { linesBefore } = this;
@@ -154,7 +148,7 @@ export class LineDecoder {
     }
   }
 
-  /** UTF-16 without a mark is valid UTF-8 with a NUL beside each letter. */
+  /** Detects UTF-16 without a byte-order mark, which is valid UTF-8 with a NUL beside each letter. */
   private checkZeros(bytes: Uint8Array): void {
     const first = bytes.indexOf(0);
     if (first < 0 || this.encoding.startsWith('utf-16')) return;
@@ -173,7 +167,7 @@ export function countOf(text: string, part: string): number {
   return count;
 }
 
-/** Bytes at the front that are in the encoding; a character that is cut off at their end counts. */
+/** Length of the longest valid prefix; a character cut off at its end counts as valid. */
 function validBytes(encoding: string, bytes: Uint8Array): number {
   let [valid, broken] = [0, bytes.length];
   while (broken - valid > 1) {
@@ -193,10 +187,10 @@ function decodes(encoding: string, bytes: Uint8Array): boolean {
   }
 }
 
-/** What windows-1252 has at 0x80 to 0x9F; blank where it has nothing. */
+/** The characters of windows-1252 at 0x80 to 0x9F; blank if undefined. */
 const windows1252 = '€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ';
 
-/** Node's decoder of windows-1252 gives Latin-1's control characters instead (seen in 20.20). */
+/** Corrects Node's windows-1252 decoder, which returns Latin-1's control characters (seen in 20.20). */
 function mended1252(text: string): string {
   return text.replace(/[\u0080-\u009f]/g, (control) => {
     const mark = windows1252[control.charCodeAt(0) - 0x80]!;

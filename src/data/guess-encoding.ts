@@ -1,28 +1,23 @@
-/** Which encoding bytes that are not UTF-8 are likely in: for messages, never for reading. */
+/** Guesses the encoding of bytes that are not UTF-8. Used only in messages, never for reading. */
 
-/**
- * Letters that text in an encoding is mostly made of, and the least share of them among its letters beyond
- * ASCII.
- */
+/** The letters that dominate text in an encoding, and their minimum share of its non-ASCII letters. */
 const candidates: readonly { name: string; letters: RegExp; share: number }[] = [
   { name: 'shift_jis', letters: /[\u3040-\u30ff]/gu, share: 0.25 },
   { name: 'euc-jp', letters: /[\u3040-\u30ff]/gu, share: 0.25 },
   { name: 'euc-kr', letters: /\p{Script=Hangul}/gu, share: 0.9 },
   { name: 'gb18030', letters: /\p{Script=Han}/gu, share: 0.8 },
   { name: 'big5', letters: /\p{Script=Han}/gu, share: 0.8 },
-  // Read as the other one, small letters come out as capitals.
+  // Decoded as the other one, lower-case letters become capitals.
   { name: 'windows-1251', letters: /[а-яё]/gu, share: 0.6 },
   { name: 'koi8-r', letters: /[а-яё]/gu, share: 0.6 },
 ];
 
-/**
- * Punctuation that Windows puts between 0x80 and 0x9F: euro, ellipsis, quotes, bullet, dashes, trade mark.
- */
+/** Punctuation that Windows encodes at 0x80 to 0x9F: euro, ellipsis, quotes, bullet, dashes, trade mark. */
 const windowsMarks = new Set([0x80, 0x85, 0x91, 0x92, 0x93, 0x94, 0x95, 0x96, 0x97, 0x99]);
 
 /**
- * Whether bytes are UTF-8 that was damaged in places: few characters beyond ASCII are broken, those `before`
- * them counted. Other encodings hardly ever look like it.
+ * Whether bytes are UTF-8 with some damage: few of the non-ASCII characters, including the `before` earlier
+ * ones, are broken. Other encodings hardly ever pass this test.
  */
 export function isMostlyUtf8(bytes: Uint8Array, before: number): boolean {
   const text = new TextDecoder().decode(bytes);
@@ -31,7 +26,7 @@ export function isMostlyUtf8(bytes: Uint8Array, before: number): boolean {
   return before + whole > 3 * broken;
 }
 
-/** Names that `TextDecoder` knows, the likeliest first. */
+/** Encoding names for `TextDecoder`, most likely first. */
 export function likelyEncodings(bytes: Uint8Array): string[] {
   let [runs, alone, high, odd] = [0, 0, 0, 0];
   for (const [at, byte] of bytes.entries()) {
@@ -42,7 +37,7 @@ export function likelyEncodings(bytes: Uint8Array): string[] {
     runs += 1;
     if ((bytes[at + 1] ?? 0) < 0x80) alone += 1;
   }
-  // In Western text a letter with an accent stands alone.
+  // In Western text, an accented letter is usually surrounded by ASCII.
   const western = [odd > high / 2 ? 'macintosh' : 'windows-1252'];
   if (alone > runs / 2) return western;
   const likely = candidates.filter(({ name, letters, share }) => {

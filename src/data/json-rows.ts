@@ -1,4 +1,4 @@
-/** Rows of JSON lines. */
+/** Reads the rows of JSON-lines files. */
 import { DataError } from '../errors.ts';
 import { type Columns, chooseColumns } from './columns.ts';
 import type { LabelCell, LabelItem } from './label-cells.ts';
@@ -62,13 +62,13 @@ function labelCell(path: string, line: number, key: string, value: unknown, sour
     });
   }
   const item = scalar(path, line, key, value);
-  // `JSON.parse` makes 3 of 3.0, which Python would call a float.
+  // `JSON.parse` turns 3.0 into 3, losing that Python would read a float.
   return typeof item === 'number' ? (numberText(source, key) ?? String(item)) : String(item).trim();
 }
 
 const token = /"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s"{}[\]:,]+/g;
 
-/** The value of an object's key as it is written, where that is a scalar. */
+/** The source text of a key's value, if the value is a scalar. */
 function numberText(source: string, key: string): string | undefined {
   const tokens = source.match(token) ?? [];
   let depth = 0;

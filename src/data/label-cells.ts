@@ -1,28 +1,28 @@
-/** Labels as files give them: text, lists of names, rows of 0 and 1. */
+/** Reads labels in the forms that files use: text, lists of names, rows of 0 and 1. */
 import { DataError } from '../errors.ts';
 import type { TextTable } from './table.ts';
 
 export type LabelItem = string | number | boolean;
 
-/** The text of a cell or of a JSON scalar (a number as it is written), or a list. */
+/** The text of a cell or of a JSON scalar (numbers as written), or a list. */
 export type LabelCell = string | readonly LabelItem[];
 
-/** A row's label and the line it stands on. */
+/** A row's label and its line in the file. */
 export interface LabelledRow<T extends LabelCell = LabelCell> {
   label: T;
   line: number;
 }
 
-/** A table's labels: one text each, names of which a row may have several, or an indicator for each class. */
+/** A table's labels: a single text each, a list of names each, or one indicator per class. */
 export type LabelColumn =
   | { form: 'text'; rows: LabelledRow<string>[] }
   | { form: 'names'; rows: LabelledRow<string[]>[]; why: string }
-  /** `classes` where each has a column of its own. */
+  /** `classes` is set if each class has its own column. */
   | { form: 'vector'; rows: LabelledRow<number[]>[]; why: string; classes?: readonly string[] };
 
 /**
- * Reads a table's labels. `several` says whether a row may have more than one, where that is known: only then
- * is plain text split. Throws `DataError` naming the line that is unlike the others.
+ * Reads a table's labels. `several` says whether a row may have more than one label, if known; plain text is
+ * split only if it is true. Throws `DataError` naming the line that differs from the others.
  */
 export function labelColumn(table: TextTable, several?: boolean): LabelColumn {
   const rows = labelled(table);
@@ -60,7 +60,7 @@ function labelled(table: TextTable): LabelledRow[] {
   });
 }
 
-/** Names with a comma, a semicolon or a bar between them. */
+/** Splits names at commas, semicolons and vertical bars. */
 export function partsOf(label: string): string[] {
   return label
     .split(/[,;|]/)
@@ -68,7 +68,7 @@ export function partsOf(label: string): string[] {
     .filter((name) => name !== '');
 }
 
-/** Lists, in JSON or in Python's syntax; null where the labels are plain text. */
+/** Parses labels that are lists, in JSON or Python syntax; null if the labels are plain text. */
 function listRows(
   path: string,
   rows: readonly LabelledRow[],
@@ -86,7 +86,7 @@ function listRows(
     );
   if (first === undefined) return null;
   const written = typeof first.label === 'string';
-  // Someone who says that a row has one label may call a class '[x]'.
+  // If the user says that each row has one label, '[x]' may be a class name.
   if (written && several === false) return null;
   const other = rows.find((row) => !isList(row) && !(written && row.label === ''));
   if (other !== undefined) {
@@ -152,8 +152,8 @@ function indicator(path: string, line: number, item: LabelItem, column: string):
 }
 
 /**
- * Whether lists are rows of 0 and 1. Names that are numbers may look like it, but stand once in a list.
- * Throws `DataError` for rows that are not of one length, or have one entry.
+ * Whether the lists are rows of 0 and 1. Lists of numeric class names may look similar, but never repeat a
+ * name. Throws `DataError` for rows that differ in length or have a single entry.
  */
 function isVector(path: string, rows: readonly LabelledRow<readonly LabelItem[]>[]): boolean {
   if (!rows.every(({ label }) => label.every((item) => bitOf(item) !== null))) return false;
@@ -178,9 +178,7 @@ function isVector(path: string, rows: readonly LabelledRow<readonly LabelItem[]>
   return width > 1 && (typed || repeats);
 }
 
-/**
- * Numbers in lists are classes' numbers. Throws `DataError` for what can be neither that nor an indicator.
- */
+/** Throws `DataError` for a number in a list that is neither a class number nor an indicator. */
 function checkNames(path: string, rows: readonly LabelledRow<readonly LabelItem[]>[]): void {
   for (const { label, line } of rows) {
     const odd = label.find(
@@ -197,13 +195,13 @@ function checkNames(path: string, rows: readonly LabelledRow<readonly LabelItem[
   }
 }
 
-/** A list as Python, NumPy or JSON print it; a tuple or a set of strings. */
+/** A list as printed by Python, NumPy or JSON; a tuple or a set of strings. */
 const listSyntax = /^(\[[\s\S]*\]|\(\s*['"][\s\S]*\)|\{\s*['"][\s\S]*\})$/;
 const tensorSyntax = /^(\w+\.)*(tensor|array)\(\s*\[[\s\S]*\)$/;
 const listItem =
   /\s*(?:[ub]?'((?:[^'\\]|\\.)*)'|[ub]?"((?:[^"\\]|\\.)*)"|([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)(?=[\s,]|$)|([^\s,'"][^,'"]*))\s*(,|$)?/iy;
 
-/** The items of a list in a cell; null where it cannot be read. */
+/** The items of a list in a cell; null if it cannot be parsed. */
 export function parseList(text: string): LabelItem[] | null {
   const inside = text.slice(1, -1).trim();
   const items: LabelItem[] = [];
@@ -218,7 +216,7 @@ export function parseList(text: string): LabelItem[] | null {
     if (quoted !== undefined) items.push(unescaped(quoted));
     else if (number !== undefined) items.push(Number(number));
     else {
-      // NumPy prints booleans with blanks between them.
+      // NumPy prints booleans separated by spaces.
       for (const part of /^(true|false)(\s+(true|false))*$/i.test(word!) ? word!.split(/\s+/) : [word!]) {
         const name = part.trim();
         if (/^(none|null|nan)$|[:[\](){}]/i.test(name)) return null;

@@ -1,4 +1,4 @@
-/** Label columns that would be misread: each check names the rows and the ways out. */
+/** Checks for label columns that would be misread. Each error names the rows and the remedies. */
 import { DataError } from '../errors.ts';
 import { shownNames } from '../models/common/class-names.ts';
 import { type LabelledRow, partsOf } from './label-cells.ts';
@@ -11,14 +11,14 @@ export function isNumber(label: string): boolean {
   return number.test(label) && Number.isFinite(Number(label));
 }
 
-/** Where a text has one label, one that is blank was forgotten. */
+/** Throws `DataError` for blank labels: when each text has one label, a blank one was forgotten. */
 export function checkPresent(path: string, rows: TextRows): void {
   const blank = rows.filter(({ label }) => label.trim() === '');
   if (blank.length > 0)
     throw new DataError(`${path}: ${linesOf(blank)} no label`, { remedy: 'label or remove the row' });
 }
 
-/** Throws `DataError` naming the rows whose label is no number. */
+/** Throws `DataError` naming the rows whose label is not a number. */
 export function checkNumbers(path: string, rows: TextRows): void {
   const odd = rows.filter(({ label }) => !isNumber(label));
   if (odd.length === 0) return;
@@ -40,12 +40,12 @@ function linesOf(rows: readonly LabelledRow[], most = 5): string {
     .join(', ')}${more} have`;
 }
 
-/** Different labels of some rows, in quotes. */
+/** The distinct labels of some rows, quoted. */
 function labelsShown(rows: TextRows): string {
   return shownNames([...new Set(rows.map(({ label }) => `'${label}'`))], 5);
 }
 
-/** Many different labels may be values, or texts. */
+/** Throws `DataError` for so many distinct labels that they may be values or texts. */
 export function checkClassCount(path: string, rows: TextRows): void {
   const names = [...new Set(rows.map(({ label }) => label))];
   const count = names.length;
@@ -68,7 +68,10 @@ export function checkClassCount(path: string, rows: TextRows): void {
 
 const asClasses = 'or pass --problem-type single_label_classification to have it as a class';
 
-/** Some cells that are no numbers do not make classes of a column of numbers. */
+/**
+ * Throws `DataError` if a few labels are not numbers in a column that is otherwise numeric; they should not
+ * turn it into classes.
+ */
 export function checkMostlyNumbers(path: string, numbers: TextRows, odd: TextRows, decimal: boolean): void {
   const values = new Set(numbers.map(({ label }) => Number(label))).size;
   const share = numbers.length / (numbers.length + odd.length);
@@ -78,7 +81,7 @@ export function checkMostlyNumbers(path: string, numbers: TextRows, odd: TextRow
   });
 }
 
-/** What pandas and spreadsheets write for a value that is not there. */
+/** Texts that pandas and spreadsheets write for a missing value. */
 const missing = /^(nan|n\/a|#n\/a|<na>|#na|null|\?|-)$/i;
 
 export function checkMissing(path: string, rows: TextRows): void {
@@ -100,7 +103,7 @@ export function checkDecimalCommas(path: string, rows: TextRows, odd: TextRows):
   );
 }
 
-/** A cell of several names is one class only if someone says so. */
+/** Throws `DataError` if a cell seems to hold several names: only the user can say that it is one class. */
 export function checkCombinations(path: string, rows: TextRows): void {
   const homes = new Map<string, Set<string>>();
   for (const { label } of rows)

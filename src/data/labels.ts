@@ -1,4 +1,4 @@
-/** Labels to class numbers, class sets or values. */
+/** Converts labels to class numbers, class sets or values. */
 import { ConfigError, DataError } from '../errors.ts';
 import { areUnnamed, classFinder, namesOf, shownNames } from '../models/common/class-names.ts';
 import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/common/config.ts';
@@ -7,7 +7,7 @@ import { checkNumbers, checkPresent } from './label-checks.ts';
 import type { TextTable } from './table.ts';
 import { decideTask, type TaskOptions } from './task.ts';
 
-/** A class number, an indicator for each class, or a value. */
+/** A class number, one indicator per class, or a value. */
 export type Label = number | number[];
 
 export interface LabelSet {
@@ -17,16 +17,16 @@ export interface LabelSet {
 }
 
 /**
- * The labels of training data: `decideTask` without its reasons. Throws `DataError` for a row without a
- * label, for too few classes, and where the data do not tell the task.
+ * Infers the labels of training data: `decideTask` without its reasons. Throws `DataError` for a row without
+ * a label, for too few classes, and if the data do not determine the task.
  */
 export function inferLabels(table: TextTable, options: ProblemType | TaskOptions = {}): LabelSet {
   return decideTask(table, typeof options === 'string' ? { problemType: options } : options).labels;
 }
 
 /**
- * The labels a model was trained with. Throws `ConfigError` where two classes have one name: no label could
- * tell them apart.
+ * The labels that a model was trained with. Throws `ConfigError` if two classes have the same name, because
+ * no label could tell them apart.
  */
 export function labelsOfModel(config: PretrainedConfig): LabelSet {
   const names = namesOf(config);
@@ -39,8 +39,8 @@ export function labelsOfModel(config: PretrainedConfig): LabelSet {
 }
 
 /**
- * Labels of a table as numbers. A name is found as it is written, else whatever its case where that leaves no
- * doubt. Throws `DataError` naming file, line and label for one that is not in the set.
+ * Converts a table's labels to numbers. A name matches exactly, or else ignoring case if that is unambiguous.
+ * Throws `DataError` naming file, line and label for a label that is not in the set.
  */
 export function encodeLabels(table: TextTable, { problemType, names }: LabelSet): Label[] {
   const { path } = table;
@@ -60,7 +60,7 @@ export function encodeLabels(table: TextTable, { problemType, names }: LabelSet)
 
 function indicators(path: string, column: LabelColumn, names: readonly string[]): number[][] {
   const idOf = lookup(path, names);
-  // Rows without any label give no hint of how those with one are written.
+  // If all rows are blank, nothing shows how labels would be written.
   if (column.form === 'text') return column.rows.map(() => names.map(() => 0));
   if (column.form === 'names') {
     return column.rows.map(({ label, line }) => {
@@ -88,7 +88,7 @@ function indicators(path: string, column: LabelColumn, names: readonly string[])
 
 function lookup(path: string, names: readonly string[]): (label: string, line: number) => number {
   const find = classFinder(names);
-  // Models without class names take the numbers themselves.
+  // Models without class names accept the numbers themselves.
   const numbered = areUnnamed(names);
   return (label, line) => {
     const id = find(label) ?? (numbered && /^\d+$/.test(label) ? find(`LABEL_${Number(label)}`) : undefined);

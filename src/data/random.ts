@@ -1,9 +1,9 @@
-/** Seeded random numbers for orders and masks: the same on every platform. */
+/** Seeded random numbers for orders and masks, the same on every platform. */
 import { ConfigError } from '../errors.ts';
 
 const LARGEST_SEED = 2 ** 32 - 1;
 
-/** Throws `ConfigError` for a seed that generators of 32 bits would cut. */
+/** Throws `ConfigError` for a seed that does not fit into 32 bits. */
 export function checkSeed(seed: number): void {
   if (!Number.isInteger(seed) || seed < 0 || seed > LARGEST_SEED)
     throw new ConfigError(`seed is ${seed}`, { remedy: `use an integer from 0 to ${LARGEST_SEED}` });
@@ -13,10 +13,7 @@ export function checkSeed(seed: number): void {
 export class Random {
   private readonly state = new Uint32Array(4);
 
-  /**
-   * Different (seed, stream) pairs give independent sequences. Throws `ConfigError` for a seed of more than
-   * 32 bits.
-   */
+  /** Different (seed, stream) pairs give independent sequences. Throws like `checkSeed`. */
   constructor(seed: number, stream = 0) {
     checkSeed(seed);
     let mix = (Math.imul(seed >>> 0, 0x9e3779b1) ^ Math.imul((stream + 1) >>> 0, 0x85ebca77)) >>> 0;
@@ -54,7 +51,7 @@ export class Random {
     return Math.floor(this.uniform() * n);
   }
 
-  /** 0 … n−1 in random order (Fisher and Yates). */
+  /** 0 … n−1 in random order (Fisher–Yates). */
   permutation(n: number): number[] {
     const order = Array.from({ length: n }, (_, i) => i);
     for (let i = n - 1; i > 0; i -= 1) {

@@ -1,4 +1,4 @@
-/** Rows of labelled text from TSV, CSV and JSON-lines files. */
+/** Reads rows of labeled text from TSV, CSV and JSON-lines files. */
 
 import { platform } from '#platform';
 import { DataError, FileError } from '../errors.ts';
@@ -13,13 +13,13 @@ import type { LabelCell } from './label-cells.ts';
 export type TableFormat = 'tsv' | 'csv' | 'jsonl';
 
 export interface TableOptions extends ColumnOptions, ReadOptions {
-  /** From the file's ending where absent. */
+  /** Default: from the file's extension. */
   format?: TableFormat;
-  /** One character between cells. Where absent: tabs or commas, or what parts a first row of column names. */
+  /** The character between cells. Default: tab or comma, or what splits a header into usual names. */
   delimiter?: string;
   /**
-   * Whether the first row names the columns. Where absent: true if a column is chosen by name, or if the
-   * first row has a cell that is a usual column name (text, sentence, label, …).
+   * Whether the first row names the columns. Default: true if a column is chosen by name, or the first row
+   * has a usual column name (text, sentence, label, …).
    */
   header?: boolean;
 }
@@ -33,14 +33,14 @@ const tableOptionNames: OptionNames<TableOptions> = {
   chunkBytes: true,
 };
 
-/** What pandas calls it. */
+/** Remedies for pandas' names. */
 const advice: Advice = { sep: 'its name is delimiter', names: 'name the columns: textColumn, labelColumn' };
 
 export interface TextRow {
-  /** May be empty: it is encoded as special tokens alone. */
+  /** May be empty, in which case only special tokens are encoded. */
   text: string;
   pair?: string;
-  /** Empty where the row has none; a list where the file has one, or a column for each class. */
+  /** Empty if the row has none; a list if the file has lists or a column for each class. */
   label?: LabelCell;
   /** Line in the file, from 1, on which the row starts. */
   line: number;
@@ -49,7 +49,7 @@ export interface TextRow {
 /** How a file was read. */
 export interface TableLayout {
   format: TableFormat;
-  /** Between cells; null in JSON lines. */
+  /** The delimiter between cells; null for JSON lines. */
   delimiter: string | null;
   /** Whether the first row, or the keys, named the columns. */
   header: boolean;
@@ -59,21 +59,21 @@ export interface TableLayout {
 export interface TextTable {
   path: string;
   rows: TextRow[];
-  /** The classes' names, where each has a column of its own. */
+  /** Class names, if each class has its own column. */
   classes?: readonly string[];
   layout?: TableLayout;
 }
 
-/** Takes the pieces of a file one after the other; knows the layout once it has seen a row. */
+/** Reads the chunks of a file in order; knows the layout once it has seen a row. */
 export interface RowReader {
   layout: TableLayout | null;
   read(chunk: Chunk): TextRow[];
 }
 
 /**
- * Reads a file, piece by piece. TSV is taken as it stands, without quoting, as GLUE writes it; CSV with
- * quotes. A byte-order mark is dropped. Throws `FileError` for a missing file, `ConfigError` for an unknown
- * encoding, `DataError` naming file, line and column for anything else.
+ * Reads a file chunk by chunk. TSV has no quoting, as in GLUE; CSV does. A byte-order mark is dropped. Throws
+ * `FileError` for a missing file, `ConfigError` for an unknown encoding, and `DataError` naming file, line
+ * and column for anything else.
  */
 export async function readTable(path: string, options: TableOptions = {}): Promise<TextTable> {
   checkOptions('readTable', options, tableOptionNames, advice);
@@ -105,8 +105,8 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
 }
 
 /**
- * A header of unusual names would pass for a row, and its label for a class. Throws `DataError` where the
- * first row looks like one.
+ * Throws `DataError` if the first row looks like a header with unusual names, which would be read as data and
+ * its label as a class.
  */
 function checkFirstRow(path: string, [first, ...others]: readonly TextRow[]): void {
   const label = first!.label;

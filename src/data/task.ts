@@ -1,7 +1,4 @@
-/**
- * What a model is to learn from a table: the task, its classes and their order, and what becomes of a trained
- * classifier.
- */
+/** Decides what to learn from a table: the task, the classes, and whether a trained classifier is kept. */
 
 import { ConfigError, DataError } from '../errors.ts';
 import {
@@ -30,13 +27,13 @@ import type { LabelSet } from './labels.ts';
 import type { TextTable } from './table.ts';
 
 export interface TaskOptions {
-  /** Told from the labels where absent. */
+  /** Default: inferred from the labels. */
   problemType?: ProblemType;
   /** The config of a checkpoint with a trained classifier, whose classes keep their numbers. */
   model?: PretrainedConfig;
   /**
-   * What becomes of that classifier: `keep` takes the model's classes whatever the data name, `new` the
-   * data's. Where absent: kept if the data's names are the model's, new if none is.
+   * What to do with that classifier: `keep` uses the model's classes whatever the data contain, `new` uses
+   * the data's classes. Default: keep it if the names are the same, replace it if none is.
    */
   head?: 'keep' | 'new';
 }
@@ -45,20 +42,20 @@ const taskOptionNames: OptionNames<TaskOptions> = { problemType: true, model: tr
 
 export interface TaskDecision {
   labels: LabelSet;
-  /** What was seen in the labels, for people. */
+  /** What the labels showed, for people. */
   why: string;
-  /** What becomes of `model`'s classifier, and why; null without `model`. */
+  /** Whether `model`'s classifier is kept, and why; null without `model`. */
   head: { keep: boolean; why: string } | null;
   /** Oddities that no rule forbids. */
   notes: string[];
 }
 
 /**
- * Decides by the whole label column: lists, rows of 0 and 1 and columns of classes are several labels a text,
- * numbers with a decimal point are values, anything else is a class. Classes are the model's where the names
- * are the same, in its order; else they are sorted, numbers by value. Throws `DataError` naming lines where
- * the column does not tell, or where only some names are the model's; `ConfigError` where there is no
- * classifier to keep.
+ * Decides the task from the whole label column. Lists, rows of 0 and 1, and columns of classes mean several
+ * labels per text; numbers with a decimal point are values; anything else is a class. If the names are the
+ * same as the model's, its classes and order are used; otherwise classes are sorted, numbers by value. Throws
+ * `DataError` naming lines if the column is ambiguous or only some of the names are the model's, and
+ * `ConfigError` if there is no classifier to keep.
  */
 export function decideTask(table: TextTable, options: TaskOptions = {}): TaskDecision {
   checkOptions('decideTask', options, taskOptionNames);
@@ -121,15 +118,12 @@ function regression(why: string, { model, head }: TaskOptions): Omit<TaskDecisio
   return { labels, why, head: { keep, why: head === undefined ? reason : 'as asked for' } };
 }
 
-/**
- * The data's own names: each once; numbers by value, anything else by its UTF-16 units, so that no locale has
- * a say.
- */
+/** The distinct class names: numbers sorted by value, others by UTF-16 units, whatever the locale. */
 function namesIn(path: string, column: LabelColumn, known: PretrainedConfig | null): string[] {
   if (column.form === 'vector') {
     if (column.classes !== undefined) return [...column.classes];
     const width = column.rows[0]?.label.length ?? 0;
-    // Places have no names of their own: a model of as many has.
+    // Indicators have no class names of their own; a model with the same number of classes provides them.
     const same =
       known?.numLabels === width && problemTypeOf(known, true) === 'multi_label_classification'
         ? namesOf(known)
@@ -150,7 +144,7 @@ function namesIn(path: string, column: LabelColumn, known: PretrainedConfig | nu
   return names;
 }
 
-/** What a column of one text each holds. */
+/** The task for a column with one text per row. */
 function typeOf(
   path: string,
   rows: readonly LabelledRow<string>[],
@@ -193,14 +187,14 @@ function areNumbersOf(model: PretrainedConfig, rows: readonly LabelledRow<string
   return orderOf(values.map(String), names) !== null;
 }
 
-/** Texts of which nothing can be learnt. */
+/** A note about blank texts, from which nothing can be learned. */
 function blankTexts({ rows }: TextTable): string[] {
   const blank = rows.filter(({ text, pair }) => text.trim() === '' || pair?.trim() === '');
   if (blank.length === 0) return [];
   return [`rows with a blank text: ${blank.length} (first on line ${blank[0]!.line})`];
 }
 
-/** Characters that another program could not read, and put U+FFFD for. */
+/** A note about U+FFFD, which another program wrote for characters that it could not read. */
 function lostCharacters({ rows }: TextTable): string[] {
   const lost = rows.filter((row) => [row.text, row.pair, row.label].flat().join().includes('\uFFFD'));
   if (lost.length === 0) return [];
@@ -209,12 +203,12 @@ function lostCharacters({ rows }: TextTable): string[] {
   ];
 }
 
-/** Characters without a shape, a zero-width space say, as escapes. */
+/** Escapes invisible characters, such as a zero-width space. */
 function visible(name: string): string {
   return name.replace(/\p{Cf}/gu, (mark) => `\\u{${mark.codePointAt(0)!.toString(16)}}`);
 }
 
-/** Classes that a slip may have parted. */
+/** Notes about class names that may differ only by mistake. */
 function lookAlikes(names: readonly string[]): string[] {
   const first = new Map<string, string>();
   const notes: string[] = [];
@@ -230,7 +224,7 @@ function lookAlikes(names: readonly string[]): string[] {
   return notes;
 }
 
-/** Whether a trained classifier stays. Throws `DataError` where only some of the names are its own. */
+/** Whether a trained classifier is kept. Throws `DataError` if only some of the names are its own. */
 function classesOfModel(
   path: string,
   names: readonly string[],

@@ -1,4 +1,4 @@
-/** Bind groups by pipeline and ranges of buffers, so that a step which repeats itself makes none. */
+/** Caches bind groups by pipeline and buffer ranges, so that a repeated step creates none. */
 import type { Pipeline } from './pipelines.ts';
 import type { Slot } from './recorder.ts';
 
@@ -11,14 +11,11 @@ interface Entry {
 const MOST_KEPT = 16_384;
 
 export class BindGroupCache {
-  /**
-   * By a hash of pipeline and slots: it is looked up for every dispatch, for which a key of text takes too
-   * long to make.
-   */
+  /** Keyed by a hash of pipeline and slots: every dispatch looks here, and string keys are slow to build. */
   private readonly byHash = new Map<number, Entry[]>();
   private size = 0;
 
-  /** The group kept for these slots, if there is one. */
+  /** The cached group for these slots, if any. */
   find(pipeline: Pipeline, slots: readonly Slot[]): GPUBindGroup | undefined {
     const entries = this.byHash.get(hashOf(pipeline, slots));
     if (entries === undefined) return undefined;
@@ -27,7 +24,7 @@ export class BindGroupCache {
     return undefined;
   }
 
-  /** Keeps a group. The slots must not change afterwards. */
+  /** Caches a group. The slots must not change afterwards. */
   add(pipeline: Pipeline, slots: readonly Slot[], group: GPUBindGroup): void {
     if (this.size >= MOST_KEPT) this.clear();
     const hash = hashOf(pipeline, slots);
@@ -44,14 +41,14 @@ export class BindGroupCache {
   }
 }
 
-/** FNV's prime. */
+/** The FNV prime. */
 const MIX = 0x01000193;
 
 function hashOf({ id }: Pipeline, slots: readonly Slot[]): number {
   let hash = id;
   for (const { buffer, offset = 0, size = 0 } of slots) {
     hash = Math.imul(hash ^ buffer.id, MIX);
-    // Both are mostly multiples of 256.
+    // Offset and size are mostly multiples of 256.
     hash = Math.imul(hash ^ (offset >>> 8) ^ size, MIX);
   }
   return hash;

@@ -1,4 +1,4 @@
-/** A WebGPU device with its pool, recorder and pipelines. Knows buffers and kernels, nothing of tensors. */
+/** A WebGPU device with its pool, recorder and pipelines. Knows buffers and kernels, but not tensors. */
 
 import { platform } from '#platform';
 import { DeviceLostError, GpuError, GpuOutOfMemoryError } from '../errors.ts';
@@ -27,15 +27,15 @@ export type GpuLimits = Readonly<Record<(typeof WANTED_LIMITS)[number], number>>
 
 export class GpuContext {
   readonly device: GPUDevice;
-  /** One line for people. */
+  /** A one-line description for people. */
   readonly description: string;
-  /** True where the adapter computes on the CPU. */
+  /** True if the adapter computes on the CPU. */
   readonly software: boolean;
-  /** `cpu`: kernels avoid workgroup memory and barriers, which only cost there. */
+  /** The kernel family; `cpu` kernels avoid workgroup memory and barriers, pure overhead on a CPU. */
   readonly kernels: KernelFamily;
-  /** Whether the adapter computes with float16. Read once, as the limits are. */
+  /** Whether the adapter computes in float16. Read once, like the limits. */
   readonly float16: boolean;
-  /** Invocations of a subgroup; 0 where there are no subgroups, or of more than one size. */
+  /** Invocations of a subgroup; 0 if the adapter has no subgroups or several sizes of them. */
   readonly subgroupSize: number;
   /**
    * Subgroup matrices that sum in float32, those of float16 first; none if the adapter has none that work, or
@@ -45,15 +45,15 @@ export class GpuContext {
   readonly pool: BufferPool;
   readonly recorder: Recorder;
   readonly pipelines: PipelineCache;
-  /** The device's limits, read once: each reading of WebGPU's own object goes through native code. */
+  /** The device's limits, read once: every access to WebGPU's own object goes through native code. */
   readonly limits: GpuLimits;
   readonly maxBindingBytes: number;
-  /** Which technique was the fastest on this adapter, by class of work: what `dawngrad tune` measured. */
+  /** The fastest technique on this adapter for each class of work, as measured by `dawngrad tune`. */
   readonly tuning = new Map<string, string>();
   private readonly life = new DeviceLife();
   private failure: GpuError | null = null;
 
-  /** Throws `NoAdapterError` where no adapter fits the request, `ConfigError` for an option there is not. */
+  /** Throws `NoAdapterError` if no adapter fits the request, and `ConfigError` for an unknown option. */
   static async request(options: GpuOptions = {}): Promise<GpuContext> {
     checkOptions('requestDevice', options, gpuOptionNames);
     checkChoice('requestDevice: kernels', options.kernels, ['cpu', 'gpu']);
@@ -100,31 +100,25 @@ export class GpuContext {
     });
   }
 
-  /**
-   * Lends launchers a buffer of `elements` float32 for what they need in between; it may be lent again once
-   * `use` has recorded its work.
-   */
+  /** Lends a scratch buffer of `elements` float32; it may be lent again once `use` has recorded its work. */
   borrow(elements: number, use: (slot: Slot) => void): void {
     const buffer = this.pool.acquire(4 * elements);
     try {
-      // The pool may lend a buffer twice as large, more than can be bound.
+      // The pool may lend a buffer up to twice as large, which is more than may be bound.
       use(buffer.size <= this.maxBindingBytes ? { buffer } : { buffer, size: 4 * elements });
     } finally {
       this.pool.release(buffer);
     }
   }
 
-  /**
-   * Throws the first GPU error that came in since the last call, if any; where the device is gone, that at
-   * every call.
-   */
+  /** Throws the first GPU error since the last call, if any; on a lost device always throws. */
   check(): void {
     this.life.check();
     const { failure } = this;
     if (failure === null) return;
     this.failure = null;
-    // A buffer made without memory is dead, and nobody can tell which: none of those made so far is lent
-    // again.
+    // A buffer whose allocation failed is unusable, and nothing tells which one it is, so none of the buffers
+    // made so far is lent again.
     this.pool.renew();
     this.recorder.forgetBindGroups();
     throw failure;
@@ -136,7 +130,7 @@ export class GpuContext {
     this.check();
   }
 
-  /** Submits; then gives idle memory back where far more is idle than was ever in use at once. */
+  /** Submits, then frees the idle buffers if they exceed the peak of live memory. */
   private flush(): void {
     this.recorder.submit();
     const { idleBytes, peakLiveBytes } = this.pool.statistics;
@@ -160,7 +154,7 @@ export class GpuContext {
     return platform.waitForGpu(this.life.wait(work), this.software);
   }
 
-  /** A copy of `bytes` bytes from `offset`, after all work recorded so far. */
+  /** Reads back `bytes` bytes at `offset`, after all work recorded so far. */
   async read(buffer: PooledBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     this.life.check();
     const size = Math.ceil(bytes / 4) * 4;
@@ -185,17 +179,14 @@ export class GpuContext {
     }
   }
 
-  /** Frees idle buffers. */
+  /** Frees the idle buffers. */
   trim(): void {
     this.recorder.submit();
     this.pool.trim();
     this.recorder.forgetBindGroups();
   }
 
-  /**
-   * Ends the device; every buffer goes with it. Whatever is done with it afterwards throws, and so does what
-   * still waits for it.
-   */
+  /** Destroys the device and all its buffers. Pending and later operations throw. */
   destroy(): void {
     this.life.finish(
       new DeviceLostError('the device was destroyed', {
@@ -211,7 +202,7 @@ function limitsOf({ limits }: GPUDevice): GpuLimits {
 }
 
 function subgroupSizeOf({ features, adapterInfo }: GPUDevice): number {
-  // Not every browser tells of the adapter.
+  // Not every browser provides `adapterInfo`.
   const { subgroupMinSize = 0, subgroupMaxSize } = adapterInfo ?? {};
   return features.has('subgroups') && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 0;
 }

@@ -1,21 +1,21 @@
-/** Whether a device is still there. Once it is gone, every operation and every wait throws what ended it. */
+/** Tracks whether a device is alive. Once it is gone, operations and waits throw the error that ended it. */
 import type { DeviceLostError } from '../errors.ts';
 
 export class DeviceLife {
   private error: DeviceLostError | null = null;
   private readonly waiting = new Set<(error: DeviceLostError) => void>();
 
-  /** What ended it, or null while it lives. */
+  /** The error that ended the device, or null while it is alive. */
   get end(): DeviceLostError | null {
     return this.error;
   }
 
-  /** Throws what ended the device. */
+  /** Throws if the device is gone. */
   check(): void {
     if (this.error !== null) throw this.error;
   }
 
-  /** The first call counts. */
+  /** Ends the device; only the first call counts. */
   finish(error: DeviceLostError): void {
     if (this.error !== null) return;
     this.error = error;
@@ -23,10 +23,7 @@ export class DeviceLife {
     this.waiting.clear();
   }
 
-  /**
-   * Settles as `work` does, or throws as soon as the device is gone: work that it still owes may then never
-   * end.
-   */
+  /** Settles as `work` does, but throws as soon as the device is gone: pending work may then never settle. */
   async wait<T>(work: Promise<T>): Promise<T> {
     this.check();
     let reject: (error: DeviceLostError) => void = () => {};

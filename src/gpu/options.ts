@@ -1,24 +1,18 @@
-/**
- * What may be asked of a device. Declarations that users see name no type of WebGPU, which not every
- * TypeScript has.
- */
+/** Options for requesting a device. They avoid WebGPU types, which not every TypeScript setup has. */
 import type { OptionNames } from '../options.ts';
 import type { AdapterRequest } from '../platform/contract.ts';
 
 export interface GpuOptions extends AdapterRequest {
-  /**
-   * Bytes a kernel may bind of one buffer; the adapter's limit unless lowered (tests do, to walk tensors in
-   * windows).
-   */
+  /** Bytes of one buffer that a kernel may bind. Default: the adapter's limit (tests lower it). */
   maxBindingBytes?: number;
   /**
-   * The kernels made for adapters that compute on the CPU, or those for GPUs; by the adapter unless given
-   * (tests run both).
+   * The kernel family: kernels for adapters that compute on the CPU, or for GPUs. Defaults to what suits the
+   * adapter; tests run both.
    */
   kernels?: KernelFamily;
-  /** `false`: kernels do without subgroups even where the adapter has them (tests run both). */
+  /** `false`: kernels do not use subgroups even if the adapter has them (tests run both ways). */
   subgroups?: false;
-  /** `false`: does without the adapter's matrix units, and does not ask for the experimental feature. */
+  /** `false`: does not use the adapter's matrix units, nor request the experimental feature. */
   matrixUnits?: false;
 }
 

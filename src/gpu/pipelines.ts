@@ -1,11 +1,11 @@
-/** Compute pipelines, one for each kernel variant, compiled once per device. */
+/** Caches compute pipelines, one per kernel variant, each compiled once per device. */
 import { assembleShader, type Defines } from './wgsl.ts';
 
-/** One shader file with one set of defines. Its entry point is `main`, binding 0 its uniform parameters. */
+/** One shader file with one set of defines. Its entry point is `main`; binding 0 holds its scalars. */
 export interface KernelVariant {
   readonly shader: string;
   readonly defines: Defines;
-  /** Unique name, also the pipeline's label. */
+  /** Unique; also the pipeline's label. */
   readonly key: string;
 }
 
@@ -16,7 +16,7 @@ export interface Pipeline {
   readonly bindingCount: number;
 }
 
-/** `r` read-only storage, `w` read-write storage, for the bindings 1, 2, … in order. */
+/** Access of the bindings 1, 2, … in order: `r` for read-only storage, `w` for read-write storage. */
 function bindingAccess(wgsl: string): string {
   const found: string[] = [];
   for (const match of wgsl.matchAll(/@binding\((\d+)\)\s+var<storage,\s*(read|read_write)>/g)) {
@@ -28,7 +28,7 @@ function bindingAccess(wgsl: string): string {
 export class PipelineCache {
   private readonly device: GPUDevice;
   private readonly pipelines = new Map<string, Pipeline>();
-  /** Found by identity: keys are long, and looked up for every dispatch. */
+  /** Looked up by identity: keys are long, and every dispatch looks here. */
   private readonly byVariant = new Map<KernelVariant, Pipeline>();
   private readonly layouts = new Map<string, { bind: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
   private readonly uniformBytes: number;
@@ -38,12 +38,12 @@ export class PipelineCache {
     this.uniformBytes = uniformBytes;
   }
 
-  /** Pipelines compiled so far. */
+  /** Number of pipelines compiled so far. */
   get size(): number {
     return this.pipelines.size;
   }
 
-  /** `assemble` gives the WGSL of a shader that is not the engine's own (the benches'). */
+  /** `assemble` provides the WGSL of a shader that is not the engine's own (benchmarks have some). */
   get(
     variant: KernelVariant,
     assemble: () => string = () => assembleShader(variant.shader, variant.defines),

@@ -1,7 +1,7 @@
 /**
- * Storage buffers by size class. The idle buffer of the nearest class that was made first is lent first:
- * which one is lent then depends only on which are idle, so that a repeated step gets the same buffers at the
- * same places, and its bind groups are found again.
+ * Pools storage buffers by size class. Of the idle buffers in the nearest class, the pool lends the oldest.
+ * The choice depends only on which buffers are idle, so a repeated step gets the same buffers at the same
+ * places and finds its bind groups again.
  */
 import { GpuOutOfMemoryError } from '../errors.ts';
 import type { DeviceLife } from './life.ts';
@@ -11,23 +11,23 @@ import type { PoolStatistics } from './statistics.ts';
 export interface PooledBuffer {
   readonly id: number;
   readonly gpu: GPUBuffer;
-  /** Bytes, at least what was asked for. */
+  /** In bytes; at least the size requested. */
   readonly size: number;
-  /** The submission that last used it; a host write must not overtake that. */
+  /** The last submission that used the buffer; a host write must not overtake it. */
   lastUse: number;
-  /** The pool's age when it was made; see `renew`. */
+  /** The pool's generation when the buffer was made; see `renew`. */
   readonly generation: number;
 }
 
-/** Steps between the size classes of a power of two. */
+/** Size classes per power of two. */
 const CLASSES = 8;
 
 function classStep(bytes: number): number {
-  // The power of two below; WebGPU has no buffers of 4 GiB.
+  // The largest power of two not above `bytes`; WebGPU has no buffers of 4 GiB.
   return Math.max(256, 2 ** (31 - Math.clz32(bytes)) / CLASSES);
 }
 
-/** Bytes rounded up to a size class: at most 12.5 % is wasted. */
+/** Rounds bytes up to a size class; wastes at most 12.5 %. */
 function sizeClass(bytes: number): number {
   const least = Math.max(bytes, 256);
   const step = classStep(least);
@@ -62,8 +62,8 @@ export class BufferPool {
   }
 
   /**
-   * Throws `GpuOutOfMemoryError` where the adapter cannot hold a buffer of that size, `DeviceLostError` where
-   * it is gone.
+   * Lends a buffer. Throws `GpuOutOfMemoryError` if the adapter cannot hold one of that size, and
+   * `DeviceLostError` if the device is gone.
    */
   acquire(bytes: number): PooledBuffer {
     this.life.check();
@@ -92,8 +92,8 @@ export class BufferPool {
   }
 
   /**
-   * An idle buffer of the class, or of a larger one up to twice the size: batches padded to many lengths then
-   * share buffers.
+   * Takes an idle buffer of this class or of a larger one, up to twice the size, so that batches padded to
+   * different lengths share buffers.
    */
   private takeIdle(size: number): PooledBuffer | undefined {
     for (let at = size; at <= 2 * size; at += classStep(at)) {
@@ -115,7 +115,8 @@ export class BufferPool {
     counts.live -= 1;
     counts.liveBytes -= buffer.size;
     if (buffer.generation < this.generation) {
-      // Recorded work may still name it; unreferenced, it goes when that is done.
+      // Recorded work may still use it, so it is not destroyed: dropping the reference frees it when that
+      // work is done.
       return;
     }
     counts.idle += 1;
@@ -125,13 +126,13 @@ export class BufferPool {
     else insertDescending(list, buffer);
   }
 
-  /** Lends none of the buffers made so far again, idle or on loan. */
+  /** Retires every buffer made so far, idle or on loan: none is lent again. */
   renew(): void {
     this.generation += 1;
     this.forgetIdle();
   }
 
-  /** Gives the idle buffers back to the driver. */
+  /** Returns the idle buffers to the driver. */
   trim(): void {
     for (const list of this.idle.values()) for (const buffer of list) buffer.gpu.destroy();
     this.forgetIdle();
@@ -144,7 +145,7 @@ export class BufferPool {
   }
 }
 
-/** Keeps the list in falling order of ids, so that `pop` gives the lowest. */
+/** Keeps the list in descending order of id, so that `pop` returns the lowest. */
 function insertDescending(list: PooledBuffer[], buffer: PooledBuffer): void {
   let low = 0;
   let high = list.length;

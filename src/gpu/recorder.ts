@@ -1,8 +1,9 @@
 /**
  * Records dispatches into one open compute pass and submits them in bulk.
  *
- * Parameters of all dispatches of a submission share one uniform buffer, addressed by dynamic offsets and
- * written once, just before the submission: the queue orders that write after everything submitted earlier.
+ * The scalar parameters of all dispatches in a submission share one uniform buffer, addressed by dynamic
+ * offsets and written once, just before the submission: the queue orders that write after all earlier
+ * submissions.
  */
 import { BindGroupCache } from './bind-groups.ts';
 import type { Dtype } from './dtype.ts';
@@ -12,7 +13,7 @@ import type { PooledBuffer } from './pool.ts';
 import type { RecorderStatistics } from './statistics.ts';
 import { GpuTimer } from './timer.ts';
 
-/** A range of a pooled buffer bound to a kernel. `offset` is a multiple of 256 bytes. */
+/** A range of a pooled buffer, bound to a kernel. `offset` is a multiple of 256 bytes. */
 export interface Slot {
   readonly buffer: PooledBuffer;
   /** Type of its elements; float32 unless given. */
@@ -21,13 +22,13 @@ export interface Slot {
   readonly size?: number | undefined;
 }
 
-/** Scalar parameters: all u32 first, then all f32, as the kernel's `Params` struct declares them. */
+/** Scalar parameters: all u32, then all f32, in the order of the kernel's `Params` struct. */
 export interface Scalars {
   readonly uints?: readonly number[];
   readonly floats?: readonly number[];
 }
 
-/** Bytes of parameters of one dispatch: WebGPU's default alignment of dynamic offsets. */
+/** Bytes of scalar parameters per dispatch: WebGPU's default alignment of dynamic offsets. */
 export const UNIFORM_BYTES = 256;
 const DISPATCHES_PER_SUBMISSION = 512;
 
@@ -81,36 +82,33 @@ export class Recorder {
     this.statistics.dispatches += 1;
   }
 
-  /** One by one: for so few numbers `TypedArray.set` takes longer. */
+  /** Copies element by element: for so few numbers `TypedArray.set` takes longer. */
   private stage({ uints = [], floats = [] }: Scalars): void {
     let at = (this.recorded * UNIFORM_BYTES) / 4;
     for (let i = 0; i < uints.length; i += 1) this.stagingUints[at++] = uints[i]!;
     for (let i = 0; i < floats.length; i += 1) this.stagingFloats[at++] = floats[i]!;
   }
 
-  /** Copies the first `bytes` of one range over another's. */
+  /** Copies the first `bytes` bytes of one range to another. */
   copy(source: Slot, target: Slot, bytes: number): void {
     const [from, to] = [source.offset ?? 0, target.offset ?? 0];
     this.openEncoder().copyBufferToBuffer(source.buffer.gpu, from, target.buffer.gpu, to, bytes);
     for (const { buffer } of [source, target]) buffer.lastUse = this.statistics.submissions;
   }
 
-  /** Zeroes the first `bytes` of a range. */
+  /** Zeroes the first `bytes` bytes of a range. */
   clear({ buffer, offset = 0 }: Slot, bytes: number): void {
     this.openEncoder().clearBuffer(buffer.gpu, offset, bytes);
     buffer.lastUse = this.statistics.submissions;
   }
 
-  /** Copies a range out of the pool, for reading back. */
+  /** Copies a range out of the pool for reading back. */
   copyOut(source: PooledBuffer, offset: number, target: GPUBuffer, bytes: number): void {
     this.openEncoder().copyBufferToBuffer(source.gpu, offset, target, 0, bytes);
     source.lastUse = this.statistics.submissions;
   }
 
-  /**
-   * Writes host data now, after any recorded work that still uses the buffer. `offset` and the size are
-   * multiples of 4.
-   */
+  /** Writes host data after recorded work that uses the buffer. `offset` and size are multiples of 4. */
   write(buffer: PooledBuffer, offset: number, data: ArrayBufferView): void {
     this.life.check();
     if (buffer.lastUse === this.statistics.submissions) this.submit();
@@ -136,7 +134,7 @@ export class Recorder {
     this.statistics.submissions += 1;
   }
 
-  /** Times every dispatch from now on. Throws `GpuError` where the adapter has no timestamps. */
+  /** Times every dispatch from now on. Throws `GpuError` if the adapter has no timestamps. */
   startTimer(): GpuTimer {
     this.submit();
     this.timer ??= new GpuTimer(this.device, DISPATCHES_PER_SUBMISSION);
@@ -149,7 +147,7 @@ export class Recorder {
     this.timer = null;
   }
 
-  /** Drops the cached bind groups: they hold their buffers. Call after buffers are destroyed. */
+  /** Drops the cached bind groups, which keep their buffers alive. Call after destroying buffers. */
   forgetBindGroups(): void {
     this.bindGroups.clear();
   }

@@ -1,14 +1,14 @@
-/** Counts of what the GPU layer did. */
+/** Counters of the GPU layer. */
 export interface PoolStatistics {
-  /** Buffers on loan, and their bytes. */
+  /** Buffers on loan, and their total bytes. */
   live: number;
   liveBytes: number;
-  /** Buffers waiting to be reused, and their bytes. */
+  /** Buffers waiting to be reused, and their total bytes. */
   idle: number;
   idleBytes: number;
-  /** Buffers ever created. */
+  /** Number of buffers created. */
   created: number;
-  /** Highest sum of live and idle bytes so far, and of live ones. */
+  /** Peak of live and idle bytes together, and peak of live bytes. */
   peakBytes: number;
   peakLiveBytes: number;
 }

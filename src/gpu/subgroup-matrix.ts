@@ -10,15 +10,13 @@ export interface SubgroupMatrix {
   readonly M: number;
   readonly N: number;
   readonly K: number;
-  /**
-   * Invocations of a subgroup, by what is known: the kernels are right with any other number, only slower.
-   */
+  /** Expected invocations of a subgroup. Any other number only makes the kernels slower, not wrong. */
   readonly lanes: number;
   /** The invocations of a workgroup must be a multiple of this. */
   readonly maxLanes: number;
 }
 
-/** As Dawn lists it in `adapterInfo.subgroupMatrixConfigs`. */
+/** An entry of Dawn's `adapterInfo.subgroupMatrixConfigs`. */
 interface SubgroupMatrixConfig {
   readonly componentType: string;
   readonly resultComponentType: string;
@@ -30,7 +28,8 @@ interface SubgroupMatrixConfig {
 export const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix' as GPUFeatureName;
 
 /**
- * A block of 32 × 32 must be whole matrices, of which every line begins on 16 bytes; and 16 of k whole steps.
+ * Whether the kernels can use a shape: a 32 × 32 block must consist of whole matrices whose rows start on 16
+ * bytes, and 16 steps of k of whole matrices.
  */
 function usable({ M, N, K, resultComponentType }: SubgroupMatrixConfig): boolean {
   return (
@@ -44,13 +43,13 @@ function usable({ M, N, K, resultComponentType }: SubgroupMatrixConfig): boolean
  */
 export function subgroupMatricesOf(device: GPUDevice, adapter: GPUAdapterInfo): readonly SubgroupMatrix[] {
   if (!device.features.has(SUBGROUP_MATRIX) || !device.features.has('subgroups')) return [];
-  // The device's own `adapterInfo` has the bounds, but an empty list.
+  // The device's own `adapterInfo` has the subgroup bounds, but an empty list.
   const info = adapter as GPUAdapterInfo & {
     readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig>;
   };
   const { subgroupMinSize: least = 0, subgroupMaxSize: most = 0 } = info;
   const found = [...(info.subgroupMatrixConfigs ?? [])].filter(usable);
-  // Metal does not tell its size of 32, and Dawn gives bounds far apart.
+  // Metal does not report its size of 32, and Dawn then gives wide bounds.
   const lanes = least < 8 ? 32 : least;
   const out: SubgroupMatrix[] = [];
   for (const component of ['f16', 'f32'] as const) {

@@ -1,10 +1,10 @@
 /**
- * GPU time of every dispatch, by kernel, from timestamps around a pass of its own. For benches: passes of
- * their own cost time too.
+ * Measures the GPU time of every dispatch, by kernel, with timestamps around a separate pass for each. For
+ * benchmarks only: separate passes cost time too.
  */
 import { GpuError } from '../errors.ts';
 
-/** Dispatches and seconds of one kernel. */
+/** Dispatches of one kernel and their total seconds. */
 export interface KernelTime {
   count: number;
   seconds: number;
@@ -18,7 +18,7 @@ export class GpuTimer {
   private readonly pending: Promise<void>[] = [];
   private readonly totals = new Map<string, KernelTime>();
 
-  /** `capacity`: dispatches of one submission. Throws `GpuError` where the adapter has no timestamps. */
+  /** `capacity`: dispatches per submission. Throws `GpuError` if the adapter has no timestamps. */
   constructor(device: GPUDevice, capacity: number) {
     if (!device.features.has('timestamp-query'))
       throw new GpuError('this adapter has no timestamps', { remedy: 'measure wall time instead' });
@@ -31,14 +31,14 @@ export class GpuTimer {
     });
   }
 
-  /** Where the next dispatch, of the kernel `label`, writes its timestamps. */
+  /** The timestamp writes of the next dispatch, which runs the kernel `label`. */
   next(label: string): GPUComputePassTimestampWrites {
     const first = 2 * this.labels.length;
     this.labels.push(label);
     return { querySet: this.queries, beginningOfPassWriteIndex: first, endOfPassWriteIndex: first + 1 };
   }
 
-  /** Records the copy of a submission's timestamps; call what it returns after the submission. */
+  /** Records the copy of a submission's timestamps. Call the returned function after submitting. */
   resolve(encoder: GPUCommandEncoder): () => void {
     const labels = this.labels;
     this.labels = [];

@@ -1,7 +1,7 @@
-/** What was measured to be fastest on an adapter, kept between runs. */
+/** Keeps the fastest techniques measured on an adapter between runs. */
 import { platform } from '#platform';
 
-/** A change here makes what was kept void: the shaders it was measured with are others. */
+/** Increase when shaders change, which invalidates the stored measurements. */
 const VERSION = 2;
 
 const fileOf = (adapter: string): string => `tuning-${adapter.replace(/[^\w.]+/g, '-')}.json`;
@@ -12,7 +12,7 @@ interface TuningFile {
   choices: Record<string, string>;
 }
 
-/** Empty where nothing is kept for the adapter, or what is kept cannot be read. */
+/** Returns an empty map if nothing is stored for the adapter or the file cannot be read. */
 export async function readTuning(adapter: string): Promise<Map<string, string>> {
   const text = await platform.readCache(fileOf(adapter));
   if (text === null) return new Map();

@@ -1,7 +1,4 @@
-/**
- * The engine's host functions in a browser: adapters from navigator.gpu, models by URL with range requests.
- * Nothing is written.
- */
+/** Implements the platform in a browser: navigator.gpu, and models by URL with range requests. */
 import { FileError, NoAdapterError } from '../errors.ts';
 import type { AdapterRequest, AdapterResult, FileSource, Platform } from './contract.ts';
 
@@ -48,7 +45,7 @@ async function openFile(path: string): Promise<FileSource> {
       if (length === 0) return new Uint8Array(0);
       const response = await fetchOk(path, { headers: { range: `bytes=${offset}-${offset + length - 1}` } });
       const bytes = new Uint8Array(await response.arrayBuffer());
-      // A server without ranges sends the whole file.
+      // A server that does not support ranges sends the whole file.
       const part = response.status === 206 ? bytes : bytes.subarray(offset, offset + length);
       if (part.length !== length)
         throw new FileError(`'${path}' ends early: ${part.length} of ${length} bytes from ${offset}`);
@@ -70,7 +67,7 @@ export const platform: Platform = {
   waitForGpu: (work) => work,
   openFile,
   exists: async (path) => (await fetch(path, { method: 'HEAD' })).ok,
-  // A folder is an address that holds a config.json.
+  // A URL counts as a folder if it has a config.json.
   isFolder: async (path) => (await fetch(`${path}/config.json`, { method: 'HEAD' })).ok,
   list: readOnly,
   joinPath: (...parts) => parts.join('/'),

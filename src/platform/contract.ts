@@ -1,24 +1,24 @@
 /**
- * What a host (Node, Deno, a browser) gives the engine. Each implements `Platform`; the import `#platform`
- * picks one.
+ * The interface between the engine and its host (Node, Deno, a browser). Each host implements `Platform`; the
+ * import `#platform` selects one.
  */
 
-/** A file read by range; nothing is held in memory but the ranges asked for. */
+/** A file read by range. Only the requested ranges are held in memory. */
 export interface FileSource {
   readonly path: string;
-  /** Bytes. */
+  /** In bytes. */
   readonly size: number;
-  /** Exactly `length` bytes from `offset`; throws `FileError` where the file is shorter. */
+  /** Reads exactly `length` bytes at `offset`; throws `FileError` if the file is shorter. */
   read(offset: number, length: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
-/** A file written front to back. */
+/** A file written sequentially. */
 export interface FileSink {
   write(bytes: Uint8Array): Promise<void>;
 }
 
-/** A folder under construction: names are relative to it, subfolders allowed ('a/b.json'). */
+/** A folder under construction. Names are relative to it and may contain subfolders ('a/b.json'). */
 export interface FolderWriter {
   writeText(name: string, text: string): Promise<void>;
   writeFile(name: string, body: (sink: FileSink) => Promise<void>): Promise<void>;
@@ -28,10 +28,15 @@ export type ExistingFolder = 'refuse' | 'replace' | 'merge';
 
 export interface AdapterRequest {
   /**
-   * Which adapter: `auto` (a hardware GPU, else a software driver of the system, else the packaged one),
-   * `gpu` (hardware only), `software` (a software driver of the system, else the packaged one),
-   * `swiftshader` (the packaged one), `null` (Dawn's null backend: validates, computes nothing),
-   * or any part of an adapter's name.
+   * Which adapter to use:
+   * - `auto`: a hardware GPU, else a software driver of the system, else the packaged one;
+   * - `gpu`: hardware only;
+   * - `software`: a software driver of the system, else the packaged one;
+   * - `swiftshader`: the packaged one;
+   * - `null`: Dawn's null backend, which validates but computes nothing;
+   * - any other value: part of an adapter's name.
+   *
+   * In a browser, `software` and `swiftshader` request the fallback adapter, other values the default one.
    */
   adapter?: string;
 }
@@ -39,33 +44,33 @@ export interface AdapterRequest {
 /** @internal */
 export interface AdapterResult {
   adapter: GPUAdapter;
-  /** One line for people: `NVIDIA H200 (vulkan)`. */
+  /** A one-line description for people: `nvidia-h200 · NVIDIA: 580.159.04 580.159.4.0`. */
   description: string;
-  /** True where the adapter computes on the CPU. */
+  /** True if the adapter computes on the CPU. */
   software: boolean;
 }
 
-/** What to fetch of a model on the hub. */
+/** Which files of a model to download from the hub. */
 export interface ModelDownload {
   revision?: string;
   token?: string;
   cacheDir?: string;
   localFilesOnly?: boolean;
   hubUrl?: string;
-  /** Files that must be there. */
+  /** Files that must exist. */
   required: readonly string[];
   /**
-   * The weights: one file, or an index whose text `shardsOf` turns into the names of several. Null where they
-   * are not wanted.
+   * The weights: a single file, or an index whose text `shardsOf` turns into the names of the shards. Null if
+   * no weights are wanted.
    */
   weights: {
     single: string;
     index: string;
     shardsOf: (path: string, text: string) => readonly string[];
   } | null;
-  /** Files taken where they exist. */
+  /** Files downloaded if they exist. */
   optional: readonly string[];
-  /** The same, but one of them in the cache does not tell that the others were asked for. */
+  /** Like `optional`, but finding one in the cache does not prove that the others were requested. */
   beside?: readonly string[];
   onProgress?: (progress: { file: string; loadedBytes: number; totalBytes: number }) => void;
 }
@@ -74,41 +79,38 @@ export interface Platform {
   readonly name: 'node' | 'deno' | 'browser';
   /** @internal */
   requestAdapter(request: AdapterRequest): Promise<AdapterResult>;
-  /** Settles as `work` does, which the GPU does; leaves the CPU to an adapter that is a `software` one. */
+  /** Settles as `work` does; meanwhile leaves the CPU to a `software` adapter. */
   waitForGpu<T>(work: Promise<T>, software: boolean): Promise<T>;
   exists(path: string): Promise<boolean>;
   isFolder(path: string): Promise<boolean>;
-  /** Names in a folder, sorted. */
+  /** Names of the entries in a folder, sorted. */
   list(path: string): Promise<string[]>;
   joinPath(...parts: string[]): string;
-  /** Throws `FileError` naming the path where it is missing. */
+  /** Throws `FileError` naming the path if the file is missing. */
   openFile(path: string): Promise<FileSource>;
   readText(path: string): Promise<string>;
   remove(path: string): Promise<void>;
-  /** Throws `FileError` where `writeFolder` could not write, after trying it; leaves nothing. */
+  /** Tries what `writeFolder` needs and throws `FileError` if it would fail. Leaves nothing behind. */
   checkWritable(path: string): Promise<void>;
-  /** Removes what `writeFolder` had under construction in processes that were killed. */
+  /** Removes the unfinished folders of `writeFolder` calls whose processes were killed. */
   sweep(path: string): Promise<void>;
   /**
-   * Fills a folder so that it appears whole or not at all: `body` writes into a hidden one, inside `path`
-   * where that exists (which may be a mount) and beside it otherwise, which is renamed into place at the end
-   * and removed where `body` throws. `refuse` throws `OutputExistsError` if `path` exists (before `body`
-   * runs); `replace` swaps the old folder out whole, file by file where it is a mount; `merge` keeps the old
-   * folder's other files and replaces each written file by a rename.
+   * Writes a folder atomically. `body` writes into a hidden folder, inside `path` if that exists (it may be a
+   * mount) and beside it otherwise. The hidden folder is renamed into place at the end, or removed if `body`
+   * throws. If `path` exists, `refuse` throws `OutputExistsError` before `body` runs; `replace` swaps out the
+   * whole old folder, file by file if it is a mount; `merge` keeps the old folder's other files and replaces
+   * each written file by a rename.
    */
   writeFolder(
     path: string,
     existing: ExistingFolder,
     body: (folder: FolderWriter) => Promise<void>,
   ): Promise<void>;
-  /**
-   * Downloads a model from the hub into its cache and returns the snapshot's folder; what is cached is not
-   * fetched again.
-   */
+  /** Downloads a model from the hub into the cache, unless cached. Returns the snapshot's folder. */
   downloadModel(id: string, download: ModelDownload): Promise<string>;
   /**
-   * A small text kept between runs, null where there is none; and keeping one. Where nothing can be kept,
-   * nothing is.
+   * Reads or writes a small text that is kept between runs. Reading gives null if there is none; writing does
+   * nothing if the host cannot keep it.
    */
   readCache(name: string): Promise<string | null>;
   writeCache(name: string, text: string): Promise<void>;

@@ -1,4 +1,4 @@
-/** The engine's host functions in Deno, which runs the same Node code; `npm:webgpu` gives Dawn. */
+/** Implements the platform in Deno, which runs the same Node code; `npm:webgpu` provides Dawn. */
 import type { Platform } from './contract.ts';
 import { platform as node } from './node.ts';
 

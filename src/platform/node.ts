@@ -1,4 +1,4 @@
-/** The engine's host functions in Node. */
+/** Implements the platform in Node. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Platform } from './contract.ts';
@@ -13,7 +13,7 @@ export const platform: Platform = {
   requestAdapter,
   waitForGpu,
   downloadModel,
-  // This file lies two folders below the package's root, as source and as compiled code.
+  // This file is two folders below the package root, both as source and compiled.
   packagePath: (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url)),
   joinPath: (...parts) => join(...parts),
   exists: files.exists,

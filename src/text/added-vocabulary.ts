@@ -1,35 +1,32 @@
-/**
- * Tokens that were added to a vocabulary and are found in the text before it is split: the rules of Python's
- * tokenizers.
- */
+/** Added tokens, which are matched before a text is split. Follows the rules of Python's tokenizers. */
 import { AlignedText } from './aligned-text.ts';
 import type { Normalizer } from './normalizers.ts';
 import { escaped } from './pattern.ts';
 import { isSpace, isWordCharacter } from './unicode.ts';
 
-/** A token as tokenizer.json has it, without its id. */
+/** An added token as in tokenizer.json, without its id. */
 export interface AddedToken {
   content: string;
-  /** Only where no letter, digit or underscore touches it. */
+  /** Matches only if no letter, digit or underscore is adjacent. */
   single_word: boolean;
-  /** Takes the spaces before it along. */
+  /** The match includes the white space before it. */
   lstrip: boolean;
-  /** Takes the spaces behind it along. */
+  /** The match includes the white space after it. */
   rstrip: boolean;
-  /** Found in the normalised text, and itself normalised. */
+  /** Normalized itself, and matched in the normalized text. */
   normalized: boolean;
-  /** Left out by `decode` on request. */
+  /** Omitted by `decode` on request. */
   special: boolean;
 }
 
-/** What is not said is as Python's `AddedToken` has it. */
+/** Makes an added token; missing flags have the defaults of Python's `AddedToken`. */
 export function addedToken(content: string, given: Partial<AddedToken> = {}): AddedToken {
   const special = given.special ?? false;
   const { single_word = false, lstrip = false, rstrip = false, normalized = !special } = given;
   return { content, single_word, lstrip, rstrip, normalized, special };
 }
 
-/** A part of a text: an added token's, or plain (null). */
+/** A part of a text: an added token, or plain text (`id` is null). */
 export interface Part {
   text: AlignedText;
   id: number | null;
@@ -43,10 +40,10 @@ interface Matcher {
 export class AddedVocabulary {
   private readonly ids = new Map<string, number>();
   private readonly tokens = new Map<number, AddedToken>();
-  /** What was special once stays so; these are looked for first. */
+  /** Once special, a token stays special; special tokens are matched first. */
   private readonly specials = new Set<string>();
   private readonly ordinary = new Set<string>();
-  /** Normal forms; one stays when the token is added again without. */
+  /** Normal forms. A form stays when its token is added again without `normalized`. */
   private readonly names = new Map<number, string>();
   private raw: Matcher | null = null;
   private normal: Matcher | null = null;
@@ -55,11 +52,11 @@ export class AddedVocabulary {
   constructor(
     private readonly model: ReadonlyMap<string, number>,
     private readonly normalizer: Normalizer | null,
-    /** Special tokens are text like any other. */
+    /** Whether special tokens are split like any other text. */
     private readonly splitsSpecials: boolean,
   ) {}
 
-  /** Adds tokens; one that the model's vocabulary has keeps its id, others get the next ones. */
+  /** Adds tokens. A token that is in the model's vocabulary keeps its id; others get the next free ids. */
   add(tokens: readonly AddedToken[]): void {
     for (const token of tokens) {
       if (token.special && token.content !== '') this.specials.add(token.content);
@@ -85,7 +82,7 @@ export class AddedVocabulary {
       const token = this.tokens.get(id)!;
       const key = this.normalForm(token);
       const into = token.normalized ? normal : raw;
-      // Of several that look the same the first is found.
+      // If several tokens look the same, the first one matches.
       if (key !== '' && !into.has(key)) into.set(key, id);
     }
     this.raw = matcher(raw);
@@ -96,9 +93,7 @@ export class AddedVocabulary {
     return this.ids.get(content) ?? this.model.get(content);
   }
 
-  /**
-   * The text that an added token is read back as: a normalised one is found, and stands, in normalised text.
-   */
+  /** The text that an added token decodes to: a normalized token decodes to its normalized form. */
   nameOf(id: number): string | undefined {
     return this.names.get(id) ?? this.tokens.get(id)?.content;
   }
@@ -116,7 +111,7 @@ export class AddedVocabulary {
     return this.specials.has(content);
   }
 
-  /** A text into added tokens and plain parts, which are normalised; none is empty. */
+  /** Splits a text into added tokens and plain parts, and normalizes the plain parts. No part is empty. */
   split(text: AlignedText): Part[] {
     return this.cut(text, this.raw).flatMap((part) =>
       part.id !== null
@@ -143,7 +138,7 @@ export class AddedVocabulary {
         continue;
       if (token.lstrip) {
         while (start > at && isSpace(text[start - 1]!)) start -= 1;
-        // The token before may have taken the first of this one's own spaces.
+        // The previous token may already include the first of these spaces.
         start = Math.max(start, at);
       }
       if (token.rstrip) while (end < text.length && isSpace(text[end]!)) end += 1;
@@ -166,14 +161,14 @@ function same(a: AddedToken, b: AddedToken): boolean {
   );
 }
 
-/** Finds any of some texts, the longest first; null where there are none. */
+/** Matches any of the texts, preferring the longest; null if there are none. */
 function matcher(ids: ReadonlyMap<string, number>): Matcher | null {
   if (ids.size === 0) return null;
   const texts = [...ids.keys()].sort((a, b) => b.length - a.length);
   return { pattern: new RegExp(texts.map(escaped).join('|'), 'gu'), ids };
 }
 
-/** The character before a place; '' at the beginning. */
+/** The character before a position; '' at the start. */
 function lastOf(text: string, at: number): string {
   return Array.from(text.slice(Math.max(0, at - 2), at)).at(-1) ?? '';
 }

@@ -1,7 +1,7 @@
 /**
- * A text that is being normalised and, for each of its UTF-16 units, the range of the source it stands for:
- * the rules of Python's `NormalizedString`, so that offsets are the same. Source positions are code points,
- * as Python counts them.
+ * A text under normalization that tracks, for each of its UTF-16 units, the source range it stands for.
+ * Follows the rules of Python's `NormalizedString`, so that offsets are the same. Source positions count code
+ * points, as in Python.
  */
 export class AlignedText {
   /** @internal `starts[at + i]` and `ends[at + i]` belong to unit i of `text`. */
@@ -10,7 +10,7 @@ export class AlignedText {
     private readonly starts: ArrayLike<number>,
     private readonly ends: ArrayLike<number>,
     private readonly at: number,
-    /** Where the source of this text begins. */
+    /** The position in the source where this text starts. */
     readonly origin: number,
   ) {}
 
@@ -28,23 +28,23 @@ export class AlignedText {
     return new AlignedText(source, starts, ends, 0, 0);
   }
 
-  /** Units [from, to), sharing memory with this text. */
+  /** The units [from, to), sharing memory with this text. */
   slice(from: number, to: number): AlignedText {
     const origin = from < to ? this.starts[this.at + from]! : this.origin;
     if (from === 0 && to === this.text.length && origin === this.origin) return this;
     return new AlignedText(this.text.slice(from, to), this.starts, this.ends, this.at + from, origin);
   }
 
-  /** The source of units [from, to). */
+  /** The source range of the units [from, to). */
   source(from: number, to: number): [number, number] {
     if (from >= to) return [this.origin + from, this.origin + from];
     return [this.starts[this.at + from]!, this.ends[this.at + to - 1]!];
   }
 
   /**
-   * The text made of `characters`. `changes` says for each: 0, it replaces the next character of this text;
-   * -n, it does, and n more behind it go; 1, it is new and has the source of the one before. `removed`
-   * characters at the beginning go first.
+   * Replaces the text by `characters`, after dropping the first `removed` characters. `changes` gives the
+   * alignment of each new character: 0 replaces the next old character; -n replaces it and drops n more after
+   * it; 1 inserts a character with the source of the one before it.
    */
   transform(characters: readonly string[], changes: readonly number[], removed = 0): AlignedText {
     const starts: number[] = [];
@@ -70,9 +70,7 @@ export class AlignedText {
     return at;
   }
 
-  /**
-   * Each character becomes what `make` gives; the first of several replaces it, the rest share its source.
-   */
+  /** Replaces each character by the result of `make`; all resulting characters share its source. */
   mapEach(make: (character: string) => string): AlignedText {
     const starts: number[] = [];
     const ends: number[] = [];
@@ -90,19 +88,17 @@ export class AlignedText {
     return new AlignedText(out, starts, ends, 0, this.origin);
   }
 
-  /** `prefix` before the text, with the source of its first character; an empty text stays so. */
+  /** Puts `prefix` before a text, with the source of its first character. An empty text stays empty. */
   prepend(prefix: string): AlignedText {
     if (this.text === '') return this;
     const characters = Array.from(this.text);
     const added = Array.from(prefix);
-    // The first new character takes the place of the old first one, which follows as if it were new.
+    // The first new character replaces the old first one, which follows as if inserted.
     const changes = [...added.map((_, i) => (i === 0 ? 0 : 1)), 1, ...characters.slice(1).map(() => 0)];
     return this.transform([...added, ...characters], changes);
   }
 
-  /**
-   * Replaces ranges of units, ascending, by `content`, which has the source of the last character replaced.
-   */
+  /** Replaces ascending ranges of units by `content`, with the source of the last character replaced. */
   replace(ranges: readonly (readonly [number, number])[], content: string): AlignedText {
     if (ranges.length === 0) return this;
     const starts: number[] = [];

@@ -1,4 +1,4 @@
-/** Tokens of one text or two, with the special tokens around them. */
+/** Assembles the tokens of one or two texts with the special tokens around them. */
 import type { Pieces } from './pieces.ts';
 import type { TemplatePiece, Trim } from './template.ts';
 import type { Window } from './truncation.ts';
@@ -9,21 +9,18 @@ export interface Encoding {
   inputIds: number[];
   attentionMask: number[];
   tokenTypeIds: number[];
-  /**
-   * [start, end) of each token in its text, in UTF-16 units (JavaScript's string index); [0, 0] for special
-   * tokens.
-   */
+  /** [start, end) of each token in its text, in UTF-16 units; [0, 0] for special tokens. */
   offsets: [number, number][];
   specialTokensMask: number[];
-  /** Number of the word in its text; null for special tokens. */
+  /** Index of the word in its text; null for special tokens. */
   wordIds: (number | null)[];
-  /** 0 or 1, the text a token comes from; null for special tokens. */
+  /** The text that a token comes from, 0 or 1; null for special tokens. */
   sequenceIds: (number | null)[];
-  /** What truncation cut, where `returnOverflowingTokens` asked for it. */
+  /** The encodings of what truncation cut, if `returnOverflowingTokens` is set. */
   overflowing?: Encoding[];
 }
 
-/** `windows` says which tokens of each text; `types` whether the model gets token types. */
+/** `windows` selects the tokens of each text; `types` says whether the model gets token types. */
 export function assemble(
   parts: readonly Pieces[],
   windows: readonly Window[],
@@ -76,10 +73,7 @@ function put(
 
 const blank = (character: string): boolean => character === 'Ġ' || isSpace(character);
 
-/**
- * Takes a token's spaces off its range, but not the one that was put in front of the text: the rule of
- * Python's tokenizers.
- */
+/** Trims white space from a token's range, except the space put before the text, as in Python. */
 function trimmed(
   [start, end]: readonly [number, number],
   value: string,

@@ -1,4 +1,4 @@
-/** `AutoTokenizer`: a tokenizer from whatever files a model's folder has. */
+/** `AutoTokenizer`: loads a tokenizer from whichever files a model's folder has. */
 
 import { platform } from '#platform';
 import { FileError } from '../errors.ts';
@@ -9,7 +9,7 @@ import { namedJson } from './special-tokens.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';
 import { type LoadedTokenizer, loadTokenizer } from './tokenizer-json.ts';
 
-/** What Python takes besides. */
+/** Remedies for options that only Python has. */
 const advice: Advice = {
   useFast: 'leave it out: there is one kind',
   modelMaxLength: 'pass maxLength to encode',
@@ -20,10 +20,10 @@ const advice: Advice = {
 export const AutoTokenizer = {
   /**
    * Reads a folder's tokenizer.json, or builds the tokenizer from vocab.txt (BERT) or vocab.json and
-   * merges.txt (RoBERTa); a hub id is downloaded first. tokenizer_config.json, special_tokens_map.json and
-   * added_tokens.json are read as transformers 5 reads them, and the model's config.json says which class it
-   * is where they do not. Throws `FileError` for a missing folder, `TokenizerError` naming the file and the
-   * key that cannot be used.
+   * merges.txt (RoBERTa). Downloads a hub id first. Reads tokenizer_config.json, special_tokens_map.json and
+   * added_tokens.json as transformers 5 does; if they do not name the tokenizer class, the model's
+   * config.json decides. Throws `FileError` for a missing folder, and `TokenizerError` naming the file and
+   * the key that cannot be used.
    */
   async fromPretrained(idOrFolder: string, options: HubOptions = {}): Promise<PreTrainedTokenizer> {
     checkOptions('AutoTokenizer.fromPretrained', options, hubOptionNames, advice);
@@ -51,7 +51,7 @@ export const AutoTokenizer = {
   },
 };
 
-/** What Python needs to know where no tokenizer_config.json came with the vocabulary. */
+/** The config that Python needs if the vocabulary came without a tokenizer_config.json. */
 function defaultConfig({ className, special }: LoadedTokenizer): Record<string, unknown> {
   return { tokenizer_class: className, ...namedJson(special.named) };
 }

@@ -1,4 +1,4 @@
-/** Byte pair encoding: the pair that was learned first is merged first. */
+/** Byte pair encoding: merges pairs in the order in which they were learned. */
 import { TokenizerError } from '../errors.ts';
 import { utf8 } from './byte-level.ts';
 import { type Fields, shown } from './json-fields.ts';
@@ -8,7 +8,7 @@ interface Merge {
   rank: number;
   id: number;
 }
-/** Two ids as one number; ids are below 2^24. */
+/** Packs two ids into one number; ids are below 2^24. */
 const pairKey = (first: number, second: number): number => first * 2 ** 24 + second;
 
 interface Settings {
@@ -85,8 +85,8 @@ interface Symbol {
 }
 
 /**
- * A symbol for each character; one without a token is the unknown token, or, where there is none, left out,
- * as in Python.
+ * Makes a symbol for each character. As in Python, a character without a token becomes the unknown token, or
+ * is dropped if there is none.
  */
 function characters(word: string, settings: Settings, fields: Fields): Symbol[] {
   const out: Symbol[] = [];
@@ -122,7 +122,7 @@ function unknownId({ vocab, unknown }: Settings, fields: Fields): number {
   return id;
 }
 
-/** The tokens `<0x0A>` of a text's bytes; null where one is missing. */
+/** The byte tokens (`<0x0A>`) of a text; null if one is missing. */
 export function byteTokens(text: string, vocab: ReadonlyMap<string, number>): number[] | null {
   const ids = Array.from(utf8(text), (byte) =>
     vocab.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
@@ -130,12 +130,12 @@ export function byteTokens(text: string, vocab: ReadonlyMap<string, number>): nu
   return ids.includes(undefined) ? null : (ids as number[]);
 }
 
-/** A pair that may be merged, and what it became when it was found. */
+/** A pair that may be merged, and the result recorded when it was found. */
 interface Candidate extends Merge {
   at: number;
 }
 
-/** Merges in place, the lowest rank first and of equal ones the leftmost. */
+/** Merges in place: lowest rank first, leftmost first among equal ranks. */
 function mergeAll(symbols: Symbol[], merges: ReadonlyMap<number, Merge>): void {
   const heap: Candidate[] = [];
   const consider = (at: number): void => {

@@ -1,7 +1,7 @@
-/** What plain JavaScript may pass in place of a text or a number. */
+/** Checks values that plain JavaScript may pass in place of a text or a number. */
 import { ConfigError, TokenizerError } from '../errors.ts';
 
-/** Throws `TokenizerError` for a text, or a second one, that is no string. */
+/** Throws `TokenizerError` if `text` or `pair` is not a string; `pair` may be missing. */
 export function checkTexts(text: unknown, pair: unknown): void {
   for (const [name, value] of [
     ['text', text],
@@ -15,7 +15,7 @@ function describe(value: unknown): string {
   return Array.isArray(value) ? 'a list' : value === null ? 'null' : `of type ${typeof value}`;
 }
 
-/** Throws `ConfigError` unless a length can be padded to a multiple of it. */
+/** Throws `ConfigError` unless lengths can be padded to a multiple of the value. */
 export function checkMultiple(padToMultipleOf: number): void {
   if (!Number.isSafeInteger(padToMultipleOf) || padToMultipleOf < 1)
     throw new ConfigError(`padToMultipleOf is ${String(padToMultipleOf)}`, {
@@ -23,7 +23,7 @@ export function checkMultiple(padToMultipleOf: number): void {
     });
 }
 
-/** The ids of a list or a typed array. Throws `TokenizerError` for what is no list of whole numbers. */
+/** Converts a list or typed array to ids. Throws `TokenizerError` unless it is a list of whole numbers. */
 export function checkedIds(where: string, ids: unknown): number[] {
   const isList = Array.isArray(ids) || (ArrayBuffer.isView(ids) && !(ids instanceof DataView));
   if (!isList)

@@ -1,13 +1,13 @@
-/** The decoders of tokenizer.json: tokens back into text. */
+/** The decoders of tokenizer.json: turn tokens back into text. */
 import { bytesOfToken, decodeBytes, utf8 } from './byte-level.ts';
 import type { Fields } from './json-fields.ts';
 import { readPattern } from './pattern.ts';
 import { metaspaceOptions } from './pre-tokenizers.ts';
 
-/** Tokens into parts of the text, which are joined. */
+/** Maps tokens to parts of the text, which the caller joins. */
 export type Decoder = (tokens: string[]) => string[];
 
-/** Throws `TokenizerError` for a kind that is not known, or a value that is not its. */
+/** Throws `TokenizerError` for an unknown kind or an invalid value. */
 export function readDecoder(fields: Fields | null): Decoder | null {
   return fields === null ? null : fields.kind(READERS, 'decoder')(fields);
 }
@@ -61,7 +61,7 @@ const READERS: Record<string, (fields: Fields) => Decoder> = {
   ByteFallback: () => bytesToText,
 };
 
-/** Spaces before signs and short forms go; the order of the rules is Python's. */
+/** Removes spaces before punctuation and contractions; the rules run in Python's order. */
 export function tidied(text: string): string {
   return text
     .replaceAll(' .', '.')
@@ -90,7 +90,7 @@ function readCtc(fields: Fields): Decoder {
       .filter((token) => token !== '');
 }
 
-/** Up to `left` times `content` goes at the beginning, and `right` times at the end. */
+/** Removes `content` up to `left` times from the start and up to `right` times from the end. */
 function stripped(characters: string[], content: string, left: number, right: number): string {
   let [from, to] = [0, characters.length];
   while (from < left && characters[from] === content) from += 1;
@@ -98,7 +98,7 @@ function stripped(characters: string[], content: string, left: number, right: nu
   return characters.slice(from, to).join('');
 }
 
-/** Tokens such as `<0xE2>` side by side are one text in UTF-8; where they are none, each is U+FFFD. */
+/** Decodes adjacent byte tokens (`<0xE2>`) together as UTF-8; if they are invalid, each becomes U+FFFD. */
 function bytesToText(tokens: string[]): string[] {
   const out: string[] = [];
   let bytes: number[] = [];

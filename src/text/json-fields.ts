@@ -1,13 +1,10 @@
-/**
- * Reads keys of a tokenizer's JSON files; what cannot be used is a `TokenizerError` that names the file and
- * the key.
- */
+/** Reads keys of tokenizer files. An unusable value throws a `TokenizerError` naming file and key. */
 import { TokenizerError } from '../errors.ts';
 import { parsePythonJson } from '../python-json.ts';
 
 export type Json = Record<string, unknown>;
 
-/** An object of a JSON file, and where it stands: `tokenizer.json: 'model.vocab'`. */
+/** An object in a JSON file and its location: `tokenizer.json: 'model.vocab'`. */
 export class Fields {
   constructor(
     readonly json: Json,
@@ -15,7 +12,7 @@ export class Fields {
     readonly path = '',
   ) {}
 
-  /** The place of a key, for messages. */
+  /** The location of a key, for messages. */
   place(key: string): string {
     return `${this.file}: '${this.path}${key}'`;
   }
@@ -24,7 +21,7 @@ export class Fields {
     throw new TokenizerError(`${this.place(key)} ${what}`, remedy === undefined ? {} : { remedy });
   }
 
-  /** undefined where the key is absent or null. */
+  /** Undefined if the key is absent or null. */
   get(key: string): unknown {
     return Object.hasOwn(this.json, key) ? (this.json[key] ?? undefined) : undefined;
   }
@@ -55,7 +52,7 @@ export class Fields {
     return this.wrong(key, least === 0 ? 'a whole number' : `a whole number of at least ${least}`);
   }
 
-  /** One of some texts, whatever the case. */
+  /** One of several strings, ignoring case. */
   choice<T extends string>(key: string, values: readonly T[], usual?: T): T {
     const text = this.string(key, usual);
     return (
@@ -63,7 +60,7 @@ export class Fields {
     );
   }
 
-  /** What `type` names among `kinds`. */
+  /** The entry of `kinds` that `type` names. */
   kind<T>(kinds: Readonly<Record<string, T>>, what: string): T {
     const type = this.string('type');
     if (Object.hasOwn(kinds, type)) return kinds[type]!;
@@ -91,7 +88,7 @@ export class Fields {
     return this.get(key) === undefined ? null : this.object(key);
   }
 
-  /** A list of objects. */
+  /** The list of objects at a key. */
   objects(key: string): Fields[] {
     return this.list(key).map((value, index) =>
       isObject(value)
@@ -105,20 +102,20 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A value as it stands in JSON, cut short. */
+/** A value as JSON, shortened. */
 export function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }
 
-/** More ids than any vocabulary has: a larger one is a damaged file. */
+/** Exceeds the ids of any real vocabulary: a larger id means a damaged file. */
 const MAX_ID = 2 ** 24;
 
 export function isTokenId(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < MAX_ID;
 }
 
-/** A vocabulary that maps tokens to ids. `key` is '' where the file is nothing else. */
+/** Reads a vocabulary that maps tokens to ids. `key` is '' if the vocabulary is the whole file. */
 export function readVocabulary(json: Json, file: string, key: string): Map<string, number> {
   const vocab = new Map<string, number>();
   for (const [token, id] of Object.entries(json)) {
@@ -133,7 +130,7 @@ export function readVocabulary(json: Json, file: string, key: string): Map<strin
   return vocab;
 }
 
-/** Python writes NaN and Infinity; looking for them takes long in a large file. */
+/** Tries plain JSON first: scanning a large file for Python's NaN and Infinity is slow. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -1,4 +1,4 @@
-/** The models of tokenizer.json: a word into tokens. */
+/** The models of tokenizer.json: turn a word into tokens. */
 
 import { readBpe } from './bpe.ts';
 import { type Fields, isObject, readVocabulary } from './json-fields.ts';
@@ -7,7 +7,7 @@ import { readWordLevel, readWordPiece } from './word-piece.ts';
 
 export interface Token {
   id: number;
-  /** The token's text, as the vocabulary has it. */
+  /** The token's text in the vocabulary. */
   value: string;
   /** [start, end) in UTF-16 units of the word. */
   start: number;
@@ -16,14 +16,14 @@ export interface Token {
 
 export interface Model {
   readonly vocab: ReadonlyMap<string, number>;
-  /** Throws `TokenizerError` for a word that has no token, where there is no unknown one either. */
+  /** Throws `TokenizerError` if the word has no token and the vocabulary no unknown token. */
   tokenize(word: string): Token[];
 }
 
 const KINDS = ['WordPiece', 'BPE', 'WordLevel', 'Unigram'] as const;
 export type ModelKind = (typeof KINDS)[number];
 
-/** The kind of a model; older files do not say it. */
+/** The kind of a model; older files do not state it. */
 export function modelKind(fields: Fields): ModelKind {
   if (fields.get('type') !== undefined) return fields.choice('type', KINDS);
   if (Array.isArray(fields.get('vocab'))) return 'Unigram';

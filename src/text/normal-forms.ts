@@ -1,14 +1,14 @@
 /**
  * NFD, NFC, NFKD and NFKC with the source of each character. JavaScript's `normalize` gives only the text, so
- * decomposition goes character by character, and the order of marks and what composes are asked of it for two
- * characters at a time.
+ * this decomposes character by character, and calls `normalize` on pairs to learn the order of marks and what
+ * composes.
  */
 import type { AlignedText } from './aligned-text.ts';
 import { isMark, isUnknownComposite, remembered } from './unicode.ts';
 
 export type NormalForm = 'NFD' | 'NFC' | 'NFKD' | 'NFKC';
 
-/** Of the characters that are new to the compatible forms, the canonical ones know these. */
+/** Characters that only Python's compatible forms (NFKD, NFKC) do not know yet; its canonical forms do. */
 const onlyCompatible = (c: number): boolean => c < 0x105c9 || (c > 0x105e4 && c < 0x11383) || c > 0x16d6a;
 
 const canonical = remembered((c) =>
@@ -16,31 +16,29 @@ const canonical = remembered((c) =>
 );
 const compatible = remembered((c) => (isUnknownComposite(c) ? [c] : Array.from(c.normalize('NFKD'))));
 
-/**
- * Whether two marks stand in the other order in every normal form: the first has the higher combining class.
- */
+/** Whether two marks swap in every normal form, because the first has the higher combining class. */
 const swaps = remembered((pair) => {
   const [first, second] = Array.from(pair) as [string, string];
   return isMark(first) && isMark(second) && pair.normalize('NFD') === second + first;
 });
 
-/** Whether a character has no combining class: U+0334 has the lowest one, U+0345 the highest. */
+/** Whether a character has no combining class: tests against the lowest (U+0334) and highest (U+0345). */
 const isStarter = remembered((c) => !swaps(`${c}\u0334`) && !swaps(`\u0345${c}`));
 
-/** What two characters compose to; '' where they do not. */
+/** The composition of two characters, or '' if they do not compose. */
 const composed = remembered((pair) => {
   const made = pair.normalize('NFC');
   const single = made.length === (made.codePointAt(0)! > 0xffff ? 2 : 1);
   return single && !isUnknownComposite(made) ? made : '';
 });
 
-/** Characters and what each does to the one that stood there (`AlignedText.transform`). */
+/** Characters, and how each changes the text (see `AlignedText.transform`). */
 interface Changes {
   characters: string[];
   changes: number[];
 }
 
-/** By combining class; marks of the same one keep their order. */
+/** Orders marks by combining class; equal classes keep their order. */
 const byClass = ([a]: readonly [string, number], [b]: readonly [string, number]): number =>
   swaps(a + b) ? 1 : swaps(b + a) ? -1 : 0;
 
@@ -67,7 +65,7 @@ function decompose(text: string, parts: (character: string) => string[]): Change
 
 function compose({ characters, changes }: Changes): Changes {
   const out: Changes = { characters: [], changes: [] };
-  /** Where the last starter stands in `out`, and the last mark behind it that did not compose. */
+  /** `starter`: index of the last starter in `out`; `last`: the last mark after it that did not compose. */
   let starter = -1;
   let last = '';
   for (const [index, character] of characters.entries()) {

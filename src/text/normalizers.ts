@@ -1,4 +1,4 @@
-/** The normalizers of tokenizer.json, as Python's tokenizers has them. */
+/** The normalizers of tokenizer.json, as in Python's tokenizers. */
 import type { AlignedText } from './aligned-text.ts';
 import { byteCharacters } from './byte-level.ts';
 import type { Fields } from './json-fields.ts';
@@ -9,7 +9,7 @@ import { isChinese, isControl, isMark, isNonspacingMark, isSpace, remembered } f
 
 export type Normalizer = (text: AlignedText) => AlignedText;
 
-/** Throws `TokenizerError` for a kind that is not known, or a value that is not its. */
+/** Throws `TokenizerError` for an unknown kind or an invalid value. */
 export function readNormalizer(fields: Fields | null): Normalizer | null {
   return fields === null ? null : fields.kind(READERS, 'normalizer')(fields);
 }
@@ -56,13 +56,13 @@ const form =
     toNormalForm(text, name);
 
 const lower = remembered((character) => character.toLowerCase());
-/** Character by character: a final sigma is no other one. */
+/** Maps character by character, so that a final sigma is treated like any other. */
 const lowercase: Normalizer = (text) => text.mapEach(lower);
 
 const clean = (character: string): string =>
   isControl(character) ? '' : isSpace(character) ? ' ' : character;
 
-/** Each character as its UTF-8 bytes, written as printable characters. */
+/** Replaces each character by its UTF-8 bytes, written as printable characters. */
 export const toByteCharacters: Normalizer = (text) => text.mapEach(byteCharacters);
 
 function readBert(fields: Fields): Normalizer {
@@ -80,7 +80,7 @@ function readBert(fields: Fields): Normalizer {
     return lowers ? Array.from(out, lower).join('') : out;
   });
   return (text) => {
-    // Only marks change places, so that what has none is normalised in one go.
+    // Only marks change order, so a text without any takes one pass.
     if (!accents || /^[\0-\u02ff\u2000-\u2e7f\u3000-\ua66e]*$/.test(text.text)) return text.mapEach(single);
     let now = cleans ? text.mapEach(clean) : text;
     if (chinese) now = now.mapEach((c) => (isChinese(c) ? ` ${c} ` : c));
@@ -96,7 +96,7 @@ function strip(text: AlignedText, left: boolean, right: boolean): AlignedText {
   return text.slice(from, to);
 }
 
-/** SentencePiece's rules for neural machine translation: controls go, spaces of every kind become one. */
+/** SentencePiece's rules for machine translation: drops control characters, unifies spaces. */
 function nmt(character: string): string {
   if (/[\p{Cc}]/u.test(character) && !/[\0\t\n\f\r\u0080-\u008e\u0090-\u009e]/.test(character)) return '';
   return /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/.test(character) ? ' ' : character;

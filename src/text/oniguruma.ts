@@ -1,14 +1,14 @@
 /**
- * Regular expressions of Oniguruma (Ruby's syntax), which Python's tokenizers uses, said in JavaScript's
- * (flag `v`). What JavaScript has no word for throws an `Error` that says so.
+ * Translates Oniguruma regular expressions (Ruby's syntax, used by Python's tokenizers) to JavaScript with
+ * flag `v`. Throws an `Error` naming anything that JavaScript cannot express.
  */
 import { NEW_CHARACTERS } from './unicode.ts';
 
 const known = (content: string): string => `[[${content}]--[${NEW_CHARACTERS}]]`;
 const WORD = known('\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}');
-/** Outside of a class the fractions and raised digits of Latin-1 count too. */
+/** Outside a class, Latin-1's fractions and superscript digits count too. */
 const W = `[${WORD}²³¹¼½¾]`;
-/** Escapes that stand for a class, inside of one or not. */
+/** Escapes for a class, inside or outside brackets. */
 const CLASSES: Record<string, string> = {
   s: '\\p{White_Space}',
   S: '\\P{White_Space}',
@@ -20,7 +20,7 @@ const CLASSES: Record<string, string> = {
   H: '[^0-9a-fA-F]',
 };
 const IN_CLASS: Record<string, string> = { w: WORD, W: `[^${WORD}]` };
-/** Escapes that stand for a place. */
+/** Escapes for a position. */
 const PLACES: Record<string, string> = {
   A: '(?<![^])',
   z: '(?![^])',
@@ -38,7 +38,7 @@ const CONTROLS: Record<string, string> = {
   e: '\x1b',
 };
 
-/** Throws an `Error` for what JavaScript cannot say. */
+/** Throws an `Error` for anything that JavaScript cannot express. */
 export function fromOniguruma(source: string): string {
   let out = '';
   for (let at = 0; at < source.length; ) {
@@ -49,7 +49,7 @@ export function fromOniguruma(source: string): string {
   return out;
 }
 
-/** What stands at the beginning of `rest`, and how much of it that is. */
+/** The translation of what `rest` starts with, and the length consumed. */
 type Piece = [text: string, taken: number];
 
 function outside(rest: string): Piece {
@@ -88,7 +88,7 @@ function group(rest: string): Piece {
   return [known[0], known[0].length];
 }
 
-/** Letters in either case, as `(?i:…)` has them; only plain letters and alternatives are known. */
+/** Letters in either case, for `(?i:…)`; supports only plain letters and alternatives. */
 function eitherCase(source: string): string {
   if (/[[\]\\{}.*+?^$]/.test(source)) throw new Error("'(?i:…)' with more than letters is not supported");
   return Array.from(source, (letter) => {
@@ -101,7 +101,7 @@ function eitherCase(source: string): string {
   }).join('');
 }
 
-/** A class, with classes inside and intersections (`&&`) of what stands between. */
+/** A class, which may contain classes and intersections (`&&`). */
 function characterClass(rest: string): Piece {
   let at = rest.startsWith('[^') ? 2 : 1;
   const negated = at === 2;
@@ -161,7 +161,7 @@ function escapeSequence(rest: string, inClass: boolean): Piece {
   return [plain(name), 1 + name.length];
 }
 
-/** `\p{Han}` names a script there, and nothing in JavaScript. */
+/** Oniguruma allows `\p{Han}` for a script; JavaScript requires `Script=`. */
 function propertyClass(name: string, positive: boolean): string {
   for (const full of [name, `Script=${name}`]) {
     try {

@@ -1,12 +1,9 @@
-/**
- * Patterns of tokenizer.json (a text, or a regular expression of Oniguruma's kind), and what splitting at
- * their matches leaves.
- */
+/** Patterns of tokenizer.json (a literal text, or an Oniguruma expression), and splitting at matches. */
 import type { AlignedText } from './aligned-text.ts';
 import type { Fields } from './json-fields.ts';
 import { fromOniguruma } from './oniguruma.ts';
 
-/** [from, to) in UTF-16 units, and whether the pattern matched there; together they cover the text. */
+/** [from, to) in UTF-16 units, and whether the pattern matched there. The segments cover the whole text. */
 export type Segment = [from: number, to: number, matched: boolean];
 export type Finder = (text: string) => Segment[];
 
@@ -19,7 +16,7 @@ export const BEHAVIORS = [
 ] as const;
 export type Behavior = (typeof BEHAVIORS)[number];
 
-/** Every match of a regular expression (flags `g` and `u`). */
+/** Finds every match of a regular expression (flags `g` and `u`). */
 export function regexFinder(regex: RegExp): Finder {
   return (text) => {
     const out: Segment[] = [];
@@ -35,7 +32,7 @@ export function regexFinder(regex: RegExp): Finder {
   };
 }
 
-/** Every character of a kind is a match of its own. */
+/** Matches each character of a kind separately. */
 export function characterFinder(test: (character: string) => boolean): Finder {
   return (text) => {
     const out: Segment[] = [];
@@ -60,7 +57,7 @@ export const inverted =
   (text) =>
     find(text).map(([from, to, matched]) => [from, to, !matched]);
 
-/** The parts of a text between, with or without the matches; none is empty. */
+/** The parts of a text between the matches, with or without the matches themselves. No part is empty. */
 export function splitAt(aligned: AlignedText, find: Finder, behavior: Behavior): AlignedText[] {
   const parts: [number, number][] = [];
   const segments = find(aligned.text);
@@ -81,10 +78,7 @@ export function splitAt(aligned: AlignedText, find: Finder, behavior: Behavior):
   return parts.filter(([from, to]) => from < to).map(([from, to]) => aligned.slice(from, to));
 }
 
-/**
- * Reads `{"String": …}` or `{"Regex": …}`. Throws `TokenizerError` for an expression that JavaScript cannot
- * say.
- */
+/** Reads `{"String": …}` or `{"Regex": …}`. Throws `TokenizerError` for unsupported expressions. */
 export function readPattern(fields: Fields, key: string): RegExp {
   const pattern = fields.object(key);
   const text = pattern.optionalString('String');

@@ -1,24 +1,27 @@
-/** A text into tokens with offsets and word numbers: added tokens out, then normaliser, splitting, model. */
+/**
+ * Turns a text into tokens with offsets and word indices: takes out added tokens, then normalizes, splits and
+ * applies the model.
+ */
 import type { AddedVocabulary } from './added-vocabulary.ts';
 import { AlignedText } from './aligned-text.ts';
 import type { Model, Token } from './models.ts';
 import type { PreTokenizer } from './pre-tokenizers.ts';
 
-/** Tokens of one text, without special tokens around it. */
+/** The tokens of one text, without special tokens around it. */
 export interface Pieces {
   ids: number[];
-  /** The tokens' texts; an added token's is what it took of the text. */
+  /** The tokens' texts; for an added token, the text that it matched. */
   values: string[];
-  /** [start, end) in the text, in code points, as Python counts. */
+  /** [start, end) in the text, in code points, as in Python. */
   offsets: [number, number][];
-  /** Number of the word each token belongs to. */
+  /** Index of the word that each token belongs to. */
   words: number[];
-  /** UTF-16 index of each code point of the text; null where they are the same. */
+  /** UTF-16 index of each code point in the text; null if the two are equal. */
   units: Int32Array | null;
 }
 
 const CACHED_WORDS = 50_000;
-/** Longer words are unlikely to come again. */
+/** Longer words are unlikely to recur. */
 const CACHED_LENGTH = 64;
 
 export class PieceEncoder {
@@ -30,7 +33,7 @@ export class PieceEncoder {
     private readonly preTokenizer: PreTokenizer | null,
   ) {}
 
-  /** Throws `TokenizerError` for a word that has no token, where the vocabulary has no unknown one. */
+  /** Throws `TokenizerError` if a word has no token and the vocabulary no unknown token. */
   encode(source: string): Pieces {
     const text = wellFormed(source);
     const out: Pieces = { ids: [], values: [], offsets: [], words: [], units: unitsOf(text) };
@@ -69,9 +72,7 @@ function push(out: Pieces, id: number, value: string, offsets: [number, number],
   out.words.push(word);
 }
 
-/**
- * Half of a surrogate pair alone is no character: it becomes U+FFFD, as when JavaScript writes it as UTF-8.
- */
+/** Replaces lone surrogates by U+FFFD, as JavaScript does when it encodes UTF-8. */
 function wellFormed(text: string): string {
   return /\p{Cs}/u.test(text) ? text.replace(/\p{Cs}/gu, '\ufffd') : text;
 }

@@ -1,4 +1,4 @@
-/** The pre-tokenizers of tokenizer.json: a text into words, as Python's tokenizers splits it. */
+/** The pre-tokenizers of tokenizer.json: split a text into words, as Python's tokenizers do. */
 import type { AlignedText } from './aligned-text.ts';
 import { BYTE_LEVEL_WORDS } from './byte-level.ts';
 import type { Fields } from './json-fields.ts';
@@ -15,10 +15,10 @@ import {
 import { splitScripts } from './scripts.ts';
 import { isNumeric, isPunctuation, isSpace, SPACE, WORD } from './unicode.ts';
 
-/** A text into words, none empty. */
+/** Splits a text into words, none of them empty. */
 export type PreTokenizer = (text: AlignedText) => AlignedText[];
 
-/** Throws `TokenizerError` for a kind that is not known, or a value that is not its. */
+/** Throws `TokenizerError` for an unknown kind or an invalid value. */
 export function readPreTokenizer(fields: Fields | null): PreTokenizer | null {
   return fields === null ? null : fields.kind(READERS, 'pre-tokenizer')(fields);
 }
@@ -83,14 +83,11 @@ function readByteLevel(fields: Fields): PreTokenizer {
 
 export interface MetaspaceOptions {
   replacement: string;
-  /**
-   * Where a text without a leading space gets one: never, where the source begins, or after every added token
-   * too.
-   */
+  /** When a text without a leading space gets one: never, at the source's start, or always. */
   prepend: 'never' | 'first' | 'always';
 }
 
-/** Older files say `add_prefix_space` alone. */
+/** Older files have only `add_prefix_space`. */
 export function metaspaceOptions(fields: Fields): MetaspaceOptions {
   const replacement = oneCharacter(fields, 'replacement');
   const older =

@@ -1,7 +1,4 @@
-/**
- * SentencePiece's table of replacements: a double-array trie of UTF-8 keys, and the texts they become, each
- * ended by a zero.
- */
+/** SentencePiece's replacement table: a double-array trie of UTF-8 keys, and zero-terminated texts. */
 import type { AlignedText } from './aligned-text.ts';
 import { utf8 } from './byte-level.ts';
 import type { Fields } from './json-fields.ts';
@@ -10,7 +7,7 @@ import { remembered } from './unicode.ts';
 
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** Throws `TokenizerError` where `precompiled_charsmap` is no such table. */
+/** Throws `TokenizerError` if `precompiled_charsmap` is not a valid table. */
 export function readPrecompiled(fields: Fields): Normalizer {
   const key = 'precompiled_charsmap';
   const encoded = fields.optionalString(key);
@@ -36,7 +33,7 @@ export function readPrecompiled(fields: Fields): Normalizer {
   return (text) => normalize(text, replace);
 }
 
-/** The value of the shortest key that `bytes` begins with. */
+/** The value of the shortest key that is a prefix of `bytes`. */
 function shortestPrefix(trie: Uint32Array, bytes: Uint8Array): number | null {
   const offset = (unit: number): number => (unit >>> 10) << ((unit & 0x200) >>> 6);
   let at = offset(trie[0]!);
@@ -57,10 +54,7 @@ function graphemes(text: string): Iterable<{ segment: string }> {
   return segmenter.segment(text);
 }
 
-/**
- * What a reader sees as one character is looked up first where it is short, as the original does; then each
- * code point.
- */
+/** Looks up each short grapheme as a whole first, as the original does, then each code point. */
 function normalize(text: AlignedText, replace: (part: string) => string | null): AlignedText {
   const characters: string[] = [];
   const changes: number[] = [];
@@ -72,7 +66,7 @@ function normalize(text: AlignedText, replace: (part: string) => string | null):
       characters.push(character);
       changes.push(index >= old ? 1 : 0);
     }
-    // What is left over goes with the last character that was put, were it one before.
+    // Surplus old characters are dropped with the last character emitted, even if an earlier part emitted it.
     if (now.length < old && changes.length > 0) changes[changes.length - 1]! += now.length - old;
   };
   for (const { segment } of graphemes(text.text)) {

@@ -1,4 +1,4 @@
-/** `UnicodeScripts`: a text is split between scripts, as of Unicode 9; what is newer belongs to any. */
+/** `UnicodeScripts`: splits a text between scripts, as of Unicode 9; newer characters fit any script. */
 import type { AlignedText } from './aligned-text.ts';
 import { remembered } from './unicode.ts';
 
@@ -41,7 +41,7 @@ const SCRIPTS =
 
 const unknown = new RegExp(`[${UNKNOWN}]`, 'u');
 const scripts = SCRIPTS.split(' ').map((name) => [name, new RegExp(`\\p{Script=${name}}`, 'u')] as const);
-/** Characters whose script is another one by now. */
+/** Characters whose script has changed since. */
 const MOVED: Record<string, string> = {
   '\u0589': 'Common',
   '\u061c': 'Common',
@@ -49,7 +49,7 @@ const MOVED: Record<string, string> = {
   '\u0954': 'Devanagari',
 };
 
-/** The script of a character; '' for a space and for what has none. Japanese syllables count as Han. */
+/** The script of a character; '' for a space or if it has none. Hiragana and Katakana count as Han. */
 const scriptOf = remembered((character) => {
   if (character === ' ' || unknown.test(character)) return '';
   if (character === '\u30fc') return 'Han';
@@ -58,8 +58,8 @@ const scriptOf = remembered((character) => {
 });
 
 /**
- * Characters of any script stay with those before them; before the first script they are dropped, as in
- * Python.
+ * Splits a text between scripts. Characters of any script stay with the ones before them; before the first
+ * script they are dropped, as in Python.
  */
 export function splitScripts(text: AlignedText): AlignedText[] {
   const starts: number[] = [];

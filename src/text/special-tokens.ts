@@ -1,11 +1,9 @@
-/**
- * Special and added tokens of a folder's files, in the order and with the flags that transformers gives them.
- */
+/** Reads the special and added tokens from a folder's files, in transformers' order and with its flags. */
 import { type AddedToken, addedToken } from './added-vocabulary.ts';
 import { Fields, isObject, isTokenId, type Json, shown } from './json-fields.ts';
 import { TOKEN_NAMES, type TokenName } from './tokenizer-class.ts';
 
-/** An id that a file gives to a token, and the place that says so. */
+/** The id that a file assigns to a token, and the location of that statement. */
 export interface StatedId {
   content: string;
   id: number;
@@ -15,16 +13,16 @@ export interface StatedId {
 
 export interface SpecialTokens {
   named: Partial<Record<TokenName, string>>;
-  /** Names that no file and no class says anything of. */
+  /** Names that neither a file nor the class mentions. */
   unnamed: ReadonlySet<TokenName>;
-  /** All special tokens: named, further named ones, and extra ones. */
+  /** All special tokens: the named ones, further named ones, and the extra ones. */
   all: string[];
-  /** To be added to the vocabulary, in this order. */
+  /** Tokens to add to the vocabulary, in this order. */
   toAdd: AddedToken[];
   stated: StatedId[];
 }
 
-/** A folder's files as far as they name tokens; absent ones are null. */
+/** The files in a folder that name tokens; null if absent. */
 export interface TokenFiles {
   config: Fields;
   specialMap: Fields | null;
@@ -36,7 +34,7 @@ type Token = string | AddedToken;
 const contentOf = (token: Token): string => (typeof token === 'string' ? token : token.content);
 const FLAGS = ['single_word', 'lstrip', 'rstrip', 'normalized', 'special'] as const;
 
-/** A token as the files write it: a text, or an object of content and flags. */
+/** A token as in the files: a string, or an object with content and flags. */
 export function readToken(fields: Fields): AddedToken {
   const flags: Partial<AddedToken> = {};
   for (const flag of FLAGS) if (fields.get(flag) !== undefined) flags[flag] = fields.boolean(flag, false);
@@ -54,12 +52,12 @@ function tokenAt(fields: Fields, key: string, special: boolean): Token | null {
   );
 }
 
-/** Reads the tokens' files. `usual` are the class's own special tokens. */
+/** Reads all special and added tokens. `usual` holds the class's own special tokens. */
 export function readSpecialTokens(
   files: TokenFiles,
   usual: Partial<Record<TokenName, Token>>,
   usualExtra: readonly string[],
-  /** Whether the tokenizer starts with tokenizer.json's added tokens. */
+  /** Whether the tokenizer starts with the added tokens of tokenizer.json. */
   fromFile: boolean,
 ): SpecialTokens {
   const { named, extra, special } = gather(files);
@@ -97,16 +95,16 @@ export function readSpecialTokens(
 
 interface Gathered {
   named: Map<string, Token | null>;
-  /** `extra_special_tokens`, or what stands for it; null where no file has any. */
+  /** `extra_special_tokens` or its older name; null if no file has either. */
   extra: Token[] | null;
-  /** Tokens that make those of added_tokens.json special. */
+  /** Contents that mark tokens of added_tokens.json as special. */
   special: Set<string>;
 }
 
-/** The special tokens of tokenizer_config.json and special_tokens_map.json. */
+/** Collects the special tokens of tokenizer_config.json and special_tokens_map.json. */
 function gather(files: TokenFiles): Gathered {
   const named = new Map<string, Token | null>();
-  /** Those that tokenizer_config.json gives flags to do not make a token of added_tokens.json special. */
+  /** Whether the token marks added tokens as special: tokens with flags in tokenizer_config.json do not. */
   const plain = (token: Token | null, isMap: boolean): token is Token =>
     token !== null && (isMap || typeof token === 'string');
   const marks = new Map<string, string | null>();
@@ -128,11 +126,11 @@ function gather(files: TokenFiles): Gathered {
 
 interface ExtraTokens {
   extra: Token[] | null;
-  /** `additional_special_tokens`, the older name, which counts where the other has no list. */
+  /** `additional_special_tokens`, the older name, used if no file has a list under the newer one. */
   older: Token[] | null;
 }
 
-/** Returns what it adds to `extra`. Tokens with a name of their own (an object) are named ones. */
+/** Collects a file's extra tokens and returns those added to `extra`. An object holds named tokens. */
 function gatherExtra(
   fields: Fields,
   isMap: boolean,
@@ -151,7 +149,7 @@ function gatherExtra(
   }
   if (fields.get(olderKey) !== undefined) {
     const older = tokenList(fields, olderKey, isMap);
-    // In the configuration it is the same as the other name, where that says nothing.
+    // In tokenizer_config.json the older name is a synonym, used if the newer one has no tokens.
     if (!isMap && found.length === 0 && !isObject(value)) {
       found = older;
       lists.extra ??= [];
@@ -172,7 +170,10 @@ function tokenList(fields: Fields, key: string, isMap: boolean): Token[] {
 
 const isStandard = (key: string): boolean => TOKEN_NAMES.some((name) => key === `${name}_token`);
 
-/** `add_bos_token` and the like are switches. Throws `TokenizerError` where a standard name has no token. */
+/**
+ * Whether a key names a token: `add_bos_token` and the like are switches. Throws `TokenizerError` if a
+ * standard name has no token.
+ */
 function holdsToken(fields: Fields, key: string): boolean {
   if (!key.endsWith('_token')) return false;
   const value = fields.json[key];
@@ -183,8 +184,8 @@ function holdsToken(fields: Fields, key: string): boolean {
 }
 
 /**
- * tokenizer_config.json, then, where that has no `added_tokens_decoder`, special_tokens_map.json, which has
- * the last word.
+ * The files in the order in which they apply: tokenizer_config.json, then special_tokens_map.json, which
+ * overrides it but counts only without an `added_tokens_decoder`.
  */
 function sources({ config, specialMap }: TokenFiles): [Fields, boolean][] {
   const map = specialMap === null || config.get('added_tokens_decoder') !== undefined ? [] : [specialMap];
@@ -197,10 +198,7 @@ interface Added {
   stated: StatedId | null;
 }
 
-/**
- * Added tokens by id: `added_tokens_decoder` alone where there is one, else added_tokens.json and
- * tokenizer.json's.
- */
+/** Added tokens by id: from `added_tokens_decoder`, else from added_tokens.json and tokenizer.json. */
 function addedDecoder({ config, addedTokens, tokenizer }: TokenFiles, special: ReadonlySet<string>): Added[] {
   const byId = new Map<number, Added>();
   const put = (token: AddedToken, id: unknown, fields: Fields, key: string): void => {
@@ -220,14 +218,14 @@ function addedDecoder({ config, addedTokens, tokenizer }: TokenFiles, special: R
   return [...byId.values()].sort((a, b) => a.id - b.id);
 }
 
-/** tokenizer.json's `added_tokens`. */
+/** The `added_tokens` of tokenizer.json. */
 export function tokenizerTokens(tokenizer: Fields | null): Fields[] {
   return tokenizer === null || tokenizer.get('added_tokens') === undefined
     ? []
     : tokenizer.objects('added_tokens');
 }
 
-/** Special tokens come last, and only those that are not there already. */
+/** The tokens to add, in Python's order: special tokens last, and only those not added yet. */
 function inOrderOfPython(
   added: AddedToken[],
   specials: readonly Token[],
@@ -240,7 +238,8 @@ function inOrderOfPython(
   );
   const known = new Set([...there, ...added.map(({ content }) => content)]);
   const given: Token[] = [];
-  // Python leaves out what is alike in every flag; of others with one content the last counts.
+  // Like Python, skips tokens that are alike in every flag; of others with the same content the last one
+  // counts.
   for (const token of [...specials, ...extras]) {
     const content = contentOf(token);
     if (known.has(content) || given.some((other) => alike(other, token))) continue;
@@ -256,7 +255,7 @@ function alike(a: Token, b: Token): boolean {
   return a.content === b.content && FLAGS.every((flag) => a[flag] === b[flag]);
 }
 
-/** Named tokens as JSON, for a configuration that is written anew. */
+/** Named tokens as JSON, for writing a new configuration. */
 export function namedJson(named: Partial<Record<TokenName, string>>): Json {
   return Object.fromEntries(Object.entries(named).map(([name, token]) => [`${name}_token`, token]));
 }

@@ -1,7 +1,4 @@
-/**
- * The post-processors of tokenizer.json: where special tokens go around one text or two, and which spaces
- * count in offsets.
- */
+/** The post-processors of tokenizer.json: place special tokens around texts, and trim offsets. */
 import { type Fields, isTokenId, shown } from './json-fields.ts';
 
 export type TemplatePiece =
@@ -11,12 +8,12 @@ export type TemplatePiece =
 export interface Template {
   single: TemplatePiece[];
   pair: TemplatePiece[];
-  /** Each takes leading and trailing spaces of byte-level tokens off their offsets. */
+  /** Each entry trims leading and trailing spaces of byte-level tokens from their offsets. */
   trims: Trim[];
 }
 
 export interface Trim {
-  /** The space that was put in front of a text is no space to take off. */
+  /** Do not trim the space that was put before a text. */
   addPrefixSpace: boolean;
 }
 
@@ -29,7 +26,7 @@ const TEXT_ONLY: Template = {
   trims: [],
 };
 
-/** Throws `TokenizerError` for a kind that is not known, or a value that is not its. */
+/** Throws `TokenizerError` for an unknown kind or an invalid value. */
 export function readTemplate(fields: Fields | null): Template {
   if (fields === null) return TEXT_ONLY;
   const type = fields.string('type');
@@ -57,7 +54,7 @@ function trimsOf(fields: Fields): Trim[] {
   return fields.boolean('trim_offsets', true) ? [{ addPrefixSpace }] : [];
 }
 
-/** Of several, one puts special tokens around; Python's tokenizers ends with an error at a second one. */
+/** Combines post-processors. At most one may add special tokens; with two, Python's tokenizers fails too. */
 function sequence(fields: Fields): Template {
   const parts = fields.objects('processors').map(readTemplate);
   const [around, ...more] = parts.filter(({ single }) => single !== TEXT_ONLY.single);
@@ -88,7 +85,7 @@ function specialIds(fields: Fields, name: string): number[] {
     .map((id, i) => (isTokenId(id) ? id : token.fail(`ids[${i}]`, `is ${shown(id)}, not an id`)));
 }
 
-/** BERT: [CLS] A [SEP] B [SEP] with types; RoBERTa: <s> A </s></s> B </s>, all of type 0. */
+/** BERT: [CLS] A [SEP] B [SEP] with token types; RoBERTa: <s> A </s></s> B </s>, all of type 0. */
 function classicProcessing(fields: Fields, roberta: boolean): Template {
   const idOf = (key: string): number => {
     const id = fields.list(key)[1];

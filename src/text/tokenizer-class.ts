@@ -1,7 +1,7 @@
 /**
- * Which of transformers' tokenizer classes a folder has, and what the class makes of the vocabulary:
- * `BertTokenizer` and its like build normaliser, splitting and special tokens anew, whatever tokenizer.json
- * says; `TokenizersBackend` takes it as it is.
+ * Decides which of transformers' tokenizer classes a folder has, and what the class builds from the
+ * vocabulary. `BertTokenizer` and similar classes rebuild normalizer, pre-tokenizer and special tokens,
+ * whatever tokenizer.json says; `TokenizersBackend` uses tokenizer.json unchanged.
  */
 import { TokenizerError } from '../errors.ts';
 import { familyOf } from '../models/registry.ts';
@@ -15,7 +15,7 @@ export type ClassName =
   | 'CamembertTokenizer'
   | 'TokenizersBackend';
 
-/** The parts of a tokenizer, as tokenizer.json has them. */
+/** The parts of a tokenizer, as in tokenizer.json. */
 export interface Parts {
   normalizer: Json | null;
   pre_tokenizer: Json | null;
@@ -45,8 +45,8 @@ function usualClass(modelType: string): string | undefined {
 }
 
 /**
- * `config` is tokenizer_config.json, `model` the model's config.json. Throws `TokenizerError` for a class
- * that is not known.
+ * Chooses the class. `config` is tokenizer_config.json, `model` the model's config.json. Throws
+ * `TokenizerError` for an unknown class.
  */
 export function chooseClass(config: Fields, model: Fields): ClassName | null {
   const from = [config, model].find((fields) => fields.get('tokenizer_class') !== undefined);
@@ -62,8 +62,8 @@ export function chooseClass(config: Fields, model: Fields): ClassName | null {
 }
 
 /**
- * Special tokens where the configuration names none. Where nothing says the class either (`guessed`), they
- * are the published model's: RoBERTa's mask takes the space before it along.
+ * Default special tokens, used if the configuration names none. If the class is not stated either
+ * (`guessed`), they are those of the published model: RoBERTa's mask includes the space before it.
  */
 export function usualTokens(
   name: ClassName,
@@ -83,8 +83,8 @@ export function usualTokens(
 }
 
 /**
- * What the class builds. `model` is tokenizer.json's, or one made of vocabulary files; `normalizer` is
- * tokenizer.json's.
+ * The parts that the class builds. `model` comes from tokenizer.json or from vocabulary files; `normalizer`
+ * comes from tokenizer.json.
  */
 export function classParts(
   name: Exclude<ClassName, 'TokenizersBackend'>,
@@ -125,7 +125,7 @@ function bertParts(model: Fields, config: Fields, unknown: string): Parts {
   };
 }
 
-/** A vocabulary as an object; a list of pieces is numbered. */
+/** The vocabulary as an object; a list of pieces is numbered. */
 function vocabularyOf(model: Fields): Json {
   const vocab = model.get('vocab');
   if (!Array.isArray(vocab)) return model.object('vocab').json;
@@ -183,7 +183,7 @@ function sentencePieceParts(
   };
 }
 
-/** Of a normaliser these classes keep the table of SentencePiece. */
+/** Finds SentencePiece's table, the only part of a normalizer that these classes keep. */
 function precompiledOf(normalizer: Json | null): Json | null {
   if (normalizer === null) return null;
   const parts =
@@ -194,8 +194,8 @@ function precompiledOf(normalizer: Json | null): Json | null {
 }
 
 /**
- * Special tokens around the text, as the class puts them. Throws `TokenizerError` naming a token that the
- * vocabulary lacks.
+ * The template that puts the class's special tokens around a text. Throws `TokenizerError` naming a token
+ * that is missing from the vocabulary.
  */
 export function classTemplate(
   name: Exclude<ClassName, 'TokenizersBackend'>,

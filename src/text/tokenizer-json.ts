@@ -1,6 +1,6 @@
 /**
- * A tokenizer from a folder's files: tokenizer.json, or vocabulary files, with what tokenizer_config.json and
- * its like say.
+ * Builds a tokenizer from a folder's files: tokenizer.json or vocabulary files, with the settings of
+ * tokenizer_config.json and related files.
  */
 import { TokenizerError } from '../errors.ts';
 import { AddedVocabulary } from './added-vocabulary.ts';
@@ -22,14 +22,12 @@ import {
 } from './tokenizer-class.ts';
 import type { Side } from './truncation.ts';
 
-/** Text of each file that a folder has. */
+/** The text of each file in a folder. */
 export type FileTexts = Readonly<Record<string, string | undefined>>;
 
 /** A tokenizer's parts, ready to use, and its settings. */
 export interface LoadedTokenizer {
-  /**
-   * tokenizer.json that says the same; what the folder's own said is kept where the class takes it as it is.
-   */
+  /** An equivalent tokenizer.json; the folder's own if the class uses it unchanged. */
   json: Json;
   className: ClassName;
   pieces: PieceEncoder;
@@ -43,24 +41,24 @@ export interface LoadedTokenizer {
 }
 
 export interface Settings {
-  /** Infinity where there is no limit. */
+  /** Infinity if there is no limit. */
   modelMaxLength: number;
   paddingSide: Side;
   truncationSide: Side;
-  /** Whether the model gets token types; else they are all 0. */
+  /** Whether the model gets token types; if not, they are all 0. */
   tokenTypes: boolean;
   cleanUpTokenizationSpaces: boolean;
-  /** Tidies what byte pair encoding made too. */
+  /** Whether to tidy the output of byte pair encoding too. */
   cleanUpBpe: boolean;
 }
 
-/** transformers writes more than this for "no limit". */
+/** transformers writes a larger number than this for "no limit". */
 const VERY_LARGE = 1e12;
 const NOTHING_USED = ['<s>NOTUSED', '</s>NOTUSED', '<unk>NOTUSED'];
 
 /**
- * `path` gives a file's place, for messages. Throws `TokenizerError` naming the file and the key that cannot
- * be used.
+ * Builds the tokenizer. `path` gives a file's path, for messages. Throws `TokenizerError` naming the file and
+ * the key that cannot be used.
  */
 export function loadTokenizer(texts: FileTexts, path: (name: string) => string): LoadedTokenizer {
   const fieldsOf = (name: string): Fields | null => {
@@ -89,7 +87,7 @@ export function loadTokenizer(texts: FileTexts, path: (name: string) => string):
   return assemble(className, parts, source, file, config, special);
 }
 
-/** Keys that change the text's tokens in a way that is not supported. */
+/** Rejects keys that would change the tokens of a text in an unsupported way. */
 function refuseUnknown(config: Fields, file: Fields | null): void {
   if (config.get('fast_tokenizer_files') !== undefined) {
     const files = config.list('fast_tokenizer_files');
@@ -147,7 +145,7 @@ function readParts(
   };
 }
 
-/** The model part from vocabulary files. */
+/** The `model` part, built from vocabulary files. */
 function vocabularyModel(className: ClassName, texts: FileTexts, path: (name: string) => string): Fields {
   const { 'vocab.txt': words, 'vocab.json': bpe, 'merges.txt': merges } = texts;
   if (className === 'BertTokenizer' && words !== undefined)
@@ -170,10 +168,7 @@ function vocabularyModel(className: ClassName, texts: FileTexts, path: (name: st
   );
 }
 
-/**
- * One token a line; white space at a line's end does not count, and a repeated token keeps its last line, as
- * in Python.
- */
+/** One token per line without trailing white space; a repeated token keeps its last line, as in Python. */
 function parseVocabTxt(text: string): Record<string, number> {
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
@@ -229,10 +224,7 @@ function assemble(
   };
 }
 
-/**
- * Special tokens around every text that the vocabulary does not know are a sign of another model's
- * vocabulary.
- */
+/** Throws if the vocabulary lacks a special token that the class needs: it is another model's. */
 function needAroundText(
   className: ClassName,
   special: SpecialTokens,
@@ -251,7 +243,7 @@ function needAroundText(
   }
 }
 
-/** Python numbers added tokens itself; a file that says otherwise belongs to another vocabulary. */
+/** Throws if a file assigns an id other than the one Python would: the file belongs to another vocabulary. */
 function checkIds(special: SpecialTokens, added: AddedVocabulary): void {
   for (const { content, id, fields, key } of special.stated) {
     const given = added.idOf(content);
@@ -290,7 +282,7 @@ function readSettings(className: ClassName, file: Fields | null, config: Fields)
   };
 }
 
-/** `max_len` is the older name. */
+/** Reads the maximum length; `max_len` is the older name. */
 function readLimit(config: Fields): number {
   const key = ['model_max_length', 'max_len'].find((name) => config.get(name) !== undefined);
   if (key === undefined) return Number.POSITIVE_INFINITY;

@@ -1,4 +1,4 @@
-/** `PreTrainedTokenizer`: encoding with special tokens, truncation and padding, as transformers does it. */
+/** `PreTrainedTokenizer`: encodes with special tokens, truncation and padding, as transformers does. */
 
 import { platform } from '#platform';
 import { ConfigError, TokenizerError } from '../errors.ts';
@@ -24,16 +24,16 @@ export interface EncodeOptions {
   /** Put the model's special tokens around the text. Default true. */
   addSpecialTokens?: boolean;
   /**
-   * true is 'longest_first'. Cuts to `maxLength` before special tokens are added, so that they survive, on
-   * the side that `truncationSide` says. Default true where `maxLength` is given and nothing is padded, as in
-   * Python, else false.
+   * Cut to `maxLength` on the side given by `truncationSide`, before special tokens are added, so that they
+   * survive. true means 'longest_first'. As in Python, defaults to true if `maxLength` is given and nothing
+   * is padded, else to false.
    */
   truncation?: boolean | TruncationStrategy | 'do_not_truncate';
-  /** Tokens, special ones included. `modelMaxLength` where absent. */
+  /** In tokens, including special ones. Default `modelMaxLength`. */
   maxLength?: number;
-  /** What was cut comes as further encodings, each with `stride` tokens of the one before. Default false. */
+  /** Return what was cut as further encodings, which overlap by `stride` tokens. Default false. */
   returnOverflowingTokens?: boolean;
-  /** Tokens that neighbouring windows share. Default 0. */
+  /** Number of tokens that adjacent windows share. Default 0. */
   stride?: number;
 }
 
@@ -41,7 +41,7 @@ export interface BatchOptions extends EncodeOptions {
   /** true and 'longest' pad to the longest text of the batch, 'max_length' to `maxLength`. Default true. */
   padding?: boolean | 'longest' | 'max_length' | 'do_not_pad';
   padToMultipleOf?: number;
-  /** The tokenizer's `paddingSide` where absent. */
+  /** Default: the tokenizer's `paddingSide`. */
   paddingSide?: Side;
 }
 
@@ -52,17 +52,14 @@ export interface BatchEncoding {
   tokenTypeIds: Int32Array;
   shape: [number, number];
   encodings: Encoding[];
-  /** With `returnOverflowingTokens`: which text each row comes from. */
+  /** With `returnOverflowingTokens`: the index of the text that each row comes from. */
   overflowToSampleMapping?: number[];
 }
 
 export interface DecodeOptions {
-  /** Leave special tokens out. Default false. */
+  /** Omit special tokens. Default false. */
   skipSpecialTokens?: boolean;
-  /**
-   * Take the space before signs away. tokenizer_config.json's `clean_up_tokenization_spaces` where absent,
-   * else false.
-   */
+  /** Remove spaces before punctuation. Default: as in tokenizer_config.json, else false. */
   cleanUpTokenizationSpaces?: boolean;
 }
 
@@ -84,7 +81,7 @@ const decodeOptionNames: OptionNames<DecodeOptions> = {
   cleanUpTokenizationSpaces: true,
 };
 
-/** What Python's tokenizers have besides. */
+/** Remedies for options that only Python has. */
 const advice: Advice = {
   padding: 'encodeBatch and pad have it',
   returnTensors: 'leave it out: toTensors(device, batch) makes tensors',
@@ -98,7 +95,7 @@ const advice: Advice = {
 
 export type TextInput = string | readonly [string, string];
 
-/** The files a tokenizer came from, written back as they were. */
+/** The files that the tokenizer was loaded from, written back unchanged. */
 export type TokenizerFiles = Readonly<Record<string, string>>;
 
 const USUAL: Record<TokenName, readonly string[]> = {
@@ -112,11 +109,11 @@ const USUAL: Record<TokenName, readonly string[]> = {
 };
 
 export class PreTrainedTokenizer {
-  /** Tokens the model was made for; texts may be longer only without truncation. */
+  /** Number of tokens that the model was made for; only texts without truncation may be longer. */
   readonly modelMaxLength: number;
-  /** Where padding goes: tokenizer_config.json's `padding_side`. */
+  /** The side that padding goes to; from `padding_side` in tokenizer_config.json. */
   paddingSide: Side;
-  /** Where a text is cut: tokenizer_config.json's `truncation_side`. */
+  /** The side that is cut; from `truncation_side` in tokenizer_config.json. */
   truncationSide: Side;
   private readonly loaded: LoadedTokenizer;
   private readonly files: TokenizerFiles;
@@ -136,12 +133,12 @@ export class PreTrainedTokenizer {
     this.names = names;
   }
 
-  /** Tokens in all, added ones included: the rows that an embedding needs. */
+  /** Number of tokens including added ones: the rows that an embedding needs. */
   get vocabSize(): number {
     return this.names.size;
   }
 
-  /** Throws `TokenizerError` where there is no padding token. */
+  /** Throws `TokenizerError` if there is no padding token. */
   get padTokenId(): number {
     const id = this.idOf('pad');
     if (id !== null) return id;
@@ -178,7 +175,7 @@ export class PreTrainedTokenizer {
     return [...new Set(ids.filter((id) => typeof id === 'number'))].sort((a, b) => a - b);
   }
 
-  /** The id of a named token; where no file names it, of the usual one, if the vocabulary has that. */
+  /** The id of a named token. If no file names it, the id of its usual text, if the vocabulary has that. */
   private idOf(name: TokenName): number | null {
     const { added, special } = this.loaded;
     const usual = (): string | undefined =>
@@ -189,15 +186,15 @@ export class PreTrainedTokenizer {
     return token === undefined ? null : (added.idOf(token) ?? null);
   }
 
-  /** Special tokens put around one text, or two. */
+  /** Number of special tokens put around one text, or a pair. */
   numSpecialTokensToAdd(pair = false): number {
     const { template } = this.loaded;
     return (pair ? template.pair : template.single).filter(({ kind }) => kind === 'special').length;
   }
 
   /**
-   * Throws `TokenizerError` where truncation cannot reach `maxLength`, `ConfigError` for options that cannot
-   * be used. What was cut comes in `overflowing`, if `returnOverflowingTokens` asks for it.
+   * Encodes a text or a pair. `overflowing` holds what was cut, if `returnOverflowingTokens` is set. Throws
+   * `TokenizerError` if truncation cannot reach `maxLength`, and `ConfigError` for invalid options.
    */
   encode(text: string, pair?: string, options: EncodeOptions = {}): Encoding {
     checkOptions('encode', options, encodeOptionNames, advice);
@@ -222,7 +219,7 @@ export class PreTrainedTokenizer {
     );
   }
 
-  /** The windows of each text, the first of which truncation leaves. */
+  /** The windows of each text; the first is what truncation keeps. */
   private windows(lengths: number[], around: boolean, options: EncodeOptions): Window[][] {
     const { maxLength, truncation = maxLength !== undefined, stride = 0 } = options;
     const strategy = truncationStrategy(truncation);
@@ -241,14 +238,11 @@ export class PreTrainedTokenizer {
     return lengths.map((length, index) => windowsOf(length, kept[index]!, stride, this.truncationSide));
   }
 
-  /**
-   * Encodes and pads. With `returnOverflowingTokens` a text may take several rows. Throws as `encode` and
-   * `pad`.
-   */
+  /** Encodes and pads; overflow gives a text several rows. Throws like `encode` and `pad`. */
   encodeBatch(texts: readonly TextInput[], options: BatchOptions = {}): BatchEncoding {
     checkOptions('encodeBatch', options, batchOptionNames, advice);
     const padded = options.padding !== false && options.padding !== 'do_not_pad';
-    // With padding, `maxLength` alone does not cut, as in Python.
+    // As in Python, `maxLength` alone does not truncate when padding.
     const encoding = {
       ...options,
       truncation: options.truncation ?? (options.maxLength !== undefined && !padded),
@@ -265,10 +259,7 @@ export class PreTrainedTokenizer {
     return options.returnOverflowingTokens === true ? { ...batch, overflowToSampleMapping: samples } : batch;
   }
 
-  /**
-   * Pads encodings to one length. Throws `TokenizerError` where that needs a padding token, and there is
-   * none.
-   */
+  /** Pads encodings to the same length. Throws `TokenizerError` if there is no padding token for it. */
   pad(encodings: Encoding[], options: BatchOptions = {}): BatchEncoding {
     checkOptions('pad', options, batchOptionNames, advice);
     const { padding = true, maxLength, padToMultipleOf = 1, paddingSide = this.paddingSide } = options;
@@ -297,7 +288,7 @@ export class PreTrainedTokenizer {
     return { ...batch, shape: [encodings.length, length], encodings };
   }
 
-  /** Text of ids; an id that no token has is left out. */
+  /** Decodes ids to text, skipping ids that have no token. */
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
     checkOptions('decode', options, decodeOptionNames);
     const { added, decoder, settings, modelType } = this.loaded;
@@ -305,7 +296,7 @@ export class PreTrainedTokenizer {
     const kept =
       options.skipSpecialTokens === true ? tokens.filter((token) => !added.isSpecial(token)) : tokens;
     const text = decoder === null ? kept.join(' ') : decoder(kept).join('');
-    // transformers does not tidy what byte pair encoding made: there the spaces are the text's own.
+    // transformers does not tidy the output of byte pair encoding: its spaces belong to the text.
     const tidies = options.cleanUpTokenizationSpaces ?? settings.cleanUpTokenizationSpaces;
     return tidies && (modelType !== 'BPE' || settings.cleanUpBpe) ? tidied(text) : text;
   }
@@ -324,8 +315,8 @@ export class PreTrainedTokenizer {
   }
 
   /**
-   * Saves the tokenizer's files beside what is in the folder; Python's `AutoTokenizer` reads them. Files
-   * appear whole or not at all.
+   * Saves the tokenizer's files into a folder, keeping its other files, for Python's `AutoTokenizer` to read.
+   * Each file appears whole or not at all.
    */
   async savePretrained(folder: string): Promise<void> {
     await platform.writeFolder(folder, 'merge', (writer) => this.write(writer));
@@ -343,8 +334,8 @@ export class PreTrainedTokenizer {
 }
 
 /**
- * The windows to encode: the first of each text; for overflow, those of the first text with all of the
- * second, then the rest.
+ * The windows to encode. Without overflow, the first of each text; with overflow, the first pair, then the
+ * other windows of the first text with all of the second, then the rest.
  */
 function combinations([first, second]: readonly Window[][], overflow: boolean): Window[][] {
   if (first === undefined) return [];

@@ -1,17 +1,14 @@
-/**
- * How one text or two give up tokens to fit, and the windows that go over what was cut: the rules of Python's
- * tokenizers.
- */
+/** Truncates texts to fit, and computes the windows over what was cut, as Python's tokenizers do. */
 import { ConfigError, TokenizerError } from '../errors.ts';
 
 const STRATEGIES = ['longest_first', 'only_first', 'only_second'] as const;
 export type TruncationStrategy = (typeof STRATEGIES)[number];
 export type Side = 'left' | 'right';
 
-/** A text's tokens [start, end). */
+/** A range of a text's tokens, [start, end). */
 export type Window = [start: number, end: number];
 
-/** `true` is 'longest_first'; null is none. Throws `ConfigError` for a strategy that there is not. */
+/** `true` means 'longest_first'; null means no truncation. Throws `ConfigError` for an unknown strategy. */
 export function truncationStrategy(
   option: boolean | TruncationStrategy | 'do_not_truncate',
 ): TruncationStrategy | null {
@@ -25,8 +22,8 @@ export function truncationStrategy(
 }
 
 /**
- * Tokens kept of each text so that all take at most `room`. Throws `TokenizerError` where the strategy cannot
- * get there.
+ * Number of tokens to keep of each text so that the total is at most `room`. Throws `TokenizerError` if the
+ * strategy cannot reach it.
  */
 export function truncatedLengths(
   lengths: readonly number[],
@@ -34,7 +31,7 @@ export function truncatedLengths(
   strategy: TruncationStrategy,
 ): number[] {
   const total = lengths.reduce((sum, length) => sum + length, 0);
-  // Python keeps the special tokens alone, whatever the strategy.
+  // Python keeps only the special tokens, whatever the strategy.
   if (room === 0) return lengths.map(() => 0);
   if (total <= room) return [...lengths];
   if (strategy === 'longest_first')
@@ -51,8 +48,8 @@ export function truncatedLengths(
 }
 
 /**
- * The longer text is cut to the shorter one's length at most; past that both share the room, the odd token
- * going to the longer.
+ * Cuts the longer text down to the length of the shorter one at most; beyond that both share the room, with
+ * an odd token going to the longer.
  */
 function longestFirst(first: number, second: number, room: number): [number, number] {
   const swapped = first > second;
@@ -67,9 +64,9 @@ function longestFirst(first: number, second: number, room: number): [number, num
 }
 
 /**
- * Windows of `size` tokens over a text of `length`, from the side that is kept; each shares `stride` tokens
- * with the one before. The first is what truncation leaves. Throws `ConfigError` where the windows would not
- * move on.
+ * Windows of `size` tokens over a text of `length`, starting at the side that is kept; each shares `stride`
+ * tokens with the previous one. The first is what truncation keeps. Throws `ConfigError` if the windows would
+ * not advance.
  */
 export function windowsOf(length: number, size: number, stride: number, side: Side): Window[] {
   if (size >= length) return [[0, length]];

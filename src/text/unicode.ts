@@ -1,10 +1,10 @@
 /**
- * Classes of characters as Python's tokenizers has them. Its tables of Unicode are of several years, and
- * older than a JavaScript engine's: what they do not know yet is left out by name here.
- * test/text/unicode.test.ts holds every code point against Python.
+ * Character classes as in Python's tokenizers. Its Unicode tables are of several versions, all older than a
+ * JavaScript engine's, so characters that they do not know yet are excluded here. test/text/unicode.test.ts
+ * checks every code point against Python.
  */
 
-/** New in Unicode 17: no letter, mark or sign yet to the regular expressions of Python's tokenizers. */
+/** New in Unicode 17: not yet letters, marks or symbols for Python's regular expressions. */
 export const NEW_CHARACTERS =
   '\\u088f\\u0c5c\\u0cdc\\u1acf-\\u1add\\u1ae0-\\u1aeb\\u20c1\\u2b96\\ua7ce\\ua7cf\\ua7d2\\ua7d4\\ua7f1' +
   '\\ufbc3-\\ufbd2\\ufd90\\ufd91\\ufdc8-\\ufdce\\u{10940}-\\u{10959}\\u{10ec5}-\\u{10ec7}' +
@@ -63,12 +63,9 @@ const UNKNOWN_COMPOSITES =
   '\\u{16121}-\\u{16128}\\u{16d68}-\\u{16d6a}\\u{1ccd6}-\\u{1ccf9}\\u{1e030}-\\u{1e06d}\\u{1f16c}' +
   '\\u{1fbf0}-\\u{1fbf9}';
 
-/** White space as Rust and Unicode have it: JavaScript's `\s` counts U+FEFF too, and U+0085 not. */
+/** White space as in Unicode and Rust; JavaScript's `\s` includes U+FEFF and excludes U+0085. */
 export const SPACE = '\\p{White_Space}';
-/**
- * Patterns of one character, for regular expressions with the flag `u`: `\p{L}`, `\p{N}` and `\w` as Python's
- * tokenizers know them.
- */
+/** Patterns of one character, with flag `u`: `\p{L}`, `\p{N}` and `\w` as in Python's tokenizers. */
 export const LETTER = `(?:(?![${NEW_CHARACTERS}])\\p{L})`;
 export const NUMBER = `(?:(?![${NEW_CHARACTERS}])\\p{N})`;
 export const WORD = `(?:(?![${NEW_CHARACTERS}])[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}])`;
@@ -84,7 +81,7 @@ const unknownComposite = new RegExp(`[${UNKNOWN_COMPOSITES}]`, 'u');
 
 const REMEMBERED = 50_000;
 
-/** Remembers what a character (or a few) gave: a lookup is several times as fast as a regular expression. */
+/** Caches a function of a few characters: a lookup is several times as fast as a regular expression. */
 export function remembered<T>(compute: (characters: string) => T): (characters: string) => T {
   const known = new Map<string, T>();
   return (characters) => {
@@ -99,20 +96,20 @@ export function remembered<T>(compute: (characters: string) => T): (characters: 
 }
 
 export const isSpace = remembered((c) => space.test(c));
-/** Punctuation as of Unicode 8, and ASCII's symbols. */
+/** Punctuation as of Unicode 8, and ASCII symbols. */
 export const isPunctuation = remembered((c) => punctuation.test(c));
-/** What BERT's cleaning removes: controls, formats, private use, U+FFFD. */
+/** Removed by BERT's cleaning: control and format characters, private use, U+FFFD. */
 export const isControl = remembered((c) => control.test(c));
-/** What BERT's `strip_accents` removes after decomposition. */
+/** Removed by BERT's `strip_accents` after decomposition. */
 export const isNonspacingMark = remembered((c) => nonspacing.test(c));
-/** What `StripAccents` removes. */
+/** Removed by `StripAccents`. */
 export const isMark = remembered((c) => mark.test(c));
 export const isNumeric = remembered((c) => numeric.test(c));
 export const isWordCharacter = remembered((c) => word.test(c));
-/** A character that normal forms compose or take apart in newer Unicode only. */
+/** Characters that normal forms compose or decompose only in newer versions of Unicode. */
 export const isUnknownComposite = remembered((c) => unknownComposite.test(c));
 
-/** Ideographs that BERT sets apart by spaces. */
+/** Ideographs, which BERT surrounds with spaces. */
 export function isChinese(character: string): boolean {
   const c = character.codePointAt(0)!;
   return (

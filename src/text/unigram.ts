@@ -1,10 +1,10 @@
-/** Unigram (SentencePiece): the pieces whose scores sum up highest. */
+/** Unigram (SentencePiece): chooses the pieces with the highest total score. */
 import { TokenizerError } from '../errors.ts';
 import { byteTokens } from './bpe.ts';
 import { type Fields, shown } from './json-fields.ts';
 import type { Model, Token } from './models.ts';
 
-/** How much less than the worst piece a character without one scores. */
+/** An unknown character scores this much less than the worst piece. */
 const UNKNOWN_PENALTY = 10;
 
 export function readUnigram(fields: Fields): Model {
@@ -53,14 +53,14 @@ interface Lattice {
   unknownScore: number;
 }
 
-/** The best way up to a place: its score, where its last piece starts, and whether that is unknown. */
+/** The best path to a position: its score, the start of its last piece, and whether that piece is unknown. */
 interface Path {
   score: number;
   start: number;
   unknown: boolean;
 }
 
-/** The ranges of the pieces; unknown characters side by side are one. */
+/** The ranges of the pieces; adjacent unknown characters form one piece. */
 function best(word: string, lattice: Lattice, fields: Fields): [number, number][] {
   const { vocab, scores, longest, unknown, unknownScore } = lattice;
   const paths: (Path | undefined)[] = new Array(word.length + 1);

@@ -1,4 +1,4 @@
-/** WordPiece (BERT) and whole words. */
+/** WordPiece (BERT) and WordLevel (whole words). */
 import { TokenizerError } from '../errors.ts';
 import type { Fields } from './json-fields.ts';
 import type { Model, Token } from './models.ts';
@@ -46,7 +46,7 @@ function wholeWord(vocab: ReadonlyMap<string, number>, unknown: string, word: st
   return { id, value: unknown, start: 0, end: word.length };
 }
 
-/** Longest pieces first; null where a part has none. */
+/** Takes the longest matching piece first; null if some part matches none. */
 function wordPieces(
   vocab: ReadonlyMap<string, number>,
   prefix: string,

@@ -1,4 +1,4 @@
-/** The report of a card: what fails is named and takes nothing with it, and what was found is drawn. */
+/** The report of a card: a failing part is named and does not affect the others, and results are drawn. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What a terminal has: the tests' own runner marks its environment. */
+/** The environment of a terminal, without the marks of the tests' own runner. */
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/VITEST/.test(name)));
 
 async function runReport(...options: string[]): Promise<{ report: Report; stdout: string; files: string[] }> {
@@ -28,7 +28,7 @@ async function runReport(...options: string[]): Promise<{ report: Report; stdout
 }
 
 it('names every part that fails, and writes all files', async () => {
-  // Minutes that no part needs, on the slowest machine.
+  // More minutes than any part needs on the slowest machine.
   const { report, stdout, files } = await runReport('--minutes', '60', '--adapter', 'no such card');
   expect(files).toEqual(['html', 'json', 'md'].map((ending) => `unknown-adapter.${ending}`));
   expect(report.parts.map(({ part }) => part)).toEqual(Object.keys(PARTS));

@@ -1,4 +1,4 @@
-/** The command as a user meets it: its own process, its exit code, its messages. */
+/** The command as a user sees it: its own process, its exit code, its messages. */
 import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,7 +1,4 @@
-/**
- * The command on data as people bring it: class order, pairs, values, several labels, encodings, lines of
- * standard input.
- */
+/** The command on realistic data: class order, pairs, values, several labels, encodings, standard input. */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +18,7 @@ async function file(name: string, content: string | Uint8Array): Promise<string>
   return path;
 }
 
-/** Fine-tunes on a file; the result, the folder, and its config. */
+/** Fine-tunes on a file and returns the result, the folder, and its config. */
 async function finetune(name: string, from: string, train: string, ...more: string[]) {
   const folder = join(scratch, name);
   const result = await dawngrad([
@@ -32,7 +29,7 @@ async function finetune(name: string, from: string, train: string, ...more: stri
   return { ...result, folder, config: JSON.parse(config) as Record<string, unknown> };
 }
 
-/** What the run said about data, task and classifier, without the scratch folder's name. */
+/** The run's output about data, task and classifier, without the scratch folder's name. */
 function decisions({ stderr }: Result): string[] {
   return stderr
     .replaceAll(scratch, 'SCRATCH')
@@ -60,7 +57,7 @@ describe('a trained classifier', () => {
     );
     const sorted = await finetune('sorted', model, data, '--epochs', '40', '--lr', '1e-3');
     expect(sorted.code, sorted.stderr).toBe(0);
-    // The same classifier with its classes the other way round: names and rows.
+    // The same classifier with its classes in reverse order: names and rows.
     const folder = join(scratch, 'turned');
     const { AutoModelForSequenceClassification, requestDevice } = await import('../../src/index.ts');
     const device = await requestDevice();

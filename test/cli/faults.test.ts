@@ -1,6 +1,4 @@
-/**
- * The command on machines as they are: closed pipes, kills, volumes, full disks; and settings that cannot be.
- */
+/** The command under real conditions: closed pipes, kills, volumes, full disks, and invalid settings. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import {
   closeSync,
@@ -47,9 +45,9 @@ type Child = ChildProcessByStdio<null, Readable, Readable>;
 
 interface Running {
   child: Child;
-  /** Everything said so far. */
+  /** All output so far. */
   said(): string;
-  /** When something is said. */
+  /** Waits for output that matches. */
   until(what: RegExp): Promise<void>;
   ended: Promise<number | null>;
 }
@@ -79,7 +77,7 @@ function start(args: string[]): Running {
   return { child, said: () => text, until, ended };
 }
 
-/** Runs to the end. */
+/** Runs the command to its end. */
 async function run(args: string[]): Promise<{ code: number | null; text: string }> {
   const running = start(args);
   const code = await running.ended;
@@ -101,12 +99,12 @@ const losses = (output: string): unknown[] =>
     .filter(({ loss }) => loss !== undefined);
 const weights = (output: string): Buffer => readFileSync(join(output, 'model.safetensors'));
 
-/** When something holds. */
+/** Waits until a condition holds. */
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-/** Closes both ends, as the end of `tee` or `head` does. */
+/** Closes both ends, as happens when `tee` or `head` exits. */
 function close({ child }: Running): void {
   child.stdout.destroy();
   child.stderr.destroy();
@@ -118,7 +116,7 @@ describe('a closed output', () => {
     const running = start(train(output, '--epochs', '4000', '--save-steps', '20'));
     await until(() => checkpoints(output).length > 0);
     close(running);
-    // Some steps are said to nobody.
+    // Lets some steps print while nobody reads.
     const seen = checkpoints(output);
     await until(() => checkpoints(output).some((name) => !seen.includes(name)));
     running.child.kill(signal);
@@ -182,10 +180,10 @@ describe('kills', () => {
       await running.until(new RegExp(`(step (${wanted.join('|')})/30|nothing is left)`));
       await new Promise((resolve) => setTimeout(resolve, random.integer(60)));
       running.child.kill('SIGKILL');
-      // A fast machine may have been done.
+      // A fast machine may already be done.
       if ((await running.ended) === 0) break;
       expect(existsSync(join(output, 'model.safetensors'))).toBe(false);
-      // What is there is whole; what is not whole does not show.
+      // Everything that exists is complete; incomplete files stay hidden.
       for (const name of checkpoints(output))
         expect(readdirSync(join(output, name))).toContain('progress.json');
       expect(checkpoints(output).length).toBeGreaterThan(0);
@@ -263,7 +261,7 @@ describe('settings that cannot be', () => {
     [['--seed', '4294967296'], '--seed is 4294967296 · use an integer from 0 to 4294967295'],
     [['--max-length', '0'], '--max-length is 0 · use an integer of 1 or more'],
   ])('%s are refused at once, in the name that was given', async (options, message) => {
-    // Nothing is read: not even a model that is not there.
+    // Fails before reading anything, even a model that does not exist.
     const { code, text } = await run([
       'finetune',
       '--model',

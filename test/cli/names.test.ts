@@ -1,4 +1,4 @@
-/** Messages of the library in the command's names. */
+/** Library messages rewritten with the command's option names. */
 import { expect, it } from 'vitest';
 import { inCommandNames } from '../../src/cli/names.ts';
 

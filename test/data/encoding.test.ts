@@ -1,4 +1,4 @@
-/** Bytes to text: encodings, marks, line ends, whatever the size of the pieces; errors name the line. */
+/** Decoding: encodings, byte-order marks and line ends, for every chunk size; errors name the line. */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -37,7 +37,7 @@ const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1');
 const hex = (digits: string): Buffer => Buffer.from(digits.replaceAll(' ', ''), 'hex');
 
 const header = Buffer.from('text\tlabel\n');
-/** Two rows in encodings that Node cannot write, as Python writes them. */
+/** Two rows in encodings that Node cannot write, as written by Python. */
 const python = {
   // 'Привет мир\tда\nнет\tнет\n'
   'windows-1251': hex('cff0e8e2e5f220ece8f009e4e00aede5f209ede5f20a'),
@@ -141,7 +141,7 @@ describe('a file that is not UTF-8', () => {
 });
 
 describe('UTF-16', () => {
-  // U+0A0A and U+0D0A hold the bytes of line ends.
+  // The bytes of U+0A0A and U+0D0A include those of line ends.
   const text = 'text\tlabel\r\nhé 日ਊ\u0d0a😀\tx\r\nb\ty\r\n';
   const read = [
     ['hé 日ਊ\u0d0a😀', 'x'],

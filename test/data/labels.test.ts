@@ -1,7 +1,4 @@
-/**
- * What is decided from a label column: the task, the classes and their order, and whether a trained
- * classifier stays.
- */
+/** Decisions from a label column: task, classes and their order, and whether a classifier is kept. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +23,7 @@ async function read(name: string, text: string, options?: TableOptions): Promise
 /** Texts `t0`, `t1`, … with these cells as labels. */
 const tsv = (cells: readonly string[]): Promise<TextTable> =>
   read('cells.tsv', `text\tlabel\n${cells.map((cell, at) => `t${at}\t${cell}\n`).join('')}`);
-/** The same from JSON values as they are written. */
+/** The same from JSON values as written. */
 const jsonl = (values: readonly string[]): Promise<TextTable> =>
   read('values.jsonl', values.map((value, at) => `{"text":"t${at}","labels":${value}}\n`).join(''));
 const refusal = (table: TextTable, options: TaskOptions = {}): string => {
@@ -38,7 +35,7 @@ const refusal = (table: TextTable, options: TaskOptions = {}): string => {
   }
   return 'no error';
 };
-/** Task, classes and encoded labels. */
+/** The task, the classes and the encoded labels. */
 function decided(table: TextTable, options: TaskOptions = {}) {
   const { labels } = decideTask(table, options);
   return { type: labels.problemType, names: labels.names, labels: encodeLabels(table, labels) };
@@ -175,7 +172,7 @@ describe('several labels', () => {
       ],
     };
     expect(decided(await jsonl(['[17, 3]', '[3]', '[]']))).toEqual(numbers);
-    // Of different lengths, each number once: 0 and 1 are classes.
+    // Lists of different lengths without repeats: 0 and 1 are classes.
     expect(decided(await jsonl(['[0, 1]', '[1]', '[]']))).toMatchObject({
       names: ['0', '1'],
       labels: [
@@ -241,7 +238,7 @@ describe('numbers', () => {
     });
     expect(decided(await jsonl(['3', '0', '3']))).toMatchObject({ type: single, names: ['0', '3'] });
     expect(decided(await jsonl(['3e0', '1e0']))).toMatchObject({ type: 'regression', labels: [3, 1] });
-    // The key also stands in the text, and deeper down.
+    // The key occurs in the text and in a nested object too.
     const nested =
       '{"meta":{"score":1},"text":"\\"score\\": 1","score":2.0}\n{"text":"b","score":4,"score":5.0}\n';
     expect(decided(await read('nested.jsonl', nested))).toMatchObject({ type: 'regression', labels: [2, 5] });
@@ -391,7 +388,7 @@ describe('a trained classifier', () => {
     });
     const named = decideTask(await tsv(['x', 'y', 'z']), { model: unnamed });
     expect(named).toMatchObject({ labels: { names: ['x', 'y', 'z'] }, head: { keep: false } });
-    // Many numbers are classes where they are the model's.
+    // Many numbers are classes if they are the model's.
     const many = Array.from({ length: 60 }, (_, at) => String(at));
     expect(decided(await tsv(many), { model: config(indexed(60)) }).type).toBe(single);
     expect(decided(await tsv(many), { model: config(many) }).type).toBe(single);

@@ -66,7 +66,7 @@ describe('DataLoader', () => {
     const inOrder = (epoch: number) => loader.order(epoch).map((index) => lengths[index]!);
     expect(inOrder(0)).not.toEqual(inOrder(1));
     expect(inOrder(0)).toEqual(inOrder(0));
-    // 200 / (4 · 8) = 6 batches are sorted together, the longest first.
+    // 200 / (4 · 8) = 6 batches are sorted together, longest first.
     const group = inOrder(0).slice(0, 48);
     expect(group).toEqual(group.toSorted((a, b) => b - a));
   });

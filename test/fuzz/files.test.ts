@@ -1,4 +1,4 @@
-/** Damaged files of every kind: read, or refused by an error of ours that names the file, in time. */
+/** Damaged files of every kind are read, or rejected with a `DawngradError` that names the file. */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,9 +18,9 @@ import {
   readDamagedTuning,
 } from './kinds.ts';
 
-/** Another number tries other damage. */
+/** Set DAWNGRAD_FUZZ_SEED to try other damage. */
 const SEED = Number(process.env.DAWNGRAD_FUZZ_SEED ?? 20_261);
-/** A guard against what hangs: a damaged file takes no longer than a whole one. */
+/** Guards against hangs: a damaged file must not take much longer than an intact one. */
 const LIMIT_MS = 5 * 60_000;
 
 const device = useDevice();
@@ -29,7 +29,7 @@ const checkpoint = join(scratch, 'out', 'checkpoint-7');
 const folder = join(scratch, 'model');
 const totals = { read: 0, refused: 0 };
 
-/** A checkpoint in the middle of an epoch; mixed precision would ask for an adapter that has it. */
+/** A checkpoint in the middle of an epoch; in float32, because not every adapter has float16. */
 async function makeCheckpoint(): Promise<void> {
   const trainer = await tinyTrainer(device.current, join(scratch, 'out'), {
     args: {
@@ -63,7 +63,7 @@ afterAll(() => {
   );
 });
 
-/** Reads something damaged; `show` is printed where it does not end as it should. */
+/** Reads something damaged; prints `show` on an unexpected outcome. */
 async function attempt(name: string, show: () => string, read: () => unknown): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {

@@ -1,4 +1,4 @@
-/** The kinds of files that are damaged, each with a whole one and what reads it. */
+/** The kinds of files to damage, each with an intact file and its reader. */
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,14 +17,14 @@ import { memorySource } from '../support/memory-source.ts';
 import { mutateBytes, mutateJson } from '../support/mutate.ts';
 
 export interface FuzzKind {
-  /** The file's name, which every error has to have. */
+  /** The file's name, which every error must contain. */
   name: string;
   cases: number;
-  /** A whole file. */
+  /** An intact file. */
   whole: Uint8Array;
-  /** Where its keys are damaged too, not only its bytes. */
+  /** Whether to damage JSON keys too, not only bytes. */
   json: boolean;
-  /** Reads a damaged one as the engine does; `folder` is a model's, for what is read from disk. */
+  /** Reads a damaged file as the engine does; `folder` is a model folder, for kinds read from disk. */
   read(bytes: Uint8Array, folder: string): unknown;
 }
 
@@ -33,14 +33,14 @@ const model = (folder: string, name: string): Uint8Array => readFileSync(join(mo
 const example = (name: string): Uint8Array =>
   readFileSync(fileURLToPath(new URL(`../../examples/sentiment/${name}`, import.meta.url))).subarray(0, 3000);
 
-/** For kinds that are read from a folder. */
+/** Writes the file into a folder, for kinds read from disk. */
 async function onDisk(folder: string, name: string, bytes: Uint8Array): Promise<string> {
   const path = join(folder, name);
   await writeFile(path, bytes);
   return path;
 }
 
-/** What a training leaves in a checkpoint. */
+/** The files that a training leaves in a checkpoint. */
 export const checkpointKinds = (checkpoint: string): FuzzKind[] => {
   const whole = (name: string): Uint8Array => readFileSync(join(checkpoint, name));
   const json = (name: string, cases: number, read: (text: string, source: string) => unknown): FuzzKind => ({
@@ -68,7 +68,7 @@ const safetensors = (name: string, whole: Uint8Array): FuzzKind => ({
   },
 });
 
-/** Files of a model that the engine reads beside the tokenizer's. */
+/** Files of a model that the engine reads, other than the tokenizer's. */
 export const modelKinds: FuzzKind[] = [
   {
     name: 'config.json',
@@ -102,7 +102,7 @@ const table = (name: string, whole: Uint8Array): FuzzKind => ({
   read: async (bytes, folder) => readTable(await onDisk(folder, name, bytes), { requireLabels: true }),
 });
 
-/** Data, and what the engine keeps for itself. */
+/** Data files, and files that the engine keeps for itself. */
 export const otherKinds: FuzzKind[] = [
   table('train.tsv', example('train.tsv')),
   table('train.csv', new TextEncoder().encode('text,label\n"a, b",good\nc,bad\n"d ""e""",good\n'.repeat(20))),
@@ -112,7 +112,7 @@ export const otherKinds: FuzzKind[] = [
   ),
 ];
 
-/** A kept choice of kernels that cannot be read is no error: it is as if there were none. */
+/** A stored choice of kernels that cannot be read is not an error: it counts as absent. */
 export async function readDamagedTuning(random: Random, keep: (text: string) => void): Promise<unknown> {
   const whole = JSON.stringify({
     version: 2,
@@ -123,7 +123,7 @@ export async function readDamagedTuning(random: Random, keep: (text: string) => 
   return readTuning('an adapter');
 }
 
-/** A damaged one of a kind. */
+/** A damaged file of a kind. */
 export function damaged({ whole, json }: Pick<FuzzKind, 'whole' | 'json'>, random: Random): Uint8Array {
   if (json && random.integer(4) > 0) return new TextEncoder().encode(mutateJson(text(whole), random));
   return mutateBytes(whole, random);

@@ -13,15 +13,15 @@ import { Trainer } from '../../src/train/trainer.ts';
 import { models } from '../support/fixtures.ts';
 import { toyDataset } from '../support/toy.ts';
 
-/** Ends a device as its owner does, or under the engine. */
+/** Ends a device as its owner does, or behind the engine's back. */
 const endings: Record<string, (device: Device) => void> = {
   'device.destroy()': (device) => device.destroy(),
   'a lost device': (device) => device.gpu.device.destroy(),
 };
-/** A guard against what hangs. */
+/** Guards against hangs. */
 const WITHIN_MS = 5 * 60_000;
 
-/** What a promise rejects with; an error of ours where it does not settle. */
+/** The error that a promise rejects with, or a separate error if it does not settle. */
 async function rejection(promise: Promise<unknown>): Promise<unknown> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise((resolve) => {
@@ -121,7 +121,7 @@ describe.each(Object.entries(endings))('after %s', (_, end) => {
     });
     const error = await rejection(trainer.train());
     expect(error).toBeInstanceOf(DeviceLostError);
-    // Under the engine the loss becomes known when the host next waits.
+    // If the device is lost behind the engine's back, the loss becomes known when the host next waits.
     expect(last).toBeLessThanOrEqual(step + 1);
     model.dispose();
     await rm(folder, { recursive: true, force: true });

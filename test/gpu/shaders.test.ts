@@ -1,4 +1,4 @@
-/** Every shader in every variant compiles, on Dawn's null backend: no GPU needed. */
+/** Every shader compiles in every variant, on Dawn's null backend: no GPU needed. */
 import { expect, it } from 'vitest';
 import '../../src/index.ts';
 import { shaderSources } from '../../src/gpu/shaders.generated.ts';
@@ -46,7 +46,7 @@ it.each(shaders)('compiles every variant of %s', async (shader) => {
     if (shader === 'matmul_quads' && parts.every((part) => compiled.has(part))) continue;
     for (const part of parts) compiled.add(part);
     gpu.device.pushErrorScope('validation');
-    // Variants for adapters that bind more buffers than this one, or have more workgroup memory.
+    // Skips variants that need more buffers or more workgroup memory than this adapter has.
     if (
       code.match(/var<storage/g)!.length > maxStorageBuffersPerShaderStage ||
       workgroupBytes(code) > maxComputeWorkgroupStorageSize

@@ -1,4 +1,4 @@
-/** The check of matrix units finds what is wrong, and lets pass what is right. */
+/** The check of matrix units detects wrong results and accepts correct ones. */
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DeviceLostError } from '../../src/errors.ts';
 import type { SubgroupMatrix } from '../../src/gpu/subgroup-matrix.ts';
@@ -30,7 +30,7 @@ it.for([
   },
 );
 
-/** Leaves out every other tile, down or across. */
+/** Omits every other tile, down or across. */
 function gapsIn(technique: MatmulTechnique): MatmulTechnique[] {
   const { rows, columns } = technique;
   return [
@@ -48,7 +48,7 @@ it('notices elements that were not computed, whatever was in memory', async () =
   }
 });
 
-/** The number with a significand of `bits`, to the nearest. */
+/** The number rounded to the nearest with a significand of `bits`. */
 function rounded(value: number, bits: number): number {
   const unit = 2 ** (Math.floor(Math.log2(Math.max(value, 1))) + 1 - bits);
   return Math.round(value / unit) * unit;
@@ -114,7 +114,7 @@ describe('of an adapter with matrix units', () => {
   it('does without those that the adapter refuses, and says so', async (context) => {
     const { gpu } = asGpu.current;
     if (!gpu.float16) context.skip('this adapter has no float16');
-    // No adapter has matrices of 32 × 32 × 16 that sum in float32.
+    // No adapter has matrices of 32 × 32 × 16 that accumulate in float32.
     gpu.subgroupMatrices = [{ ...units, M: 32, N: 32 }];
     expect(chooseMatmul(gpu, half).shader).toBe('matmul_subgroup_matrix');
     await checkSubgroupMatrices(gpu);

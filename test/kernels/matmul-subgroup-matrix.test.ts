@@ -1,6 +1,6 @@
 /**
- * Which matrix units are used, with which tiles, and for which products: rules, on adapters as they would be
- * listed.
+ * Rules for which matrix units are used, with which tiles, and for which products, tested with hypothetical
+ * adapters.
  */
 import { describe, expect, it } from 'vitest';
 import type { GpuContext, GpuLimits } from '../../src/gpu/context.ts';
@@ -11,7 +11,7 @@ import { type MatmulTechnique, techniqueName } from '../../src/kernels/matmul/te
 
 type Config = readonly [component: string, result: string, M: number, N: number, K: number];
 
-/** What the engine takes of an adapter that lists `configs`, with subgroups of so many invocations. */
+/** The units that the engine uses of an adapter that lists `configs`, with subgroups of these sizes. */
 function unitsOf(
   configs: readonly Config[],
   [least, most]: readonly [number, number] = [32, 32],
@@ -38,7 +38,7 @@ const limits = {
   maxComputeWorkgroupSizeX: 1024,
 } as GpuLimits;
 
-/** As much of a context as the choice needs. */
+/** The part of a context that the choice needs. */
 function adapter(
   subgroupMatrices: readonly SubgroupMatrix[],
   { kernels = 'gpu', ...less }: Partial<GpuLimits> & { kernels?: 'cpu' | 'gpu' } = {},
@@ -71,7 +71,7 @@ describe('matrix units', () => {
   });
 
   it('of float32 do for an adapter that sums those of float16 in float16', () => {
-    // Bounds so far apart say nothing: 32 is what such hardware has.
+    // Bounds so wide carry no information: such hardware has 32.
     expect(unitsOf(simdgroups, [4, 64])).toEqual([
       { component: 'f32', M: 8, N: 8, K: 8, lanes: 32, maxLanes: 64 },
     ]);
@@ -107,7 +107,7 @@ describe('matrix units', () => {
     expect(tilesOf(adapter([...of16], { maxComputeWorkgroupStorageSize: 32_768 }))).toEqual([small, tall]);
     expect(tilesOf(adapter([...of16], { maxComputeWorkgroupStorageSize: 16_384 }))).toEqual([]);
     expect(tilesOf(adapter([...of16], { maxComputeInvocationsPerWorkgroup: 128 }))).toEqual([small, tall]);
-    // A workgroup must be of whole subgroups, however large they turn out.
+    // A workgroup must consist of whole subgroups, however large they are.
     expect(tilesOf(adapter(unitsOf(tensorCores, [32, 256])))).toEqual([large]);
   });
 });
@@ -131,7 +131,7 @@ describe('the choice', () => {
     expect(tile(chooseMatmul(gpu, { ...product, n: 1024 }))).toBe('matmul_subgroup_matrix 128×128 1');
     expect(tile(chooseMatmul(gpu, { ...product, n: 512 }))).toBe('matmul_subgroup_matrix 128×64 1');
     expect(tile(chooseMatmul(gpu, few))).toBe('matmul_subgroup_matrix 64×64 8');
-    // The same object each time: variants are found by it.
+    // The same object each time, because variants are looked up by it.
     expect(chooseMatmul(gpu, few)).toBe(chooseMatmul(gpu, few));
   });
 

@@ -1,4 +1,4 @@
-/** Every technique of matrix multiplication that this adapter can run, against float64. */
+/** Every technique of matrix multiplication that this adapter can run, compared with float64. */
 import { describe, expect, it, type TestContext } from 'vitest';
 import { GpuError } from '../../src/errors.ts';
 import type { GpuContext } from '../../src/gpu/context.ts';
@@ -28,7 +28,7 @@ interface Case {
   k: number;
   batch?: number;
   transposes: readonly (readonly [boolean, boolean])[];
-  /** Once more into the same c, added and with a bias. */
+  /** Run again into the same c, added and with a bias. */
   accumulate?: boolean;
 }
 
@@ -40,8 +40,8 @@ const allTransposes = [
 ] as const;
 
 /**
- * More than a tile, on multiples of four; an inner dimension of whole rounds; primes; matrices in a batch.
- * Few: each is a shader to compile.
+ * More than a tile, at multiples of four; an inner dimension of whole iterations; primes; a batch. Only a
+ * few, because each is a shader to compile.
  */
 const cases: Case[] = [
   { m: 132, n: 136, k: 36, accumulate: true, transposes: allTransposes },
@@ -50,17 +50,17 @@ const cases: Case[] = [
   { m: 5, n: 7, k: 3, batch: 3, transposes: [[false, true]] },
 ];
 
-/** The same for techniques that split the inner dimension: parts are of 32 and more. */
+/** The same for techniques that split the inner dimension; each part has 32 or more. */
 const splitCases: Case[] = [
   { m: 132, n: 136, k: 100, accumulate: true, transposes: allTransposes },
   { m: 37, n: 41, k: 71, transposes: [[true, false]] },
-  // In a batch none is split.
+  // Products in a batch are not split.
   { m: 5, n: 7, k: 67, batch: 3, transposes: [[false, true]] },
 ];
 
 /**
- * The activation's input is stored; and its slope there multiplies a product. Aligned to four elements or
- * not.
+ * The activation's input is stored, and the activation's slope there multiplies a product; aligned to four
+ * elements or not.
  */
 async function checkPreactivation(
   technique: MatmulTechnique,
@@ -99,7 +99,10 @@ async function checkPreactivation(
   }
 }
 
-/** Of each shader one technique also with the inner dimension in parts, of which the last is shorter. */
+/**
+ * Adds, for one technique of each shader, one that splits the inner dimension into parts, the last of which
+ * is shorter.
+ */
 const techniques = [
   ...matmulTechniques,
   ...matmulTechniques
@@ -151,7 +154,7 @@ async function check(
         for (let t = 0; t < k; t += 1)
           total += times * row(t) * at(vb, z * k * n + (transposeB ? j * k + t : t * n + j));
         const error = Math.abs(at(vc, (z * m + i) * n + j) - total);
-        // float16 rounds to 5e-4 of a number, once for each time it is stored.
+        // float16 rounds to 5e-4 of a number each time it is stored.
         const most = dtypes.c === 'float32' ? 1e-4 : 1e-3 * Math.max(1, Math.abs(total)) * times;
         if (!(error <= most)) expect.fail(`[${z}, ${i}, ${j}] is off by ${error}`);
       }
@@ -175,7 +178,7 @@ describe.each(techniques.map((technique) => [label(technique), technique] as con
       if (!runs()) context.skip('this adapter has no subgroups of that size');
       if (!device.current.gpu.float16) context.skip('this adapter has no float16');
       const transposes = shape.transposes.at(-1)!;
-      // As activations are, and as gradients of weights are.
+      // The types of activations, and those of weight gradients.
       await check(technique, shape, transposes, { ab: 'float16', c: 'float16' });
       await check(technique, shape, transposes, { ab: 'float16', c: 'float32' });
     });
@@ -188,8 +191,8 @@ describe.each(techniques.map((technique) => [label(technique), technique] as con
 });
 
 /**
- * The technique on the adapter's own matrix units, made for subgroups of `times` as many invocations as there
- * are; or why there is none.
+ * The technique on the adapter's own matrix units, for subgroups of `times` as many invocations as it has; or
+ * the reason why there is none.
  */
 function onUnits(
   gpu: GpuContext,
@@ -211,9 +214,9 @@ const units = (['f16', 'f32'] as const).flatMap((component) =>
   (Object.keys(subgroupMatrixTiles) as SubgroupMatrixTile[]).map((tile) => [component, tile] as const),
 );
 
-// On an adapter that computes on the CPU each shader takes seconds to compile.
+// On an adapter that computes on the CPU, each shader takes seconds to compile.
 describe.each(units)('matrix units of %s, %s tiles', (component, tile) => {
-  /** With `run`, or skips. */
+  /** Calls `run` with the technique, or skips. */
   const using =
     (run: (technique: MatmulTechnique) => Promise<void>, times = 1) =>
     async (context: TestContext): Promise<void> => {
@@ -246,7 +249,7 @@ describe.each(units)('matrix units of %s, %s tiles', (component, tile) => {
     );
   }
 
-  // The rest is the same whatever the tile.
+  // The rest does not depend on the tile.
   if (tile !== 'small') return;
 
   it(

@@ -1,4 +1,4 @@
-/** What was measured decides, is kept between runs, and is ignored where it does not fit. */
+/** Measurements decide, are kept between runs, and are ignored if they do not apply. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

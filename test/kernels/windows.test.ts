@@ -1,6 +1,6 @@
 /**
- * Tensors larger than one binding: no dispatch binds more than the limit, and the numbers are those of one
- * piece.
+ * Tensors larger than one binding: no dispatch binds more than the limit, and the results equal those of a
+ * single binding.
  */
 import { describe, expect, it, vi } from 'vitest';
 import type { Device } from '../../src/tensor/device.ts';
@@ -21,7 +21,7 @@ const windowed = useDevice({ maxBindingBytes: LIMIT });
 const ids = Int32Array.from({ length: 2500 }, (_, i) => (i * 371) % 12_000);
 const classes = Int32Array.from({ length: 12_000 }, (_, i) => (i % 9 === 0 ? -100 : i % 13));
 
-/** Each of [12_000, 13] = 624,000 bytes, or a table as large. */
+/** Each input has [12_000, 13] elements = 624,000 bytes, or is a table of that size. */
 const cases: Record<string, (x: Tensor, device: Device) => Tensor> = {
   softmax: (x) => softmax(x),
   'layerNorm, and the gradients of its weights': (x, device) => {
@@ -82,7 +82,7 @@ describe('a tensor larger than a binding', () => {
     });
     const [got, expected] = [await run(windowed.current, make), await run(whole.current, make)];
     spy.mockRestore();
-    // Rows that begin between two aligned offsets are bound from the one before.
+    // Rows that begin between two aligned offsets are bound from the previous aligned offset.
     expect(Math.max(...bound)).toBeLessThanOrEqual(LIMIT + 256);
     expect(got.length).toBeGreaterThan(1);
     for (const [at, values] of got.entries()) {

@@ -1,4 +1,4 @@
-/** AdamW and clipping against their formulas in double precision. */
+/** AdamW and clipping, compared with their formulas in double precision. */
 import { describe, expect, it, vi } from 'vitest';
 import { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from '../../src/optim/adamw.ts';
 import { clipFactor, clipGradNorm } from '../../src/optim/clip.ts';
@@ -10,7 +10,8 @@ import { useDevice } from '../support/device.ts';
 import { randomArray } from '../support/ndarray.ts';
 
 /**
- * Both kernel families, and bindings so small that every tensor of more than 64 elements is walked in pieces.
+ * Both kernel families, and bindings so small that every tensor of more than 64 elements is walked in
+ * windows.
  */
 const devices = {
   'kernels for CPUs': useDevice({ kernels: 'cpu' }),
@@ -18,7 +19,7 @@ const devices = {
   'bindings of 512 bytes': useDevice({ maxBindingBytes: 512 }),
 };
 
-/** More tensors than a dispatch takes, of sizes around vectors, workgroups and windows. */
+/** More tensors than one dispatch takes, with sizes around those of vectors, workgroups and windows. */
 const sizes = [
   1, 2, 3, 4, 5, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1000, 1021, 4097, 6, 7, 8, 9, 10, 70_001, 11,
 ];
@@ -94,7 +95,7 @@ class Reference {
   }
 }
 
-/** As `toBeLessThan`, which is slow for so many. */
+/** Like `toBeLessThan`, which is slow for so many values. */
 function expectNear(got: number, wanted: number, tolerance: number, what: string): void {
   if (!(Math.abs(got - wanted) <= tolerance)) expect.fail(`${what} is ${got} instead of ${wanted}`);
 }
@@ -118,8 +119,7 @@ describe.each(everyLayout)('AdamW with $name, gradients $laid', ({ device, laid 
     const references = weights.map((_, at) => new Reference(values(sizes[at]!, at)));
     for (let step = 0; step < 4; step += 1) {
       for (const [at, weight] of weights.entries()) {
-        // Some join late, as thawed ones do; some go without a gradient now and then; one is frozen in
-        // between.
+        // Some join late, as thawed ones do; some occasionally have no gradient; one is temporarily frozen.
         weight.requiresGrad = !(at === 5 && step === 2);
         if ((at % 4 === 1 && step < 2) || (at % 5 === 2 && step === 3)) continue;
         const gradient = values(sizes[at]!, 100 * (step + 1) + at);
@@ -386,7 +386,7 @@ describe('dispatches', () => {
 
   const buffersOf = ({ gpu }: Device): number => Math.min(gpu.limits.maxStorageBuffersPerShaderStage, 16);
 
-  /** Dispatches of clipping and updating weights in a steady step, which makes nothing new. */
+  /** Dispatches for clipping and updating weights in a steady step, which makes nothing new. */
   function count(weights: readonly Tensor[], laid: Laid, copied: readonly Tensor[] = []): number {
     const { device } = weights[0]!;
     const optimizer = new AdamW(weights, defaults);
@@ -415,11 +415,11 @@ describe('dispatches', () => {
         weight.requiresGrad = true;
         return weight;
       });
-    // Of the norm two, of AdamW one.
+    // Two for the norm, one for AdamW.
     expect(count(many(), 'in place')).toBe(3);
     const buffers = buffersOf(current);
     expect(count(many(), 'apart')).toBe(Math.ceil(40 / (buffers - 1)) + 1 + 1);
-    // Before those with a copy, and after them.
+    // Weights without a copy come both before and after the ones with a copy.
     const weights = many();
     if (current.gpu.float16) expect(count(weights, 'in place', weights.slice(3, 30))).toBe(4);
     else for (const weight of weights) weight.dispose();
@@ -427,7 +427,7 @@ describe('dispatches', () => {
 
   it('take those with gaps between them as one to update, but not for the norm', () => {
     const { current } = devices['kernels for CPUs'];
-    // 129 lies after 128 without one, and 257 after 256.
+    // There is no gap between sizes 128 and 129, nor between 256 and 257.
     const slots = Math.ceil((sizes.length - 2) / (buffersOf(current) - 1));
     expect(count(makeWeights(current), 'in place')).toBe(slots + 1 + 1);
   });

@@ -1,4 +1,4 @@
-/** Schedules, and which weights decay, against transformers (test/reference/model_fixtures.py). */
+/** Schedules, and which weights decay, compared with transformers (test/reference/model_fixtures.py). */
 import { describe, expect, it } from 'vitest';
 import { AutoModelForMaskedLM, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import { Linear } from '../../src/nn/layers.ts';

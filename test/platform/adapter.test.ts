@@ -1,4 +1,4 @@
-/** How adapters are named: with the words that Dawn gives on several drivers. */
+/** Names of adapters, from the strings that Dawn reports for several drivers. */
 import { expect, it } from 'vitest';
 import { describeAdapter } from '../../src/platform/node/adapter.ts';
 

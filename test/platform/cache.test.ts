@@ -1,7 +1,4 @@
-/**
- * The engine's cache and the packaged adapter in it: nothing is loaded that anybody else could have put
- * there.
- */
+/** The cache and the packaged adapter: nothing is loaded that another user could have put there. */
 import {
   appendFileSync,
   chmodSync,
@@ -75,7 +72,7 @@ describe('the cache folder', () => {
     expect(readdirSync(preferred())).toEqual(['a.json']);
   });
 
-  /** What makes the preferred folder, or the one for temporary files, one that is not used. */
+  /** Ways of making the preferred folder, or the one for temporary files, unusable. */
   const traps: Record<string, (path: string) => void> = {
     'belongs to another user': (path) => {
       mkdirSync(path);
@@ -115,7 +112,7 @@ describe('the cache folder', () => {
     const used = await asNobody(cacheFolder);
     expect(used).not.toBe(preferred());
     expect(lstatSync(used)).toMatchObject({ uid: NOBODY });
-    // Node takes no folder for temporary files from the environment of a user that is another one in effect.
+    // Node ignores the environment's temporary folder when the effective user is another one.
     rmSync(used, { recursive: true });
     refused += 1;
   });
@@ -124,7 +121,7 @@ describe('the cache folder', () => {
 const packaged = process.platform === 'linux' && process.arch === 'x64';
 
 describe.skipIf(!packaged)('the packaged adapter', () => {
-  /** The folder it was loaded from, and what the environment said then. */
+  /** Loads the driver; returns its folder and the environment at that time. */
   async function load(): Promise<{ folder: string; icd: string }> {
     vi.resetModules();
     const { withPackagedDriver }: Packaged = await import('../../src/platform/node/packaged-adapter.ts');

@@ -1,7 +1,4 @@
-/**
- * Environment variables of the hub, against what Python's huggingface_hub makes of them
- * (test/reference/hub_environment.py).
- */
+/** The hub's environment variables, compared with Python's (test/reference/hub_environment.py). */
 import { describe, expect, it } from 'vitest';
 import { type Environment, expandPath, hubEnvironment } from '../../src/platform/node/environment.ts';
 import { fixtures, readJson } from '../support/fixtures.ts';

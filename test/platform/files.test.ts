@@ -1,7 +1,4 @@
-/**
- * Folders appear whole or not at all: killed at every operation, on full disks, on volumes, without
- * permission.
- */
+/** Folders appear whole or not at all: killed anywhere, on full disks, on volumes, without permission. */
 
 import {
   chmodSync,
@@ -20,12 +17,12 @@ import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vites
 import type { ExistingFolder, FolderWriter } from '../../src/platform/contract.ts';
 import { asNobody, canMount, isRoot, mount, remount, unmountAll } from '../support/mount.ts';
 
-/** From which operation that changes something on, this process is as good as killed. */
+/** From this modifying operation on, every one fails, as if the process had been killed. */
 const death = vi.hoisted(() => ({ at: Number.POSITIVE_INFINITY, done: 0 }));
 
 vi.mock('node:fs/promises', async (importOriginal) => {
   const fs = await importOriginal<typeof import('node:fs/promises')>();
-  /** `half`: what a kill leaves of the operation. */
+  /** `half`: the partial effect that a kill leaves of the operation. */
   const mortal =
     <A extends unknown[], R>(call: (...args: A) => Promise<R>, half?: (...args: A) => Promise<unknown>) =>
     async (...args: A): Promise<R> => {
@@ -55,7 +52,7 @@ vi.mock('node:fs/promises', async (importOriginal) => {
 
 type Files = typeof import('../../src/platform/node/files.ts');
 
-/** The module as a process that was just started has it. */
+/** Loads the module anew, as a process that has just started. */
 async function freshProcess(): Promise<Files> {
   vi.resetModules();
   death.at = Number.POSITIVE_INFINITY;
@@ -106,9 +103,7 @@ function filesIn(path: string, prefix = ''): Record<string, string> {
 
 const hidden = (path: string): string[] => readdirSync(path).filter((name) => name.startsWith('.'));
 
-/**
- * Kills `writeFolder` at every operation in turn; `check` sees what the next process finds after it swept.
- */
+/** Kills `writeFolder` at every operation in turn; `check` gets what remains after sweeping. */
 async function killEverywhere(
   name: string,
   setUp: (files: Files) => Promise<void>,

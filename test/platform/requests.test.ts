@@ -1,4 +1,4 @@
-/** Requests for adapters, one after the other in a process. */
+/** Consecutive requests for adapters in one process. */
 import { afterEach, expect, it } from 'vitest';
 import { NoAdapterError } from '../../src/errors.ts';
 import { type Device, requestDevice } from '../../src/tensor/device.ts';

@@ -1,4 +1,4 @@
-/** The command in a process of its own. */
+/** Runs the command in its own process. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
@@ -13,7 +13,7 @@ export interface Result {
 export interface RunOptions {
   input?: string | Uint8Array;
   env?: Record<string, string>;
-  /** Sent Ctrl-C when this shows up on stderr. */
+  /** Sends Ctrl-C when this appears on stderr. */
   interruptAt?: RegExp;
 }
 

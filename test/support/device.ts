@@ -1,6 +1,6 @@
 /**
- * One device for each test file, on the adapter that DAWNGRAD_ADAPTER names or the best there is; with the
- * family of kernels that DAWNGRAD_KERNELS names (`cpu` or `gpu`) where a test does not choose.
+ * One device per test file, on the adapter named by DAWNGRAD_ADAPTER or else the best one, with the kernel
+ * family named by DAWNGRAD_KERNELS (`cpu` or `gpu`) unless a test chooses.
  */
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { type Device, type DeviceOptions, requestDevice } from '../../src/tensor/device.ts';
@@ -12,7 +12,7 @@ function named(): DeviceOptions {
   throw new Error(`DAWNGRAD_KERNELS is '${kernels}': use cpu or gpu`);
 }
 
-/** The file's device, opened before its tests; GPU errors fail the test they happen in. */
+/** The file's device, opened before its tests. A GPU error fails the test in which it occurs. */
 export function useDevice(options: DeviceOptions = {}): { readonly current: Device } {
   const holder: { device?: Device } = {};
   beforeAll(async () => {

@@ -1,4 +1,4 @@
-/** Reading what test/reference/ wrote. */
+/** Reads the fixtures in test/reference/. */
 
 import { openSafetensors } from '../../src/models/files/safetensors-reader.ts';
 import { platform } from '../../src/platform/node.ts';
@@ -59,13 +59,13 @@ export function maxDifference(actual: ArrayLike<number>, expected: ArrayLike<num
   let worst = 0;
   for (let i = 0; i < expected.length; i += 1) {
     const difference = Math.abs(actual[i]! - expected[i]!);
-    // Math.max hands NaN on, which then passes no comparison.
+    // Math.max propagates NaN, which then fails every comparison.
     worst = Math.max(worst, difference);
   }
   return worst;
 }
 
-/** Norm of the difference over the norm. */
+/** Norm of the difference divided by the norm. */
 export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
   let difference = 0;

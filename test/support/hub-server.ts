@@ -1,4 +1,4 @@
-/** A local server that answers the few requests the hub gets for a model. */
+/** A local server that answers the few requests that the hub gets for a model. */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -19,16 +19,16 @@ export interface HubModel {
   /** The commit at the head of `main`. */
   sha: string;
   files: Record<string, Uint8Array>;
-  /** What is asked of a private model. */
+  /** The token required for a private model. */
   token?: string;
-  /** Files that break off after half their bytes. */
+  /** Files whose download breaks off after half their bytes. */
   cut?: readonly string[];
 }
 
 const hash = (bytes: Uint8Array | string, algorithm = 'sha256') =>
   createHash(algorithm).update(bytes).digest('hex');
 
-/** Files past this size are stored apart, with a sha256 for their name, as the hub does. */
+/** Like the hub, stores larger files separately under their sha256. */
 const LARGE = 1000;
 
 function pathInfo(path: string, bytes: Uint8Array) {

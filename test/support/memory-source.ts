@@ -1,4 +1,4 @@
-/** A file in memory that remembers how it was read. */
+/** A file in memory that records how it was read. */
 import type { FileSource } from '../../src/platform/contract.ts';
 
 export interface MemorySource extends FileSource {
@@ -17,7 +17,7 @@ export function memorySource(path: string, bytes: Uint8Array): MemorySource {
       if (offset + length > bytes.length)
         throw new Error(`read past the end: ${offset} + ${length} of ${bytes.length}`);
       source.reads.push(length);
-      // A view, as a host may give: its first byte lies anywhere.
+      // A view with an arbitrary byte offset, as a host may return.
       return bytes.subarray(offset, offset + length);
     },
     close: async () => {

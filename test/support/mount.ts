@@ -1,6 +1,6 @@
 /**
- * Small file systems in memory, for tests of full disks and of volumes. Root may mount them; others' tests
- * say that they skip.
+ * Small file systems in memory, for tests of full disks and of volumes. Only root may mount them; other users
+ * see that these tests are skipped.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -13,7 +13,7 @@ function run(command: string, ...args: string[]): void {
 
 const mounted: string[] = [];
 
-/** Mounts at a folder, which is made: `size=64k`, `remount,ro` and the like; with `bind`, another folder. */
+/** Creates a folder and mounts on it with options (`size=64k`, `remount,ro`), or binds another folder. */
 export function mount(path: string, options: string, bind?: string): void {
   mkdirSync(path, { recursive: true });
   if (bind === undefined) run('mount', '-t', 'tmpfs', '-o', options, 'tmpfs', path);
@@ -25,12 +25,12 @@ export function remount(path: string, options: string): void {
   run('mount', '-o', `remount,${options}`, path);
 }
 
-/** Takes down what was mounted, the last first. */
+/** Unmounts everything, last first. */
 export function unmountAll(): void {
   for (const path of mounted.splice(0).reverse()) run('umount', path);
 }
 
-/** Why nothing can be mounted here; null where it can. */
+/** Why nothing can be mounted here; null if mounting works. */
 function obstacle(): string | null {
   const folder = mkdtempSync(join(tmpdir(), 'dawngrad-mount-'));
   try {

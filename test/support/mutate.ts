@@ -1,10 +1,7 @@
-/** Damage to files, the same for the same seed. */
+/** Seeded damage to files. */
 import type { Random } from '../../src/data/random.ts';
 
-/**
- * Values that a key may have by accident or on purpose; texts with a mark in front stand in the file as they
- * are.
- */
+/** Values that a key may have by accident or on purpose. A text after the mark is written unescaped. */
 const RAW = '\u0001';
 const oddValues: readonly unknown[] = [
   null,
@@ -43,7 +40,7 @@ const oddValues: readonly unknown[] = [
 
 type Container = Record<string, unknown> | unknown[];
 
-/** Every object and list in a value, itself included. */
+/** Every object and list in a value, including itself. */
 function containers(value: unknown): Container[] {
   if (typeof value !== 'object' || value === null) return [];
   return [value as Container, ...Object.values(value).flatMap(containers)];
@@ -51,7 +48,7 @@ function containers(value: unknown): Container[] {
 
 const pick = <T>(random: Random, from: readonly T[]): T => from[random.integer(from.length)]!;
 
-/** A copy: it may be damaged in turn. */
+/** Returns a copy, because it may be damaged in turn. */
 const oddValue = (random: Random): unknown => structuredClone(pick(random, oddValues));
 
 function damage(container: Container, random: Random): void {
@@ -82,7 +79,7 @@ function damage(container: Container, random: Random): void {
   }
 }
 
-/** A JSON text with one to three of its keys or values changed. */
+/** Changes one to three keys or values of a JSON text. */
 export function mutateJson(text: string, random: Random): string {
   const json: unknown = JSON.parse(text);
   if (random.integer(40) === 0) return stringify(oddValue(random));
@@ -92,7 +89,7 @@ export function mutateJson(text: string, random: Random): string {
     if (open.length > 0) damage(pick(random, open), random);
   }
   const out = stringify(json);
-  // An own key of this name, which an object literal cannot have.
+  // An own key with this name, which an object literal cannot have.
   return random.integer(20) === 0 ? out.replace('{', '{"__proto__": {"a": 1}, ') : out;
 }
 
@@ -100,7 +97,7 @@ function stringify(json: unknown): string {
   return (JSON.stringify(json) ?? 'null').replaceAll(/"\\u0001([^"]*)"/g, '$1');
 }
 
-/** Bytes with one to four places cut, doubled, overwritten or flipped. */
+/** Cuts, duplicates, overwrites or flips bytes in one to four places. */
 export function mutateBytes(bytes: Uint8Array, random: Random): Uint8Array {
   let out = Uint8Array.from(bytes);
   const times = 1 + random.integer(4);

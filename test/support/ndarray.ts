@@ -1,4 +1,4 @@
-/** Plain float64 arrays: what the engine's results are held against. */
+/** Plain float64 arrays, the reference for the engine's results. */
 import { sizeOf, stridesOf } from '../../src/tensor/shape.ts';
 
 export interface NdArray {
@@ -10,7 +10,7 @@ export function nd(shape: readonly number[], data: ArrayLike<number>): NdArray {
   return { shape, data: Float64Array.from(data) };
 }
 
-/** Each element from its index. */
+/** Computes each element from its index. */
 export function build(shape: readonly number[], value: (index: number[], flat: number) => number): NdArray {
   const strides = stridesOf(shape);
   const data = new Float64Array(sizeOf(shape));
@@ -26,7 +26,7 @@ export function at(x: NdArray, index: readonly number[]): number {
   return x.data[index.reduce((sum, i, d) => sum + i * strides[d]!, 0)]!;
 }
 
-/** Reads x as if broadcast over a shape that `index` points into. */
+/** Reads x as if broadcast to the shape that `index` refers to. */
 export function atBroadcast(x: NdArray, index: readonly number[]): number {
   const lead = index.length - x.shape.length;
   return at(
@@ -45,7 +45,7 @@ export function sumOver(count: number, term: (i: number) => number): number {
   return total;
 }
 
-/** erf by its Maclaurin series for small x and a continued fraction for erfc beyond; good to about 1e-15. */
+/** erf by its Maclaurin series for small x, else by a continued fraction of erfc; accurate to 1e-15. */
 export function erf(x: number): number {
   const z = Math.abs(x);
   if (z < 2.5) {
@@ -62,7 +62,7 @@ export function erf(x: number): number {
   return Math.sign(x) * (1 - Math.exp(-z * z) / Math.sqrt(Math.PI) / (z + fraction));
 }
 
-/** Pseudo-random numbers in [-1, 1), the same each run (mulberry32). */
+/** Pseudo-random numbers in [-1, 1), the same in each run (mulberry32). */
 export function randomArray(shape: readonly number[], seed: number): NdArray {
   let state = seed >>> 0;
   return build(shape, () => {

@@ -1,8 +1,8 @@
-/** Small datasets for the tiny fixture models: random tokens whose class can be learnt. */
+/** Small datasets for the tiny fixture models: random tokens with a learnable class. */
 import { ArrayDataset } from '../../src/data/dataset.ts';
 import { Random } from '../../src/data/random.ts';
 
-/** Texts of 3 to 12 tokens; the class is the first token's remainder. */
+/** Texts of 3 to 12 tokens; the class is the first token modulo the number of classes. */
 export function toyDataset(count: number, classes: number, seed: number, length?: number): ArrayDataset {
   const random = new Random(seed);
   return new ArrayDataset(

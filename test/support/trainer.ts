@@ -11,7 +11,7 @@ import { Trainer, type TrainerOptions } from '../../src/train/trainer.ts';
 import { models } from './fixtures.ts';
 import { toyDataset } from './toy.ts';
 
-/** Gives folders that are not there yet, and go when the file's tests are done. */
+/** Returns names of folders that do not exist yet; they are removed after the file's tests. */
 export function useFolders(): () => string {
   const scratch = mkdtempSync(join(tmpdir(), 'dawngrad-'));
   afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -23,11 +23,11 @@ export interface TinySetup extends Partial<Omit<TrainerOptions, 'args' | 'model'
   args?: Partial<TrainingArguments>;
   dropout?: number;
   trainDataset?: Dataset;
-  /** Gets a line for each warning. */
+  /** Receives a line for each warning. */
   warnings?: string[];
 }
 
-/** 40 examples in batches of 8, two epochs, one entry of the log a step. */
+/** 40 examples in batches of 8, two epochs, one log entry per step. */
 export async function tinyTrainer(
   device: Device,
   outputDir: string,

@@ -1,4 +1,4 @@
-/** Strings of generated Unicode, the same as test/reference/unicode_strings.py makes from the same seed. */
+/** Generates the same Unicode strings as test/reference/unicode_strings.py from the same seed. */
 
 const SPACES = [
   0x20, 0x20, 0x20, 0x20, 0x09, 0x0a, 0x0d, 0x0b, 0x0c, 0x85, 0xa0, 0x1680, 0x2003, 0x2028, 0x2029, 0x202f,
@@ -41,7 +41,7 @@ const WORDS = [
   '𝔘𝔫',
   'a\u0345\u0334',
 ];
-/** Ranges of code points, each as likely as the others. */
+/** Ranges of code points, all equally likely. */
 const RANGES: [number, number][] = [
   [0x21, 0x7e],
   [0x41, 0x5a],
@@ -96,8 +96,8 @@ export function generator(seed: number): (below: number) => number {
 }
 
 /**
- * Halves of surrogate pairs that stand alone are left in, so that they may make a pair with a neighbour,
- * which Python's never do.
+ * Keeps lone surrogates, which encode as U+FFFD; Python's version writes U+FFFD for them. One that would
+ * complete a pair becomes U+FFFD here too.
  */
 export function unicodeStrings(count: number, seed: number): string[] {
   const draw = generator(seed);

@@ -1,6 +1,6 @@
 /**
  * Every key of tokenizer_config.json, special_tokens_map.json and added_tokens.json, truncation, windows and
- * padding against transformers' AutoTokenizer (test/reference/tokenizer_parts_fixtures.py).
+ * padding, compared with transformers' AutoTokenizer (test/reference/tokenizer_parts_fixtures.py).
  */
 import { describe, expect, it } from 'vitest';
 import { PreTrainedTokenizer } from '../../src/text/tokenizer.ts';
@@ -18,7 +18,7 @@ interface Call {
     return_overflowing_tokens?: boolean;
     add_special_tokens?: boolean;
   };
-  /** Of each window; null where Python refuses. */
+  /** For each window; null if Python raises an error. */
   ids: number[][] | null;
   types: number[][] | null;
   offsets: number[][];
@@ -28,14 +28,14 @@ interface Call {
 
 interface Folder {
   name: string;
-  /** Of each file the number of its content. */
+  /** The index of each file's content. */
   files: Record<string, number>;
   max: number | null;
   size: number;
   special: Record<string, string>;
   specials: number[];
   batch: [number[][], number[][]] | null;
-  /** Texts read back: all tokens, without special ones, tidied; and another text. */
+  /** Decoded texts: all tokens, without special ones, tidied; and another text. */
   decoded: [string, string, string, string];
   calls: Call[];
 }
@@ -68,7 +68,7 @@ describe('folders', () => {
       if (/^(bos|eos|unk|sep|pad|cls|mask)_token$/.test(name))
         expect(id, name).toBe(tokenizer.convertTokensToIds([token])[0]);
     }
-    // Where a folder does not name its special tokens, those of the usual names count too.
+    // If a folder does not name its special tokens, tokens with the usual names count too.
     if ('cls_token' in special) expect(tokenizer.allSpecialIds).toEqual(specials);
     else expect(tokenizer.allSpecialIds).toEqual(expect.arrayContaining(specials));
     if (batch !== null) {

@@ -1,5 +1,5 @@
 /**
- * Damaged tokenizer files: 5,000 seeded mutations of values, keys and text give a tokenizer, or a
+ * Damaged tokenizer files: 5,000 seeded mutations of values, keys and text give a tokenizer or a
  * `TokenizerError` that names the file; nothing hangs.
  */
 import { describe, expect, it } from 'vitest';
@@ -41,11 +41,11 @@ const ODD: Json[] = [
   'a'.repeat(10_000),
 ];
 
-/** Every place of a value: the container and the key. */
+/** The location of every value: its container and key. */
 function places(value: Json, out: [Json[] | { [key: string]: Json }, string][] = []): typeof out {
   if (typeof value !== 'object' || value === null) return out;
   for (const key of Object.keys(value)) {
-    // Of a vocabulary a few entries stand for the rest.
+    // Limits the list: the first entries of a vocabulary represent the rest.
     if (out.length > 4_000) break;
     out.push([value, key]);
     places((value as { [key: string]: Json })[key]!, out);
@@ -59,7 +59,7 @@ function mutate(text: string, draw: (below: number) => number): string {
   for (let count = 1 + draw(3); count > 0; count -= 1) {
     const all = places(root);
     if (all.length === 0) break;
-    // Half of the mutations near the top, where the settings are.
+    // Half of the mutations are near the top, where the settings are.
     const [container, key] = all[draw(2) === 0 ? draw(all.length) : draw(Math.min(all.length, 60))]!;
     const object = container as { [key: string]: Json };
     const kind = draw(4);
@@ -122,7 +122,7 @@ interface Counts {
   refused: number;
 }
 
-/** Loads and uses a damaged tokenizer; anything but a `TokenizerError` that says where fails. */
+/** Loads and uses a damaged tokenizer; anything except a `TokenizerError` that names the location fails. */
 function attempt(files: Files, damaged: string, counts: Counts): void {
   try {
     const tokenizer = new PreTrainedTokenizer(

@@ -1,5 +1,5 @@
 /**
- * Every kind of normalizer, pre-tokenizer, model, post-processor and decoder against Python
+ * Every kind of normalizer, pre-tokenizer, model, post-processor and decoder, compared with Python
  * (test/reference/tokenizer_parts_fixtures.py).
  */
 import { describe, expect, it } from 'vitest';
@@ -10,12 +10,12 @@ import { fixtures, readJson } from '../support/fixtures.ts';
 
 interface Fixture {
   texts: string[];
-  /** A model of characters, for the parts that have none of their own. */
+  /** A model of characters, for cases without their own model. */
   model: Json;
   parts: {
     name: string;
     json: Json;
-    /** Ids, offsets one after the other, words (-1: none); of some the ids alone. */
+    /** Ids, flattened offsets, and words (-1: none); for some only the ids. */
     rows: [number[], number[]?, number[]?][];
     pair: [number[], number[]];
     decoded: string[];
@@ -24,7 +24,7 @@ interface Fixture {
 }
 
 const { texts, model, parts } = await readJson<Fixture>(`${fixtures}tokenizers/parts.json`);
-/** Token types are what the post-processor says, as in Python's tokenizers. */
+/** Token types are those of the post-processor, as in Python's tokenizers. */
 const config = JSON.stringify({ model_input_names: ['input_ids', 'token_type_ids', 'attention_mask'] });
 
 describe('tokenizer.json', () => {

@@ -1,7 +1,4 @@
-/**
- * Folders of random settings against transformers' AutoTokenizer
- * (test/reference/tokenizer_random_fixtures.py).
- */
+/** Random settings, compared with AutoTokenizer (test/reference/tokenizer_random_fixtures.py). */
 import { expect, it } from 'vitest';
 import { TokenizerError } from '../../src/errors.ts';
 import { PreTrainedTokenizer } from '../../src/text/tokenizer.ts';
@@ -11,14 +8,14 @@ import { fixtures, hashOf, readJson } from '../support/fixtures.ts';
 interface Fixture {
   texts: string[];
   contents: (string | object)[];
-  /** The number of each file's content; a hash for each text, and for a pair. */
+  /** The index of each file's content; a hash for each text, and for a pair. */
   folders: [Record<string, number>, number[]][];
 }
 
 const { texts, contents, folders } = await readJson<Fixture>(
   process.env.DAWNGRAD_RANDOM_FOLDERS ?? `${fixtures}tokenizers/random.json`,
 );
-/** What Python takes and we refuse: another model's vocabulary. */
+/** Accepted by Python but rejected here: another model's vocabulary. */
 const REFUSED = /there is no token|gives '.*' the id/;
 
 it(`${folders.length} folders`, () => {

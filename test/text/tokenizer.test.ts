@@ -64,7 +64,7 @@ describe('against Python', () => {
     }
   });
 
-  // The real vocabularies stay outside the project; where they lie beside it, they are tested too.
+  // The real vocabularies are not part of the project; they are tested if present beside it.
   it.runIf(existsSync(`${shared}bert-base-uncased`))('bert-base-uncased', () =>
     compare(`${shared}bert-base-uncased`, 'real-bert.json'),
   );

@@ -1,7 +1,7 @@
 /**
- * Every code point, and 10,000 generated strings of them, against Python's tokenizers
- * (test/reference/unicode_fixtures.py): no difference is allowed. An engine of another Unicode than the
- * tables in src/text were made for is held to what was there before.
+ * Every code point, and 10,000 generated strings of them, compared with Python's tokenizers
+ * (test/reference/unicode_fixtures.py): no difference is allowed. In an engine with a newer or older Unicode
+ * than the tables in src/text, only characters known to both are compared.
  */
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
@@ -37,10 +37,10 @@ interface Fixture {
 }
 
 const fixture = await readJson<Fixture>(`${fixtures}unicode/unicode.json`);
-/** The Unicode that src/text/unicode.ts and src/text/scripts.ts say the newer characters of. */
+/** The Unicode version for which src/text/unicode.ts and src/text/scripts.ts list the newer characters. */
 const sameUnicode = process.versions.unicode === '17.0';
 
-/** [gap, run, gap, run, …] as one byte for each code point. */
+/** Expands [gap, run, gap, run, …] to one byte per code point. */
 function members(runs: readonly number[]): Uint8Array {
   const out = new Uint8Array(0x110000);
   let at = 0;
@@ -81,7 +81,7 @@ const CLASSES: Record<string, (character: string) => boolean> = {
   numeric: isNumeric,
   punctuation: isPunctuation,
 };
-/** Whether a character may stand with one of a script. */
+/** A character of each script, to test which characters may follow it without a split. */
 const SCRIPTS: Record<string, string> = { latin: 'a', han: '中', common: '!', arabic: 'ع' };
 
 describe('code points', () => {
@@ -97,7 +97,7 @@ describe('code points', () => {
   it.each(Object.keys(SCRIPTS))('scripts, beside one of %s', (name) => {
     const wanted = members(fixture.classes[name]!);
     const wrong: string[] = [];
-    // All of the first two planes, and a part of the rest, which is of few scripts.
+    // All of the first two planes, and a sample of the rest, which has few scripts.
     for (let c = 0; c < 0x110000; c += c < 0x20000 ? 1 : 61)
       if (compared(c) && (scripts(SCRIPTS[name]! + String.fromCodePoint(c)) === 1) !== (wanted[c] === 1))
         wrong.push(c.toString(16));
@@ -151,7 +151,7 @@ describe('10,000 strings', async () => {
   );
 });
 
-/** Every character of the first two planes as a word and as a part, so that ids tell what a text became. */
+/** Every character of the first two planes as a word and a continuation, so that ids reveal the text. */
 function vocabulary(): string {
   const tokens = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
   for (let c = 0x21; c < 0x20000; c += 1) {

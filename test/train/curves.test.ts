@@ -1,8 +1,9 @@
 /**
- * Fixed-seed trainings of 50 steps whose losses and gradient norms must keep every bit, so that a change of
- * structure shows that it changes no number. Bits depend on how an adapter computes: a shader of its own tells
- * whether it is one of those recorded; on any other one the curves are compared within a tolerance.
- * `DAWNGRAD_RECORD_CURVES=1` records the adapter's, which only a change that is meant to change numbers needs.
+ * Fixed-seed trainings of 50 steps whose losses and gradient norms must keep every bit, so that a refactoring
+ * can show that it changes no number. The bits depend on the adapter's arithmetic: a small shader identifies
+ * it, and on an adapter that was not recorded the curves are compared within a tolerance.
+ * `DAWNGRAD_RECORD_CURVES=1` records the adapter's curves; use it only for a change that is meant to change
+ * numbers.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -29,9 +30,9 @@ const folder = useFolders();
 const path = new URL('../reference/curves.json', import.meta.url).pathname;
 
 interface Curve {
-  /** Of each step, as the log has them: rounded to six decimals. */
+  /** The loss of each step, as logged: rounded to six decimals. */
   losses: number[];
-  /** Of each step, unrounded: a float32 that every gradient goes into. */
+  /** The gradient norm of each step, unrounded: a float32 that depends on every gradient. */
   norms: number[];
 }
 
@@ -41,7 +42,9 @@ type Recorded = Record<string, { arithmetic: string; curves: Record<string, Curv
 const recorded: Recorded = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Recorded) : {};
 const recording = process.env.DAWNGRAD_RECORD_CURVES === '1';
 
-/** What compilers and processors do differently: fused multiply-adds, division, functions, subgroups. */
+/**
+ * Computes what compilers and processors do differently: fused multiply-adds, division, functions, subgroups.
+ */
 const probe = `
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 @compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32) {
@@ -54,7 +57,7 @@ const probe = `
   y[192 + i] = sin(x) + cos(x * 3.0) + pow(x, 0.7);
 }`;
 
-/** A hash of what the probe gives, and the size of subgroups, which decides the order of sums. */
+/** A hash of the probe's results, and the subgroup size, which determines the order of sums. */
 async function arithmeticOf({ gpu }: Device): Promise<string> {
   const { device: raw } = gpu;
   const bytes = 256 * 4;
@@ -86,10 +89,13 @@ interface Training {
   args?: Partial<TrainingArguments>;
 }
 
-/** Dropout acts in all of them, and padding is left out. */
+/** All of them use dropout and skip padding. */
 const dropout = { hiddenDropoutProb: 0.1, attentionProbsDropoutProb: 0.1 };
 
-/** Queries, keys and values of this one begin where a binding may begin; those of the fixtures do not. */
+/**
+ * In this model, queries, keys and values begin at offsets where a binding may begin; in the fixtures they do
+ * not.
+ */
 async function wideModel(where: Device) {
   where.manualSeed(7);
   const config = AutoConfig.forModel('bert', {
@@ -159,7 +165,7 @@ async function curveOf({ kernels, model, collator, args }: Training, fp16: boole
   };
 }
 
-/** Bits part slowly, and the last steps by most: this finds what is wrong, not what is rounded otherwise. */
+/** Differences grow slowly and are largest in the last steps; this tolerance catches errors, not rounding. */
 const LOOSE = 0.05;
 
 function compare(name: string, curve: Curve, bits: string): void {

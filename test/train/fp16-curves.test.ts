@@ -1,5 +1,5 @@
 /**
- * Mixed precision strays no further from float32 than PyTorch's autocast does
+ * Mixed precision deviates no further from float32 than PyTorch's autocast does
  * (test/reference/half_fixtures.py).
  */
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -75,7 +75,7 @@ async function curve(device: Device, one: Case, lr: number, half: boolean): Prom
   return losses;
 }
 
-/** Each parameter's gradient of a batch, times the loss' scale. */
+/** Each parameter's gradient for a batch, multiplied by the loss scale. */
 async function gradients(model: TaskModel, one: Case, step: number, half: boolean) {
   const { device } = model;
   using _scope = device.scope();
@@ -126,7 +126,7 @@ describe.each(['cpu', 'gpu'] as const)('kernels for a %s', (kernels) => {
     );
     expect(ratios.length).toBeGreaterThan(30);
     expect(geometricMean(ratios)).toBeLessThan(1.1);
-    // Of the least exact parameter: AdamW lengthens all steps alike.
+    // The least exact parameter counts, because AdamW scales all steps to the same length.
     expect(Math.max(...ratios)).toBeLessThan(1.5);
   });
 

@@ -1,5 +1,6 @@
 /**
- * Mixed precision: close to float32, steps left out where gradients overflow, and a training that resumes.
+ * Mixed precision: results close to float32, steps skipped if gradients overflow, and a training that
+ * resumes.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -52,7 +53,7 @@ function batchOf(device: Device, count: number) {
   return toTensors(device, dataCollatorWithPadding({ padTokenId: 0 })(examples, [...examples.keys()]));
 }
 
-/** One step over the same six texts, in the open scope; returns its loss. */
+/** Runs one step on the same six texts, in the open scope, and returns its loss. */
 function mixedStep(model: TaskModel, optimizer: AdamW, scaler: GradScaler): Tensor {
   const { loss } = autocast(() => model.forward(batchOf(model.device, 6)));
   loss!.backward(scaler.scale);
@@ -75,7 +76,7 @@ it('follows the rule of torch.amp.GradScaler', async () => {
     scaler.update(current.tensor([norm, 1]));
     scales.push((await scaler.state()).scale);
   }
-  // torch.amp.GradScaler(init_scale=65536, growth_interval=3) over the same steps.
+  // From torch.amp.GradScaler(init_scale=65536, growth_interval=3) over the same steps.
   expect(scales).toEqual([65536, 65536, 32768, 16384, 16384, 16384, 32768, 32768, 32768, 65536]);
   expect(await scaler.state()).toEqual({ scale: 65536, growthTracker: 0, skippedSteps: 2 });
   scaler.dispose();

@@ -1,4 +1,4 @@
-/** Metrics against scikit-learn and SciPy (test/reference/metrics_fixtures.py). */
+/** Metrics, compared with scikit-learn and SciPy (test/reference/metrics_fixtures.py). */
 import { describe, expect, it } from 'vitest';
 import {
   type Average,

@@ -1,4 +1,4 @@
-/** What plain JavaScript and code of the user's own can get wrong. */
+/** Mistakes that plain JavaScript and the user's own code can make. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -17,7 +17,7 @@ const freshFolder = useFolders();
 const make = (setup?: TinySetup, folder = freshFolder()): Promise<Trainer> =>
   tinyTrainer(device.current, folder, setup);
 
-/** What a training of these settings throws. */
+/** The error that a training with these settings throws. */
 async function thrown(setup: TinySetup): Promise<Error & { cause?: unknown }> {
   const trainer = await make(setup);
   const error = await trainer.train().then(
@@ -191,7 +191,7 @@ describe('two trainings at once', () => {
     await expect(other.train()).rejects.toThrow(`train: a training of '${folder}/' is under way`);
     await expect(trainer.evaluate()).rejects.toThrow('evaluate: the model is in training');
     await running;
-    // Afterwards all of it may be.
+    // Afterwards all of this is allowed.
     await trainer.evaluate();
     await other.train();
     for (const { model } of [trainer, other]) model.dispose();

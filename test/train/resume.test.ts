@@ -1,4 +1,4 @@
-/** What a resumed training holds against its checkpoint. */
+/** The checks of a resumed training against its checkpoint. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -17,7 +17,7 @@ const freshFolder = useFolders();
 const make = (folder: string, setup?: TinySetup): Promise<Trainer> =>
   tinyTrainer(device.current, folder, setup);
 
-/** Trains until a step, then is aborted; the checkpoint's path. */
+/** Trains up to a step, aborts, and returns the checkpoint's path. */
 async function stopAt(step: number, folder: string, setup: TinySetup = {}): Promise<string> {
   const controller = new AbortController();
   const stop: TrainerCallback = {
@@ -244,7 +244,7 @@ describe('early stopping', () => {
   );
 
   it('holds the threshold against the best so far, as transformers does', async () => {
-    // Each step is better by less than the threshold, all together by more.
+    // Each step improves by less than the threshold, all together by more.
     const values = [1, 0.96, 0.92, 0.88, 0.84];
     let at = 0;
     const trainer = await make(freshFolder(), {
@@ -338,7 +338,7 @@ describe('the log', () => {
       logs.push(entries.map(({ loss, grad_norm: norm }) => [loss, norm]));
       trainer.model.dispose();
     }
-    // A norm that nothing is clipped to is measured, not used.
+    // With clipping off, the norm is measured but not used.
     expect(logs[0]).toEqual(logs[1]);
   });
 
@@ -395,7 +395,7 @@ describe('a checkpoint that is not whole', () => {
   it('or not there at all', async () => {
     const folder = freshFolder();
     await expect(resume(folder, join(folder, 'checkpoint-7'))).rejects.toThrow(FileError);
-    // A model is no checkpoint.
+    // A model folder is not a checkpoint.
     await expect(resume(folder, `${models}bert-single`)).rejects.toThrow(/trainer_state\.json' is missing/);
   });
 });

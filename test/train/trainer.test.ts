@@ -93,7 +93,7 @@ describe('steady state', () => {
     expect(last.step).toBe(200);
     expect(last.live).toBe(third.live);
     expect(last.pipelines).toBe(third.pipelines);
-    // With batches of one shape the pool and the bind groups settle too.
+    // With batches of a single shape, the pool and the bind groups reach a steady state too.
     expect(last.created).toBe(seen[20]!.created);
     expect(last.bindGroupMisses).toBe(seen[20]!.bindGroupMisses);
     trainer.model.dispose();
@@ -291,7 +291,7 @@ describe('checkpoints', () => {
     const before = await makeTrainer(`${first}/`, { args: { ...args, numTrainEpochs: 1 } });
     await before.train();
     await rename(first, second);
-    // Nothing later is better than this.
+    // No later evaluation is better than this.
     const path = join(second, 'checkpoint-5', 'trainer_state.json');
     const saved = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
     writeFileSync(path, JSON.stringify({ ...saved, best_metric: -1 }));

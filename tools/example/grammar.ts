@@ -1,7 +1,7 @@
-/** The words and sentence patterns from which the example's pre-training text is made. Written for it. */
+/** The words and sentence patterns of the example's pre-training text, written for it. */
 
 export interface Topic {
-  /** Things the topic is about. */
+  /** Things that the topic is about. */
   things: readonly string[];
   good: readonly string[];
   bad: readonly string[];
@@ -164,7 +164,7 @@ export const feelings = {
   ],
 } as const;
 
-/** Judgements that fit anything. */
+/** Judgments that fit anything. */
 export const general = {
   good: words('good, great, wonderful, lovely, excellent, perfect, superb, fantastic, amazing, brilliant'),
   bad: words(
@@ -172,7 +172,7 @@ export const general = {
   ),
 };
 
-/** What a passage comes to. */
+/** Conclusions of a passage. */
 export const verdicts = {
   good: [
     'all in all it was good',
@@ -196,7 +196,7 @@ export const verdicts = {
   ],
 } as const;
 
-/** `{n}` a thing, `{a}` and `{b}` judgements of one polarity, `{x}` a judgement of the other. */
+/** `{n}` is a thing, `{a}` and `{b}` are judgments of one polarity, `{x}` is a judgment of the other. */
 export const patterns: readonly string[] = [
   'the {n} was {a}',
   'the {n} was {a} and {b}',
@@ -222,7 +222,7 @@ export const patterns: readonly string[] = [
   'a really {a} {n}',
 ];
 
-/** Patterns that say more than one thing in the same vein: what words mean shows in the company they keep. */
+/** Patterns with several judgments of one polarity: the meaning of a word shows in the words around it. */
 export const lists: readonly string[] = [
   'the {n} was {a}, {b} and {c}',
   'the {n} was {a}, {b}, {c} and {d}',

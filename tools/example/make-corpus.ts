@@ -24,7 +24,7 @@ const pick = <T>(list: readonly T[]): T => list[random.integer(list.length)]!;
 type Polarity = 'good' | 'bad';
 const other = (polarity: Polarity): Polarity => (polarity === 'good' ? 'bad' : 'good');
 
-/** A word of a mood: one that fits the topic, or anything. */
+/** A word of one polarity that fits the topic, or anything. */
 function judgement(topic: Topic, polarity: Polarity): string {
   return pick(random.uniform() < 0.6 ? general[polarity] : topic[polarity]);
 }
@@ -49,8 +49,8 @@ function plain(topic: Topic): string {
 }
 
 /**
- * One to three sentences of one mood, each on a topic of its own, mostly with a verdict before or after: what
- * it says, the others tell.
+ * One to three sentences of one polarity, each on its own topic, usually with a verdict before or after that
+ * agrees with the others.
  */
 function passage(): string {
   const polarity: Polarity = random.uniform() < 0.5 ? 'good' : 'bad';
@@ -67,7 +67,7 @@ function passage(): string {
   return sentences.map((sentence) => `${sentence} .`).join(' ');
 }
 
-/** Sentences of a split, in the corpus's spelling. */
+/** The sentences of a split, in the corpus's spelling. */
 function split(name: string): string[] {
   const rows = readFileSync(new URL(`${name}.tsv`, folder), 'utf8')
     .trim()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes the example's model anew: corpus, vocabulary, masked language modelling. About half an hour on two cores with lavapipe.
-# The vocabulary needs Python with `tokenizers` (PYTHON names the interpreter); everything else is dawngrad.
+# Rebuilds the example's model: corpus, vocabulary, masked language modelling. Takes about half an hour on two
+# cores with lavapipe. The vocabulary needs Python with `tokenizers` (PYTHON names the interpreter);
+# everything else is dawngrad.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -1,4 +1,4 @@
-"""Trains the example's WordPiece vocabulary on the corpus: the engine itself trains no tokenizers.
+"""Trains the example's WordPiece vocabulary on the corpus, because the engine does not train tokenizers.
 
     python tools/example/train_tokenizer.py corpus.txt examples/sentiment/model
 """

@@ -14,7 +14,7 @@ import {
 import { adam, CLASSES, inputsFirst, LAYER_NORM_EPS, maskBias, type PeerJob } from '../job.ts';
 import type { Library, PeerKernel, Work } from '../library.ts';
 
-// Its einsum takes iterator helpers for granted, which Node has from 22 on.
+// Its einsum needs iterator helpers, which Node has from 22 on.
 type Helpers = {
   map?: (change: (value: unknown) => unknown) => Iterable<unknown>;
   filter?: (keep: (value: unknown) => boolean) => Iterable<unknown>;
@@ -30,20 +30,20 @@ iterators.filter ??= function* (this: Iterable<unknown>, keep) {
 type Tensor = np.Array;
 type Params = Record<string, Tensor>;
 
-/** Dispatches what is pending for these arrays without waiting for it; the references given are used up. */
+/** Dispatches the pending work of these arrays without waiting; consumes the references. */
 function dispatch(arrays: readonly Tensor[]): void {
   for (const array of arrays) array.gpuBufferSync();
 }
 
 const sync = (): Promise<undefined> => getWebGPUDevice().queue.onSubmittedWorkDone();
 
-// Functions use up the references they are given: what is used again goes in as `.ref`.
+// Functions consume the references that they are given; pass `.ref` for an array that is used again.
 
 function layerNorm(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
   return nn.standardize(x, -1, { epsilon: LAYER_NORM_EPS }).mul(weight).add(bias);
 }
 
-/** The weights of a layer under `name`, each of which is used once. */
+/** Applies the dense layer `name`; each of its weights is used once. */
 function dense(x: Tensor, params: Params, name: string): Tensor {
   return np.matmul(x, params[`${name}.weight`]!).add(params[`${name}.bias`]!);
 }
@@ -88,11 +88,11 @@ type State = {
   params: Params;
   first: Params;
   second: Params;
-  /** Steps done. */
+  /** Number of steps done. */
   step: Tensor;
 };
 
-/** There is no optimizer in the package: Adam as in Kingma and Ba (2015), fused by jit. */
+/** Adam as in Kingma and Ba (2015), fused by jit: the package has no optimizer. */
 function adamUpdate({ params, first, second, step }: State, grads: Params): State {
   const { lr, beta1, beta2, eps } = adam;
   const next = step.add(1);

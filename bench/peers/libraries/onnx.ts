@@ -1,4 +1,4 @@
-/** Inference in ONNX Runtime, whichever build it is. */
+/** Inference in ONNX Runtime, for either build. */
 import type { InferenceSession, Tensor } from 'onnxruntime-common';
 import type { PeerJob } from '../job.ts';
 import type { Work } from '../library.ts';
@@ -24,7 +24,7 @@ export async function inference(
     return outputs.logits!.data as Float32Array;
   };
   return {
-    // `run` resolves when the logits are on the host.
+    // `run` resolves once the logits are on the host.
     run: async () => void (await result()),
     sync: async () => {},
     result,

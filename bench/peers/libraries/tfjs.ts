@@ -1,11 +1,11 @@
-/** TensorFlow.js on its WebGPU backend: eager ops in `tidy`, its own optimizer. */
+/** TensorFlow.js on its WebGPU backend: eager ops in `tidy`, with its own optimizer. */
 import { createRequire } from 'node:module';
 import type * as TensorFlow from '@tensorflow/tfjs';
 import type { WebGPUBackend } from '@tensorflow/tfjs-backend-webgpu';
 import { adam, type Batch, CLASSES, inputsFirst, LAYER_NORM_EPS, maskBias, type PeerJob } from '../job.ts';
 import type { Library, PeerKernel, Work } from '../library.ts';
 
-// Node takes its CommonJS builds alone; the backend registers itself where it sees `navigator.gpu`.
+// Node accepts only the CommonJS builds; the backend registers itself if `navigator.gpu` exists.
 const require = createRequire(import.meta.url);
 const tf = require('@tensorflow/tfjs') as typeof TensorFlow;
 require('@tensorflow/tfjs-backend-webgpu');
@@ -13,7 +13,7 @@ require('@tensorflow/tfjs-backend-webgpu');
 type Tensor = TensorFlow.Tensor;
 type Lookup = (name: string) => Tensor;
 
-/** Sends what is recorded to the device, as reading a tensor would. */
+/** Submits the recorded work to the device, as reading a tensor would. */
 function submit(): void {
   const backend = tf.backend() as WebGPUBackend;
   if ((backend as unknown as { commandEncoder: GPUCommandEncoder | null }).commandEncoder === null) return;
@@ -53,7 +53,7 @@ function gelu(x: Tensor): Tensor {
   return x.mul(0.5).mul(x.mul(Math.SQRT1_2).erf().add(1));
 }
 
-/** [tokens, in] → [tokens, out], the bias fused into the product. */
+/** [tokens, in] → [tokens, out], with the bias fused into the product. */
 function dense(x: Tensor, weights: Lookup, name: string): Tensor {
   return tf.fused.matMul({
     a: x as TensorFlow.Tensor2D,
@@ -69,7 +69,7 @@ interface Inputs {
   labels: TensorFlow.Tensor2D;
 }
 
-/** [batch · length, hidden] → the same. */
+/** [batch · length, hidden] → the same shape. */
 function encoderLayer(x: Tensor, weights: Lookup, name: string, bias: Tensor, heads: number): Tensor {
   const norm = (input: Tensor, part: string): Tensor =>
     layerNorm(input, weights(`${part}.LayerNorm.weight`), weights(`${part}.LayerNorm.bias`));

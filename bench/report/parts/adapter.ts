@@ -1,4 +1,4 @@
-/** What the adapter and the machine are. */
+/** Describes the adapter and the machine. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { arch, cpus, release, totalmem, type } from 'node:os';
@@ -6,7 +6,7 @@ import { platform } from '#platform';
 import type { AdapterFacts } from '../data.ts';
 import type { PartContext } from '../part.ts';
 
-/** Names of an object's properties, those of its prototypes too: WebGPU's objects have getters. */
+/** Names of an object's properties, including its prototypes', because WebGPU objects have getters. */
 function namesOf(object: object): string[] {
   const names = new Set<string>();
   for (let at: object | null = object; at !== null && at !== Object.prototype; at = Object.getPrototypeOf(at))

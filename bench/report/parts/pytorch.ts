@@ -1,4 +1,4 @@
-/** The same jobs in PyTorch, on the card that it finds. */
+/** Runs the same jobs in PyTorch, on the card that it finds. */
 
 import { jobSizes } from '../../jobs.ts';
 import { pyTorchCase } from '../../peers/cases.ts';

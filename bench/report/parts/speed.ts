@@ -1,4 +1,4 @@
-/** What the adapter can do, and how near kernels and whole jobs come to it. */
+/** Measures the adapter's ceilings, and how close kernels and whole jobs come to them. */
 import type { Device } from '../../../src/tensor/device.ts';
 import { type Ceilings, halfCeiling, measureCeilings } from '../../ceilings.ts';
 import {
@@ -21,7 +21,7 @@ import type { PartContext } from '../part.ts';
 export async function ceilingsPart({ found, openDevice, remaining }: PartContext): Promise<void> {
   const device = await openDevice();
   const seconds = Math.min(1, remaining() / 12);
-  // Matrix units last: an experimental feature must not take the other ceilings with it.
+  // Measures matrix units last: a failure of this experimental feature must not lose the other ceilings.
   const plain = await measureCeilings(device, seconds, { matrixUnits: false });
   found({ ceilings: plain });
   if (device.gpu.subgroupMatrices.length > 0) found({ ceilings: await measureCeilings(device, seconds) });
@@ -54,12 +54,12 @@ interface Job extends Pick<JobOptions, 'training' | 'batch' | 'length' | 'fp16'>
   size: JobSize;
 }
 
-/** As the job's result will be named. */
+/** The name that the job's result will have. */
 function plannedName({ size, ...job }: Job): string {
   return jobName({ ...job, job: jobKind(size, job) });
 }
 
-/** The most telling first. Software adapters begin with models that they can do. */
+/** Most informative first; software adapters start with models that they can handle. */
 function jobList(software: boolean, able: boolean): Job[] {
   const named = (name: string): JobSize => jobSizes.find((size) => size.name === name)!;
   const order: [name: string, batch: number, length: number][] = [
@@ -83,14 +83,14 @@ function jobList(software: boolean, able: boolean): Job[] {
   );
 }
 
-/** Steps that a job takes at least: warm-up, timed, by phase, by kernel. */
+/** Minimum number of steps in a job: warm-up, timed, by phase, by kernel. */
 const LEAST_STEPS = 10;
-/** Seconds in which a job's kernels are compiled and its weights drawn. */
+/** Seconds to compile a job's kernels and draw its weights. */
 const START_SECONDS = 2;
-/** The share of the ceiling that a job is taken to reach while none was measured. */
+/** The assumed share of the ceiling, until a job has been measured. */
 const GUESS = 0.1;
 
-/** Seconds that a job will take at least, at the rate of those before it. */
+/** Estimates the minimum seconds of a job from the rate of earlier ones. */
 function estimate(job: Job, ceilings: Ceilings | undefined, before: readonly JobResult[]): number {
   const flops = jobFlops(job.size, job, job.batch * job.length);
   const rates = before.filter(({ fp16 }) => fp16 === job.fp16).map((result) => result.flops);
@@ -120,7 +120,7 @@ async function runJobs(
       done.push(result);
       tell(result);
     } catch (error) {
-      // The others may fit where this one does not.
+      // Other jobs may fit even if this one does not.
       leaveOut(`${name}: ${error instanceof Error ? error.message : String(error)}`);
       device.trim();
     }
@@ -136,7 +136,7 @@ export async function jobsPart(context: PartContext): Promise<void> {
   device.destroy();
 }
 
-/** What was measured to be fastest, as `dawngrad tune` keeps it. */
+/** The measured choices, in the form that `dawngrad tune` stores. */
 function choices(tuned: readonly TunedClass[]): Map<string, string> {
   return new Map(
     tuned.flatMap(({ class: key, times: [best] }) => (best === undefined ? [] : [[key, best.technique]])),

@@ -1,10 +1,10 @@
-/** The project's own tests on this adapter, with the kernels for GPUs: ops, models, mixed precision. */
+/** Runs the project's own tests on this adapter with the kernels for GPUs: ops, models, mixed precision. */
 import { fileURLToPath } from 'node:url';
 import { type Reporter, startVitest, type TestCase, type TestModule } from 'vitest/node';
 import type { TestOutcome } from '../data.ts';
 import type { PartContext } from '../part.ts';
 
-/** The most telling first. */
+/** Most informative first. */
 const groups: readonly [name: string, ...files: string[]][] = [
   ['ops against float64', 'test/tensor/ops.test.ts'],
   ['models against transformers', 'test/models/transformers.test.ts'],
@@ -19,7 +19,7 @@ const groups: readonly [name: string, ...files: string[]][] = [
   ],
 ];
 
-/** Tests of the kernels for CPU adapters are not what a card runs. */
+/** Excludes tests of the kernels for CPU adapters, which a card does not run. */
 const WANTED = /^(?!.*kernels for CPU adapters)/;
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -38,7 +38,7 @@ function outcomeOf(group: string, test: TestCase): TestOutcome | null {
 }
 
 export async function testsPart({ options, found, leaveOut, remaining }: PartContext): Promise<void> {
-  // The workers inherit it. A run that is no one's development writes no snapshots.
+  // Inherited by the workers. CI mode writes no snapshots.
   process.env.CI = 'true';
   process.env.DAWNGRAD_KERNELS = 'gpu';
   if (options.adapter !== undefined) process.env.DAWNGRAD_ADAPTER = options.adapter;
@@ -54,7 +54,7 @@ export async function testsPart({ options, found, leaveOut, remaining }: PartCon
         if (outcome !== null) found({ tests: [outcome] });
       },
       onTestModuleEnd: (module: TestModule) => {
-        // A file that could not be loaded, or whose device could not be opened.
+        // The file could not be loaded, or its device could not be opened.
         for (const error of module.errors())
           found({
             tests: [

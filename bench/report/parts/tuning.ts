@@ -1,11 +1,11 @@
-/** What `dawngrad tune` would choose, for both types; nothing is kept. */
+/** Finds what `dawngrad tune` would choose for both types, without storing it. */
 import { floatDtypes } from '../../../src/gpu/dtype.ts';
 import { chooseMatmul } from '../../../src/kernels/matmul/choose.ts';
 import { techniqueName } from '../../../src/kernels/matmul/techniques.ts';
 import { layerProducts, tuneMatmul } from '../../../src/kernels/matmul/tune.ts';
 import type { PartContext } from '../part.ts';
 
-/** BERT-base, then MiniLM; software adapters would take minutes for BERT-base. */
+/** BERT-base, then MiniLM; BERT-base would take minutes on software adapters. */
 const WIDTHS = { hardware: [768, 384], software: [128, 256] };
 const TOKENS = { hardware: 4096, software: 512 };
 

@@ -1,6 +1,4 @@
-/**
- * Whether the adapter's matrix units multiply right, with every tile and both ways that operands are stored.
- */
+/** Checks whether the adapter's matrix units multiply correctly, with every tile and both operand layouts. */
 import { GpuContext } from '../../../src/gpu/context.ts';
 import { multipliesRight, WAYS } from '../../../src/kernels/matmul/check.ts';
 import { subgroupMatrixTechniques } from '../../../src/kernels/matmul/subgroup-matrix.ts';
@@ -9,7 +7,7 @@ import type { PartContext } from '../part.ts';
 
 export async function unitsPart({ options, found, leaveOut, remaining }: PartContext): Promise<void> {
   const { adapter } = options;
-  // Not `requestDevice`, which does without units that multiply wrong.
+  // Bypasses `requestDevice`, which disables units that multiply incorrectly.
   const gpu = await GpuContext.request({ ...(adapter !== undefined && { adapter }), kernels: 'gpu' });
   const techniques = (['float16', 'float32'] as const)
     .filter((dtype) => dtype === 'float32' || gpu.float16)

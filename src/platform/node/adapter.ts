@@ -3,7 +3,7 @@ import { NoAdapterError } from '../../errors.ts';
 import type { AdapterRequest, AdapterResult } from '../contract.ts';
 import { withPackagedDriver } from './packaged-adapter.ts';
 
-/** Dawn's instances: one that is collected takes its adapters with it. */
+/** Keeps Dawn's instances alive: an instance that is garbage-collected takes its adapters with it. */
 const instances: GPU[] = [];
 
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|warp|basic render/i;
@@ -11,13 +11,13 @@ const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|warp|basic render/i;
 type AdapterInfo = Pick<GPUAdapterInfo, 'vendor' | 'architecture' | 'device' | 'description'>;
 
 /**
- * One line for people, which also tells adapters apart: what was tuned is kept under it. A card's
- * `description` is only its driver's name and version, so that its `device` comes first; a software driver's
- * tells everything.
+ * A one-line description, which also identifies the adapter: tuning results are stored under it. A card's
+ * `description` is only its driver's name and version, so `device` comes first; a software driver's
+ * `description` says everything.
  */
 export function describeAdapter(info: AdapterInfo): string {
   const { description, vendor, architecture } = info;
-  // Dawn writes names in small letters, with dashes for whatever else there was.
+  // Dawn writes names in lower case, with dashes in place of other characters.
   const device = info.device.replace(/-+$/, '');
   const names = isSoftware(info) && description !== '' ? [description] : [device, description];
   const known = names.filter((name) => name !== '');
@@ -42,16 +42,16 @@ async function loadDawn(): Promise<typeof import('webgpu')> {
   }
 }
 
-/** Opens Dawn anew, so that it sees drivers that were set up since. */
+/** Opens a new Dawn instance, so that it sees drivers configured since the last one. */
 async function openDawn(flags: string[]): Promise<GPU> {
   const { create, globals } = await loadDawn();
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis))
       Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
-  // Matrix units are an experimental feature, which Dawn lists only so; what else it lists then is not asked
-  // for. Timestamps are exact then, too: Dawn cuts them to 65.5 µs, against web pages that would time others,
-  // which no program here needs.
+  // Dawn exposes matrix units, an experimental feature, only with unsafe APIs allowed; the engine requests
+  // none of the other features that this exposes. Timestamp quantization (to 65.5 µs, a defense against
+  // timing attacks by web pages) is off: nothing here needs that protection.
   const gpu = create([
     'enable-dawn-features=allow_unsafe_apis',
     'disable-dawn-features=timestamp_quantization',
@@ -69,7 +69,7 @@ async function query(flags: string[] = []): Promise<GPUAdapter | null> {
     );
   } catch (error) {
     if (error instanceof NoAdapterError) throw error;
-    // The binding throws where no adapter has the name in `flags`; the caller goes on, or says what there is.
+    // The binding throws if no adapter matches the name in `flags`; the caller tries others or reports them.
     return null;
   }
 }
@@ -83,7 +83,7 @@ async function packaged(): Promise<GPUAdapter | null> {
   return withPackagedDriver(query);
 }
 
-/** The last request: each waits for the one before, which may have set the environment. */
+/** The last request. Requests run in sequence, because each may change the environment. */
 let before: Promise<unknown> = Promise.resolve();
 
 /** See `Platform.requestAdapter`. */

@@ -1,4 +1,4 @@
-/** The engine's own cache folder, which nobody else may own or write: libraries are loaded from it. */
+/** The engine's own cache folder. Libraries are loaded from it, so no other user may write to it. */
 import { rmSync } from 'node:fs';
 import { chmod, lstat, mkdir, mkdtemp, readFile, realpath, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,10 +10,10 @@ const GROUP_OR_OTHERS_WRITE = 0o022;
 const OTHERS_WRITE = 0o002;
 const STICKY = 0o1000;
 
-/** The user's number, or null where the system has none. */
+/** The user's id, or null if the system has none. */
 const user = (): number | null => process.geteuid?.() ?? null;
 
-/** Whether a file or folder (no link) belongs to this user or to root, and nobody else may write it. */
+/** Whether this user or root owns a file or folder (not a link) and nobody else may write to it. */
 export async function isOurs(path: string): Promise<boolean> {
   const uid = user();
   if (uid === null) return true;
@@ -22,7 +22,7 @@ export async function isOurs(path: string): Promise<boolean> {
   return (info.uid === uid || info.uid === 0) && (info.mode & GROUP_OR_OTHERS_WRITE) === 0;
 }
 
-/** Whether nobody else may put another folder in the place of this one. */
+/** Whether nobody else can replace this folder with another one. */
 async function isFixed(path: string): Promise<boolean> {
   const uid = user();
   for (let folder = dirname(path); uid !== null; folder = dirname(folder)) {
@@ -35,8 +35,8 @@ async function isFixed(path: string): Promise<boolean> {
 }
 
 /**
- * Makes the folder where it is missing; its real path, or null where it cannot be written, or not by this
- * user and root alone.
+ * Creates the folder if it is missing and returns its real path. Returns null if it cannot be written, or if
+ * anyone but this user and root could write to it.
  */
 async function claim(folder: string): Promise<string | null> {
   try {
@@ -46,7 +46,8 @@ async function claim(folder: string): Promise<string | null> {
     await mkdir(trial);
     await discard(trial);
     const { mode, uid } = await lstat(real);
-    // Made under a umask that lets the group write; what others may have put there is held to its hash.
+    // A permissive umask may have made it group-writable. Libraries that others could have placed there are
+    // checked by hash anyway.
     if (uid === user() && (mode & GROUP_OR_OTHERS_WRITE) !== 0) await chmod(real, mode & 0o755);
     return (await isOurs(real)) && (await isFixed(real)) ? real : null;
   } catch {
@@ -56,7 +57,7 @@ async function claim(folder: string): Promise<string | null> {
 
 let lastResort: Promise<string> | null = null;
 
-/** A folder for this process alone, which goes when it ends. */
+/** Creates a folder for this process alone, removed when the process exits. */
 async function ownFolder(): Promise<string> {
   const made = await mkdtemp(join(tmpdir(), 'dawngrad-'));
   process.on('exit', () => rmSync(made, { recursive: true, force: true }));
@@ -64,9 +65,9 @@ async function ownFolder(): Promise<string> {
 }
 
 /**
- * `$XDG_CACHE_HOME/dawngrad`, or `~/.cache/dawngrad`. Where that cannot be written, or others could write or
- * replace it: a folder of this user's in the one for temporary files, and where somebody was there first, a
- * new one for this process alone.
+ * `$XDG_CACHE_HOME/dawngrad`, or `~/.cache/dawngrad`. If that cannot be written, or others could write to it
+ * or replace it, falls back to a per-user folder under the system's temporary folder. If another user already
+ * owns that name, uses a new folder for this process alone.
  */
 export async function cacheFolder(): Promise<string> {
   const home = expandPath(process.env.XDG_CACHE_HOME || join('~', '.cache'));
@@ -86,7 +87,7 @@ export async function readCache(name: string): Promise<string | null> {
   }
 }
 
-/** Replaces the file by a rename, so that nobody reads half of it. */
+/** Replaces the file by a rename, so that no reader sees a partial file. */
 export async function writeCache(name: string, text: string): Promise<void> {
   const folder = await cacheFolder();
   await sweep(folder, (other) => other === name);

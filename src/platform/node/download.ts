@@ -1,6 +1,6 @@
 /**
- * Models from the hub, in the cache layout that Python's huggingface_hub uses: refs, blobs, and snapshots of
- * links to them.
+ * Downloads models from the hub into the cache layout of Python's huggingface_hub: refs, blobs, and snapshots
+ * made of links to the blobs.
  */
 import { createWriteStream } from 'node:fs';
 import { copyFile, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
@@ -15,10 +15,10 @@ import { discard, sweep, temporaryPath } from './temporary.ts';
 
 const COMMIT = /^[0-9a-f]{40}$/;
 
-/** The hub did not answer, or is ill; what is cached may still serve. */
+/** The hub did not answer, or answered with a server error; cached files may still serve. */
 class HubUnreachable extends FileError {}
 
-/** The token given, that of the environment, or the one that a log-in from Python left. */
+/** The token given, else the one from the environment, else the one saved by a login from Python. */
 async function accessToken(download: ModelDownload, hub: HubEnvironment): Promise<string | undefined> {
   if (download.token) return download.token;
   if (!hub.implicitToken) return undefined;
@@ -59,7 +59,7 @@ async function exists(path: string): Promise<boolean> {
   return (await stat(path).catch(() => null)) !== null;
 }
 
-/** The snapshot that an earlier download left, or null where a file of the model is not in it. */
+/** The snapshot left by an earlier download, or null if it lacks a file of the model. */
 async function cachedSnapshot(
   repo: string,
   revision: string,
@@ -73,12 +73,12 @@ async function cachedSnapshot(
   const needed = [...download.required, ...weights];
   for (const name of needed) if (!(await exists(join(snapshot, name)))) return null;
   if (needed.length > 0) return snapshot;
-  // Where no file is a must, one that was asked for has to be there.
+  // If no file is required, at least one of the optional files must exist.
   for (const name of download.optional) if (await exists(join(snapshot, name))) return snapshot;
   return null;
 }
 
-/** The weight files that a snapshot must have, or null where not even their index is there. */
+/** The weight files that a snapshot must have, or null if neither the single file nor an index is there. */
 async function cachedWeights(
   snapshot: string,
   weights: ModelDownload['weights'],
@@ -90,7 +90,7 @@ async function cachedWeights(
   return text === null ? null : weights.shardsOf(path, text);
 }
 
-/** A fetch whose failures name the hub. */
+/** A fetch whose errors name the hub. */
 function hubFetch(id: string, hubUrl: string): typeof fetch {
   const unreachable = (reason: string, cause?: unknown) =>
     new HubUnreachable(`'${id}' is no folder, and the hub at ${hubUrl} cannot be reached: ${reason}`, {
@@ -99,7 +99,7 @@ function hubFetch(id: string, hubUrl: string): typeof fetch {
     });
   return async (input, init) => {
     const response = await fetch(input, init).catch((error: Error) => {
-      // fetch only says that it failed; why stands in the cause.
+      // fetch says only that it failed; the reason is in the cause.
       throw unreachable(error.cause instanceof Error ? error.cause.message : error.message, error);
     });
     if (response.status >= 500) throw unreachable(`HTTP ${response.status}`);
@@ -125,7 +125,7 @@ async function fetchSnapshot(
     ...access,
   });
   const names = wantedFiles(id, filePaths, download);
-  // Every file is asked for by this commit, so that all land in one snapshot even if the branch moves
+  // Requests every file by this commit, so that all belong to one snapshot even if the branch moves
   // meanwhile.
   const snapshot = join(repo, 'snapshots', sha);
   const common = { repo: { type: 'model' as const, name: id }, revision: sha, ...access };
@@ -157,10 +157,7 @@ async function fetchSnapshot(
   return snapshot;
 }
 
-/**
- * Which of a model's files to take; an index stands for its shards. Throws `FileError` where one that is
- * needed is not there.
- */
+/** The files to download; an index stands for its shards. Throws `FileError` if a required one is missing. */
 function wantedFiles(id: string, present: readonly string[], download: ModelDownload): string[] {
   const { required, optional, beside = [], weights } = download;
   for (const name of required) {
@@ -180,7 +177,7 @@ function wantedFiles(id: string, present: readonly string[], download: ModelDown
   return [...names, found];
 }
 
-/** Streams a file to the blobs. It gets its name when it is whole. */
+/** Streams a file into the blobs; it gets its final name only once complete. */
 async function saveBlob(
   id: string,
   path: string,
@@ -218,7 +215,7 @@ async function saveBlob(
   }
 }
 
-/** A relative link, as Python makes it; a copy where links are not wanted or the system allows none. */
+/** Makes a relative link, as Python does, or a copy if links are disabled or unsupported. */
 async function link(blob: string, path: string, symlinks: boolean): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const copy = (): Promise<void> => whole(path, (temporary) => copyFile(blob, temporary));
@@ -236,7 +233,7 @@ async function writeRef(path: string, commit: string): Promise<void> {
   await whole(path, (temporary) => writeFile(temporary, commit));
 }
 
-/** Gives a file its name when it is whole: one that is there is not fetched again. */
+/** Gives a file its final name only once complete, because a file with its name is not downloaded again. */
 async function whole(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = temporaryPath(dirname(path), basename(path), 'tmp');
   try {

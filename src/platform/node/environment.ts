@@ -1,30 +1,27 @@
-/**
- * The environment variables of Python's huggingface_hub, read as it reads them; one that is set to nothing
- * counts as not set.
- */
+/** Reads the environment variables of Python's huggingface_hub; an empty variable counts as unset. */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What the variables say of the hub. */
+/** The hub settings taken from environment variables. */
 export interface HubEnvironment {
-  /** Where downloads lie. */
+  /** The folder for downloads. */
   cache: string;
-  /** Where a log-in from Python leaves its token. */
+  /** The file in which a login from Python saves its token. */
   tokenPath: string;
-  /** Of HF_TOKEN or HUGGING_FACE_HUB_TOKEN. */
+  /** From HF_TOKEN or HUGGING_FACE_HUB_TOKEN. */
   token: string | undefined;
-  /** Whether the token is sent without being asked for. */
+  /** Whether to send the token without being asked to. */
   implicitToken: boolean;
   offline: boolean;
-  /** Whether files may be links into the blobs. */
+  /** Whether snapshot files may be links to the blobs. */
   symlinks: boolean;
   endpoint: string | undefined;
 }
 
-/** The home of another user, or undefined where there is none of that name. */
+/** Another user's home folder, or undefined if there is no such user. */
 function homeOf(user: string): string | undefined {
   try {
     const line = readFileSync('/etc/passwd', 'utf8')
@@ -36,10 +33,7 @@ function homeOf(user: string): string | undefined {
   }
 }
 
-/**
- * `~`, `~user`, `$NAME` and `${NAME}` as os.path.expanduser and os.path.expandvars replace them: what is not
- * known stays as it is.
- */
+/** Expands `~`, `~user`, `$NAME` and `${NAME}` as os.path does; unknown names stay unchanged. */
 export function expandPath(path: string, env: Environment = process.env): string {
   const tilde = /^~([^/\\]*)/.exec(path);
   const home = tilde === null ? undefined : tilde[1] === '' ? (env.HOME ?? homedir()) : homeOf(tilde[1]!);

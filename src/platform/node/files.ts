@@ -1,11 +1,11 @@
-/** Files and folders over node:fs. */
+/** Implements files and folders on node:fs. */
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FileError, OutputExistsError } from '../../errors.ts';
 import type { ExistingFolder, FileSink, FileSource, FolderWriter } from '../contract.ts';
 import { discard, forget, sweepFor, temporaryPath } from './temporary.ts';
 
-/** Turns an error of the file system into one that names the path. */
+/** Turns a file-system error into one that names the path. */
 function fileError(action: string, path: string, cause: unknown): FileError {
   if (cause instanceof FileError) return cause;
   const code = (cause as NodeJS.ErrnoException).code;
@@ -55,7 +55,7 @@ export async function openFile(path: string): Promise<FileSource> {
   const status = await handle.stat();
   const close = (): Promise<void> => handle.close();
   if (!status.isFile() && !status.isDirectory()) {
-    // A pipe has no size, and cannot be read by range.
+    // A pipe has no size and cannot be read by range.
     const bytes = await guard('read', path, () => handle.readFile());
     return { path, size: bytes.length, read: async (at, length) => bytes.subarray(at, at + length), close };
   }
@@ -90,7 +90,7 @@ async function readRange(
   return bytes;
 }
 
-/** Throws `FileError` where the path is a file; tells whether there is a folder. */
+/** Whether the folder exists. Throws `FileError` if the path is a file. */
 async function folderExists(path: string, target: string): Promise<boolean> {
   if (await isFolder(target)) return true;
   if (await exists(target)) throw new FileError(`'${path}' is a file, not a folder`);
@@ -98,8 +98,8 @@ async function folderExists(path: string, target: string): Promise<boolean> {
 }
 
 /**
- * Makes a folder and the parents it lacks; the outermost that was made. Node's own way blames a read-only
- * disk on a missing folder.
+ * Creates a folder and its missing parents and returns the outermost one created. Node's recursive mkdir
+ * reports a read-only disk as a missing folder.
  */
 async function makeFolder(path: string): Promise<string> {
   try {
@@ -126,13 +126,13 @@ export async function checkWritable(path: string): Promise<void> {
   try {
     await guard('write', path, async () => {
       made = await makeFolder(probe);
-      // A folder alone takes no room on a disk.
+      // An empty folder takes no space, so it would not reveal a full disk.
       await folderWriter(probe, []).writeText('probe', 'x'.repeat(4096));
       await rename(join(probe, 'probe'), join(probe, 'renamed'));
     });
   } finally {
     await discard(probe).catch(() => {});
-    // Parents that were missing, unless somebody put something in.
+    // Removes the parents created above, unless something was put into them meanwhile.
     for (let folder = dirname(probe); folder.startsWith(made); folder = dirname(folder))
       await rmdir(folder).catch(() => {});
   }
@@ -165,14 +165,14 @@ export async function writeFolder(
     forget(staging);
   } catch (error) {
     if (staging !== '') await discard(staging).catch(() => {});
-    // An error of the file system gets the path; one of the body itself passes unchanged.
+    // Adds the path to file-system errors; errors thrown by `body` itself pass through unchanged.
     throw error instanceof Error && 'syscall' in error ? fileError('write', path, error) : error;
   }
 }
 
 /**
- * A new folder to fill: inside the target where that exists, for it may be a mount, or lie in a folder that
- * may not be written.
+ * Creates the folder to fill: inside the target if that exists, because the target may be a mount or its
+ * parent may not be writable.
  */
 async function makeStaging(target: string, present: boolean, existing: ExistingFolder): Promise<string> {
   const beside = temporaryPath(dirname(target), basename(target), 'tmp');
@@ -184,7 +184,7 @@ async function makeStaging(target: string, present: boolean, existing: ExistingF
     return first;
   } catch (error) {
     forget(first);
-    // A folder that may not be written may still be replaced whole.
+    // A folder that is not writable may still be replaced as a whole.
     if (!present || existing !== 'replace') throw error;
     await mkdir(second);
     return second;
@@ -216,7 +216,7 @@ function folderWriter(root: string, written: string[]): FolderWriter {
   };
 }
 
-/** Moves the finished files in; with `replace`, what was there before and was not written goes after that. */
+/** Moves the finished files into the target; `replace` then removes every entry that was not written. */
 async function moveFiles(
   staging: string,
   target: string,
@@ -235,8 +235,8 @@ async function moveFiles(
 }
 
 /**
- * Puts the finished folder in the old one's place, which goes only after that. False where no folder can
- * change places: the target is a mount.
+ * Swaps in the finished folder and then removes the old one. Returns false if the folders cannot be renamed
+ * because the target is a mount.
  */
 async function swap(staging: string, target: string): Promise<boolean> {
   const [next, old] = (['tmp', 'old'] as const).map((purpose) =>

@@ -1,7 +1,6 @@
 /**
- * The software Vulkan driver that npm brings: SwiftShader, from `@sparticuz/chromium`'s
- * `bin/swiftshader.tar.br` (the driver, its ICD file and a Vulkan loader), unpacked once into the cache
- * folder.
+ * Loads the software Vulkan driver that npm installs: SwiftShader, from `bin/swiftshader.tar.br` in
+ * `@sparticuz/chromium` (driver, ICD file and Vulkan loader), unpacked once into the cache folder.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -19,22 +18,20 @@ const ARCHIVE = 'swiftshader.tar.br';
 const ICD = 'vk_swiftshader_icd.json';
 const LOADER = 'libvulkan.so.1';
 const DRIVER = 'libvk_swiftshader.so';
-/**
- * SHA-256 of what is loaded, for the version that package.json pins; another one wants other numbers here.
- */
+/** SHA-256 of the libraries in the version pinned by package.json; update these with the version. */
 const FILES: ReadonlyMap<string, string> = new Map([
   [DRIVER, '5b9e8591c7c2d1c9618c3ad485d0cdffb81f5f1ffd6a982fdb6578c2d8d3213e'],
   [LOADER, 'fe17a77c1f2df38d3b6a935140f746fd80aac564bb44eb3e4f6b75a504295a41'],
 ]);
-/** Not among Node's constants: the library stays mapped although Node closes it. */
+/** Not among Node's constants: keeps the library mapped after Node closes it. */
 const RTLD_NODELETE = 0x1000;
 
-/** The archive's path, or null where the optional package is not installed or does not fit this machine. */
+/** The archive's path, or null if the optional package is not installed or does not support this machine. */
 function archivePath(): string | null {
   if (process.platform !== 'linux' || process.arch !== 'x64') return null;
   try {
     const require = createRequire(import.meta.url);
-    // The package's main file lies beside or below its `bin` folder.
+    // The package's main file is beside or below its `bin` folder.
     let folder = dirname(require.resolve('@sparticuz/chromium'));
     while (!folder.endsWith('chromium') && folder !== dirname(folder)) folder = dirname(folder);
     return join(folder, 'bin', ARCHIVE);
@@ -49,9 +46,7 @@ async function hashOf(path: string): Promise<string> {
     .digest('hex');
 }
 
-/**
- * Whether a folder holds the libraries as they came in the package, and nobody else could have changed them.
- */
+/** Whether a folder holds the libraries exactly as packaged and nobody else could have changed them. */
 async function isIntact(folder: string): Promise<boolean> {
   for (const path of [folder, ...[...FILES.keys(), ICD].map((name) => join(folder, name))])
     if (!(await isOurs(path))) return false;
@@ -59,7 +54,7 @@ async function isIntact(folder: string): Promise<boolean> {
   return (await readFile(join(folder, ICD), 'utf8')) === icdText(folder);
 }
 
-/** What the Vulkan loader reads: where the driver lies. */
+/** The ICD file, which tells the Vulkan loader the driver's path. */
 function icdText(folder: string): string {
   return JSON.stringify({
     file_format_version: '1.0.0',
@@ -67,10 +62,7 @@ function icdText(folder: string): string {
   });
 }
 
-/**
- * Unpacks the driver where that was not done yet, or what is there is not whole; returns its folder, or null
- * where there is no package.
- */
+/** Unpacks the driver unless an intact copy exists. Returns its folder; null if it is not installed. */
 async function driverFolder(): Promise<string | null> {
   const archive = archivePath();
   if (archive === null || (await stat(archive).catch(() => null)) === null) return null;
@@ -92,13 +84,13 @@ async function unpack(archive: string): Promise<string> {
   const target = join(cache, name);
   if (await isIntact(target)) return target;
   await sweep(cache, (other) => other === name);
-  // Two processes may unpack at once: each into its own folder, and the first rename wins.
+  // Two processes may unpack at once: each uses its own folder, and the first rename wins.
   const staging = temporaryPath(cache, name, 'tmp');
   try {
     await mkdir(staging, { mode: 0o700 });
     const { extract } = await import('tar-fs');
     const options = {
-      // The archive names an owner and modes, which are another machine's.
+      // The owner and modes in the archive are those of another machine.
       chown: false,
       umask: 0o077,
       ignore: (path: string) => path !== staging && !FILES.has(basename(path)),
@@ -120,7 +112,7 @@ async function unpack(archive: string): Promise<string> {
   );
 }
 
-/** Sets or removes environment variables; returns what puts them back. */
+/** Sets environment variables and returns a function that restores them. */
 function setEnvironment(values: Readonly<Record<string, string>>): () => void {
   const before = Object.keys(values).map((name) => [name, process.env[name]] as const);
   Object.assign(process.env, values);
@@ -133,10 +125,10 @@ function setEnvironment(values: Readonly<Record<string, string>>): () => void {
 }
 
 /**
- * Runs `open`, which opens Vulkan and asks it for adapters, with the Vulkan loader pointed at the packaged
- * driver, and brings a loader where the system has none. The environment is afterwards as it was, so that the
- * next request sees the system's drivers. Null where the package is not there. Throws `NoAdapterError` where
- * what is there may not be loaded.
+ * Runs `open`, which opens Vulkan and requests adapters, with the Vulkan loader pointed at the packaged
+ * driver; loads the packaged Vulkan loader too. Restores the environment afterwards, so that the next request
+ * sees the system's drivers. Returns null if the package is not installed. Throws `NoAdapterError` if its
+ * files may not be loaded.
  */
 export async function withPackagedDriver<T>(open: () => Promise<T>): Promise<T | null> {
   const folder = await driverFolder();
@@ -148,8 +140,7 @@ export async function withPackagedDriver<T>(open: () => Promise<T>): Promise<T |
     try {
       process.dlopen({ exports: {} }, join(folder, LOADER), RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
     } catch {
-      // Node complains that the library is no addon of its own; it is mapped all the same, which is what Dawn
-      // needs.
+      // Node complains that the library is not an addon, but maps it, which is all that Dawn needs.
     }
     return await open();
   } finally {

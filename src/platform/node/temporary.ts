@@ -1,22 +1,19 @@
-/** Names of files and folders under construction, and sweeping up those of processes that were killed. */
+/** Names files and folders under construction and sweeps up the ones that killed processes left behind. */
 import { randomBytes } from 'node:crypto';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
-/** `tmp`: being written; `old`: what it replaces; `probe`: a trial. */
+/** `tmp`: being written; `old`: the one being replaced; `probe`: a trial write. */
 export type Purpose = 'tmp' | 'old' | 'probe';
 
 const TEMPORARY = /^\.(.+)\.(tmp|old|probe)-(\d+)-[0-9a-f]{8}$/;
-/** A process number may be given again, or be another machine's: what is older than this is nobody's. */
+/** A process id may be reused, or be another machine's: anything older than this counts as abandoned. */
 const DAY_MS = 24 * 3600 * 1000;
 
-/** Paths that this process uses now. */
+/** Paths in use by this process. */
 const inUse = new Set<string>();
 
-/**
- * A path inside `folder` that nothing else has, for a thing that is to be called `name`. `forget` it when it
- * is gone.
- */
+/** A unique path in `folder` for something to be called `name`. Call `forget` once the path is gone. */
 export function temporaryPath(folder: string, name: string, purpose: Purpose): string {
   const path = join(folder, `.${name}.${purpose}-${process.pid}-${randomBytes(4).toString('hex')}`);
   inUse.add(path);
@@ -27,7 +24,7 @@ export function forget(path: string): void {
   inUse.delete(path);
 }
 
-/** Removes a path that `temporaryPath` gave, if it is there. */
+/** Removes a path made by `temporaryPath`, if it exists. */
 export async function discard(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true });
   forget(path);
@@ -44,15 +41,15 @@ function isRunning(pid: number): boolean {
 
 async function isAbandoned(path: string, pid: number): Promise<boolean> {
   if (inUse.has(path)) return false;
-  // One of this number, but not of this process: in a container every run may have the same.
+  // Same id but not this process's path: in a container every run may have the same process id.
   if (pid === process.pid || !isRunning(pid)) return true;
   const info = await stat(path).catch(() => null);
   return info !== null && Date.now() - info.mtimeMs > DAY_MS;
 }
 
 /**
- * Removes from a folder what processes that are gone left under construction for names that `wanted` accepts;
- * a thing that had been put aside, but not yet replaced, gets its name back. What may not be removed stays.
+ * Removes from a folder the temporary entries of dead processes for names that `wanted` accepts. An `old`
+ * entry whose replacement never arrived gets its name back. Entries that cannot be removed are left alone.
  */
 export async function sweep(folder: string, wanted: (name: string) => boolean): Promise<void> {
   const names: string[] = await readdir(folder).catch(() => []);
@@ -67,7 +64,7 @@ export async function sweep(folder: string, wanted: (name: string) => boolean): 
   }
 }
 
-/** Sweeps what was under construction for a folder: beside it, and inside it. */
+/** Sweeps the temporary entries of a folder, both beside it and inside it. */
 export async function sweepFor(target: string): Promise<void> {
   await sweep(dirname(target), (name) => name === basename(target));
   await sweep(target, () => true);

@@ -1,7 +1,6 @@
 /**
- * Waiting for an adapter that computes on the CPU. While anything is pending Dawn asks for its state in every
- * turn of the event loop, which keeps one core busy that the adapter would compute on; so the turns are made
- * rare.
+ * Waits for an adapter that computes on the CPU. While anything is pending, Dawn polls in every turn of the
+ * event loop, which keeps busy a core that the adapter needs; sleeping between turns makes them rare.
  */
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 const SHORTEST_MS = 0.05;
@@ -20,10 +19,7 @@ async function sleepWhilePending(): Promise<void> {
   sleeping = false;
 }
 
-/**
- * Settles as `work` does. Until then this thread sleeps most of the time where the adapter is a `software`
- * one.
- */
+/** Settles as `work` does. On a `software` adapter this thread sleeps most of the time until then. */
 export async function waitForGpu<T>(work: Promise<T>, software: boolean): Promise<T> {
   if (!software) return work;
   pending += 1;
