@@ -99,6 +99,7 @@ function definePairLoss(
   name: 'mseLoss' | 'bceWithLogits',
   loss: 'mse' | 'bce',
 ): (x: Tensor, targets: Tensor, options?: Record<string, never>) => Tensor {
+  const pair = (x: Tensor, targets: Tensor) => ({ loss, x: x.slot, targets: targets.slot, count: x.size });
   const op = defineOp({
     name,
     inputs: { x: 'float32', targets: 'float32' },
@@ -118,21 +119,14 @@ function definePairLoss(
     forward: ({ x, targets }, y) => {
       const { device } = x;
       const losses = device.raw(x.shape);
-      pairLoss(device.gpu, { loss, x: x.slot, targets: targets.slot, count: x.size, y: losses.slot });
+      pairLoss(device.gpu, { ...pair(x, targets), y: losses.slot });
       sumKernel(device.gpu, { x: losses.slot, y: y.slot, outer: 1, n: x.size, inner: 1 });
       losses.dispose();
     },
     saves: ['x', 'targets'],
     backward: ({ dy, saved: { x, targets } }) => {
       const dx = dy.device.raw(x.shape);
-      pairLossGradient(dy.device.gpu, {
-        loss,
-        x: x.slot,
-        targets: targets.slot,
-        count: x.size,
-        dy: dy.slot,
-        dx: dx.slot,
-      });
+      pairLossGradient(dy.device.gpu, { ...pair(x, targets), dy: dy.slot, dx: dx.slot });
       return { x: dx };
     },
   });
