@@ -6,27 +6,40 @@ import { count, finite } from './state.ts';
 
 const uint32 = v.pipe(count, v.maxValue(2 ** 32 - 1));
 
-const schema = v.object({
+/** Written out rather than inferred from the schema: published declarations do without valibot. */
+export interface Progress {
   /** The next epoch and batch. */
+  epoch: number;
+  batch: number;
+  schedulerStep: number;
+  random: { seed: number; stream: number };
+  /** Sum of the losses since the last log, and the number of steps it covers. */
+  lossSum: number;
+  lossSteps: number;
+  /** Of the last step; null before the first. */
+  learningRate: number | null;
+  /** The training data: the number of examples, and a digest of some of them. */
+  data?: { examples: number; digest: string } | undefined;
+  /** With `fp16`. */
+  scaler?: { scale: number; growthTracker: number; skippedSteps: number } | undefined;
+  /** Steps taken, by parameter. */
+  optimizerSteps: Record<string, number>;
+}
+
+const schema = v.object({
   epoch: count,
   batch: count,
   schedulerStep: count,
   random: v.object({ seed: uint32, stream: uint32 }),
-  /** Sum of the losses since the last log, and the number of steps it covers. */
   lossSum: finite,
   lossSteps: count,
-  /** Of the last step; null before the first. */
   learningRate: v.optional(v.nullable(finite), null),
-  /** The training data: the number of examples, and a digest of some of them. */
   data: v.optional(v.object({ examples: count, digest: v.string() })),
-  /** With `fp16`. */
   scaler: v.optional(
     v.object({ scale: v.pipe(finite, v.gtValue(0)), growthTracker: count, skippedSteps: count }),
   ),
-  /** Steps taken, by parameter. */
   optimizerSteps: v.record(v.string(), v.pipe(count, v.minValue(1))),
 });
-export type Progress = v.InferOutput<typeof schema>;
 
 export function progressToJson(progress: Progress): string {
   return `${JSON.stringify(progress, null, 2)}\n`;
