@@ -223,11 +223,6 @@ export interface LossScaleLaunch {
 /** Adapts the scale of the loss to whether the gradients were finite. */
 export function updateLossScale(gpu: GpuContext, options: LossScaleLaunch): void {
   const { norm, state, growthInterval, growthFactor, backoffFactor } = options;
-  launch(
-    gpu,
-    lossScaleKernel,
-    [norm, state],
-    { floats: [growthInterval, growthFactor, backoffFactor] },
-    [1, 1, 1],
-  );
+  const floats = [growthInterval, growthFactor, backoffFactor];
+  launch(gpu, lossScaleKernel, [norm, state], { floats }, [1, 1, 1]);
 }

@@ -4,6 +4,7 @@
 import { sizeOf } from '../arrays.ts';
 import type { GpuContext } from '../gpu/context.ts';
 import { byDtype, type FloatDtype, floatDtypeOf, type WgslType } from '../gpu/dtype.ts';
+import type { Scalars } from '../gpu/recorder.ts';
 import type { Defines } from '../gpu/wgsl.ts';
 import { type Activation, activations } from './activations.ts';
 import {
@@ -17,6 +18,7 @@ import {
   type Slot,
   shifted,
   slice,
+  type Window,
   windows,
 } from './launch.ts';
 
@@ -32,11 +34,15 @@ type Family = Readonly<Record<FloatDtype, Widths>>;
 /** Numbers in a four-vector. */
 const VECTOR = 4;
 
+function bothWidths(shader: string, defines: Defines): Widths {
+  return {
+    single: kernel(shader, { ...defines, WIDTH: 1 }),
+    vectors: kernel(shader, { ...defines, WIDTH: VECTOR }),
+  };
+}
+
 function family(shader: string, defines: Defines = {}): Family {
-  return byDtype((T) => ({
-    single: kernel(shader, { ...defines, T, WIDTH: 1 }),
-    vectors: kernel(shader, { ...defines, T, WIDTH: VECTOR }),
-  }));
+  return byDtype((T) => bothWidths(shader, { ...defines, T }));
 }
 
 /** The variant for a slot's type, and how many numbers it reads at once: four if that divides every count. */
@@ -49,6 +55,25 @@ function fitting(
   return counts.every((count) => count % VECTOR === 0)
     ? { variant: vectors, width: VECTOR }
     : { variant: single, width: 1 };
+}
+
+/**
+ * Runs a kernel over tensors of `count` elements each; the first one's type decides the variant.
+ * `scalarsOf` gets the elements of a window, in numbers or four-vectors as the variant reads them.
+ */
+function eachElement(
+  gpu: GpuContext,
+  variants: Family,
+  slots: readonly [Slot, ...Slot[]],
+  count: number,
+  scalarsOf: (elements: number, window: Window) => Scalars,
+): void {
+  const { variant, width } = fitting(variants, slots[0], count);
+  for (const w of windows(gpu, count)) {
+    const elements = w.count / width;
+    const ranges = slots.map((slot) => slice(slot, w));
+    launch(gpu, variant, ranges, scalarsOf(elements, w), loopGrid(gpu, elements));
+  }
 }
 
 const unaryKernels = (BACKWARD: boolean) =>
@@ -69,23 +94,15 @@ export interface UnaryLaunch {
 
 /** y = activation(scale · x + shift). */
 export function unary(gpu: GpuContext, { x, y, count, activation, scale = 1, shift = 0 }: UnaryLaunch): void {
-  const { variant, width } = fitting(unaryForward[activation], x, count);
-  for (const w of windows(gpu, count)) {
-    const elements = w.count / width;
-    const scalars = { uints: [elements], floats: [scale, shift] };
-    launch(gpu, variant, [slice(x, w), slice(y, w)], scalars, loopGrid(gpu, elements));
-  }
+  const scalars = (elements: number) => ({ uints: [elements], floats: [scale, shift] });
+  eachElement(gpu, unaryForward[activation], [x, y], count, scalars);
 }
 
 /** dx = dy · d activation(scale · x + shift) / dx. */
 export function unaryGradient(gpu: GpuContext, options: UnaryLaunch & { dy: Slot }): void {
   const { x, dy, y, count, activation, scale = 1, shift = 0 } = options;
-  const { variant, width } = fitting(unaryBackward[activation], x, count);
-  for (const w of windows(gpu, count)) {
-    const elements = w.count / width;
-    const scalars = { uints: [elements], floats: [scale, shift] };
-    launch(gpu, variant, [slice(x, w), slice(dy, w), slice(y, w)], scalars, loopGrid(gpu, elements));
-  }
+  const scalars = (elements: number) => ({ uints: [elements], floats: [scale, shift] });
+  eachElement(gpu, unaryBackward[activation], [x, dy, y], count, scalars);
 }
 
 export type BinaryOperator = 'add' | 'sub' | 'mul' | 'div';
@@ -158,12 +175,8 @@ export function binary(gpu: GpuContext, options: BinaryLaunch): void {
   const count = sizeOf(shape);
   const plainA = isContiguous(shape, stridesA);
   if (plainA && isContiguous(shape, stridesB)) {
-    const { variant, width } = fitting(binarySame[operator], a, count);
-    for (const w of windows(gpu, count)) {
-      const elements = w.count / width;
-      const slots = [slice(a, w), slice(b, w), slice(c, w)];
-      launch(gpu, variant, slots, { uints: [elements, elements] }, loopGrid(gpu, elements));
-    }
+    const scalars = (elements: number) => ({ uints: [elements, elements] });
+    eachElement(gpu, binarySame[operator], [a, b, c], count, scalars);
     return;
   }
   const period = suffixPeriod(shape, stridesB);
@@ -186,10 +199,7 @@ export function binary(gpu: GpuContext, options: BinaryLaunch): void {
 
 const addKernels = family('inplace', { OP: 'add', WIDE: false });
 /** Of a float16 x to a float32 y. */
-const addWideKernels: Widths = {
-  single: kernel('inplace', { OP: 'add', WIDE: true, T: 'f16', WIDTH: 1 }),
-  vectors: kernel('inplace', { OP: 'add', WIDE: true, T: 'f16', WIDTH: VECTOR }),
-};
+const addWideKernels = bothWidths('inplace', { OP: 'add', WIDE: true, T: 'f16' });
 const fillKernel = kernel('inplace', { OP: 'fill', WIDE: false, T: 'f32', WIDTH: 1 });
 
 /** y += scale · x, both of one type, or x float16 and y float32. */
@@ -198,12 +208,7 @@ export function addInPlace(
   { x, y, count, scale = 1 }: { x: Slot; y: Slot; count: number; scale?: number },
 ): void {
   const variants = floatDtypeOf(y) === 'float16' ? addKernels : { ...addKernels, float16: addWideKernels };
-  const { variant, width } = fitting(variants, x, count);
-  for (const w of windows(gpu, count)) {
-    const elements = w.count / width;
-    const scalars = { uints: [elements, 0], floats: [scale] };
-    launch(gpu, variant, [slice(x, w), slice(y, w)], scalars, loopGrid(gpu, elements));
-  }
+  eachElement(gpu, variants, [x, y], count, (elements) => ({ uints: [elements, 0], floats: [scale] }));
 }
 
 /** Sets every four-byte element to `bits`. */
@@ -236,13 +241,10 @@ export function dropout(
   options: { x: Slot; y: Slot; count: number; key: DropoutKey },
 ): void {
   const { x, y, count, key } = options;
-  const { variant, width } = fitting(dropoutKernels, x, count);
-  for (const w of windows(gpu, count)) {
-    const elements = w.count / width;
-    const uints = [elements, key.seed, key.stream, dropoutThreshold(key.p), w.first];
-    const scalars = { uints, floats: [1 / (1 - key.p)] };
-    launch(gpu, variant, [slice(x, w), slice(y, w)], scalars, loopGrid(gpu, elements));
-  }
+  eachElement(gpu, dropoutKernels, [x, y], count, (elements, w) => ({
+    uints: [elements, key.seed, key.stream, dropoutThreshold(key.p), w.first],
+    floats: [1 / (1 - key.p)],
+  }));
 }
 
 const normalKernel = kernel('random', { NORMAL: true });
@@ -261,16 +263,11 @@ export interface RandomLaunch {
 }
 
 export function fillRandom(gpu: GpuContext, options: RandomLaunch): void {
-  const variant = options.distribution === 'normal' ? normalKernel : uniformKernel;
-  for (const w of windows(gpu, options.count)) {
-    const uints = [w.count, options.seed, options.stream, w.first];
-    launch(
-      gpu,
-      variant,
-      [slice(options.y, w)],
-      { uints, floats: [options.low, options.width] },
-      elementGrid(w.count),
-    );
+  const { y, count, seed, stream, distribution, low, width } = options;
+  const variant = distribution === 'normal' ? normalKernel : uniformKernel;
+  for (const w of windows(gpu, count)) {
+    const scalars = { uints: [w.count, seed, stream, w.first], floats: [low, width] };
+    launch(gpu, variant, [slice(y, w)], scalars, elementGrid(w.count));
   }
 }
 
