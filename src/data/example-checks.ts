@@ -121,13 +121,13 @@ export function checkPadding({
 }
 
 /**
- * Wraps an error of the user's code into a `UserCodeError` that says where it failed. The engine's own stay
- * as they are.
+ * Wraps an error of the user's code into a `UserCodeError` that says what failed, and when (`at step 3`). The
+ * engine's own stay as they are.
  */
-export function userError(what: string, cause: unknown): DawngradError {
+export function userError(what: string, cause: unknown, when?: string): DawngradError {
   if (cause instanceof DawngradError) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
-  return new UserCodeError(`${what} failed: ${message}`, { cause });
+  return new UserCodeError(`${what} failed${when === undefined ? '' : ` ${when}`}: ${message}`, { cause });
 }
 
 /** Calls the user's code. Throws `UserCodeError` if that throws. */

@@ -50,13 +50,29 @@ export interface AdapterResult {
   software: boolean;
 }
 
-/** Which files of a model to download from the hub. */
-export interface ModelDownload {
+export interface HubOptions {
+  /** Branch, tag or commit; default `main`. */
   revision?: string;
+  /** Access token; default HF_TOKEN, else the one that a log-in saved. */
   token?: string;
+  /** Default HF_HUB_CACHE, else the hub's usual folder. */
   cacheDir?: string;
+  /** Use only what is in the cache. Default: if HF_HUB_OFFLINE=1. */
   localFilesOnly?: boolean;
+  /** The hub's address; default HF_ENDPOINT. */
   hubUrl?: string;
+  /** Called as a file's bytes arrive. */
+  onProgress?: (progress: DownloadProgress) => void;
+}
+
+export interface DownloadProgress {
+  file: string;
+  loadedBytes: number;
+  totalBytes: number;
+}
+
+/** Which files of a model to download from the hub. */
+export interface ModelDownload extends HubOptions {
   /** Files that must exist. */
   required: readonly string[];
   /**
@@ -72,7 +88,6 @@ export interface ModelDownload {
   optional: readonly string[];
   /** Like `optional`, but finding one in the cache does not prove that the others were requested. */
   beside?: readonly string[];
-  onProgress?: (progress: { file: string; loadedBytes: number; totalBytes: number }) => void;
 }
 
 export interface Platform {

@@ -1,5 +1,6 @@
 /** Callbacks: they observe a training and may stop it. */
-import { ConfigError, DawngradError, UserCodeError } from '../errors.ts';
+import { userError } from '../data/example-checks.ts';
+import { ConfigError } from '../errors.ts';
 import { checkOptions, type OptionNames, remedyFor } from '../options.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { bestMetricKey, bestMetricOf, isBetter } from './best.ts';
@@ -109,12 +110,7 @@ export async function callAll<E extends Event>(
       const result = handler?.apply(callback, args);
       if (result instanceof Promise) await result;
     } catch (cause) {
-      if (cause instanceof DawngradError) throw cause;
-      const { globalStep } = args[0].state;
-      throw new UserCodeError(
-        `${event} of ${nameOf(callback)} failed at step ${globalStep}: ${cause instanceof Error ? cause.message : String(cause)}`,
-        { cause },
-      );
+      throw userError(`${event} of ${nameOf(callback)}`, cause, `at step ${args[0].state.globalStep}`);
     }
   }
 }

@@ -9,10 +9,11 @@ import { type TensorToWrite, writeSafetensors } from '../models/files/safetensor
 import { writeModel } from '../models/files/save.ts';
 import { type FileWeight, storedWeights } from '../models/files/weight-names.ts';
 import type { AdamW } from '../optim/adamw.ts';
+import type { FolderWriter } from '../platform/contract.ts';
 import { formatShape, sameShape, sizeOf } from '../tensor/shape.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { TrainingArguments } from './arguments.ts';
-import { type Progress, progressFromJson, progressToJson } from './progress.ts';
+import { type Progress, progressFromJson } from './progress.ts';
 import { checkPlace, type SavedArguments, savedArguments } from './resume.ts';
 import { stateFromJson, stateToJson, type TrainerState } from './state.ts';
 
@@ -40,7 +41,7 @@ export function checkpointPath(outputDir: string, step: number): string {
 
 /** Writes `checkpoint-<step>` whole or not at all; returns its path. */
 export async function saveCheckpoint(content: CheckpointContent): Promise<string> {
-  const { model, tokenizer, optimizer, args, state, progress } = content;
+  const { model, optimizer, args, state, progress } = content;
   const path = checkpointPath(args.outputDir, state.globalStep);
   const optimizerSteps: Record<string, number> = {};
   const tensors: TensorToWrite[] = [];
@@ -57,14 +58,28 @@ export async function saveCheckpoint(content: CheckpointContent): Promise<string
     }
   }
   await platform.writeFolder(path, 'replace', async (folder) => {
-    await writeModel(folder, model);
-    await tokenizer?.write(folder);
+    await writeFinal(folder, content);
     await folder.writeFile(OPTIMIZER_NAME, (sink) => writeSafetensors(sink, tensors));
-    await folder.writeText(TRAINER_STATE_NAME, stateToJson(state));
-    await folder.writeText(TRAINING_ARGS_NAME, `${JSON.stringify(args, null, 2)}\n`);
-    await folder.writeText(PROGRESS_NAME, progressToJson({ ...progress, optimizerSteps }));
+    await writeJson(folder, PROGRESS_NAME, { ...progress, optimizerSteps });
   });
   return path;
+}
+
+/** What checkpoints and the finished model's folder have in common. */
+type FinalContent = Pick<CheckpointContent, 'model' | 'tokenizer' | 'args' | 'state'>;
+
+async function writeFinal(
+  folder: FolderWriter,
+  { model, tokenizer, args, state }: FinalContent,
+): Promise<void> {
+  await writeModel(folder, model);
+  await tokenizer?.write(folder);
+  await writeJson(folder, TRAINER_STATE_NAME, stateToJson(state));
+  await writeJson(folder, TRAINING_ARGS_NAME, args);
+}
+
+function writeJson(folder: FolderWriter, name: string, content: object): Promise<void> {
+  return folder.writeText(name, `${JSON.stringify(content, null, 2)}\n`);
 }
 
 /** Numbers and paths of the checkpoints in a folder, oldest first. */
@@ -229,20 +244,13 @@ const WEIGHT_FILE = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
  * Writes the finished model, tokenizer and state into the output folder. Removes files of an older model, and
  * keeps anything else.
  */
-export async function saveFinal(
-  content: Pick<CheckpointContent, 'model' | 'tokenizer' | 'args' | 'state'>,
-): Promise<void> {
-  const { model, tokenizer, args, state } = content;
+export async function saveFinal(content: FinalContent): Promise<void> {
+  const { tokenizer, args, state } = content;
   const written = new Set([CONFIG_NAME, WEIGHTS_NAME, ...(tokenizer?.fileNames ?? [])]);
   await platform.writeFolder(args.outputDir, 'merge', async (folder) => {
-    await writeModel(folder, model);
-    await tokenizer?.write(folder);
-    await folder.writeText(TRAINING_ARGS_NAME, `${JSON.stringify(args, null, 2)}\n`);
-    await folder.writeText(
-      'loss_log.jsonl',
-      state.logHistory.map((entry) => `${JSON.stringify(entry)}\n`).join(''),
-    );
-    await folder.writeText(TRAINER_STATE_NAME, stateToJson(state));
+    await writeFinal(folder, content);
+    const log = state.logHistory.map((entry) => `${JSON.stringify(entry)}\n`);
+    await folder.writeText('loss_log.jsonl', log.join(''));
   });
   // An older model's shards or tokenizer would be read together with the new files.
   const old = (name: string): boolean =>

@@ -39,14 +39,11 @@ export interface EvaluateOptions {
 /** transformers' rule (`find_labels`): names that contain `label`, and the answers to questions. */
 const isLabel = (name: string): boolean => /label/i.test(name) || /^(start|end)Positions$/.test(name);
 
-/** The named arrays of each batch. */
-type ByBatch<T> = (readonly (readonly [name: string, array: T])[])[];
-
 /** Joins the batches' arrays by name. Throws `DataError` naming an array that only some batches have. */
-function joinByName<T extends NamedArray>(batches: ByBatch<T>): Arrays<T> {
-  const names = new Set(batches.flatMap((arrays) => arrays.map(([name]) => name)));
+function joinByName<T extends NamedArray>(batches: readonly Arrays<T>[]): Arrays<T> {
+  const names = new Set(batches.flatMap((arrays) => Object.keys(arrays)));
   const all = [...names].map((name) => {
-    const parts = batches.flatMap((arrays) => arrays.filter(([own]) => own === name).map(([, one]) => one));
+    const parts = batches.flatMap((arrays) => arrays[name] ?? []);
     if (parts.length !== batches.length)
       throw new DataError(`evaluate: ${parts.length} of ${batches.length} batches have ${name}`, {
         remedy: 'give it for all examples, or for none',
@@ -55,8 +52,6 @@ function joinByName<T extends NamedArray>(batches: ByBatch<T>): Arrays<T> {
   });
   return Object.fromEntries(all);
 }
-
-const isEmpty = (batches: ByBatch<unknown>): boolean => batches.every((arrays) => arrays.length === 0);
 
 function namedOr(arrays: Arrays<NamedArray>, what: string, name: string): NamedArray {
   const found = arrays[name];
@@ -90,8 +85,8 @@ export async function evaluateModel(
   batches: Iterable<Batch>,
   { fp16, labelNames, computeMetrics }: EvaluateOptions,
 ): Promise<{ loss: number | null; evaluation: Evaluation }> {
-  const outputs: ByBatch<NamedArray> = [];
-  const labels: ByBatch<NamedArray<BatchArray>> = [];
+  const outputs: Arrays<NamedArray>[] = [];
+  const labels: Arrays<NamedArray<BatchArray>>[] = [];
   const wanted = (name: string): boolean => labelNames?.includes(name) ?? isLabel(name);
   // Other outputs (scores of a whole vocabulary, say) are large, and only `computeMetrics` would use them.
   const reads = (name: string, { shape }: Tensor): boolean =>
@@ -99,8 +94,8 @@ export async function evaluateModel(
   let [lossSum, total, losses] = [0, 0, 0];
   for await (const prediction of predictBatches(model, batches, { fp16, reads })) {
     const { batch, loss } = prediction;
-    outputs.push(Object.entries(prediction.outputs));
-    labels.push(arraysOf(batch).filter(([name]) => wanted(name)));
+    outputs.push(prediction.outputs);
+    labels.push(Object.fromEntries(arraysOf(batch).filter(([name]) => wanted(name))));
     if (loss === null) continue;
     const weight = lossWeight(model, batch);
     lossSum += loss * weight;
@@ -108,7 +103,8 @@ export async function evaluateModel(
     losses += 1;
   }
   const loss = losses === 0 ? null : total === 0 ? 0 : lossSum / total;
-  if (isEmpty(labels) || isEmpty(outputs)) return { loss, evaluation: { metrics: {} } };
+  const isEmpty = (arrays: Arrays<NamedArray>): boolean => Object.keys(arrays).length === 0;
+  if (labels.every(isEmpty) || outputs.every(isEmpty)) return { loss, evaluation: { metrics: {} } };
   const prediction = predictionOf(joinByName(outputs), joinByName(labels));
   const evaluation =
     computeMetrics === undefined

@@ -1,8 +1,6 @@
 /** progress.json: what a resume needs besides the keys of trainer_state.json. */
 import * as v from 'valibot';
-import { CheckpointError } from '../errors.ts';
-import { checkJson, parseJsonObject } from '../models/files/json.ts';
-import { count, finite } from './state.ts';
+import { count, finite, readSaved } from './state.ts';
 
 const uint32 = v.pipe(count, v.maxValue(2 ** 32 - 1));
 
@@ -41,12 +39,7 @@ const schema = v.object({
   optimizerSteps: v.record(v.string(), v.pipe(count, v.minValue(1))),
 });
 
-export function progressToJson(progress: Progress): string {
-  return `${JSON.stringify(progress, null, 2)}\n`;
-}
-
 /** Reads progress.json. Throws `CheckpointError` naming the file and the key that cannot be used. */
 export function progressFromJson(text: string, source: string): Progress {
-  const file = { source, error: CheckpointError, remedy: 'resume from another checkpoint' };
-  return checkJson(schema, parseJsonObject(text, file), file);
+  return readSaved(schema, text, source);
 }

@@ -3,7 +3,6 @@ import * as v from 'valibot';
 import type { Dataset, Example } from '../data/dataset.ts';
 import { callUser } from '../data/example-checks.ts';
 import { CheckpointError, ConfigError } from '../errors.ts';
-import { checkJson, parseJsonObject } from '../models/files/json.ts';
 import {
   argumentNames,
   argumentTable,
@@ -11,7 +10,7 @@ import {
   type TrainingArguments,
 } from './arguments.ts';
 import type { Progress } from './progress.ts';
-import type { TrainerState } from './state.ts';
+import { readSaved, type TrainerState } from './state.ts';
 
 /** The schema of an argument: a value of its default's type; any, if the default is null. */
 function like(value: unknown): v.GenericSchema {
@@ -33,8 +32,7 @@ export type SavedArguments = Omit<TrainingArguments, 'outputDir'>;
  * Reads training_args.json. Throws `CheckpointError` naming the file and the argument that cannot be used.
  */
 export function savedArguments(text: string, source: string): SavedArguments {
-  const file = { source, error: CheckpointError, remedy: 'resume from another checkpoint' };
-  return checkJson(savedSchema, parseJsonObject(text, file), file) as unknown as SavedArguments;
+  return readSaved(savedSchema, text, source) as unknown as SavedArguments;
 }
 
 export interface Comparison {

@@ -118,15 +118,27 @@ export function freshState(args: TrainingArguments): TrainerState {
   };
 }
 
-export function stateToJson(state: TrainerState): string {
-  const entries = keys.map(([theirs, ours]) => [theirs, state[ours]]);
-  return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
+/** The content of trainer_state.json. */
+export function stateToJson(state: TrainerState): Record<string, unknown> {
+  return Object.fromEntries(keys.map(([theirs, ours]) => [theirs, state[ours]]));
+}
+
+/**
+ * @internal Reads one of a checkpoint's JSON files. Throws `CheckpointError` naming the file and the key that
+ * cannot be used.
+ */
+export function readSaved<S extends v.GenericSchema>(
+  schema: S,
+  text: string,
+  source: string,
+): v.InferOutput<S> {
+  const file = { source, error: CheckpointError, remedy: 'resume from another checkpoint' };
+  return checkJson(schema, parseJsonObject(text, file), file);
 }
 
 /** Reads trainer_state.json. Throws `CheckpointError` naming the file and the key that cannot be used. */
 export function stateFromJson(text: string, source: string): TrainerState {
-  const file = { source, error: CheckpointError, remedy: 'resume from another checkpoint' };
-  const json = checkJson(schema, parseJsonObject(text, file), file);
+  const json = readSaved(schema, text, source);
   const entries = keys.map(([theirs, ours]) => [ours, json[theirs]]);
   return Object.fromEntries(entries) as Record<Camel<FileKey>, never>;
 }

@@ -2,22 +2,10 @@
 import { platform } from '#platform';
 import { DawngradError, FileError } from '../../errors.ts';
 import type { OptionNames } from '../../options.ts';
+import type { HubOptions } from '../../platform/contract.ts';
 import { CONFIG_NAME, INDEX_NAME, parseIndex, WEIGHTS_NAME } from './checkpoint-files.ts';
 
-export interface HubOptions {
-  /** Branch, tag or commit; default `main`. */
-  revision?: string;
-  /** Access token; default HF_TOKEN, else the one that a log-in saved. */
-  token?: string;
-  /** Default HF_HUB_CACHE, else the hub's usual folder. */
-  cacheDir?: string;
-  /** Use only what is in the cache. Default: if HF_HUB_OFFLINE=1. */
-  localFilesOnly?: boolean;
-  /** The hub's address; default HF_ENDPOINT. */
-  hubUrl?: string;
-  /** Called as a file's bytes arrive. */
-  onProgress?: (progress: DownloadProgress) => void;
-}
+export type { DownloadProgress, HubOptions } from '../../platform/contract.ts';
 
 export const hubOptionNames: OptionNames<HubOptions> = {
   revision: true,
@@ -27,12 +15,6 @@ export const hubOptionNames: OptionNames<HubOptions> = {
   hubUrl: true,
   onProgress: true,
 };
-
-export interface DownloadProgress {
-  file: string;
-  loadedBytes: number;
-  totalBytes: number;
-}
 
 /** Files to have: only the config, the tokenizer's, or all with the weights. */
 export type ModelPart = 'config' | 'tokenizer' | 'all';
