@@ -3,7 +3,7 @@
  * command's options, resuming and docs/training.md read.
  */
 import type { SchedulerType } from '../optim/schedule.ts';
-import type { ArgumentKind } from './argument-kinds.ts';
+import type { ArgumentKind } from './argument-checks.ts';
 
 export type IntervalStrategy = 'no' | 'steps' | 'epoch';
 

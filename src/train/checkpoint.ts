@@ -286,21 +286,13 @@ export async function removeCheckpoints(outputDir: string): Promise<void> {
   for (const { path } of await listCheckpoints(outputDir)) await platform.remove(path);
 }
 
-/** Names in an output folder, without the `lost+found` of a new disk. */
-async function contents(path: string): Promise<string[]> {
-  return (await platform.list(path)).filter((name) => name !== 'lost+found');
-}
-
-/** Whether a folder is empty, such as a volume that was just mounted. */
+/** Whether a folder is empty, but for the `lost+found` of a volume that was just mounted. */
 export async function isEmpty(path: string): Promise<boolean> {
-  return (await contents(path)).length === 0;
+  return (await platform.list(path)).every((name) => name === 'lost+found');
 }
 
 /** Whether a folder holds an output of this engine, which may be overwritten. */
 export async function isTrainingOutput(path: string): Promise<boolean> {
-  const names = await contents(path);
-  const ours = names.some(
-    (name) => [CONFIG_NAME, WEIGHTS_NAME, TRAINER_STATE_NAME].includes(name) || CHECKPOINT.test(name),
-  );
-  return names.length === 0 || ours;
+  const ours = [CONFIG_NAME, WEIGHTS_NAME, TRAINER_STATE_NAME];
+  return (await platform.list(path)).some((name) => ours.includes(name) || CHECKPOINT.test(name));
 }

@@ -37,10 +37,7 @@ const STEPS_IN_FLIGHT = 2;
 const LEAST_SCALE = 1e-4;
 
 /** The next epoch and batch. */
-interface Place {
-  epoch: number;
-  batch: number;
-}
+type Place = Pick<Progress, 'epoch' | 'batch'>;
 
 /** State and resources of one training; `go` releases them. */
 export class TrainingRun {
@@ -363,9 +360,11 @@ export class TrainingRun {
     const outcome = await this.best.restore();
     model.eval();
     const seconds = (performance.now() - this.started) / 1000;
+    // On average: the last step of an epoch may have fewer.
+    const textsPerStep = this.data.examples / this.stepsPerEpoch;
     await this.record({
       train_runtime: round(seconds, 4),
-      train_samples_per_second: round((this.totalSteps * this.textsPerStep()) / seconds, 3),
+      train_samples_per_second: round((this.totalSteps * textsPerStep) / seconds, 3),
       train_steps_per_second: round(this.totalSteps / seconds, 3),
       total_flos: state.totalFlos,
       train_loss: this.totalLoss / Math.max(this.totalSteps, 1),
@@ -373,11 +372,6 @@ export class TrainingRun {
     state.statefulCallbacks = callbackStates(this.callbacks, true);
     await saveFinal({ model, tokenizer: this.options.processingClass, args, state });
     return outcome;
-  }
-
-  /** On average: the last step of an epoch may have fewer. */
-  private textsPerStep(): number {
-    return this.data.examples / this.stepsPerEpoch;
   }
 
   private release(): void {
