@@ -1,5 +1,5 @@
 /** Callbacks: they observe a training and may stop it. */
-import { userError } from '../data/example-checks.ts';
+import { callUser, userError } from '../data/example-checks.ts';
 import { ConfigError } from '../errors.ts';
 import { checkOptions, type OptionNames, remedyFor } from '../options.ts';
 import type { TrainingArguments } from './arguments.ts';
@@ -115,7 +115,7 @@ export async function callAll<E extends Event>(
   }
 }
 
-/** transformers' `stateful_callbacks`. */
+/** transformers' `stateful_callbacks`. Throws `UserCodeError` naming a callback whose `state` throws. */
 export function callbackStates(
   callbacks: readonly TrainerCallback[],
   shouldTrainingStop: boolean,
@@ -133,7 +133,7 @@ export function callbackStates(
     },
   };
   for (const callback of callbacks) {
-    const state = callback.state?.();
+    const state = callUser(`state of ${nameOf(callback)}`, () => callback.state?.());
     if (state === undefined) continue;
     const before = out[nameOf(callback)];
     out[nameOf(callback)] = before === undefined ? state : [before, state].flat();

@@ -238,6 +238,7 @@ describe("the user's own code", () => {
       { callbacks: [{ onStepEnd: async () => boom() }] },
       /^onStepEnd of a callback failed at step 1: boom$/,
     ],
+    ["a callback's state", { callbacks: [{ state: boom }] }, /^state of a callback failed: boom$/],
     ['a dataset', { trainDataset: broken(17) }, /^the dataset's get\(17\) failed: boom$/],
     [
       'a dataset of evaluation',
