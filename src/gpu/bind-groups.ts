@@ -1,4 +1,5 @@
 /** Caches bind groups by pipeline and buffer ranges, so that a repeated step creates none. */
+import { cached } from '../cached.ts';
 import type { Pipeline } from './pipelines.ts';
 import type { Slot } from './recorder.ts';
 
@@ -27,11 +28,7 @@ export class BindGroupCache {
   /** Caches a group. The slots must not change afterwards. */
   add(pipeline: Pipeline, slots: readonly Slot[], group: GPUBindGroup): void {
     if (this.size >= MOST_KEPT) this.clear();
-    const hash = hashOf(pipeline, slots);
-    const entry = { pipeline, slots, group };
-    const entries = this.byHash.get(hash);
-    if (entries === undefined) this.byHash.set(hash, [entry]);
-    else entries.push(entry);
+    cached(this.byHash, hashOf(pipeline, slots), () => []).push({ pipeline, slots, group });
     this.size += 1;
   }
 

@@ -1,4 +1,5 @@
 /** Caches compute pipelines, one per kernel variant, each compiled once per device. */
+import { cached } from '../cached.ts';
 import { assembleShader, type Defines } from './wgsl.ts';
 
 /** One shader file with one set of defines. Its entry point is `main`; binding 0 holds its scalars. */
@@ -16,6 +17,11 @@ export interface Pipeline {
   readonly bindingCount: number;
 }
 
+interface Layout {
+  readonly bind: GPUBindGroupLayout;
+  readonly pipeline: GPUPipelineLayout;
+}
+
 /** Access of the bindings 1, 2, … in order: `r` for read-only storage, `w` for read-write storage. */
 function bindingAccess(wgsl: string): string {
   const found: string[] = [];
@@ -30,7 +36,7 @@ export class PipelineCache {
   private readonly pipelines = new Map<string, Pipeline>();
   /** Looked up by identity: keys are long, and every dispatch looks here. */
   private readonly byVariant = new Map<KernelVariant, Pipeline>();
-  private readonly layouts = new Map<string, { bind: GPUBindGroupLayout; pipeline: GPUPipelineLayout }>();
+  private readonly layouts = new Map<string, Layout>();
   private readonly uniformBytes: number;
 
   constructor(device: GPUDevice, uniformBytes: number) {
@@ -50,28 +56,24 @@ export class PipelineCache {
   ): Pipeline {
     const known = this.byVariant.get(variant);
     if (known !== undefined) return known;
-    const made = this.pipelines.get(variant.key) ?? this.make(variant, assemble());
+    const made = cached(this.pipelines, variant.key, () => this.make(variant, assemble()));
     this.byVariant.set(variant, made);
     return made;
   }
 
   private make(variant: KernelVariant, code: string): Pipeline {
     const access = bindingAccess(code);
-    const layout = this.layout(access);
+    const layout = cached(this.layouts, access, () => this.makeLayout(access));
     const module = this.device.createShaderModule({ code, label: variant.key });
     const gpu = this.device.createComputePipeline({
       label: variant.key,
       layout: layout.pipeline,
       compute: { module, entryPoint: 'main' },
     });
-    const pipeline = { id: this.pipelines.size, gpu, layout: layout.bind, bindingCount: access.length };
-    this.pipelines.set(variant.key, pipeline);
-    return pipeline;
+    return { id: this.pipelines.size, gpu, layout: layout.bind, bindingCount: access.length };
   }
 
-  private layout(access: string): { bind: GPUBindGroupLayout; pipeline: GPUPipelineLayout } {
-    const known = this.layouts.get(access);
-    if (known !== undefined) return known;
+  private makeLayout(access: string): Layout {
     const visibility = GPUShaderStage.COMPUTE;
     const uniform: GPUBufferBindingLayout = {
       type: 'uniform',
@@ -84,8 +86,6 @@ export class PipelineCache {
       entries.push({ binding: index + 1, visibility, buffer: { type } });
     }
     const bind = this.device.createBindGroupLayout({ entries, label: `uniform + ${access}` });
-    const made = { bind, pipeline: this.device.createPipelineLayout({ bindGroupLayouts: [bind] }) };
-    this.layouts.set(access, made);
-    return made;
+    return { bind, pipeline: this.device.createPipelineLayout({ bindGroupLayouts: [bind] }) };
   }
 }

@@ -16,6 +16,7 @@
  * Loops over integers unroll register tiles: WGSL cannot index registers, and software adapters keep indexed
  * private arrays in memory.
  */
+import { cached } from '../cached.ts';
 import { GpuError } from '../errors.ts';
 import { shaderSources } from './shaders.generated.ts';
 
@@ -49,8 +50,6 @@ const expressions = new Map<string, Evaluate | null>();
 
 /** Integer arithmetic with + - * / % and parentheses; division truncates. */
 function readExpression(text: string): Evaluate | null {
-  const known = expressions.get(text);
-  if (known !== undefined) return known;
   const tokens = text.match(/\w+|[-+*/%()]/g) ?? [];
   let at = 0;
   const factor = (): Evaluate | null => {
@@ -75,9 +74,7 @@ function readExpression(text: string): Evaluate | null {
   };
   const product = (): Evaluate | null => chain(factor, '*/%');
   const sum = (): Evaluate | null => chain(product, '+-');
-  const made = sum();
-  expressions.set(text, made);
-  return made;
+  return sum();
 }
 
 function calculate(operator: string, left: number, right: number): number {
@@ -95,15 +92,12 @@ function calculate(operator: string, left: number, right: number): number {
   }
 }
 
-/** A line cut at its `${…}`: text at even places, expressions at odd ones. */
+/** Lines as `cut` gives them. */
 const cutLines = new Map<string, readonly string[]>();
 
+/** A line cut at its `${…}`: text at even places, expressions at odd ones. */
 function cut(line: string): readonly string[] {
-  const known = cutLines.get(line);
-  if (known !== undefined) return known;
-  const parts = line.split(/\$\{([^}]+)\}/).map((part, i) => (i % 2 === 0 ? part : part.trim()));
-  cutLines.set(line, parts);
-  return parts;
+  return line.split(/\$\{([^}]+)\}/).map((part, i) => (i % 2 === 0 ? part : part.trim()));
 }
 
 class Assembler {
@@ -237,7 +231,7 @@ class Assembler {
 
   private substitute(line: string): string {
     if (!line.includes('${')) return line;
-    return cut(line)
+    return cached(cutLines, line, () => cut(line))
       .map((part, i) => (i % 2 === 0 ? part : this.textOf(part)))
       .join('');
   }
@@ -248,7 +242,9 @@ class Assembler {
   }
 
   private integer(expression: string): number {
-    const evaluate = readExpression(expression) ?? this.fail(`cannot read '${expression}'`);
+    const evaluate =
+      cached(expressions, expression, () => readExpression(expression)) ??
+      this.fail(`cannot read '${expression}'`);
     return evaluate((name) => {
       const value = Number(this.lookup(name));
       return Number.isInteger(value) ? value : this.fail(`'${name}' in '${expression}' is not an integer`);

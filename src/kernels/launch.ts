@@ -1,4 +1,5 @@
 /** The one way to run a shader: a variant, its bindings, its scalars and a grid. */
+import { cached } from '../cached.ts';
 import { GpuError } from '../errors.ts';
 import type { GpuContext } from '../gpu/context.ts';
 import { itemSize } from '../gpu/dtype.ts';
@@ -20,11 +21,7 @@ export const kernelVariants = new Map<string, KernelVariant>();
 export function kernel(shader: string, defines: Defines = {}): KernelVariant {
   const suffix = Object.entries(defines).map(([name, value]) => `${name}=${value}`);
   const key = suffix.length === 0 ? shader : `${shader} ${suffix.join(' ')}`;
-  const known = kernelVariants.get(key);
-  if (known !== undefined) return known;
-  const variant = { shader, defines, key };
-  kernelVariants.set(key, variant);
-  return variant;
+  return cached(kernelVariants, key, () => ({ shader, defines, key }));
 }
 
 /** Workgroups in x, y and z. */

@@ -1,4 +1,5 @@
 /** The gradients of a model as few flat tensors. */
+import { cached } from '../cached.ts';
 import { gatherGradients } from '../tensor/parameters.ts';
 import type { Storage } from '../tensor/storage.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -16,8 +17,7 @@ function runsOf(tensors: readonly Tensor[]): Tensor[] {
   const byEnd = new Map<Storage, Map<number, (typeof runs)[number]>>();
   for (const { memory, size } of tensors) {
     const { root, offset: start } = memory;
-    const ends = byEnd.get(root) ?? new Map<number, (typeof runs)[number]>();
-    byEnd.set(root, ends);
+    const ends = cached(byEnd, root, () => new Map());
     const run = ends.get(start) ?? { root, start, count: 0 };
     if (run.count === 0) runs.push(run);
     run.count += size;

@@ -1,4 +1,5 @@
 /** The moments of AdamW, in the layout of the parameters' chunks. */
+import { cached } from '../cached.ts';
 import { CheckpointError } from '../errors.ts';
 import { ALIGNED } from '../kernels/launch.ts';
 import { padded } from '../kernels/optimizer.ts';
@@ -58,8 +59,7 @@ export class MomentStore {
     const missing = [...new Set(places)].filter((place) => !this.reserved.has(place));
     const most = windowSize(device);
     for (const { chunk, at, end } of spansOf(missing)) {
-      const planes = this.planes.get(chunk) ?? [];
-      this.planes.set(chunk, planes);
+      const planes = cached(this.planes, chunk, () => []);
       for (let from = at; from < end; from += most) {
         const to = Math.min(from + most, end);
         const memory = new Storage(device, padded(to - from) * MOMENT_BYTES);

@@ -1,4 +1,5 @@
 /** Which technique multiplies a product: the one measured on the adapter, or the one its shape suggests. */
+import { cached } from '../../cached.ts';
 import type { GpuContext } from '../../gpu/context.ts';
 import type { FloatDtype } from '../../gpu/dtype.ts';
 import { subgroupMatrixTechniques } from './subgroup-matrix.ts';
@@ -101,11 +102,7 @@ function measuredTechnique(gpu: GpuContext, product: MatmulShape): MatmulTechniq
   const key = matmulClass(product);
   const name = gpu.tuning.get(key);
   if (name === undefined) return undefined;
-  let known = found.get(gpu);
-  if (known === undefined) {
-    known = new Map();
-    found.set(gpu, known);
-  }
+  const known = cached(found, gpu, () => new Map());
   const before = known.get(key);
   if (before?.name === name && before.matrices === gpu.subgroupMatrices) return before.technique;
   const technique = techniquesFor(gpu, product.dtype)

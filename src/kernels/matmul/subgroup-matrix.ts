@@ -1,6 +1,7 @@
 /** Matrix multiplication by subgroup matrices: the tiles that an adapter's limits allow. */
+import { cached } from '../../cached.ts';
 import type { GpuContext } from '../../gpu/context.ts';
-import { byDtype, type FloatDtype } from '../../gpu/dtype.ts';
+import { byDtype, type FloatDtype, type WgslType } from '../../gpu/dtype.ts';
 import type { SubgroupMatrix } from '../../gpu/subgroup-matrix.ts';
 import type { MatmulTechnique } from './techniques.ts';
 
@@ -37,10 +38,8 @@ function techniqueOf(
   name: SubgroupMatrixTile,
 ): MatmulTechnique {
   const key = [name, component, M, N, K, lanes].join(' ');
-  const known = made.get(key);
-  if (known !== undefined) return known;
   const { down, across, rows, columns } = subgroupMatrixTiles[name];
-  const technique: MatmulTechnique = {
+  return cached(made, key, () => ({
     shader: SHADER,
     defines: {
       COMPONENT: component,
@@ -59,9 +58,7 @@ function techniqueOf(
     columns: across * columns,
     step: 4,
     splits: 1,
-  };
-  made.set(key, technique);
-  return technique;
+  }));
 }
 
 export function usesSubgroupMatrices({ shader }: MatmulTechnique): boolean {
@@ -111,14 +108,10 @@ const known = new WeakMap<readonly SubgroupMatrix[], ByDtype>();
 /** The techniques for operands of this type; none if the adapter has no fitting matrices. */
 export function subgroupMatrixTechniques(gpu: GpuContext, dtype: FloatDtype): readonly MatmulTechnique[] {
   const matrices = gpu.subgroupMatrices;
-  let techniques = known.get(matrices);
-  if (techniques === undefined) {
+  const ofType = (type: WgslType): readonly MatmulTechnique[] => {
     // Matrices of float16 would round operands of float32; those of float32 hold either.
-    techniques = byDtype((type) => {
-      const matrix = matrices.find(({ component }) => component === type || component === 'f32');
-      return matrix === undefined ? [] : techniquesOf(gpu, matrix);
-    });
-    known.set(matrices, techniques);
-  }
-  return techniques[dtype];
+    const matrix = matrices.find(({ component }) => component === type || component === 'f32');
+    return matrix === undefined ? [] : techniquesOf(gpu, matrix);
+  };
+  return cached(known, matrices, () => byDtype(ofType))[dtype];
 }

@@ -1,4 +1,5 @@
 /** The techniques of matrix multiplication, and the tile of c that a workgroup of each computes. */
+import { cached } from '../../cached.ts';
 import type { GpuContext } from '../../gpu/context.ts';
 import type { FloatDtype } from '../../gpu/dtype.ts';
 import type { Defines } from '../../gpu/wgsl.ts';
@@ -110,14 +111,8 @@ const splitTechniques = new WeakMap<MatmulTechnique, Map<number, MatmulTechnique
 /** The technique, with the inner dimension in one piece or in `splits`. */
 export function splitInto(technique: MatmulTechnique, splits: number): MatmulTechnique {
   if (splits === technique.splits) return technique;
-  let known = splitTechniques.get(technique);
-  if (known === undefined) {
-    known = new Map();
-    splitTechniques.set(technique, known);
-  }
-  const split = known.get(splits) ?? { ...technique, splits };
-  known.set(splits, split);
-  return split;
+  const known = cached(splitTechniques, technique, () => new Map());
+  return cached(known, splits, () => ({ ...technique, splits }));
 }
 
 /** The name under which a tuning keeps it. */

@@ -2,6 +2,7 @@
  * The edge between modules and files: names that a family's files have for a weight, parts of a weight that
  * files keep apart, prefixes, old names, tied weights.
  */
+import { cached } from '../../cached.ts';
 import { formatShape, type Shape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
@@ -63,8 +64,8 @@ export function fileWeights(
 export function namesByPart(weights: ReadonlyMap<string, FileWeight>): string[][] {
   const byTensor = new Map<Tensor, Map<number, string[]>>();
   for (const [name, { tensor, offset }] of weights) {
-    const parts = byTensor.get(tensor) ?? new Map<number, string[]>();
-    byTensor.set(tensor, parts.set(offset, [...(parts.get(offset) ?? []), name]));
+    const parts = cached(byTensor, tensor, () => new Map());
+    cached(parts, offset, () => []).push(name);
   }
   return [...byTensor.values()].flatMap((parts) => [...parts.values()]);
 }
