@@ -1,6 +1,6 @@
 /** Converts labels to class numbers, class sets or values. */
 import { ConfigError, DataError } from '../errors.ts';
-import { areUnnamed, classFinder, namesOf, shownNames } from '../models/common/class-names.ts';
+import { areUnnamed, classFinder, namesOf, numberedName, shownNames } from '../models/common/class-names.ts';
 import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/common/config.ts';
 import { type LabelColumn, labelColumn } from './label-cells.ts';
 import { checkNumbers, checkPresent } from './label-checks.ts';
@@ -91,7 +91,8 @@ function lookup(path: string, names: readonly string[]): (label: string, line: n
   // Models without class names accept the numbers themselves.
   const numbered = areUnnamed(names);
   return (label, line) => {
-    const id = find(label) ?? (numbered && /^\d+$/.test(label) ? find(`LABEL_${Number(label)}`) : undefined);
+    const id =
+      find(label) ?? (numbered && /^\d+$/.test(label) ? find(numberedName(Number(label))) : undefined);
     if (id !== undefined) return id;
     throw new DataError(`${path}: line ${line} has the label '${label}', which training has not seen`, {
       remedy: `known labels: ${shownNames(names, 20)}`,

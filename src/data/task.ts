@@ -5,6 +5,7 @@ import {
   areUnnamed,
   foldedName,
   namesOf,
+  numberedName,
   orderOf,
   relationOf,
   shareNames,
@@ -112,7 +113,7 @@ function regression(why: string, { model, head }: TaskOptions): Omit<TaskDecisio
       remedy: 'leave --head keep out (head)',
     });
   const keep = fits && head !== 'new';
-  const labels: LabelSet = { problemType: 'regression', names: keep ? namesOf(model) : ['LABEL_0'] };
+  const labels: LabelSet = { problemType: 'regression', names: keep ? namesOf(model) : [numberedName(0)] };
   if (model === undefined) return { labels, why, head: null };
   const reason = fits ? 'it gives a value' : `it tells ${model.numLabels} classes apart`;
   return { labels, why, head: { keep, why: head === undefined ? reason : 'as asked for' } };
@@ -128,7 +129,7 @@ function namesIn(path: string, column: LabelColumn, known: PretrainedConfig | nu
       known?.numLabels === width && problemTypeOf(known, true) === 'multi_label_classification'
         ? namesOf(known)
         : null;
-    return same ?? Array.from({ length: width }, (_, id) => `LABEL_${id}`);
+    return same ?? Array.from({ length: width }, (_, id) => numberedName(id));
   }
   const names = [...new Set<string>(column.rows.flatMap(({ label }): string | string[] => label))];
   if (!names.every(isNumber)) return names.sort((a, b) => (a < b ? -1 : 1));
@@ -235,7 +236,7 @@ function classesOfModel(
   if (head !== undefined) return { keep: head === 'keep', why: 'as asked for' };
   const theirs = namesOf(model);
   const ours = areUnnamed(theirs)
-    ? names.map((name) => (/^\d+$/.test(name) ? `LABEL_${Number(name)}` : name))
+    ? names.map((name) => (/^\d+$/.test(name) ? numberedName(Number(name)) : name))
     : names;
   const kind = relationOf(ours, theirs);
   if (kind === 'same') return { keep: true, why: "its classes are the data's, in its order" };

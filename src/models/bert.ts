@@ -1,10 +1,9 @@
 /** BERT (Devlin et al., 2019). */
-import { Linear } from '../nn/layers.ts';
 import { encoderModel } from './common/base-model.ts';
 import { encoderKeys } from './common/config.ts';
 import { Embeddings } from './common/embeddings.ts';
 import type { Family } from './common/family.ts';
-import { answerSpan, classifierDropout, eachToken, head, vocabulary } from './common/heads.ts';
+import { answerSpan, eachToken, head, vocabulary } from './common/heads.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 import type { NameRule } from './files/weight-names.ts';
 
@@ -20,10 +19,7 @@ export class BertModel extends encoderModel({ prefix: 'bert', config: keys, name
 
 /** Dropout, projection of the pooled first token. */
 const pooled = head({
-  parts: (config, device) => ({
-    dropout: classifierDropout(config),
-    classifier: new Linear(device, config.hiddenSize, config.numLabels),
-  }),
+  parts: eachToken.parts,
   logits: ({ dropout, classifier }, { poolerOutput }) => classifier.forward(dropout.forward(poolerOutput!)),
   pooler: true,
   classLayer: 'classifier',

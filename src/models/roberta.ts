@@ -6,17 +6,18 @@ import { positionIds } from '../tensor/ops/embedding.ts';
 import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { encoderModel } from './common/base-model.ts';
-import { encoderKeys, type PretrainedConfig } from './common/config.ts';
+import { type ConfigTable, encoderKeys, type PretrainedConfig } from './common/config.ts';
 import { Embeddings } from './common/embeddings.ts';
 import type { Family } from './common/family.ts';
 import { answerSpan, classifierDropout, eachToken, head, vocabulary } from './common/heads.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 
-const keys = {
+/** Of the families with RoBERTa's model, which have vocabularies of their own. */
+export const relativeKeys = {
   ...encoderKeys,
-  vocabSize: { ...encoderKeys.vocabSize, default: 50265 },
   padTokenId: { ...encoderKeys.padTokenId, default: 1 },
 } as const;
+const keys = { ...relativeKeys, vocabSize: { ...encoderKeys.vocabSize, default: 50265 } } as const;
 
 /** Positions begin after the padding id, and padding keeps that id. */
 export class RobertaEmbeddings extends Embeddings {
@@ -37,11 +38,12 @@ export class RobertaEmbeddings extends Embeddings {
   }
 }
 
-export class RobertaModel extends encoderModel({
-  prefix: 'roberta',
-  config: keys,
-  Embeddings: RobertaEmbeddings,
-}) {}
+/** RoBERTa's base model, for every family that has it. */
+export function robertaModel(config: ConfigTable) {
+  return encoderModel({ prefix: 'roberta', config, Embeddings: RobertaEmbeddings });
+}
+
+export class RobertaModel extends robertaModel(keys) {}
 
 /** Dropout, dense, tanh, dropout, projection of the first token. */
 export class ClassificationHead extends Module {

@@ -1,18 +1,10 @@
 /** XLM-RoBERTa (Conneau et al., 2020): RoBERTa's model with defaults and a tokenizer of its own. */
-import { encoderModel } from './common/base-model.ts';
-import { encoderKeys } from './common/config.ts';
 import type { Family } from './common/family.ts';
 import { answerSpan, eachToken, vocabulary } from './common/heads.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
-import { firstToken, RobertaEmbeddings } from './roberta.ts';
+import { firstToken, relativeKeys, robertaModel } from './roberta.ts';
 
-const keys = { ...encoderKeys, padTokenId: { ...encoderKeys.padTokenId, default: 1 } } as const;
-
-export class XLMRobertaModel extends encoderModel({
-  prefix: 'roberta',
-  config: keys,
-  Embeddings: RobertaEmbeddings,
-}) {}
+export class XLMRobertaModel extends robertaModel(relativeKeys) {}
 
 export class XLMRobertaForSequenceClassification extends sequenceClassification(
   XLMRobertaModel,
@@ -24,7 +16,7 @@ export class XLMRobertaForMaskedLM extends maskedLm(XLMRobertaModel, vocabulary(
 
 export const xlmRoberta = {
   modelType: 'xlm-roberta',
-  config: keys,
+  config: relativeKeys,
   Model: XLMRobertaModel,
   tasks: {
     sequenceClassification: XLMRobertaForSequenceClassification,

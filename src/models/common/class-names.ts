@@ -5,9 +5,14 @@ export function foldedName(name: string): string {
   return name.normalize('NFC').toLowerCase();
 }
 
-/** Whether classes are only numbered: `LABEL_0`, `LABEL_1`, …, transformers' names for unnamed classes. */
+/** transformers' name of a class without one. */
+export function numberedName(id: number): string {
+  return `LABEL_${id}`;
+}
+
+/** Whether classes are only numbered. */
 export function areUnnamed(names: readonly string[]): boolean {
-  return names.every((name, id) => name === `LABEL_${id}`);
+  return names.every((name, id) => name === numberedName(id));
 }
 
 /** Finds names as written, else by `foldedName` if no two of them fold to the same. */

@@ -4,6 +4,7 @@
 import * as v from 'valibot';
 import { ConfigError } from '../../errors.ts';
 import { checkJson } from '../files/json.ts';
+import { numberedName } from './class-names.ts';
 import { size } from './keys.ts';
 
 /** A config's classes. */
@@ -17,9 +18,8 @@ export interface Labels {
 const names = v.record(v.string(), v.union([v.string(), v.number()], 'must be a name'));
 const schema = v.looseObject({ id2label: v.nullish(names, null), num_labels: v.nullish(size, null) });
 
-/** `LABEL_0`, `LABEL_1`, …, as transformers names classes without names. */
 function defaultLabels(count: number): Record<number, string> {
-  return Object.fromEntries(Array.from({ length: count }, (_, id) => [id, `LABEL_${id}`]));
+  return Object.fromEntries(Array.from({ length: count }, (_, id) => [id, numberedName(id)]));
 }
 
 function labelsOf(id2label: Record<number, string>): Labels {
