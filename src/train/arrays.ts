@@ -72,8 +72,7 @@ export function joinBatches<T extends TypedArrays[Dtype]>(
   const rows = parts.reduce((sum, { shape }) => sum + shape[0]!, 0);
   const longest = first!.shape.slice(1).map((_, at) => Math.max(...parts.map(({ shape }) => shape[at + 1]!)));
   const shape = [rows, ...longest];
-  const values = new (first!.values.constructor as new (size: number) => T)(sizeOf(shape));
-  if (parts.some((part) => sizeOf(part.shape.slice(1)) !== sizeOf(longest))) values.fill(IGNORED);
+  const values = new (first!.values.constructor as new (size: number) => T)(sizeOf(shape)).fill(IGNORED) as T;
   let row = 0;
   for (const part of parts) {
     place(values, [part.shape[0]!, ...longest], row * sizeOf(longest), part);

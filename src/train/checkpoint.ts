@@ -6,7 +6,7 @@ import { CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from '../models/files/check
 import { TOKENIZER_FILES } from '../models/files/hub.ts';
 import { openSafetensors, type SafetensorsFile } from '../models/files/safetensors-reader.ts';
 import { type TensorToWrite, writeSafetensors } from '../models/files/safetensors-writer.ts';
-import { writeModel } from '../models/files/save.ts';
+import { partToWrite, writeModel } from '../models/files/save.ts';
 import { type FileWeight, storedWeights } from '../models/files/weight-names.ts';
 import type { AdamW } from '../optim/adamw.ts';
 import type { FolderWriter } from '../platform/contract.ts';
@@ -45,17 +45,12 @@ export async function saveCheckpoint(content: CheckpointContent): Promise<string
   const path = checkpointPath(args.outputDir, state.globalStep);
   const optimizerSteps: Record<string, number> = {};
   const tensors: TensorToWrite[] = [];
-  for (const { name, tensor, shape, offset } of storedWeights(model.fileWeights())) {
-    const moments = optimizer.state(tensor);
+  for (const { name, ...weight } of storedWeights(model.fileWeights())) {
+    const moments = optimizer.state(weight.tensor);
     if (moments === undefined) continue;
     optimizerSteps[name] = moments.step;
-    for (const [kind, value] of [
-      [MOMENTS[0], moments.expAvg],
-      [MOMENTS[1], moments.expAvgSq],
-    ] as const) {
-      const read = async () => (await value.float32Data()).subarray(offset, offset + sizeOf(shape));
-      tensors.push({ name: `${kind}.${name}`, shape, dtype: 'F32', read });
-    }
+    tensors.push(partToWrite(`${MOMENTS[0]}.${name}`, moments.expAvg, weight));
+    tensors.push(partToWrite(`${MOMENTS[1]}.${name}`, moments.expAvgSq, weight));
   }
   await platform.writeFolder(path, 'replace', async (folder) => {
     await writeFinal(folder, content);

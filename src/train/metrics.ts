@@ -17,6 +17,11 @@ function sumOf(n: number, term: (i: number) => number): number {
   return total;
 }
 
+/** Column `c` of row-major values [n, columns]. */
+function columnOf(values: Values, columns: number, c: number): Float64Array {
+  return Float64Array.from({ length: values.length / columns }, (_, row) => values[row * columns + c]!);
+}
+
 function checkLengths(a: Values, b: Values): void {
   if (a.length !== b.length || a.length === 0)
     throw new DataError(`metrics: ${a.length} predictions for ${b.length} labels`);
@@ -132,11 +137,8 @@ export function rocAuc(scores_: Values, labels: Values): number | null {
 export function rocAucOneVsRest(probabilities: Values, labels: Values, classes: number): number | null {
   let total = 0;
   for (let c = 0; c < classes; c += 1) {
-    const own = Float64Array.from({ length: labels.length }, (_, i) => probabilities[i * classes + c]!);
-    const area = rocAuc(
-      own,
-      Array.from({ length: labels.length }, (_, i) => (labels[i] === c ? 1 : 0)),
-    );
+    const isClass = Array.from(labels, (label) => (label === c ? 1 : 0));
+    const area = rocAuc(columnOf(probabilities, classes, c), isClass);
     if (area === null) return null;
     total += area;
   }
@@ -268,11 +270,13 @@ function singleLabel(allLogits: Float32Array, allLabels: Values, classes: number
   const predictions = argmaxRows(logits, classes);
   const probabilities = softmaxRows(logits, classes);
   const average = classes === 2 ? 'binary' : 'macro';
-  const positive = Float64Array.from({ length: labels.length }, (_, i) => probabilities[i * classes + 1]!);
   const metrics: Metrics = {
     accuracy: accuracy(predictions, labels),
     ...precisionRecallF1(predictions, labels, classes, average),
-    roc_auc: classes === 2 ? rocAuc(positive, labels) : rocAucOneVsRest(probabilities, labels, classes),
+    roc_auc:
+      classes === 2
+        ? rocAuc(columnOf(probabilities, 2, 1), labels)
+        : rocAucOneVsRest(probabilities, labels, classes),
     matthews_correlation: matthewsCorrelation(predictions, labels, classes),
   };
   return { metrics, confusion: confusionMatrix(predictions, labels, classes) };
@@ -283,11 +287,11 @@ function multiLabel(logits: Float32Array, labels: Values, classes: number): Eval
   const predicted = Array.from(logits, (value) => (value > 0 ? 1 : 0));
   const rows = labels.length / classes;
   const counts = Array.from({ length: classes }, (_, c): Counts => {
-    const at = (values: Values, row: number): number => values[row * classes + c]!;
+    const [own, right] = [columnOf(predicted, classes, c), columnOf(labels, classes, c)];
     return {
-      hits: sumOf(rows, (row) => at(predicted, row) * at(labels, row)),
-      predicted: sumOf(rows, (row) => at(predicted, row)),
-      actual: sumOf(rows, (row) => at(labels, row)),
+      hits: sumOf(rows, (row) => own[row]! * right[row]!),
+      predicted: sumOf(rows, (row) => own[row]!),
+      actual: sumOf(rows, (row) => right[row]!),
     };
   });
   const exact = sumOf(rows, (row) => {

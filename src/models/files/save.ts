@@ -6,8 +6,8 @@ import { sizeOf } from '../../tensor/shape.ts';
 import { writeConfig } from '../common/config.ts';
 import type { PreTrainedModel } from '../common/pretrained.ts';
 import { CONFIG_NAME, WEIGHTS_NAME } from './checkpoint-files.ts';
-import { writeSafetensors } from './safetensors-writer.ts';
-import { storedWeights } from './weight-names.ts';
+import { type TensorToWrite, writeSafetensors } from './safetensors-writer.ts';
+import { type FileWeight, storedWeights } from './weight-names.ts';
 
 export interface SaveOptions {
   /** F16 halves the file; weights past 65,504 become infinite in it. */
@@ -17,6 +17,17 @@ export interface SaveOptions {
 }
 
 const saveOptionNames: OptionNames<SaveOptions> = { dtype: true, existing: true };
+
+/** The part of `whole` that a file holds; `whole` is a weight, or has a number for each of its elements. */
+export function partToWrite(
+  name: string,
+  whole: { float32Data(): Promise<Float32Array> },
+  { shape, offset }: FileWeight,
+  dtype: TensorToWrite['dtype'] = 'F32',
+): TensorToWrite {
+  const read = async () => (await whole.float32Data()).subarray(offset, offset + sizeOf(shape));
+  return { name, shape, dtype, read };
+}
 
 /** Writes config.json and model.safetensors into a folder under construction. */
 export async function writeModel(
@@ -29,10 +40,9 @@ export async function writeModel(
     CONFIG_NAME,
     writeConfig(model.base.traits.config, model.config, model.architecture, name),
   );
-  const tensors = storedWeights(model.fileWeights()).map(({ name, tensor, shape, offset }) => {
-    const read = async () => (await tensor.float32Data()).subarray(offset, offset + sizeOf(shape));
-    return { name, shape, dtype, read };
-  });
+  const tensors = storedWeights(model.fileWeights()).map((weight) =>
+    partToWrite(weight.name, weight.tensor, weight, dtype),
+  );
   await folder.writeFile(WEIGHTS_NAME, (sink) => writeSafetensors(sink, tensors));
 }
 
