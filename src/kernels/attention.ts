@@ -78,6 +78,32 @@ const rolled: Technique = { ...plain, defines: { ROLLED: true, CHUNKS: MAX_HEAD_
 /** The widest head that is unrolled. */
 const MAX_UNROLLED = { gpu: 128, cpu: 64 };
 
+/** Invocations of a workgroup that computes a tile. */
+const TILE_SIZE = 128;
+
+/** Heads, of a multiple of four, that tiles are for. */
+const TILED = { least: 32, most: 128 };
+
+/**
+ * A tile of 4 · `across` columns for heads of this size. Fewer columns are more rows: results of more
+ * registers each, but fewer loads of workgroup memory for them.
+ */
+function tile(across: 8 | 16, size: number): Technique {
+  const vectors = Math.ceil(size / 4 / across);
+  const down = TILE_SIZE / across;
+  // The rows of a head that the 256 four-vectors of `tile_16` hold.
+  const KEYS = 256 / (vectors * across);
+  const TAIL = size % (4 * vectors * across) !== 0;
+  return { suffix: '_tiled', defines: { X: across, Y: down, J: vectors, KEYS, TAIL }, rows: 4 * down };
+}
+
+/** By a head's size: results of up to 32 registers. */
+const tiled = new Map<number, Readonly<Record<Part, Technique>>>();
+for (let size = TILED.least; size <= TILED.most; size += 4) {
+  const single = tile(size > 64 ? 16 : 8, size);
+  tiled.set(size, { forward: single, query: plain, key: plain });
+}
+
 /** The widest head whose rows and sums a lane holds. */
 const MAX_BROADCAST_SIZE = 64;
 
@@ -108,9 +134,10 @@ const broadcast: Readonly<Record<number, Readonly<Record<Part, Technique>>>> = O
 type Adapter = Pick<GpuContext, 'kernels' | 'subgroupSize'>;
 
 function chooseTechnique({ kernels, subgroupSize }: Adapter, part: Part, size: number): Technique {
-  const fits = size % 4 === 0 && size <= MAX_BROADCAST_SIZE;
   const whole = size <= MAX_UNROLLED[kernels] ? plain : rolled;
-  return (kernels === 'cpu' && fits && broadcast[subgroupSize]?.[part]) || whole;
+  if (kernels === 'gpu') return tiled.get(size)?.[part] ?? whole;
+  const fits = size % 4 === 0 && size <= MAX_BROADCAST_SIZE;
+  return (fits && broadcast[subgroupSize]?.[part]) || whole;
 }
 
 /** Variants made so far, by technique and number: their names are long. */
