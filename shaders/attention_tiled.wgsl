@@ -18,16 +18,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
   var sums: array<vec4f, ${4 * J}>;
   var highest = vec4f(UNSEEN);
   var total = vec4f();
+  let starts_q = starts_${Y}(own, first, params.stride, column, index);
   let keys = seen_keys(own, index);
   for (var line = keys.x; line < keys.y; line += COLUMNS) {
     var scores = array<vec4f, 4>();
-    for (var c = 0u; c < ${CHUNKS}u; c += 4u) {
-      bring_${Y}_q(own, first, params.stride, column, c, index);
-      bring_${X}_k(own, line, params.stride, column + params.column_k, c, index);
+    let starts_k = starts_${X}(own, line, params.stride, column + params.column_k, index);
+    for (var c = 0u; c < chunks(); c += 4u) {
+      bring_${Y}_q(starts_q, c, index);
+      bring_${X}_k(starts_k, c, index);
       workgroupBarrier();
-      multiply(&scores, x, y);
+      multiply(&scores, x, y, min(4u, chunks() - c));
       workgroupBarrier();
     }
+    let count = min(COLUMNS, keys.y - line);
     let before = highest;
 #for e in 0..4
     let key${e} = line + x + ${X * e}u;
@@ -58,10 +61,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 #endif
 #end
     put_weights(&scores, x, y);
-    for (var round = 0u; round < ${4 * X / KEYS}u && line + round * ${KEYS}u < keys.y; round += 1u) {
-      bring_all_v(own, line + round * ${KEYS}u, params.stride, column + params.column_v, index);
+    for (var at = 0u; at < count; at += ${4 * PART}u) {
+      bring_all_v(own, line + at, params.stride, column + params.column_v, index);
       workgroupBarrier();
-      accumulate(&sums, x, y, round);
+      accumulate(&sums, x, y, at, min(${4 * PART}u, count - at));
       workgroupBarrier();
     }
   }
@@ -76,11 +79,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
     let row = own.x + first + y + ${Y * i}u;
     let inverse = select(0.0, 1.0 / total[${i}], total[${i}] > 0.0);
 #for j in 0..J
-#if TAIL
-    if (x + ${X * j}u < ${CHUNKS}u) { store_o(row * params.heads * params.size + column, x + ${X * j}u, sums[${i * J + j}] * inverse); }
-#else
-    store_o(row * params.heads * params.size + column, x + ${X * j}u, sums[${i * J + j}] * inverse);
-#endif
+    if (x + ${X * j}u < chunks()) { store_o(row * params.heads * params.size + column, x + ${X * j}u, sums[${i * J + j}] * inverse); }
 #end
     if (x == 0u) { store_stats(stats_of(head, row), highest[${i}], total[${i}]); }
   }

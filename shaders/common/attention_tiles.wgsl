@@ -1,21 +1,22 @@
 // For attention over tiles: a workgroup of X × Y = 128 invocations computes a block of 4 · Y rows by 4 · X
-// columns of scores, 4 × 4 each: rows y + Y · i by columns x + X · e. Rows are queries and columns keys, or
-// the other way round. A score is a product of two rows of a head, which come through workgroup memory 16
-// elements at a time. Products of the block with rows of a head (4 · Y rows of the head's size) are 4 rows by J
-// four-vectors each: chunks x + X · j of rows y + Y · i. The block is passed on in `weights`, the columns' rows of the
-// head KEYS at a time in `tile_16`.
+// columns of scores, 4 × 4 each: rows y + Y · i by columns x + X · e. Rows are queries and columns keys, or the
+// other way round. A score is a product of two rows of a head, which come through workgroup memory 16 elements
+// at a time. Then `weights` passes the block on, and it is multiplied by the columns' rows of a head, of which
+// 4 · PART come at a time: an invocation sums 4 rows by J four-vectors, chunks x + X · j of rows y + Y · i.
 //
-// All of it takes at most 15 KiB, the least that adapters grant is 16. Where an index is not a constant it is
-// alone in its dimension: the address is one register, computed once, plus a constant. Rows of 17 four-vectors
-// let neighbours read different banks.
-// TAIL: the head is not a multiple of 4 · J · X wide; what lies past it counts as zero.
+// All tiles take 14.5 KiB; the least that adapters grant is 16. An index that is not a constant has a dimension
+// of its own: an address is one register plus a constant, and constants need no bounds check. Loops
+// over chunks and parts bring four at once as they go, because compilers would unroll a loop over these four,
+// with registers for the loads of all.
 #include <common/attention_edges>
 const ROWS = ${4 * Y}u;
 const COLUMNS = ${4 * X}u;
-var<workgroup> tile_8: array<array<vec4f, 17>, 8>;
-var<workgroup> tile_16: array<array<vec4f, 17>, 16>;
-// [y][column / KEYS][column % KEYS], a vector for the four rows.
-var<workgroup> weights: array<array<array<vec4f, ${KEYS}>, ${4 * X / KEYS}>, ${Y}>;
+// [chunk][i or e][y or x]; or, of the columns' rows: [part][slot % 4][x + 8 · (slot / 4)], the slot of chunk
+// x + X · j of a part's row n being n · J + j.
+var<workgroup> tile_8: array<array<array<vec4f, 9>, 4>, 4>;
+var<workgroup> tile_16: array<array<array<vec4f, 17>, 4>, 4>;
+// [y][column / PART][column % PART], a vector for the four rows.
+var<workgroup> weights: array<array<array<vec4f, ${PART}>, ${4 * X / PART}>, ${Y}>;
 var<workgroup> before_seen: atomic<u32>;
 var<workgroup> end_seen: atomic<u32>;
 var<workgroup> seen: vec2u;
@@ -34,70 +35,77 @@ fn seen_keys(own: vec2u, index: u32) -> vec2u {
   return workgroupUniformLoad(&seen);
 }
 
-#for x in ${BROUGHT}
-fn chunk_of_${x}(at: u32, c: u32) -> vec4f {
-#if TAIL
-  if (c >= ${CHUNKS}u) { return vec4f(); }
-#endif
-  return load_${x}(at, c);
+// Where the rows of a head begin that an invocation brings to the tile of N lines: 32 or 64, from token `first`
+// on.
+#for N in 8 16
+fn starts_${N}(own: vec2u, first: u32, stride: u32, column: u32, index: u32) -> vec2u {
+  let row = vec2u(0u, 32u) + first + index / 4u;
+  return vec2u(row_of(own, row.x), row_of(own, row.y)) * stride + column;
 }
 
-// Brings chunks c to c + 3 of the block's rows, or columns, from token `first` on.
-#for N in ${Y} ${X}
-fn bring_${N}_${x}(own: vec2u, first: u32, stride: u32, column: u32, c: u32, index: u32) {
-#for t in 0..N / 8
-  let line${t} = ${32 * t}u + index / 4u;
-  tile_${N}[line${t} % ${N}u][4u * (line${t} / ${N}u) + index % 4u] = chunk_of_${x}(row_of(own, first + line${t}) * stride + column, c + index % 4u);
-#end
-}
-#end
-
-// Brings all of the KEYS rows of a head from token `first` on.
-fn bring_all_${x}(own: vec2u, first: u32, stride: u32, column: u32, index: u32) {
-#for t in 0..2
-  let at${t} = ${128 * t}u + index;
-  tile_16[at${t} / 16u][at${t} % 16u] = chunk_of_${x}(row_of(own, first + at${t} / ${J * X}u) * stride + column, at${t} % ${J * X}u);
+#for t in ${BROUGHT}
+// Brings chunks c to c + 3 of them.
+fn bring_${N}_${t}(starts: vec2u, c: u32, index: u32) {
+  let chunk = index % 4u;
+#for r in 0..N / 8
+  let line${r} = ${32 * r}u + index / 4u;
+  tile_${N}[chunk][line${r} / ${N}u][line${r} % ${N}u] = load_${t}(starts[${r}], c + chunk);
 #end
 }
 #end
+#end
 
-// Adds the products of 16 elements to the scores: a vector for the four rows by column.
-fn multiply(scores: ptr<function, array<vec4f, 4>>, x: u32, y: u32) {
-#for q in 0..4
-  let rows${q} = transpose(mat4x4f(tile_${Y}[y][${q}], tile_${Y}[y][${4 + q}], tile_${Y}[y][${8 + q}], tile_${Y}[y][${12 + q}]));
+#for t in ${BROUGHT}
+// Brings 4 · PART rows of a head, from token `first` on. What is past the head's end is never stored.
+fn bring_all_${t}(own: vec2u, first: u32, stride: u32, column: u32, index: u32) {
+  let chunk = index % ${J * X}u;
+#for r in 0..2
+  let row${r} = ${128 * r / (J * X)}u + index / ${J * X}u;
+  let slot${r} = row${r} % ${PART}u * ${J}u + chunk / ${X}u;
+  tile_16[row${r} / ${PART}u][slot${r} % 4u][chunk % ${X}u + 8u * (slot${r} / 4u)] = load_${t}(row_of(own, first + row${r}) * stride + column, chunk);
+#end
+}
+#end
+
+// Adds the products of `count` chunks to the scores: a vector for the four rows by column.
+fn multiply(scores: ptr<function, array<vec4f, 4>>, x: u32, y: u32, count: u32) {
+  for (var q = 0u; q < count; q += 1u) {
+    let rows = transpose(mat4x4f(tile_${Y}[q][0][y], tile_${Y}[q][1][y], tile_${Y}[q][2][y], tile_${Y}[q][3][y]));
 #for e in 0..4
-  let column${q}_${e} = tile_${X}[x][${4 * e + q}];
+    let column${e} = tile_${X}[q][${e}][x];
 #for d in 0..4
-  (*scores)[${e}] = fma(rows${q}[${d}], vec4f(column${q}_${e}[${d}]), (*scores)[${e}]);
+    (*scores)[${e}] = fma(rows[${d}], vec4f(column${e}[${d}]), (*scores)[${e}]);
 #end
 #end
-#end
+  }
 }
 
 fn put_weights(values: ptr<function, array<vec4f, 4>>, x: u32, y: u32) {
 #for e in 0..4
-  weights[y][(x + ${X * e}u) / ${KEYS}u][(x + ${X * e}u) % ${KEYS}u] = (*values)[${e}];
+  weights[y][(x + ${X * e}u) / ${PART}u][(x + ${X * e}u) % ${PART}u] = (*values)[${e}];
 #end
 }
 
-// Adds KEYS columns' weights times the rows that `bring_all` brought.
-fn accumulate(sums: ptr<function, array<vec4f, ${4 * J}>>, x: u32, y: u32, round: u32) {
-#for n in 0..KEYS
-  let weight${n} = weights[y][round][${n}];
+// Adds the weights of `count` columns, from number `first` on, times their rows, which `bring_all` brought.
+fn accumulate(sums: ptr<function, array<vec4f, ${4 * J}>>, x: u32, y: u32, first: u32, count: u32) {
+  for (var part = 0u; part * ${PART}u < count; part += 1u) {
+#for n in 0..PART
+    let weight${n} = weights[y][first / ${PART}u + part][${n}];
 #for j in 0..J
-  let row${n}_${j} = tile_16[${(n * J + j) * X / 16}][${(n * J + j) * X % 16}u + x];
+    let row${n}_${j} = tile_16[part][${(n * J + j) % 4}][x + ${8 * ((n * J + j) / 4)}u];
 #for i in 0..4
-  (*sums)[${i * J + j}] = fma(vec4f(weight${n}[${i}]), row${n}_${j}, (*sums)[${i * J + j}]);
+    (*sums)[${i * J + j}] = fma(vec4f(weight${n}[${i}]), row${n}_${j}, (*sums)[${i * J + j}]);
 #end
 #end
 #end
+  }
 }
 
-// Puts a vector for the four rows where `gather` finds those of all x. Barriers before and after.
+// Puts a vector for the four rows where `shared_by` finds those of all x. Barriers before and after.
 fn share(value: vec4f, x: u32, y: u32) {
-  weights[y][x / ${KEYS}u][x % ${KEYS}u] = value;
+  weights[y][x / ${PART}u][x % ${PART}u] = value;
 }
 
 fn shared_by(n: u32, y: u32) -> vec4f {
-  return weights[y][n / ${KEYS}u][n % ${KEYS}u];
+  return weights[y][n / ${PART}u][n % ${PART}u];
 }

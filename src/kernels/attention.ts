@@ -89,12 +89,11 @@ const TILED = { least: 32, most: 128 };
  * registers each, but fewer loads of workgroup memory for them.
  */
 function tile(across: 8 | 16, size: number): Technique {
-  const vectors = Math.ceil(size / 4 / across);
   const down = TILE_SIZE / across;
-  // The rows of a head that the 256 four-vectors of `tile_16` hold.
-  const KEYS = 256 / (vectors * across);
-  const TAIL = size % (4 * vectors * across) !== 0;
-  return { suffix: '_tiled', defines: { X: across, Y: down, J: vectors, KEYS, TAIL }, rows: 4 * down };
+  const vectors = Math.ceil(size / 4 / across);
+  // 64 four-vectors of the columns' rows are a part.
+  const PART = 64 / (vectors * across);
+  return { suffix: '_tiled', defines: { X: across, Y: down, J: vectors, PART }, rows: 4 * down };
 }
 
 /** By a head's size: results of up to 32 registers. */
