@@ -61,19 +61,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 #endif
 #end
     put_weights(&scores, x, y);
-    for (var at = 0u; at < count; at += ${4 * PART}u) {
+    for (var at = 0u; at < count; at += ${4 * LINES}u) {
       bring_all_v(own, line + at, params.stride, column + params.column_v, index);
       workgroupBarrier();
-      accumulate(&sums, x, y, at, min(${4 * PART}u, count - at));
+      accumulate(&sums, x, y, at, min(${4 * LINES}u, count - at));
       workgroupBarrier();
     }
   }
-  share(total, x, y);
-  workgroupBarrier();
-  total = vec4f();
-#for n in 0..X
-  total += shared_by(${n}u, y);
-#end
+  total = sum_over_x(total, x, y);
 #for i in 0..4
   if (first + y + ${Y * i}u < own.y) {
     let row = own.x + first + y + ${Y * i}u;

@@ -2,7 +2,7 @@
 // columns of scores, 4 × 4 each: rows y + Y · i by columns x + X · e. Rows are queries and columns keys, or the
 // other way round. A score is a product of two rows of a head, which come through workgroup memory 16 elements
 // at a time. Then `weights` passes the block on, and it is multiplied by the columns' rows of a head, of which
-// 4 · PART come at a time: an invocation sums 4 rows by J four-vectors, chunks x + X · j of rows y + Y · i.
+// 4 · LINES come at a time: an invocation sums 4 rows by J four-vectors, chunks x + X · j of rows y + Y · i.
 //
 // All tiles take 14.5 KiB; the least that adapters grant is 16. An index that is not a constant has a dimension
 // of its own: an address is one register plus a constant, and constants need no bounds check. Loops
@@ -15,8 +15,8 @@ const COLUMNS = ${4 * X}u;
 // x + X · j of a part's row n being n · J + j.
 var<workgroup> tile_8: array<array<array<vec4f, 9>, 4>, 4>;
 var<workgroup> tile_16: array<array<array<vec4f, 17>, 4>, 4>;
-// [y][column / PART][column % PART], a vector for the four rows.
-var<workgroup> weights: array<array<array<vec4f, ${PART}>, ${4 * X / PART}>, ${Y}>;
+// [y][column / LINES][column % LINES], a vector for the four rows.
+var<workgroup> weights: array<array<array<vec4f, ${LINES}>, ${4 * X / LINES}>, ${Y}>;
 var<workgroup> before_seen: atomic<u32>;
 var<workgroup> end_seen: atomic<u32>;
 var<workgroup> seen: vec2u;
@@ -56,13 +56,13 @@ fn bring_${N}_${t}(starts: vec2u, c: u32, index: u32) {
 #end
 
 #for t in ${BROUGHT}
-// Brings 4 · PART rows of a head, from token `first` on. What is past the head's end is never stored.
+// Brings 4 · LINES rows of a head, from token `first` on. What is past the head's end is never stored.
 fn bring_all_${t}(own: vec2u, first: u32, stride: u32, column: u32, index: u32) {
   let chunk = index % ${J * X}u;
 #for r in 0..2
   let row${r} = ${128 * r / (J * X)}u + index / ${J * X}u;
-  let slot${r} = row${r} % ${PART}u * ${J}u + chunk / ${X}u;
-  tile_16[row${r} / ${PART}u][slot${r} % 4u][chunk % ${X}u + 8u * (slot${r} / 4u)] = load_${t}(row_of(own, first + row${r}) * stride + column, chunk);
+  let slot${r} = row${r} % ${LINES}u * ${J}u + chunk / ${X}u;
+  tile_16[row${r} / ${LINES}u][slot${r} % 4u][chunk % ${X}u + 8u * (slot${r} / 4u)] = load_${t}(row_of(own, first + row${r}) * stride + column, chunk);
 #end
 }
 #end
@@ -82,15 +82,15 @@ fn multiply(scores: ptr<function, array<vec4f, 4>>, x: u32, y: u32, count: u32) 
 
 fn put_weights(values: ptr<function, array<vec4f, 4>>, x: u32, y: u32) {
 #for e in 0..4
-  weights[y][(x + ${X * e}u) / ${PART}u][(x + ${X * e}u) % ${PART}u] = (*values)[${e}];
+  weights[y][(x + ${X * e}u) / ${LINES}u][(x + ${X * e}u) % ${LINES}u] = (*values)[${e}];
 #end
 }
 
 // Adds the weights of `count` columns, from number `first` on, times their rows, which `bring_all` brought.
 fn accumulate(sums: ptr<function, array<vec4f, ${4 * J}>>, x: u32, y: u32, first: u32, count: u32) {
-  for (var part = 0u; part * ${PART}u < count; part += 1u) {
-#for n in 0..PART
-    let weight${n} = weights[y][first / ${PART}u + part][${n}];
+  for (var part = 0u; part * ${LINES}u < count; part += 1u) {
+#for n in 0..LINES
+    let weight${n} = weights[y][first / ${LINES}u + part][${n}];
 #for j in 0..J
     let row${n}_${j} = tile_16[part][${(n * J + j) % 4}][x + ${8 * ((n * J + j) / 4)}u];
 #for i in 0..4
@@ -103,9 +103,21 @@ fn accumulate(sums: ptr<function, array<vec4f, ${4 * J}>>, x: u32, y: u32, first
 
 // Puts a vector for the four rows where `shared_by` finds those of all x. Barriers before and after.
 fn share(value: vec4f, x: u32, y: u32) {
-  weights[y][x / ${PART}u][x % ${PART}u] = value;
+  weights[y][x / ${LINES}u][x % ${LINES}u] = value;
 }
 
 fn shared_by(n: u32, y: u32) -> vec4f {
-  return weights[y][n / ${PART}u][n % ${PART}u];
+  return weights[y][n / ${LINES}u][n % ${LINES}u];
+}
+
+// The sum of a vector for the four rows over all x.
+fn sum_over_x(value: vec4f, x: u32, y: u32) -> vec4f {
+  share(value, x, y);
+  workgroupBarrier();
+  var sum = vec4f();
+#for n in 0..X
+  sum += shared_by(${n}u, y);
+#end
+  workgroupBarrier();
+  return sum;
 }

@@ -92,15 +92,16 @@ function tile(across: 8 | 16, size: number): Technique {
   const down = TILE_SIZE / across;
   const vectors = Math.ceil(size / 4 / across);
   // 64 four-vectors of the columns' rows are a part.
-  const PART = 64 / (vectors * across);
-  return { suffix: '_tiled', defines: { X: across, Y: down, J: vectors, PART }, rows: 4 * down };
+  const LINES = 64 / (vectors * across);
+  return { suffix: '_tiled', defines: { X: across, Y: down, J: vectors, LINES }, rows: 4 * down };
 }
 
 /** By a head's size: results of up to 32 registers. */
 const tiled = new Map<number, Readonly<Record<Part, Technique>>>();
 for (let size = TILED.least; size <= TILED.most; size += 4) {
   const single = tile(size > 64 ? 16 : 8, size);
-  tiled.set(size, { forward: single, query: plain, key: plain });
+  const double = tile(size > 32 ? 16 : 8, size);
+  tiled.set(size, { forward: single, query: single, key: double });
 }
 
 /** The widest head whose rows and sums a lane holds. */
