@@ -41,7 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
       bring_${Y}_q(starts_q, c, index);
       bring_${X}_k(starts_k, c, index);
       workgroupBarrier();
-      multiply(&scores, x, y, min(4u, chunks() - c));
+      multiply(&scores, x, y, c, min(c + 4u, chunks()));
       workgroupBarrier();
     }
     var slopes = array<vec4f, 4>();
@@ -49,7 +49,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
       bring_${Y}_grad(starts_grad, c, index);
       bring_${X}_v(starts_v, c, index);
       workgroupBarrier();
-      multiply(&slopes, x, y, min(4u, chunks() - c));
+      multiply(&slopes, x, y, c, min(c + 4u, chunks()));
       workgroupBarrier();
     }
     let count = min(COLUMNS, keys.y - line);
@@ -67,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
     for (var at = 0u; at < count; at += ${4 * LINES}u) {
       bring_all_k(own, line + at, params.stride, column + params.column_k, index);
       workgroupBarrier();
-      accumulate(&sums, x, y, at, min(${4 * LINES}u, count - at));
+      accumulate(&sums, x, y, at, min(at + ${4 * LINES}u, count));
       workgroupBarrier();
     }
   }
@@ -108,7 +108,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
       bring_${Y}_k(starts_k, c, index);
       bring_${X}_q(starts_q, c, index);
       workgroupBarrier();
-      multiply(&scores, x, y, min(4u, chunks() - c));
+      multiply(&scores, x, y, c, min(c + 4u, chunks()));
       workgroupBarrier();
     }
     var slopes = array<vec4f, 4>();
@@ -116,7 +116,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
       bring_${Y}_v(starts_v, c, index);
       bring_${X}_grad(starts_grad, c, index);
       workgroupBarrier();
-      multiply(&slopes, x, y, min(4u, chunks() - c));
+      multiply(&slopes, x, y, c, min(c + 4u, chunks()));
       workgroupBarrier();
     }
     let count = min(COLUMNS, end - line);
@@ -137,14 +137,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
     for (var at = 0u; at < count; at += ${4 * LINES}u) {
       bring_all_grad(own, line + at, width, column, index);
       workgroupBarrier();
-      accumulate(&dvalue, x, y, at, min(${4 * LINES}u, count - at));
+      accumulate(&dvalue, x, y, at, min(at + ${4 * LINES}u, count));
       workgroupBarrier();
     }
     put_weights(&slopes, x, y);
     for (var at = 0u; at < count; at += ${4 * LINES}u) {
       bring_all_q(own, line + at, params.stride, column, index);
       workgroupBarrier();
-      accumulate(&dkey, x, y, at, min(${4 * LINES}u, count - at));
+      accumulate(&dkey, x, y, at, min(at + ${4 * LINES}u, count));
       workgroupBarrier();
     }
   }

@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
       bring_${Y}_q(starts_q, c, index);
       bring_${X}_k(starts_k, c, index);
       workgroupBarrier();
-      multiply(&scores, x, y, min(4u, chunks() - c));
+      multiply(&scores, x, y, c, min(c + 4u, chunks()));
       workgroupBarrier();
     }
     let count = min(COLUMNS, keys.y - line);
@@ -64,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
     for (var at = 0u; at < count; at += ${4 * LINES}u) {
       bring_all_v(own, line + at, params.stride, column + params.column_v, index);
       workgroupBarrier();
-      accumulate(&sums, x, y, at, min(${4 * LINES}u, count - at));
+      accumulate(&sums, x, y, at, min(at + ${4 * LINES}u, count));
       workgroupBarrier();
     }
   }

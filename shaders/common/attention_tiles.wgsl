@@ -5,9 +5,9 @@
 // 4 · LINES come at a time: an invocation sums 4 rows by J four-vectors, chunks x + X · j of rows y + Y · i.
 //
 // All tiles take 14.5 KiB; the least that adapters grant is 16. An index that is not a constant has a dimension
-// of its own: an address is one register plus a constant, and constants need no bounds check. Loops
-// over chunks and parts bring four at once as they go, because compilers would unroll a loop over these four,
-// with registers for the loads of all.
+// of its own: an address is one register plus a constant, and constants need no bounds check. Loops over the
+// four chunks, or parts, begin at a number that compilers do not know, which would unroll them: programs of four
+// times the size take software adapters minutes to compile.
 #include <common/attention_edges>
 const ROWS = ${4 * Y}u;
 const COLUMNS = ${4 * X}u;
@@ -67,12 +67,12 @@ fn bring_all_${t}(own: vec2u, first: u32, stride: u32, column: u32, index: u32) 
 }
 #end
 
-// Adds the products of `count` chunks to the scores: a vector for the four rows by column.
-fn multiply(scores: ptr<function, array<vec4f, 4>>, x: u32, y: u32, count: u32) {
-  for (var q = 0u; q < count; q += 1u) {
-    let rows = transpose(mat4x4f(tile_${Y}[q][0][y], tile_${Y}[q][1][y], tile_${Y}[q][2][y], tile_${Y}[q][3][y]));
+// Adds the products of chunks c to before `end` to the scores: a vector for the four rows by column.
+fn multiply(scores: ptr<function, array<vec4f, 4>>, x: u32, y: u32, c: u32, end: u32) {
+  for (var q = c; q < end; q += 1u) {
+    let rows = transpose(mat4x4f(tile_${Y}[q % 4u][0][y], tile_${Y}[q % 4u][1][y], tile_${Y}[q % 4u][2][y], tile_${Y}[q % 4u][3][y]));
 #for e in 0..4
-    let column${e} = tile_${X}[q][${e}][x];
+    let column${e} = tile_${X}[q % 4u][${e}][x];
 #for d in 0..4
     (*scores)[${e}] = fma(rows[${d}], vec4f(column${e}[${d}]), (*scores)[${e}]);
 #end
@@ -86,13 +86,14 @@ fn put_weights(values: ptr<function, array<vec4f, 4>>, x: u32, y: u32) {
 #end
 }
 
-// Adds the weights of `count` columns, from number `first` on, times their rows, which `bring_all` brought.
-fn accumulate(sums: ptr<function, array<vec4f, ${4 * J}>>, x: u32, y: u32, first: u32, count: u32) {
-  for (var part = 0u; part * ${LINES}u < count; part += 1u) {
+// Adds the weights of columns `first` to before `end`, times their rows, which `bring_all` brought.
+fn accumulate(sums: ptr<function, array<vec4f, ${4 * J}>>, x: u32, y: u32, first: u32, end: u32) {
+  for (var at = first; at < end; at += ${LINES}u) {
+    let part = at / ${LINES}u;
 #for n in 0..LINES
-    let weight${n} = weights[y][first / ${LINES}u + part][${n}];
+    let weight${n} = weights[y][part][${n}];
 #for j in 0..J
-    let row${n}_${j} = tile_16[part][${(n * J + j) % 4}][x + ${8 * ((n * J + j) / 4)}u];
+    let row${n}_${j} = tile_16[part % 4u][${(n * J + j) % 4}][x + ${8 * ((n * J + j) / 4)}u];
 #for i in 0..4
     (*sums)[${i * J + j}] = fma(vec4f(weight${n}[${i}]), row${n}_${j}, (*sums)[${i * J + j}]);
 #end
