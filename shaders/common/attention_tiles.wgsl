@@ -11,10 +11,12 @@
 #include <common/attention_edges>
 const ROWS = ${4 * Y}u;
 const COLUMNS = ${4 * X}u;
-// [chunk][i or e][y or x]; or, of the columns' rows: [part][slot % 4][x + 8 · (slot / 4)], the slot of chunk
-// x + X · j of a part's row n being n · J + j.
-var<workgroup> tile_8: array<array<array<vec4f, 9>, 4>, 4>;
-var<workgroup> tile_16: array<array<array<vec4f, 17>, 4>, 4>;
+// Padded, so that neighbours read different banks.
+struct Line { chunks: array<array<vec4f, 4>, 4>, padding: vec4f }
+// Lines y or x: [chunk][i or e]. Or, of the columns' rows, lines x: [part][slot % 4], slots from 4 on in the
+// second half of the lines; chunk x + X · j of a part's row n is in slot n · J + j.
+var<workgroup> tile_8: array<array<Line, 8>, 1>;
+var<workgroup> tile_16: array<array<Line, 8>, 2>;
 // [y][column / LINES][column % LINES], a vector for the four rows.
 var<workgroup> weights: array<array<array<vec4f, ${LINES}>, ${4 * X / LINES}>, ${Y}>;
 var<workgroup> before_seen: atomic<u32>;
@@ -49,7 +51,7 @@ fn bring_${N}_${t}(starts: vec2u, c: u32, index: u32) {
   let chunk = index % 4u;
 #for r in 0..N / 8
   let line${r} = ${32 * r}u + index / 4u;
-  tile_${N}[chunk][line${r} / ${N}u][line${r} % ${N}u] = load_${t}(starts[${r}], c + chunk);
+  tile_${N}[line${r} / 8u % ${N / 8}u][line${r} % 8u].chunks[chunk][line${r} / ${N}u] = load_${t}(starts[${r}], c + chunk);
 #end
 }
 #end
@@ -62,17 +64,20 @@ fn bring_all_${t}(own: vec2u, first: u32, stride: u32, column: u32, index: u32) 
 #for r in 0..2
   let row${r} = ${128 * r / (J * X)}u + index / ${J * X}u;
   let slot${r} = row${r} % ${LINES}u * ${J}u + chunk / ${X}u;
-  tile_16[row${r} / ${LINES}u][slot${r} % 4u][chunk % ${X}u + 8u * (slot${r} / 4u)] = load_${t}(row_of(own, first + row${r}) * stride + column, chunk);
+  let line${r} = chunk % ${X}u + 8u * (slot${r} / 4u);
+  tile_16[line${r} / 8u][line${r} % 8u].chunks[row${r} / ${LINES}u][slot${r} % 4u] = load_${t}(row_of(own, first + row${r}) * stride + column, chunk);
 #end
 }
 #end
 
 // Adds the products of chunks c to before `end` to the scores: a vector for the four rows by column.
 fn multiply(scores: ptr<function, array<vec4f, 4>>, x: u32, y: u32, c: u32, end: u32) {
+  let of_rows = &tile_${Y}[y / 8u][y % 8u].chunks;
+  let of_columns = &tile_${X}[x / 8u][x % 8u].chunks;
   for (var q = c; q < end; q += 1u) {
-    let rows = transpose(mat4x4f(tile_${Y}[q % 4u][0][y], tile_${Y}[q % 4u][1][y], tile_${Y}[q % 4u][2][y], tile_${Y}[q % 4u][3][y]));
+    let rows = transpose(mat4x4f((*of_rows)[q % 4u][0], (*of_rows)[q % 4u][1], (*of_rows)[q % 4u][2], (*of_rows)[q % 4u][3]));
 #for e in 0..4
-    let column${e} = tile_${X}[q % 4u][${e}][x];
+    let column${e} = (*of_columns)[q % 4u][${e}];
 #for d in 0..4
     (*scores)[${e}] = fma(rows[${d}], vec4f(column${e}[${d}]), (*scores)[${e}]);
 #end
@@ -88,12 +93,20 @@ fn put_weights(values: ptr<function, array<vec4f, 4>>, x: u32, y: u32) {
 
 // Adds the weights of columns `first` to before `end`, times their rows, which `bring_all` brought.
 fn accumulate(sums: ptr<function, array<vec4f, ${4 * J}>>, x: u32, y: u32, first: u32, end: u32) {
+  let of_weights = &weights[y];
+#if X == 8
+#for h in 0..2
+  let half${h} = &tile_16[${h}][x].chunks;
+#end
+#else
+  let half0 = &tile_16[x / 8u][x % 8u].chunks;
+#endif
   for (var at = first; at < end; at += ${LINES}u) {
     let part = at / ${LINES}u;
 #for n in 0..LINES
-    let weight${n} = weights[y][part][${n}];
+    let weight${n} = (*of_weights)[part][${n}];
 #for j in 0..J
-    let row${n}_${j} = tile_16[part % 4u][${(n * J + j) % 4}][x + ${8 * ((n * J + j) / 4)}u];
+    let row${n}_${j} = (*half${(n * J + j) / 4})[part % 4u][${(n * J + j) % 4}];
 #for i in 0..4
     (*sums)[${i * J + j}] = fma(vec4f(weight${n}[${i}]), row${n}_${j}, (*sums)[${i * J + j}]);
 #end
