@@ -1,13 +1,13 @@
 // For attention over tiles: a workgroup of X × Y = 128 invocations computes a block of 4 · Y rows by 4 · X
 // columns of scores, 4 × 4 each: rows y + Y · i by columns x + X · e. Rows are queries and columns keys, or the
-// other way round. A score is a product of two rows of a head, which come through workgroup memory 16 elements
-// at a time. Then `weights` passes the block on, and it is multiplied by the columns' rows of a head, of which
-// 4 · LINES come at a time: an invocation sums 4 rows by J four-vectors, chunks x + X · j of rows y + Y · i.
+// other way round. A score is a product of two rows of a head, 16 elements of which come through workgroup
+// memory at a time. `weights` passes the block on, and it is multiplied by the columns' rows of a head, 4 ·
+// LINES of which come at a time: an invocation sums 4 rows by J four-vectors, chunks x + X · j of rows y + Y · i.
 //
-// All tiles take 14.5 KiB; the least that adapters grant is 16. An index that is not a constant has a dimension
-// of its own: an address is one register plus a constant, and constants need no bounds check. Loops over the
-// four chunks, or parts, begin at a number that compilers do not know, which would unroll them: programs of four
-// times the size take software adapters minutes to compile.
+// The tiles take 14.5 KiB; adapters grant at least 16. An index that is not a constant has a dimension of its
+// own and the constants come after it: an address is one register plus a constant, which needs no bounds check.
+// Loops over four chunks, or parts, begin at a number that compilers do not know. Else they unroll them, and
+// programs of four times the size take software adapters a minute to compile.
 #include <common/attention_edges>
 const ROWS = ${4 * Y}u;
 const COLUMNS = ${4 * X}u;

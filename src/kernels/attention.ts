@@ -78,25 +78,26 @@ const rolled: Technique = { ...plain, defines: { ROLLED: true, CHUNKS: MAX_HEAD_
 /** The widest head that is unrolled. */
 const MAX_UNROLLED = { gpu: 128, cpu: 64 };
 
-/** Invocations of a workgroup that computes a tile. */
+/** Invocations of a workgroup that computes tiles. */
 const TILE_SIZE = 128;
 
-/** Heads, of a multiple of four, that tiles are for. */
+/** The multiples of four that tiles take as a head's size. */
 const TILED = { least: 32, most: 128 };
 
 /**
- * A tile of 4 · `across` columns for heads of this size. Fewer columns are more rows: results of more
- * registers each, but fewer loads of workgroup memory for them.
+ * A block of 4 · `across` columns: the fewer, the more rows a workgroup has, and the more results of four
+ * rows an invocation keeps in registers. One program serves all sizes of as many four-vectors.
  */
 function tile(across: 8 | 16, size: number): Technique {
   const down = TILE_SIZE / across;
   const vectors = Math.ceil(size / 4 / across);
-  // 64 four-vectors of the columns' rows are a part.
+  // Rows of a head that 64 four-vectors hold.
   const LINES = 64 / (vectors * across);
-  return { suffix: '_tiled', defines: { X: across, Y: down, J: vectors, LINES }, rows: 4 * down };
+  const CHUNKS = vectors * across;
+  return { suffix: '_tiled', defines: { CHUNKS, X: across, Y: down, J: vectors, LINES }, rows: 4 * down };
 }
 
-/** By a head's size: results of up to 32 registers. */
+/** By a head's size: 32 registers of results at most, and twice as many for keys of more than 64. */
 const tiled = new Map<number, Readonly<Record<Part, Technique>>>();
 for (let size = TILED.least; size <= TILED.most; size += 4) {
   const single = tile(size > 64 ? 16 : 8, size);
