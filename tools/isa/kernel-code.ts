@@ -84,8 +84,8 @@ function hotLoop(blocks: readonly Block[], subgroupSize: number, chip: Chip): Ho
 
 /** Bytes of workgroup memory for each SIMD unit. */
 const WORKGROUP_MEMORY = 65536 / SIMD_UNITS;
-/** Registers of 32 lanes are given out in so many portions. */
-const PORTIONS = 128;
+/** Subgroups take registers in portions of this part of a SIMD unit's. */
+const PORTIONS = 64;
 const MAX_SUBGROUPS = 16;
 
 /**
@@ -102,11 +102,13 @@ export function wavesOf(
   { registers }: Pick<Chip, 'registers'>,
 ): number {
   const units = subgroupSize / LANES_A_CYCLE;
-  const portion = registers / PORTIONS;
+  // Registers of a whole subgroup.
+  const all = registers / units;
+  const portion = all / PORTIONS;
   const used = Math.ceil(statistics.VGPRs! / portion) * portion;
   const bytes = statistics['LDS size']! / Math.ceil(invocations / subgroupSize);
   const byMemory = bytes === 0 ? MAX_SUBGROUPS : Math.ceil(WORKGROUP_MEMORY / bytes);
-  return units * Math.floor(Math.min(MAX_SUBGROUPS, registers / units / used, byMemory));
+  return units * Math.floor(Math.min(MAX_SUBGROUPS, all / used, byMemory));
 }
 
 export function readKernelCode(compiled: CompiledKernel, chip: Chip): KernelCode {
