@@ -1,16 +1,17 @@
 /** Linear, Embedding, LayerNorm and Dropout, as in torch.nn. */
 
+import { ShapeError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
-import { activate, dropout } from '../tensor/ops/elementwise.ts';
+import { activate, add, dropout, type FloatDtype, to } from '../tensor/ops/elementwise.ts';
 import { embedding } from '../tensor/ops/embedding.ts';
 import { feedForward, type LinearParameters } from '../tensor/ops/feed-forward.ts';
 import { linear } from '../tensor/ops/matmul.ts';
 import { addLayerNorm, layerNorm } from '../tensor/ops/normalize.ts';
-import type { Shape } from '../tensor/shape.ts';
+import { formatShape, type Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { checkWidth, Module } from './module.ts';
+import { Module } from './module.ts';
 
 let skipping = 0;
 
@@ -193,15 +194,23 @@ export class LayerNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    checkWidth('LayerNorm', x, this.weight.size);
+    this.checkWidth(x);
     return layerNorm(x, this.weight, this.bias, this.eps);
   }
 
-  /** Of residual + dropout(x), in one kernel; both [..., size]. */
+  /** Of residual + dropout(x); both [..., size]. In one kernel unless a `forward` is a subclass's. */
   forwardAdded(x: Tensor, residual: Tensor, dropout: Dropout): Tensor {
-    checkWidth('LayerNorm', x, this.weight.size);
+    if (this.forward !== LayerNorm.prototype.forward || dropout.forward !== Dropout.prototype.forward)
+      return this.forward(add(to(dropout.forward(x), residual.dtype as FloatDtype), residual));
+    this.checkWidth(x);
     const options = { eps: this.eps, dropout: dropout.training ? dropout.p : 0 };
     return addLayerNorm(x, residual, this.weight, this.bias, options);
+  }
+
+  private checkWidth({ shape }: Tensor): void {
+    const { size } = this.weight;
+    if (shape.at(-1) !== size)
+      throw new ShapeError(`LayerNorm: the last dimension of ${formatShape(shape)} must be ${size}`);
   }
 }
 

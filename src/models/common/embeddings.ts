@@ -58,9 +58,7 @@ export class Embeddings extends Module {
     else if (length > this.maxLength) {
       throw new ShapeError(
         `a sequence of ${length} tokens is longer than the model's ${this.maxLength} positions`,
-        {
-          remedy: 'truncate the text (truncation: true, or a smaller maxLength)',
-        },
+        { remedy: 'truncate the text (truncation: true, or a smaller maxLength)' },
       );
     }
     return inputIds.device.tidy(() => {
