@@ -9,6 +9,7 @@ import { embedding } from '../tensor/ops/embedding.ts';
 import { feedForward, type LinearParameters } from '../tensor/ops/feed-forward.ts';
 import { linear } from '../tensor/ops/matmul.ts';
 import { addLayerNorm, layerNorm } from '../tensor/ops/normalize.ts';
+import { narrow } from '../tensor/ops/view.ts';
 import { formatShape, type Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { Module } from './module.ts';
@@ -157,6 +158,12 @@ export class Embedding extends Module {
   /** ids int32 [...] → [..., embeddingDim]. */
   forward(ids: Tensor): Tensor {
     return embedding(this.weight, ids, this.paddingIdx ?? -1);
+  }
+
+  /** `forward` of the ids 0 to count − 1, [count, embeddingDim], without the ids. */
+  forwardFirst(count: number): Tensor {
+    if (this.forward === Embedding.prototype.forward) return narrow(this.weight, 0, 0, count);
+    return this.forward(this.weight.device.tensor(Int32Array.from({ length: count }, (_, id) => id)));
   }
 }
 

@@ -34,7 +34,10 @@ const rules = {
   },
   count,
   'count or null': { ...orNull(count), remedy: count.remedy },
-  whole: amount,
+  whole: {
+    holds: (value) => Number.isInteger(value) && (value as number) >= 0,
+    remedy: 'use an integer of 0 or more',
+  },
   amount,
   steps: { holds: Number.isSafeInteger, remedy: 'use an integer; with -1 the epochs decide' },
   'integer or null': orNull({ holds: Number.isInteger, remedy: 'use an integer' }),

@@ -10,7 +10,7 @@ import {
   AutoModelForSequenceClassification,
 } from '../../src/models/auto.ts';
 import type { PreTrainedModel } from '../../src/models/common/pretrained.ts';
-import { Dropout, LayerNorm, Linear, parameter } from '../../src/nn/layers.ts';
+import { Dropout, Embedding, LayerNorm, Linear, parameter } from '../../src/nn/layers.ts';
 import { autocast } from '../../src/tensor/autocast.ts';
 import { add, mul, scale, to } from '../../src/tensor/ops/elementwise.ts';
 import type { LinearParameters } from '../../src/tensor/ops/feed-forward.ts';
@@ -58,6 +58,12 @@ class ByForward extends LowRank {
 class Halving extends Dropout {
   override forward(x: Tensor): Tensor {
     return scale(x, 0.5);
+  }
+}
+
+class HalvingEmbedding extends Embedding {
+  override forward(ids: Tensor): Tensor {
+    return scale(super.forward(ids), 0.5);
   }
 }
 
@@ -183,14 +189,14 @@ for (const [precision, tolerance] of Object.entries(precisions)) {
     }
   }
 
-  it.each([
+  it.for([
     [`${layer}.attention.output`, 'LayerNorm'],
     [`${layer}.output`, 'LayerNorm'],
     [`${layer}.attention.output`, 'dropout'],
     [`${layer}.output`, 'dropout'],
-  ])(`a replaced forward in ${precision}: %s.%s`, async (path, name) => {
+  ] as const)(`a replaced forward in ${precision}: %s.%s`, async ([path, name], { skip }) => {
     const { current } = device;
-    if (half && !current.gpu.float16) return;
+    skip(half && !current.gpu.float16, 'the adapter has no float16');
     using _scope = current.scope();
     current.manualSeed(1);
     const [changed, plain] = await twins('classifier');
@@ -209,6 +215,31 @@ for (const [precision, tolerance] of Object.entries(precisions)) {
     expectNear(await run(changed, half), wanted, tolerance);
     for (const model of [changed, plain]) model.dispose();
   });
+
+  it.for(['word', 'position', 'token_type'])(
+    `a replaced forward in ${precision}: embeddings of %s`,
+    async (kind, { skip }) => {
+      const { current } = device;
+      skip(half && !current.gpu.float16, 'the adapter has no float16');
+      using _scope = current.scope();
+      current.manualSeed(1);
+      const [changed, plain] = await twins('classifier');
+      const before = await run(plain, half);
+      const path = `bert.embeddings.${kind}_embeddings`;
+      const { parent, key, found } = find(changed, path);
+      const [rows, width] = found.weight.shape as [number, number];
+      const replacement = new HalvingEmbedding(current, rows, width);
+      current.assign(replacement.weight, found.weight);
+      Reflect.set(parent, key, replacement);
+      const { weight } = find(plain, path).found;
+      current.assign(weight, scale(weight.detach(), 0.5));
+
+      const wanted = await run(plain, half);
+      expect(largest(wanted.map((value, i) => value - before[i]!))).toBeGreaterThan(0.01);
+      expectNear(await run(changed, half), wanted, tolerance);
+      for (const model of [changed, plain]) model.dispose();
+    },
+  );
 
   it(`layers without biases, in ${precision}`, async ({ skip }) => {
     const { current } = device;
