@@ -139,7 +139,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 #end
 #end
 #if SUM_A
-  var sum = vec4f();
+  // An invocation brings the same four rows, and k that differ by multiples of 16.
+#for e in 0..4
+  var sum${e} = vec4f();
+#end
 #endif
 #if PREFETCH
   var next = bring(is_a, starts, left, 0u, place.y, size_k);
@@ -157,7 +160,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
 #end
     }
 #if SUM_A
-    if (is_a) { sum += block[0] + block[1] + block[2] + block[3]; }
+    if (is_a) {
+#for e in 0..4
+      sum${e} += block[${e}];
+#end
+    }
 #endif
     workgroupBarrier();
 #if PREFETCH
@@ -182,11 +189,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     workgroupBarrier();
   }
 #if SUM_A
-  // Four invocations brought the same rows.
-  if (is_a) { tile[0][place.y / 4u][slot] = sum; }
+  // Per row, 16 sums: of every 16th k.
+  if (is_a) {
+#for e in 0..4
+    tile[place.y / 4u][${e}][slot] = sum${e};
+#end
+  }
   workgroupBarrier();
   if (group.x == 0u && index < VECTORS_A) {
-    store_sum(group.z, first_row + 4u * index, tile[0][0][index] + tile[0][1][index] + tile[0][2][index] + tile[0][3][index]);
+    var total = vec4f();
+#for q in 0..4
+#for e in 0..4
+    total += tile[${q}][${e}][index];
+#end
+#end
+    store_sum(group.z, first_row + 4u * index, total);
   }
 #endif
 #for j in 0..VECTORS
