@@ -4,7 +4,7 @@
  */
 export class DawngradError extends Error {
   /** `remedy` is a short imperative sentence, appended to the message. */
-  constructor(message: string, options: { remedy?: string; cause?: unknown } = {}) {
+  constructor(message: string, options: { remedy?: string | undefined; cause?: unknown } = {}) {
     super(
       options.remedy === undefined ? message : `${message} · ${options.remedy}`,
       options.cause === undefined ? undefined : { cause: options.cause },

@@ -1,12 +1,8 @@
 /** The options of `finetune` and `pretrain` that are training arguments, made from the table of arguments. */
 import { type Command, Option } from 'commander';
 import { schedulerTypes } from '../optim/schedule.ts';
-import {
-  type ArgumentKind,
-  argumentNames,
-  argumentTable,
-  type TrainingArguments,
-} from '../train/arguments.ts';
+import type { ArgumentKind } from '../train/argument-kinds.ts';
+import { argumentNames, argumentTable, type TrainingArguments } from '../train/arguments.ts';
 import { integer, number } from './options.ts';
 
 type ArgumentName = (typeof argumentNames)[number];

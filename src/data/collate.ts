@@ -2,6 +2,7 @@
 
 import { ConfigError, DataError } from '../errors.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
+import { IGNORED } from '../tensor/ops/loss.ts';
 import type { Example } from './dataset.ts';
 import { checkExample, checkKeys, checkLabel, checkPadding, checkPosition } from './example-checks.ts';
 import { Random } from './random.ts';
@@ -187,7 +188,7 @@ export function dataCollatorForTokenClassification(options: PaddingOptions): Col
   return (examples, indices) => {
     const batch = padInputs(examples, indices, options);
     const [rows, length] = batch.shape;
-    const labels = new Int32Array(rows * length).fill(-100);
+    const labels = new Int32Array(rows * length).fill(IGNORED);
     for (const [row, { inputIds, label }] of examples.entries()) {
       if (label === undefined) continue;
       if (!Array.isArray(label) || label.length !== inputIds.length) {

@@ -237,7 +237,7 @@ function classesOfModel(
   const ours = areUnnamed(theirs)
     ? names.map((name) => (/^\d+$/.test(name) ? `LABEL_${Number(name)}` : name))
     : names;
-  const { kind } = relationOf(ours, theirs);
+  const kind = relationOf(ours, theirs);
   if (kind === 'same') return { keep: true, why: "its classes are the data's, in its order" };
   const shown = `${theirs.length} (${shownNames(theirs)})`;
   if (column.form === 'vector' && column.classes === undefined)

@@ -82,7 +82,7 @@ export interface LayerNormLaunch extends RowsLaunch {
    * Normalizes residual + dropout(x) instead, and leaves that in `sums`, which backward needs. The residual,
    * the sums and y may be float32 beside a float16 x; y is then stored in float16 too, in `rounded`.
    */
-  added?: { residual: Slot; sums: Slot; dropout: DropoutKey | null; rounded?: Slot | undefined };
+  added?: { residual: Slot; sums: Slot; dropout: DropoutKey | null; rounded?: Slot | undefined } | undefined;
 }
 
 export function layerNorm(gpu: GpuContext, options: LayerNormLaunch): void {

@@ -1,7 +1,7 @@
 /** BERT (Devlin et al., 2019). */
 import { Linear } from '../nn/layers.ts';
-import { type BaseOptions, EncoderModel } from './common/base-model.ts';
-import { encoderKeys, type PretrainedConfig } from './common/config.ts';
+import { encoderModel } from './common/base-model.ts';
+import { encoderKeys } from './common/config.ts';
 import { Embeddings } from './common/embeddings.ts';
 import type { Family } from './common/family.ts';
 import { answerSpan, classifierDropout, eachToken, head, vocabulary } from './common/heads.ts';
@@ -16,11 +16,7 @@ const names: readonly NameRule[] = [
   ['lm_head', 'cls.predictions'],
 ];
 
-export class BertModel extends EncoderModel<'bert'> {
-  constructor(config: PretrainedConfig, options: BaseOptions) {
-    super(config, options, { prefix: 'bert', config: keys, names, Embeddings });
-  }
-}
+export class BertModel extends encoderModel({ prefix: 'bert', config: keys, names, Embeddings }) {}
 
 /** Dropout, projection of the pooled first token. */
 const pooled = head({

@@ -1,6 +1,6 @@
 /** CamemBERT (Martin et al., 2020): RoBERTa's model with defaults and a tokenizer of its own. */
-import { type BaseOptions, EncoderModel } from './common/base-model.ts';
-import { encoderKeys, type PretrainedConfig } from './common/config.ts';
+import { encoderModel } from './common/base-model.ts';
+import { encoderKeys } from './common/config.ts';
 import type { Family } from './common/family.ts';
 import { answerSpan, eachToken, vocabulary } from './common/heads.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
@@ -8,11 +8,11 @@ import { firstToken, RobertaEmbeddings } from './roberta.ts';
 
 const keys = { ...encoderKeys, padTokenId: { ...encoderKeys.padTokenId, default: 1 } } as const;
 
-export class CamembertModel extends EncoderModel<'roberta'> {
-  constructor(config: PretrainedConfig, options: BaseOptions) {
-    super(config, options, { prefix: 'roberta', config: keys, Embeddings: RobertaEmbeddings });
-  }
-}
+export class CamembertModel extends encoderModel({
+  prefix: 'roberta',
+  config: keys,
+  Embeddings: RobertaEmbeddings,
+}) {}
 
 export class CamembertForSequenceClassification extends sequenceClassification(CamembertModel, firstToken) {}
 export class CamembertForTokenClassification extends tokenClassification(CamembertModel, eachToken) {}

@@ -3,7 +3,7 @@ import { Dropout, LayerNorm, Linear } from '../nn/layers.ts';
 import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { activationOf } from './common/activations.ts';
-import { type BaseOptions, EncoderModel } from './common/base-model.ts';
+import { encoderModel } from './common/base-model.ts';
 import { type ConfigValues, encoderKeys, type PretrainedConfig } from './common/config.ts';
 import { Embeddings } from './common/embeddings.ts';
 import type { Family } from './common/family.ts';
@@ -52,11 +52,13 @@ function sinusoids(positions: number, width: number): Float32Array {
   });
 }
 
-export class DistilBertModel extends EncoderModel<'distilbert'> {
-  constructor(config: PretrainedConfig, options: BaseOptions) {
-    super(config, options, { prefix: 'distilbert', config: keys, names, Embeddings, pooler: false });
-  }
-
+export class DistilBertModel extends encoderModel({
+  prefix: 'distilbert',
+  config: keys,
+  names,
+  Embeddings,
+  pooler: false,
+}) {
   /** Position embeddings start sinusoidal on request; they learn all the same, as in transformers. */
   initOwnWeights(which?: ReadonlySet<Tensor>): void {
     const { sinusoidalPosEmbds, maxPositionEmbeddings, hiddenSize } = this.config as DistilBertConfig;

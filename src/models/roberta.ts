@@ -5,7 +5,7 @@ import type { Device } from '../tensor/device.ts';
 import { positionIds } from '../tensor/ops/embedding.ts';
 import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { type BaseOptions, EncoderModel } from './common/base-model.ts';
+import { encoderModel } from './common/base-model.ts';
 import { encoderKeys, type PretrainedConfig } from './common/config.ts';
 import { Embeddings } from './common/embeddings.ts';
 import type { Family } from './common/family.ts';
@@ -37,11 +37,11 @@ export class RobertaEmbeddings extends Embeddings {
   }
 }
 
-export class RobertaModel extends EncoderModel<'roberta'> {
-  constructor(config: PretrainedConfig, options: BaseOptions) {
-    super(config, options, { prefix: 'roberta', config: keys, Embeddings: RobertaEmbeddings });
-  }
-}
+export class RobertaModel extends encoderModel({
+  prefix: 'roberta',
+  config: keys,
+  Embeddings: RobertaEmbeddings,
+}) {}
 
 /** Dropout, dense, tanh, dropout, projection of the first token. */
 export class ClassificationHead extends Module {

@@ -1,16 +1,18 @@
 /** Linear, Embedding, LayerNorm and Dropout, as in torch.nn. */
 
+import { ShapeError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
-import { activate, dropout } from '../tensor/ops/elementwise.ts';
+import { activate, add, dropout, type FloatDtype, to } from '../tensor/ops/elementwise.ts';
 import { embedding } from '../tensor/ops/embedding.ts';
 import { feedForward, type LinearParameters } from '../tensor/ops/feed-forward.ts';
 import { linear } from '../tensor/ops/matmul.ts';
 import { addLayerNorm, layerNorm } from '../tensor/ops/normalize.ts';
-import type { Shape } from '../tensor/shape.ts';
+import { narrow } from '../tensor/ops/view.ts';
+import { formatShape, type Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { checkWidth, Module } from './module.ts';
+import { Module } from './module.ts';
 
 let skipping = 0;
 
@@ -157,6 +159,12 @@ export class Embedding extends Module {
   forward(ids: Tensor): Tensor {
     return embedding(this.weight, ids, this.paddingIdx ?? -1);
   }
+
+  /** `forward` of the ids 0 to count − 1, [count, embeddingDim], without the ids. */
+  forwardFirst(count: number): Tensor {
+    if (this.forward === Embedding.prototype.forward) return narrow(this.weight, 0, 0, count);
+    return this.forward(this.weight.device.tensor(Int32Array.from({ length: count }, (_, id) => id)));
+  }
 }
 
 export interface LayerNormOptions {
@@ -193,15 +201,23 @@ export class LayerNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    checkWidth('LayerNorm', x, this.weight.size);
+    this.checkWidth(x);
     return layerNorm(x, this.weight, this.bias, this.eps);
   }
 
-  /** Of residual + dropout(x), in one kernel; both [..., size]. */
+  /** Of residual + dropout(x); both [..., size]. In one kernel unless a `forward` is a subclass's. */
   forwardAdded(x: Tensor, residual: Tensor, dropout: Dropout): Tensor {
-    checkWidth('LayerNorm', x, this.weight.size);
+    if (this.forward !== LayerNorm.prototype.forward || dropout.forward !== Dropout.prototype.forward)
+      return this.forward(add(to(dropout.forward(x), residual.dtype as FloatDtype), residual));
+    this.checkWidth(x);
     const options = { eps: this.eps, dropout: dropout.training ? dropout.p : 0 };
     return addLayerNorm(x, residual, this.weight, this.bias, options);
+  }
+
+  private checkWidth({ shape }: Tensor): void {
+    const { size } = this.weight;
+    if (shape.at(-1) !== size)
+      throw new ShapeError(`LayerNorm: the last dimension of ${formatShape(shape)} must be ${size}`);
   }
 }
 

@@ -3,9 +3,8 @@
  * checkpoint's keys.
  */
 
-import { DawngradError, ShapeError } from '../errors.ts';
+import { DawngradError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
-import { formatShape, sameShape } from '../tensor/shape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
 export abstract class Module {
@@ -111,21 +110,11 @@ export abstract class Module {
 
   /** Drops all gradients. */
   zeroGrad(): void {
-    for (const tensor of this.parameters()) {
-      tensor.grad?.dispose();
-      tensor.grad = null;
-    }
+    for (const tensor of this.parameters()) tensor.dropGradient();
   }
 
   /** Frees all weights. */
   dispose(): void {
     for (const tensor of this.parameters()) tensor.dispose();
-  }
-}
-
-/** Throws `ShapeError` unless the last dimension of x is `width`. */
-export function checkWidth(name: string, x: Tensor, width: number): void {
-  if (!sameShape(x.shape.slice(-1), [width])) {
-    throw new ShapeError(`${name}: the last dimension of ${formatShape(x.shape)} must be ${width}`);
   }
 }

@@ -182,12 +182,7 @@ export class AdamW {
 
   /** Drops the gradients of its parameters. */
   zeroGrad(): void {
-    for (const { params } of this.groups) {
-      for (const tensor of params) {
-        tensor.grad?.dispose();
-        tensor.grad = null;
-      }
-    }
+    for (const { params } of this.groups) for (const tensor of params) tensor.dropGradient();
   }
 
   /** The state of a parameter, or undefined before its first step. */

@@ -14,7 +14,6 @@ export interface GradScalerOptions {
   growthInterval?: number;
 }
 
-/** What a checkpoint keeps of a scaler. */
 const optionNames: OptionNames<GradScalerOptions> = {
   initScale: true,
   growthFactor: true,
@@ -22,6 +21,7 @@ const optionNames: OptionNames<GradScalerOptions> = {
   growthInterval: true,
 };
 
+/** What a checkpoint keeps of a scaler. */
 export interface GradScalerState {
   scale: number;
   growthTracker: number;

@@ -18,7 +18,7 @@ function runsOf(tensors: readonly Tensor[]): Tensor[] {
     const { root, offset: start } = memory;
     const ends = byEnd.get(root) ?? new Map<number, (typeof runs)[number]>();
     byEnd.set(root, ends);
-    const run = ends.get(start ?? 0) ?? { root, start: start ?? 0, count: 0 };
+    const run = ends.get(start) ?? { root, start, count: 0 };
     if (run.count === 0) runs.push(run);
     run.count += size;
     ends.set(run.start + run.count * 4, run);

@@ -4,13 +4,8 @@ import { ConfigError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import type { AdamW } from './adamw.ts';
 
-export type SchedulerType = 'linear' | 'cosine' | 'constant' | 'constant_with_warmup';
-export const schedulerTypes: readonly SchedulerType[] = [
-  'linear',
-  'cosine',
-  'constant',
-  'constant_with_warmup',
-];
+export const schedulerTypes = ['linear', 'cosine', 'constant', 'constant_with_warmup'] as const;
+export type SchedulerType = (typeof schedulerTypes)[number];
 
 /** Sets the rate of an optimizer's groups; `step()` after each `optimizer.step()`. */
 export class LambdaLR {
@@ -50,8 +45,11 @@ export class LambdaLR {
   }
 }
 
-function warmup(step: number, warmupSteps: number): number {
-  return step / Math.max(1, warmupSteps);
+/** Up linearly over the warm-up, then the factor that `after` gives. */
+function warmedUp(optimizer: AdamW, numWarmupSteps: number, after: (step: number) => number): LambdaLR {
+  const factor = (step: number): number =>
+    step < numWarmupSteps ? step / Math.max(1, numWarmupSteps) : after(step);
+  return new LambdaLR(optimizer, factor);
 }
 
 /** Up linearly over the warm-up, then down linearly to 0 at `numTrainingSteps`. */
@@ -60,10 +58,8 @@ export function getLinearScheduleWithWarmup(
   numWarmupSteps: number,
   numTrainingSteps: number,
 ): LambdaLR {
-  return new LambdaLR(optimizer, (step) => {
-    if (step < numWarmupSteps) return warmup(step, numWarmupSteps);
-    return Math.max(0, (numTrainingSteps - step) / Math.max(1, numTrainingSteps - numWarmupSteps));
-  });
+  const span = Math.max(1, numTrainingSteps - numWarmupSteps);
+  return warmedUp(optimizer, numWarmupSteps, (step) => Math.max(0, (numTrainingSteps - step) / span));
 }
 
 /** Up linearly over the warm-up, then down along half a cosine (or `numCycles` waves) to 0. */
@@ -73,9 +69,9 @@ export function getCosineScheduleWithWarmup(
   numTrainingSteps: number,
   numCycles = 0.5,
 ): LambdaLR {
-  return new LambdaLR(optimizer, (step) => {
-    if (step < numWarmupSteps) return warmup(step, numWarmupSteps);
-    const progress = (step - numWarmupSteps) / Math.max(1, numTrainingSteps - numWarmupSteps);
+  const span = Math.max(1, numTrainingSteps - numWarmupSteps);
+  return warmedUp(optimizer, numWarmupSteps, (step) => {
+    const progress = (step - numWarmupSteps) / span;
     return Math.max(0, 0.5 * (1 + Math.cos(Math.PI * numCycles * 2 * progress)));
   });
 }
@@ -85,7 +81,7 @@ export function getConstantSchedule(optimizer: AdamW): LambdaLR {
 }
 
 export function getConstantScheduleWithWarmup(optimizer: AdamW, numWarmupSteps: number): LambdaLR {
-  return new LambdaLR(optimizer, (step) => (step < numWarmupSteps ? warmup(step, numWarmupSteps) : 1));
+  return warmedUp(optimizer, numWarmupSteps, () => 1);
 }
 
 export interface SchedulerOptions {

@@ -2,15 +2,16 @@
 
 import { ConfigError, DawngradError, DeviceLostError, DtypeError, ShapeError } from '../errors.ts';
 import { GpuContext } from '../gpu/context.ts';
+import { bytesOf, type Dtype } from '../gpu/dtype.ts';
 import type { GpuOptions } from '../gpu/options.ts';
 import type { PoolStatistics, RecorderStatistics } from '../gpu/statistics.ts';
 import { checkSubgroupMatrices } from '../kernels/matmul/check.ts';
-import { type DropoutKey, fillBits, fillRandom } from '../kernels/pointwise.ts';
+import { type DropoutKey, fillBits, fillRandom, type RandomLaunch } from '../kernels/pointwise.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { float32ToFloat16 } from './float16.ts';
 import { checkShape, formatShape, type Shape, sizeOf } from './shape.ts';
 import { Storage } from './storage.ts';
-import { bytesOf, type Dtype, Tensor, type TypedArrays, typedArrayDtype } from './tensor.ts';
+import { Tensor, type TypedArrays, typedArrayDtype } from './tensor.ts';
 
 export type DeviceOptions = GpuOptions;
 
@@ -179,20 +180,22 @@ export class Device {
   fillNormal(tensor: Tensor, options: NormalOptions = {}): void {
     checkOptions('fillNormal', options, normalOptionNames);
     const { mean = 0, std = 1 } = options;
-    if (tensor.dtype !== 'float32') throw new DtypeError(`fillNormal: the tensor is ${tensor.dtype}`);
-    tensor.overwritten();
-    const { seed, stream } = this.nextRandomKey();
-    const target = { y: tensor.slot, count: tensor.size, seed, stream };
-    fillRandom(this.gpu, { ...target, distribution: 'normal', low: mean, width: std });
+    this.draw('fillNormal', tensor, { distribution: 'normal', low: mean, width: std });
   }
 
   /** Overwrites a float32 tensor with uniform numbers in [low, high). */
   fillUniform(tensor: Tensor, low: number, high: number): void {
-    if (tensor.dtype !== 'float32') throw new DtypeError(`fillUniform: the tensor is ${tensor.dtype}`);
+    this.draw('fillUniform', tensor, { distribution: 'uniform', low, width: high - low });
+  }
+
+  private draw(
+    name: string,
+    tensor: Tensor,
+    numbers: Pick<RandomLaunch, 'distribution' | 'low' | 'width'>,
+  ): void {
+    if (tensor.dtype !== 'float32') throw new DtypeError(`${name}: the tensor is ${tensor.dtype}`);
     tensor.overwritten();
-    const { seed, stream } = this.nextRandomKey();
-    const target = { y: tensor.slot, count: tensor.size, seed, stream };
-    fillRandom(this.gpu, { ...target, distribution: 'uniform', low, width: high - low });
+    fillRandom(this.gpu, { y: tensor.slot, count: tensor.size, ...this.nextRandomKey(), ...numbers });
   }
 
   /**
@@ -224,8 +227,7 @@ export class Device {
 
   /** @internal The key of a dropout mask. */
   nextDropoutKey(p: number): DropoutKey {
-    const { seed, stream } = this.nextRandomKey();
-    return { seed, stream, p };
+    return { ...this.nextRandomKey(), p };
   }
 
   /** Opens a scope: `using scope = device.scope()`. Scopes nest and close in reverse order. */

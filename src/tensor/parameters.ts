@@ -27,7 +27,7 @@ export class Plane {
   slot(at: number, count: number): Slot {
     const { buffer, offset } = this.memory;
     const dtype = this.width === 2 ? 'float16' : 'float32';
-    return { buffer, dtype, offset: (offset ?? 0) + this.start(at), size: this.bytes(count) };
+    return { buffer, dtype, offset: offset + this.start(at), size: this.bytes(count) };
   }
 
   /** The memory of `count` elements from `at` on, as a share of its own. */
@@ -38,7 +38,7 @@ export class Plane {
   /** Whether `storage` is the range that begins at `at`. */
   holds(storage: Storage, at: number): boolean {
     const { root, offset } = storage;
-    return root === this.memory.root && (offset ?? 0) === (this.memory.offset ?? 0) + this.start(at);
+    return root === this.memory.root && offset === this.memory.offset + this.start(at);
   }
 
   private start(at: number): number {
@@ -51,7 +51,7 @@ export class Plane {
 }
 
 /** Where a parameter is in its chunk, in elements. */
-export class Place {
+export interface Place {
   readonly chunk: Chunk;
   readonly at: number;
   readonly size: number;
@@ -60,15 +60,7 @@ export class Place {
   /** @internal The parameter, of which only `requiresGrad` matters here. */
   readonly tensor: Tensor;
   /** @internal The memory last lent for its gradient. */
-  lent: Storage | null = null;
-
-  constructor(chunk: Chunk, tensor: Tensor, at: number, end: number) {
-    this.chunk = chunk;
-    this.tensor = tensor;
-    this.at = at;
-    this.size = tensor.size;
-    this.end = end;
-  }
+  lent: Storage | null;
 }
 
 /** Orders places by chunk and offset. */
@@ -105,9 +97,9 @@ export class Chunk {
 
   /** Gives a parameter the elements [at, end). */
   add(tensor: Tensor, at: number, end: number): Place {
-    const made = new Place(this, tensor, at, end);
-    this.places.push(made);
-    return made;
+    const place = { chunk: this, tensor, at, size: tensor.size, end, lent: null };
+    this.places.push(place);
+    return place;
   }
 
   /** Lends the memory of a gradient, which nobody may hold. */
@@ -194,7 +186,7 @@ export function layParameters(tensors: readonly Tensor[]): void {
     const most = Math.min(CHUNK_BYTES, tensor.device.gpu.maxBindingBytes / 2) / 4;
     const room = roomOf(tensor);
     // A range of another storage cannot move.
-    if (room > most || tensor.memory.offset !== null) {
+    if (room > most || tensor.memory.isRange) {
       makeChunk(tensor.device, [tensor]);
       continue;
     }

@@ -30,9 +30,14 @@ export class Storage {
     return this.own ?? this.whole!.buffer;
   }
 
-  /** Bytes before the range, a multiple of 256; null for a whole buffer. */
-  get offset(): number | null {
-    return this.whole === null ? null : (this.whole.offset ?? 0) + this.start;
+  /** Bytes of the buffer before this memory, a multiple of 256. */
+  get offset(): number {
+    return this.whole === null ? 0 : this.whole.offset + this.start;
+  }
+
+  /** Whether this is a range of another storage. */
+  get isRange(): boolean {
+    return this.whole !== null;
   }
 
   /** The storage that has the buffer as its own. */
@@ -51,7 +56,7 @@ export class Storage {
   /** Moves the values from a buffer of its own into a range of `whole`; all sharers find them there. */
   moveInto(whole: Storage, start: number): void {
     const own = this.own!;
-    const target = { buffer: whole.buffer, offset: (whole.offset ?? 0) + start };
+    const target = { buffer: whole.buffer, offset: whole.offset + start };
     this.device.gpu.recorder.copy({ buffer: own }, target, this.bytes);
     this.device.gpu.pool.release(own);
     this.own = null;
@@ -63,7 +68,7 @@ export class Storage {
   moveOut(): void {
     const { whole, device, bytes } = this;
     const own = device.gpu.pool.acquire(bytes);
-    device.gpu.recorder.copy({ buffer: this.buffer, offset: this.offset ?? 0 }, { buffer: own }, bytes);
+    device.gpu.recorder.copy({ buffer: this.buffer, offset: this.offset }, { buffer: own }, bytes);
     this.own = own;
     this.whole = null;
     this.start = 0;

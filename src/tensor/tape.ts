@@ -114,17 +114,10 @@ function accumulate(total: Tensor | undefined, more: Tensor, dtype: Dtype): Tens
   const first = more.dtype === dtype ? total : converted(total, dtype);
   const swap = first.dtype !== dtype || (first.shared && !more.shared && more.dtype === dtype);
   const [target, other] = swap ? [more, first] : [first, more];
-  const { gpu } = target.device;
-  if (target.shared) {
-    const sum = target.device.copy(target);
-    addInPlace(gpu, { x: other.slot, y: sum.slot, count: sum.size });
-    target.dispose();
-    other.dispose();
-    return sum;
-  }
-  addInPlace(gpu, { x: other.slot, y: target.slot, count: target.size });
+  const sum = owned(target);
+  addInPlace(sum.device.gpu, { x: other.slot, y: sum.slot, count: sum.size });
   other.dispose();
-  return target;
+  return sum;
 }
 
 /** See `Tensor.backward`. */
@@ -191,7 +184,7 @@ function route(node: TapeNode, gradients: Gradients, pending: Map<TapeNode, Tens
   }
 }
 
-/** A leaf's gradient is written in place (clipping), so nobody else may share its memory. */
+/** The gradient in memory that nobody else shares, to be written in place. Takes the gradient over. */
 function owned(gradient: Tensor): Tensor {
   if (!gradient.shared) return gradient;
   const copy = gradient.device.copy(gradient);

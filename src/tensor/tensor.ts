@@ -1,6 +1,6 @@
 /** `Tensor`: a shape, an element type, a share of a GPU buffer, and a node of the autograd tape. */
 import { AutogradError, DawngradError, DisposedError, DtypeError, ShapeError } from '../errors.ts';
-import { bytesOf, type Dtype, itemSize } from '../gpu/dtype.ts';
+import { bytesOf, type Dtype } from '../gpu/dtype.ts';
 import type { Slot } from '../gpu/recorder.ts';
 import type { Device } from './device.ts';
 import { float16ToFloat32 } from './float16.ts';
@@ -9,7 +9,7 @@ import { formatShape, type Shape, sizeOf } from './shape.ts';
 import type { Storage } from './storage.ts';
 import { backward, releaseNode, type TapeNode } from './tape.ts';
 
-export { bytesOf, type Dtype, itemSize };
+export type { Dtype };
 
 export interface TypedArrays {
   float32: Float32Array;
@@ -101,13 +101,13 @@ export class Tensor {
 
   /** @internal The buffer range that kernels bind. */
   get slot(): Slot {
-    const { buffer, offset } = this.memory;
+    const { buffer, offset, isRange } = this.memory;
     // The whole buffer if it may be bound: tensors of other sizes that reuse it then find its bind group.
-    const whole = offset === null && buffer.size <= this.device.gpu.maxBindingBytes;
+    const whole = !isRange && buffer.size <= this.device.gpu.maxBindingBytes;
     return {
       buffer,
       dtype: this.dtype,
-      offset: offset ?? undefined,
+      offset: isRange ? offset : undefined,
       size: whole ? undefined : this.bytes,
     };
   }
@@ -188,7 +188,7 @@ export class Tensor {
 
   private async read(): Promise<TypedArrays[Dtype]> {
     const { buffer, offset } = this.memory;
-    const bytes = await this.device.gpu.read(buffer, offset ?? 0, this.bytes);
+    const bytes = await this.device.gpu.read(buffer, offset, this.bytes);
     return typedArray(this.dtype, bytes, this.size);
   }
 
@@ -237,7 +237,13 @@ export class Tensor {
     const whole = values instanceof Int32Array && values.length === this.size;
     this.overwritten(whole ? values.slice() : null);
     const storage = this.memory;
-    this.device.gpu.recorder.write(storage.buffer, (storage.offset ?? 0) + offset * 4, values);
+    this.device.gpu.recorder.write(storage.buffer, storage.offset + offset * 4, values);
+  }
+
+  /** @internal */
+  dropGradient(): void {
+    this.grad?.dispose();
+    this.grad = null;
   }
 
   /** Releases this tensor's share of its memory, and of the tape that leads to it. */
@@ -247,8 +253,7 @@ export class Tensor {
     this.storage = null;
     if (this.node !== null) releaseNode(this.node);
     this.node = null;
-    this.grad?.dispose();
-    this.grad = null;
+    this.dropGradient();
     this.float16Copy?.values.dispose();
     this.float16Copy = null;
     this.rounded?.dispose();

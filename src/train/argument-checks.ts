@@ -1,14 +1,12 @@
 /** Fills in defaults of training arguments, and checks their values. */
 import { checkSeed } from '../data/random.ts';
 import { ConfigError } from '../errors.ts';
-import { schedulerTypes } from '../optim/schedule.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
+import { checkKind } from './argument-kinds.ts';
 import {
-  type ArgumentKind,
   argumentNames,
   argumentTable,
   defaultTrainingArguments,
-  type IntervalStrategy,
   type TrainingArguments,
 } from './arguments.ts';
 
@@ -38,67 +36,13 @@ const advice: Advice = {
   warmupRatio: 'use warmupSteps: below 1 it is a share of all steps',
 };
 
-interface Rule {
-  holds: (value: unknown) => boolean;
-  remedy: string;
-}
-
-const strategies: readonly unknown[] = ['no', 'steps', 'epoch'] satisfies IntervalStrategy[];
-const orNull = ({ holds, remedy }: Rule): Rule => ({
-  holds: (value) => value === null || holds(value),
-  remedy: `${remedy}, or null`,
-});
-const flag: Rule = { holds: (value) => typeof value === 'boolean', remedy: 'use true or false' };
-const count: Rule = {
-  holds: (value) => Number.isInteger(value) && (value as number) >= 1,
-  remedy: 'use an integer of 1 or more',
-};
-const amount: Rule = {
-  holds: (value) => Number.isFinite(value) && (value as number) >= 0,
-  remedy: 'use a number of 0 or more',
-};
-const anything: Rule = { holds: () => true, remedy: '' };
-
-const rules: Record<ArgumentKind, Rule> = {
-  flag,
-  'flag or null': orNull(flag),
-  strategy: { holds: (value) => strategies.includes(value), remedy: `use one of ${strategies.join(', ')}` },
-  schedule: {
-    holds: (value) => (schedulerTypes as readonly unknown[]).includes(value),
-    remedy: `use one of ${schedulerTypes.join(', ')}`,
-  },
-  count,
-  'count or null': { ...orNull(count), remedy: count.remedy },
-  whole: amount,
-  amount,
-  steps: { holds: Number.isSafeInteger, remedy: 'use an integer; with -1 the epochs decide' },
-  'integer or null': orNull({ holds: Number.isInteger, remedy: 'use an integer' }),
-  'text or null': orNull({ holds: (value) => typeof value === 'string', remedy: "use a metric's name" }),
-  'names or null': orNull({
-    holds: (value) => Array.isArray(value) && value.every((name) => typeof name === 'string'),
-    remedy: 'use a list of names',
-  }),
-  // Checked by AdamW, and by `checkSeed`.
-  beta: anything,
-  seed: anything,
-};
-
-const numbers: ReadonlySet<ArgumentKind> = new Set(['count', 'count or null', 'whole', 'amount', 'steps']);
-
-function show(kind: ArgumentKind, value: unknown): string {
-  if (kind === 'schedule') return `'${String(value)}'`;
-  return numbers.has(kind) ? String(value) : JSON.stringify(value);
-}
-
 /** Throws `ConfigError` naming the first argument whose value is not of its kind. */
 function checkKinds(args: TrainingArguments): void {
   const { outputDir } = args;
   if (typeof outputDir !== 'string' || outputDir === '')
     throw new ConfigError(`outputDir is ${JSON.stringify(outputDir)}`, { remedy: 'name a folder' });
   for (const name of argumentNames) {
-    const { kind } = argumentTable[name];
-    const { holds, remedy } = rules[kind];
-    if (!holds(args[name])) throw new ConfigError(`${name} is ${show(kind, args[name])}`, { remedy });
+    checkKind(name, argumentTable[name].kind, args[name]);
   }
   checkSeed(args.seed);
 }

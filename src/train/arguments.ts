@@ -3,6 +3,7 @@
  * command's options, resuming and docs/training.md read.
  */
 import type { SchedulerType } from '../optim/schedule.ts';
+import type { ArgumentKind } from './argument-kinds.ts';
 
 export type IntervalStrategy = 'no' | 'steps' | 'epoch';
 
@@ -64,23 +65,6 @@ export interface TrainingArguments {
  * `best`: the search for the best model starts anew, which is reported; `free`: nothing.
  */
 export type ResumeEffect = 'place' | 'course' | 'best' | 'free';
-
-/** The values that an argument takes; src/train/argument-checks.ts has the rules. */
-export type ArgumentKind =
-  | 'flag'
-  | 'flag or null'
-  | 'strategy'
-  | 'schedule'
-  | 'count'
-  | 'count or null'
-  | 'whole'
-  | 'amount'
-  | 'beta'
-  | 'steps'
-  | 'integer or null'
-  | 'seed'
-  | 'text or null'
-  | 'names or null';
 
 /** A row of the table. */
 export interface Argument<T> {

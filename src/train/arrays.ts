@@ -1,6 +1,7 @@
 /** Arrays by name: the content of a batch, and the outputs for many batches, joined. */
 import type { Batch, BatchArray } from '../data/collate.ts';
 import { DataError } from '../errors.ts';
+import { IGNORED } from '../tensor/ops/loss.ts';
 import { formatShape, sizeOf } from '../tensor/shape.ts';
 import type { Dtype, TypedArrays } from '../tensor/tensor.ts';
 
@@ -45,22 +46,18 @@ export function arraysOf(batch: Pick<Batch, 'shape'>): [name: string, array: Nam
     if (sizeOf(own) !== values.length)
       throw new DataError(
         `toTensors: '${name}' has ${values.length} values for the shape ${formatShape(own)}`,
-        {
-          remedy: "mend the batch's shapes",
-        },
+        { remedy: "mend the batch's shapes" },
       );
     return [[name, { values, shape: own }]];
   });
 }
 
-/** Fills up shorter arrays, as in transformers: as a label, it does not count. */
-const PADDING = -100;
-
 /**
  * Joins arrays of several batches along the first dimension. In every other dimension, shorter arrays are
- * filled up with −100 to the longest. Throws `DataError` if they differ in rank.
+ * filled up with −100 to the longest, as in transformers: as a label, it does not count. Throws `DataError` if
+ * they differ in rank.
  */
-export function joined<T extends TypedArrays[Dtype]>(
+export function joinBatches<T extends TypedArrays[Dtype]>(
   name: string,
   parts: readonly NamedArray<T>[],
 ): NamedArray<T> {
@@ -76,7 +73,7 @@ export function joined<T extends TypedArrays[Dtype]>(
   const longest = first!.shape.slice(1).map((_, at) => Math.max(...parts.map(({ shape }) => shape[at + 1]!)));
   const shape = [rows, ...longest];
   const values = new (first!.values.constructor as new (size: number) => T)(sizeOf(shape));
-  if (parts.some((part) => sizeOf(part.shape.slice(1)) !== sizeOf(longest))) values.fill(PADDING);
+  if (parts.some((part) => sizeOf(part.shape.slice(1)) !== sizeOf(longest))) values.fill(IGNORED);
   let row = 0;
   for (const part of parts) {
     place(values, [part.shape[0]!, ...longest], row * sizeOf(longest), part);

@@ -30,7 +30,7 @@ export function bestMetricOf(args: TrainingArguments, metrics: Metrics): number 
 
 /** Whether larger is better. If the arguments do not say, the metric's name decides. */
 function isGreaterBetter(args: TrainingArguments): boolean {
-  return args.greaterIsBetter ?? !/loss|error|mse|mae|perplexity/i.test(args.metricForBestModel ?? 'loss');
+  return args.greaterIsBetter ?? !/loss|error|mse|mae|perplexity/i.test(metricName(args));
 }
 
 export function isBetter(

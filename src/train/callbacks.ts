@@ -52,6 +52,8 @@ const events: Readonly<Record<Event, true>> = {
   onTrainEnd: true,
 };
 
+const LIKE_AN_EVENT = /^on([A-Z_]|[a-z]*(begin|end|log|evaluate|save)$)/;
+
 /** Names of an object's own properties and of its classes' methods; those of `Object` left out. */
 function namesIn(object: object): string[] {
   const above: unknown = Object.getPrototypeOf(object);
@@ -71,24 +73,18 @@ export function checkCallbacks(callbacks: unknown): void {
     if (typeof callback !== 'object' || callback === null)
       throw new ConfigError(
         `callbacks: one is ${typeof callback === 'function' ? 'a function or a class' : callback}`,
-        {
-          remedy: 'pass objects with methods such as onLog, of a class: new MyCallback()',
-        },
+        { remedy: 'pass objects with methods such as onLog, of a class: new MyCallback()' },
       );
     for (const name of namesIn(callback)) {
       const value = (callback as Record<string, unknown>)[name];
+      const isMethod = typeof value === 'function';
       const known = Object.hasOwn(events, name);
-      if (known && value !== undefined && typeof value !== 'function')
+      if (known && value !== undefined && !isMethod)
         throw new ConfigError(`callbacks: ${name} is no function`, { remedy: 'make it a method' });
-      if (
-        known ||
-        typeof value !== 'function' ||
-        !/^on([A-Z_]|[a-z]*(begin|end|log|evaluate|save)$)/.test(name)
-      )
-        continue;
-      throw new ConfigError(`callbacks: there is no event '${name}'`, {
-        remedy: remedyFor(name, Object.keys(events)),
-      });
+      if (!known && isMethod && LIKE_AN_EVENT.test(name))
+        throw new ConfigError(`callbacks: there is no event '${name}'`, {
+          remedy: remedyFor(name, Object.keys(events)),
+        });
     }
   }
 }

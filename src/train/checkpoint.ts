@@ -3,6 +3,7 @@ import { platform } from '#platform';
 import { CheckpointError, FileError } from '../errors.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from '../models/files/checkpoint-files.ts';
+import { TOKENIZER_FILES } from '../models/files/hub.ts';
 import { openSafetensors, type SafetensorsFile } from '../models/files/safetensors-reader.ts';
 import { type TensorToWrite, writeSafetensors } from '../models/files/safetensors-writer.ts';
 import { writeModel } from '../models/files/save.ts';
@@ -12,7 +13,7 @@ import { formatShape, sameShape, sizeOf } from '../tensor/shape.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { type Progress, progressFromJson, progressToJson } from './progress.ts';
-import { checkPlace, savedArguments } from './resume.ts';
+import { checkPlace, type SavedArguments, savedArguments } from './resume.ts';
 import { stateFromJson, stateToJson, type TrainerState } from './state.ts';
 
 export const TRAINER_STATE_NAME = 'trainer_state.json';
@@ -87,14 +88,18 @@ export async function lastCheckpoint(outputDir: string): Promise<string> {
   return last.path;
 }
 
-/** Reads one of a checkpoint's files. Throws `CheckpointError` if it is missing. */
-async function readPart(folder: string, name: string): Promise<{ text: string; path: string }> {
+/** Reads one of a checkpoint's files. Throws `CheckpointError` if it is missing, and as `parse` does. */
+async function readPart<T>(
+  folder: string,
+  name: string,
+  parse: (text: string, path: string) => T,
+): Promise<T> {
   const path = platform.joinPath(folder, name);
   if (!(await platform.exists(path)))
     throw new CheckpointError(`'${path}' is missing`, {
       remedy: 'resume from a checkpoint this engine wrote',
     });
-  return { text: await platform.readText(path), path };
+  return parse(await platform.readText(path), path);
 }
 
 /** The state of a training at a checkpoint, and its arguments. */
@@ -102,7 +107,7 @@ export interface Standing {
   state: TrainerState;
   progress: Progress;
   /** The content of training_args.json. */
-  saved: Record<string, unknown>;
+  saved: SavedArguments;
 }
 
 /**
@@ -112,15 +117,10 @@ export interface Standing {
 export async function readStanding(folder: string): Promise<Standing> {
   if (!(await platform.isFolder(folder)))
     throw new FileError(`checkpoint '${folder}' does not exist`, { remedy: 'check the path' });
-  const [state, progress, args] = [
-    await readPart(folder, TRAINER_STATE_NAME),
-    await readPart(folder, PROGRESS_NAME),
-    await readPart(folder, TRAINING_ARGS_NAME),
-  ];
   const standing = {
-    state: stateFromJson(state.text, state.path),
-    progress: progressFromJson(progress.text, progress.path),
-    saved: savedArguments(args.text, args.path),
+    state: await readPart(folder, TRAINER_STATE_NAME, stateFromJson),
+    progress: await readPart(folder, PROGRESS_NAME, progressFromJson),
+    saved: await readPart(folder, TRAINING_ARGS_NAME, savedArguments),
   };
   const { data } = standing.progress;
   if (data !== undefined) checkPlace(standing, data.examples, folder);
@@ -222,10 +222,8 @@ export async function loadWeights(path: string, model: PreTrainedModel): Promise
   }
 }
 
-/** Names of weight and tokenizer files, in transformers and here. */
+/** Names of weight files, in transformers and here. */
 const WEIGHT_FILE = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
-const TOKENIZER_FILE =
-  /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^(vocab|merges)\.txt$/;
 
 /**
  * Writes the finished model, tokenizer and state into the output folder. Removes files of an older model, and
@@ -248,7 +246,7 @@ export async function saveFinal(
   });
   // An older model's shards or tokenizer would be read together with the new files.
   const old = (name: string): boolean =>
-    WEIGHT_FILE.test(name) || (tokenizer !== undefined && TOKENIZER_FILE.test(name));
+    WEIGHT_FILE.test(name) || (tokenizer !== undefined && TOKENIZER_FILES.includes(name));
   for (const name of await platform.list(args.outputDir))
     if (old(name) && !written.has(name)) await platform.remove(platform.joinPath(args.outputDir, name));
 }

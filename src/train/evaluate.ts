@@ -4,7 +4,7 @@ import { callUser } from '../data/example-checks.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { problemTypeOf } from '../models/common/config.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { arraysOf, joined, type NamedArray } from './arrays.ts';
+import { arraysOf, joinBatches, type NamedArray } from './arrays.ts';
 import { lossWeight } from './inputs.ts';
 import { type Evaluation, evaluateLogits, type Metrics } from './metrics.ts';
 import { predictBatches, type TrainableModel } from './predict.ts';
@@ -39,36 +39,24 @@ export interface EvaluateOptions {
 /** transformers' rule (`find_labels`): names that contain `label`, and the answers to questions. */
 const isLabel = (name: string): boolean => /label/i.test(name) || /^(start|end)Positions$/.test(name);
 
-/** Collects the arrays of batches by name. */
-class Parts<T extends NamedArray> {
-  private readonly parts = new Map<string, T[]>();
-  private batches = 0;
+/** The named arrays of each batch. */
+type ByBatch<T> = (readonly (readonly [name: string, array: T])[])[];
 
-  add(arrays: readonly (readonly [string, T])[]): void {
-    this.batches += 1;
-    for (const [name, array] of arrays) {
-      const parts = this.parts.get(name) ?? [];
-      parts.push(array);
-      this.parts.set(name, parts);
-    }
-  }
-
-  get empty(): boolean {
-    return this.parts.size === 0;
-  }
-
-  /** Joins the batches. Throws `DataError` naming an array that only some batches have. */
-  join(): Arrays<T> {
-    const all = [...this.parts].map(([name, parts]) => {
-      if (parts.length !== this.batches)
-        throw new DataError(`evaluate: ${parts.length} of ${this.batches} batches have ${name}`, {
-          remedy: 'give it for all examples, or for none',
-        });
-      return [name, joined(name, parts) as T] as const;
-    });
-    return Object.fromEntries(all);
-  }
+/** Joins the batches' arrays by name. Throws `DataError` naming an array that only some batches have. */
+function joinByName<T extends NamedArray>(batches: ByBatch<T>): Arrays<T> {
+  const names = new Set(batches.flatMap((arrays) => arrays.map(([name]) => name)));
+  const all = [...names].map((name) => {
+    const parts = batches.flatMap((arrays) => arrays.filter(([own]) => own === name).map(([, one]) => one));
+    if (parts.length !== batches.length)
+      throw new DataError(`evaluate: ${parts.length} of ${batches.length} batches have ${name}`, {
+        remedy: 'give it for all examples, or for none',
+      });
+    return [name, joinBatches(name, parts) as T] as const;
+  });
+  return Object.fromEntries(all);
 }
+
+const isEmpty = (batches: ByBatch<unknown>): boolean => batches.every((arrays) => arrays.length === 0);
 
 function namedOr(arrays: Arrays<NamedArray>, what: string, name: string): NamedArray {
   const found = arrays[name];
@@ -102,8 +90,8 @@ export async function evaluateModel(
   batches: Iterable<Batch>,
   { fp16, labelNames, computeMetrics }: EvaluateOptions,
 ): Promise<{ loss: number | null; evaluation: Evaluation }> {
-  const outputs = new Parts<NamedArray>();
-  const labels = new Parts<NamedArray<BatchArray>>();
+  const outputs: ByBatch<NamedArray> = [];
+  const labels: ByBatch<NamedArray<BatchArray>> = [];
   const wanted = (name: string): boolean => labelNames?.includes(name) ?? isLabel(name);
   // Other outputs (scores of a whole vocabulary, say) are large, and only `computeMetrics` would use them.
   const reads = (name: string, { shape }: Tensor): boolean =>
@@ -111,8 +99,8 @@ export async function evaluateModel(
   let [lossSum, total, losses] = [0, 0, 0];
   for await (const prediction of predictBatches(model, batches, { fp16, reads })) {
     const { batch, loss } = prediction;
-    outputs.add(Object.entries(prediction.outputs));
-    labels.add(arraysOf(batch).filter(([name]) => wanted(name)));
+    outputs.push(Object.entries(prediction.outputs));
+    labels.push(arraysOf(batch).filter(([name]) => wanted(name)));
     if (loss === null) continue;
     const weight = lossWeight(model, batch);
     lossSum += loss * weight;
@@ -120,8 +108,8 @@ export async function evaluateModel(
     losses += 1;
   }
   const loss = losses === 0 ? null : total === 0 ? 0 : lossSum / total;
-  if (labels.empty || outputs.empty) return { loss, evaluation: { metrics: {} } };
-  const prediction = predictionOf(outputs.join(), labels.join());
+  if (isEmpty(labels) || isEmpty(outputs)) return { loss, evaluation: { metrics: {} } };
+  const prediction = predictionOf(joinByName(outputs), joinByName(labels));
   const evaluation =
     computeMetrics === undefined
       ? report(model, prediction)

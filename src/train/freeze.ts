@@ -22,17 +22,9 @@ export function applyFreezing(
   fixed: ReadonlySet<unknown>,
 ): void {
   const groups = model.layerGroups();
-  const open = trainableGroups(groups.length, epoch, args);
-  for (const [index, modules] of groups.entries()) {
-    for (const module of modules) {
-      for (const tensor of module.parameters()) {
-        if (!fixed.has(tensor)) tensor.requiresGrad = index < open;
-      }
-    }
-  }
+  const parametersOf = (some: typeof groups) => some.flat().flatMap((module) => module.parameters());
   // A weight shared with a group that learns learns with it.
-  for (const modules of groups.slice(0, open)) {
-    for (const module of modules)
-      for (const tensor of module.parameters()) if (!fixed.has(tensor)) tensor.requiresGrad = true;
-  }
+  const learning = new Set(parametersOf(groups.slice(0, trainableGroups(groups.length, epoch, args))));
+  for (const tensor of parametersOf(groups))
+    if (!fixed.has(tensor)) tensor.requiresGrad = learning.has(tensor);
 }

@@ -1,7 +1,9 @@
 /** Turns batches into tensors, and counts what is in them. */
 import type { Batch, BatchArray } from '../data/collate.ts';
 import { ConfigError } from '../errors.ts';
+import { Embedding } from '../nn/layers.ts';
 import type { Device } from '../tensor/device.ts';
+import { IGNORED } from '../tensor/ops/loss.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { arraysOf } from './arrays.ts';
 import type { TrainableModel } from './predict.ts';
@@ -38,8 +40,12 @@ export function countComputed({ inputIds }: Batch): number {
   return inputIds instanceof Int32Array ? inputIds.length : 0;
 }
 
-/** The label that a loss ignores. */
-const IGNORED = -100;
+/** The number of weights outside the embeddings, by which transformers estimates operations. */
+export function computingWeights(model: TrainableModel): number {
+  const embeddings = [...model.modules()].filter((module) => module instanceof Embedding);
+  const looked = new Set(embeddings.map(({ weight }) => weight));
+  return model.parameters().reduce((total, tensor) => total + (looked.has(tensor) ? 0 : tensor.size), 0);
+}
 
 /**
  * The number of things that the loss of a batch is a mean over: the model's `lossWeight`, else the batch's,

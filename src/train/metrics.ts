@@ -1,13 +1,11 @@
 /** Metrics as in scikit-learn and SciPy; 0/0 is 0 unless stated otherwise. */
 import { DataError, NonFiniteError } from '../errors.ts';
 import type { ProblemType } from '../models/common/config.ts';
+import { IGNORED } from '../tensor/ops/loss.ts';
 
 export type Average = 'binary' | 'macro' | 'micro' | 'weighted';
 
 type Values = ArrayLike<number>;
-
-/** The label that the loss ignores: of special tokens and padding. */
-const IGNORED = -100;
 
 function ratio(a: number, b: number): number {
   return b === 0 ? 0 : a / b;

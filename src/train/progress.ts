@@ -6,6 +6,7 @@ import { count, finite } from './state.ts';
 
 const uint32 = v.pipe(count, v.maxValue(2 ** 32 - 1));
 
+/** Written out rather than inferred from the schema: published declarations do without valibot. */
 export interface Progress {
   /** The next epoch and batch. */
   epoch: number;

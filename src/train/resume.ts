@@ -26,14 +26,15 @@ const savedSchema = v.looseObject(
   ),
 );
 
-type Saved = Record<string, unknown>;
+/** Arguments as checkpoints have them. A value that may be null here is of any type there. */
+export type SavedArguments = Omit<TrainingArguments, 'outputDir'>;
 
 /**
  * Reads training_args.json. Throws `CheckpointError` naming the file and the argument that cannot be used.
  */
-export function savedArguments(text: string, source: string): Saved {
+export function savedArguments(text: string, source: string): SavedArguments {
   const file = { source, error: CheckpointError, remedy: 'resume from another checkpoint' };
-  return checkJson(savedSchema, parseJsonObject(text, file), file);
+  return checkJson(savedSchema, parseJsonObject(text, file), file) as unknown as SavedArguments;
 }
 
 export interface Comparison {
@@ -45,12 +46,13 @@ export interface Comparison {
   bestIsVoid: boolean;
 }
 
+const textsPerStep = (args: SavedArguments): number =>
+  args.perDeviceTrainBatchSize * args.gradientAccumulationSteps;
+
 /** Whether each step has the same texts, even if in more or fewer batches. */
-function sameSteps(before: Saved, now: TrainingArguments): boolean {
-  const texts = (args: Saved): number =>
-    Number(args.perDeviceTrainBatchSize) * Number(args.gradientAccumulationSteps);
-  const ordered = (args: Saved): boolean => args.groupByLength === false && args.dataloaderDropLast === false;
-  return texts(before) === texts({ ...now }) && ordered(before) && ordered({ ...now });
+function sameSteps(before: SavedArguments, now: SavedArguments): boolean {
+  const ordered = [before, now].every((args) => !args.groupByLength && !args.dataloaderDropLast);
+  return ordered && textsPerStep(before) === textsPerStep(now);
 }
 
 const show = (value: unknown): string => (typeof value === 'string' ? `'${value}'` : String(value));
@@ -59,10 +61,13 @@ const show = (value: unknown): string => (typeof value === 'string' ? `'${value}
  * Compares the arguments with those of a checkpoint. Throws `ConfigError` naming the first argument that
  * would move the checkpoint's place in the data.
  */
-export function compareArguments(before: Saved, now: TrainingArguments, checkpoint: string): Comparison {
+export function compareArguments(
+  before: SavedArguments,
+  now: SavedArguments,
+  checkpoint: string,
+): Comparison {
   const same = sameSteps(before, now);
   const split = ['perDeviceTrainBatchSize', 'gradientAccumulationSteps'];
-  const texts = Number(before.perDeviceTrainBatchSize) * Number(before.gradientAccumulationSteps);
   const notes: string[] = [];
   let bestIsVoid = false;
   for (const name of argumentNames) {
@@ -71,7 +76,7 @@ export function compareArguments(before: Saved, now: TrainingArguments, checkpoi
     if (old === value || effect === 'free') continue;
     const what = `${name} is ${show(value)}, in '${checkpoint}' it was ${show(old)}`;
     if (effect === 'place' && !(same && split.includes(name))) {
-      const product = `, or keep perDeviceTrainBatchSize times gradientAccumulationSteps at ${texts}`;
+      const product = `, or keep perDeviceTrainBatchSize times gradientAccumulationSteps at ${textsPerStep(before)}`;
       throw new ConfigError(what, {
         remedy: `resume with ${name} ${String(old)}${split.includes(name) ? product : ''}: texts would be trained twice or not at all`,
       });
@@ -82,7 +87,7 @@ export function compareArguments(before: Saved, now: TrainingArguments, checkpoi
   }
   return {
     notes,
-    batchRatio: Number(before.perDeviceTrainBatchSize) / now.perDeviceTrainBatchSize,
+    batchRatio: before.perDeviceTrainBatchSize / now.perDeviceTrainBatchSize,
     bestIsVoid,
   };
 }
@@ -138,24 +143,20 @@ export function compareData(
 
 /** Throws `CheckpointError` if the files of a checkpoint disagree on the training's place. */
 export function checkPlace(
-  { state, progress, saved }: { state: TrainerState; progress: Progress; saved: Saved },
+  { state, progress, saved }: { state: TrainerState; progress: Progress; saved: SavedArguments },
   examples: number,
   checkpoint: string,
 ): void {
   const wrong = (what: string): CheckpointError =>
     new CheckpointError(`${checkpoint}: ${what}`, { remedy: 'resume from another checkpoint' });
-  const [size, accumulation] = [saved.perDeviceTrainBatchSize, saved.gradientAccumulationSteps] as [
-    number,
-    number,
-  ];
+  const { perDeviceTrainBatchSize: size, gradientAccumulationSteps: accumulation } = saved;
   if (!(size >= 1 && accumulation >= 1))
     throw wrong(`training_args.json has batches of ${size}, ${accumulation} a step`);
   if (state.trainBatchSize !== size)
     throw wrong(
       `trainer_state.json has train_batch_size ${state.trainBatchSize}, training_args.json perDeviceTrainBatchSize ${size}`,
     );
-  const batches =
-    saved.dataloaderDropLast === true ? Math.floor(examples / size) : Math.ceil(examples / size);
+  const batches = saved.dataloaderDropLast ? Math.floor(examples / size) : Math.ceil(examples / size);
   const step = progress.epoch * Math.ceil(batches / accumulation) + progress.batch / accumulation;
   if (progress.batch >= batches || step !== state.globalStep)
     throw wrong(

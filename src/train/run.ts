@@ -23,8 +23,7 @@ import {
   sweepOutput,
 } from './checkpoint.ts';
 import { applyFreezing } from './freeze.ts';
-import { countComputed, countTokens } from './inputs.ts';
-import { computingWeights } from './optimizer.ts';
+import { computingWeights, countComputed, countTokens } from './inputs.ts';
 import type { Progress } from './progress.ts';
 import { compareArguments, compareData, dataMark } from './resume.ts';
 import { freshState, type LogEntry } from './state.ts';
@@ -103,12 +102,7 @@ export class TrainingRun {
     state.numTrainEpochs = Math.ceil(state.maxSteps / this.stepsPerEpoch);
     this.parameters = model.parameters();
     this.fixed = new Set(this.parameters.filter((tensor) => !tensor.requiresGrad));
-    this.step = new TrainingStep({
-      model,
-      args,
-      maxSteps: state.maxSteps,
-      reduce: options.reduceGradients,
-    });
+    this.step = new TrainingStep({ model, args, maxSteps: state.maxSteps, reduce: options.reduceGradients });
     model.device.manualSeed(args.seed);
   }
 

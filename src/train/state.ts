@@ -44,29 +44,6 @@ export interface TrainerState {
   logHistory: LogEntry[];
 }
 
-const keys = {
-  bestGlobalStep: 'best_global_step',
-  bestMetric: 'best_metric',
-  bestModelCheckpoint: 'best_model_checkpoint',
-  epoch: 'epoch',
-  evalSteps: 'eval_steps',
-  globalStep: 'global_step',
-  isHyperParamSearch: 'is_hyper_param_search',
-  isLocalProcessZero: 'is_local_process_zero',
-  isWorldProcessZero: 'is_world_process_zero',
-  logHistory: 'log_history',
-  loggingSteps: 'logging_steps',
-  maxSteps: 'max_steps',
-  numInputTokensSeen: 'num_input_tokens_seen',
-  numTrainEpochs: 'num_train_epochs',
-  saveSteps: 'save_steps',
-  statefulCallbacks: 'stateful_callbacks',
-  totalFlos: 'total_flos',
-  trainBatchSize: 'train_batch_size',
-  trialName: 'trial_name',
-  trialParams: 'trial_params',
-} as const satisfies Record<keyof TrainerState, string>;
-
 /** @internal A safe integer of 0 or more. */
 export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** @internal */
@@ -104,6 +81,17 @@ const schema = v.object({
   trial_params: v.optional(v.nullable(v.record(v.string(), v.unknown())), null),
 });
 
+type FileKey = keyof typeof schema.entries;
+type Camel<Name extends string> = Name extends `${infer First}_${infer Rest}`
+  ? `${First}${Capitalize<Camel<Rest>>}`
+  : Name;
+
+/** The file's keys, and their names here: `global_step` and `globalStep`. */
+const keys = (Object.keys(schema.entries) as FileKey[]).map((key) => {
+  const ours = key.replaceAll(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+  return [key, ours as Camel<FileKey>] as const;
+});
+
 /** The state before the first step. */
 export function freshState(args: TrainingArguments): TrainerState {
   return {
@@ -131,7 +119,7 @@ export function freshState(args: TrainingArguments): TrainerState {
 }
 
 export function stateToJson(state: TrainerState): string {
-  const entries = Object.entries(keys).map(([ours, theirs]) => [theirs, state[ours as keyof TrainerState]]);
+  const entries = keys.map(([theirs, ours]) => [theirs, state[ours]]);
   return `${JSON.stringify(Object.fromEntries(entries), null, 2)}\n`;
 }
 
@@ -139,6 +127,6 @@ export function stateToJson(state: TrainerState): string {
 export function stateFromJson(text: string, source: string): TrainerState {
   const file = { source, error: CheckpointError, remedy: 'resume from another checkpoint' };
   const json = checkJson(schema, parseJsonObject(text, file), file);
-  const entries = Object.entries(keys).map(([ours, theirs]) => [ours, json[theirs]]);
-  return Object.fromEntries(entries) as unknown as TrainerState;
+  const entries = keys.map(([theirs, ours]) => [ours, json[theirs]]);
+  return Object.fromEntries(entries) as Record<Camel<FileKey>, never>;
 }

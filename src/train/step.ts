@@ -3,7 +3,7 @@ import type { Batch } from '../data/collate.ts';
 import { userError } from '../data/example-checks.ts';
 import { ConfigError } from '../errors.ts';
 import { addInPlace } from '../kernels/pointwise.ts';
-import type { AdamW } from '../optim/adamw.ts';
+import { AdamW } from '../optim/adamw.ts';
 import { clipFactor } from '../optim/clip.ts';
 import { GradScaler } from '../optim/grad-scaler.ts';
 import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
@@ -11,7 +11,6 @@ import { scale } from '../tensor/ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { lossWeight, sharesOf } from './inputs.ts';
-import { makeOptimizer } from './optimizer.ts';
 import { forwardBatch, type TrainableModel } from './predict.ts';
 
 /** Changes the values of the parameters' gradients in place. */
@@ -24,6 +23,19 @@ export interface StepOptions {
   maxSteps: number;
   /** Runs between backward and clipping; the phase is left out without it. */
   reduce?: ReduceGradients | undefined;
+}
+
+/** AdamW over all weights of a model, in two groups: with and without weight decay. */
+function makeOptimizer(model: TrainableModel, args: TrainingArguments): AdamW {
+  const undecayed = model.undecayedParameters();
+  const group = (decayed: boolean) => model.parameters().filter((one) => undecayed.has(one) !== decayed);
+  return new AdamW(
+    [
+      { params: group(true), weightDecay: args.weightDecay },
+      { params: group(false), weightDecay: 0 },
+    ],
+    { lr: args.learningRate, betas: [args.adamBeta1, args.adamBeta2], eps: args.adamEpsilon },
+  );
 }
 
 /**

@@ -4,6 +4,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { modelTypes } from '../../src/models/registry.ts';
 import { dawngrad, type RunOptions, root } from '../support/command.ts';
 
 const example = join(root, 'examples/sentiment');
@@ -20,7 +21,8 @@ async function failure(args: string[], options?: RunOptions): Promise<string> {
   return line!
     .replaceAll(scratch, 'SCRATCH')
     .replaceAll(root, 'ROOT/')
-    .replace(/found only: .* · install/, 'found only: ADAPTERS · install');
+    .replace(/found only: .* · install/, 'found only: ADAPTERS · install')
+    .replace(modelTypes.join(', '), 'FAMILIES');
 }
 
 const train = (output: string, ...more: string[]): string[] => [

@@ -1,7 +1,7 @@
 /**
- * A replaced `Linear` changes what a model computes, in fused kernels too: each layer in turn gets a low-rank
+ * A replaced layer changes what a model computes, in fused kernels too. Each `Linear` in turn gets a low-rank
  * addition to its weight, once by `operands` and once by `forward`, and must agree with a plain layer that has
- * the sum as its weight.
+ * the sum as its weight; each LayerNorm and dropout of a layer halves its result.
  */
 import { expect, it } from 'vitest';
 import {
@@ -10,9 +10,9 @@ import {
   AutoModelForSequenceClassification,
 } from '../../src/models/auto.ts';
 import type { PreTrainedModel } from '../../src/models/common/pretrained.ts';
-import { LayerNorm, Linear, parameter } from '../../src/nn/layers.ts';
+import { Dropout, Embedding, LayerNorm, Linear, parameter } from '../../src/nn/layers.ts';
 import { autocast } from '../../src/tensor/autocast.ts';
-import { add, mul, to } from '../../src/tensor/ops/elementwise.ts';
+import { add, mul, scale, to } from '../../src/tensor/ops/elementwise.ts';
 import type { LinearParameters } from '../../src/tensor/ops/feed-forward.ts';
 import { linear, matmul } from '../../src/tensor/ops/matmul.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
@@ -52,6 +52,24 @@ class ByOperands extends LowRank {
 class ByForward extends LowRank {
   override forward(x: Tensor): Tensor {
     return add(super.forward(x), linear(linear(x, this.down), this.up));
+  }
+}
+
+class Halving extends Dropout {
+  override forward(x: Tensor): Tensor {
+    return scale(x, 0.5);
+  }
+}
+
+class HalvingEmbedding extends Embedding {
+  override forward(ids: Tensor): Tensor {
+    return scale(super.forward(ids), 0.5);
+  }
+}
+
+class HalvingNorm extends LayerNorm {
+  override forward(x: Tensor): Tensor {
+    return scale(super.forward(x), 0.5);
   }
 }
 
@@ -170,6 +188,58 @@ for (const [precision, tolerance] of Object.entries(precisions)) {
       });
     }
   }
+
+  it.for([
+    [`${layer}.attention.output`, 'LayerNorm'],
+    [`${layer}.output`, 'LayerNorm'],
+    [`${layer}.attention.output`, 'dropout'],
+    [`${layer}.output`, 'dropout'],
+  ] as const)(`a replaced forward in ${precision}: %s.%s`, async ([path, name], { skip }) => {
+    const { current } = device;
+    skip(half && !current.gpu.float16, 'the adapter has no float16');
+    using _scope = current.scope();
+    current.manualSeed(1);
+    const [changed, plain] = await twins('classifier');
+    const before = await run(plain, half);
+    const [{ found: parent }, { found: twin }] = [find(changed, path), find(plain, path)];
+    const replacement = name === 'dropout' ? new Halving(0) : new HalvingNorm(current, sizes.hiddenSize);
+    if (replacement instanceof HalvingNorm)
+      for (const key of ['weight', 'bias'] as const)
+        current.assign(replacement[key]!, (Reflect.get(parent, name) as LayerNorm)[key]!);
+    Reflect.set(parent, name, replacement);
+    const halved = Reflect.get(twin, name === 'dropout' ? 'dense' : name) as Linear | LayerNorm;
+    for (const tensor of [halved.weight, halved.bias!]) current.assign(tensor, scale(tensor.detach(), 0.5));
+
+    const wanted = await run(plain, half);
+    expect(largest(wanted.map((value, i) => value - before[i]!))).toBeGreaterThan(0.01);
+    expectNear(await run(changed, half), wanted, tolerance);
+    for (const model of [changed, plain]) model.dispose();
+  });
+
+  it.for(['word', 'position', 'token_type'])(
+    `a replaced forward in ${precision}: embeddings of %s`,
+    async (kind, { skip }) => {
+      const { current } = device;
+      skip(half && !current.gpu.float16, 'the adapter has no float16');
+      using _scope = current.scope();
+      current.manualSeed(1);
+      const [changed, plain] = await twins('classifier');
+      const before = await run(plain, half);
+      const path = `bert.embeddings.${kind}_embeddings`;
+      const { parent, key, found } = find(changed, path);
+      const [rows, width] = found.weight.shape as [number, number];
+      const replacement = new HalvingEmbedding(current, rows, width);
+      current.assign(replacement.weight, found.weight);
+      Reflect.set(parent, key, replacement);
+      const { weight } = find(plain, path).found;
+      current.assign(weight, scale(weight.detach(), 0.5));
+
+      const wanted = await run(plain, half);
+      expect(largest(wanted.map((value, i) => value - before[i]!))).toBeGreaterThan(0.01);
+      expectNear(await run(changed, half), wanted, tolerance);
+      for (const model of [changed, plain]) model.dispose();
+    },
+  );
 
   it(`layers without biases, in ${precision}`, async ({ skip }) => {
     const { current } = device;

@@ -22,6 +22,7 @@ import {
   readJson,
   relativeError,
 } from '../support/fixtures.ts';
+import { weightsOf } from '../support/weights.ts';
 
 interface Case {
   folder: string;
@@ -82,15 +83,15 @@ async function gradients(model: TaskModel, one: Case, step: number, half: boolea
   lossOf(model, one, step, half).backward(half ? scaler.scale : undefined);
   const factor = half ? (await scaler.state()).scale : 1;
   const found = new Map<string, Float32Array>();
-  for (const [name, parameter] of model.namedParameters()) {
-    if (parameter.grad === null) continue;
-    found.set(
-      name,
-      (await parameter.grad.float32Data()).map((value) => value / factor),
-    );
-    parameter.grad.dispose();
-    parameter.grad = null;
+  for (const [name, weight] of weightsOf(model)) {
+    const gradient = await weight.gradient();
+    if (gradient !== null)
+      found.set(
+        name,
+        gradient.map((value) => value / factor),
+      );
   }
+  model.zeroGrad();
   scaler.dispose();
   return found;
 }

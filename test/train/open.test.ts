@@ -30,7 +30,7 @@ import { mseLoss } from '../../src/tensor/ops/loss.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
-import { joined } from '../../src/train/arrays.ts';
+import { joinBatches } from '../../src/train/arrays.ts';
 import type { EvalPrediction } from '../../src/train/evaluate.ts';
 import { toTensors } from '../../src/train/inputs.ts';
 import { argmaxRows } from '../../src/train/metrics.ts';
@@ -264,7 +264,7 @@ describe('evaluation by name', () => {
 
   it('joins arrays of other lengths, and refuses those of another rank', () => {
     const part = (values: number[], shape: number[]) => ({ values: Float32Array.from(values), shape });
-    expect(joined('x', [part([1, 2], [1, 2, 1]), part([3, 4, 5, 6, 7, 8], [2, 1, 3])])).toEqual({
+    expect(joinBatches('x', [part([1, 2], [1, 2, 1]), part([3, 4, 5, 6, 7, 8], [2, 1, 3])])).toEqual({
       values: Float32Array.of(
         1,
         -100,
@@ -287,8 +287,8 @@ describe('evaluation by name', () => {
       ),
       shape: [3, 2, 3],
     });
-    expect(joined('x', [part([1], [1]), part([2, 3], [2])])).toEqual(part([1, 2, 3], [3]));
-    expect(() => joined('x', [part([1], [1]), part([2], [1, 1])])).toThrow(DataError);
+    expect(joinBatches('x', [part([1], [1]), part([2, 3], [2])])).toEqual(part([1, 2, 3], [3]));
+    expect(() => joinBatches('x', [part([1], [1]), part([2], [1, 1])])).toThrow(DataError);
   });
 });
 

@@ -123,10 +123,12 @@ function productOf(
   const ofA = transposeA ? ([k0, k1, m0] as const) : ([m0, m1, k0] as const);
   const ofB = transposeB ? ([n0, n1, k0] as const) : ([k0, k1, n0] as const);
   const bindC = (slot: Slot): At => bind(slot, n, [m0, m1, n0], spans?.c);
+  const [a, b, c] = [bind(o.a, strideA, ofA, spans?.a), bind(o.b, strideB, ofB, spans?.b), bindC(o.c)];
+  // Field by field: V8 takes much longer for literals of spreads.
   return {
-    a: { ...bind(o.a, strideA, ofA, spans?.a), stride: strideA, batch: o.batchStrideA ?? m * k },
-    b: { ...bind(o.b, strideB, ofB, spans?.b), stride: strideB, batch: o.batchStrideB ?? k * n },
-    c: { ...bindC(o.c), stride: n, batch: m * n },
+    a: { slot: a.slot, offset: a.offset, stride: strideA, batch: o.batchStrideA ?? m * k },
+    b: { slot: b.slot, offset: b.offset, stride: strideB, batch: o.batchStrideB ?? k * n },
+    c: { slot: c.slot, offset: c.offset, stride: n, batch: m * n },
     m: m1 - m0,
     n: n1 - n0,
     k: k1 - k0,

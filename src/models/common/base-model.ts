@@ -121,3 +121,17 @@ export abstract class EncoderModel<Prefix extends string = string>
     });
   }
 }
+
+/** The class of an encoder with a family's traits, for the family's model to extend. */
+export function encoderModel<Prefix extends string>(
+  traits: EncoderTraits<Prefix>,
+): new (
+  config: PretrainedConfig,
+  options: BaseOptions,
+) => EncoderModel<Prefix> {
+  return class extends EncoderModel<Prefix> {
+    constructor(config: PretrainedConfig, options: BaseOptions) {
+      super(config, options, traits);
+    }
+  };
+}

@@ -28,20 +28,15 @@ export function orderOf(names: readonly string[], model: readonly string[]): num
 }
 
 /**
- * How names relate to a model's: the same set (`order` as of `orderOf`), a model that only numbers its
- * classes, no name in common, or some.
+ * How names relate to a model's: the same set, a model that only numbers its classes, no name in common, or
+ * some.
  */
-export type NameRelation =
-  | { kind: 'same'; order: number[] }
-  | { kind: 'unnamed' }
-  | { kind: 'other' }
-  | { kind: 'partly' };
+type NameRelation = 'same' | 'unnamed' | 'other' | 'partly';
 
 export function relationOf(names: readonly string[], model: readonly string[]): NameRelation {
-  const order = orderOf(names, model);
-  if (order !== null) return { kind: 'same', order };
-  if (areUnnamed(model)) return { kind: 'unnamed' };
-  return { kind: shareNames(names, model) ? 'partly' : 'other' };
+  if (orderOf(names, model) !== null) return 'same';
+  if (areUnnamed(model)) return 'unnamed';
+  return shareNames(names, model) ? 'partly' : 'other';
 }
 
 /** Whether any name is in both sets. */

@@ -4,7 +4,6 @@ import { Dropout, Embedding, LayerNorm } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { add } from '../../tensor/ops/elementwise.ts';
-import { narrow } from '../../tensor/ops/view.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { PretrainedConfig } from './config.ts';
 import { checkRange, type ModelInputs } from './inputs.ts';
@@ -45,7 +44,7 @@ export class Embeddings extends Module {
 
   /** Position embeddings if the inputs give none, [L, H] or [B, L, H]. */
   protected positions(inputIds: Tensor): Tensor {
-    return narrow(this.position_embeddings.weight, 0, 0, inputIds.shape[1]!);
+    return this.position_embeddings.forwardFirst(inputIds.shape[1]!);
   }
 
   /**
@@ -58,9 +57,7 @@ export class Embeddings extends Module {
     else if (length > this.maxLength) {
       throw new ShapeError(
         `a sequence of ${length} tokens is longer than the model's ${this.maxLength} positions`,
-        {
-          remedy: 'truncate the text (truncation: true, or a smaller maxLength)',
-        },
+        { remedy: 'truncate the text (truncation: true, or a smaller maxLength)' },
       );
     }
     return inputIds.device.tidy(() => {
@@ -82,7 +79,7 @@ export class Embeddings extends Module {
     if (this.token_type_embeddings === null) return null;
     if (tokenTypeIds !== undefined) checkRange('tokenTypeIds', tokenTypeIds, typeVocabSize);
     return tokenTypeIds === undefined || typeVocabSize === 1
-      ? narrow(this.token_type_embeddings.weight, 0, 0, 1)
+      ? this.token_type_embeddings.forwardFirst(1)
       : this.token_type_embeddings.forward(tokenTypeIds);
   }
 }

@@ -15,10 +15,7 @@ export interface Labels {
 
 /** Python keeps names that are numbers as numbers. */
 const names = v.record(v.string(), v.union([v.string(), v.number()], 'must be a name'));
-const schema = v.looseObject({
-  id2label: v.nullish(names, null),
-  num_labels: v.nullish(size, null),
-});
+const schema = v.looseObject({ id2label: v.nullish(names, null), num_labels: v.nullish(size, null) });
 
 /** `LABEL_0`, `LABEL_1`, …, as transformers names classes without names. */
 function defaultLabels(count: number): Record<number, string> {

@@ -58,12 +58,10 @@ export abstract class PreTrainedModel extends Module {
   }
 
   /** Optional outputs of `forward`: as its inputs say, else as the config says. */
-  protected outputsOf(
-    inputs: Pick<ModelInputs, 'outputHiddenStates' | 'outputAttentions'>,
-  ): Pick<PretrainedConfig, 'outputHiddenStates' | 'outputAttentions'> {
+  protected outputsOf({ outputHiddenStates, outputAttentions }: ModelInputs) {
     return {
-      outputHiddenStates: inputs.outputHiddenStates ?? this.config.outputHiddenStates,
-      outputAttentions: inputs.outputAttentions ?? this.config.outputAttentions,
+      outputHiddenStates: outputHiddenStates ?? this.config.outputHiddenStates,
+      outputAttentions: outputAttentions ?? this.config.outputAttentions,
     };
   }
 

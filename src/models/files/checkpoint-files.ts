@@ -3,6 +3,7 @@
 import * as v from 'valibot';
 import { platform } from '#platform';
 import { CheckpointError, FileError } from '../../errors.ts';
+import { parseJson } from './json.ts';
 import {
   type FloatChunk,
   openSafetensors,
@@ -107,12 +108,7 @@ async function openShards(folder: string, indexPath: string): Promise<Checkpoint
 
 /** Tensor → shard of an index. Throws `CheckpointError` naming an index that cannot be used. */
 export function parseIndex(path: string, text: string): Record<string, string> {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new CheckpointError(`${path}: not JSON`, { ...AGAIN, cause });
-  }
+  const json = parseJson(text, { source: path, error: CheckpointError, ...AGAIN });
   const result = v.safeParse(indexSchema, json);
   if (!result.success) {
     throw new CheckpointError(`${path}: 'weight_map' must map tensors to shard files`, AGAIN);

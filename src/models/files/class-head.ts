@@ -1,7 +1,7 @@
 /** The fate of a trained classifier under other class names: an output moves with its name. */
 import { ConfigError } from '../../errors.ts';
 import type { Linear } from '../../nn/layers.ts';
-import { namesOf, relationOf, shownNames } from '../common/class-names.ts';
+import { namesOf, orderOf, relationOf, shownNames } from '../common/class-names.ts';
 import type { PretrainedConfig } from '../common/config.ts';
 import { knownFamily } from '../config.ts';
 import { openCheckpoint } from './checkpoint-files.ts';
@@ -33,19 +33,19 @@ export function planHead(saved: PretrainedConfig, model: PretrainedConfig, optio
   if (option === 'keep' || (option === undefined && theirs.every((name, id) => name === ours[id])))
     return keep;
   if (option === 'new') return { action: 'new', rows: [], text: known };
-  const relation = relationOf(ours, theirs);
-  if (relation.kind === 'same') {
-    const rows = relation.order;
+  const rows = orderOf(ours, theirs);
+  if (rows !== null) {
     if (rows.every((from, id) => from === id)) return keep;
     const text = `id2label has the checkpoint's classes in another order (${shownNames(ours)}, there ${shownNames(theirs)}): rows moved with their names`;
     return { action: 'reorder', rows, text };
   }
   if (ours.length === 1) return keep;
-  if (relation.kind === 'unnamed') {
+  const relation = relationOf(ours, theirs);
+  if (relation === 'unnamed') {
     const text = `the checkpoint's classes have no names: by number they are called ${shownNames(ours)}`;
     return { ...keep, text };
   }
-  if (relation.kind === 'other') {
+  if (relation === 'other') {
     const text = `${known}, not ${shownNames(ours)}; head: 'keep' keeps the weights under the new names`;
     return { action: 'new', rows: [], text };
   }

@@ -38,7 +38,7 @@ export interface DownloadProgress {
 export type ModelPart = 'config' | 'tokenizer' | 'all';
 
 /** Files of a tokenizer. */
-export const TOKENIZER_FILES = [
+export const TOKENIZER_FILES: readonly string[] = [
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
@@ -46,7 +46,7 @@ export const TOKENIZER_FILES = [
   'vocab.txt',
   'vocab.json',
   'merges.txt',
-] as const;
+];
 const WEIGHTS = {
   single: WEIGHTS_NAME,
   index: INDEX_NAME,
@@ -90,10 +90,7 @@ export async function resolveModel(
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new FileError(
       `'${idOrFolder}' is no folder, and it could not be downloaded from the hub: ${reason}`,
-      {
-        remedy: 'check the name and the network; HF_TOKEN gives access to private models',
-        cause,
-      },
+      { remedy: 'check the name and the network; HF_TOKEN gives access to private models', cause },
     );
   }
 }

@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import type { DawngradError } from '../../errors.ts';
 
-type ErrorType = new (message: string, options?: { remedy?: string; cause?: unknown }) => DawngradError;
+type ErrorType = new (...args: ConstructorParameters<typeof DawngradError>) => DawngradError;
 
 /** How a file's problems are told. */
 export interface JsonFile {
@@ -15,24 +15,28 @@ export interface JsonFile {
 const isObject = (json: unknown): json is Record<string, unknown> =>
   typeof json === 'object' && json !== null && !Array.isArray(json);
 
-/** The object that a text holds. */
-export function parseJsonObject(
+/** The value that a text holds. */
+export function parseJson(
   text: string,
   { source, error: E, remedy }: JsonFile,
-): Record<string, unknown> {
-  const options = remedy === undefined ? {} : { remedy };
-  let json: unknown;
+  parse: (text: string) => unknown = JSON.parse,
+): unknown {
   try {
-    json = JSON.parse(text);
+    return parse(text);
   } catch (cause) {
-    throw new E(`${source}: not JSON`, { ...options, cause });
+    throw new E(`${source}: not JSON`, { remedy, cause });
   }
-  if (!isObject(json)) throw new E(`${source}: not a JSON object`, options);
-  return json;
+}
+
+/** The object that a text holds. */
+export function parseJsonObject(text: string, file: JsonFile): Record<string, unknown> {
+  const json = parseJson(text, file);
+  if (isObject(json)) return json;
+  throw new file.error(`${file.source}: not a JSON object`, { remedy: file.remedy });
 }
 
 /** The key that does not fit a schema, and why. */
-export function describeIssue(issue: v.BaseIssue<unknown>): string {
+function describeIssue(issue: v.BaseIssue<unknown>): string {
   const key = issue.path?.map(({ key: part }) => String(part)).join('.') ?? '';
   return issue.received === 'undefined' ? `'${key}' is missing` : `'${key}': ${issue.message}`;
 }
@@ -45,5 +49,5 @@ export function checkJson<S extends v.GenericSchema>(
 ): v.InferOutput<S> {
   const result = v.safeParse(schema, json);
   if (result.success) return result.output;
-  throw new E(`${source}: ${describeIssue(result.issues[0])}`, remedy === undefined ? {} : { remedy });
+  throw new E(`${source}: ${describeIssue(result.issues[0])}`, { remedy });
 }

@@ -18,6 +18,7 @@ import {
 import { type Checkpoint, CONFIG_NAME, openCheckpoint } from './checkpoint-files.ts';
 import { type HeadOption, type HeadPlan, planHead, reorderRows } from './class-head.ts';
 import { type HubOptions, hubOptionNames, resolveModel } from './hub.ts';
+import { parseJson } from './json.ts';
 import {
   type FileWeight,
   formatLoadReport,
@@ -72,13 +73,7 @@ export async function loadConfig(idOrFolder: string, options: HubOptions = {}): 
     });
   }
   const text = await platform.readText(path);
-  let json: unknown;
-  try {
-    json = parsePythonJson(text);
-  } catch (cause) {
-    throw new ConfigError(`${path}: not JSON`, { cause });
-  }
-  return parseConfig(json, path);
+  return parseConfig(parseJson(text, { source: path, error: ConfigError }, parsePythonJson), path);
 }
 
 /** Names that people bring from Python. */
@@ -105,10 +100,11 @@ export async function loadPretrained<M extends PreTrainedModel>(
   checkOptions('fromPretrained', options, { ...loadOptionNames, ...more }, advice);
   checkChoice('ignoreMismatchedSizes', options.ignoreMismatchedSizes, [true, false, 'head']);
   const folder = await resolveModel(idOrFolder, options);
-  const overrides = Object.entries(options).filter(([name]) => Object.hasOwn(overrideNames, name));
+  const entries = Object.entries(options).filter(([name]) => Object.hasOwn(overrideNames, name));
+  const overrides: ConfigOverrides = Object.fromEntries(entries);
   const saved = await loadConfig(folder);
-  checkOverrides('fromPretrained', saved.modelType, Object.fromEntries(overrides));
-  const config = withOverrides(saved, Object.fromEntries(overrides));
+  checkOverrides('fromPretrained', saved.modelType, overrides);
+  const config = withOverrides(saved, overrides);
   const checkpoint = await openCheckpoint(folder);
   try {
     const device = await deviceOf(options.device);

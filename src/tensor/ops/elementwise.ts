@@ -77,13 +77,15 @@ const affine = defineOp({
   forward: ({ x }, y, options) =>
     unary(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, activation: 'none', ...options }),
   saves: [],
-  backward: ({ dy, options }) => {
-    const dx = dy.device.raw(dy.shape, dy.dtype);
-    const { scale } = options;
-    unary(dy.device.gpu, { x: dy.slot, y: dx.slot, count: dy.size, activation: 'none', scale });
-    return { x: dx };
-  },
+  backward: ({ dy, options }) => ({ x: scaled(dy, options.scale) }),
 });
+
+/** factor · x, outside every scope. */
+function scaled(x: Tensor, factor: number): Tensor {
+  const y = x.device.raw(x.shape, x.dtype);
+  unary(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, activation: 'none', scale: factor });
+  return y;
+}
 
 /** factor · x + shift, with numbers that the host knows. */
 export function scale(x: Tensor, factor: number, shift = 0): Tensor {
@@ -115,12 +117,17 @@ export function to(x: Tensor, dtype: FloatDtype): Tensor {
   return x.dtype === dtype ? x : toOp({ x }, { dtype });
 }
 
+/** Fills c with a (operator) b, both broadcast to its shape; returns c. */
+function combineInto(c: Tensor, operator: BinaryOperator, a: Tensor, b: Tensor): Tensor {
+  const { shape } = c;
+  const strides = { stridesA: broadcastStrides(a.shape, shape), stridesB: broadcastStrides(b.shape, shape) };
+  binary(c.device.gpu, { a: a.slot, b: b.slot, c: c.slot, operator, shape, ...strides });
+  return c;
+}
+
 /** Computes a (operator) b into a new tensor, outside every scope. */
 function combine(operator: BinaryOperator, a: Tensor, b: Tensor, shape: Shape): Tensor {
-  const c = a.device.raw(shape, a.dtype);
-  const strides = { stridesA: broadcastStrides(a.shape, shape), stridesB: broadcastStrides(b.shape, shape) };
-  binary(a.device.gpu, { a: a.slot, b: b.slot, c: c.slot, operator, shape, ...strides });
-  return c;
+  return combineInto(a.device.raw(shape, a.dtype), operator, a, b);
 }
 
 /** Sums a gradient of the broadcast shape to the input's shape. Takes the gradient over. */
@@ -155,13 +162,7 @@ function defineBinary<S extends Side>(
       }
       return { shape, dtype: a.dtype };
     },
-    forward: ({ a, b }, y) => {
-      const strides = {
-        stridesA: broadcastStrides(a.shape, y.shape),
-        stridesB: broadcastStrides(b.shape, y.shape),
-      };
-      binary(y.device.gpu, { a: a.slot, b: b.slot, c: y.slot, operator, shape: y.shape, ...strides });
-    },
+    forward: ({ a, b }, y) => void combineInto(y, operator, a, b),
     saves,
     backward: (context) => {
       const { a, b } = rule(context);
@@ -174,12 +175,6 @@ function defineBinary<S extends Side>(
   return (a, b) => op({ a, b });
 }
 
-function negate(x: Tensor): Tensor {
-  const y = x.device.raw(x.shape, x.dtype);
-  unary(x.device.gpu, { x: x.slot, y: y.slot, count: x.size, activation: 'none', scale: -1 });
-  return y;
-}
-
 /** a + b, with NumPy's broadcasting. */
 export const add = defineBinary('add', [], ({ dy, needs }) => ({
   ...(needs.a && { a: dy.alias() }),
@@ -187,7 +182,7 @@ export const add = defineBinary('add', [], ({ dy, needs }) => ({
 }));
 export const sub = defineBinary('sub', [], ({ dy, needs }) => ({
   ...(needs.a && { a: dy.alias() }),
-  ...(needs.b && { b: negate(dy) }),
+  ...(needs.b && { b: scaled(dy, -1) }),
 }));
 export const mul = defineBinary('mul', ['a', 'b'], ({ dy, saved, needs }) => ({
   ...(needs.a && { a: combine('mul', dy, saved.b, dy.shape) }),
@@ -200,7 +195,7 @@ export const div = defineBinary('div', ['a', 'b'], ({ dy, saved: { a, b }, needs
   const product = combine('mul', quotient, a, dy.shape);
   const slope = combine('div', product, b, dy.shape);
   product.dispose();
-  const result = { ...(needs.a && { a: quotient }), b: negate(slope) };
+  const result = { ...(needs.a && { a: quotient }), b: scaled(slope, -1) };
   slope.dispose();
   if (!needs.a) quotient.dispose();
   return result;

@@ -14,6 +14,9 @@ import { formatShape, sameShape } from '../shape.ts';
 import { isGradEnabled } from '../tape.ts';
 import type { Tensor } from '../tensor.ts';
 
+/** The label that a loss ignores: of special tokens and padding. */
+export const IGNORED = -100;
+
 export interface CrossEntropyOptions {
   /** Targets with this value do not count. Default −100. */
   ignoreIndex?: number;
@@ -41,9 +44,7 @@ const crossEntropyOp = defineOp({
     if (x.rank < 1 || !sameShape(x.shape.slice(0, -1), targets.shape) || x.size === 0) {
       throw new ShapeError(
         `crossEntropy: logits ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`,
-        {
-          remedy: 'logits must be [..., classes] and targets [...]',
-        },
+        { remedy: 'logits must be [..., classes] and targets [...]' },
       );
     }
     const classes = x.shape.at(-1)!;
@@ -90,7 +91,7 @@ const crossEntropyOp = defineOp({
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   checkOptions('crossEntropy', options, crossEntropyOptionNames, advice);
-  const { ignoreIndex = -100, clampTargets = false } = options;
+  const { ignoreIndex = IGNORED, clampTargets = false } = options;
   return crossEntropyOp({ x: logits, targets }, { ignoreIndex, clampTargets });
 }
 
@@ -98,6 +99,7 @@ function definePairLoss(
   name: 'mseLoss' | 'bceWithLogits',
   loss: 'mse' | 'bce',
 ): (x: Tensor, targets: Tensor, options?: Record<string, never>) => Tensor {
+  const pair = (x: Tensor, targets: Tensor) => ({ loss, x: x.slot, targets: targets.slot, count: x.size });
   const op = defineOp({
     name,
     inputs: { x: 'float32', targets: 'float32' },
@@ -109,9 +111,7 @@ function definePairLoss(
       if (!sameShape(x.shape, targets.shape) || x.size === 0) {
         throw new ShapeError(
           `${name}: input ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`,
-          {
-            remedy: 'both must have the same shape',
-          },
+          { remedy: 'both must have the same shape' },
         );
       }
       return { shape: [], dtype: 'float32' };
@@ -119,27 +119,14 @@ function definePairLoss(
     forward: ({ x, targets }, y) => {
       const { device } = x;
       const losses = device.raw(x.shape);
-      pairLoss(device.gpu, { loss, x: x.slot, targets: targets.slot, count: x.size, y: losses.slot });
-      sumKernel(device.gpu, {
-        x: losses.slot,
-        y: y.slot,
-        outer: 1,
-        n: x.size,
-        inner: 1,
-      });
+      pairLoss(device.gpu, { ...pair(x, targets), y: losses.slot });
+      sumKernel(device.gpu, { x: losses.slot, y: y.slot, outer: 1, n: x.size, inner: 1 });
       losses.dispose();
     },
     saves: ['x', 'targets'],
     backward: ({ dy, saved: { x, targets } }) => {
       const dx = dy.device.raw(x.shape);
-      pairLossGradient(dy.device.gpu, {
-        loss,
-        x: x.slot,
-        targets: targets.slot,
-        count: x.size,
-        dy: dy.slot,
-        dx: dx.slot,
-      });
+      pairLossGradient(dy.device.gpu, { ...pair(x, targets), dy: dy.slot, dx: dx.slot });
       return { x: dx };
     },
   });

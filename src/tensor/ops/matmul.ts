@@ -64,9 +64,7 @@ export function planOf(inputs: Inputs, options: MatmulOptions): Plan {
   if (bias !== undefined && !sameShape(bias.shape, [n])) {
     throw new ShapeError(
       `matmul: bias ${formatShape(bias.shape)} does not fit ${describe(inputs, options)}`,
-      {
-        remedy: `it must be [${n}]`,
-      },
+      { remedy: `it must be [${n}]` },
     );
   }
   const matrices = sizeOf(lead);

@@ -2,6 +2,7 @@
 
 import { ShapeError } from '../../errors.ts';
 import {
+  type LayerNormLaunch,
   layerNormGradient,
   layerNorm as layerNormKernel,
   softmaxGradient,
@@ -75,6 +76,32 @@ function withBias<T>(weight: Tensor, bias: Tensor | undefined, use: (bias: Tenso
   return result;
 }
 
+/** Normalizes x, or its sum with a residual (`added`), into y. Returns the moments, which backward needs. */
+function normalizeInto(
+  y: Tensor,
+  { x, weight, bias }: { x: Tensor; weight: Tensor; bias?: Tensor | undefined },
+  eps: number,
+  added?: LayerNormLaunch['added'],
+): Tensor {
+  const { device } = x;
+  const { rows, cols } = rowsOf('layerNorm', x.shape);
+  const moments = device.raw([rows, 2]);
+  withBias(weight, bias, (addend) =>
+    layerNormKernel(device.gpu, {
+      x: x.slot,
+      y: y.slot,
+      weight: weight.slot,
+      bias: addend.slot,
+      moments: moments.slot,
+      rows,
+      cols,
+      eps,
+      added,
+    }),
+  );
+  return moments;
+}
+
 /** The addend of a normalized sum with a residual: its dropout mask and its type. */
 interface Added {
   key: DropoutKey | null;
@@ -125,23 +152,7 @@ const layerNormOp = defineOp({
     checkLayerNorm('layerNorm', inputs);
     return { shape: inputs.x.shape, dtype: inputs.x.dtype };
   },
-  forward: ({ x, weight, bias }, y, { eps }) => {
-    const { rows, cols } = rowsOf('layerNorm', x.shape);
-    const moments = x.device.raw([rows, 2]);
-    withBias(weight, bias, (addend) =>
-      layerNormKernel(x.device.gpu, {
-        x: x.slot,
-        y: y.slot,
-        weight: weight.slot,
-        bias: addend.slot,
-        moments: moments.slot,
-        rows,
-        cols,
-        eps,
-      }),
-    );
-    return { moments };
-  },
+  forward: (inputs, y, { eps }) => ({ moments: normalizeInto(y, inputs, eps) }),
   saves: ['x', 'weight', 'moments'],
   backward: (context) => {
     const { dx, dweight, dbias } = layerNormGradients(context, context.saved, null);
@@ -164,25 +175,12 @@ const addLayerNormOp = defineOp({
     checkLayerNorm('addLayerNorm', inputs);
     return { shape: inputs.x.shape, dtype: inputs.residual.dtype };
   },
-  forward: ({ x, residual, weight, bias }, y, { eps, key }) => {
-    const { device } = x;
-    const { rows, cols } = rowsOf('addLayerNorm', x.shape);
-    const [sums, moments] = [device.raw(x.shape, y.dtype), device.raw([rows, 2])];
-    if (x.dtype !== y.dtype) y.rounded = device.raw(x.shape, x.dtype);
-    withBias(weight, bias, (addend) =>
-      layerNormKernel(device.gpu, {
-        x: x.slot,
-        y: y.slot,
-        weight: weight.slot,
-        bias: addend.slot,
-        moments: moments.slot,
-        rows,
-        cols,
-        eps,
-        added: { residual: residual.slot, sums: sums.slot, dropout: key, rounded: y.rounded?.slot },
-      }),
-    );
-    return { sums, moments };
+  forward: (inputs, y, { eps, key }) => {
+    const { x, residual } = inputs;
+    const sums = x.device.raw(x.shape, y.dtype);
+    if (x.dtype !== y.dtype) y.rounded = x.device.raw(x.shape, x.dtype);
+    const added = { residual: residual.slot, sums: sums.slot, dropout: key, rounded: y.rounded?.slot };
+    return { sums, moments: normalizeInto(y, inputs, eps, added) };
   },
   saves: ['sums', 'weight', 'moments'],
   backward: (context) => {

@@ -1,22 +1,22 @@
 /** Sums and means. */
 
-import { binary, cast, unary } from '../../kernels/pointwise.ts';
+import { binary, unary } from '../../kernels/pointwise.ts';
 import { sum as sumKernel } from '../../kernels/reduce.ts';
+import { converted } from '../convert.ts';
 import { defineOp } from '../op.ts';
 import { broadcastStrides, normalizeDim, type Shape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** Sums the middle dimension of x, seen as [outer, n, inner], into y. */
-function sumAxis(
-  x: Tensor,
-  y: Tensor,
-  dims: { outer: number; n: number; inner: number; scale?: number },
-): void {
-  sumKernel(x.device.gpu, {
-    x: x.slot,
-    y: y.slot,
-    ...dims,
-  });
+/** A tensor seen as [outer, n, inner], of which the middle dimension is reduced. */
+interface Axis {
+  outer: number;
+  n: number;
+  inner: number;
+}
+
+/** Sums the middle dimension of x into y. */
+function sumAxis(x: Tensor, y: Tensor, axis: Axis & { scale?: number }): void {
+  sumKernel(x.device.gpu, { x: x.slot, y: y.slot, ...axis });
 }
 
 /**
@@ -35,9 +35,8 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
     current.dispose();
     current = next;
   }
-  const shaped = current.dtype === 'float32' ? current.alias(shape) : current.device.raw(shape);
-  if (current.dtype !== 'float32')
-    cast(x.device.gpu, { x: current.slot, y: shaped.slot, count: current.size });
+  current = converted(current, 'float32');
+  const shaped = current.alias(shape);
   current.dispose();
   return shaped;
 }
@@ -45,52 +44,41 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
 interface ReduceOptions {
   dim: number | undefined;
   keepdim: boolean;
-  mean: boolean;
 }
 
-/** [outer, n, inner] of a reduction, and the shape `kept` in which the reduced dimension has size 1. */
-function axisOf(
-  op: string,
-  shape: Shape,
-  dim: number | undefined,
-): { outer: number; n: number; inner: number; kept: number[] } {
-  if (dim === undefined) return { outer: 1, n: sizeOf(shape), inner: 1, kept: shape.map(() => 1) };
-  const d = normalizeDim(op, dim, shape);
-  const kept = shape.map((size, at) => (at === d ? 1 : size));
-  return { outer: sizeOf(shape.slice(0, d)), n: shape[d]!, inner: sizeOf(shape.slice(d + 1)), kept };
+/** How a reduction sees x, all dimensions as one without `dim`, and the shape of its result. */
+function axisOf(op: string, shape: Shape, { dim, keepdim }: ReduceOptions): { axis: Axis; reduced: Shape } {
+  const from = dim === undefined ? 0 : normalizeDim(op, dim, shape);
+  const to = dim === undefined ? shape.length : from + 1;
+  const [before, middle, after] = [shape.slice(0, from), shape.slice(from, to), shape.slice(to)];
+  const axis = { outer: sizeOf(before), n: sizeOf(middle), inner: sizeOf(after) };
+  return { axis, reduced: [...before, ...(keepdim ? middle.map(() => 1) : []), ...after] };
 }
 
-function defineReduction(name: 'sum' | 'mean'): (x: Tensor, options: ReduceOptions) => Tensor {
+function defineReduction(name: 'sum' | 'mean'): (x: Tensor, dim?: number, keepdim?: boolean) => Tensor {
+  const factor = ({ n }: Axis): number => (name === 'mean' ? 1 / n : 1);
   const op = defineOp({
     name,
     inputs: { x: 'float32' },
-    shape: ({ x }, { dim, keepdim }: ReduceOptions) => {
-      const { kept } = axisOf(name, x.shape, dim);
-      const removed =
-        dim === undefined ? [] : kept.filter((_, at) => at !== normalizeDim(name, dim, x.shape));
-      return { shape: keepdim ? kept : removed, dtype: 'float32' };
-    },
-    forward: ({ x }, y, { dim, mean: average }) => {
-      const { outer, n, inner } = axisOf(name, x.shape, dim);
-      sumAxis(x, y, { outer, n, inner, scale: average ? 1 / n : 1 });
+    shape: ({ x }, options: ReduceOptions) => ({
+      shape: axisOf(name, x.shape, options).reduced,
+      dtype: 'float32',
+    }),
+    forward: ({ x }, y, options) => {
+      const { axis } = axisOf(name, x.shape, options);
+      sumAxis(x, y, { ...axis, scale: factor(axis) });
     },
     saves: [],
-    backward: ({ dy, options: { dim, mean: average }, shape: shapeOf }) => {
-      const shape = shapeOf('x');
-      const { outer, n, inner } = axisOf(name, shape, dim);
-      return { x: spread(dy, shape, { outer, n, inner }, average ? 1 / n : 1) };
+    backward: ({ dy, options, shape }) => {
+      const { axis } = axisOf(name, shape('x'), options);
+      return { x: spread(dy, shape('x'), axis, factor(axis)) };
     },
   });
-  return (x, options) => op({ x }, options);
+  return (x, dim, keepdim = false) => op({ x }, { dim, keepdim });
 }
 
 /** Repeats dy, seen as [outer, 1, inner], n times to fill `shape`, and scales it by `factor`. */
-function spread(
-  dy: Tensor,
-  shape: Shape,
-  { outer, n, inner }: { outer: number; n: number; inner: number },
-  factor: number,
-): Tensor {
+function spread(dy: Tensor, shape: Shape, { outer, n, inner }: Axis, factor: number): Tensor {
   const { device } = dy;
   const scaled = device.raw([dy.size]);
   unary(device.gpu, { x: dy.slot, y: scaled.slot, count: dy.size, activation: 'none', scale: factor });
@@ -98,29 +86,15 @@ function spread(
   const one = device.raw([1]);
   device.fill(one, 1);
   const dx = device.raw(shape);
-  binary(device.gpu, {
-    a: one.slot,
-    b: scaled.slot,
-    c: dx.slot,
-    operator: 'mul',
-    shape: [outer, n, inner],
-    stridesA: [0, 0, 0],
-    stridesB: broadcastStrides([outer, 1, inner], [outer, n, inner]),
-  });
+  const box = [outer, n, inner];
+  const strides = { stridesA: [0, 0, 0], stridesB: broadcastStrides([outer, 1, inner], box) };
+  binary(device.gpu, { a: one.slot, b: scaled.slot, c: dx.slot, operator: 'mul', shape: box, ...strides });
   scaled.dispose();
   one.dispose();
   return dx;
 }
 
-const sumOp = defineReduction('sum');
-const meanOp = defineReduction('mean');
-
 /** The sum over one dimension, or over all to a scalar `[]`. float32. */
-export function sum(x: Tensor, dim?: number, keepdim = false): Tensor {
-  return sumOp(x, { dim, keepdim, mean: false });
-}
-
+export const sum = defineReduction('sum');
 /** The mean over one dimension, or over all to a scalar `[]`. float32. */
-export function mean(x: Tensor, dim?: number, keepdim = false): Tensor {
-  return meanOp(x, { dim, keepdim, mean: true });
-}
+export const mean = defineReduction('mean');
