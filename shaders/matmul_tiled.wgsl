@@ -1,16 +1,16 @@
 // C = act(op(A) · op(B) + bias), as in matmul.wgsl, for GPUs: a workgroup of DOWN × ACROSS invocations computes
-// a tile, of which each invocation has ROWS rows of VECTORS four-vectors. A and B come through workgroup
-// memory, 16 of k at a time. A line is a row of op(A) or a column of op(B). Per 16 of k an invocation brings one
-// block, four lines by four k of one operand, and transposes it if k is adjacent in memory. PREFETCH: the next
-// block is loaded while this one is multiplied, which takes registers.
+// a tile, of which each invocation has ROWS rows of VECTORS four-vectors. A line is a row of op(A) or a column
+// of op(B). Lines come through workgroup memory, 16 of k at a time: an invocation brings a block of four lines
+// and four k of one operand, and transposes it if k is adjacent in memory. PREFETCH: the next block is loaded
+// while this one is multiplied, which takes registers.
 #include <common/matmul>
 
 const TILE_ROWS = ${DOWN * ROWS}u;
 const TILE_COLUMNS = ${4 * ACROSS * VECTORS}u;
 // Four-vectors of one k that are of A.
 const VECTORS_A = ${DOWN * ROWS / 4}u;
-// [k / 4][k % 4][line / 4], first the lines of A, then those of B. Nested, because bounds checks are made of
-// each index: of a number or an invocation's id none is left, and the address is a register plus a number.
+// [k / 4][k % 4][line / 4]: the lines of A, then those of B. Nested, because compilers check each index and drop
+// the checks of numbers and of an invocation's id: what remains is an address of a register plus a number.
 var<workgroup> tile: array<array<array<vec4f, ${DOWN * ROWS / 4 + ACROSS * VECTORS}>, 4>, 4>;
 
 // The first line and the first k of block `index` of an operand, if lines are adjacent in memory: neighbours
@@ -19,11 +19,11 @@ fn place_across_k(index: u32, lines: u32) -> vec2u {
   return vec2u(4u * index % lines, 4u * index / lines * 4u);
 }
 
-// The same if k is adjacent in memory. Workgroup memory has 32 banks of 4 bytes, so it takes the four-vectors
-// of 8 invocations at once, if these are in different banks. Each k of a tile begins in bank 0 (with padding it
-// would not, but the largest tile fills the 16 KiB that every adapter has). Of 8 invocations, 4 therefore
-// write adjacent four-vectors of one k and 4 of another, in the same banks. From memory, neighbours read 32
-// adjacent bytes and 16 invocations 64 bytes of each line.
+// The same if k is adjacent in memory. Workgroup memory has 32 banks of 4 bytes: it takes the four-vectors of 8
+// invocations at once if their banks differ. A k has a multiple of 128 bytes, so the same lines of two k share
+// banks. (Padding would separate them, but the large tile fills the 16 KiB that every adapter has.) Therefore
+// 8 invocations write adjacent lines of two k only. From memory, two neighbours read 32 adjacent bytes of
+// float32, and 16 invocations 64 of each line.
 fn place_along_k(index: u32) -> vec2u {
   return vec2u(index / 16u * 16u + index / 2u % 4u * 4u, index % 2u * 4u + index / 8u % 2u * 8u);
 }
@@ -75,12 +75,13 @@ fn along_${x}(starts: vec4u, k0: u32, of_k: u32, size_k: u32) -> mat4x4f {
   return transpose(block);
 }
 
-// Of four lines from `line` on; past the edge, the last line's.
+// The starts of four lines from `line` on; past the edge, that of the last line.
 fn starts_along_${x}(at: u32, line: u32, lines: u32) -> vec4u {
   return (at + min(line + vec4u(0u, 1u, 2u, 3u), vec4u(lines - 1u)) * params.stride_${x}) / ITEM_${x};
 }
 #end
 
+// The block of an invocation from k = k0 + of_k on.
 fn bring(is_a: bool, starts: vec4u, left: u32, k0: u32, of_k: u32, size_k: u32) -> mat4x4f {
   var block: mat4x4f;
   if (is_a) {
@@ -104,7 +105,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   let first_row = group.y * TILE_ROWS;
   let first_column = group.x * TILE_COLUMNS;
   let size_k = inner_size(group.z);
-  // Past the edge a block has other lines, whose products nobody stores.
+  // Blocks past the edge hold the last lines instead; their products are not stored.
   let is_a = index < TILE_ROWS;
   var place: vec2u;
   var starts: vec4u;
