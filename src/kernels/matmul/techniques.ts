@@ -54,7 +54,7 @@ function tiled(
   };
 }
 
-const smallTiles = tiled([16, 8], [4, 2]);
+const smallTiles = tiled([8, 16], [8, 1]);
 const tallTiles = tiled([16, 16], [8, 1]);
 const largeTiles = tiled([16, 16], [8, 2]);
 /** Used only if it was measured to be faster. */
