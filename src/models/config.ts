@@ -75,13 +75,9 @@ export function parseConfig(json: unknown, source: string): PretrainedConfig {
   return readConfig(family.modelType, family.config, fields, source);
 }
 
-/** config.json's text for a model of the given class, its weights of the given type. */
-export function configToJson(
-  config: PretrainedConfig,
-  architecture: string,
-  dtype: 'float32' | 'float16' = 'float32',
-): string {
-  return writeConfig(knownFamily(config.modelType).config, config, architecture, dtype);
+/** config.json's text for a model of the given class, its weights float32. */
+export function configToJson(config: PretrainedConfig, architecture: string): string {
+  return writeConfig(knownFamily(config.modelType).config, config, architecture);
 }
 
 /**

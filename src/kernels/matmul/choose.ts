@@ -14,12 +14,16 @@ import {
   usualTiles,
 } from './techniques.ts';
 
-export interface MatmulShape {
+/** op(A) [m, k] times op(B) [k, n]. */
+export interface Sizes {
   m: number;
   n: number;
   k: number;
   transposeA: boolean;
   transposeB: boolean;
+}
+
+export interface MatmulShape extends Sizes {
   /** Of the operands. */
   dtype: FloatDtype;
 }

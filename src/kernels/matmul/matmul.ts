@@ -2,11 +2,12 @@
 import type { GpuContext } from '../../gpu/context.ts';
 import type { Activation } from '../activations.ts';
 import { elementBytes, MAX_GROUPS, OFFSET_BYTES, type Slot, shifted } from '../launch.ts';
+import type { Sizes } from './choose.ts';
 import { type At, type Product, runProduct } from './product.ts';
 import type { MatmulTechnique } from './techniques.ts';
 
 /** a and b are both float32 or both float16, c is either; bias and sums are float32. */
-export interface MatmulLaunch {
+export interface MatmulLaunch extends Sizes {
   /** [batch, m, k], or [batch, k, m] if `transposeA`. */
   a: Slot;
   /** [batch, k, n], or [batch, n, k] if `transposeB`; without the batch if `batchStrideB` is 0. */
@@ -15,11 +16,6 @@ export interface MatmulLaunch {
   bias?: Slot | undefined;
   /** [batch, m, n]. */
   c: Slot;
-  m: number;
-  n: number;
-  k: number;
-  transposeA: boolean;
-  transposeB: boolean;
   activation?: Activation;
   /**
    * The activation's input, stored as c is: `store` fills it. `slope` reads it, and c becomes the product

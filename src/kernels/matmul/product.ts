@@ -3,7 +3,7 @@ import type { GpuContext } from '../../gpu/context.ts';
 import { floatDtypeOf } from '../../gpu/dtype.ts';
 import type { Activation } from '../activations.ts';
 import { ALIGNED, elementGrid, type Grid, type KernelVariant, launch, type Slot } from '../launch.ts';
-import { chooseMatmul } from './choose.ts';
+import { chooseMatmul, type Sizes } from './choose.ts';
 import type { MatmulTechnique } from './techniques.ts';
 import { type Layout, partsVariant, productVariant } from './variants.ts';
 
@@ -15,15 +15,10 @@ export interface At {
 
 export type Operand = At & Layout;
 
-export interface Product {
+export interface Product extends Sizes {
   a: Operand;
   b: Operand;
   c: Operand;
-  m: number;
-  n: number;
-  k: number;
-  transposeA: boolean;
-  transposeB: boolean;
   batch: number;
   epilogue: Epilogue;
 }
