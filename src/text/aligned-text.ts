@@ -1,3 +1,5 @@
+import { sizeAt } from './unicode.ts';
+
 /**
  * A text under normalization that tracks, for each of its UTF-16 units, the source range it stands for.
  * Follows the rules of Python's `NormalizedString`, so that offsets are the same. Source positions count code
@@ -98,9 +100,10 @@ export class AlignedText {
     return this.transform([...added, ...characters], changes);
   }
 
-  /** Replaces ascending ranges of units by `content`, with the source of the last character replaced. */
-  replace(ranges: readonly (readonly [number, number])[], content: string): AlignedText {
-    if (ranges.length === 0) return this;
+  /** Replaces every match (flag `g`) by `content`, with the source of the last character replaced. */
+  replace(pattern: RegExp, content: string): AlignedText {
+    const matches = [...this.text.matchAll(pattern)];
+    if (matches.length === 0) return this;
     const starts: number[] = [];
     const ends: number[] = [];
     let out = '';
@@ -112,8 +115,9 @@ export class AlignedText {
       }
       out += this.text.slice(at, to);
     };
-    for (const [from, to] of ranges) {
-      copy(from);
+    for (const { 0: match, index } of matches) {
+      copy(index);
+      const to = index + match.length;
       for (let k = 0; k < content.length; k += 1) {
         starts.push(to > 0 ? this.starts[this.at + to - 1]! : this.origin);
         ends.push(to > 0 ? this.ends[this.at + to - 1]! : this.origin);
@@ -124,8 +128,4 @@ export class AlignedText {
     copy(this.text.length);
     return new AlignedText(out, starts, ends, 0, this.origin);
   }
-}
-
-function sizeAt(text: string, unit: number): number {
-  return text.codePointAt(unit)! > 0xffff ? 2 : 1;
 }

@@ -89,21 +89,16 @@ export function loadTokenizer(texts: FileTexts, path: (name: string) => string):
 
 /** Rejects keys that would change the tokens of a text in an unsupported way. */
 function refuseUnknown(config: Fields, file: Fields | null): void {
-  if (config.get('fast_tokenizer_files') !== undefined) {
-    const files = config.list('fast_tokenizer_files');
-    if (files.some((name) => name !== 'tokenizer.json'))
-      config.fail(
-        'fast_tokenizer_files',
-        'names files for versions of the library',
-        'keep tokenizer.json alone',
-      );
-  }
-  if (config.get('model_input_names') !== undefined) {
-    const names = config.list('model_input_names');
-    for (const name of ['input_ids', 'attention_mask'])
-      if (!names.includes(name))
-        config.fail('model_input_names', `lacks '${name}', which every model here gets`);
-  }
+  if (config.optionalList('fast_tokenizer_files')?.some((name) => name !== 'tokenizer.json'))
+    config.fail(
+      'fast_tokenizer_files',
+      'names files for versions of the library',
+      'keep tokenizer.json alone',
+    );
+  const inputs = config.optionalList('model_input_names');
+  for (const name of ['input_ids', 'attention_mask'])
+    if (inputs?.includes(name) === false)
+      config.fail('model_input_names', `lacks '${name}', which every model here gets`);
   const version = file?.get('version');
   if (file !== null && version !== undefined && version !== '1.0')
     file.fail('version', `is ${JSON.stringify(version)}, and only '1.0' is known`);
@@ -268,12 +263,11 @@ function readSettings(className: ClassName, file: Fields | null, config: Fields)
     config.choice(key, sides, file?.optionalObject(part)?.choice('direction', sides, 'right') ?? 'right');
   const usualTypes =
     className === 'BertTokenizer' && !config.string('tokenizer_class', '').startsWith('DistilBert');
-  const inputs = config.get('model_input_names') === undefined ? null : config.list('model_input_names');
   return {
     modelMaxLength: readLimit(config),
     paddingSide: side('padding_side', 'padding'),
     truncationSide: side('truncation_side', 'truncation'),
-    tokenTypes: inputs === null ? usualTypes : inputs.includes('token_type_ids'),
+    tokenTypes: config.optionalList('model_input_names')?.includes('token_type_ids') ?? usualTypes,
     cleanUpTokenizationSpaces: config.boolean('clean_up_tokenization_spaces', false),
     cleanUpBpe: config.boolean(
       'clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output',

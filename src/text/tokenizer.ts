@@ -241,7 +241,7 @@ export class PreTrainedTokenizer {
   /** Encodes and pads; overflow gives a text several rows. Throws like `encode` and `pad`. */
   encodeBatch(texts: readonly TextInput[], options: BatchOptions = {}): BatchEncoding {
     checkOptions('encodeBatch', options, batchOptionNames, advice);
-    const padded = options.padding !== false && options.padding !== 'do_not_pad';
+    const padded = pads(options);
     // As in Python, `maxLength` alone does not truncate when padding.
     const encoding = {
       ...options,
@@ -265,13 +265,13 @@ export class PreTrainedTokenizer {
     const { padding = true, maxLength, padToMultipleOf = 1, paddingSide = this.paddingSide } = options;
     checkMultiple(padToMultipleOf);
     const longest = encodings.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 0);
-    const pads = padding !== false && padding !== 'do_not_pad';
-    if (!pads && encodings.some(({ inputIds }) => inputIds.length !== longest))
+    const padded = pads(options);
+    if (!padded && encodings.some(({ inputIds }) => inputIds.length !== longest))
       throw new TokenizerError('texts of different lengths make no batch', { remedy: 'pass padding: true' });
     const wanted = padding === 'max_length' ? Math.max(maxLength ?? this.modelMaxLength, longest) : longest;
     if (!Number.isFinite(wanted))
       throw new ConfigError("padding 'max_length' needs maxLength: this tokenizer has no limit of its own");
-    const length = pads ? Math.ceil(wanted / padToMultipleOf) * padToMultipleOf : longest;
+    const length = padded ? Math.ceil(wanted / padToMultipleOf) * padToMultipleOf : longest;
     const size = encodings.length * length;
     const full = encodings.every(({ inputIds }) => inputIds.length === length);
     const batch = {
@@ -331,6 +331,10 @@ export class PreTrainedTokenizer {
   async write(folder: FolderWriter): Promise<void> {
     for (const [name, text] of Object.entries(this.files)) await folder.writeText(name, text);
   }
+}
+
+function pads({ padding }: BatchOptions): boolean {
+  return padding !== false && padding !== 'do_not_pad';
 }
 
 /**
