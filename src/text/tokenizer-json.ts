@@ -6,7 +6,7 @@ import { TokenizerError } from '../errors.ts';
 import { AddedVocabulary } from './added-vocabulary.ts';
 import { type Decoder, readDecoder } from './decoders.ts';
 import { Fields, type Json, parseObject } from './json-fields.ts';
-import { type Model, readModel } from './models.ts';
+import { type Model, type ModelKind, modelKind, readModel } from './models.ts';
 import { readNormalizer } from './normalizers.ts';
 import { PieceEncoder } from './pieces.ts';
 import { readPreTokenizer } from './pre-tokenizers.ts';
@@ -32,7 +32,7 @@ export interface LoadedTokenizer {
   className: ClassName;
   pieces: PieceEncoder;
   model: Model;
-  modelType: string;
+  modelKind: ModelKind;
   added: AddedVocabulary;
   template: Template;
   decoder: Decoder | null;
@@ -210,7 +210,7 @@ function assemble(
     className,
     pieces: new PieceEncoder(model, added, preTokenizer),
     model,
-    modelType: String(parts.model.type ?? ''),
+    modelKind: modelKind(fields.object('model')),
     added,
     template: readTemplate(whole.optionalObject('post_processor')),
     decoder: readDecoder(whole.optionalObject('decoder')),

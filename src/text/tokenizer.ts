@@ -291,14 +291,14 @@ export class PreTrainedTokenizer {
   /** Decodes ids to text, skipping ids that have no token. */
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
     checkOptions('decode', options, decodeOptionNames);
-    const { added, decoder, settings, modelType } = this.loaded;
+    const { added, decoder, settings, modelKind } = this.loaded;
     const tokens = checkedIds('decode', ids).flatMap((id) => this.names.get(id) ?? []);
     const kept =
       options.skipSpecialTokens === true ? tokens.filter((token) => !added.isSpecial(token)) : tokens;
     const text = decoder === null ? kept.join(' ') : decoder(kept).join('');
     // transformers does not tidy the output of byte pair encoding: its spaces belong to the text.
     const tidies = options.cleanUpTokenizationSpaces ?? settings.cleanUpTokenizationSpaces;
-    return tidies && (modelType !== 'BPE' || settings.cleanUpBpe) ? tidied(text) : text;
+    return tidies && (modelKind !== 'BPE' || settings.cleanUpBpe) ? tidied(text) : text;
   }
 
   batchDecode(rows: readonly (readonly number[])[], options: DecodeOptions = {}): string[] {
