@@ -163,40 +163,16 @@ async function checkExisting(path: string, overwrite: boolean): Promise<void> {
   }
 }
 
+/** Throws `UsageError` unless an option is missing or at least 1. */
+export function checkPositive(name: string, value: number | undefined): void {
+  if (value !== undefined && value < 1)
+    throw new UsageError(`${name} is ${value}`, { remedy: 'use an integer of 1 or more' });
+}
+
 /** Throws `UsageError` if an option is missing. */
 export function required<T>(value: T | undefined, name: string): T {
   if (value === undefined) throw new UsageError(`${name} is missing`, { remedy: 'see --help' });
   return value;
-}
-
-/** The exit code that a shell reports for a process ended by Ctrl-C. */
-const INTERRUPTED = 130;
-
-/** Fires on Ctrl-C, SIGTERM or the end of the terminal; a second signal ends the process immediately. */
-export function interruptSignal(print: (line: string) => void): AbortSignal {
-  const controller = new AbortController();
-  const stop = (): void => {
-    if (controller.signal.aborted) process.exit(INTERRUPTED);
-    print('stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once');
-    controller.abort();
-  };
-  // SIGHUP: the terminal is gone.
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
-  return controller.signal;
-}
-
-/** Prints where a training stopped and how to resume it, and sets the exit code of an interrupted process. */
-export function reportInterruption(checkpoint: string): void {
-  console.error(`\nsaved ${checkpoint}\nresume with: ${resumeCommand(checkpoint)}`);
-  process.exitCode = INTERRUPTED;
-}
-
-/** The command line as given, with --resume added or replaced. */
-function resumeCommand(checkpoint: string): string {
-  const words = process.argv.slice(2).filter((word) => word !== '--overwrite');
-  const at = words.indexOf('--resume');
-  if (at >= 0) words.splice(at, words[at + 1]?.startsWith('--') === false ? 2 : 1);
-  return shellCommand([...words, '--resume', checkpoint]);
 }
 
 /** Formats a command for pasting into a shell. */
