@@ -56,14 +56,14 @@ const advice: Advice = {
 };
 
 export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
-  private readonly dataset: Dataset<E>;
-  private readonly options: DataLoaderOptions<E, B>;
-
   /**
    * Throws `ConfigError` for a batch size below 1 or a sampler together with another order, `DataError` for
    * an empty dataset.
    */
-  constructor(dataset: Dataset<E>, options: DataLoaderOptions<E, B>) {
+  constructor(
+    private readonly dataset: Dataset<E>,
+    private readonly options: DataLoaderOptions<E, B>,
+  ) {
     checkOptions('DataLoader', options, loaderOptionNames, advice);
     if (!Number.isInteger(options.batchSize) || options.batchSize < 1) {
       throw new ConfigError(`batchSize is ${options.batchSize}`, { remedy: 'use an integer of 1 or more' });
@@ -74,8 +74,6 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
       });
     }
     if (dataset.length === 0 || options.sampler?.length === 0) throw new DataError('the dataset is empty');
-    this.dataset = dataset;
-    this.options = options;
     if (this.length === 0) {
       throw new DataError(`${this.perEpoch} examples do not fill a batch of ${options.batchSize}`, {
         remedy: 'use a smaller batch, or keep the last',

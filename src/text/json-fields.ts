@@ -76,7 +76,6 @@ export class Fields {
     return Array.isArray(value) ? value : this.wrong(key, 'a list');
   }
 
-  /** The object at a key. */
   object(key: string): Fields {
     const value = this.get(key);
     return isObject(value)
@@ -92,7 +91,6 @@ export class Fields {
     return this.get(key) === undefined ? null : this.object(key);
   }
 
-  /** The list of objects at a key. */
   objects(key: string): Fields[] {
     return this.list(key).map((value, index) =>
       isObject(value)

@@ -115,19 +115,16 @@ export class PreTrainedTokenizer {
   paddingSide: Side;
   /** The side that is cut; from `truncation_side` in tokenizer_config.json. */
   truncationSide: Side;
-  private readonly loaded: LoadedTokenizer;
-  private readonly files: TokenizerFiles;
   private readonly names: ReadonlyMap<number, string>;
 
   /** @internal Use `AutoTokenizer.fromPretrained`. */
-  constructor(loaded: LoadedTokenizer, files: TokenizerFiles) {
-    this.loaded = loaded;
-    this.files = files;
-    ({
-      modelMaxLength: this.modelMaxLength,
-      paddingSide: this.paddingSide,
-      truncationSide: this.truncationSide,
-    } = loaded.settings);
+  constructor(
+    private readonly loaded: LoadedTokenizer,
+    private readonly files: TokenizerFiles,
+  ) {
+    this.modelMaxLength = loaded.settings.modelMaxLength;
+    this.paddingSide = loaded.settings.paddingSide;
+    this.truncationSide = loaded.settings.truncationSide;
     const names = new Map([...loaded.model.vocab].map(([token, id]) => [id, token]));
     for (const id of loaded.added.entries.keys()) names.set(id, loaded.added.nameOf(id)!);
     this.names = names;
