@@ -12,6 +12,7 @@ import type { PretrainedConfig, ProblemType } from '../models/common/config.ts';
 import { hasTrainedClassifier } from '../models/files/class-head.ts';
 import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig } from '../models/files/load.ts';
+import { defined } from '../options.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { resolveArguments } from '../train/argument-checks.ts';
@@ -240,11 +241,7 @@ async function taskOf(
     decision = { labels, why: 'as in the checkpoint', head: kept, notes: [] };
   } else {
     const trained = fromScratch !== true && (await hasTrainedClassifier(folder, config));
-    decision = decideTask(table, {
-      ...(problemType !== undefined && { problemType }),
-      ...(head !== undefined && { head }),
-      ...(trained && { model: config }),
-    });
+    decision = decideTask(table, defined({ problemType, head, model: trained ? config : undefined }));
   }
   const warning = pairWarning(config, pairs);
   for (const line of describeTask(decision, pairs)) console.error(line);

@@ -5,6 +5,7 @@ import { platform } from '#platform';
 import type { TableOptions } from '../data/table.ts';
 import { FileError, OutputExistsError, UsageError } from '../errors.ts';
 import type { ProblemType } from '../models/common/config.ts';
+import { defined } from '../options.ts';
 import { type Device, type DeviceOptions, requestDevice } from '../tensor/device.ts';
 import { argumentTable } from '../train/arguments.ts';
 import { isEmpty, isTrainingOutput, lastCheckpoint, sweepOutput } from '../train/checkpoint.ts';
@@ -52,15 +53,9 @@ export function addModelOptions(command: Command): Command {
   return addAdapterOption(command.option(option!, help));
 }
 
-export interface DataOptions {
-  textColumn?: string | number;
+export interface DataOptions
+  extends Pick<TableOptions, 'textColumn' | 'labelColumn' | 'header' | 'format' | 'delimiter' | 'encoding'> {
   pairColumn?: string | number;
-  labelColumn?: string | number | (string | number)[];
-  /** Undefined: inferred from the first row. */
-  header?: boolean;
-  format?: 'tsv' | 'csv' | 'jsonl';
-  delimiter?: string;
-  encoding?: string;
 }
 
 /** Names for characters that are hard to type. */
@@ -109,16 +104,17 @@ export function addDataOptions(command: Command): Command {
 }
 
 export function tableOptions(options: DataOptions, requireLabels: boolean): TableOptions {
-  return {
+  const { textColumn, pairColumn, labelColumn, header, format, delimiter, encoding } = options;
+  return defined({
     requireLabels,
-    ...(options.format !== undefined && { format: options.format }),
-    ...(options.header !== undefined && { header: options.header }),
-    ...(options.delimiter !== undefined && { delimiter: options.delimiter }),
-    ...(options.encoding !== undefined && { encoding: options.encoding }),
-    ...(options.textColumn !== undefined && { textColumn: options.textColumn }),
-    ...(options.pairColumn !== undefined && { textPairColumn: options.pairColumn }),
-    ...(options.labelColumn !== undefined && { labelColumn: options.labelColumn }),
-  };
+    textColumn,
+    textPairColumn: pairColumn,
+    labelColumn,
+    header,
+    format,
+    delimiter,
+    encoding,
+  });
 }
 
 export const problemTypes: readonly ProblemType[] = [
