@@ -55,6 +55,15 @@ async function openFile(path: string): Promise<FileSource> {
   };
 }
 
+/** Null if the page keeps no data: in a sandboxed frame, reading the property throws. */
+function storage(): Storage | null {
+  try {
+    return globalThis.localStorage ?? null;
+  } catch {
+    return null;
+  }
+}
+
 const readOnly = async (): Promise<never> => {
   throw new FileError('a browser page cannot write files', {
     remedy: 'read weights with stateDict() and save them yourself',
@@ -81,7 +90,7 @@ export const platform: Platform = {
       remedy: 'give the URL of a folder that holds config.json',
     });
   },
-  readCache: async (name) => globalThis.localStorage?.getItem(`dawngrad/${name}`) ?? null,
-  writeCache: async (name, text) => globalThis.localStorage?.setItem(`dawngrad/${name}`, text),
+  readCache: async (name) => storage()?.getItem(`dawngrad/${name}`) ?? null,
+  writeCache: async (name, text) => storage()?.setItem(`dawngrad/${name}`, text),
   packagePath: (name) => new URL(`../../${name}`, import.meta.url).href,
 };

@@ -1,0 +1,34 @@
+/** The browser's platform, with its globals stubbed. */
+import { afterEach, expect, it, vi } from 'vitest';
+import { platform } from '../../src/platform/browser.ts';
+
+afterEach(() => vi.unstubAllGlobals());
+
+it('keeps small texts in localStorage', async () => {
+  const kept = new Map<string, string>();
+  vi.stubGlobal('localStorage', {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, text: string) => void kept.set(key, text),
+  });
+  await platform.writeCache('a.json', '{}');
+  expect([...kept.keys()]).toEqual(['dawngrad/a.json']);
+  expect(await platform.readCache('a.json')).toBe('{}');
+  expect(await platform.readCache('b.json')).toBe(null);
+});
+
+it('keeps nothing in a sandboxed frame, where reading localStorage throws', async () => {
+  const usual = Object.getOwnPropertyDescriptor(globalThis, 'localStorage');
+  Object.defineProperty(globalThis, 'localStorage', {
+    configurable: true,
+    get: () => {
+      throw new DOMException('the document is sandboxed', 'SecurityError');
+    },
+  });
+  try {
+    await platform.writeCache('a.json', '{}');
+    expect(await platform.readCache('a.json')).toBe(null);
+  } finally {
+    if (usual === undefined) Reflect.deleteProperty(globalThis, 'localStorage');
+    else Object.defineProperty(globalThis, 'localStorage', usual);
+  }
+});
