@@ -117,7 +117,6 @@ async function makeFolder(path: string): Promise<string> {
   }
 }
 
-/** See `Platform.checkWritable`. */
 export async function checkWritable(path: string): Promise<void> {
   const target = resolve(path);
   const present = await folderExists(path, target);
@@ -138,14 +137,12 @@ export async function checkWritable(path: string): Promise<void> {
   }
 }
 
-/** See `Platform.sweep`. */
 export async function sweep(path: string): Promise<void> {
   const target = resolve(path);
   await sweepEntries(dirname(target), (name) => name === basename(target));
   await sweepEntries(target, () => true);
 }
 
-/** See `Platform.writeFolder`. */
 export async function writeFolder(
   path: string,
   existing: ExistingFolder,
