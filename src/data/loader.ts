@@ -103,16 +103,16 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
     if (!shuffle && !groupByLength) return Array.from({ length: n }, (_, i) => i);
     const order = new Random(seed, epoch).permutation(n);
     if (!groupByLength) return order;
-    const length = (index: number): number => {
+    const lengths = Array.from({ length: n }, (_, index) => {
       const example = this.example(index);
       checkExample(example, index);
       return (example as Example).inputIds.length;
-    };
+    });
     const mega = batchSize * megaBatches(n, batchSize);
     const groups = Array.from({ length: Math.ceil(n / mega) }, (_, i) =>
       order.slice(i * mega, (i + 1) * mega),
     );
-    return groups.flatMap((group) => group.sort((a, b) => length(b) - length(a)));
+    return groups.flatMap((group) => group.sort((a, b) => lengths[b]! - lengths[a]!));
   }
 
   private example(index: number): E {
