@@ -26,10 +26,16 @@ async function requestAdapter(request: AdapterRequest): Promise<AdapterResult> {
   };
 }
 
-async function fetchOk(path: string, init?: RequestInit): Promise<Response> {
-  const response = await fetch(path, init).catch((cause: unknown) => {
+async function request(path: string, init?: RequestInit): Promise<Response> {
+  return fetch(path, init).catch((cause: unknown) => {
     throw new FileError(`cannot fetch '${path}'`, { remedy: 'check the address and the network', cause });
   });
+}
+
+const isThere = async (path: string): Promise<boolean> => (await request(path, { method: 'HEAD' })).ok;
+
+async function fetchOk(path: string, init?: RequestInit): Promise<Response> {
+  const response = await request(path, init);
   if (!response.ok) throw new FileError(`cannot fetch '${path}': HTTP ${response.status}`);
   return response;
 }
@@ -75,9 +81,9 @@ export const platform: Platform = {
   requestAdapter,
   waitForGpu: (work) => work,
   openFile,
-  exists: async (path) => (await fetch(path, { method: 'HEAD' })).ok,
+  exists: isThere,
   // A URL counts as a folder if it has a config.json.
-  isFolder: async (path) => (await fetch(`${path}/config.json`, { method: 'HEAD' })).ok,
+  isFolder: (path) => isThere(`${path}/config.json`),
   list: readOnly,
   joinPath: (...parts) => parts.join('/'),
   readText: async (path) => (await fetchOk(path)).text(),

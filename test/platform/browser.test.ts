@@ -1,5 +1,6 @@
 /** The browser's platform, with its globals stubbed. */
 import { afterEach, expect, it, vi } from 'vitest';
+import { FileError } from '../../src/errors.ts';
 import { platform } from '../../src/platform/browser.ts';
 
 afterEach(() => vi.unstubAllGlobals());
@@ -31,4 +32,17 @@ it('keeps nothing in a sandboxed frame, where reading localStorage throws', asyn
     if (usual === undefined) Reflect.deleteProperty(globalThis, 'localStorage');
     else Object.defineProperty(globalThis, 'localStorage', usual);
   }
+});
+
+it('names the address where the network fails, and knows files that are not there', async () => {
+  vi.stubGlobal('fetch', async (path: string) => {
+    if (path.startsWith('https://none/')) throw new TypeError('Failed to fetch');
+    return new Response(null, { status: path.endsWith('/there/config.json') ? 200 : 404 });
+  });
+  await expect(platform.exists('https://none/a')).rejects.toThrow(FileError);
+  await expect(platform.isFolder('https://none/a')).rejects.toThrow(
+    "cannot fetch 'https://none/a/config.json'",
+  );
+  expect(await platform.isFolder('https://host/there')).toBe(true);
+  expect(await platform.exists('https://host/missing')).toBe(false);
 });
