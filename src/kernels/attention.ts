@@ -78,6 +78,33 @@ const rolled: Technique = { ...plain, defines: { ROLLED: true, CHUNKS: MAX_HEAD_
 /** The widest head that is unrolled. */
 const MAX_UNROLLED = { gpu: 128, cpu: 64 };
 
+/** Invocations of a workgroup that computes tiles. */
+const TILE_SIZE = 128;
+
+/** The multiples of four that tiles take as a head's size. */
+const TILED = { least: 32, most: 128 };
+
+/**
+ * A block of 4 · `across` columns: the fewer, the more rows a workgroup has, and the more results of four
+ * rows an invocation keeps in registers. One program serves all sizes of as many four-vectors.
+ */
+function tile(across: 8 | 16, size: number): Technique {
+  const down = TILE_SIZE / across;
+  const vectors = Math.ceil(size / 4 / across);
+  // Rows of a head that 64 four-vectors hold.
+  const LINES = 64 / (vectors * across);
+  const CHUNKS = vectors * across;
+  return { suffix: '_tiled', defines: { CHUNKS, X: across, Y: down, J: vectors, LINES }, rows: 4 * down };
+}
+
+/** By a head's size: 32 registers of results at most, and twice as many for keys of more than 64. */
+const tiled = new Map<number, Readonly<Record<Part, Technique>>>();
+for (let size = TILED.least; size <= TILED.most; size += 4) {
+  const single = tile(size > 64 ? 16 : 8, size);
+  const double = tile(size > 32 ? 16 : 8, size);
+  tiled.set(size, { forward: single, query: single, key: double });
+}
+
 /** The widest head whose rows and sums a lane holds. */
 const MAX_BROADCAST_SIZE = 64;
 
@@ -108,9 +135,10 @@ const broadcast: Readonly<Record<number, Readonly<Record<Part, Technique>>>> = O
 type Adapter = Pick<GpuContext, 'kernels' | 'subgroupSize'>;
 
 function chooseTechnique({ kernels, subgroupSize }: Adapter, part: Part, size: number): Technique {
-  const fits = size % 4 === 0 && size <= MAX_BROADCAST_SIZE;
   const whole = size <= MAX_UNROLLED[kernels] ? plain : rolled;
-  return (kernels === 'cpu' && fits && broadcast[subgroupSize]?.[part]) || whole;
+  if (kernels === 'gpu') return tiled.get(size)?.[part] ?? whole;
+  const fits = size % 4 === 0 && size <= MAX_BROADCAST_SIZE;
+  return (fits && broadcast[subgroupSize]?.[part]) || whole;
 }
 
 /** Variants made so far, by technique and number: their names are long. */

@@ -45,7 +45,9 @@ describe('workOf', () => {
     const pairs = 64 * 32 * 2 * 8;
     const products = (kernel: string): number => workOf(launch(kernel, scalars, [])).multiplyAdds / pairs;
     expect(products('attention VEC=true')).toBe(2);
+    expect(products('attention_tiled VEC=true')).toBe(2);
     expect(products('attention_backward PART=query FUSED=false')).toBe(3);
+    expect(products('attention_backward_tiled PART=key FUSED=true')).toBe(4);
     expect(products('attention_backward PART=key FUSED=true')).toBe(4);
     expect(() => products('attention_backward PART=tile')).toThrow('the work of its part is not known');
     expect(() => workOf(launch('attention', {}, []))).toThrow("has no scalar 'tokens'");

@@ -161,8 +161,8 @@ describe('attention weights', () => {
     model.dispose();
   });
 
-  it('in mixed precision are float32, near those of float32', async (test) => {
-    if (!device.current.gpu.float16) return test.skip();
+  it('in mixed precision are float32, near those of float32', async ({ skip }) => {
+    skip(!device.current.gpu.float16, 'the adapter has no float16');
     const folder = `${models}bert-base`;
     const { rows } = await readJson<{ rows: Run }>(`${folder}/outputs.json`);
     const expected = await readTensors(`${folder}/outputs.safetensors`);

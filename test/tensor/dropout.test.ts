@@ -1,6 +1,7 @@
 /** Dropout: share, scale, seeds, and the same mask in backward. */
 import { describe, expect, it } from 'vitest';
 import type { GpuOptions } from '../../src/gpu/options.ts';
+import type { Device } from '../../src/tensor/device.ts';
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
 import { add, dropout, mul, to } from '../../src/tensor/ops/elementwise.ts';
 import { addLayerNorm, layerNorm } from '../../src/tensor/ops/normalize.ts';
@@ -11,6 +12,7 @@ import { maxDifference } from '../support/fixtures.ts';
 
 const device = useDevice();
 const windowed = useDevice({ maxBindingBytes: 1024 });
+const families = { cpu: useDevice({ kernels: 'cpu' }), gpu: useDevice({ kernels: 'gpu' }) };
 
 describe('dropout', () => {
   it.each([0.1, 0.5, 0.9])('drops a share of %f and scales the rest', async (p) => {
@@ -208,6 +210,27 @@ describe('dropout of attention weights', () => {
           thirds.map((third) => third.grad!),
         ),
       ).toBeLessThan(1e-5);
+    },
+  );
+
+  it.each([32, 64])(
+    'draws the same with each family of kernels, in several tiles, of head size %i',
+    async (size) => {
+      const [length, heads] = [70, 2];
+      const shape = [1, length, 3 * heads * size];
+      using _scope = device.current.scope();
+      const values = await device.current.randn(shape).float32Data();
+      const run = async (where: Device) => {
+        using _inner = where.scope();
+        const qkv = where.tensor(values, shape);
+        qkv.requiresGrad = true;
+        where.manualSeed(5);
+        const y = selfAttention(qkv, { heads, dropout: 0.4 });
+        y.backward(where.tensor(values.subarray(0, y.size), y.shape));
+        return [await y.float32Data(), await qkv.grad!.float32Data()] as const;
+      };
+      const [cpu, gpu] = [await run(families.cpu.current), await run(families.gpu.current)];
+      for (const at of [0, 1] as const) expect(maxDifference(cpu[at], gpu[at])).toBeLessThan(1e-5);
     },
   );
 

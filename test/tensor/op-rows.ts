@@ -496,12 +496,18 @@ const masks = {
     [2, 9],
     [...Array(18)].map((_, i) => (i < 9 ? 0 : 1)),
   ),
+  // Longer than a tile: all keys of its first lines, of its last, and of a sequence.
+  tiles: nd(
+    [3, 70],
+    [...Array(210)].map((_, i) => (i < 40 || (i > 100 && i < 210) || i === 45 ? 0 : 1)),
+  ),
 };
 
 const selfAttentionRows: OpRow[] = [
   { shape: [2, 13, 3 * 12], heads: 2, mask: masks.ends },
   { shape: [2, 19, 3 * 16], heads: 2, mask: masks.front },
   { shape: [2, 9, 3 * 32], heads: 1, mask: masks.whole },
+  { shape: [3, 70, 3 * 32], heads: 1, mask: masks.tiles },
   { shape: [1, 37, 3 * 64], heads: 2, mask: undefined },
   { shape: [1, 11, 3 * 128], heads: 2, mask: undefined },
 ].map(({ shape, heads, mask }, index) => ({
@@ -524,6 +530,12 @@ const raggedRows: OpRow[] = [
   { starts: [0, 1, 12, 12, 17], width: 12, heads: 2 },
   { starts: [0, 19, 20, 23], width: 16, heads: 2 },
   { starts: [0, 5, 6, 39], width: 64, heads: 2 },
+  // Tiles of 32 and 64 queries or keys: their edges, with each shape that heads of a size get.
+  { starts: [0, 1, 32, 64, 97], width: 32, heads: 1 },
+  { starts: [0, 63, 127, 192], width: 36, heads: 1 },
+  { starts: [0, 31, 63, 64, 97], width: 64, heads: 1 },
+  { starts: [0, 33, 98], width: 96, heads: 1 },
+  { starts: [0, 32, 96, 99], width: 128, heads: 1 },
   // Kernels loop over the chunks of wide heads: a size that is not a multiple of four, and the widest head.
   { starts: [0, 3, 7], width: 260, heads: 2 },
   { starts: [0, 4, 6], width: 256, heads: 1 },

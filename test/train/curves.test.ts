@@ -129,6 +129,7 @@ const trainings: Record<string, Training> = {
   'bert, three classes': { kernels: 'cpu', model: narrow },
   'bert, three classes, kernels for GPUs': { kernels: 'gpu', model: narrow },
   'bert of width 64': { kernels: 'cpu', model: wideModel },
+  'bert of width 64, kernels for GPUs': { kernels: 'gpu', model: wideModel },
   'bert of width 64, thawed layer by layer, batches added up': {
     kernels: 'cpu',
     model: wideModel,

@@ -8,11 +8,14 @@ import { type RequestedPipeline, recordingAdapter } from './recording-device.ts'
 import { watchPipelines, withoutCommands } from './redirect.ts';
 import { type CompiledPipeline, Vulkan } from './vulkan.ts';
 
+/** A kernel as the driver compiled it, and the invocations of its workgroups. */
+export type CompiledKernel = CompiledPipeline & { invocations: number };
+
 export interface ChipResult {
   adapter: string;
   jobs: RecordedJob[];
   /** By kernel, those whose names fit the filter. */
-  compiled: Record<string, CompiledPipeline>;
+  compiled: Record<string, CompiledKernel>;
 }
 
 /** Throws where Dawn or the driver refuses. */
@@ -32,6 +35,18 @@ async function makePipeline(device: GPUDevice, { label, code, entries }: Request
   }
 }
 
+/** The invocations of a workgroup of a shader, whose sizes are numbers or constants. */
+function invocationsOf(code: string): number {
+  const [, sizes = ''] = /@workgroup_size\((.+?)\)/.exec(code) ?? [];
+  const numbers = sizes.split(',').map((size) => {
+    const [, value = size] = new RegExp(`const ${size.trim()}(?:: u32)? = (\\d+)u?;`).exec(code) ?? [];
+    return Number(value);
+  });
+  const product = numbers.reduce((all, size) => all * size, 1);
+  if (!(product > 0)) throw new Error(`cannot read the workgroup's size '${sizes}'`);
+  return product;
+}
+
 async function compileChip(filter: string): Promise<ChipResult> {
   const vulkan = new Vulkan();
   withoutCommands(vulkan);
@@ -44,7 +59,7 @@ async function compileChip(filter: string): Promise<ChipResult> {
   platform.requestAdapter = async () => ({ ...found, adapter: recording.adapter });
   const { jobs, pipelines } = await recordJobs();
   const device = await found.adapter.requestDevice(recording.asked);
-  const compiled: Record<string, CompiledPipeline> = {};
+  const compiled: Record<string, CompiledKernel> = {};
   const byCode = new Map<string, CompiledPipeline>();
   for (const [name, request] of pipelines) {
     if (!name.includes(filter)) continue;
@@ -52,7 +67,7 @@ async function compileChip(filter: string): Promise<ChipResult> {
     if (last === undefined) await makePipeline(device, request);
     if (last === undefined) throw new Error(`${name}: the driver was not asked to compile it`);
     byCode.set(request.code, last);
-    compiled[name] = last;
+    compiled[name] = { ...last, invocations: invocationsOf(request.code) };
   }
   return { adapter: found.description, jobs, compiled };
 }

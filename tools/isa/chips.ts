@@ -11,12 +11,14 @@ export interface Chip {
   clock: number;
   /** Bytes a second from memory. */
   bandwidth: number;
+  /** Vector registers of 32 lanes that a SIMD unit has. */
+  registers: number;
   /** Multiply-adds that a SIMD unit makes in one cycle on float16 matrices; 0 where it has no such unit. */
   matrixMultiplyAdds: number;
 }
 
 /** SIMD units of one compute unit of RDNA. */
-const SIMD_UNITS = 2;
+export const SIMD_UNITS = 2;
 
 export const chips: readonly Chip[] = [
   {
@@ -26,6 +28,7 @@ export const chips: readonly Chip[] = [
     computeUnits: 80,
     clock: 2.25e9,
     bandwidth: 512e9,
+    registers: 1024,
     matrixMultiplyAdds: 0,
   },
   {
@@ -35,6 +38,7 @@ export const chips: readonly Chip[] = [
     computeUnits: 96,
     clock: 2.5e9,
     bandwidth: 960e9,
+    registers: 1536,
     matrixMultiplyAdds: 128,
   },
   {
@@ -44,6 +48,7 @@ export const chips: readonly Chip[] = [
     computeUnits: 32,
     clock: 3.13e9,
     bandwidth: 322e9,
+    registers: 1536,
     matrixMultiplyAdds: 256,
   },
 ];

@@ -1,5 +1,6 @@
 /** What one kernel's machine code needs of the hardware, and what its hot loop does. */
-import type { Chip } from './chips.ts';
+import type { CompiledKernel } from './chip.ts';
+import { type Chip, SIMD_UNITS } from './chips.ts';
 import { type Block, findLoops, type Instruction, innermostLoops, parseDisassembly } from './disassembly.ts';
 import {
   bytesLoaded,
@@ -9,7 +10,6 @@ import {
   matrixMultiplyAdds,
   multiplyAdds,
 } from './instructions.ts';
-import type { CompiledPipeline } from './vulkan.ts';
 
 export interface HotLoop {
   /** Instructions of one round, by kind. */
@@ -82,7 +82,36 @@ function hotLoop(blocks: readonly Block[], subgroupSize: number, chip: Chip): Ho
   return measured.sort(hotter)[0] ?? null;
 }
 
-export function readKernelCode(compiled: CompiledPipeline, chip: Chip): KernelCode {
+/** Bytes of workgroup memory for each SIMD unit. */
+const WORKGROUP_MEMORY = 65536 / SIMD_UNITS;
+/** Subgroups take registers in portions of this part of a SIMD unit's. */
+const PORTIONS = 64;
+const MAX_SUBGROUPS = 16;
+
+/**
+ * Subgroups that one SIMD unit holds at once, in units of 32 invocations. The driver tells it, but takes RDNA
+ * 4 for a chip with the registers of RDNA 2 where it runs without hardware (Mesa before 25.1), while its
+ * compiler knows better.
+ */
+export function wavesOf(
+  {
+    subgroupSize,
+    statistics,
+    invocations,
+  }: Pick<CompiledKernel, 'subgroupSize' | 'statistics' | 'invocations'>,
+  { registers }: Pick<Chip, 'registers'>,
+): number {
+  const units = subgroupSize / LANES_A_CYCLE;
+  // Registers of a whole subgroup.
+  const all = registers / units;
+  const portion = all / PORTIONS;
+  const used = Math.ceil(statistics.VGPRs! / portion) * portion;
+  const bytes = statistics['LDS size']! / Math.ceil(invocations / subgroupSize);
+  const byMemory = bytes === 0 ? MAX_SUBGROUPS : Math.ceil(WORKGROUP_MEMORY / bytes);
+  return units * Math.floor(Math.min(MAX_SUBGROUPS, all / used, byMemory));
+}
+
+export function readKernelCode(compiled: CompiledKernel, chip: Chip): KernelCode {
   const { subgroupSize, disassembly, statistics } = compiled;
   const statistic = (name: string): number => {
     const value = statistics[name];
@@ -93,7 +122,7 @@ export function readKernelCode(compiled: CompiledPipeline, chip: Chip): KernelCo
     subgroupSize,
     registers: statistic('VGPRs'),
     spills: { vector: statistic('Spilled VGPRs'), scalar: statistic('Spilled SGPRs') },
-    waves: statistic('Subgroups per SIMD'),
+    waves: wavesOf(compiled, chip),
     workgroupBytes: statistic('LDS size'),
     hot: hotLoop(parseDisassembly(disassembly), subgroupSize, chip),
   };
