@@ -52,6 +52,19 @@ export interface Settings {
   cleanUpBpe: boolean;
 }
 
+/** What a folder's files say. */
+interface Folder {
+  texts: FileTexts;
+  /** A file's path, for messages. */
+  path(name: string): string;
+  className: ClassName;
+  /** tokenizer.json; null if absent. */
+  file: Fields | null;
+  /** tokenizer_config.json. */
+  config: Fields;
+  special: SpecialTokens;
+}
+
 /** transformers writes a larger number than this for "no limit". */
 const VERY_LARGE = 1e12;
 const NOTHING_USED = ['<s>NOTUSED', '</s>NOTUSED', '<unk>NOTUSED'];
@@ -82,9 +95,8 @@ export function loadTokenizer(texts: FileTexts, path: (name: string) => string):
     className === 'CamembertTokenizer' ? NOTHING_USED : [],
     className === 'TokenizersBackend',
   );
-  const source = file?.file ?? path(texts['vocab.txt'] === undefined ? 'vocab.json' : 'vocab.txt');
-  const parts = readParts(className, texts, path, file, config, special);
-  return assemble(className, parts, source, file, config, special);
+  const folder: Folder = { texts, path, className, file, config, special };
+  return assemble(folder, readParts(folder));
 }
 
 /** Rejects keys that would change the tokens of a text in an unsupported way. */
@@ -109,17 +121,11 @@ function guessedClass(texts: FileTexts, file: Fields | null): ClassName {
   return texts['vocab.txt'] === undefined ? 'RobertaTokenizer' : 'BertTokenizer';
 }
 
-function readParts(
-  className: ClassName,
-  texts: FileTexts,
-  path: (name: string) => string,
-  file: Fields | null,
-  config: Fields,
-  special: SpecialTokens,
-): Parts {
+function readParts(folder: Folder): Parts {
+  const { className, file, config, special } = folder;
   const part = (key: string): Json | null => file?.optionalObject(key)?.json ?? null;
   if (className !== 'TokenizersBackend') {
-    const model = file?.object('model') ?? vocabularyModel(className, texts, path);
+    const model = file?.object('model') ?? vocabularyModel(folder);
     const unknown = special.named.unk;
     if (unknown === undefined) return config.fail('unk_token', 'is null, and the class needs one');
     return classParts(className, model, part('normalizer'), config, unknown);
@@ -141,7 +147,7 @@ function readParts(
 }
 
 /** The `model` part, built from vocabulary files. */
-function vocabularyModel(className: ClassName, texts: FileTexts, path: (name: string) => string): Fields {
+function vocabularyModel({ className, texts, path }: Folder): Fields {
   const { 'vocab.txt': words, 'vocab.json': bpe, 'merges.txt': merges } = texts;
   if (className === 'BertTokenizer' && words !== undefined)
     return new Fields({ vocab: parseVocabTxt(words) }, path('vocab.txt'));
@@ -184,21 +190,16 @@ function parseMerges(text: string, file: string): string[] {
   return merges;
 }
 
-function assemble(
-  className: ClassName,
-  parts: Parts,
-  source: string,
-  file: Fields | null,
-  config: Fields,
-  special: SpecialTokens,
-): LoadedTokenizer {
+function assemble(folder: Folder, parts: Parts): LoadedTokenizer {
+  const { texts, path, className, file, config, special } = folder;
+  const source = file?.file ?? path(texts['vocab.txt'] === undefined ? 'vocab.json' : 'vocab.txt');
   const fields = new Fields({ ...parts }, source);
   const normalizer = readNormalizer(fields.optionalObject('normalizer'));
   const model = readModel(fields.object('model'));
   const added = new AddedVocabulary(model.vocab, normalizer, config.boolean('split_special_tokens', false));
   const fromFile = className === 'TokenizersBackend' ? tokenizerTokens(file) : [];
   added.add(fromFile.map(readToken));
-  needAroundText(className, special, added, source);
+  if (className !== 'TokenizersBackend') needAroundText(special, added, source);
   added.add(special.toAdd);
   checkIds(special, added);
   if (className !== 'TokenizersBackend')
@@ -206,7 +207,7 @@ function assemble(
   const whole = new Fields({ ...parts }, source);
   const preTokenizer = readPreTokenizer(whole.optionalObject('pre_tokenizer'));
   return {
-    json: savedJson(className, file, parts, added),
+    json: savedJson(folder, parts, added),
     className,
     pieces: new PieceEncoder(model, added, preTokenizer),
     model,
@@ -215,18 +216,12 @@ function assemble(
     template: readTemplate(whole.optionalObject('post_processor')),
     decoder: readDecoder(whole.optionalObject('decoder')),
     special,
-    settings: readSettings(className, file, config),
+    settings: readSettings(folder),
   };
 }
 
 /** Throws if the vocabulary lacks a special token that the class needs: it is another model's. */
-function needAroundText(
-  className: ClassName,
-  special: SpecialTokens,
-  added: AddedVocabulary,
-  source: string,
-): void {
-  if (className === 'TokenizersBackend') return;
+function needAroundText(special: SpecialTokens, added: AddedVocabulary, source: string): void {
   const stated = new Set(special.stated.map(({ content }) => content));
   for (const name of ['cls', 'sep', 'unk'] as const) {
     const token = special.named[name];
@@ -251,13 +246,13 @@ function checkIds(special: SpecialTokens, added: AddedVocabulary): void {
   }
 }
 
-function savedJson(className: ClassName, file: Fields | null, parts: Parts, added: AddedVocabulary): Json {
+function savedJson({ className, file }: Folder, parts: Parts, added: AddedVocabulary): Json {
   if (file !== null && className === 'TokenizersBackend') return file.json;
   const tokens = [...added.entries].sort(([a], [b]) => a - b).map(([id, token]) => ({ id, ...token }));
   return { version: '1.0', truncation: null, padding: null, added_tokens: tokens, ...parts };
 }
 
-function readSettings(className: ClassName, file: Fields | null, config: Fields): Settings {
+function readSettings({ className, file, config }: Folder): Settings {
   const sides = ['left', 'right'] as const;
   const side = (key: string, part: string): Side =>
     config.choice(key, sides, file?.optionalObject(part)?.choice('direction', sides, 'right') ?? 'right');
