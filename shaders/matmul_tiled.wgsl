@@ -1,187 +1,217 @@
-// C = act(op(A) · op(B) + bias), as in matmul.wgsl, for GPUs: a workgroup of 16 × 16 invocations computes a
-// tile of 16 · ROWS rows and 16 · 4 · VECTORS columns, ROWS × VECTORS four-vectors each. A and B come through
-// workgroup memory, 16 of k at a time, in the order they have in memory, so that no element is moved alone: a
-// vector holds four k, or four rows (columns) of one k. PREFETCH: the next 16 of k are loaded while these are
-// multiplied, which takes registers.
+// C = act(op(A) · op(B) + bias), as in matmul.wgsl, for GPUs: a workgroup of DOWN × ACROSS invocations computes
+// a tile, of which each invocation has ROWS rows of VECTORS four-vectors. A line is a row of op(A) or a column
+// of op(B). Lines come through workgroup memory, 16 of k at a time: an invocation brings a block of four lines
+// and four k of one operand, and transposes it if k is adjacent in memory. PREFETCH: the next block is loaded
+// while this one is multiplied, which takes registers.
 #include <common/matmul>
 
-const TILE_ROWS = ${16 * ROWS}u;
-const TILE_COLUMNS = ${64 * VECTORS}u;
+const TILE_ROWS = ${DOWN * ROWS}u;
+const TILE_COLUMNS = ${4 * ACROSS * VECTORS}u;
+// Four-vectors of one k that are of A.
+const VECTORS_A = ${DOWN * ROWS / 4}u;
+// [k / 4][k % 4][line / 4]: the lines of A, then those of B. Nested, because compilers check each index and drop
+// the checks of numbers and of an invocation's id: what remains is an address of a register plus a number.
+var<workgroup> tile: array<array<array<vec4f, ${DOWN * ROWS / 4 + ACROSS * VECTORS}>, 4>, 4>;
+
+// The first line and the first k of block `index` of an operand, if lines are adjacent in memory: neighbours
+// read adjacent four-vectors, and write them.
+fn place_across_k(index: u32, lines: u32) -> vec2u {
+  return vec2u(4u * index % lines, 4u * index / lines * 4u);
+}
+
+// The same if k is adjacent in memory. Workgroup memory has 32 banks of 4 bytes: it takes the four-vectors of 8
+// invocations at once if their banks differ. A k has a multiple of 128 bytes, so the same lines of two k share
+// banks. (Padding would separate them, but the large tile fills the 16 KiB that every adapter has.) Therefore
+// 8 invocations write adjacent lines of two k only. From memory, two neighbours read 32 adjacent bytes of
+// float32, and 16 invocations 64 of each line.
+fn place_along_k(index: u32) -> vec2u {
+  return vec2u(index / 16u * 16u + index / 2u % 4u * 4u, index % 2u * 4u + index / 8u % 2u * 8u);
+}
+
+// An item of an operand's array is a four-vector if VEC_A (VEC_B), else one element.
+#if VEC_A
+const ITEM_a = 4u;
+fn load_items_a(item: u32, left: u32) -> vec4f { return vec4f(a[item]); }
+#else
+const ITEM_a = 1u;
+fn load_items_a(item: u32, left: u32) -> vec4f { return load_a(item, left); }
+#endif
+#if VEC_B
+const ITEM_b = 4u;
+fn load_items_b(item: u32, left: u32) -> vec4f { return vec4f(b[item]); }
+#else
+const ITEM_b = 1u;
+fn load_items_b(item: u32, left: u32) -> vec4f { return load_b(item, left); }
+#endif
+
+#for x in a b
+// The block from k = k0 + of_k on, a column for each k; zero past size_k. `start`: the item of the block's
+// first line at k = of_k. `left`: lines from there to the edge.
+fn across_${x}(start: u32, left: u32, k0: u32, of_k: u32, size_k: u32) -> mat4x4f {
+  let stride = params.stride_${x} / ITEM_${x};
+  var block = mat4x4f();
+#for e in 0..4
+#if TAIL_K
+  if (k0 + of_k + ${e}u < size_k) { block[${e}] = load_items_${x}(start + (k0 + ${e}u) * stride, left); }
+#else
+  block[${e}] = load_items_${x}(start + (k0 + ${e}u) * stride, left);
+#endif
+#end
+  return block;
+}
+
+// The same; `starts`: the items of the four lines at k = of_k.
+fn along_${x}(starts: vec4u, k0: u32, of_k: u32, size_k: u32) -> mat4x4f {
+#if TAIL_K
+  if (k0 + of_k >= size_k) { return mat4x4f(); }
+  let left = size_k - k0 - of_k;
+#else
+  let left = 4u;
+#endif
+  var block: mat4x4f;
+#for e in 0..4
+  block[${e}] = load_items_${x}(starts[${e}] + k0 / ITEM_${x}, left);
+#end
+  return transpose(block);
+}
+
+// The starts of four lines from `line` on; past the edge, that of the last line.
+fn starts_along_${x}(at: u32, line: u32, lines: u32) -> vec4u {
+  return (at + min(line + vec4u(0u, 1u, 2u, 3u), vec4u(lines - 1u)) * params.stride_${x}) / ITEM_${x};
+}
+#end
+
+// The block of an invocation from k = k0 + of_k on.
+fn bring(is_a: bool, starts: vec4u, left: u32, k0: u32, of_k: u32, size_k: u32) -> mat4x4f {
+  var block: mat4x4f;
+  if (is_a) {
 #if TRANSPOSE_A
-var<workgroup> tile_a: array<vec4f, ${16 * 4 * ROWS}>; // [k 16][row / 4]
+    block = across_a(starts.x, left, k0, of_k, size_k);
 #else
-var<workgroup> tile_a: array<vec4f, ${16 * ROWS * 4}>; // [row][k / 4], see along_k
+    block = along_a(starts, k0, of_k, size_k);
 #endif
+  } else {
 #if TRANSPOSE_B
-var<workgroup> tile_b: array<vec4f, ${64 * VECTORS * 4}>; // [column][k / 4], see along_k
+    block = along_b(starts, k0, of_k, size_k);
 #else
-var<workgroup> tile_b: array<vec4f, ${16 * 16 * VECTORS}>; // [k 16][column / 4]
+    block = across_b(starts.x, left, k0, of_k, size_k);
 #endif
-
-// The place of the four k from 4 · q of a row (or column): shifted from pair to pair, so that neighbours read
-// different banks.
-fn along_k(row: u32, q: u32) -> u32 {
-  return row * 4u + (q ^ ((row >> 1u) & 3u));
+  }
+  return block;
 }
 
-// Rows (or columns) past the edge and steps past size_k are zero.
-fn fetch_a(base: u32, row: u32, k: u32, size_k: u32) -> vec4f {
-  if (row >= params.m || k >= size_k) { return vec4f(); }
-#if TRANSPOSE_A
-  return load_a(base + k * params.stride_a + row, params.m - row);
-#else
-  return load_a(base + row * params.stride_a + k, size_k - k);
-#endif
-}
-
-fn fetch_b(base: u32, column: u32, k: u32, size_k: u32) -> vec4f {
-  if (column >= params.n || k >= size_k) { return vec4f(); }
-#if TRANSPOSE_B
-  return load_b(base + column * params.stride_b + k, size_k - k);
-#else
-  return load_b(base + k * params.stride_b + column, params.n - column);
-#endif
-}
-
-// Each invocation brings ROWS / 4 four-vectors of A and VECTORS of B, here number t of them, from step k0 on.
-fn bring_a(t: u32, k0: u32, base: u32, first_row: u32, index: u32, size_k: u32) -> vec4f {
-#if TRANSPOSE_A
-  return fetch_a(base, first_row + (index % ${4 * ROWS}u) * 4u, k0 + t * ${256 / (4 * ROWS)}u + index / ${4 * ROWS}u, size_k);
-#else
-  return fetch_a(base, first_row + 64u * t + index / 4u, k0 + (index % 4u) * 4u, size_k);
-#endif
-}
-
-fn bring_b(t: u32, k0: u32, base: u32, first_column: u32, index: u32, size_k: u32) -> vec4f {
-#if TRANSPOSE_B
-  return fetch_b(base, first_column + 64u * t + index / 4u, k0 + (index % 4u) * 4u, size_k);
-#else
-  return fetch_b(base, first_column + (index % ${16 * VECTORS}u) * 4u, k0 + t * ${256 / (16 * VECTORS)}u + index / ${16 * VECTORS}u, size_k);
-#endif
-}
-
-@compute @workgroup_size(16, 16)
+@compute @workgroup_size(${ACROSS}, ${DOWN})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u, @builtin(local_invocation_index) index: u32) {
   let first_row = group.y * TILE_ROWS;
   let first_column = group.x * TILE_COLUMNS;
-  let base_a = params.offset_a + group.z * params.batch_a;
-  let base_b = params.offset_b + group.z * params.batch_b;
   let size_k = inner_size(group.z);
+  // Blocks past the edge hold the last lines instead; their products are not stored.
+  let is_a = index < TILE_ROWS;
+  var place: vec2u;
+  var starts: vec4u;
+  var left = 4u;
+  if (is_a) {
+    let base = params.offset_a + group.z * params.batch_a;
+#if TRANSPOSE_A
+    place = place_across_k(index, TILE_ROWS);
+    let line = clamp_start_a(first_row + place.x, params.m);
+    starts.x = (base + place.y * params.stride_a + line) / ITEM_a;
+    left = params.m - line;
+#else
+    place = place_along_k(index);
+    starts = starts_along_a(base + place.y, first_row + place.x, params.m);
+#endif
+  } else {
+    let base = params.offset_b + group.z * params.batch_b;
+#if TRANSPOSE_B
+    place = place_along_k(index - TILE_ROWS);
+    starts = starts_along_b(base + place.y, first_column + place.x, params.n);
+#else
+    place = place_across_k(index - TILE_ROWS, TILE_COLUMNS);
+    let line = clamp_start_b(first_column + place.x, params.n);
+    starts.x = (base + place.y * params.stride_b + line) / ITEM_b;
+    left = params.n - line;
+#endif
+  }
+  let slot = select(VECTORS_A, 0u, is_a) + place.x / 4u;
 #for i in 0..ROWS
 #for j in 0..VECTORS
   var c${i}_${j} = vec4f();
 #end
 #end
 #if SUM_A
-  // An invocation brings the same four rows in every round.
-  var sum = vec4f();
+  // An invocation brings the same four rows, and k that differ by multiples of 16.
+#for e in 0..4
+  var sum${e} = vec4f();
+#end
 #endif
 #if PREFETCH
-#for t in 0..ROWS / 4
-  var va${t} = bring_a(${t}u, 0u, base_a, first_row, index, size_k);
-#end
-#for t in 0..VECTORS
-  var vb${t} = bring_b(${t}u, 0u, base_b, first_column, index, size_k);
-#end
+  var next = bring(is_a, starts, left, 0u, place.y, size_k);
 #endif
   for (var k0 = 0u; k0 < size_k; k0 += 16u) {
-#for t in 0..ROWS / 4
-#if !PREFETCH
-    let va${t} = bring_a(${t}u, k0, base_a, first_row, index, size_k);
+#if PREFETCH
+    let block = next;
+#else
+    let block = bring(is_a, starts, left, k0, place.y, size_k);
 #endif
-#if TRANSPOSE_A
-    tile_a[${256 * t}u + index] = va${t};
+    // Not all invocations have a block if the tile has fewer lines than invocations.
+    if (index < TILE_ROWS + TILE_COLUMNS) {
+#for e in 0..4
+      tile[place.y / 4u][${e}][slot] = block[${e}];
+#end
+    }
 #if SUM_A
-    sum += va${t};
-#endif
-#else
-    tile_a[along_k(${64 * t}u + index / 4u, index % 4u)] = va${t};
-#endif
-#if PREFETCH
-    va${t} = bring_a(${t}u, k0 + 16u, base_a, first_row, index, size_k);
-#endif
+    if (is_a) {
+#for e in 0..4
+      sum${e} += block[${e}];
 #end
-#for t in 0..VECTORS
-#if !PREFETCH
-    let vb${t} = bring_b(${t}u, k0, base_b, first_column, index, size_k);
+    }
 #endif
-#if TRANSPOSE_B
-    tile_b[along_k(${64 * t}u + index / 4u, index % 4u)] = vb${t};
-#else
-    tile_b[${256 * t}u + index] = vb${t};
-#endif
-#if PREFETCH
-    vb${t} = bring_b(${t}u, k0 + 16u, base_b, first_column, index, size_k);
-#endif
-#end
     workgroupBarrier();
-    for (var q = 0u; q < 4u; q += 1u) {
-#for j in 0..VECTORS
-#if TRANSPOSE_B
-      // Columns 16 apart, so that neighbours read neighbouring columns.
-#for e in 0..4
-      let bt${j}_${e} = tile_b[along_k(${64 * j + 16 * e}u + local.x, q)];
-#end
-#for e in 0..4
-      let b${e}_${j} = vec4f(bt${j}_0[${e}], bt${j}_1[${e}], bt${j}_2[${e}], bt${j}_3[${e}]);
-#end
-#else
-#for e in 0..4
-      let b${e}_${j} = tile_b[(4u * q + ${e}u) * ${16 * VECTORS}u + ${16 * j}u + local.x];
-#end
+#if PREFETCH
+    if (k0 + 16u < size_k) { next = bring(is_a, starts, left, k0 + 16u, place.y, size_k); }
 #endif
-#end
-#if TRANSPOSE_A
-#for h in 0..ROWS / 4
+    // Compilers that know the number of rounds unroll the loop and take more registers.
+    for (var q = 0u; q < (min(size_k - k0, 16u) + 3u) / 4u; q += 1u) {
 #for e in 0..4
-      let a${h}_${e} = tile_a[(4u * q + ${e}u) * ${4 * ROWS}u + local.y * ${ROWS / 4}u + ${h}u];
+#for j in 0..VECTORS
+      let b${e}_${j} = tile[q][${e}][VECTORS_A + ${ACROSS * j}u + local.x];
+#end
+#for h in 0..ROWS / 4
+      let a${e}_${h} = tile[q][${e}][local.y * ${ROWS / 4}u + ${h}u];
 #for i in 0..4
 #for j in 0..VECTORS
-      c${4 * h + i}_${j} = fma(vec4f(a${h}_${e}[${i}]), b${e}_${j}, c${4 * h + i}_${j});
+      c${4 * h + i}_${j} = fma(vec4f(a${e}_${h}[${i}]), b${e}_${j}, c${4 * h + i}_${j});
 #end
 #end
 #end
 #end
-#else
-#for i in 0..ROWS
-      let a${i} = tile_a[along_k(local.y * ${ROWS}u + ${i}u, q)];
-#for e in 0..4
-#for j in 0..VECTORS
-      c${i}_${j} = fma(vec4f(a${i}[${e}]), b${e}_${j}, c${i}_${j});
-#end
-#end
-#end
-#endif
     }
     workgroupBarrier();
   }
 #if SUM_A
-  // Each four rows were brought by 256 / (4 · ROWS) invocations.
-  tile_a[index] = sum;
-  workgroupBarrier();
-  if (group.x == 0u && index < ${4 * ROWS}u) {
-    var total = vec4f();
-#for s in 0..256 / (4 * ROWS)
-    total += tile_a[${4 * ROWS * s}u + index];
+  // Per row, 16 sums: of every 16th k.
+  if (is_a) {
+#for e in 0..4
+    tile[place.y / 4u][${e}][slot] = sum${e};
 #end
-    store_sum(group.z, first_row + index * 4u, total);
+  }
+  workgroupBarrier();
+  if (group.x == 0u && index < VECTORS_A) {
+    var total = vec4f();
+#for q in 0..4
+#for e in 0..4
+    total += tile[${q}][${e}][index];
+#end
+#end
+    store_sum(group.z, first_row + 4u * index, total);
   }
 #endif
 #for j in 0..VECTORS
-#if TRANSPOSE_B
-#for e in 0..4
-  let column${j}_${e} = first_column + ${64 * j + 16 * e}u + local.x;
-  let added${j}_${e} = load_bias(column${j}_${e}).x;
-#for i in 0..ROWS
-  store_one(group.z, first_row + local.y * ${ROWS}u + ${i}u, column${j}_${e}, c${i}_${j}[${e}] + added${j}_${e});
-#end
-#end
-#else
-  let column${j} = first_column + ${64 * j}u + local.x * 4u;
+  let column${j} = first_column + 4u * (${ACROSS * j}u + local.x);
   let added${j} = load_bias(column${j});
 #for i in 0..ROWS
   store_c(group.z, first_row + local.y * ${ROWS}u + ${i}u, column${j}, c${i}_${j}, added${j});
 #end
-#endif
 #end
 }

@@ -61,8 +61,8 @@ const types: readonly [Dtype, Dtype][] = [
   ['float16', 'float32'],
 ];
 
-/** Multiples of four or not; k also of the eight that a round of quads takes. */
-const sizes = [8, 9].flatMap((m) => [8, 9].flatMap((n) => [8, 12, 9].map((k) => ({ m, n, k }))));
+/** Multiples of four or not; k also of what a round takes of quads (8) and of tiles (16). */
+const sizes = [8, 9].flatMap((m) => [8, 9].flatMap((n) => [16, 12, 9].map((k) => ({ m, n, k }))));
 
 /** Techniques by subgroup matrices: those of other shapes differ in numbers only. */
 const matrices: readonly Omit<SubgroupMatrix, 'lanes' | 'maxLanes'>[] = [

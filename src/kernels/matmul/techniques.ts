@@ -32,20 +32,33 @@ export const plain: MatmulTechnique = {
   splits: 1,
 };
 
+/** Elements of k in workgroup memory at once. */
+const TILED_STEP = 16;
+
 /**
- * 16 × 16 invocations of `rows` rows and `vectors` four-vectors of columns each. `prefetch`: they load the
- * next step's operands while they multiply.
+ * `down` × `across` invocations of `rows` rows and `vectors` four-vectors of columns each. `prefetch`: they
+ * load the next step's operands while they multiply.
  */
-function tiled(rows: number, vectors: number, prefetch = false): MatmulTechnique {
-  const defines = { ROWS: rows, VECTORS: vectors, PREFETCH: Number(prefetch) };
-  return { shader: 'matmul_tiled', defines, rows: 16 * rows, columns: 64 * vectors, step: STEP, splits: 1 };
+function tiled(
+  [down, across]: readonly [number, number],
+  [rows, vectors]: readonly [number, number],
+  prefetch = false,
+): MatmulTechnique {
+  return {
+    shader: 'matmul_tiled',
+    defines: { DOWN: down, ACROSS: across, ROWS: rows, VECTORS: vectors, PREFETCH: Number(prefetch) },
+    rows: down * rows,
+    columns: across * 4 * vectors,
+    step: TILED_STEP,
+    splits: 1,
+  };
 }
 
-const smallTiles = tiled(4, 1);
-const tallTiles = tiled(8, 1);
-const largeTiles = tiled(8, 2);
+const smallTiles = tiled([8, 16], [8, 1]);
+const tallTiles = tiled([16, 16], [8, 1]);
+const largeTiles = tiled([16, 16], [8, 2]);
 /** Used only if it was measured to be faster. */
-const prefetchingTiles = tiled(8, 2, true);
+const prefetchingTiles = tiled([16, 16], [8, 2], true);
 const tiles: readonly MatmulTechnique[] = [smallTiles, tallTiles, largeTiles, prefetchingTiles];
 /** The tiles that are used without a measurement, smallest first. */
 export const usualTiles: readonly MatmulTechnique[] = [smallTiles, largeTiles];

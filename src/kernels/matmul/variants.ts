@@ -70,9 +70,7 @@ export function matmulVariant(technique: MatmulTechnique, sides: MatmulSides): K
   const key = sidesKey(sides);
   const before = known.get(key);
   if (before !== undefined) return before;
-  // With B transposed, the columns of an invocation are not adjacent there.
-  const scattered = shader === 'matmul_tiled' && sides.TRANSPOSE_B;
-  const variant = kernel(shader, { ...defines, ...sides, VEC_C: sides.VEC_C && !scattered });
+  const variant = kernel(shader, { ...defines, ...sides });
   known.set(key, variant);
   return variant;
 }
