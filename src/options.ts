@@ -65,6 +65,13 @@ export function checkOptions(
   }
 }
 
+/** The options that are not undefined. */
+export function defined<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as typeof options;
+}
+
 /** Throws `ConfigError` unless `value` is one of the choices or `undefined`. */
 export function checkChoice(name: string, value: unknown, choices: readonly unknown[]): void {
   if (value === undefined || choices.includes(value)) return;

@@ -3,7 +3,6 @@ import type { Command } from 'commander';
 import { encodeTable } from '../data/dataset.ts';
 import { encodeLabels } from '../data/labels.ts';
 import { readTable } from '../data/table.ts';
-import { UsageError } from '../errors.ts';
 import { Trainer } from '../train/trainer.ts';
 import { loadClassifier } from './classifier.ts';
 import { describeColumns, pairWarning } from './describe.ts';
@@ -11,6 +10,7 @@ import {
   addDataOptions,
   addModelOptions,
   type CommonOptions,
+  checkPositive,
   type DataOptions,
   integer,
   tableOptions,
@@ -36,8 +36,7 @@ export function addEvaluate(program: Command): void {
 }
 
 async function evaluate(options: EvaluateOptions): Promise<void> {
-  if (options.batchSize < 1)
-    throw new UsageError(`--batch-size is ${options.batchSize}`, { remedy: 'use an integer of 1 or more' });
+  checkPositive('--batch-size', options.batchSize);
   const table = await readTable(options.data, tableOptions(options, true));
   console.error(describeColumns(table));
   const { device, model, tokenizer, labels, maxLength } = await loadClassifier(options.model, options);

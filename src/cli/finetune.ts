@@ -12,36 +12,34 @@ import type { PretrainedConfig, ProblemType } from '../models/common/config.ts';
 import { hasTrainedClassifier } from '../models/files/class-head.ts';
 import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig } from '../models/files/load.ts';
-import type { Device } from '../tensor/device.ts';
+import { defined } from '../options.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { resolveArguments } from '../train/argument-checks.ts';
 import { EarlyStoppingCallback } from '../train/callbacks.ts';
-import { removeCheckpoints } from '../train/checkpoint.ts';
 import { metricNames } from '../train/metrics.ts';
 import type { TrainableModel } from '../train/predict.ts';
-import { Trainer, type TrainOutput } from '../train/trainer.ts';
+import type { Classifier } from './classifier.ts';
 import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
-import { inCommandNames } from './names.ts';
 import {
   addDataOptions,
   addModelOptions,
   addResumeOption,
   type CommonOptions,
   checkOutput,
+  checkPositive,
   type DataOptions,
   integer,
-  interruptSignal,
   openDevice,
   problemTypes,
-  reportInterruption,
   required,
   resumedFrom,
   shellCommand,
   tableOptions,
 } from './options.ts';
-import { downloadProgress, ProgressCallback } from './progress.ts';
+import { downloadProgress } from './progress.ts';
 import { formatEvaluation, formatOutcome } from './report.ts';
+import { train } from './train.ts';
 import { addTrainingOptions, argumentsFrom } from './training-options.ts';
 
 interface FinetuneOptions extends CommonOptions, DataOptions {
@@ -121,14 +119,6 @@ function withExample(options: FinetuneOptions, command: Command): FinetuneOption
   return { ...files, ...options, ...Object.fromEntries(open) };
 }
 
-interface Prepared {
-  device: Device;
-  model: TrainableModel;
-  tokenizer: PreTrainedTokenizer;
-  labels: LabelSet;
-  maxLength: number;
-}
-
 async function finetune(options: FinetuneOptions): Promise<void> {
   const output = required(options.output, '--output');
   const args = trainingArguments(options, output);
@@ -146,13 +136,11 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   for (const [name, value] of Object.entries(evaluated))
     if (value !== undefined && options.eval === undefined)
       throw new UsageError(`${name} needs evaluations`, { remedy: 'pass --eval' });
-  if (options.maxLength !== undefined && options.maxLength < 1)
-    throw new UsageError(`--max-length is ${options.maxLength}`, { remedy: 'use an integer of 1 or more' });
-  const table = await readTable(required(options.train, '--train'), tableOptions(options, true));
-  const evalTable =
-    options.eval === undefined ? null : await readTable(options.eval, tableOptions(options, true));
-  const testTable =
-    options.test === undefined ? null : await readTable(options.test, tableOptions(options, true));
+  checkPositive('--max-length', options.maxLength);
+  const read = (path: string): Promise<TextTable> => readTable(path, tableOptions(options, true));
+  const table = await read(required(options.train, '--train'));
+  const evalTable = options.eval === undefined ? null : await read(options.eval);
+  const testTable = options.test === undefined ? null : await read(options.test);
   const tables = [table, evalTable, testTable].filter((one) => one !== null);
   checkPairs(tables);
   for (const one of tables) console.error(describeColumns(one));
@@ -172,29 +160,18 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   console.error(
     `training on ${trainDataset.length} texts${evalDataset ? `, evaluating on ${evalDataset.length}` : ''}: ${describeLabels(prepared.labels)}`,
   );
-  const progress = new ProgressCallback();
-  const trainer = new Trainer({
-    model: prepared.model,
-    processingClass: prepared.tokenizer,
-    trainDataset,
-    ...(evalDataset && { evalDataset }),
-    args,
-    callbacks: [progress, ...earlyStopping],
-    onWarning: (text) => progress.print(`note: ${inCommandNames(text)}`),
-    signal: interruptSignal((line) => progress.print(line)),
-  });
-  // Removes old files only now that all options are known to be valid.
-  if (checkpoint === undefined) await removeCheckpoints(output);
-  let outcome: TrainOutput;
-  try {
-    outcome = await trainer.train(checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint });
-  } finally {
-    progress.stop();
-  }
-  if (outcome.interruptedAt !== null) {
-    reportInterruption(outcome.interruptedAt);
-    return;
-  }
+  const { trainer, outcome } = await train(
+    {
+      model: prepared.model,
+      processingClass: prepared.tokenizer,
+      trainDataset,
+      ...(evalDataset && { evalDataset }),
+      args,
+      callbacks: earlyStopping,
+    },
+    checkpoint,
+  );
+  if (outcome.interruptedAt !== null) return;
   console.error(formatOutcome(outcome, options.metric ?? 'loss'));
   const [name, reported] = testDataset ? ['test', testDataset] : ['evaluation', evalDataset];
   if (reported) {
@@ -264,11 +241,7 @@ async function taskOf(
     decision = { labels, why: 'as in the checkpoint', head: kept, notes: [] };
   } else {
     const trained = fromScratch !== true && (await hasTrainedClassifier(folder, config));
-    decision = decideTask(table, {
-      ...(problemType !== undefined && { problemType }),
-      ...(head !== undefined && { head }),
-      ...(trained && { model: config }),
-    });
+    decision = decideTask(table, defined({ problemType, head, model: trained ? config : undefined }));
   }
   const warning = pairWarning(config, pairs);
   for (const line of describeTask(decision, pairs)) console.error(line);
@@ -290,7 +263,7 @@ async function prepare(
   options: FinetuneOptions,
   table: TextTable,
   checkpoint: string | undefined,
-): Promise<Prepared> {
+): Promise<Classifier> {
   const folder =
     checkpoint ??
     (await resolveModel(required(options.model, '--model'), { onProgress: downloadProgress() }));
@@ -323,7 +296,7 @@ async function prepare(
         });
   const limit = Math.min(model.base.maxLength, tokenizer.modelMaxLength);
   const maxLength = options.maxLength ?? limit;
-  if (maxLength > model.base.maxLength || maxLength < 1) {
+  if (maxLength > model.base.maxLength) {
     throw new ConfigError(
       `--max-length ${maxLength}: the model has positions for 1 to ${model.base.maxLength} tokens`,
     );

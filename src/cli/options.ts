@@ -5,6 +5,7 @@ import { platform } from '#platform';
 import type { TableOptions } from '../data/table.ts';
 import { FileError, OutputExistsError, UsageError } from '../errors.ts';
 import type { ProblemType } from '../models/common/config.ts';
+import { defined } from '../options.ts';
 import { type Device, type DeviceOptions, requestDevice } from '../tensor/device.ts';
 import { argumentTable } from '../train/arguments.ts';
 import { isEmpty, isTrainingOutput, lastCheckpoint, sweepOutput } from '../train/checkpoint.ts';
@@ -52,15 +53,9 @@ export function addModelOptions(command: Command): Command {
   return addAdapterOption(command.option(option!, help));
 }
 
-export interface DataOptions {
-  textColumn?: string | number;
+export interface DataOptions
+  extends Pick<TableOptions, 'textColumn' | 'labelColumn' | 'header' | 'format' | 'delimiter' | 'encoding'> {
   pairColumn?: string | number;
-  labelColumn?: string | number | (string | number)[];
-  /** Undefined: inferred from the first row. */
-  header?: boolean;
-  format?: 'tsv' | 'csv' | 'jsonl';
-  delimiter?: string;
-  encoding?: string;
 }
 
 /** Names for characters that are hard to type. */
@@ -109,16 +104,17 @@ export function addDataOptions(command: Command): Command {
 }
 
 export function tableOptions(options: DataOptions, requireLabels: boolean): TableOptions {
-  return {
+  const { textColumn, pairColumn, labelColumn, header, format, delimiter, encoding } = options;
+  return defined({
     requireLabels,
-    ...(options.format !== undefined && { format: options.format }),
-    ...(options.header !== undefined && { header: options.header }),
-    ...(options.delimiter !== undefined && { delimiter: options.delimiter }),
-    ...(options.encoding !== undefined && { encoding: options.encoding }),
-    ...(options.textColumn !== undefined && { textColumn: options.textColumn }),
-    ...(options.pairColumn !== undefined && { textPairColumn: options.pairColumn }),
-    ...(options.labelColumn !== undefined && { labelColumn: options.labelColumn }),
-  };
+    textColumn,
+    textPairColumn: pairColumn,
+    labelColumn,
+    header,
+    format,
+    delimiter,
+    encoding,
+  });
 }
 
 export const problemTypes: readonly ProblemType[] = [
@@ -163,40 +159,16 @@ async function checkExisting(path: string, overwrite: boolean): Promise<void> {
   }
 }
 
+/** Throws `UsageError` unless an option is missing or at least 1. */
+export function checkPositive(name: string, value: number | undefined): void {
+  if (value !== undefined && value < 1)
+    throw new UsageError(`${name} is ${value}`, { remedy: 'use an integer of 1 or more' });
+}
+
 /** Throws `UsageError` if an option is missing. */
 export function required<T>(value: T | undefined, name: string): T {
   if (value === undefined) throw new UsageError(`${name} is missing`, { remedy: 'see --help' });
   return value;
-}
-
-/** The exit code that a shell reports for a process ended by Ctrl-C. */
-const INTERRUPTED = 130;
-
-/** Fires on Ctrl-C, SIGTERM or the end of the terminal; a second signal ends the process immediately. */
-export function interruptSignal(print: (line: string) => void): AbortSignal {
-  const controller = new AbortController();
-  const stop = (): void => {
-    if (controller.signal.aborted) process.exit(INTERRUPTED);
-    print('stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once');
-    controller.abort();
-  };
-  // SIGHUP: the terminal is gone.
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
-  return controller.signal;
-}
-
-/** Prints where a training stopped and how to resume it, and sets the exit code of an interrupted process. */
-export function reportInterruption(checkpoint: string): void {
-  console.error(`\nsaved ${checkpoint}\nresume with: ${resumeCommand(checkpoint)}`);
-  process.exitCode = INTERRUPTED;
-}
-
-/** The command line as given, with --resume added or replaced. */
-function resumeCommand(checkpoint: string): string {
-  const words = process.argv.slice(2).filter((word) => word !== '--overwrite');
-  const at = words.indexOf('--resume');
-  if (at >= 0) words.splice(at, words[at + 1]?.startsWith('--') === false ? 2 : 1);
-  return shellCommand([...words, '--resume', checkpoint]);
 }
 
 /** Formats a command for pasting into a shell. */

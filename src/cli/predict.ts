@@ -13,6 +13,7 @@ import {
   addDataOptions,
   addModelOptions,
   type CommonOptions,
+  checkPositive,
   type DataOptions,
   integer,
   tableOptions,
@@ -82,9 +83,8 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
 
 /** Throws `UsageError` unless there is exactly one source of texts and the options fit it. */
 function checkInputs(texts: readonly string[], options: PredictOptions): void {
-  const { data, pair, pairs, batchSize } = options;
-  if (batchSize < 1)
-    throw new UsageError(`--batch-size is ${batchSize}`, { remedy: 'use an integer of 1 or more' });
+  const { data, pair, pairs } = options;
+  checkPositive('--batch-size', options.batchSize);
   if (data !== undefined && texts.length > 0)
     throw new UsageError('there are texts and --data', { remedy: 'give one of them' });
   if (data !== undefined && (pair !== undefined || pairs === true))

@@ -10,10 +10,7 @@ import { AutoModelForMaskedLM } from '../models/auto.ts';
 import { makeConfig } from '../models/config.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import { resolveArguments } from '../train/argument-checks.ts';
-import { removeCheckpoints } from '../train/checkpoint.ts';
 import type { TrainableModel } from '../train/predict.ts';
-import { Trainer, type TrainOutput } from '../train/trainer.ts';
-import { inCommandNames } from './names.ts';
 import {
   addEncodingOption,
   addModelOptions,
@@ -21,14 +18,12 @@ import {
   type CommonOptions,
   checkOutput,
   integer,
-  interruptSignal,
   number,
   openDevice,
-  reportInterruption,
   resumedFrom,
 } from './options.ts';
-import { ProgressCallback } from './progress.ts';
 import { formatOutcome } from './report.ts';
+import { train } from './train.ts';
 import { addTrainingOptions, argumentsFrom } from './training-options.ts';
 
 interface PretrainOptions extends CommonOptions {
@@ -127,29 +122,21 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     mlmProbability: options.mlmProbability,
     seed: options.seed,
   };
-  const progress = new ProgressCallback();
-  const trainer = new Trainer({
-    model: model as TrainableModel,
-    processingClass: tokenizer,
-    trainDataset: new ArrayDataset(examples.slice(held)),
-    evalDataset: new ArrayDataset(examples.slice(0, Math.max(held, 1))),
-    dataCollator: dataCollatorForLanguageModeling(masking),
-    callbacks: [progress],
-    signal: interruptSignal((line) => progress.print(line)),
-    args,
-    onWarning: (text) => console.error(`note: ${inCommandNames(text)}`),
-  });
-  if (checkpoint === undefined) await removeCheckpoints(options.output);
-  let outcome: TrainOutput;
-  try {
-    outcome = await trainer.train(checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint });
-  } finally {
-    progress.stop();
-  }
+  const { outcome } = await train(
+    {
+      model: model as TrainableModel,
+      processingClass: tokenizer,
+      trainDataset: new ArrayDataset(examples.slice(held)),
+      evalDataset: new ArrayDataset(examples.slice(0, Math.max(held, 1))),
+      dataCollator: dataCollatorForLanguageModeling(masking),
+      args,
+    },
+    checkpoint,
+  );
   if (outcome.interruptedAt === null) {
     console.error(formatOutcome(outcome, 'loss'));
     console.log(`saved to ${options.output}`);
-  } else reportInterruption(outcome.interruptedAt);
+  }
   device.destroy();
 }
 

@@ -1,5 +1,6 @@
 /** The progress bar of a training: loss, learning rate, tokens per second, time left. */
 import { Presets, SingleBar } from 'cli-progress';
+import type { DownloadProgress } from '../models/files/hub.ts';
 import type { CallbackContext, StepReport, TrainerCallback } from '../train/callbacks.ts';
 import type { Metrics } from '../train/metrics.ts';
 import type { LogEntry } from '../train/state.ts';
@@ -135,11 +136,7 @@ export class ProgressCallback implements TrainerCallback {
 }
 
 /** A progress bar per downloaded file; none if HF_HUB_DISABLE_PROGRESS_BARS is set. */
-export function downloadProgress(): (progress: {
-  file: string;
-  loadedBytes: number;
-  totalBytes: number;
-}) => void {
+export function downloadProgress(): (progress: DownloadProgress) => void {
   let current = '';
   let bar: SingleBar | null = null;
   if (/^(1|on|yes|true)$/i.test(process.env.HF_HUB_DISABLE_PROGRESS_BARS ?? '')) return () => {};

@@ -1,6 +1,7 @@
 /** The options of `finetune` and `pretrain` that are training arguments, made from the table of arguments. */
 import { type Command, Option } from 'commander';
 import { schedulerTypes } from '../optim/schedule.ts';
+import { defined } from '../options.ts';
 import type { ArgumentKind } from '../train/argument-checks.ts';
 import { argumentNames, argumentTable, type TrainingArguments } from '../train/arguments.ts';
 import { integer, number } from './options.ts';
@@ -58,10 +59,9 @@ export function argumentsFrom(options: object, command: TrainingCommand): Partia
   const said = options as Record<string, unknown>;
   const values = argumentNames.map((name) => {
     const { option: flags } = argumentTable[name];
-    const value = flags === undefined ? settingOf(name, command) : said[new Option(flags).attributeName()];
-    return [name, value] as const;
+    return [name, flags === undefined ? settingOf(name, command) : said[new Option(flags).attributeName()]];
   });
-  return Object.fromEntries(values.filter(([, value]) => value !== undefined)) as Partial<TrainingArguments>;
+  return defined(Object.fromEntries(values)) as Partial<TrainingArguments>;
 }
 
 /** Arguments and their options: `learningRate` and `--lr`. */

@@ -34,11 +34,8 @@ async function tune(options: TuneOptions): Promise<void> {
   const { fp16 = false } = options;
   if (fp16) device.requireFloat16();
   console.log(`tuning on ${device.description}`);
-  for (const shape of layerProducts(
-    options.hiddenSize,
-    options.batchSize * options.maxLength,
-    fp16 ? 'float16' : 'float32',
-  )) {
+  const rows = options.batchSize * options.maxLength;
+  for (const shape of layerProducts(options.hiddenSize, rows, fp16 ? 'float16' : 'float32')) {
     const tuned = await tuneMatmul(gpu, shape);
     for (const technique of tuned.wrong) console.warn(`wrong on this adapter, and not used: ${technique}`);
     const [best] = tuned.times;

@@ -65,13 +65,14 @@ export function cellReader(path: string, format: 'tsv' | 'csv', options: TableOp
       }
       const { columns, least, most, header } = layout;
       const between = delimiter;
-      return raw.map(({ cells, line }) => {
-        checkWidth(path, between, { cells, line }, least, most);
-        if (header !== null) checkRepeated(path, { cells, line }, header);
-        const label = columns.label;
+      return raw.map((row) => {
+        checkWidth(path, between, row, least, most);
+        if (header !== null) checkRepeated(path, row, header);
+        const { cells, line } = row;
+        const { text, pair, label } = columns;
         return {
-          text: cells[columns.text]!,
-          ...(columns.pair !== null && { pair: cells[columns.pair]! }),
+          text: cells[text]!,
+          ...(pair !== null && { pair: cells[pair]! }),
           ...(label !== null && {
             label: typeof label === 'number' ? cells[label]!.trim() : label.map((at) => cells[at]!.trim()),
           }),

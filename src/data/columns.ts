@@ -89,7 +89,7 @@ function hasUsualName(cells: readonly string[]): boolean {
 function chosenNames({ textColumn, textPairColumn, labelColumn }: ColumnOptions): string[] {
   const chosen = [textColumn, textPairColumn, labelColumn].flat();
   return chosen.filter(
-    (column): column is string => typeof column === 'string' && !/^\d+(,\d+)+$/.test(column),
+    (column): column is string => typeof column === 'string' && !/^[\d\s]+(,[\d\s]+)+$/.test(column),
   );
 }
 

@@ -23,11 +23,7 @@ export interface Dataset<E = Example> {
 }
 
 export class ArrayDataset<E = Example> implements Dataset<E> {
-  private readonly examples: readonly E[];
-
-  constructor(examples: readonly E[]) {
-    this.examples = examples;
-  }
+  constructor(private readonly examples: readonly E[]) {}
 
   get length(): number {
     return this.examples.length;

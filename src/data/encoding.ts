@@ -95,16 +95,15 @@ export function encodingOf(source: string, head: Uint8Array, named?: string): En
 
 /** Decodes chunks of a file that end at a line end. */
 export class LineDecoder {
-  private readonly source: string;
-  private readonly encoding: string;
   private readonly decoder: TextDecoder;
   private linesBefore = 0;
   /** Non-ASCII characters so far, if the encoding is UTF-8; longer ones count more. */
   private beyondAscii = 0;
 
-  constructor(source: string, encoding: string) {
-    this.source = source;
-    this.encoding = encoding;
+  constructor(
+    private readonly source: string,
+    private readonly encoding: string,
+  ) {
     this.decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
   }
 

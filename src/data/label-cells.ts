@@ -28,10 +28,9 @@ export function labelColumn(table: TextTable, several?: boolean): LabelColumn {
   const rows = labelled(table);
   const { path, classes } = table;
   if (classes !== undefined) {
-    const vectors = rows.map(({ label, line }) => ({
-      line,
-      label: (label as readonly LabelItem[]).map((item, at) => indicator(path, line, item, classes[at]!)),
-    }));
+    const vectors = relabelled(rows, (label, line) =>
+      (label as readonly LabelItem[]).map((item, at) => indicator(path, line, item, classes[at]!)),
+    );
     return { form: 'vector', rows: vectors, why: 'each class has a column', classes };
   }
   const lists = listRows(path, rows, several);
@@ -39,15 +38,19 @@ export function labelColumn(table: TextTable, several?: boolean): LabelColumn {
   const text = rows as LabelledRow<string>[];
   const bits = text.every(({ label }) => /^[01]([,;|\s]\s*[01])+$/.test(label));
   if (bits && several !== false) {
-    const parts = text.map(({ label, line }) => ({ line, label: label.match(/[01]/g)! }));
+    const parts = relabelled(text, (label) => label.match(/[01]/g)!);
     if (several === true || isVector(path, parts)) return listColumn(path, parts, several);
   }
   if (several !== true) return { form: 'text', rows: text };
-  return listColumn(
-    path,
-    text.map(({ label, line }) => ({ label: partsOf(label), line })),
-    several,
-  );
+  return listColumn(path, relabelled(text, partsOf), several);
+}
+
+/** The rows with their labels read anew. */
+function relabelled<From extends LabelCell, To extends LabelCell>(
+  rows: readonly LabelledRow<From>[],
+  read: (label: From, line: number) => To,
+): LabelledRow<To>[] {
+  return rows.map(({ label, line }) => ({ label: read(label, line), line }));
 }
 
 function labelled(table: TextTable): LabelledRow[] {
@@ -99,13 +102,12 @@ function listRows(
       },
     );
   }
-  return rows.map(({ label, line }) => {
+  return relabelled(rows, (label, line) => {
     const list = typeof label === 'string' ? parseList(label) : label;
-    if (list === null)
-      throw new DataError(`${path}: line ${line} has '${String(label)}', which cannot be read as a list`, {
-        remedy: "write ['a', 'b'], or names with commas between them",
-      });
-    return { label: list, line };
+    if (list !== null) return list;
+    throw new DataError(`${path}: line ${line} has '${String(label)}', which cannot be read as a list`, {
+      remedy: "write ['a', 'b'], or names with commas between them",
+    });
   });
 }
 
@@ -124,14 +126,14 @@ function listColumn(
             'write one, or train with --problem-type multi_label_classification for several labels a text',
         },
       );
-    return { form: 'text', rows: rows.map(({ label, line }) => ({ label: String(label[0]), line })) };
+    return { form: 'text', rows: relabelled(rows, (label) => String(label[0])) };
   }
   if (isVector(path, rows)) {
-    const vectors = rows.map(({ label, line }) => ({ line, label: label.map((item) => bitOf(item)!) }));
+    const vectors = relabelled(rows, (label) => label.map((item) => bitOf(item)!));
     return { form: 'vector', rows: vectors, why: 'each label is a row of 0 and 1' };
   }
   checkNames(path, rows);
-  const names = rows.map(({ label, line }) => ({ line, label: label.map((item) => String(item).trim()) }));
+  const names = relabelled(rows, (label) => label.map((item) => String(item).trim()));
   return { form: 'names', rows: names, why: 'the labels are lists' };
 }
 

@@ -44,7 +44,6 @@ export function labelsOfModel(config: PretrainedConfig): LabelSet {
  */
 export function encodeLabels(table: TextTable, { problemType, names }: LabelSet): Label[] {
   const { path } = table;
-  const idOf = lookup(path, names);
   if (problemType === 'multi_label_classification') return indicators(path, labelColumn(table, true), names);
   const column = labelColumn(table, false);
   if (column.form !== 'text')
@@ -52,8 +51,10 @@ export function encodeLabels(table: TextTable, { problemType, names }: LabelSet)
       remedy: 'name one label column, or train with --problem-type multi_label_classification',
     });
   checkPresent(path, column.rows);
-  if (problemType === 'single_label_classification')
+  if (problemType === 'single_label_classification') {
+    const idOf = lookup(path, names);
     return column.rows.map(({ label, line }) => idOf(label, line));
+  }
   checkNumbers(path, column.rows);
   return column.rows.map(({ label }) => Number(label));
 }

@@ -56,14 +56,14 @@ const advice: Advice = {
 };
 
 export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
-  private readonly dataset: Dataset<E>;
-  private readonly options: DataLoaderOptions<E, B>;
-
   /**
    * Throws `ConfigError` for a batch size below 1 or a sampler together with another order, `DataError` for
    * an empty dataset.
    */
-  constructor(dataset: Dataset<E>, options: DataLoaderOptions<E, B>) {
+  constructor(
+    private readonly dataset: Dataset<E>,
+    private readonly options: DataLoaderOptions<E, B>,
+  ) {
     checkOptions('DataLoader', options, loaderOptionNames, advice);
     if (!Number.isInteger(options.batchSize) || options.batchSize < 1) {
       throw new ConfigError(`batchSize is ${options.batchSize}`, { remedy: 'use an integer of 1 or more' });
@@ -74,8 +74,6 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
       });
     }
     if (dataset.length === 0 || options.sampler?.length === 0) throw new DataError('the dataset is empty');
-    this.dataset = dataset;
-    this.options = options;
     if (this.length === 0) {
       throw new DataError(`${this.perEpoch} examples do not fill a batch of ${options.batchSize}`, {
         remedy: 'use a smaller batch, or keep the last',
@@ -105,16 +103,16 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
     if (!shuffle && !groupByLength) return Array.from({ length: n }, (_, i) => i);
     const order = new Random(seed, epoch).permutation(n);
     if (!groupByLength) return order;
-    const length = (index: number): number => {
+    const lengths = Array.from({ length: n }, (_, index) => {
       const example = this.example(index);
       checkExample(example, index);
       return (example as Example).inputIds.length;
-    };
+    });
     const mega = batchSize * megaBatches(n, batchSize);
     const groups = Array.from({ length: Math.ceil(n / mega) }, (_, i) =>
       order.slice(i * mega, (i + 1) * mega),
     );
-    return groups.flatMap((group) => group.sort((a, b) => length(b) - length(a)));
+    return groups.flatMap((group) => group.sort((a, b) => lengths[b]! - lengths[a]!));
   }
 
   private example(index: number): E {

@@ -81,7 +81,7 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
     throw new FileError(`data file '${path}' does not exist`, { remedy: 'check the path' });
   if (await platform.isFolder(path))
     throw new FileError(`'${path}' is a folder`, { remedy: 'give the data file in it' });
-  const { encoding, delimiter, chunkBytes } = options;
+  const { encoding, delimiter } = options;
   if (encoding !== undefined) encodingNamed(encoding);
   if (delimiter !== undefined && delimiter.length !== 1)
     throw new DataError(`the delimiter '${delimiter}' is not one character`, {
@@ -89,11 +89,7 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
     });
   const format = options.format ?? formatOf(path);
   const reader = format === 'jsonl' ? jsonReader(path, options) : cellReader(path, format, options);
-  const chunks = readChunks(path, {
-    quoted: format === 'csv',
-    ...(chunkBytes !== undefined && { chunkBytes }),
-    ...(encoding !== undefined && { encoding }),
-  });
+  const chunks = readChunks(path, { ...options, quoted: format === 'csv' });
   const rows: TextRow[] = [];
   for await (const chunk of chunks) for (const row of reader.read(chunk)) rows.push(row);
   const { layout } = reader;

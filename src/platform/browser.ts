@@ -26,10 +26,16 @@ async function requestAdapter(request: AdapterRequest): Promise<AdapterResult> {
   };
 }
 
-async function fetchOk(path: string, init?: RequestInit): Promise<Response> {
-  const response = await fetch(path, init).catch((cause: unknown) => {
+async function request(path: string, init?: RequestInit): Promise<Response> {
+  return fetch(path, init).catch((cause: unknown) => {
     throw new FileError(`cannot fetch '${path}'`, { remedy: 'check the address and the network', cause });
   });
+}
+
+const isThere = async (path: string): Promise<boolean> => (await request(path, { method: 'HEAD' })).ok;
+
+async function fetchOk(path: string, init?: RequestInit): Promise<Response> {
+  const response = await request(path, init);
   if (!response.ok) throw new FileError(`cannot fetch '${path}': HTTP ${response.status}`);
   return response;
 }
@@ -55,6 +61,15 @@ async function openFile(path: string): Promise<FileSource> {
   };
 }
 
+/** Null if the page keeps no data: in a sandboxed frame, reading the property throws. */
+function storage(): Storage | null {
+  try {
+    return globalThis.localStorage ?? null;
+  } catch {
+    return null;
+  }
+}
+
 const readOnly = async (): Promise<never> => {
   throw new FileError('a browser page cannot write files', {
     remedy: 'read weights with stateDict() and save them yourself',
@@ -66,9 +81,9 @@ export const platform: Platform = {
   requestAdapter,
   waitForGpu: (work) => work,
   openFile,
-  exists: async (path) => (await fetch(path, { method: 'HEAD' })).ok,
+  exists: isThere,
   // A URL counts as a folder if it has a config.json.
-  isFolder: async (path) => (await fetch(`${path}/config.json`, { method: 'HEAD' })).ok,
+  isFolder: (path) => isThere(`${path}/config.json`),
   list: readOnly,
   joinPath: (...parts) => parts.join('/'),
   readText: async (path) => (await fetchOk(path)).text(),
@@ -81,7 +96,7 @@ export const platform: Platform = {
       remedy: 'give the URL of a folder that holds config.json',
     });
   },
-  readCache: async (name) => globalThis.localStorage?.getItem(`dawngrad/${name}`) ?? null,
-  writeCache: async (name, text) => globalThis.localStorage?.setItem(`dawngrad/${name}`, text),
+  readCache: async (name) => storage()?.getItem(`dawngrad/${name}`) ?? null,
+  writeCache: async (name, text) => storage()?.setItem(`dawngrad/${name}`, text),
   packagePath: (name) => new URL(`../../${name}`, import.meta.url).href,
 };

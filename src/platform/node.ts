@@ -15,16 +15,8 @@ export const platform: Platform = {
   downloadModel,
   // This file is two folders below the package root, both as source and compiled.
   packagePath: (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url)),
-  joinPath: (...parts) => join(...parts),
-  exists: files.exists,
-  isFolder: files.isFolder,
-  list: files.list,
-  openFile: files.openFile,
-  readText: files.readText,
-  remove: files.remove,
+  joinPath: join,
+  ...files,
   readCache,
   writeCache,
-  checkWritable: files.checkWritable,
-  sweep: files.sweep,
-  writeFolder: files.writeFolder,
 };

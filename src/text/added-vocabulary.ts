@@ -26,6 +26,13 @@ export function addedToken(content: string, given: Partial<AddedToken> = {}): Ad
   return { content, single_word, lstrip, rstrip, normalized, special };
 }
 
+export const FLAGS = ['single_word', 'lstrip', 'rstrip', 'normalized', 'special'] as const;
+
+/** Whether two tokens have the same content and flags. */
+export function alike(a: AddedToken, b: AddedToken): boolean {
+  return a.content === b.content && FLAGS.every((flag) => a[flag] === b[flag]);
+}
+
 /** A part of a text: an added token, or plain text (`id` is null). */
 export interface Part {
   text: AlignedText;
@@ -63,7 +70,7 @@ export class AddedVocabulary {
     }
     for (const token of tokens) {
       const known = this.ids.get(token.content);
-      if (token.content === '' || (known !== undefined && same(this.tokens.get(known)!, token))) continue;
+      if (token.content === '' || (known !== undefined && alike(this.tokens.get(known)!, token))) continue;
       const id = this.idOf(token.content) ?? Math.max(this.largest + 1, this.model.size);
       this.largest = Math.max(this.largest, id);
       this.ids.set(token.content, id);
@@ -149,16 +156,6 @@ export class AddedVocabulary {
     put(at, text.length, null);
     return out;
   }
-}
-
-function same(a: AddedToken, b: AddedToken): boolean {
-  return (
-    a.single_word === b.single_word &&
-    a.lstrip === b.lstrip &&
-    a.rstrip === b.rstrip &&
-    a.normalized === b.normalized &&
-    a.special === b.special
-  );
 }
 
 /** Matches any of the texts, preferring the longest; null if there are none. */

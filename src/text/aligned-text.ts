@@ -1,3 +1,5 @@
+import { sizeAt } from './unicode.ts';
+
 /**
  * A text under normalization that tracks, for each of its UTF-16 units, the source range it stands for.
  * Follows the rules of Python's `NormalizedString`, so that offsets are the same. Source positions count code
@@ -47,21 +49,17 @@ export class AlignedText {
    * it; 1 inserts a character with the source of the one before it.
    */
   transform(characters: readonly string[], changes: readonly number[], removed = 0): AlignedText {
-    const starts: number[] = [];
-    const ends: number[] = [];
+    const out = new Builder();
     let unit = this.skip(0, removed);
     for (let i = 0; i < characters.length; i += 1) {
       const change = changes[i]!;
       const from = this.at + (change > 0 ? unit - 1 : unit);
       const known = change > 0 ? unit > 0 : unit < this.text.length;
       const [start, end] = known ? [this.starts[from]!, this.ends[from]!] : [this.origin, this.origin];
-      for (let k = 0; k < characters[i]!.length; k += 1) {
-        starts.push(start);
-        ends.push(end);
-      }
+      out.put(characters[i]!, start, end);
       if (change <= 0) unit = this.skip(unit, 1 - change);
     }
-    return new AlignedText(characters.join(''), starts, ends, 0, this.origin);
+    return new AlignedText(out.text, out.starts, out.ends, 0, this.origin);
   }
 
   private skip(unit: number, characters: number): number {
@@ -72,20 +70,13 @@ export class AlignedText {
 
   /** Replaces each character by the result of `make`; all resulting characters share its source. */
   mapEach(make: (character: string) => string): AlignedText {
-    const starts: number[] = [];
-    const ends: number[] = [];
-    let out = '';
+    const out = new Builder();
     let unit = this.at;
     for (const character of this.text) {
-      const made = make(character);
-      for (let k = 0; k < made.length; k += 1) {
-        starts.push(this.starts[unit]!);
-        ends.push(this.ends[unit]!);
-      }
-      out += made;
+      out.put(make(character), this.starts[unit]!, this.ends[unit]!);
       unit += character.length;
     }
-    return new AlignedText(out, starts, ends, 0, this.origin);
+    return new AlignedText(out.text, out.starts, out.ends, 0, this.origin);
   }
 
   /** Puts `prefix` before a text, with the source of its first character. An empty text stays empty. */
@@ -98,34 +89,39 @@ export class AlignedText {
     return this.transform([...added, ...characters], changes);
   }
 
-  /** Replaces ascending ranges of units by `content`, with the source of the last character replaced. */
-  replace(ranges: readonly (readonly [number, number])[], content: string): AlignedText {
-    if (ranges.length === 0) return this;
-    const starts: number[] = [];
-    const ends: number[] = [];
-    let out = '';
+  /** Replaces every match (flag `g`) by `content`, with the source of the last character replaced. */
+  replace(pattern: RegExp, content: string): AlignedText {
+    const matches = [...this.text.matchAll(pattern)];
+    if (matches.length === 0) return this;
+    const out = new Builder();
     let at = 0;
     const copy = (to: number): void => {
-      for (let unit = at; unit < to; unit += 1) {
-        starts.push(this.starts[this.at + unit]!);
-        ends.push(this.ends[this.at + unit]!);
-      }
-      out += this.text.slice(at, to);
+      for (; at < to; at += 1) out.put(this.text[at]!, this.starts[this.at + at]!, this.ends[this.at + at]!);
     };
-    for (const [from, to] of ranges) {
-      copy(from);
-      for (let k = 0; k < content.length; k += 1) {
-        starts.push(to > 0 ? this.starts[this.at + to - 1]! : this.origin);
-        ends.push(to > 0 ? this.ends[this.at + to - 1]! : this.origin);
-      }
-      out += content;
+    for (const { 0: match, index } of matches) {
+      copy(index);
+      const to = index + match.length;
+      const last = this.at + to - 1;
+      if (to > 0) out.put(content, this.starts[last]!, this.ends[last]!);
+      else out.put(content, this.origin, this.origin);
       at = to;
     }
     copy(this.text.length);
-    return new AlignedText(out, starts, ends, 0, this.origin);
+    return new AlignedText(out.text, out.starts, out.ends, 0, this.origin);
   }
 }
 
-function sizeAt(text: string, unit: number): number {
-  return text.codePointAt(unit)! > 0xffff ? 2 : 1;
+/** A text as it is put together, with the source of each unit. */
+class Builder {
+  text = '';
+  readonly starts: number[] = [];
+  readonly ends: number[] = [];
+
+  put(part: string, start: number, end: number): void {
+    this.text += part;
+    for (let unit = 0; unit < part.length; unit += 1) {
+      this.starts.push(start);
+      this.ends.push(end);
+    }
+  }
 }

@@ -27,7 +27,7 @@ export const byteCharacters = remembered((character) =>
 );
 
 /** Decodes UTF-8; invalid bytes become U+FFFD. */
-export function decodeBytes(bytes: readonly number[]): string {
+export function decodeBytes(bytes: ArrayLike<number>): string {
   return decoder.decode(Uint8Array.from(bytes));
 }
 

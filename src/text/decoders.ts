@@ -23,12 +23,8 @@ const READERS: Record<string, (fields: Fields) => Decoder> = {
     const cleans = fields.boolean('cleanup', true);
     return (tokens) =>
       tokens.map((token, index) => {
-        const joined =
-          index > 0 && token.startsWith(prefix)
-            ? token.slice(prefix.length)
-            : index > 0
-              ? ` ${token}`
-              : token;
+        let joined = token;
+        if (index > 0) joined = token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`;
         return cleans ? tidied(joined).replaceAll(' do not', " don't") : joined;
       });
   },

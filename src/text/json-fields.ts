@@ -76,7 +76,6 @@ export class Fields {
     return Array.isArray(value) ? value : this.wrong(key, 'a list');
   }
 
-  /** The object at a key. */
   object(key: string): Fields {
     const value = this.get(key);
     return isObject(value)
@@ -84,11 +83,14 @@ export class Fields {
       : this.wrong(key, 'an object');
   }
 
+  optionalList(key: string): unknown[] | null {
+    return this.get(key) === undefined ? null : this.list(key);
+  }
+
   optionalObject(key: string): Fields | null {
     return this.get(key) === undefined ? null : this.object(key);
   }
 
-  /** The list of objects at a key. */
   objects(key: string): Fields[] {
     return this.list(key).map((value, index) =>
       isObject(value)
@@ -109,25 +111,10 @@ export function shown(value: unknown): string {
 }
 
 /** Exceeds the ids of any real vocabulary: a larger id means a damaged file. */
-const MAX_ID = 2 ** 24;
+export const MAX_ID = 2 ** 24;
 
 export function isTokenId(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < MAX_ID;
-}
-
-/** Reads a vocabulary that maps tokens to ids. `key` is '' if the vocabulary is the whole file. */
-export function readVocabulary(json: Json, file: string, key: string): Map<string, number> {
-  const vocab = new Map<string, number>();
-  for (const [token, id] of Object.entries(json)) {
-    if (!isTokenId(id)) {
-      throw new TokenizerError(
-        `${file}: '${key === '' ? '' : `${key}.`}${token}' has the id ${shown(id)}, not a whole number below ${MAX_ID}`,
-        { remedy: 'the file may be damaged: download or save it again' },
-      );
-    }
-    vocab.set(token, id);
-  }
-  return vocab;
 }
 
 /** Tries plain JSON first: scanning a large file for Python's NaN and Infinity is slow. */

@@ -1,7 +1,7 @@
 /** The models of tokenizer.json: turn a word into tokens. */
 
 import { readBpe } from './bpe.ts';
-import { type Fields, isObject, readVocabulary } from './json-fields.ts';
+import { type Fields, isObject, isTokenId, MAX_ID, shown } from './json-fields.ts';
 import { readUnigram } from './unigram.ts';
 import { readWordLevel, readWordPiece } from './word-piece.ts';
 
@@ -35,10 +35,25 @@ export function modelKind(fields: Fields): ModelKind {
 export function readModel(fields: Fields): Model {
   const kind = modelKind(fields);
   if (kind === 'Unigram') return readUnigram(fields);
-  const vocab = fields.get('vocab');
-  if (!isObject(vocab))
-    return fields.fail('vocab', vocab === undefined ? 'is missing' : 'is not an object of tokens and ids');
-  const ids = readVocabulary(vocab, fields.file, `${fields.path}vocab`);
-  if (kind === 'BPE') return readBpe(fields, ids);
-  return kind === 'WordPiece' ? readWordPiece(fields, ids) : readWordLevel(fields, ids);
+  const vocab = readVocabulary(fields);
+  if (kind === 'BPE') return readBpe(fields, vocab);
+  return kind === 'WordPiece' ? readWordPiece(fields, vocab) : readWordLevel(fields, vocab);
+}
+
+/** The ids of the tokens. */
+function readVocabulary(fields: Fields): Map<string, number> {
+  const json = fields.get('vocab');
+  if (!isObject(json))
+    return fields.fail('vocab', json === undefined ? 'is missing' : 'is not an object of tokens and ids');
+  const vocab = new Map<string, number>();
+  for (const [token, id] of Object.entries(json)) {
+    if (!isTokenId(id))
+      fields.fail(
+        `vocab.${token}`,
+        `has the id ${shown(id)}, not a whole number below ${MAX_ID}`,
+        'the file may be damaged: download or save it again',
+      );
+    vocab.set(token, id);
+  }
+  return vocab;
 }

@@ -4,7 +4,7 @@
  * composes.
  */
 import type { AlignedText } from './aligned-text.ts';
-import { isMark, isUnknownComposite, remembered } from './unicode.ts';
+import { isMark, isUnknownComposite, remembered, sizeAt } from './unicode.ts';
 
 export type NormalForm = 'NFD' | 'NFC' | 'NFKD' | 'NFKC';
 
@@ -28,7 +28,7 @@ const isStarter = remembered((c) => !swaps(`${c}\u0334`) && !swaps(`\u0345${c}`)
 /** The composition of two characters, or '' if they do not compose. */
 const composed = remembered((pair) => {
   const made = pair.normalize('NFC');
-  const single = made.length === (made.codePointAt(0)! > 0xffff ? 2 : 1);
+  const single = made.length === sizeAt(made, 0);
   return single && !isUnknownComposite(made) ? made : '';
 });
 

@@ -33,13 +33,7 @@ const READERS: Record<string, (fields: Fields) => Normalizer> = {
   Replace(fields) {
     const pattern = readPattern(fields, 'pattern');
     const content = fields.string('content');
-    return (text) =>
-      text.replace(
-        [...text.text.matchAll(pattern)].map(
-          (match) => [match.index, match.index + match[0].length] as const,
-        ),
-        content,
-      );
+    return (text) => text.replace(pattern, content);
   },
   Prepend(fields) {
     const prefix = fields.string('prepend');
@@ -67,7 +61,7 @@ export const toByteCharacters: Normalizer = (text) => text.mapEach(byteCharacter
 
 function readBert(fields: Fields): Normalizer {
   const lowers = fields.boolean('lowercase', true);
-  const accents = fields.get('strip_accents') === undefined ? lowers : fields.boolean('strip_accents', true);
+  const accents = fields.boolean('strip_accents', lowers);
   const cleans = fields.boolean('clean_text', true);
   const chinese = fields.boolean('handle_chinese_chars', true);
   const single = remembered((character) => {

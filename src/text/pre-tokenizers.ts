@@ -81,7 +81,7 @@ function readByteLevel(fields: Fields): PreTokenizer {
   };
 }
 
-export interface MetaspaceOptions {
+interface MetaspaceOptions {
   replacement: string;
   /** When a text without a leading space gets one: never, at the source's start, or always. */
   prepend: 'never' | 'first' | 'always';
@@ -90,8 +90,7 @@ export interface MetaspaceOptions {
 /** Older files have only `add_prefix_space`. */
 export function metaspaceOptions(fields: Fields): MetaspaceOptions {
   const replacement = oneCharacter(fields, 'replacement');
-  const older =
-    fields.get('add_prefix_space') === undefined ? true : fields.boolean('add_prefix_space', true);
+  const older = fields.boolean('add_prefix_space', true);
   const prepend = fields.choice(
     'prepend_scheme',
     ['never', 'first', 'always'] as const,
@@ -107,10 +106,7 @@ function readMetaspace(fields: Fields): PreTokenizer {
   const splits = fields.boolean('split', true);
   const marks = regexFinder(new RegExp(escaped(replacement), 'gu'));
   return (text) => {
-    let now = text.replace(
-      [...text.text.matchAll(/ /g)].map(({ index }) => [index, index + 1] as const),
-      replacement,
-    );
+    let now = text.replace(/ /g, replacement);
     const wanted = prepend === 'always' || (prepend === 'first' && now.origin === 0);
     if (wanted && !now.text.startsWith(replacement)) now = now.prepend(replacement);
     return splits ? splitAt(now, marks, 'MergedWithNext') : [now];

@@ -1,11 +1,9 @@
 /** SentencePiece's replacement table: a double-array trie of UTF-8 keys, and zero-terminated texts. */
 import type { AlignedText } from './aligned-text.ts';
-import { utf8 } from './byte-level.ts';
+import { decodeBytes, utf8 } from './byte-level.ts';
 import type { Fields } from './json-fields.ts';
 import type { Normalizer } from './normalizers.ts';
 import { remembered } from './unicode.ts';
-
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** Throws `TokenizerError` if `precompiled_charsmap` is not a valid table. */
 export function readPrecompiled(fields: Fields): Normalizer {
@@ -28,9 +26,10 @@ export function readPrecompiled(fields: Fields): Normalizer {
     const at = shortestPrefix(trie, utf8(part));
     if (at === null) return null;
     const end = texts.indexOf(0, at);
-    return decoder.decode(texts.subarray(at, end < 0 ? texts.length : end));
+    return decodeBytes(texts.subarray(at, end < 0 ? texts.length : end));
   });
-  return (text) => normalize(text, replace);
+  const graphemes = new Intl.Segmenter('und', { granularity: 'grapheme' });
+  return (text) => normalize(text, graphemes, replace);
 }
 
 /** The value of the shortest key that is a prefix of `bytes`. */
@@ -48,14 +47,12 @@ function shortestPrefix(trie: Uint32Array, bytes: Uint8Array): number | null {
   return null;
 }
 
-let segmenter: Intl.Segmenter | null = null;
-function graphemes(text: string): Iterable<{ segment: string }> {
-  segmenter ??= new Intl.Segmenter('und', { granularity: 'grapheme' });
-  return segmenter.segment(text);
-}
-
 /** Looks up each short grapheme as a whole first, as the original does, then each code point. */
-function normalize(text: AlignedText, replace: (part: string) => string | null): AlignedText {
+function normalize(
+  text: AlignedText,
+  graphemes: Intl.Segmenter,
+  replace: (part: string) => string | null,
+): AlignedText {
   const characters: string[] = [];
   const changes: number[] = [];
   let changed = false;
@@ -69,7 +66,7 @@ function normalize(text: AlignedText, replace: (part: string) => string | null):
     // Surplus old characters are dropped with the last character emitted, even if an earlier part emitted it.
     if (now.length < old && changes.length > 0) changes[changes.length - 1]! += now.length - old;
   };
-  for (const { segment } of graphemes(text.text)) {
+  for (const { segment } of graphemes.segment(text.text)) {
     const whole = segment.length < 6 && utf8(segment).length < 6 ? replace(segment) : null;
     if (whole !== null) {
       put(segment, whole);

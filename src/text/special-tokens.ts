@@ -1,5 +1,5 @@
 /** Reads the special and added tokens from a folder's files, in transformers' order and with its flags. */
-import { type AddedToken, addedToken } from './added-vocabulary.ts';
+import { type AddedToken, addedToken, alike, FLAGS } from './added-vocabulary.ts';
 import { Fields, isObject, isTokenId, type Json, shown } from './json-fields.ts';
 import { TOKEN_NAMES, type TokenName } from './tokenizer-class.ts';
 
@@ -32,7 +32,6 @@ export interface TokenFiles {
 
 type Token = string | AddedToken;
 const contentOf = (token: Token): string => (typeof token === 'string' ? token : token.content);
-const FLAGS = ['single_word', 'lstrip', 'rstrip', 'normalized', 'special'] as const;
 
 /** A token as in the files: a string, or an object with content and flags. */
 export function readToken(fields: Fields): AddedToken {
@@ -43,13 +42,14 @@ export function readToken(fields: Fields): AddedToken {
 
 function tokenAt(fields: Fields, key: string, special: boolean): Token | null {
   const value = fields.get(key);
-  if (value === undefined) return null;
+  return value === undefined ? null : tokenFrom(value, fields, key, special);
+}
+
+function tokenFrom(value: unknown, fields: Fields, key: string, special: boolean): Token {
   if (typeof value === 'string') return value;
-  if (!isObject(value)) fields.fail(key, `is ${shown(value)}, not a token`);
-  const object = fields.object(key);
-  return readToken(
-    special ? new Fields({ ...object.json, special: true }, object.file, object.path) : object,
-  );
+  if (!isObject(value)) return fields.fail(key, `is ${shown(value)}, not a token`);
+  const json = special ? { ...value, special: true } : value;
+  return readToken(new Fields(json, fields.file, `${fields.path}${key}.`));
 }
 
 /** Reads all special and added tokens. `usual` holds the class's own special tokens. */
@@ -160,12 +160,7 @@ function gatherExtra(
 }
 
 function tokenList(fields: Fields, key: string, isMap: boolean): Token[] {
-  return fields.list(key).map((token, index) => {
-    if (typeof token === 'string') return token;
-    if (!isObject(token)) return fields.fail(`${key}[${index}]`, `is ${shown(token)}, not a token`);
-    const flags = isMap ? { ...token, special: true } : token;
-    return readToken(new Fields(flags, fields.file, `${fields.path}${key}[${index}].`));
-  });
+  return fields.list(key).map((token, index) => tokenFrom(token, fields, `${key}[${index}]`, isMap));
 }
 
 const isStandard = (key: string): boolean => TOKEN_NAMES.some((name) => key === `${name}_token`);
@@ -242,7 +237,7 @@ function inOrderOfPython(
   // counts.
   for (const token of [...specials, ...extras]) {
     const content = contentOf(token);
-    if (known.has(content) || given.some((other) => alike(other, token))) continue;
+    if (known.has(content) || given.some((other) => same(other, token))) continue;
     given.push(token);
     const whole = typeof token === 'string' ? addedToken(token, { special: true }) : token;
     out.push(names.has(content) ? { ...whole, special: true } : whole);
@@ -250,9 +245,8 @@ function inOrderOfPython(
   return out;
 }
 
-function alike(a: Token, b: Token): boolean {
-  if (typeof a === 'string' || typeof b === 'string') return a === b;
-  return a.content === b.content && FLAGS.every((flag) => a[flag] === b[flag]);
+function same(a: Token, b: Token): boolean {
+  return typeof a === 'string' || typeof b === 'string' ? a === b : alike(a, b);
 }
 
 /** Named tokens as JSON, for writing a new configuration. */

@@ -28,26 +28,16 @@ const TEXT_ONLY: Template = {
 
 /** Throws `TokenizerError` for an unknown kind or an invalid value. */
 export function readTemplate(fields: Fields | null): Template {
-  if (fields === null) return TEXT_ONLY;
-  const type = fields.string('type');
-  switch (type) {
-    case 'TemplateProcessing':
-      return templateProcessing(fields);
-    case 'BertProcessing':
-    case 'RobertaProcessing':
-      return classicProcessing(fields, type === 'RobertaProcessing');
-    case 'ByteLevel':
-      return { ...TEXT_ONLY, trims: trimsOf(fields) };
-    case 'Sequence':
-      return sequence(fields);
-    default:
-      return fields.fail(
-        'type',
-        `is the post-processor ${shown(type)}, which is not supported`,
-        'supported: TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel, Sequence',
-      );
-  }
+  return fields === null ? TEXT_ONLY : fields.kind(READERS, 'post-processor')(fields);
 }
+
+const READERS: Record<string, (fields: Fields) => Template> = {
+  TemplateProcessing: templateProcessing,
+  BertProcessing: (fields) => classicProcessing(fields, false),
+  RobertaProcessing: (fields) => classicProcessing(fields, true),
+  ByteLevel: (fields) => ({ ...TEXT_ONLY, trims: trimsOf(fields) }),
+  Sequence: sequence,
+};
 
 function trimsOf(fields: Fields): Trim[] {
   const addPrefixSpace = fields.boolean('add_prefix_space', true);

@@ -34,13 +34,11 @@ const CLASSES: [RegExp, ClassName][] = [
   [/^CamembertTokenizer$/, 'CamembertTokenizer'],
   [/^(PreTrainedTokenizer|TokenizersBackend|PythonBackend)$/, 'TokenizersBackend'],
 ];
-/** Classes of model types that have a tokenizer here and no model, if no file names one. */
-const WITHOUT_MODEL: Readonly<Record<string, string>> = {
-  electra: 'BertTokenizer',
-};
 
+/** The class of a model type, if no file names one. */
 function usualClass(modelType: string): string | undefined {
-  if (Object.hasOwn(WITHOUT_MODEL, modelType)) return WITHOUT_MODEL[modelType];
+  // ELECTRA has a tokenizer here and no model.
+  if (modelType === 'electra') return 'BertTokenizer';
   return familyOf(modelType)?.tokenizerDefaults.tokenizer_class;
 }
 

@@ -6,7 +6,7 @@ import { TokenizerError } from '../errors.ts';
 import { AddedVocabulary } from './added-vocabulary.ts';
 import { type Decoder, readDecoder } from './decoders.ts';
 import { Fields, type Json, parseObject } from './json-fields.ts';
-import { type Model, readModel } from './models.ts';
+import { type Model, type ModelKind, modelKind, readModel } from './models.ts';
 import { readNormalizer } from './normalizers.ts';
 import { PieceEncoder } from './pieces.ts';
 import { readPreTokenizer } from './pre-tokenizers.ts';
@@ -32,7 +32,7 @@ export interface LoadedTokenizer {
   className: ClassName;
   pieces: PieceEncoder;
   model: Model;
-  modelType: string;
+  modelKind: ModelKind;
   added: AddedVocabulary;
   template: Template;
   decoder: Decoder | null;
@@ -50,6 +50,19 @@ export interface Settings {
   cleanUpTokenizationSpaces: boolean;
   /** Whether to tidy the output of byte pair encoding too. */
   cleanUpBpe: boolean;
+}
+
+/** What a folder's files say. */
+interface Folder {
+  texts: FileTexts;
+  /** A file's path, for messages. */
+  path(name: string): string;
+  className: ClassName;
+  /** tokenizer.json; null if absent. */
+  file: Fields | null;
+  /** tokenizer_config.json. */
+  config: Fields;
+  special: SpecialTokens;
 }
 
 /** transformers writes a larger number than this for "no limit". */
@@ -82,28 +95,22 @@ export function loadTokenizer(texts: FileTexts, path: (name: string) => string):
     className === 'CamembertTokenizer' ? NOTHING_USED : [],
     className === 'TokenizersBackend',
   );
-  const source = file?.file ?? path(texts['vocab.txt'] === undefined ? 'vocab.json' : 'vocab.txt');
-  const parts = readParts(className, texts, path, file, config, special);
-  return assemble(className, parts, source, file, config, special);
+  const folder: Folder = { texts, path, className, file, config, special };
+  return assemble(folder, readParts(folder));
 }
 
 /** Rejects keys that would change the tokens of a text in an unsupported way. */
 function refuseUnknown(config: Fields, file: Fields | null): void {
-  if (config.get('fast_tokenizer_files') !== undefined) {
-    const files = config.list('fast_tokenizer_files');
-    if (files.some((name) => name !== 'tokenizer.json'))
-      config.fail(
-        'fast_tokenizer_files',
-        'names files for versions of the library',
-        'keep tokenizer.json alone',
-      );
-  }
-  if (config.get('model_input_names') !== undefined) {
-    const names = config.list('model_input_names');
-    for (const name of ['input_ids', 'attention_mask'])
-      if (!names.includes(name))
-        config.fail('model_input_names', `lacks '${name}', which every model here gets`);
-  }
+  if (config.optionalList('fast_tokenizer_files')?.some((name) => name !== 'tokenizer.json'))
+    config.fail(
+      'fast_tokenizer_files',
+      'names files for versions of the library',
+      'keep tokenizer.json alone',
+    );
+  const inputs = config.optionalList('model_input_names');
+  for (const name of ['input_ids', 'attention_mask'])
+    if (inputs?.includes(name) === false)
+      config.fail('model_input_names', `lacks '${name}', which every model here gets`);
   const version = file?.get('version');
   if (file !== null && version !== undefined && version !== '1.0')
     file.fail('version', `is ${JSON.stringify(version)}, and only '1.0' is known`);
@@ -114,17 +121,11 @@ function guessedClass(texts: FileTexts, file: Fields | null): ClassName {
   return texts['vocab.txt'] === undefined ? 'RobertaTokenizer' : 'BertTokenizer';
 }
 
-function readParts(
-  className: ClassName,
-  texts: FileTexts,
-  path: (name: string) => string,
-  file: Fields | null,
-  config: Fields,
-  special: SpecialTokens,
-): Parts {
+function readParts(folder: Folder): Parts {
+  const { className, file, config, special } = folder;
   const part = (key: string): Json | null => file?.optionalObject(key)?.json ?? null;
   if (className !== 'TokenizersBackend') {
-    const model = file?.object('model') ?? vocabularyModel(className, texts, path);
+    const model = file?.object('model') ?? vocabularyModel(folder);
     const unknown = special.named.unk;
     if (unknown === undefined) return config.fail('unk_token', 'is null, and the class needs one');
     return classParts(className, model, part('normalizer'), config, unknown);
@@ -146,7 +147,7 @@ function readParts(
 }
 
 /** The `model` part, built from vocabulary files. */
-function vocabularyModel(className: ClassName, texts: FileTexts, path: (name: string) => string): Fields {
+function vocabularyModel({ className, texts, path }: Folder): Fields {
   const { 'vocab.txt': words, 'vocab.json': bpe, 'merges.txt': merges } = texts;
   if (className === 'BertTokenizer' && words !== undefined)
     return new Fields({ vocab: parseVocabTxt(words) }, path('vocab.txt'));
@@ -189,21 +190,16 @@ function parseMerges(text: string, file: string): string[] {
   return merges;
 }
 
-function assemble(
-  className: ClassName,
-  parts: Parts,
-  source: string,
-  file: Fields | null,
-  config: Fields,
-  special: SpecialTokens,
-): LoadedTokenizer {
+function assemble(folder: Folder, parts: Parts): LoadedTokenizer {
+  const { texts, path, className, file, config, special } = folder;
+  const source = file?.file ?? path(texts['vocab.txt'] === undefined ? 'vocab.json' : 'vocab.txt');
   const fields = new Fields({ ...parts }, source);
   const normalizer = readNormalizer(fields.optionalObject('normalizer'));
   const model = readModel(fields.object('model'));
   const added = new AddedVocabulary(model.vocab, normalizer, config.boolean('split_special_tokens', false));
   const fromFile = className === 'TokenizersBackend' ? tokenizerTokens(file) : [];
   added.add(fromFile.map(readToken));
-  needAroundText(className, special, added, source);
+  if (className !== 'TokenizersBackend') needAroundText(special, added, source);
   added.add(special.toAdd);
   checkIds(special, added);
   if (className !== 'TokenizersBackend')
@@ -211,27 +207,21 @@ function assemble(
   const whole = new Fields({ ...parts }, source);
   const preTokenizer = readPreTokenizer(whole.optionalObject('pre_tokenizer'));
   return {
-    json: savedJson(className, file, parts, added),
+    json: savedJson(folder, parts, added),
     className,
     pieces: new PieceEncoder(model, added, preTokenizer),
     model,
-    modelType: String(parts.model.type ?? ''),
+    modelKind: modelKind(fields.object('model')),
     added,
     template: readTemplate(whole.optionalObject('post_processor')),
     decoder: readDecoder(whole.optionalObject('decoder')),
     special,
-    settings: readSettings(className, file, config),
+    settings: readSettings(folder),
   };
 }
 
 /** Throws if the vocabulary lacks a special token that the class needs: it is another model's. */
-function needAroundText(
-  className: ClassName,
-  special: SpecialTokens,
-  added: AddedVocabulary,
-  source: string,
-): void {
-  if (className === 'TokenizersBackend') return;
+function needAroundText(special: SpecialTokens, added: AddedVocabulary, source: string): void {
   const stated = new Set(special.stated.map(({ content }) => content));
   for (const name of ['cls', 'sep', 'unk'] as const) {
     const token = special.named[name];
@@ -256,24 +246,23 @@ function checkIds(special: SpecialTokens, added: AddedVocabulary): void {
   }
 }
 
-function savedJson(className: ClassName, file: Fields | null, parts: Parts, added: AddedVocabulary): Json {
+function savedJson({ className, file }: Folder, parts: Parts, added: AddedVocabulary): Json {
   if (file !== null && className === 'TokenizersBackend') return file.json;
   const tokens = [...added.entries].sort(([a], [b]) => a - b).map(([id, token]) => ({ id, ...token }));
   return { version: '1.0', truncation: null, padding: null, added_tokens: tokens, ...parts };
 }
 
-function readSettings(className: ClassName, file: Fields | null, config: Fields): Settings {
+function readSettings({ className, file, config }: Folder): Settings {
   const sides = ['left', 'right'] as const;
   const side = (key: string, part: string): Side =>
     config.choice(key, sides, file?.optionalObject(part)?.choice('direction', sides, 'right') ?? 'right');
   const usualTypes =
     className === 'BertTokenizer' && !config.string('tokenizer_class', '').startsWith('DistilBert');
-  const inputs = config.get('model_input_names') === undefined ? null : config.list('model_input_names');
   return {
     modelMaxLength: readLimit(config),
     paddingSide: side('padding_side', 'padding'),
     truncationSide: side('truncation_side', 'truncation'),
-    tokenTypes: inputs === null ? usualTypes : inputs.includes('token_type_ids'),
+    tokenTypes: config.optionalList('model_input_names')?.includes('token_type_ids') ?? usualTypes,
     cleanUpTokenizationSpaces: config.boolean('clean_up_tokenization_spaces', false),
     cleanUpBpe: config.boolean(
       'clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output',

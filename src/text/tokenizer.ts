@@ -115,19 +115,16 @@ export class PreTrainedTokenizer {
   paddingSide: Side;
   /** The side that is cut; from `truncation_side` in tokenizer_config.json. */
   truncationSide: Side;
-  private readonly loaded: LoadedTokenizer;
-  private readonly files: TokenizerFiles;
   private readonly names: ReadonlyMap<number, string>;
 
   /** @internal Use `AutoTokenizer.fromPretrained`. */
-  constructor(loaded: LoadedTokenizer, files: TokenizerFiles) {
-    this.loaded = loaded;
-    this.files = files;
-    ({
-      modelMaxLength: this.modelMaxLength,
-      paddingSide: this.paddingSide,
-      truncationSide: this.truncationSide,
-    } = loaded.settings);
+  constructor(
+    private readonly loaded: LoadedTokenizer,
+    private readonly files: TokenizerFiles,
+  ) {
+    this.modelMaxLength = loaded.settings.modelMaxLength;
+    this.paddingSide = loaded.settings.paddingSide;
+    this.truncationSide = loaded.settings.truncationSide;
     const names = new Map([...loaded.model.vocab].map(([token, id]) => [id, token]));
     for (const id of loaded.added.entries.keys()) names.set(id, loaded.added.nameOf(id)!);
     this.names = names;
@@ -241,7 +238,7 @@ export class PreTrainedTokenizer {
   /** Encodes and pads; overflow gives a text several rows. Throws like `encode` and `pad`. */
   encodeBatch(texts: readonly TextInput[], options: BatchOptions = {}): BatchEncoding {
     checkOptions('encodeBatch', options, batchOptionNames, advice);
-    const padded = options.padding !== false && options.padding !== 'do_not_pad';
+    const padded = pads(options);
     // As in Python, `maxLength` alone does not truncate when padding.
     const encoding = {
       ...options,
@@ -265,13 +262,13 @@ export class PreTrainedTokenizer {
     const { padding = true, maxLength, padToMultipleOf = 1, paddingSide = this.paddingSide } = options;
     checkMultiple(padToMultipleOf);
     const longest = encodings.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 0);
-    const pads = padding !== false && padding !== 'do_not_pad';
-    if (!pads && encodings.some(({ inputIds }) => inputIds.length !== longest))
+    const padded = pads(options);
+    if (!padded && encodings.some(({ inputIds }) => inputIds.length !== longest))
       throw new TokenizerError('texts of different lengths make no batch', { remedy: 'pass padding: true' });
     const wanted = padding === 'max_length' ? Math.max(maxLength ?? this.modelMaxLength, longest) : longest;
     if (!Number.isFinite(wanted))
       throw new ConfigError("padding 'max_length' needs maxLength: this tokenizer has no limit of its own");
-    const length = pads ? Math.ceil(wanted / padToMultipleOf) * padToMultipleOf : longest;
+    const length = padded ? Math.ceil(wanted / padToMultipleOf) * padToMultipleOf : longest;
     const size = encodings.length * length;
     const full = encodings.every(({ inputIds }) => inputIds.length === length);
     const batch = {
@@ -291,14 +288,14 @@ export class PreTrainedTokenizer {
   /** Decodes ids to text, skipping ids that have no token. */
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
     checkOptions('decode', options, decodeOptionNames);
-    const { added, decoder, settings, modelType } = this.loaded;
+    const { added, decoder, settings, modelKind } = this.loaded;
     const tokens = checkedIds('decode', ids).flatMap((id) => this.names.get(id) ?? []);
     const kept =
       options.skipSpecialTokens === true ? tokens.filter((token) => !added.isSpecial(token)) : tokens;
     const text = decoder === null ? kept.join(' ') : decoder(kept).join('');
     // transformers does not tidy the output of byte pair encoding: its spaces belong to the text.
     const tidies = options.cleanUpTokenizationSpaces ?? settings.cleanUpTokenizationSpaces;
-    return tidies && (modelType !== 'BPE' || settings.cleanUpBpe) ? tidied(text) : text;
+    return tidies && (modelKind !== 'BPE' || settings.cleanUpBpe) ? tidied(text) : text;
   }
 
   batchDecode(rows: readonly (readonly number[])[], options: DecodeOptions = {}): string[] {
@@ -331,6 +328,10 @@ export class PreTrainedTokenizer {
   async write(folder: FolderWriter): Promise<void> {
     for (const [name, text] of Object.entries(this.files)) await folder.writeText(name, text);
   }
+}
+
+function pads({ padding }: BatchOptions): boolean {
+  return padding !== false && padding !== 'do_not_pad';
 }
 
 /**

@@ -95,6 +95,11 @@ export function remembered<T>(compute: (characters: string) => T): (characters: 
   };
 }
 
+/** The UTF-16 units of the character at an index. */
+export function sizeAt(text: string, unit: number): number {
+  return text.codePointAt(unit)! > 0xffff ? 2 : 1;
+}
+
 export const isSpace = remembered((c) => space.test(c));
 /** Punctuation as of Unicode 8, and ASCII symbols. */
 export const isPunctuation = remembered((c) => punctuation.test(c));

@@ -3,6 +3,7 @@ import { TokenizerError } from '../errors.ts';
 import { byteTokens } from './bpe.ts';
 import { type Fields, shown } from './json-fields.ts';
 import type { Model, Token } from './models.ts';
+import { sizeAt } from './unicode.ts';
 
 /** An unknown character scores this much less than the worst piece. */
 const UNKNOWN_PENALTY = 10;
@@ -71,7 +72,7 @@ function best(word: string, lattice: Lattice, fields: Fields): [number, number][
   };
   for (let start = 0; start < word.length; ) {
     const { score } = paths[start]!;
-    const size = word.codePointAt(start)! > 0xffff ? 2 : 1;
+    const size = sizeAt(word, start);
     let single = false;
     for (let end = start + size; end <= Math.min(word.length, start + longest); end += 1) {
       const piece = vocab.get(word.slice(start, end));

@@ -11,9 +11,9 @@ export function readWordPiece(fields: Fields, vocab: ReadonlyMap<string, number>
   return {
     vocab,
     tokenize(word) {
-      if (word.length > limit && Array.from(word).length > limit)
-        return [wholeWord(vocab, unknown, word, fields)];
-      return wordPieces(vocab, prefix, longest, word) ?? [wholeWord(vocab, unknown, word, fields)];
+      const tooLong = word.length > limit && Array.from(word).length > limit;
+      const pieces = tooLong ? null : wordPieces(vocab, prefix, longest, word);
+      return pieces ?? [unknownToken(vocab, unknown, word, fields)];
     },
   };
 }
@@ -24,16 +24,19 @@ export function readWordLevel(fields: Fields, vocab: ReadonlyMap<string, number>
     vocab,
     tokenize(word) {
       const id = vocab.get(word);
-      return [
-        id === undefined
-          ? wholeWord(vocab, unknown, word, fields)
-          : { id, value: word, start: 0, end: word.length },
-      ];
+      if (id === undefined) return [unknownToken(vocab, unknown, word, fields)];
+      return [{ id, value: word, start: 0, end: word.length }];
     },
   };
 }
 
-function wholeWord(vocab: ReadonlyMap<string, number>, unknown: string, word: string, fields: Fields): Token {
+/** The unknown token in place of a whole word. */
+function unknownToken(
+  vocab: ReadonlyMap<string, number>,
+  unknown: string,
+  word: string,
+  fields: Fields,
+): Token {
   const id = vocab.get(unknown);
   if (id === undefined) {
     throw new TokenizerError(

@@ -71,6 +71,19 @@ describe('DataLoader', () => {
     expect(group).toEqual(group.toSorted((a, b) => b - a));
   });
 
+  it('asks for each example once to group by length', () => {
+    const asked: number[] = [];
+    const counting = {
+      length: dataset.length,
+      get: (index: number) => {
+        asked.push(index);
+        return dataset.get(index);
+      },
+    };
+    new DataLoader(counting, { batchSize: 2, collate, groupByLength: true }).order(0);
+    expect(asked).toEqual([...Array(dataset.length).keys()]);
+  });
+
   it('follows a sampler, and starts in the middle of its epoch', () => {
     const sampler = { length: 5, order: (epoch: number) => [4, 4, 0, 2, epoch] };
     const loader = new DataLoader(dataset, { batchSize: 2, collate, sampler });

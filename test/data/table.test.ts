@@ -198,6 +198,13 @@ describe('cells', () => {
     expect(await rows('alike.csv', 'text,label,label\na,x,1\n', options)).toEqual([['a', '1']]);
   });
 
+  it('of numbers with commas between them are no names, with and without spaces', async () => {
+    for (const labelColumn of ['1,2', '1, 2'])
+      expect((await read('classes.csv', 'a,1,0\nb,0,1\n', { labelColumn, textColumn: 0 })).rows).toHaveLength(
+        2,
+      );
+  });
+
   it('that were chosen are told, with the reason', async () => {
     const pairs = await read('pairs.tsv', 'id\tpremise\thypothesis\tgrade\n1\ta\tb\tx\n', { labelColumn: 3 });
     expect(pairs.layout).toEqual({

@@ -52,3 +52,19 @@ describe('tokenizer.json', () => {
     expect(tokenizer.decode(rows[17]![0], { skipSpecialTokens: true })).toBe(skipped);
   });
 });
+
+it('byte pair encoding is not tidied, whether or not the file states the kind', () => {
+  const bpe = { vocab: { a: 0, 'Ġ.': 1, '.': 2, Ġ: 3 }, merges: ['Ġ .'] };
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
+  for (const model of [{ type: 'BPE', ...bpe }, bpe]) {
+    const files = {
+      'tokenizer.json': JSON.stringify({ model, pre_tokenizer: byteLevel, decoder: byteLevel }),
+      'tokenizer_config.json': JSON.stringify({ clean_up_tokenization_spaces: true }),
+    };
+    const tokenizer = new PreTrainedTokenizer(
+      loadTokenizer(files, (name) => name),
+      {},
+    );
+    expect(tokenizer.decode(tokenizer.encode('a .').inputIds)).toBe('a .');
+  }
+});

@@ -79,10 +79,6 @@ function result(adapter: GPUAdapter): AdapterResult {
   return { adapter, software, description: `${describe(adapter)}${software ? ' (software)' : ''}` };
 }
 
-async function packaged(): Promise<GPUAdapter | null> {
-  return withPackagedDriver(query);
-}
-
 /** The last request. Requests run in sequence, because each may change the environment. */
 let before: Promise<unknown> = Promise.resolve();
 
@@ -110,7 +106,7 @@ async function findAdapter(request: AdapterRequest): Promise<AdapterResult> {
     const adapter = await query(['backend=null']);
     if (adapter !== null) return result(adapter);
   } else if (name === 'swiftshader') {
-    const found = accept(await packaged(), () => true);
+    const found = accept(await withPackagedDriver(query), () => true);
     if (found !== null) return found;
   } else {
     const rules: Record<string, (adapter: GPUAdapter) => boolean> = {
@@ -122,7 +118,7 @@ async function findAdapter(request: AdapterRequest): Promise<AdapterResult> {
     const flags = rules[name] === undefined ? [`adapter=${wanted}`] : [];
     const found = accept(await query(flags), fits) ?? (flags.length > 0 ? accept(await query(), fits) : null);
     if (found !== null) return found;
-    const fallback = name === 'gpu' ? null : accept(await packaged(), fits);
+    const fallback = name === 'gpu' ? null : accept(await withPackagedDriver(query), fits);
     if (fallback !== null) return fallback;
   }
   throw noAdapter(wanted, tried);

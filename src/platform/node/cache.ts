@@ -4,7 +4,7 @@ import { chmod, lstat, mkdir, mkdtemp, readFile, realpath, rename, writeFile } f
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expandPath } from './environment.ts';
-import { discard, forget, sweep, temporaryPath } from './temporary.ts';
+import { discard, forget, sweepEntries, temporaryPath } from './temporary.ts';
 
 const GROUP_OR_OTHERS_WRITE = 0o022;
 const OTHERS_WRITE = 0o002;
@@ -90,7 +90,7 @@ export async function readCache(name: string): Promise<string | null> {
 /** Replaces the file by a rename, so that no reader sees a partial file. */
 export async function writeCache(name: string, text: string): Promise<void> {
   const folder = await cacheFolder();
-  await sweep(folder, (other) => other === name);
+  await sweepEntries(folder, (other) => other === name);
   const path = temporaryPath(folder, name, 'tmp');
   await writeFile(path, text);
   await rename(path, join(folder, name));

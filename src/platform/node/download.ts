@@ -3,7 +3,7 @@
  * made of links to the blobs.
  */
 import { createWriteStream } from 'node:fs';
-import { copyFile, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -11,7 +11,8 @@ import type { ReadableStream } from 'node:stream/web';
 import { FileError } from '../../errors.ts';
 import type { ModelDownload } from '../contract.ts';
 import { expandPath, type HubEnvironment, hubEnvironment } from './environment.ts';
-import { discard, sweep, temporaryPath } from './temporary.ts';
+import { exists } from './files.ts';
+import { discard, sweepEntries, temporaryPath } from './temporary.ts';
 
 const COMMIT = /^[0-9a-f]{40}$/;
 
@@ -53,10 +54,6 @@ export async function downloadModel(id: string, download: ModelDownload): Promis
     if (cached !== null) return cached;
     throw error;
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => null)) !== null;
 }
 
 /** The snapshot left by an earlier download, or null if it lacks a file of the model. */
@@ -188,7 +185,7 @@ async function saveBlob(
   const content = await open();
   if (content === null) throw new FileError(`'${id}' has no ${file} on the hub`);
   await mkdir(dirname(path), { recursive: true });
-  await sweep(dirname(path), () => true);
+  await sweepEntries(dirname(path), () => true);
   let loadedBytes = 0;
   async function* count(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {

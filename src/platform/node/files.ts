@@ -1,9 +1,9 @@
-/** Implements files and folders on node:fs. */
+/** The files and folders of `Platform` on node:fs; every export is one of its functions. */
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FileError, OutputExistsError } from '../../errors.ts';
 import type { ExistingFolder, FileSink, FileSource, FolderWriter } from '../contract.ts';
-import { discard, forget, sweepFor, temporaryPath } from './temporary.ts';
+import { discard, forget, sweepEntries, temporaryPath } from './temporary.ts';
 
 /** Turns a file-system error into one that names the path. */
 function fileError(action: string, path: string, cause: unknown): FileError {
@@ -117,7 +117,6 @@ async function makeFolder(path: string): Promise<string> {
   }
 }
 
-/** See `Platform.checkWritable`. */
 export async function checkWritable(path: string): Promise<void> {
   const target = resolve(path);
   const present = await folderExists(path, target);
@@ -138,12 +137,12 @@ export async function checkWritable(path: string): Promise<void> {
   }
 }
 
-/** See `Platform.sweep`. */
 export async function sweep(path: string): Promise<void> {
-  await sweepFor(resolve(path));
+  const target = resolve(path);
+  await sweepEntries(dirname(target), (name) => name === basename(target));
+  await sweepEntries(target, () => true);
 }
 
-/** See `Platform.writeFolder`. */
 export async function writeFolder(
   path: string,
   existing: ExistingFolder,

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -12,7 +12,8 @@ import { pipeline } from 'node:stream/promises';
 import { createBrotliDecompress } from 'node:zlib';
 import { NoAdapterError } from '../../errors.ts';
 import { cacheFolder, isOurs } from './cache.ts';
-import { discard, sweep, temporaryPath } from './temporary.ts';
+import { exists } from './files.ts';
+import { discard, sweepEntries, temporaryPath } from './temporary.ts';
 
 const ARCHIVE = 'swiftshader.tar.br';
 const ICD = 'vk_swiftshader_icd.json';
@@ -65,7 +66,7 @@ function icdText(folder: string): string {
 /** Unpacks the driver unless an intact copy exists. Returns its folder; null if it is not installed. */
 async function driverFolder(): Promise<string | null> {
   const archive = archivePath();
-  if (archive === null || (await stat(archive).catch(() => null)) === null) return null;
+  if (archive === null || !(await exists(archive))) return null;
   try {
     return await unpack(archive);
   } catch (cause) {
@@ -83,7 +84,7 @@ async function unpack(archive: string): Promise<string> {
   const name = `swiftshader-${FILES.get(DRIVER)!.slice(0, 16)}`;
   const target = join(cache, name);
   if (await isIntact(target)) return target;
-  await sweep(cache, (other) => other === name);
+  await sweepEntries(cache, (other) => other === name);
   // Two processes may unpack at once: each uses its own folder, and the first rename wins.
   const staging = temporaryPath(cache, name, 'tmp');
   try {

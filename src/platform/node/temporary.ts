@@ -1,7 +1,7 @@
 /** Names files and folders under construction and sweeps up the ones that killed processes left behind. */
 import { randomBytes } from 'node:crypto';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 /** `tmp`: being written; `old`: the one being replaced; `probe`: a trial write. */
 export type Purpose = 'tmp' | 'old' | 'probe';
@@ -51,7 +51,7 @@ async function isAbandoned(path: string, pid: number): Promise<boolean> {
  * Removes from a folder the temporary entries of dead processes for names that `wanted` accepts. An `old`
  * entry whose replacement never arrived gets its name back. Entries that cannot be removed are left alone.
  */
-export async function sweep(folder: string, wanted: (name: string) => boolean): Promise<void> {
+export async function sweepEntries(folder: string, wanted: (name: string) => boolean): Promise<void> {
   const names: string[] = await readdir(folder).catch(() => []);
   for (const entry of names) {
     const [, name = '', purpose, pid] = TEMPORARY.exec(entry) ?? [];
@@ -62,10 +62,4 @@ export async function sweep(folder: string, wanted: (name: string) => boolean): 
       await rename(path, join(folder, name)).catch(() => {});
     } else await rm(path, { recursive: true, force: true }).catch(() => {});
   }
-}
-
-/** Sweeps the temporary entries of a folder, both beside it and inside it. */
-export async function sweepFor(target: string): Promise<void> {
-  await sweep(dirname(target), (name) => name === basename(target));
-  await sweep(target, () => true);
 }

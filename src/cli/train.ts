@@ -1,0 +1,63 @@
+/** A training with a progress bar that Ctrl-C interrupts, for finetune and pretrain. */
+import { removeCheckpoints } from '../train/checkpoint.ts';
+import { Trainer, type TrainerOptions, type TrainOutput } from '../train/trainer.ts';
+import { inCommandNames } from './names.ts';
+import { shellCommand } from './options.ts';
+import { ProgressCallback } from './progress.ts';
+
+/**
+ * Trains, from a checkpoint if there is one; a new training removes the output folder's old ones. If the
+ * training is interrupted, prints how to resume it and sets the exit code.
+ */
+export async function train(
+  options: TrainerOptions,
+  checkpoint: string | undefined,
+): Promise<{ trainer: Trainer; outcome: TrainOutput }> {
+  const progress = new ProgressCallback();
+  const trainer = new Trainer({
+    ...options,
+    callbacks: [progress, ...(options.callbacks ?? [])],
+    onWarning: (text) => progress.print(`note: ${inCommandNames(text)}`),
+    signal: interruptSignal((line) => progress.print(line)),
+  });
+  // Removes old files only now that all options are known to be valid.
+  if (checkpoint === undefined) await removeCheckpoints(trainer.args.outputDir);
+  let outcome: TrainOutput;
+  try {
+    outcome = await trainer.train(checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint });
+  } finally {
+    progress.stop();
+  }
+  if (outcome.interruptedAt !== null) reportInterruption(outcome.interruptedAt);
+  return { trainer, outcome };
+}
+
+/** The exit code that a shell reports for a process ended by Ctrl-C. */
+const INTERRUPTED = 130;
+
+/** Fires on Ctrl-C, SIGTERM or the end of the terminal; a second signal ends the process immediately. */
+function interruptSignal(print: (line: string) => void): AbortSignal {
+  const controller = new AbortController();
+  const stop = (): void => {
+    if (controller.signal.aborted) process.exit(INTERRUPTED);
+    print('stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once');
+    controller.abort();
+  };
+  // SIGHUP: the terminal is gone.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
+  return controller.signal;
+}
+
+/** Prints where a training stopped and how to resume it, and sets the exit code of an interrupted process. */
+function reportInterruption(checkpoint: string): void {
+  console.error(`\nsaved ${checkpoint}\nresume with: ${resumeCommand(checkpoint)}`);
+  process.exitCode = INTERRUPTED;
+}
+
+/** The command line as given, with --resume added or replaced. */
+function resumeCommand(checkpoint: string): string {
+  const words = process.argv.slice(2).filter((word) => word !== '--overwrite');
+  const at = words.indexOf('--resume');
+  if (at >= 0) words.splice(at, words[at + 1]?.startsWith('--') === false ? 2 : 1);
+  return shellCommand([...words, '--resume', checkpoint]);
+}
