@@ -1,6 +1,7 @@
 /** Finds a WebGPU adapter through Dawn. */
 import { NoAdapterError } from '../../errors.ts';
 import type { AdapterRequest, AdapterResult } from '../contract.ts';
+import { withoutNotices } from './notices.ts';
 import { withPackagedDriver } from './packaged-adapter.ts';
 
 /** Keeps Dawn's instances alive: an instance that is garbage-collected takes its adapters with it. */
@@ -64,9 +65,8 @@ async function openDawn(flags: string[]): Promise<GPU> {
 async function query(flags: string[] = []): Promise<GPUAdapter | null> {
   try {
     const gpu = await openDawn(flags);
-    return (
-      (await gpu.requestAdapter({ powerPreference: 'high-performance' })) ?? (await gpu.requestAdapter())
-    );
+    const request = (options?: GPURequestAdapterOptions) => withoutNotices(() => gpu.requestAdapter(options));
+    return (await request({ powerPreference: 'high-performance' })) ?? (await request());
   } catch (error) {
     if (error instanceof NoAdapterError) throw error;
     // The binding throws if no adapter matches the name in `flags`; the caller tries others or reports them.
