@@ -24,7 +24,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
   lse[${i}] = stats[first_stats + row${i}].x;
 #for j in 0..J
   if (x + ${X * j}u < chunks()) {
-    delta[${i}] += dot(load_grad(row${i} * width + column, x + ${X * j}u), load_o(row${i} * width + column, x + ${X * j}u));
+    delta[${i}] += dot(
+      load_grad(row${i} * width + column, x + ${X * j}u),
+      load_o(row${i} * width + column, x + ${X * j}u),
+    );
   }
 #end
 #end
@@ -61,7 +64,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
     slopes[${e}][${i}] *= dropout_of(plane, first + y + ${Y * i}u, key${e});
 #end
 #endif
-    scores[${e}] = exp(min(scores[${e}] * params.scale - lse, vec4f())) * (slopes[${e}] - delta) * select(0.0, params.scale, shown${e});
+    scores[${e}] = exp(min(scores[${e}] * params.scale - lse, vec4f())) * (slopes[${e}] - delta)
+      * select(0.0, params.scale, shown${e});
 #end
     put_weights(&scores, x, y);
     for (var at = 0u; at < count; at += ${4 * LINES}u) {

@@ -74,7 +74,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
     let row = own.x + first + y + ${Y * i}u;
     let inverse = select(0.0, 1.0 / total[${i}], total[${i}] > 0.0);
 #for j in 0..J
-    if (x + ${X * j}u < chunks()) { store_o(row * params.heads * params.size + column, x + ${X * j}u, sums[${i * J + j}] * inverse); }
+    if (x + ${X * j}u < chunks()) {
+      store_o(row * params.heads * params.size + column, x + ${X * j}u, sums[${i * J + j}] * inverse);
+    }
 #end
     if (x == 0u) { store_stats(stats_of(head, row), highest[${i}], total[${i}]); }
   }

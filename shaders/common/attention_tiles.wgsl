@@ -51,7 +51,8 @@ fn bring_${N}_${t}(starts: vec2u, c: u32, index: u32) {
   let chunk = index % 4u;
 #for r in 0..N / 8
   let line${r} = ${32 * r}u + index / 4u;
-  tile_${N}[line${r} / 8u % ${N / 8}u][line${r} % 8u].chunks[chunk][line${r} / ${N}u] = load_${t}(starts[${r}], c + chunk);
+  tile_${N}[line${r} / 8u % ${N / 8}u][line${r} % 8u].chunks[chunk][line${r} / ${N}u] =
+    load_${t}(starts[${r}], c + chunk);
 #end
 }
 #end
@@ -65,7 +66,8 @@ fn bring_all_${t}(own: vec2u, first: u32, stride: u32, column: u32, index: u32) 
   let row${r} = ${128 * r / (J * X)}u + index / ${J * X}u;
   let slot${r} = row${r} % ${LINES}u * ${J}u + chunk / ${X}u;
   let line${r} = chunk % ${X}u + 8u * (slot${r} / 4u);
-  tile_16[line${r} / 8u][line${r} % 8u].chunks[row${r} / ${LINES}u][slot${r} % 4u] = load_${t}(row_of(own, first + row${r}) * stride + column, chunk);
+  tile_16[line${r} / 8u][line${r} % 8u].chunks[row${r} / ${LINES}u][slot${r} % 4u] =
+    load_${t}(row_of(own, first + row${r}) * stride + column, chunk);
 #end
 }
 #end

@@ -1,7 +1,6 @@
 /** The Trainer trains and evaluates any model: question answering, custom models, custom batches. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { sizeOf } from '../../src/arrays.ts';
 import {
   type Batch,
   dataCollatorForTokenClassification,
@@ -40,6 +39,7 @@ import { useDevice } from '../support/device.ts';
 import { models, readTensors } from '../support/fixtures.ts';
 import { toyDataset } from '../support/toy.ts';
 import { losses, useFolders } from '../support/trainer.ts';
+import { weightsOf } from '../support/weights.ts';
 
 const device = useDevice();
 const freshFolder = useFolders();
@@ -127,10 +127,7 @@ describe('question answering', () => {
       trainer.state.logHistory.flatMap(({ grad_norm }) => (grad_norm === undefined ? [] : [grad_norm])),
     ).toEqual(steps.map(({ norm }) => norm));
     const saved = await readTensors(join(outputDir, 'model.safetensors'));
-    for (const [name, { tensor, shape, offset }] of model.fileWeights()) {
-      const values = await tensor.float32Data();
-      expect(values.subarray(offset, offset + sizeOf(shape)), name).toEqual(saved.get(name));
-    }
+    for (const [name, { values }] of weightsOf(model)) expect(await values(), name).toEqual(saved.get(name));
     optimizer.dispose();
     trained.dispose();
     model.dispose();
