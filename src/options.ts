@@ -72,6 +72,11 @@ export function defined<T extends object>(options: T): { [K in keyof T]?: Exclud
   ) as typeof options;
 }
 
+/** Throws `ConfigError` saying what `name` is unless its value `holds`. */
+export function check(name: string, value: unknown, holds: boolean, remedy: string): void {
+  if (!holds) throw new ConfigError(`${name} is ${String(value)}`, { remedy });
+}
+
 /** Throws `ConfigError` unless `value` is one of the choices or `undefined`. */
 export function checkChoice(name: string, value: unknown, choices: readonly unknown[]): void {
   if (value === undefined || choices.includes(value)) return;

@@ -72,9 +72,7 @@ export function encodeTable(
     if (encoding.inputIds.length > maxLength) {
       throw new DataError(
         `${table.path}: line ${line} has ${encoding.inputIds.length} tokens, the model takes ${maxLength}`,
-        {
-          remedy: 'switch truncation on, or shorten the text',
-        },
+        { remedy: 'switch truncation on, or shorten the text' },
       );
     }
     const label = labels?.[index];

@@ -97,9 +97,7 @@ export function checkDecimalCommas(path: string, rows: TextRows, odd: TextRows):
   if (!odd.every(({ label }) => comma(label)) || rows.length < 2) return;
   throw new DataError(
     `${path}: line ${odd[0]!.line} has '${odd[0]!.label}': a number with a decimal comma?`,
-    {
-      remedy: 'write it with a point, or pass --problem-type multi_label_classification for two classes',
-    },
+    { remedy: 'write it with a point, or pass --problem-type multi_label_classification for two classes' },
   );
 }
 

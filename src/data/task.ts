@@ -138,9 +138,7 @@ function namesIn(path: string, column: LabelColumn, known: PretrainedConfig | nu
   if (twice > 0)
     throw new DataError(
       `${path}: '${names[twice - 1]}' and '${names[twice]}' are one number and would be two classes`,
-      {
-        remedy: 'write each class in one way',
-      },
+      { remedy: 'write each class in one way' },
     );
   return names;
 }

@@ -223,11 +223,8 @@ export class LayerNorm extends Module {
 
 /** Drops elements with probability p while training. */
 export class Dropout extends Module {
-  readonly p: number;
-
-  constructor(p: number) {
+  constructor(readonly p: number) {
     super();
-    this.p = p;
   }
 
   forward(x: Tensor): Tensor {

@@ -4,18 +4,16 @@ import { ConfigError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import type { AdamW } from './adamw.ts';
 
-export const schedulerTypes = ['linear', 'cosine', 'constant', 'constant_with_warmup'] as const;
-export type SchedulerType = (typeof schedulerTypes)[number];
+export type SchedulerType = 'linear' | 'cosine' | 'constant' | 'constant_with_warmup';
 
 /** Sets the rate of an optimizer's groups; `step()` after each `optimizer.step()`. */
 export class LambdaLR {
-  private readonly optimizer: AdamW;
-  private readonly factor: (step: number) => number;
   private count = 0;
 
-  constructor(optimizer: AdamW, factor: (step: number) => number) {
-    this.optimizer = optimizer;
-    this.factor = factor;
+  constructor(
+    private readonly optimizer: AdamW,
+    private readonly factor: (step: number) => number,
+  ) {
     this.apply();
   }
 
@@ -84,6 +82,15 @@ export function getConstantScheduleWithWarmup(optimizer: AdamW, numWarmupSteps: 
   return warmedUp(optimizer, numWarmupSteps, () => 1);
 }
 
+const makers: Record<SchedulerType, (optimizer: AdamW, warmup: number, steps: number) => LambdaLR> = {
+  linear: getLinearScheduleWithWarmup,
+  cosine: getCosineScheduleWithWarmup,
+  constant: getConstantSchedule,
+  constant_with_warmup: getConstantScheduleWithWarmup,
+};
+
+export const schedulerTypes = Object.keys(makers) as readonly SchedulerType[];
+
 export interface SchedulerOptions {
   /** Default 0. */
   numWarmupSteps?: number;
@@ -96,18 +103,9 @@ const schedulerOptionNames: OptionNames<SchedulerOptions> = { numWarmupSteps: tr
 export function getScheduler(name: SchedulerType, optimizer: AdamW, options: SchedulerOptions): LambdaLR {
   checkOptions('getScheduler', options, schedulerOptionNames);
   const { numWarmupSteps = 0, numTrainingSteps } = options;
-  switch (name) {
-    case 'linear':
-      return getLinearScheduleWithWarmup(optimizer, numWarmupSteps, numTrainingSteps);
-    case 'cosine':
-      return getCosineScheduleWithWarmup(optimizer, numWarmupSteps, numTrainingSteps);
-    case 'constant':
-      return getConstantSchedule(optimizer);
-    case 'constant_with_warmup':
-      return getConstantScheduleWithWarmup(optimizer, numWarmupSteps);
-    default:
-      throw new ConfigError(`'${String(name)}' is not a learning-rate schedule`, {
-        remedy: `use one of ${schedulerTypes.join(', ')}`,
-      });
-  }
+  if (!Object.hasOwn(makers, name))
+    throw new ConfigError(`'${String(name)}' is not a learning-rate schedule`, {
+      remedy: `use one of ${schedulerTypes.join(', ')}`,
+    });
+  return makers[name](optimizer, numWarmupSteps, numTrainingSteps);
 }

@@ -1,7 +1,7 @@
 /** Callbacks: they observe a training and may stop it. */
 import { callUser, userError } from '../data/example-checks.ts';
 import { ConfigError } from '../errors.ts';
-import { checkOptions, type OptionNames, remedyFor } from '../options.ts';
+import { check, checkOptions, type OptionNames, remedyFor } from '../options.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { bestMetricKey, bestMetricOf, isBetter } from './best.ts';
 import type { Metrics } from './metrics.ts';
@@ -167,16 +167,11 @@ export class EarlyStoppingCallback implements TrainerCallback {
   constructor(options: EarlyStoppingOptions = {}) {
     checkOptions('EarlyStoppingCallback', options, earlyStoppingOptionNames);
     const { earlyStoppingPatience = 1, earlyStoppingThreshold = 0 } = options;
-    if (!Number.isSafeInteger(earlyStoppingPatience) || earlyStoppingPatience < 1)
-      throw new ConfigError(`earlyStoppingPatience is ${earlyStoppingPatience}`, {
-        remedy: 'use an integer of 1 or more',
-      });
-    if (!(earlyStoppingThreshold >= 0))
-      throw new ConfigError(`earlyStoppingThreshold is ${earlyStoppingThreshold}`, {
-        remedy: 'use a number of 0 or more',
-      });
     this.patience = earlyStoppingPatience;
     this.threshold = earlyStoppingThreshold;
+    const counts = Number.isSafeInteger(this.patience) && this.patience >= 1;
+    check('earlyStoppingPatience', this.patience, counts, 'use an integer of 1 or more');
+    check('earlyStoppingThreshold', this.threshold, this.threshold >= 0, 'use a number of 0 or more');
   }
 
   /** Replays the evaluations of a resumed training, so that one that had stopped stays so. */

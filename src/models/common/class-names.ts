@@ -1,4 +1,5 @@
 /** Comparison of two sets of class names. */
+import type { Labels } from './labels.ts';
 
 /** A name without case, its accents written one way: names that fold to the same string are the same. */
 export function foldedName(name: string): string {
@@ -56,12 +57,6 @@ export function shownNames(names: readonly string[], most = 8): string {
 }
 
 /** Class names by number. */
-export function namesOf({
-  id2label,
-  numLabels,
-}: {
-  id2label: Record<number, string>;
-  numLabels: number;
-}): string[] {
+export function namesOf({ id2label, numLabels }: Pick<Labels, 'id2label' | 'numLabels'>): string[] {
   return Array.from({ length: numLabels }, (_, id) => id2label[id]!);
 }

@@ -11,13 +11,11 @@ import type { PretrainedConfig } from './config.ts';
 import type { ModelInputs } from './inputs.ts';
 
 export abstract class PreTrainedModel extends Module {
-  readonly config: PretrainedConfig;
-  readonly device: Device;
-
-  constructor(config: PretrainedConfig, device: Device) {
+  constructor(
+    readonly config: PretrainedConfig,
+    readonly device: Device,
+  ) {
     super();
-    this.config = config;
-    this.device = device;
   }
 
   /** The model under the head; a base model is its own. */

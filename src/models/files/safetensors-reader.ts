@@ -82,15 +82,13 @@ const entrySchema = v.object({
 
 export class SafetensorsFile {
   readonly path: string;
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly tensors: ReadonlyMap<string, TensorEntry>;
-  private readonly source: FileSource;
 
-  constructor(source: FileSource, metadata: Record<string, string>, tensors: Map<string, TensorEntry>) {
-    this.source = source;
+  constructor(
+    private readonly source: FileSource,
+    readonly metadata: Readonly<Record<string, string>>,
+    readonly tensors: ReadonlyMap<string, TensorEntry>,
+  ) {
     this.path = source.path;
-    this.metadata = metadata;
-    this.tensors = tensors;
   }
 
   /** Throws `CheckpointError` for a name the file does not hold. */
