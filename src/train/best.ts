@@ -45,15 +45,12 @@ export function isBetter(
 
 /** Notes each evaluation, and restores the best weights at the end. */
 export class BestModel {
-  private readonly trainer: Trainer;
   /** The last evaluation; null if it was made before a resume. */
   private last: { step: number; evaluation: Evaluation | null } = { step: -1, evaluation: null };
   private best: Evaluation | null = null;
   private warned = false;
 
-  constructor(trainer: Trainer) {
-    this.trainer = trainer;
-  }
+  constructor(private readonly trainer: Trainer) {}
 
   /** Finds out from the log of a resumed training whether its current step was evaluated. */
   resume(): void {

@@ -14,7 +14,7 @@ import { formatShape, sameShape, sizeOf } from '../tensor/shape.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { type Progress, progressFromJson } from './progress.ts';
-import { checkPlace, type SavedArguments, savedArguments } from './resume.ts';
+import { checkPlace, type Standing, savedArguments } from './resume.ts';
 import { stateFromJson, stateToJson, type TrainerState } from './state.ts';
 
 export const TRAINER_STATE_NAME = 'trainer_state.json';
@@ -110,14 +110,6 @@ async function readPart<T>(
       remedy: 'resume from a checkpoint this engine wrote',
     });
   return parse(await platform.readText(path), path);
-}
-
-/** The state of a training at a checkpoint, and its arguments. */
-export interface Standing {
-  state: TrainerState;
-  progress: Progress;
-  /** The content of training_args.json. */
-  saved: SavedArguments;
 }
 
 /**

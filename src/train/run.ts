@@ -41,8 +41,6 @@ type Place = Pick<Progress, 'epoch' | 'batch'>;
 
 /** State and resources of one training; `go` releases them. */
 export class TrainingRun {
-  private readonly trainer: Trainer;
-  private readonly options: TrainerOptions;
   private readonly callbacks: readonly TrainerCallback[];
   private readonly control: TrainerControl = { shouldTrainingStop: false };
   private readonly loader: DataLoader<unknown, Batch>;
@@ -64,7 +62,10 @@ export class TrainingRun {
   private lastSaved: { step: number; path: string } | null = null;
   private readonly best: BestModel;
 
-  constructor(trainer: Trainer, options: TrainerOptions) {
+  constructor(
+    private readonly trainer: Trainer,
+    private readonly options: TrainerOptions,
+  ) {
     const { args, model } = trainer;
     if (options.trainDataset === undefined)
       throw new ConfigError('train: there is no dataset', { remedy: 'pass trainDataset' });
@@ -74,9 +75,7 @@ export class TrainingRun {
       });
     }
     if (args.fp16) model.device.requireFloat16();
-    this.trainer = trainer;
     this.best = new BestModel(trainer);
-    this.options = options;
     this.callbacks = options.callbacks ?? [];
     this.loader = new DataLoader(options.trainDataset, {
       batchSize: args.perDeviceTrainBatchSize,
@@ -337,14 +336,8 @@ export class TrainingRun {
     if (state.bestGlobalStep === state.globalStep)
       state.bestModelCheckpoint = checkpointPath(args.outputDir, state.globalStep);
     state.statefulCallbacks = callbackStates(this.callbacks, this.done());
-    const path = await saveCheckpoint({
-      model,
-      tokenizer: this.options.processingClass,
-      optimizer,
-      args,
-      state,
-      progress,
-    });
+    const tokenizer = this.options.processingClass;
+    const path = await saveCheckpoint({ model, tokenizer, optimizer, args, state, progress });
     this.lastSaved = { step: state.globalStep, path };
     await rotateCheckpoints(args, state);
     await callAll(this.callbacks, 'onSave', this.context, path);

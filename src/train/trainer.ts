@@ -164,15 +164,10 @@ export class Trainer {
       collate: this.collate(),
       shuffle: false,
     });
-    const { loss, evaluation } = await evaluateModel(model, loader.batches(), {
-      fp16: args.fp16,
-      labelNames: args.labelNames,
-      computeMetrics: this.options.computeMetrics,
-    });
+    const evaluation = await evaluateModel(model, loader.batches(), args, this.options.computeMetrics);
     const seconds = (performance.now() - started) / 1000;
     const named = Object.entries(evaluation.metrics).map(([name, value]) => [`eval_${name}`, value]);
     const metrics = {
-      eval_loss: loss,
       ...Object.fromEntries(named),
       eval_runtime: Number(seconds.toFixed(4)),
       eval_samples_per_second: Number((dataset.length / seconds).toFixed(3)),
