@@ -68,19 +68,15 @@ export function encodeTable(
   checkOptions('encodeTable', options, encodeTableOptionNames);
   const { maxLength, truncation } = options;
   const examples = table.rows.map(({ text, pair, line }, index): Example => {
-    const encoding = tokenizer.encode(text, pair, { truncation, maxLength });
-    if (encoding.inputIds.length > maxLength) {
+    const { inputIds, tokenTypeIds } = tokenizer.encode(text, pair, { truncation, maxLength });
+    if (inputIds.length > maxLength) {
       throw new DataError(
-        `${table.path}: line ${line} has ${encoding.inputIds.length} tokens, the model takes ${maxLength}`,
+        `${table.path}: line ${line} has ${inputIds.length} tokens, the model takes ${maxLength}`,
         { remedy: 'switch truncation on, or shorten the text' },
       );
     }
     const label = labels?.[index];
-    return {
-      inputIds: encoding.inputIds,
-      tokenTypeIds: encoding.tokenTypeIds,
-      ...(label !== undefined && { label }),
-    };
+    return { inputIds, tokenTypeIds, ...(label !== undefined && { label }) };
   });
   return new ArrayDataset(examples);
 }

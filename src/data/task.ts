@@ -78,14 +78,15 @@ export function decideTask(table: TextTable, options: TaskOptions = {}): TaskDec
       if (type === 'multi_label_classification') column = labelColumn(table, true);
     }
   } else why ||= column.why;
+  const oddities = [...blankTexts(table), ...lostCharacters(table)];
   if (type === 'regression') {
     checkNumbers(path, textRows(path, column));
-    return { ...regression(why, options), notes: [...blankTexts(table), ...lostCharacters(table)] };
+    return { ...regression(why, options), notes: oddities };
   }
   const names = namesIn(path, column, known);
   const least = type === 'single_label_classification' ? 2 : 1;
   if (names.length < least) throw tooFew(path, names);
-  const notes = [...blankTexts(table), ...lostCharacters(table), ...lookAlikes(names)];
+  const notes = [...oddities, ...lookAlikes(names)];
   if (model === undefined) return { labels: { problemType: type, names }, why, head: null, notes };
   const kept = classesOfModel(path, names, column, model, head);
   return { labels: { problemType: type, names: kept.keep ? namesOf(model) : names }, why, head: kept, notes };

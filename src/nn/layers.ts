@@ -122,7 +122,8 @@ export class Linear extends Module {
 }
 
 export interface EmbeddingOptions {
-  paddingIdx?: number;
+  /** Default null: none. */
+  paddingIdx?: number | null | undefined;
 }
 
 const embeddingOptionNames: OptionNames<EmbeddingOptions> = { paddingIdx: true };

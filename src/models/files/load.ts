@@ -224,7 +224,7 @@ async function fill(
     for await (const { elementOffset, values } of checkpoint.float32Chunks(found.get(name)!))
       tensor.write(values, offset + elementOffset);
   }
-  if (plan?.action === 'reorder') await reorderRows(model.classLayer!, plan.rows);
+  if (plan?.rows !== undefined) await reorderRows(model.classLayer!, plan.rows);
   const report = { missing: mapping.missing, unexpected: mapping.unexpected, mismatched, untied, redrawn };
   const lines = [formatLoadReport(checkpoint.folder, report), ...headRows(classes, plan)];
   return { ...report, text: lines.filter((line) => line !== '').join('\n') };
