@@ -46,12 +46,13 @@ export function remedyFor(name: string, known: readonly string[], advice: Advice
 
 /**
  * Throws `ConfigError` naming the first option that `where` does not have, with a remedy. An option set to
- * `undefined` counts as not given.
+ * `undefined` counts as not given. With a type of options, `checkOptions<AdamWOptions>(…)`, the compiler checks the
+ * names.
  */
-export function checkOptions(
+export function checkOptions<T = Record<string, unknown>>(
   where: string,
   given: object | undefined,
-  names: Readonly<Record<string, true>>,
+  names: OptionNames<T>,
   advice: Advice = {},
 ): void {
   if (given === undefined) return;

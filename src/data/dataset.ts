@@ -1,7 +1,7 @@
 /** Datasets: encoded examples by index. */
 
 import { DataError } from '../errors.ts';
-import { checkOptions, type OptionNames } from '../options.ts';
+import { checkOptions } from '../options.ts';
 import type { Label } from './labels.ts';
 import type { TextTable } from './table.ts';
 
@@ -53,8 +53,6 @@ export interface EncodeTableOptions {
   truncation: boolean;
 }
 
-const encodeTableOptionNames: OptionNames<EncodeTableOptions> = { maxLength: true, truncation: true };
-
 /**
  * Encodes a table's texts. Without truncation, throws `DataError` naming file and line of a text that is too
  * long.
@@ -65,7 +63,7 @@ export function encodeTable(
   tokenizer: Encoder,
   options: EncodeTableOptions,
 ): ArrayDataset {
-  checkOptions('encodeTable', options, encodeTableOptionNames);
+  checkOptions<EncodeTableOptions>('encodeTable', options, { maxLength: true, truncation: true });
   const { maxLength, truncation } = options;
   const examples = table.rows.map(({ text, pair, line }, index): Example => {
     const { inputIds, tokenTypeIds } = tokenizer.encode(text, pair, { truncation, maxLength });

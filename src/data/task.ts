@@ -12,7 +12,7 @@ import {
   shownNames,
 } from '../models/common/class-names.ts';
 import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/common/config.ts';
-import { checkOptions, type OptionNames } from '../options.ts';
+import { checkOptions } from '../options.ts';
 import { type LabelColumn, type LabelledRow, labelColumn, partsOf } from './label-cells.ts';
 import {
   checkClassCount,
@@ -39,8 +39,6 @@ export interface TaskOptions {
   head?: 'keep' | 'new';
 }
 
-const taskOptionNames: OptionNames<TaskOptions> = { problemType: true, model: true, head: true };
-
 export interface TaskDecision {
   labels: LabelSet;
   /** What the labels showed, for people. */
@@ -59,7 +57,7 @@ export interface TaskDecision {
  * `ConfigError` if there is no classifier to keep.
  */
 export function decideTask(table: TextTable, options: TaskOptions = {}): TaskDecision {
-  checkOptions('decideTask', options, taskOptionNames);
+  checkOptions<TaskOptions>('decideTask', options, { problemType: true, model: true, head: true });
   const { problemType, model, head } = options;
   if (head === 'keep' && model === undefined)
     throw new ConfigError('there is no trained classifier to keep', {

@@ -48,7 +48,6 @@ export interface ParameterState {
 
 const optionNames: OptionNames<AdamWOptions> = { lr: true, betas: true, eps: true, weightDecay: true };
 const groupNames: OptionNames<ParameterGroup> = { ...optionNames, params: true };
-const stepOptionNames: OptionNames<StepOptions> = { gradScale: true, skipNonFinite: true };
 const advice: Advice = {
   learningRate: "the rate is lr, as PyTorch's",
   amsgrad: 'leave it out',
@@ -155,7 +154,7 @@ export class AdamW {
    * `ShapeError` for a `gradScale` that is not [2] or a gradient of another size than its parameter.
    */
   step(options: StepOptions = {}): void {
-    checkOptions('AdamW.step', options, stepOptionNames);
+    checkOptions<StepOptions>('AdamW.step', options, { gradScale: true, skipNonFinite: true });
     const { gradScale, skipNonFinite = false } = options;
     if (gradScale && gradScale.size !== 2)
       throw new ShapeError(`AdamW: gradScale is ${formatShape(gradScale.shape)}`, {

@@ -1,7 +1,7 @@
 /** Clipping by the norm of all gradients together. */
 
 import { type Gradient, gradientNorm, scaleGradients } from '../kernels/optimizer.ts';
-import { check, checkOptions, type OptionNames } from '../options.ts';
+import { check, checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { GradScaler } from './grad-scaler.ts';
 import { gradientRuns, normRuns } from './gradients.ts';
@@ -12,8 +12,6 @@ export interface ClipFactorOptions {
   /** A tensor [2] to write into, which a loop may use again and again; a new one unless given. */
   out?: Tensor;
 }
-
-const clipFactorOptionNames: OptionNames<ClipFactorOptions> = { lossScale: true, out: true };
 
 /** Runs `use` on tensors of gradients, and disposes of them. */
 function withRuns(runs: readonly Tensor[], use: (gradients: readonly Gradient[]) => void): void {
@@ -32,7 +30,7 @@ export function clipFactor(
   maxNorm: number,
   options: ClipFactorOptions = {},
 ): Tensor | null {
-  checkOptions('clipFactor', options, clipFactorOptionNames);
+  checkOptions<ClipFactorOptions>('clipFactor', options, { lossScale: true, out: true });
   const { lossScale = 1, out } = options;
   check('clipFactor: maxNorm', maxNorm, maxNorm >= 0, 'use a number of 0 or more');
   const device = parameters.find(({ grad }) => grad !== null)?.device;

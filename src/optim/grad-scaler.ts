@@ -1,7 +1,7 @@
 /** Dynamic loss scaling (Micikevicius et al., "Mixed Precision Training", 2018). */
 
 import { updateLossScale } from '../kernels/optimizer.ts';
-import { check, checkOptions, type OptionNames } from '../options.ts';
+import { check, checkOptions } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -12,13 +12,6 @@ export interface GradScalerOptions {
   /** Consecutive steps with finite gradients before the scale grows. */
   growthInterval?: number;
 }
-
-const optionNames: OptionNames<GradScalerOptions> = {
-  initScale: true,
-  growthFactor: true,
-  backoffFactor: true,
-  growthInterval: true,
-};
 
 /** What a checkpoint keeps of a scaler. */
 export interface GradScalerState {
@@ -47,7 +40,12 @@ export class GradScaler {
 
   /** Throws `ConfigError` for numbers that cannot work. */
   constructor(device: Device, options: GradScalerOptions = {}) {
-    checkOptions('GradScaler', options, optionNames);
+    checkOptions<GradScalerOptions>('GradScaler', options, {
+      initScale: true,
+      growthFactor: true,
+      backoffFactor: true,
+      growthInterval: true,
+    });
     const { initScale = 65_536, growthFactor = 2, backoffFactor = 0.5, growthInterval = 2000 } = options;
     const finite = initScale > 0 && Number.isFinite(initScale);
     const shrinks = backoffFactor > 0 && backoffFactor < 1;

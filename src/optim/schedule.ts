@@ -1,7 +1,7 @@
 /** Learning-rate schedules of transformers: a factor of the initial rate for each step. */
 
 import { ConfigError } from '../errors.ts';
-import { checkOptions, type OptionNames } from '../options.ts';
+import { checkOptions } from '../options.ts';
 import type { AdamW } from './adamw.ts';
 
 export type SchedulerType = 'linear' | 'cosine' | 'constant' | 'constant_with_warmup';
@@ -97,11 +97,9 @@ export interface SchedulerOptions {
   numTrainingSteps: number;
 }
 
-const schedulerOptionNames: OptionNames<SchedulerOptions> = { numWarmupSteps: true, numTrainingSteps: true };
-
 /** A schedule by transformers' name. Throws `ConfigError` for an unknown one. */
 export function getScheduler(name: SchedulerType, optimizer: AdamW, options: SchedulerOptions): LambdaLR {
-  checkOptions('getScheduler', options, schedulerOptionNames);
+  checkOptions<SchedulerOptions>('getScheduler', options, { numWarmupSteps: true, numTrainingSteps: true });
   const { numWarmupSteps = 0, numTrainingSteps } = options;
   if (!Object.hasOwn(makers, name))
     throw new ConfigError(`'${String(name)}' is not a learning-rate schedule`, {
