@@ -46,8 +46,7 @@ export function remedyFor(name: string, known: readonly string[], advice: Advice
 
 /**
  * Throws `ConfigError` naming the first option that `where` does not have, with a remedy. An option set to
- * `undefined` counts as not given. With a type of options, `checkOptions<AdamWOptions>(…)`, the compiler checks the
- * names.
+ * `undefined` counts as not given. The compiler checks `names` if it knows the options' type `T`.
  */
 export function checkOptions<T = Record<string, unknown>>(
   where: string,

@@ -46,7 +46,6 @@ export class TrainingRun {
   private readonly loader: DataLoader<unknown, Batch>;
   private readonly step: TrainingStep;
   private readonly stepsPerEpoch: number;
-  private readonly parameters: readonly Tensor[];
   private readonly fixed: ReadonlySet<Tensor>;
   /** Steps since the last log. */
   private lossSteps = 0;
@@ -96,8 +95,7 @@ export class TrainingRun {
         remedy: 'use fewer epochs',
       });
     state.numTrainEpochs = Math.ceil(state.maxSteps / this.stepsPerEpoch);
-    this.parameters = model.parameters();
-    this.fixed = new Set(this.parameters.filter((tensor) => !tensor.requiresGrad));
+    this.fixed = new Set(model.parameters().filter((tensor) => !tensor.requiresGrad));
     this.step = new TrainingStep({ model, args, maxSteps: state.maxSteps, reduce: options.reduceGradients });
     model.device.manualSeed(args.seed);
   }
@@ -368,7 +366,7 @@ export class TrainingRun {
   }
 
   private release(): void {
-    for (const tensor of this.parameters) tensor.requiresGrad = !this.fixed.has(tensor);
+    for (const tensor of this.trainer.model.parameters()) tensor.requiresGrad = !this.fixed.has(tensor);
     this.step.dispose();
   }
 }

@@ -23,22 +23,18 @@ export const encoderNames: readonly NameRule[] = [
 class SelfAttention extends Module {
   /** Queries, keys and values: weight [3 · H, H], bias [3 · H]. */
   readonly qkv: Linear;
-  private readonly heads: number;
-  private readonly dropoutProb: number;
 
   constructor(
     device: Device,
-    { hiddenSize: H, numAttentionHeads, attentionProbsDropoutProb }: PretrainedConfig,
+    private readonly config: PretrainedConfig,
   ) {
     super();
-    this.qkv = new Linear(device, H, 3 * H, { parts: 3 });
-    this.heads = numAttentionHeads;
-    this.dropoutProb = attentionProbsDropoutProb;
+    this.qkv = new Linear(device, config.hiddenSize, 3 * config.hiddenSize, { parts: 3 });
   }
 
   forward(x: Tensor, seen: SeenTokens): Attended {
-    const { heads } = this;
-    const dropout = this.training ? this.dropoutProb : 0;
+    const { numAttentionHeads: heads, attentionProbsDropoutProb } = this.config;
+    const dropout = this.training ? attentionProbsDropoutProb : 0;
     const qkv = this.qkv.forward(x);
     if ('plain' in seen) return plainSelfAttention(qkv, { heads, mask: seen.mask, dropout });
     return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
@@ -66,15 +62,11 @@ class ResidualOutput extends Module {
   readonly LayerNorm: LayerNorm;
   readonly dropout: Dropout;
 
-  constructor(
-    device: Device,
-    inFeatures: number,
-    { hiddenSize, layerNormEps, hiddenDropoutProb }: PretrainedConfig,
-  ) {
+  constructor(device: Device, inFeatures: number, config: PretrainedConfig) {
     super();
-    this.dense = new Linear(device, inFeatures, hiddenSize);
-    this.LayerNorm = new LayerNorm(device, hiddenSize, { eps: layerNormEps });
-    this.dropout = new Dropout(hiddenDropoutProb);
+    this.dense = new Linear(device, inFeatures, config.hiddenSize);
+    this.LayerNorm = new LayerNorm(device, config.hiddenSize, { eps: config.layerNormEps });
+    this.dropout = new Dropout(config.hiddenDropoutProb);
   }
 
   forward(x: Tensor, residual: Tensor): Tensor {

@@ -58,11 +58,10 @@ export abstract class HeadedModel extends PreTrainedModel {
   }
 
   override get classLayer(): Linear | null {
-    const names = this.head.classLayer?.split('.') ?? [];
-    return names.reduce<object | null>(
-      (part, name) => Reflect.get(part ?? this, name),
-      null,
-    ) as Linear | null;
+    const layer = this.head.classLayer
+      ?.split('.')
+      .reduce<object>((part, name) => Reflect.get(part, name), this);
+    return (layer as Linear | undefined) ?? null;
   }
 
   protected headLogits(output: BaseModelOutput): Tensor {
