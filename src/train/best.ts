@@ -59,7 +59,6 @@ export class BestModel {
       this.last = { step, evaluation: null };
   }
 
-  /** Whether the current step was evaluated. */
   get isEvaluated(): boolean {
     return this.last.step === this.trainer.state.globalStep;
   }
@@ -69,7 +68,12 @@ export class BestModel {
     const { args, state } = this.trainer;
     this.last = { step: state.globalStep, evaluation };
     const value = bestMetricOf(args, evaluation.metrics);
-    if (value === null) this.warnOfMetric();
+    if (value === null && !this.warned) {
+      this.warned = true;
+      this.trainer.warn(
+        `the metric '${metricName(args)}' is not defined for the evaluation data (ROC-AUC of one class, say): such an evaluation is never the best, and counts as one without improvement`,
+      );
+    }
     const tracked = args.metricForBestModel !== null || args.loadBestModelAtEnd;
     if (!tracked || value === null || !isBetter(args, value, state.bestMetric)) return false;
     state.bestMetric = value;
@@ -77,14 +81,6 @@ export class BestModel {
     // As in transformers, the step is kept only if checkpoints are.
     if (args.saveStrategy !== 'no' || args.loadBestModelAtEnd) state.bestGlobalStep = state.globalStep;
     return true;
-  }
-
-  private warnOfMetric(): void {
-    if (this.warned) return;
-    this.warned = true;
-    this.trainer.warn(
-      `the metric '${metricName(this.trainer.args)}' is not defined for the evaluation data (ROC-AUC of one class, say): such an evaluation is never the best, and counts as one without improvement`,
-    );
   }
 
   /**

@@ -34,7 +34,6 @@ export interface CheckpointContent {
   progress: Omit<Progress, 'optimizerSteps'>;
 }
 
-/** The folder of a step's checkpoint. */
 export function checkpointPath(outputDir: string, step: number): string {
   return platform.joinPath(outputDir, `checkpoint-${step}`);
 }
@@ -268,7 +267,6 @@ export async function sweepOutput(outputDir: string): Promise<void> {
   for (const { path } of await listCheckpoints(outputDir)) await platform.sweep(path);
 }
 
-/** Deletes all checkpoints in a folder. */
 export async function removeCheckpoints(outputDir: string): Promise<void> {
   for (const { path } of await listCheckpoints(outputDir)) await platform.remove(path);
 }

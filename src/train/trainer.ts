@@ -93,10 +93,9 @@ export class Trainer {
   readonly args: TrainingArguments;
   readonly model: TrainableModel;
   state: TrainerState;
-  private readonly options: TrainerOptions;
 
   /** Throws `ConfigError` for options and arguments that cannot be used. */
-  constructor(options: TrainerOptions) {
+  constructor(private readonly options: TrainerOptions) {
     checkOptions('Trainer', options, trainerOptionNames, advice);
     if (options.model === undefined)
       throw new ConfigError('Trainer: there is no model', { remedy: 'pass model' });
@@ -104,7 +103,6 @@ export class Trainer {
     checkDataset('evalDataset', options.evalDataset);
     checkCallbacks(options.callbacks);
     this.args = resolveArguments(options.args);
-    this.options = options;
     this.model = options.model;
     this.state = freshState(this.args);
   }

@@ -45,7 +45,6 @@ export function relationOf(names: readonly string[], model: readonly string[]): 
   return shareNames(names, model) ? 'partly' : 'other';
 }
 
-/** Whether any name is in both sets. */
 export function shareNames(a: readonly string[], b: readonly string[]): boolean {
   const folded = new Set(a.map(foldedName));
   return b.some((name) => folded.has(foldedName(name)));
