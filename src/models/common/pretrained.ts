@@ -114,9 +114,7 @@ export abstract class PreTrainedModel extends Module {
     const { base } = this;
     const [top, ...rest] = base.groups();
     const heads = this.namedChildren().map(([, child]) => child);
-    return [
-      (base as PreTrainedModel) === this ? top! : [...heads.filter((child) => child !== base), ...top!],
-      ...rest,
-    ];
+    const above = (base as PreTrainedModel) === this ? [] : heads.filter((child) => child !== base);
+    return [[...above, ...top!], ...rest];
   }
 }

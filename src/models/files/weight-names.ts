@@ -111,11 +111,8 @@ export function mapWeights(
   const found = new Map<string, string>();
   const used = new Set<string>();
   for (const name of expected) {
-    const candidates = [
-      name,
-      name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : `${prefix}.${name}`,
-    ];
-    const key = candidates.map((candidate) => byName.get(candidate)).find((match) => match !== undefined);
+    const other = name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : `${prefix}.${name}`;
+    const key = byName.get(name) ?? byName.get(other);
     if (key === undefined) continue;
     found.set(name, key);
     used.add(key);
