@@ -98,7 +98,13 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
   /** The order of an epoch: the same for the same seed and epoch, on every platform. */
   order(epoch: number): number[] {
     const { shuffle = false, groupByLength = false, seed = 0, batchSize, sampler } = this.options;
-    if (sampler !== undefined) return this.sampled(sampler, epoch);
+    if (sampler !== undefined) {
+      const sampled = [...sampler.order(epoch)];
+      if (sampled.length === sampler.length) return sampled;
+      throw new DataError(`the sampler gave ${sampled.length} indices for epoch ${epoch}`, {
+        remedy: `its length says ${sampler.length}`,
+      });
+    }
     const n = this.dataset.length;
     if (!shuffle && !groupByLength) return Array.from({ length: n }, (_, i) => i);
     const order = new Random(seed, epoch).permutation(n);
@@ -117,16 +123,6 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
 
   private example(index: number): E {
     return callUser(`the dataset's get(${index})`, () => this.dataset.get(index));
-  }
-
-  private sampled(sampler: Sampler, epoch: number): number[] {
-    const order = [...sampler.order(epoch)];
-    if (order.length !== sampler.length) {
-      throw new DataError(`the sampler gave ${order.length} indices for epoch ${epoch}`, {
-        remedy: `its length says ${sampler.length}`,
-      });
-    }
-    return order;
   }
 
   /**

@@ -13,6 +13,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { NameRule } from '../files/weight-names.ts';
 import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
+import type { ModelInputs } from './inputs.ts';
 import { Packing } from './packing.ts';
 
 /** Files keep the projections of an encoder's attention apart. */
@@ -133,15 +134,8 @@ export class EncoderLayer extends Module {
   }
 }
 
-export interface EncoderOptions {
-  mask: Tensor | undefined;
-  skipPadding: boolean;
-  all: boolean;
-  withAttentions: boolean;
-}
-
 export interface EncoderOutput {
-  /** With `all` the embeddings and the result of each layer; the last is the encoder's result. */
+  /** On request the embeddings and the result of each layer; the last is the encoder's result. */
   states: Tensor[];
   /** Of each layer; empty unless asked for. */
   attentions: Tensor[];
@@ -156,12 +150,13 @@ export class Encoder extends Module {
   }
 
   /**
-   * [B, L, H] → states, float32 under `autocast` too; mask int32 [B, L]. Without `all`, each state is freed
-   * when the next one is done. `skipPadding`: see `ModelInputs`.
+   * [B, L, H] → states, float32 under `autocast` too. Without `outputHiddenStates`, each state is freed when
+   * the next one is done.
    */
-  forward(embedded: Tensor, { mask, skipPadding, all, withAttentions }: EncoderOptions): EncoderOutput {
-    const packing = skipPadding && !withAttentions ? Packing.of(mask) : null;
-    if (packing === null) return this.run(embedded, withAttentions ? { mask, plain: true } : { mask }, all);
+  forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds'>): EncoderOutput {
+    const { attentionMask: mask, skipPadding, outputHiddenStates: all = false, outputAttentions } = inputs;
+    const packing = skipPadding && !outputAttentions ? Packing.of(mask) : null;
+    if (packing === null) return this.run(embedded, outputAttentions ? { mask, plain: true } : { mask }, all);
     const seen = { starts: packing.starts, length: packing.longest };
     const { states, attentions } = this.run(packing.pack(embedded), seen, all);
     return { states: (all ? states : states.slice(-1)).map((state) => packing.unpack(state)), attentions };
