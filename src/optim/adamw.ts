@@ -29,14 +29,9 @@ export interface ParameterGroup extends AdamWOptions {
 }
 
 /** A group with every hyper-parameter set. Schedulers write `lr`. */
-export interface OptimizerGroup {
-  readonly params: readonly Tensor[];
-  lr: number;
+export interface OptimizerGroup extends Required<ParameterGroup> {
   /** The rate the schedule scales. */
   readonly initialLr: number;
-  betas: readonly [number, number];
-  eps: number;
-  weightDecay: number;
 }
 
 /** The optimizer's state of one parameter, as checkpoints hold it. */

@@ -52,11 +52,7 @@ export function resolveArguments(
   given: Partial<TrainingArguments> & { outputDir: string },
 ): TrainingArguments {
   checkOptions('TrainingArguments', given, optionNames, advice);
-  const args: TrainingArguments = {
-    ...defaultTrainingArguments,
-    outputDir: given.outputDir,
-    ...(defined(given) as Partial<TrainingArguments>),
-  };
+  const args: TrainingArguments = { ...defaultTrainingArguments, ...(defined(given) as typeof given) };
   checkKinds(args);
   if (args.maxSteps <= 0 && args.numTrainEpochs === 0)
     throw new ConfigError('numTrainEpochs is 0', { remedy: 'train for some epochs or steps' });
