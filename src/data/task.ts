@@ -76,15 +76,14 @@ export function decideTask(table: TextTable, options: TaskOptions = {}): TaskDec
       if (type === 'multi_label_classification') column = labelColumn(table, true);
     }
   } else why ||= column.why;
-  const oddities = [...blankTexts(table), ...lostCharacters(table)];
   if (type === 'regression') {
     checkNumbers(path, textRows(path, column));
-    return { ...regression(why, options), notes: oddities };
+    return { ...regression(why, options), notes: oddRows(table) };
   }
   const names = namesIn(path, column, known);
   const least = type === 'single_label_classification' ? 2 : 1;
   if (names.length < least) throw tooFew(path, names);
-  const notes = [...oddities, ...lookAlikes(names)];
+  const notes = [...oddRows(table), ...lookAlikes(names)];
   if (model === undefined) return { labels: { problemType: type, names }, why, head: null, notes };
   const kept = classesOfModel(path, names, column, model, head);
   return { labels: { problemType: type, names: kept.keep ? namesOf(model) : names }, why, head: kept, notes };
@@ -185,19 +184,18 @@ function areNumbersOf(model: PretrainedConfig, rows: readonly LabelledRow<string
   return orderOf(values.map(String), names) !== null;
 }
 
-/** A note about blank texts, from which nothing can be learned. */
-function blankTexts({ rows }: TextTable): string[] {
+/**
+ * Notes about blank texts, from which nothing can be learned, and about U+FFFD, which another program wrote
+ * for characters that it could not read.
+ */
+function oddRows({ rows }: TextTable): string[] {
+  const note = (what: string, odd: typeof rows): string[] =>
+    odd.length === 0 ? [] : [`rows with ${what}: ${odd.length} (first on line ${odd[0]!.line})`];
   const blank = rows.filter(({ text, pair }) => text.trim() === '' || pair?.trim() === '');
-  if (blank.length === 0) return [];
-  return [`rows with a blank text: ${blank.length} (first on line ${blank[0]!.line})`];
-}
-
-/** A note about U+FFFD, which another program wrote for characters that it could not read. */
-function lostCharacters({ rows }: TextTable): string[] {
   const lost = rows.filter((row) => [row.text, row.pair, row.label].flat().join().includes('\uFFFD'));
-  if (lost.length === 0) return [];
   return [
-    `rows with the character U+FFFD, lost before the file was saved: ${lost.length} (first on line ${lost[0]!.line})`,
+    ...note('a blank text', blank),
+    ...note('the character U+FFFD, lost before the file was saved', lost),
   ];
 }
 
