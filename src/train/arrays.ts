@@ -76,8 +76,10 @@ export function joinBatches<T extends TypedArrays[Dtype]>(
   const strides = stridesOf(shape);
   let row = 0;
   for (const { values: part, shape: own } of parts) {
-    const [width, ownStrides] = [own.at(-1)!, stridesOf(own)];
-    // Copies along the last dimension, in which elements are contiguous on both sides.
+    const ownStrides = stridesOf(own);
+    // From the last dimension that was filled up on, elements are contiguous on both sides.
+    const filled = own.findLastIndex((size, d) => d > 0 && size !== shape[d]);
+    const width = sizeOf(own.slice(Math.max(filled, 0)));
     for (let from = 0; from < part.length; from += width) {
       const places = ownStrides.map((stride, d) => (Math.floor(from / stride) % own[d]!) * strides[d]!);
       values.set(
