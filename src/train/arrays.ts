@@ -81,11 +81,11 @@ export function joinBatches<T extends TypedArrays[Dtype]>(
     const filled = own.findLastIndex((size, d) => d > 0 && size !== shape[d]);
     const width = sizeOf(own.slice(Math.max(filled, 0)));
     for (let from = 0; from < part.length; from += width) {
-      const places = ownStrides.map((stride, d) => (Math.floor(from / stride) % own[d]!) * strides[d]!);
-      values.set(
-        part.subarray(from, from + width),
-        places.reduce((sum, place) => sum + place, row * strides[0]!),
+      const to = ownStrides.reduce(
+        (sum, stride, d) => sum + (Math.floor(from / stride) % own[d]!) * strides[d]!,
+        row * strides[0]!,
       );
+      values.set(part.subarray(from, from + width), to);
     }
     row += own[0]!;
   }
