@@ -100,6 +100,7 @@ export {
   type GeluOptions,
   gelu,
   mul,
+  quickGelu,
   relu,
   scale,
   sigmoid,

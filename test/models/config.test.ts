@@ -209,7 +209,7 @@ describe('values', () => {
   });
 
   it('keep the name of an activation', () => {
-    for (const name of ['swish', 'gelu_new', 'gelu_pytorch_tanh']) {
+    for (const name of ['swish', 'gelu_new', 'gelu_pytorch_tanh', 'quick_gelu']) {
       const config = parseConfig({ ...bert, hidden_act: name }, 'x');
       expect(JSON.parse(configToJson(config, 'X'))).toMatchObject({ hidden_act: name });
     }
@@ -222,7 +222,7 @@ describe('what cannot be used', () => {
     'a size that is no number': { ...bert, hidden_size: '768' },
     'heads that do not divide': { ...bert, hidden_size: 100 },
     'a probability above 1': { ...bert, hidden_dropout_prob: 1.5 },
-    'an activation we do not have': { ...bert, hidden_act: 'quick_gelu' },
+    'an activation we do not have': { ...bert, hidden_act: 'relu6' },
     'relative positions': { ...bert, position_embedding_type: 'relative_key' },
     'a decoder': { ...bert, is_decoder: true },
     'pruned heads': { ...bert, pruned_heads: { 0: [1] } },

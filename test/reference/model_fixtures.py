@@ -388,7 +388,7 @@ def outputs(family):
 
 
 ACTIVATIONS = ("gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh",
-               "relu", "silu", "swish", "tanh", "sigmoid", "linear")
+               "quick_gelu", "relu", "silu", "swish", "tanh", "sigmoid", "linear")
 
 
 def logits_of(folder, inputs, **config):
