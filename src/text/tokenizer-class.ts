@@ -37,8 +37,6 @@ const CLASSES: [RegExp, ClassName][] = [
 
 /** The class of a model type, if no file names one. */
 function usualClass(modelType: string): string | undefined {
-  // ELECTRA has a tokenizer here and no model.
-  if (modelType === 'electra') return 'BertTokenizer';
   return familyOf(modelType)?.tokenizerDefaults.tokenizer_class;
 }
 

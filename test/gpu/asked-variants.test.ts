@@ -8,6 +8,8 @@ import type { SubgroupMatrix } from '../../src/gpu/subgroup-matrix.ts';
 import {
   AutoConfig,
   AutoModelForMaskedLM,
+  AutoModelForMultipleChoice,
+  AutoModelForPreTraining,
   AutoModelForQuestionAnswering,
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
@@ -69,6 +71,8 @@ const tasks = {
   tokens: [AutoModelForTokenClassification, () => ({ labels: perText(LENGTH) })],
   answers: [AutoModelForQuestionAnswering, () => ({ startPositions: perText(), endPositions: perText() })],
   'masked tokens': [AutoModelForMaskedLM, () => ({ labels: perText(LENGTH) })],
+  'pre-training': [AutoModelForPreTraining, () => ({ labels: perText(LENGTH) })],
+  choices: [AutoModelForMultipleChoice, () => ({ labels: ints(1, [1]) })],
 } as const;
 type Task = keyof typeof tasks;
 
@@ -116,9 +120,10 @@ async function run({ type, task, values }: Case, fp16: boolean): Promise<void> {
   const optimizer = new AdamW(model.parameters());
   const scaler = new GradScaler(current);
   const attentionMask = new Int32Array(BATCH * LENGTH).fill(1).fill(0, -2);
+  const shape = task === 'choices' ? [1, BATCH, LENGTH] : [BATCH, LENGTH];
   const inputs = {
-    inputIds: perText(LENGTH),
-    attentionMask: current.tensor(attentionMask, [BATCH, LENGTH]),
+    inputIds: ints(BATCH * LENGTH, shape),
+    attentionMask: current.tensor(attentionMask, shape),
     ...labels(),
   };
   for (const way of ways) {
