@@ -64,6 +64,12 @@ const ints = (count: number, shape: number[]) => device.current.tensor(new Int32
 const perText = (count = 1) => ints(BATCH * count, count === 1 ? [BATCH] : [BATCH, count]);
 const floats = (count: number) => device.current.tensor(new Float32Array(BATCH * count), [BATCH, count]);
 
+/** The name of the second label that a family's pre-training takes. */
+const pairLabels: Partial<Record<ModelType, string>> = {
+  albert: 'sentenceOrderLabel',
+  bert: 'nextSentenceLabel',
+};
+
 /** Each task's model, and the labels of a batch by their names. */
 const tasks = {
   classification: [AutoModelForSequenceClassification, () => ({ labels: perText() })],
@@ -71,7 +77,13 @@ const tasks = {
   tokens: [AutoModelForTokenClassification, () => ({ labels: perText(LENGTH) })],
   answers: [AutoModelForQuestionAnswering, () => ({ startPositions: perText(), endPositions: perText() })],
   'masked tokens': [AutoModelForMaskedLM, () => ({ labels: perText(LENGTH) })],
-  'pre-training': [AutoModelForPreTraining, () => ({ labels: perText(LENGTH) })],
+  'pre-training': [
+    AutoModelForPreTraining,
+    (type: ModelType) => {
+      const pair = pairLabels[type];
+      return { labels: perText(LENGTH), ...(pair !== undefined && { [pair]: perText() }) };
+    },
+  ],
   choices: [AutoModelForMultipleChoice, () => ({ labels: ints(1, [1]) })],
 } as const;
 type Task = keyof typeof tasks;
@@ -124,7 +136,7 @@ async function run({ type, task, values }: Case, fp16: boolean): Promise<void> {
   const inputs = {
     inputIds: ints(BATCH * LENGTH, shape),
     attentionMask: current.tensor(attentionMask, shape),
-    ...labels(),
+    ...labels(type),
   };
   for (const way of ways) {
     const forward = () => model.forward({ ...inputs, ...way });

@@ -43,7 +43,7 @@ def folder(model, pieces, normalizer):
     """A tokenizer's folder as the hub has it."""
     place = OUT / model
     place.mkdir(exist_ok=True)
-    vocab = [*((s, 0.0) for s in SPECIAL[model]), *map(tuple, pieces), *(() if "[MASK]" in SPECIAL[model] else [("<mask>", 0.0)])]
+    vocab = [*((s, 0.0) for s in SPECIAL[model]), *(tuple(p) for p in pieces if p[0] not in SPECIAL[model]), *(() if "[MASK]" in SPECIAL[model] else [("<mask>", 0.0)])]
     t = Tokenizer(models.Unigram(vocab, unk_id=SPECIAL[model].index("<unk>")))
     t.normalizer, t.pre_tokenizer, t.decoder = normalizer, split(), decoders.Metaspace()
     (place / "tokenizer.json").write_text(json.dumps(json.loads(t.to_str()), separators=(",", ":")))
