@@ -59,7 +59,7 @@ export function pairPreTraining<Label extends string, Logits extends string>(
     forward(inputs: PairInputs<Label>): PairOutput<Logits> {
       checkInputs(this.architecture, inputs, inputNames);
       return this.device.tidy(() => {
-        const output = this.base.forward({ ...baseInputs(inputs), skipPadding: false });
+        const output = this.base.forward(baseInputs(inputs));
         const predictionLogits = this.headLogits(output);
         const part = Reflect.get(this, names.part) as { forward(x: Tensor): Tensor };
         const pairs = to(part.forward(output.poolerOutput!), 'float32');
