@@ -10,8 +10,8 @@
  *   #let NAME = A                  an integer, up to the end of the block
  *   #let NAME = "q k v"            a text, up to the end of the block
  *   enable …;                      moved to the top, once
- *   ${expression}                  integer arithmetic over names, or the text of one name; in the list of a
- *                                  #for over names, too
+ *   ${expression}                  integer arithmetic over names, or the text of one name; in the condition of
+ *                                  an #if and in the list of a #for over names, too
  *
  * Loops over integers unroll register tiles: WGSL cannot index registers, and software adapters keep indexed
  * private arrays in memory.
@@ -159,7 +159,7 @@ class Assembler {
         const yes = this.block(lines, at + 1, ['else', 'endif']);
         const hasElse = /^\s*#else/.test(lines[yes.next - 1]!);
         const no = hasElse ? this.block(lines, yes.next, ['endif']) : { lines: [], next: yes.next };
-        this.expand(this.holds(rest) ? yes.lines : no.lines, out);
+        this.expand(this.holds(this.substitute(rest)) ? yes.lines : no.lines, out);
         at = no.next;
       } else {
         const body = this.block(lines, at + 1, ['end']);

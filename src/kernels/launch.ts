@@ -70,9 +70,7 @@ export function launch(
     if (size > limit)
       throw new GpuError(
         `${variant.key}: ${size} bytes are more than the ${limit} this adapter binds at once`,
-        {
-          remedy: 'use a smaller batch or a shorter sequence',
-        },
+        { remedy: 'use a smaller batch or a shorter sequence' },
       );
   }
   if (Math.max(grid[0], grid[1], grid[2]) > MAX_GROUPS)

@@ -105,19 +105,19 @@ export function unaryGradient(gpu: GpuContext, options: UnaryLaunch & { dy: Slot
   eachElement(gpu, unaryBackward[activation], [x, dy, y], count, scalars);
 }
 
-export type BinaryOperator = 'add' | 'sub' | 'mul' | 'div';
-const operators: readonly BinaryOperator[] = ['add', 'sub', 'mul', 'div'];
-const binaryKernels = (LAYOUT: 'same' | 'suffix') =>
-  Object.fromEntries(operators.map((OP) => [OP, family('binary', { LAYOUT, OP })])) as Record<
-    BinaryOperator,
-    Family
-  >;
-const binarySame = binaryKernels('same');
-const binarySuffix = binaryKernels('suffix');
-/** Number by number, and so without variants by four-vectors. */
-const binaryStrided = Object.fromEntries(
-  operators.map((OP) => [OP, byDtype((T) => kernel('binary', { LAYOUT: 'strided', OP, T, WIDTH: 1 }))]),
-) as Record<BinaryOperator, Readonly<Record<FloatDtype, KernelVariant>>>;
+const binaryKernels = (OP: string) => ({
+  same: family('binary', { LAYOUT: 'same', OP }),
+  suffix: family('binary', { LAYOUT: 'suffix', OP }),
+  /** Number by number, and so without variants by four-vectors. */
+  strided: byDtype((T) => kernel('binary', { LAYOUT: 'strided', OP, T, WIDTH: 1 })),
+});
+const binaries = {
+  add: binaryKernels('+'),
+  sub: binaryKernels('-'),
+  mul: binaryKernels('*'),
+  div: binaryKernels('/'),
+};
+export type BinaryOperator = keyof typeof binaries;
 
 export interface BinaryLaunch {
   a: Slot;
@@ -172,16 +172,17 @@ function suffixPeriod(shape: readonly number[], strides: readonly number[]): num
 /** c = a (operator) b with broadcasting. */
 export function binary(gpu: GpuContext, options: BinaryLaunch): void {
   const { a, b, c, operator, shape, stridesA, stridesB } = options;
+  const kernels = binaries[operator];
   const count = sizeOf(shape);
   const plainA = isContiguous(shape, stridesA);
   if (plainA && isContiguous(shape, stridesB)) {
     const scalars = (elements: number) => ({ uints: [elements, elements] });
-    eachElement(gpu, binarySame[operator], [a, b, c], count, scalars);
+    eachElement(gpu, kernels.same, [a, b, c], count, scalars);
     return;
   }
   const period = suffixPeriod(shape, stridesB);
   if (plainA && period > 0) {
-    const { variant, width } = fitting(binarySuffix[operator], a, period);
+    const { variant, width } = fitting(kernels.suffix, a, period);
     for (const w of rowWindows(gpu, count / period, period)) {
       const elements = (w.count * period) / width;
       const slots = [slice(a, w, period), b, slice(c, w, period)];
@@ -190,7 +191,7 @@ export function binary(gpu: GpuContext, options: BinaryLaunch): void {
     return;
   }
   const strided = stridedScalars(shape, stridesA, stridesB);
-  const variant = binaryStrided[operator][floatDtypeOf(a)];
+  const variant = kernels.strided[floatDtypeOf(a)];
   for (const w of windows(gpu, count)) {
     const uints = [w.count, w.first, ...strided];
     launch(gpu, variant, [a, b, slice(c, w)], { uints }, loopGrid(gpu, w.count));

@@ -41,9 +41,7 @@ function unknownToken(
   if (id === undefined) {
     throw new TokenizerError(
       `${fields.file}: the vocabulary has no token for '${word}', and no unknown token '${unknown}'`,
-      {
-        remedy: 'is it the model’s own vocabulary?',
-      },
+      { remedy: 'is it the model’s own vocabulary?' },
     );
   }
   return { id, value: unknown, start: 0, end: word.length };

@@ -42,9 +42,7 @@ export async function downloadModel(id: string, download: ModelDownload): Promis
   if (offline) {
     throw new FileError(
       `'${id}' is no folder and not in the hub cache '${cacheDir}', and downloads are switched off`,
-      {
-        remedy: 'download it once without HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or give a folder',
-      },
+      { remedy: 'download it once without HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or give a folder' },
     );
   }
   try {
