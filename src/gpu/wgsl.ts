@@ -64,11 +64,11 @@ function readExpression(text: string): Evaluate | null {
     const value = Number(token);
     return Number.isInteger(value) ? () => value : null;
   };
-  const chain = (next: () => Evaluate | null, operators: string): Evaluate | null => {
+  const chain = (next: () => Evaluate | null, signs: string): Evaluate | null => {
     let value = next();
-    while (value !== null && at < tokens.length && operators.includes(tokens[at]!)) {
-      const [operator, left, right] = [tokens[at++]!, value, next()];
-      value = right === null ? null : (numberOf) => calculate(operator, left(numberOf), right(numberOf));
+    while (value !== null && at < tokens.length && signs.includes(tokens[at]!)) {
+      const [operate, left, right] = [operators[tokens[at++]!]!, value, next()];
+      value = right === null ? null : (numberOf) => operate(left(numberOf), right(numberOf));
     }
     return value;
   };
@@ -77,20 +77,13 @@ function readExpression(text: string): Evaluate | null {
   return sum();
 }
 
-function calculate(operator: string, left: number, right: number): number {
-  switch (operator) {
-    case '+':
-      return left + right;
-    case '-':
-      return left - right;
-    case '*':
-      return left * right;
-    case '/':
-      return Math.trunc(left / right);
-    default:
-      return left % right;
-  }
-}
+const operators: Readonly<Record<string, (left: number, right: number) => number>> = {
+  '+': (left, right) => left + right,
+  '-': (left, right) => left - right,
+  '*': (left, right) => left * right,
+  '/': (left, right) => Math.trunc(left / right),
+  '%': (left, right) => left % right,
+};
 
 /** Lines as `cut` gives them. */
 const cutLines = new Map<string, readonly string[]>();

@@ -85,6 +85,7 @@ const unaryBackward = unaryKernels(true);
 
 export interface UnaryLaunch {
   x: Slot;
+  dy?: Slot;
   y: Slot;
   count: number;
   activation: Activation;
@@ -92,17 +93,12 @@ export interface UnaryLaunch {
   shift?: number;
 }
 
-/** y = activation(scale · x + shift). */
-export function unary(gpu: GpuContext, { x, y, count, activation, scale = 1, shift = 0 }: UnaryLaunch): void {
-  const scalars = (elements: number) => ({ uints: [elements], floats: [scale, shift] });
-  eachElement(gpu, unaryForward[activation], [x, y], count, scalars);
-}
-
-/** dx = dy · d activation(scale · x + shift) / dx. */
-export function unaryGradient(gpu: GpuContext, options: UnaryLaunch & { dy: Slot }): void {
+/** y = activation(scale · x + shift); or, if there is a `dy`, dy times the derivative by x. */
+export function unary(gpu: GpuContext, options: UnaryLaunch): void {
   const { x, dy, y, count, activation, scale = 1, shift = 0 } = options;
   const scalars = (elements: number) => ({ uints: [elements], floats: [scale, shift] });
-  eachElement(gpu, unaryBackward[activation], [x, dy, y], count, scalars);
+  if (dy === undefined) eachElement(gpu, unaryForward[activation], [x, y], count, scalars);
+  else eachElement(gpu, unaryBackward[activation], [x, dy, y], count, scalars);
 }
 
 const binaryKernels = (OP: string) => ({

@@ -199,7 +199,8 @@ export function layParameters(tensors: readonly Tensor[]): void {
     if (tensor.place !== null) continue;
     tensor.place = places.get(tensor.memory)!;
     // The next copy gets its place in the chunk.
-    dropFloat16Copy(tensor);
+    tensor.float16Copy?.values.dispose();
+    tensor.float16Copy = null;
   }
 }
 
@@ -268,11 +269,6 @@ export function float16Copy(parameter: Tensor): Tensor {
   if (copy.version !== version) cast(device.gpu, { x: parameter.slot, y: copy.values.slot, count: size });
   copy.version = version;
   return copy.values;
-}
-
-export function dropFloat16Copy(parameter: Tensor): void {
-  parameter.float16Copy?.values.dispose();
-  parameter.float16Copy = null;
 }
 
 /**

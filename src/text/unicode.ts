@@ -68,7 +68,7 @@ export const newSince9 = new RegExp(`[${NEW_SINCE_9}]`, 'u');
 
 const REMEMBERED = 50_000;
 
-/** Caches a function of a few characters: a lookup is several times as fast as a regular expression. */
+/** Caches a function of a short text: a lookup is several times as fast as a regular expression. */
 export function remembered<T>(compute: (characters: string) => T): (characters: string) => T {
   const known = new Map<string, T>();
   return (characters) => {
