@@ -93,7 +93,6 @@ export interface Window {
 export const OFFSET_BYTES = 256;
 export const ALIGNED = OFFSET_BYTES / 2;
 
-/** Bytes of an element. */
 export function elementBytes({ dtype = 'float32' }: Slot): number {
   return itemSize(dtype);
 }
@@ -118,7 +117,6 @@ export function rowWindows(gpu: GpuContext, rows: number, cols: number, align = 
   return out;
 }
 
-/** Cuts `count` elements into windows. */
 export function windows(gpu: GpuContext, count: number): Window[] {
   return rowWindows(gpu, count, 1);
 }

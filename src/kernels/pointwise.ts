@@ -31,7 +31,6 @@ interface Widths {
 /** The same for each type of element. */
 type Family = Readonly<Record<FloatDtype, Widths>>;
 
-/** Numbers in a four-vector. */
 const VECTOR = 4;
 
 function bothWidths(shader: string, defines: Defines): Widths {

@@ -63,7 +63,6 @@ export interface Place {
   lent: Storage | null;
 }
 
-/** Orders places by chunk and offset. */
 export const inOrder = (a: Place, b: Place): number => a.chunk.id - b.chunk.id || a.at - b.at;
 
 let chunksMade = 0;
@@ -111,7 +110,6 @@ export class Chunk {
     return place.lent;
   }
 
-  /** Lends the memory of a float16 copy. */
   lendHalf({ at, size }: Place): Storage {
     const known = this.halves;
     const { end } = this.values;
