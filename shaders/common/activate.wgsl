@@ -46,7 +46,11 @@ fn exp_slope(x: f32) -> f32 { return exp_safe(x); }
 #for f in value slope
 #if FOUR
 fn activation_${f}(x: vec4f) -> vec4f {
-  return vec4f(${ACTIVATION}_${f}(x.x), ${ACTIVATION}_${f}(x.y), ${ACTIVATION}_${f}(x.z), ${ACTIVATION}_${f}(x.w));
+  return vec4f(
+#for e in 0..4
+    ${ACTIVATION}_${f}(x[${e}]),
+#end
+  );
 }
 #else
 fn activation_${f}(x: f32) -> f32 { return ${ACTIVATION}_${f}(x); }

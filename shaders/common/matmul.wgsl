@@ -75,8 +75,10 @@ fn load_${x}(at: u32, left: u32) -> vec4f {
   return vec4f(${x}[at / 4u]);
 #else
   let last = at + max(left, 1u) - 1u;
-  let v = vec4f(vec4<Stored>(${x}[at], ${x}[min(at + 1u, last)], ${x}[min(at + 2u, last)], ${x}[min(at + 3u, last)]));
-  return select(vec4f(), v, vec4u(0u, 1u, 2u, 3u) < vec4u(left));
+  let v = vec4<Stored>(
+    ${x}[at], ${x}[min(at + 1u, last)], ${x}[min(at + 2u, last)], ${x}[min(at + 3u, last)],
+  );
+  return select(vec4f(), vec4f(v), vec4u(0u, 1u, 2u, 3u) < vec4u(left));
 #endif
 }
 
