@@ -18,6 +18,12 @@ fn gelu_tanh_slope(x: f32) -> f32 {
   return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner_slope;
 }
 
+fn quick_gelu_value(x: f32) -> f32 { return x * sigmoid(QUICK_GELU * x); }
+fn quick_gelu_slope(x: f32) -> f32 {
+  let y = sigmoid(QUICK_GELU * x);
+  return y * (1.0 + QUICK_GELU * x * (1.0 - y));
+}
+
 fn tanh_value(x: f32) -> f32 { return tanh_safe(x); }
 fn tanh_slope(x: f32) -> f32 {
   let y = tanh_safe(x);
