@@ -76,6 +76,22 @@ export {
 export type { DownloadProgress, HubOptions } from './models/files/hub.ts';
 export type { LoadOptions, LoadReport } from './models/files/load.ts';
 export { type SaveOptions, saveModel } from './models/files/save.ts';
+export {
+  ModernBertForMaskedLM,
+  ModernBertForMultipleChoice,
+  ModernBertForQuestionAnswering,
+  ModernBertForSequenceClassification,
+  ModernBertForTokenClassification,
+  ModernBertModel,
+} from './models/modernbert.ts';
+export {
+  MPNetForMaskedLM,
+  MPNetForMultipleChoice,
+  MPNetForQuestionAnswering,
+  MPNetForSequenceClassification,
+  MPNetForTokenClassification,
+  MPNetModel,
+} from './models/mpnet.ts';
 export type { ModelType } from './models/registry.ts';
 export {
   RobertaForMaskedLM,

@@ -37,6 +37,13 @@ fn seen_keys(own: vec2u, index: u32) -> vec2u {
   return workgroupUniformLoad(&seen);
 }
 
+#if WINDOW
+// `near` of four rows, `step` apart from `first` on.
+fn near_rows(first: u32, step: u32, other: u32) -> vec4f {
+  return vec4f(near(first, other), near(first + step, other), near(first + 2u * step, other), near(first + 3u * step, other));
+}
+
+#endif
 // Where the rows of a head begin that an invocation brings to the tile of N lines: 32 or 64, from token `first`
 // on.
 #for N in 8 16

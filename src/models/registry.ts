@@ -5,6 +5,8 @@ import { camembert } from './camembert.ts';
 import type { Family } from './common/family.ts';
 import { distilbert } from './distilbert.ts';
 import { electra } from './electra.ts';
+import { modernbert } from './modernbert.ts';
+import { mpnet } from './mpnet.ts';
 import { roberta } from './roberta.ts';
 import { xlmRoberta } from './xlm-roberta.ts';
 
@@ -16,6 +18,8 @@ export const families = [
   camembert,
   electra,
   albert,
+  mpnet,
+  modernbert,
 ] as const satisfies readonly Family[];
 
 type KnownFamily = (typeof families)[number];

@@ -10,6 +10,7 @@ import { type Fields, isObject, type Json } from './json-fields.ts';
 
 export type ClassName =
   | 'BertTokenizer'
+  | 'MPNetTokenizer'
   | 'RobertaTokenizer'
   | 'XLMRobertaTokenizer'
   | 'CamembertTokenizer'
@@ -30,6 +31,7 @@ export type TokenName = (typeof TOKEN_NAMES)[number];
 
 const CLASSES: [RegExp, ClassName][] = [
   [/^(Bert|DistilBert|Electra|ConvBert|SqueezeBert|MobileBert|LayoutLM|Lxmert)Tokenizer$/, 'BertTokenizer'],
+  [/^MPNetTokenizer$/, 'MPNetTokenizer'],
   [/^(Roberta|Bart|LED|Mvp)Tokenizer$/, 'RobertaTokenizer'],
   [/^XLMRobertaTokenizer$/, 'XLMRobertaTokenizer'],
   [/^CamembertTokenizer$/, 'CamembertTokenizer'],
@@ -72,6 +74,16 @@ export function usualTokens(
       return {};
     case 'BertTokenizer':
       return { unk: '[UNK]', sep: '[SEP]', pad: '[PAD]', cls: '[CLS]', mask: '[MASK]' };
+    case 'MPNetTokenizer':
+      return {
+        bos: '<s>',
+        eos: '</s>',
+        unk: '[UNK]',
+        sep: '</s>',
+        pad: '<pad>',
+        cls: '<s>',
+        mask: '<mask>',
+      };
     case 'AlbertTokenizer':
       return {
         bos: '[CLS]',
@@ -103,6 +115,7 @@ export function classParts(
 ): Parts {
   switch (name) {
     case 'BertTokenizer':
+    case 'MPNetTokenizer':
       return bertParts(model, config, unknown);
     case 'RobertaTokenizer':
       return robertaParts(model, config);
@@ -234,13 +247,15 @@ export function classTemplate(
       throw new TokenizerError(`${config.file}: '${key}_token' is missing`);
     return [token, id];
   };
-  if (name === 'RobertaTokenizer') {
+  if (name === 'RobertaTokenizer' || name === 'MPNetTokenizer') {
+    const flag = (key: string, usual: boolean) =>
+      name === 'RobertaTokenizer' ? config.boolean(key, usual) : usual;
     return {
       type: 'RobertaProcessing',
       sep: need('sep'),
       cls: need('cls'),
-      trim_offsets: config.boolean('trim_offsets', true),
-      add_prefix_space: config.boolean('add_prefix_space', false),
+      trim_offsets: flag('trim_offsets', true),
+      add_prefix_space: flag('add_prefix_space', false),
     };
   }
   const bert = name === 'BertTokenizer' || name === 'AlbertTokenizer';

@@ -39,6 +39,11 @@ export const tasks = {
 /** As `tasks`, and what a family has of its own. */
 export const tasksOf = (family: ModelType) => ({
   ...tasks,
+  ...(family === 'modernbert' && {
+    local: AutoModelForTokenClassification,
+    mean: AutoModelForSequenceClassification,
+    unbiased: AutoModelForMaskedLM,
+  }),
   ...(family === 'electra' && { replaced: AutoModelForPreTraining }),
   ...(['albert', 'bert'].includes(family) && { pairs: AutoModelForPreTraining }),
 });

@@ -111,7 +111,8 @@ function askForAttention(): void {
   for (const adapter of adapters)
     for (let size = 1; size <= MAX_HEAD_SIZE; size += 1)
       for (const dtype of floatDtypes)
-        for (const dropout of [false, true]) attentionVariants(adapter, { size, dropout, dtype });
+        for (const dropout of [false, true])
+          for (const window of [false, true]) attentionVariants(adapter, { size, dropout, window, dtype });
 }
 
 /** The variants that launchers declare where they are defined, and those that they make on demand. */

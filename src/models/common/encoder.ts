@@ -2,6 +2,7 @@
  * The transformer encoder (Vaswani et al., 2017), LayerNorm after each half of a layer. Property names are
  * the keys of most checkpoints. B batch, L length, H hidden size, I intermediate size.
  */
+import { ConfigError } from '../../errors.ts';
 import type { Activation } from '../../kernels/activations.ts';
 import { Dropout, LayerNorm, Linear } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
@@ -36,26 +37,44 @@ class SelfAttention extends Module {
   forward(x: Tensor, seen: SeenTokens): Attended {
     const { numAttentionHeads: heads, attentionProbsDropoutProb } = this.config;
     const dropout = this.training ? attentionProbsDropoutProb : 0;
-    const qkv = this.qkv.forward(x);
-    if ('plain' in seen) return plainSelfAttention(qkv, { heads, mask: seen.mask, dropout });
-    return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
+    return attend(this.qkv.forward(x), seen, { heads, dropout });
   }
 }
 
-/** The result of attention, and on request its weights [B, heads, L, L]. */
-interface Attended {
+/** The result of attention, and its weights [B, heads, L, L] if they exist in memory. */
+export interface Attended {
   result: Tensor;
   weights?: Tensor;
 }
 
 /**
  * The tokens that attention sees: those that the mask shows, or all of sequences packed between `starts`, the
- * longest of `length`. `plain` gives the attention weights too.
+ * longest of `length`. `plain` gives the attention weights too, and takes a bias [heads, L, L] of the scores.
  */
-export type SeenTokens =
+export type SeenTokens = (
   | { mask: Tensor | undefined }
-  | { mask: Tensor | undefined; plain: true }
-  | { starts: Tensor; length: number };
+  | { mask: Tensor | undefined; plain: true; bias?: Tensor | undefined }
+  | { starts: Tensor; length: number }
+) & { rotary?: RotaryPositions | undefined };
+
+/** What turns queries and keys: the tables by a name that the layers know. */
+export interface RotaryPositions {
+  /** int32, of each row, or of each row of one text. */
+  positions: Tensor;
+  /** float32 [n, size], as `rotary` takes them. */
+  angles: Readonly<Record<string, Tensor>>;
+}
+
+/** Attention of queries, keys and values among the tokens that they see; `window`: the largest distance. */
+export function attend(
+  qkv: Tensor,
+  { rotary: _, ...seen }: SeenTokens,
+  options: { heads: number; dropout: number; window?: number | undefined },
+): Attended {
+  if (!('plain' in seen)) return { result: selfAttention(qkv, { ...seen, ...options }) };
+  const { mask, bias } = seen;
+  return plainSelfAttention(qkv, { mask, bias, ...options });
+}
 
 /** Dense, dropout, residual, LayerNorm: the end of both halves of a layer. */
 class ResidualOutput extends Module {
@@ -145,35 +164,72 @@ export interface EncoderOutput {
   attentions: Tensor[];
 }
 
+/** A layer of a stack: [B, L, H] → [B, L, H], or packed tokens [T, H] → [T, H]. */
+export interface StackedLayer extends Module {
+  forward(x: Tensor, seen: SeenTokens): Attended;
+}
+
 /** Layers, one after the other. A subclass has them under its files' names, and says in what order. */
 export abstract class LayerStack extends Module {
   /** The layers as they compute; the same one may come several times. */
-  abstract order(): readonly EncoderLayer[];
+  abstract order(): readonly StackedLayer[];
 
   /** Layers that thaw together, from the top down. */
   abstract groups(): Module[][];
+
+  /** A bias [heads, L, L] of the scores of every layer, float32; attention is then computed the plain way. */
+  protected scoreBias?(length: number): Tensor;
+
+  /** Whether layers see near tokens only, so that texts must be packed without gaps. */
+  protected readonly local: boolean = false;
+
+  /** Angles of the positions 0 to count − 1, for layers with rotary positions. */
+  protected rotaryAngles?(device: Device, count: number): RotaryPositions['angles'];
 
   /**
    * [B, L, H] → states, float32 under `autocast` too. Without `outputHiddenStates`, each state is freed when
    * the next one is done.
    */
   forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds'>): EncoderOutput {
-    const { attentionMask: mask, skipPadding, outputHiddenStates: all = false, outputAttentions } = inputs;
-    const packing = skipPadding && !outputAttentions ? Packing.of(mask) : null;
-    if (packing === null) return this.run(embedded, outputAttentions ? { mask, plain: true } : { mask }, all);
-    const seen = { starts: packing.starts, length: packing.longest };
-    const { states, attentions } = this.run(packing.pack(embedded), seen, all);
+    const { attentionMask: mask, skipPadding, outputHiddenStates: all = false } = inputs;
+    const { outputAttentions: weights = false } = inputs;
+    const bias = this.scoreBias?.(embedded.shape[1]!);
+    const plain = weights || bias !== undefined;
+    const packing = skipPadding && !plain ? Packing.of(mask, this.local) : null;
+    const rotary = this.rotaryPositions(embedded, inputs.positionIds, packing);
+    if (packing === null) {
+      const seen = plain ? { mask, plain, bias, rotary } : { mask, rotary };
+      return this.run(embedded, seen, { all, weights });
+    }
+    const seen = { starts: packing.starts, length: packing.longest, rotary };
+    const { states, attentions } = this.run(packing.pack(embedded), seen, { all, weights });
     return { states: (all ? states : states.slice(-1)).map((state) => packing.unpack(state)), attentions };
   }
 
-  private run(x: Tensor, seen: SeenTokens, all: boolean): EncoderOutput {
+  private rotaryPositions(
+    { device, shape }: Tensor,
+    given: Tensor | undefined,
+    packing: Packing | null,
+  ): RotaryPositions | undefined {
+    if (this.rotaryAngles === undefined) return undefined;
+    const known = given === undefined ? Int32Array.from({ length: shape[1]! }, (_, at) => at) : given.integers;
+    if (known === null)
+      throw new ConfigError('positionIds came from the GPU', {
+        remedy: 'make an int32 tensor of numbers on the CPU: device.tensor(Int32Array.from(values), shape)',
+      });
+    const positions = packing === null ? (given ?? device.tensor(known)) : packing.packIntegers(known);
+    return { positions, angles: this.rotaryAngles(device, known.reduce((a, b) => Math.max(a, b), 0) + 1) };
+  }
+
+  private run(x: Tensor, seen: SeenTokens, keep: { all: boolean; weights: boolean }): EncoderOutput {
     const states = [x];
     const attentions: Tensor[] = [];
     for (const layer of this.order()) {
       const { result, weights } = layer.forward(states.at(-1)!, seen);
-      if (!all && states.length > 1) states.pop()!.dispose();
+      if (!keep.all && states.length > 1) states.pop()!.dispose();
       states.push(result);
-      if (weights !== undefined) attentions.push(weights);
+      if (keep.weights) attentions.push(weights!);
+      else weights?.dispose();
     }
     return { states, attentions };
   }

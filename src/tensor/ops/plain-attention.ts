@@ -22,6 +22,22 @@ function maskBias(mask: Tensor): Tensor {
   return reshape(embedding(device.tensor([LOWEST, 0], [2, 1]), mask), shape);
 }
 
+/** The bias [L, L] for keys that are too far: so large that a padding's, added to it, does not overflow. */
+function windowBias({ device, shape }: Tensor, window: number | undefined): Tensor | undefined {
+  const length = shape[1]!;
+  if (window === undefined || window >= length - 1) return undefined;
+  const far = (at: number) => Math.abs(Math.floor(at / length) - (at % length)) > window;
+  const values = Float32Array.from({ length: length * length }, (_, at) => (far(at) ? -1e30 : 0));
+  return device.tensor(values, [length, length]);
+}
+
+export interface PlainAttentionOptions extends AttentionOptions {
+  /** float32, added to the scores: [heads, L, L]. */
+  bias?: Tensor | undefined;
+  /** Largest distance between a query and a key that it sees. Default: any. */
+  window?: number | undefined;
+}
+
 /**
  * `selfAttention` without `starts`, and with its weights: qkv [B, L, 3 · heads · size] → result [B, L, heads
  * · size] and weights float32 [B, heads, L, L], after dropout. If every key is masked, all weights are equal,
@@ -29,7 +45,7 @@ function maskBias(mask: Tensor): Tensor {
  */
 export function plainSelfAttention(
   qkv: Tensor,
-  { heads, mask, dropout = 0 }: AttentionOptions,
+  { heads, mask, bias, window, dropout = 0 }: PlainAttentionOptions,
 ): { result: Tensor; weights: Tensor } {
   const [batch, length, columns] = qkv.shape as [number, number, number];
   const width = columns / 3;
@@ -38,7 +54,11 @@ export function plainSelfAttention(
   const parts = permute(reshape(qkv, [batch, length, 3, heads, size]), [2, 0, 3, 1, 4]);
   const [query, key, value] = [select(parts, 0, 0), select(parts, 0, 1), select(parts, 0, 2)];
   const product = to(matmul(query, key, { transposeB: true }), 'float32');
-  const scores = scale(product, 1 / Math.sqrt(size));
+  const scaled = scale(product, 1 / Math.sqrt(size));
+  const scores = [bias, windowBias(qkv, window)].reduce<Tensor>(
+    (sum, one) => (one === undefined ? sum : add(sum, one)),
+    scaled,
+  );
   const seen = mask === undefined ? scores : add(scores, maskBias(mask));
   const weights = drop(softmax(seen), dropout);
   const mixed = matmul(to(weights, qkv.dtype as FloatDtype), value);
