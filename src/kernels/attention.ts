@@ -151,7 +151,8 @@ function variantOf(technique: Technique, part: Part, fused: boolean, sides: Side
   const known = made.get(technique) ?? new Map<number, KernelVariant>();
   made.set(technique, known);
   const type = floatDtypes.indexOf(sides.dtype);
-  const flags = +fused | (+sides.dropout << 1) | (type << 2) | (parts.indexOf(part) << 3) | (+sides.window << 5);
+  const flags =
+    +fused | (+sides.dropout << 1) | (type << 2) | (parts.indexOf(part) << 3) | (+sides.window << 5);
   const key = sides.size * 64 + flags;
   const variant = known.get(key) ?? makeVariant(technique, part, fused, sides);
   known.set(key, variant);

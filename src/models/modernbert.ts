@@ -57,7 +57,11 @@ const keys = {
   intermediateSize: { ...encoderKeys.intermediateSize, default: 1152 },
   hiddenAct: { ...encoderKeys.hiddenAct, json: 'hidden_activation' },
   hiddenDropoutProb: fixed(0),
-  attentionProbsDropoutProb: { ...encoderKeys.attentionProbsDropoutProb, json: 'attention_dropout', default: 0 },
+  attentionProbsDropoutProb: {
+    ...encoderKeys.attentionProbsDropoutProb,
+    json: 'attention_dropout',
+    default: 0,
+  },
   classifierDropout: { ...encoderKeys.classifierDropout, default: 0 },
   maxPositionEmbeddings: { ...encoderKeys.maxPositionEmbeddings, default: 8192 },
   typeVocabSize: fixed(0),
@@ -204,11 +208,18 @@ class ModernBertLayer extends Module implements StackedLayer {
 }
 
 /** Each layer's kind of attention. Throws `ConfigError` if `layer_types` names other layers. */
-function typesOf({ layerTypes: given, numHiddenLayers, globalAttnEveryNLayers }: ModernBertConfig): LayerType[] {
+function typesOf({
+  layerTypes: given,
+  numHiddenLayers,
+  globalAttnEveryNLayers,
+}: ModernBertConfig): LayerType[] {
   if (given !== null && given.length !== numHiddenLayers)
-    throw new ConfigError(`layer_types names ${given.length} layers, num_hidden_layers is ${numHiddenLayers}`, {
-      remedy: 'give both, or leave layer_types null',
-    });
+    throw new ConfigError(
+      `layer_types names ${given.length} layers, num_hidden_layers is ${numHiddenLayers}`,
+      {
+        remedy: 'give both, or leave layer_types null',
+      },
+    );
   return (
     given ??
     Array.from({ length: numHiddenLayers }, (_, layer) =>
@@ -351,7 +362,9 @@ const classified = (
 const eachToken = classified((states) => states);
 const answerSpan = head({ parts, logits: eachToken.logits });
 const pooledBy = (first: (states: Tensor, inputs: Inputs) => Tensor) =>
-  classified((states, inputs, pooling) => (pooling === 'mean' ? meanOf(states, inputs) : first(states, inputs)));
+  classified((states, inputs, pooling) =>
+    pooling === 'mean' ? meanOf(states, inputs) : first(states, inputs),
+  );
 
 const vocabulary = head({
   parts: (config, device, { wordEmbeddings }) => ({
@@ -374,7 +387,10 @@ export class ModernBertForSequenceClassification extends sequenceClassification(
 export class ModernBertForTokenClassification extends tokenClassification(ModernBertModel, eachToken) {}
 export class ModernBertForQuestionAnswering extends questionAnswering(ModernBertModel, answerSpan) {}
 export class ModernBertForMaskedLM extends maskedLm(ModernBertModel, vocabulary) {}
-export class ModernBertForMultipleChoice extends multipleChoice(ModernBertModel, rating(pooledBy(firstShown))) {}
+export class ModernBertForMultipleChoice extends multipleChoice(
+  ModernBertModel,
+  rating(pooledBy(firstShown)),
+) {}
 
 export const modernbert = {
   modelType: 'modernbert',

@@ -60,7 +60,9 @@ export function distanceBucket(distance: number): number {
   const exact = half / 2;
   const n = Math.abs(distance);
   const { fround, log } = Math;
-  const steps = fround(fround(fround(log(fround(n / exact))) / fround(log(FARTHEST / exact))) * (half - exact));
+  const steps = fround(
+    fround(fround(log(fround(n / exact))) / fround(log(FARTHEST / exact))) * (half - exact),
+  );
   const bucket = n < exact ? n : Math.min(half - 1, exact + Math.trunc(steps));
   return distance < 0 ? half + bucket : bucket;
 }

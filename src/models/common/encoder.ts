@@ -212,7 +212,8 @@ export abstract class LayerStack extends Module {
     packing: Packing | null,
   ): RotaryPositions | undefined {
     if (this.rotaryAngles === undefined) return undefined;
-    const known = given === undefined ? Int32Array.from({ length: shape[1]! }, (_, at) => at) : given.integers;
+    const known =
+      given === undefined ? Int32Array.from({ length: shape[1]! }, (_, at) => at) : given.integers;
     if (known === null)
       throw new ConfigError('positionIds came from the GPU', {
         remedy: 'make an int32 tensor of numbers on the CPU: device.tensor(Int32Array.from(values), shape)',

@@ -12,7 +12,9 @@ export function rotaryAngles(count: number, size: number, theta: number): Float3
   const name = `${size} ${theta}`;
   if (cached(tables, name, () => new Float32Array()).length < count * size) {
     const half = size / 2;
-    const speeds = Float64Array.from({ length: half }, (_, d) => fround(1 / fround(theta ** ((2 * d) / size))));
+    const speeds = Float64Array.from({ length: half }, (_, d) =>
+      fround(1 / fround(theta ** ((2 * d) / size))),
+    );
     const angle = (at: number) => fround(Math.floor(at / size) * speeds[at % half]!);
     const table = Float32Array.from({ length: count * size }, (_, at) =>
       at % size < half ? Math.cos(angle(at)) : Math.sin(angle(at)),

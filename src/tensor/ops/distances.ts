@@ -67,9 +67,7 @@ const byDistanceOp = defineOp({
       targetOffset: box.offset,
     });
     const given =
-      rows === 'none'
-        ? converted(sumTo(spread, [matrices, 1, 2 * length - 1]), dy.dtype)
-        : spread.alias();
+      rows === 'none' ? converted(sumTo(spread, [matrices, 1, 2 * length - 1]), dy.dtype) : spread.alias();
     spread.dispose();
     const x = given.alias(shape('x'));
     given.dispose();
