@@ -1,4 +1,5 @@
 /** The families of models: code that works for every family asks this list. */
+import { declarePure } from '../nn/module.ts';
 import { bert } from './bert.ts';
 import { camembert } from './camembert.ts';
 import type { Family } from './common/family.ts';
@@ -13,6 +14,8 @@ export const families = [
   xlmRoberta,
   camembert,
 ] as const satisfies readonly Family[];
+
+for (const { Model, tasks } of families) declarePure(Model, ...Object.values(tasks));
 
 type KnownFamily = (typeof families)[number];
 export type ModelType = KnownFamily['modelType'];

@@ -1,6 +1,6 @@
 /** RoBERTa (Liu et al., 2019): positions that count from the padding id, and heads of its own. */
 import { type Dropout, Linear } from '../nn/layers.ts';
-import { Module } from '../nn/module.ts';
+import { declarePure, Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
 import { positionIds } from '../tensor/ops/embedding.ts';
 import { select } from '../tensor/ops/view.ts';
@@ -64,6 +64,8 @@ export class ClassificationHead extends Module {
     return this.out_proj.forward(this.dropout.forward(this.dense.forwardActivated(first, 'tanh')));
   }
 }
+
+declarePure(RobertaEmbeddings, ClassificationHead);
 
 export const firstToken = head({
   parts: (config, device) => ({ classifier: new ClassificationHead(device, config) }),

@@ -4,7 +4,7 @@
  */
 import type { Activation } from '../../kernels/activations.ts';
 import { Dropout, LayerNorm, Linear } from '../../nn/layers.ts';
-import { Module } from '../../nn/module.ts';
+import { declarePure, Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { selfAttention } from '../../tensor/ops/attention.ts';
 import { plainSelfAttention } from '../../tensor/ops/plain-attention.ts';
@@ -201,3 +201,5 @@ export class Pooler extends Module {
     return this.dense.forwardActivated(select(x, 1, 0), 'tanh');
   }
 }
+
+declarePure(SelfAttention, ResidualOutput, Attention, Intermediate, EncoderLayer, Encoder, Pooler);
