@@ -101,7 +101,11 @@ class Plans {
   /** The plan, if its buffers are free, and the model as it was and sure to accept the batch. */
   find(key: string, batch: Batch): Plan | null {
     const plan = this.byKey.get(key);
-    if (plan === undefined || !plan.free.every(({ idle }) => idle)) return null;
+    if (plan === undefined) return null;
+    if (!plan.free.every(({ idle }) => idle)) {
+      this.byKey.delete(key);
+      return null;
+    }
     const accepted = plan.inputs.every(({ name }) => {
       const [low, high] = this.ranges.get(name)!;
       return (batch[name] as Int32Array).every((value) => value >= low && value <= high);
@@ -143,13 +147,17 @@ function placeOf([name, tensor]: [string, Tensor]): Place {
 const inputNames: readonly string[] = ['inputIds', 'attentionMask', 'tokenTypeIds'];
 const plansOf = new WeakMap<PreTrainedModel, Plans>();
 
-/** Of a batch of texts without padding and labels; null for another one. */
+/** In larger batches the GPU takes so long that the host's time does not matter. */
+const MOST_TOKENS = 2048;
+
+/** Of a small batch of texts without padding and labels; null for another one. */
 function keyOf(batch: Batch, fp16: boolean): string | null {
   const arrays = arraysOf(batch);
   const plain = arrays.every(
     ([name, { values }]) =>
       inputNames.includes(name) &&
       values instanceof Int32Array &&
+      values.length <= MOST_TOKENS &&
       !(name === 'attentionMask' && values.includes(0)),
   );
   if (!plain) return null;
