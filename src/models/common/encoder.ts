@@ -2,8 +2,9 @@
  * The transformer encoder (Vaswani et al., 2017), LayerNorm after each half of a layer. Property names are
  * the keys of most checkpoints. B batch, L length, H hidden size, I intermediate size.
  */
+import { DawngradError } from '../../errors.ts';
 import type { Activation } from '../../kernels/activations.ts';
-import { Dropout, LayerNorm, Linear } from '../../nn/layers.ts';
+import { Dropout, Embedding, LayerNorm, Linear } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { selfAttention } from '../../tensor/ops/attention.ts';
@@ -14,6 +15,7 @@ import type { NameRule } from '../files/weight-names.ts';
 import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
 import { Packing } from './packing.ts';
+import { distanceScores, type PositionEmbeddingType } from './relative-positions.ts';
 
 /** Files keep the projections of an encoder's attention apart. */
 export const encoderNames: readonly NameRule[] = [
@@ -23,25 +25,38 @@ export const encoderNames: readonly NameRule[] = [
 class SelfAttention extends Module {
   /** Queries, keys and values: weight [3 · H, H], bias [3 · H]. */
   readonly qkv: Linear;
+  /** A row for each distance of two tokens; null if positions are absolute. */
+  readonly distance_embedding: Embedding | null;
   private readonly heads: number;
   private readonly dropoutProb: number;
+  private readonly positions: PositionEmbeddingType;
 
-  constructor(
-    device: Device,
-    { hiddenSize: H, numAttentionHeads, attentionProbsDropoutProb }: PretrainedConfig,
-  ) {
+  constructor(device: Device, config: PretrainedConfig) {
     super();
+    const { hiddenSize: H, numAttentionHeads, maxPositionEmbeddings } = config;
     this.qkv = new Linear(device, H, 3 * H, { parts: 3 });
+    this.positions = config.positionEmbeddingType;
+    this.distance_embedding =
+      this.positions === 'absolute'
+        ? null
+        : new Embedding(device, 2 * maxPositionEmbeddings - 1, H / numAttentionHeads);
     this.heads = numAttentionHeads;
-    this.dropoutProb = attentionProbsDropoutProb;
+    this.dropoutProb = config.attentionProbsDropoutProb;
   }
 
   forward(x: Tensor, seen: SeenTokens): Attended {
-    const { heads } = this;
+    const { heads, distance_embedding: distances, positions } = this;
     const dropout = this.training ? this.dropoutProb : 0;
     const qkv = this.qkv.forward(x);
-    if ('plain' in seen) return plainSelfAttention(qkv, { heads, mask: seen.mask, dropout });
-    return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
+    const plain = 'plain' in seen;
+    if (distances === null && !plain) return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
+    if ('starts' in seen) throw new DawngradError('distances of packed tokens are unknown');
+    const more =
+      distances === null
+        ? undefined
+        : (query: Tensor, key: Tensor) => distanceScores(query, key, distances, positions);
+    const { result, weights } = plainSelfAttention(qkv, { heads, mask: seen.mask, dropout, more });
+    return plain ? { result, weights } : { result };
   }
 }
 
@@ -161,6 +176,14 @@ export interface EncoderOutput {
 
 /** Layers, one after the other. A subclass has them under its files' names, and says in what order. */
 export abstract class LayerStack extends Module {
+  /** Whether padding can be left out: distances between packed tokens are not known. */
+  private readonly packs: boolean;
+
+  constructor({ positionEmbeddingType }: PretrainedConfig) {
+    super();
+    this.packs = positionEmbeddingType === 'absolute';
+  }
+
   /** The layers as they compute; the same one may come several times. */
   abstract order(): readonly EncoderLayer[];
 
@@ -172,7 +195,7 @@ export abstract class LayerStack extends Module {
    * when the next one is done. `skipPadding`: see `ModelInputs`.
    */
   forward(embedded: Tensor, { mask, skipPadding, all, withAttentions }: EncoderOptions): EncoderOutput {
-    const packing = skipPadding && !withAttentions ? Packing.of(mask) : null;
+    const packing = this.packs && skipPadding && !withAttentions ? Packing.of(mask) : null;
     if (packing === null) return this.run(embedded, withAttentions ? { mask, plain: true } : { mask }, all);
     const seen = { starts: packing.starts, length: packing.longest };
     const { states, attentions } = this.run(packing.pack(embedded), seen, all);
@@ -197,7 +220,7 @@ export class Encoder extends LayerStack {
   readonly layer: readonly EncoderLayer[];
 
   constructor(device: Device, config: PretrainedConfig) {
-    super();
+    super(config);
     this.layer = Array.from({ length: config.numHiddenLayers }, () => new EncoderLayer(device, config));
   }
 
