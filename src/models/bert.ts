@@ -10,8 +10,6 @@ import { pairHead, pairPreTraining } from './common/pair-pretraining.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 import type { NameRule } from './files/weight-names.ts';
 
-const keys = encoderKeys;
-
 const names: readonly NameRule[] = [
   ['lm_head.dense', 'cls.predictions.transform.dense'],
   ['lm_head.layer_norm', 'cls.predictions.transform.LayerNorm'],
@@ -19,7 +17,7 @@ const names: readonly NameRule[] = [
   ['seq_relationship', 'cls.seq_relationship'],
 ];
 
-export class BertModel extends encoderModel({ prefix: 'bert', config: keys, names, Embeddings }) {}
+export class BertModel extends encoderModel({ prefix: 'bert', config: encoderKeys, names, Embeddings }) {}
 
 const tokensAndNext = pairHead((config, device) => ({
   seq_relationship: new Linear(device, config.hiddenSize, 2),
@@ -41,7 +39,7 @@ export class BertForPreTraining extends nextSentence(BertModel, tokensAndNext) {
 
 export const bert = {
   modelType: 'bert',
-  config: keys,
+  config: encoderKeys,
   Model: BertModel,
   tasks: {
     sequenceClassification: BertForSequenceClassification,

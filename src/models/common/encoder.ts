@@ -14,8 +14,9 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { NameRule } from '../files/weight-names.ts';
 import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
+import type { ModelInputs } from './inputs.ts';
 import { Packing } from './packing.ts';
-import { distanceScores, type PositionEmbeddingType } from './relative-positions.ts';
+import { distanceScores } from './relative-positions.ts';
 
 /** Files keep the projections of an encoder's attention apart. */
 export const encoderNames: readonly NameRule[] = [
@@ -27,26 +28,24 @@ class SelfAttention extends Module {
   readonly qkv: Linear;
   /** A row for each distance of two tokens; null if positions are absolute. */
   readonly distance_embedding: Embedding | null;
-  private readonly heads: number;
-  private readonly dropoutProb: number;
-  private readonly positions: PositionEmbeddingType;
 
-  constructor(device: Device, config: PretrainedConfig) {
+  constructor(
+    device: Device,
+    private readonly config: PretrainedConfig,
+  ) {
     super();
     const { hiddenSize: H, numAttentionHeads, maxPositionEmbeddings } = config;
     this.qkv = new Linear(device, H, 3 * H, { parts: 3 });
-    this.positions = config.positionEmbeddingType;
-    this.distance_embedding =
-      this.positions === 'absolute'
-        ? null
-        : new Embedding(device, 2 * maxPositionEmbeddings - 1, H / numAttentionHeads);
-    this.heads = numAttentionHeads;
-    this.dropoutProb = config.attentionProbsDropoutProb;
+    const relative = config.positionEmbeddingType !== 'absolute';
+    this.distance_embedding = relative
+      ? new Embedding(device, 2 * maxPositionEmbeddings - 1, H / numAttentionHeads)
+      : null;
   }
 
   forward(x: Tensor, seen: SeenTokens): Attended {
-    const { heads, distance_embedding: distances, positions } = this;
-    const dropout = this.training ? this.dropoutProb : 0;
+    const { distance_embedding: distances } = this;
+    const { numAttentionHeads: heads, attentionProbsDropoutProb, positionEmbeddingType } = this.config;
+    const dropout = this.training ? attentionProbsDropoutProb : 0;
     const qkv = this.qkv.forward(x);
     const plain = 'plain' in seen;
     if (distances === null && !plain) return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
@@ -54,7 +53,7 @@ class SelfAttention extends Module {
     const more =
       distances === null
         ? undefined
-        : (query: Tensor, key: Tensor) => distanceScores(query, key, distances, positions);
+        : (query: Tensor, key: Tensor) => distanceScores(query, key, distances, positionEmbeddingType);
     const { result, weights } = plainSelfAttention(qkv, { heads, mask: seen.mask, dropout, more });
     return plain ? { result, weights } : { result };
   }
@@ -81,15 +80,11 @@ class ResidualOutput extends Module {
   readonly LayerNorm: LayerNorm;
   readonly dropout: Dropout;
 
-  constructor(
-    device: Device,
-    inFeatures: number,
-    { hiddenSize, layerNormEps, hiddenDropoutProb }: PretrainedConfig,
-  ) {
+  constructor(device: Device, inFeatures: number, config: PretrainedConfig) {
     super();
-    this.dense = new Linear(device, inFeatures, hiddenSize);
-    this.LayerNorm = new LayerNorm(device, hiddenSize, { eps: layerNormEps });
-    this.dropout = new Dropout(hiddenDropoutProb);
+    this.dense = new Linear(device, inFeatures, config.hiddenSize);
+    this.LayerNorm = new LayerNorm(device, config.hiddenSize, { eps: config.layerNormEps });
+    this.dropout = new Dropout(config.hiddenDropoutProb);
   }
 
   forward(x: Tensor, residual: Tensor): Tensor {
@@ -160,15 +155,8 @@ export class EncoderLayer extends Module {
   }
 }
 
-export interface EncoderOptions {
-  mask: Tensor | undefined;
-  skipPadding: boolean;
-  all: boolean;
-  withAttentions: boolean;
-}
-
 export interface EncoderOutput {
-  /** With `all` the embeddings and the result of each layer; the last is the encoder's result. */
+  /** On request the embeddings and the result of each layer; the last is the encoder's result. */
   states: Tensor[];
   /** Of each layer; empty unless asked for. */
   attentions: Tensor[];
@@ -191,12 +179,13 @@ export abstract class LayerStack extends Module {
   abstract groups(): Module[][];
 
   /**
-   * [B, L, H] → states, float32 under `autocast` too; mask int32 [B, L]. Without `all`, each state is freed
-   * when the next one is done. `skipPadding`: see `ModelInputs`.
+   * [B, L, H] → states, float32 under `autocast` too. Without `outputHiddenStates`, each state is freed when
+   * the next one is done.
    */
-  forward(embedded: Tensor, { mask, skipPadding, all, withAttentions }: EncoderOptions): EncoderOutput {
-    const packing = this.packs && skipPadding && !withAttentions ? Packing.of(mask) : null;
-    if (packing === null) return this.run(embedded, withAttentions ? { mask, plain: true } : { mask }, all);
+  forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds'>): EncoderOutput {
+    const { attentionMask: mask, skipPadding, outputHiddenStates: all = false, outputAttentions } = inputs;
+    const packing = this.packs && skipPadding && !outputAttentions ? Packing.of(mask) : null;
+    if (packing === null) return this.run(embedded, outputAttentions ? { mask, plain: true } : { mask }, all);
     const seen = { starts: packing.starts, length: packing.longest };
     const { states, attentions } = this.run(packing.pack(embedded), seen, all);
     return { states: (all ? states : states.slice(-1)).map((state) => packing.unpack(state)), attentions };
