@@ -36,7 +36,7 @@ interface Plan {
 /** The properties of a model and the places of its weights, on which its forward pass depends. */
 class Watch {
   private readonly properties: (readonly [owner: object, key: string | number, value: unknown])[] = [];
-  private readonly keyCounts: (readonly [owner: object, count: number])[] = [];
+  private readonly keyCounts = new Map<object, number>();
   private readonly weights: (readonly [Tensor, PooledBuffer, offset: number, version: number])[] = [];
 
   constructor(model: Module, { gpu }: Device) {
@@ -53,7 +53,9 @@ class Watch {
 
   private addAll(owner: object): void {
     const keys = Object.keys(owner);
-    this.keyCounts.push([owner, keys.length]);
+    // Layers share a config.
+    if (this.keyCounts.has(owner)) return;
+    this.keyCounts.set(owner, keys.length);
     // Predicting switches training off, whatever it was.
     for (const key of keys) if (key !== 'training') this.add(owner, key);
   }
@@ -77,7 +79,7 @@ class Watch {
   holds(): boolean {
     return (
       this.properties.every(([owner, key, value]) => Reflect.get(owner, key) === value) &&
-      this.keyCounts.every(([owner, count]) => Object.keys(owner).length === count) &&
+      [...this.keyCounts].every(([owner, count]) => Object.keys(owner).length === count) &&
       this.weights.every(([tensor, buffer, offset, version]) => {
         if (tensor.disposed) return false;
         const { memory } = tensor;
