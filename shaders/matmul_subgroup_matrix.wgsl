@@ -63,6 +63,7 @@ fn place_b(index: u32) -> vec2u {
 #endif
 }
 
+#include <common/pinned_lanes>
 @compute @workgroup_size(GROUP)
 fn main(
   @builtin(workgroup_id) group: vec3u,

@@ -3,7 +3,8 @@
  * kernel's hot loop, and its bytes at the memory's bandwidth.
  *
  * A rough bound. It takes all SIMD units as busy, every load as hidden and each bound byte as moved once; it
- * knows no caches, no start of a launch, no dual issue of subgroups of 64, and no clock that falls under load.
+ * knows no caches, no start of a launch, no dual issue but the pairs in the code (hardware may issue both halves
+ * of a subgroup of 64 at once), and no clock that falls under load.
  * Real times are longer. It tells which part of a job to look at, and what a change of the code can win.
  */
 import { type Chip, cyclesASecond } from './chips.ts';
