@@ -6,7 +6,7 @@
 #include <common/attention_matrices>
 #if PART == key
 // Of the tile's queries: the logarithm of the softmax's denominator, and Δ.
-var<workgroup> stats_of_columns: array<vec2f, COLUMNS>;
+var<workgroup> stats_of_columns: array<vec2f, ${COLUMNS}>;
 #endif
 
 #include <common/pinned_lanes>

@@ -5,12 +5,13 @@
 #let BROUGHT = "k v"
 #let OPERANDS = 1
 #include <common/attention_matrices>
-// Weights may be e^8, which is far below the largest f16.
-const GROWTH = 8.0;
+// Scores are powers of two. Weights may be 2^12, which is far below the largest f16.
+const GROWTH = 12.0;
+const LOG2_E = 1.4426950408889634;
 // Lower than any score of a key that is seen.
 const LOWEST = 0.1 * UNSEEN;
 // Zero for a key that is seen, else UNSEEN.
-var<workgroup> hidden: array<vec4f, ${COLUMNS / 4}>;
+var<workgroup> hidden: array<array<f32, 4>, ${COLUMNS / 4}>;
 var<workgroup> grew: atomic<u32>;
 
 #include <common/pinned_lanes>
@@ -35,16 +36,15 @@ fn main(
   }
   var sums: Sums;
   clear(&sums);
+  let scale = params.scale * LOG2_E;
   var reference = LOWEST;
   var total = 0.0;
   let keys = seen_keys(own, index);
   for (var line = keys.x; line < keys.y; line += COLUMNS) {
     put(fetch_k(own, line, head, index), index);
-    if (index < ${COLUMNS / 4}u) {
-      for (var e = 0u; e < 4u; e += 1u) {
-        let key = line + 4u * index + e;
-        hidden[index][e] = select(UNSEEN, 0.0, key < keys.y && visible(row_of(own, key)));
-      }
+    if (index < COLUMNS) {
+      let key = line + index;
+      hidden[index / 4u][index % 4u] = select(UNSEEN, 0.0, key < keys.y && visible(row_of(own, key)));
     }
     if (index == 0u) { atomicStore(&grew, 0u); }
     workgroupBarrier();
@@ -54,7 +54,8 @@ fn main(
     var own_weights = own_scores(index);
     var highest = vec4f(UNSEEN);
 #for c in 0..OWN
-    own_weights[${c}] = fma(own_weights[${c}], vec4f(params.scale), hidden[part + ${c}u]);
+    let hidden${c} = hidden[part + ${c}u];
+    own_weights[${c}] = fma(own_weights[${c}], vec4f(scale), vec4f(hidden${c}[0], hidden${c}[1], hidden${c}[2], hidden${c}[3]));
     highest = max(highest, own_weights[${c}]);
 #end
     var peak = max(max(highest.x, highest.y), max(highest.z, highest.w));
@@ -64,7 +65,7 @@ fn main(
 #for n in 0..LANES / M
       peak = max(peak, shared_by(${n}u, index));
 #end
-      let shrink = exp(max(reference - max(reference, peak), -100.0));
+      let shrink = exp2(max(reference - max(reference, peak), -126.0));
       reference = max(reference, peak);
       total *= shrink;
       if (line > keys.x) {
@@ -84,11 +85,11 @@ fn main(
       }
     }
 #for c in 0..OWN
-    own_weights[${c}] = select(vec4f(), exp(max(own_weights[${c}] - reference, vec4f(-100.0))), own_weights[${c}] > vec4f(LOWEST));
+    own_weights[${c}] = exp2(own_weights[${c}] - reference);
     total += dot(own_weights[${c}], vec4f(1.0));
 #if DROPOUT
 #for e in 0..4
-    own_weights[${c}][${e}] *= dropout_of(plane, query, line + 4u * (part + ${c}u) + ${e}u);
+    if (dropout_of(plane, query, line + 4u * (part + ${c}u) + ${e}u) == 0.0) { own_weights[${c}][${e}] = 0.0; }
 #end
 #endif
 #end
@@ -99,7 +100,7 @@ fn main(
     workgroupBarrier();
   }
   total = sum_of_row(total, index);
-  let inverse = select(0.0, 1.0 / total, total > 0.0);
+  let inverse = select(0.0, params.keep_scale / total, total > 0.0);
 #for h in 0..SIZE / COLUMNS
   spread_${h}(&sums, block);
   workgroupBarrier();
@@ -111,5 +112,5 @@ fn main(
   }
   workgroupBarrier();
 #end
-  if (query < own.y && part == 0u) { store_stats(stats_of(head, row), reference, total); }
+  if (query < own.y && part == 0u) { store_stats(stats_of(head, row), reference / LOG2_E, total); }
 }

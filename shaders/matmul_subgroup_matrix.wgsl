@@ -47,21 +47,17 @@ fn place_along_k(index: u32) -> vec2u {
   return vec2u(index / ${STEP / 4}u, index % ${STEP / 4}u) * 4u;
 }
 
-fn place_a(index: u32) -> vec2u {
-#if TRANSPOSE_A
+#let ACROSS_a = TRANSPOSE_A
+#let ACROSS_b = 1 - TRANSPOSE_B
+#for x in a b
+fn place_${x}(index: u32) -> vec2u {
+#if ACROSS_${x}
   return place_across_k(index);
 #else
   return place_along_k(index);
 #endif
 }
-
-fn place_b(index: u32) -> vec2u {
-#if TRANSPOSE_B
-  return place_along_k(index);
-#else
-  return place_across_k(index);
-#endif
-}
+#end
 
 #include <common/pinned_lanes>
 @compute @workgroup_size(GROUP)

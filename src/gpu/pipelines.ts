@@ -47,7 +47,6 @@ export class PipelineCache {
     this.pins = pins;
   }
 
-  /** Number of pipelines compiled so far. */
   get size(): number {
     return this.pipelines.size;
   }

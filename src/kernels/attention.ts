@@ -160,7 +160,8 @@ function matrixTechnique(adapter: Adapter, part: Part, size: number): Technique 
   for (const COLUMNS of BLOCK_COLUMNS) {
     // Four-vectors of rows of a head, padded by two; and of columns of them, padded by one.
     const TILE = Math.max(COLUMNS * (size / 4 + 2), size * (COLUMNS / 4 + 1));
-    const bytes = 8 * (TILE + operands * rows * (size / 4 + 2)) + rows * (6 * COLUMNS + 16) + 8 * COLUMNS + 64;
+    const bytes =
+      8 * (TILE + operands * rows * (size / 4 + 2)) + rows * (6 * COLUMNS + 16) + 8 * COLUMNS + 64;
     // Four-vectors of a row's scores that an invocation has.
     const OWN = ((COLUMNS / 4) * M) / lanes;
     const whole = lanes % M === 0 && Number.isInteger(OWN) && COLUMNS % N === 0 && COLUMNS <= BLOCKS * lanes;
@@ -183,7 +184,8 @@ function chooseTechnique(
   const { kernels, subgroupSize } = adapter;
   const whole = size <= MAX_UNROLLED[kernels] ? plain : rolled;
   if (kernels === 'gpu') {
-    const units = dtype === 'float16' && size <= TILED.most ? matrixTechnique(adapter, part, size) : undefined;
+    const units =
+      dtype === 'float16' && size <= TILED.most ? matrixTechnique(adapter, part, size) : undefined;
     return units ?? tiled.get(size)?.[part] ?? whole;
   }
   const fits = size % 4 === 0 && size <= MAX_BROADCAST_SIZE;

@@ -61,8 +61,8 @@ const types: readonly [Dtype, Dtype][] = [
   ['float16', 'float32'],
 ];
 
-/** Multiples of four or not; k also of what a round takes of quads (8) and of tiles (16). */
-const sizes = [8, 9].flatMap((m) => [8, 9].flatMap((n) => [16, 12, 9].map((k) => ({ m, n, k }))));
+/** Multiples of four or not; k also of what a round takes of quads (8), tiles (16) and matrices (32). */
+const sizes = [8, 9].flatMap((m) => [8, 9].flatMap((n) => [32, 12, 9].map((k) => ({ m, n, k }))));
 
 /** Techniques by subgroup matrices: those of other shapes differ in numbers only. */
 const matrices: readonly Omit<SubgroupMatrix, 'lanes' | 'maxLanes'>[] = [
@@ -116,7 +116,8 @@ function askForAttention(): void {
   for (const adapter of adapters)
     for (let size = 1; size <= MAX_HEAD_SIZE; size += 1)
       for (const dtype of floatDtypes)
-        for (const dropout of [false, true]) attentionVariants({ ...adapter, limits }, { size, dropout, dtype });
+        for (const dropout of [false, true])
+          attentionVariants({ ...adapter, limits }, { size, dropout, dtype });
 }
 
 /** The variants that launchers declare where they are defined, and those that they make on demand. */
