@@ -75,7 +75,8 @@ fn main(
   for (var first = 0u; first < BLOCKS; first += subgroups) {
     let block = min(first + subgroup, BLOCKS - 1u);
     let of_a = &tile_a[block / ${ACROSS}u];
-    let of_b = &tile_b[block % ${ACROSS}u];
+    // `min` changes nothing, but lets compilers see that constants may be added to the address.
+    let of_b = &tile_b[min(block % ${ACROSS}u, ${ACROSS - 1}u)];
 #for i in 0..ROWS
 #for j in 0..COLUMNS
     var c${i}_${j} = Result();
