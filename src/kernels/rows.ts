@@ -23,7 +23,7 @@ const teams: readonly Team[] = [
 
 /** Columns of the longest row that a GPU's subgroup works on: of longer ones there are too few to fill it. */
 const MAX_SUBGROUP_COLUMNS = 4096;
-/** A GPU's subgroup of fewer invocations would leave it half empty. */
+/** Teams of fewer invocations leave a GPU half empty. */
 const LEAST_SUBGROUP = 32;
 
 /** The index into `teams`. */

@@ -79,6 +79,14 @@ describe('estimateJob', () => {
     expect(estimate.ideal).toBeCloseTo(0.008, 12);
     expect(estimate.shaders.map(({ shader }) => shader)).toEqual(['matmul_tiled', 'cast']);
   });
+
+  it('takes longer where workgroup memory cannot keep up', () => {
+    const bytes = { memory: 0, workgroup: 300 * 64 };
+    const kernels = new Map([['matmul_tiled', { ...good, hot: { ...hot, bytes } }]]);
+    const { arithmetic } = estimateJob({ name: 'job', launches: [matmul] }, kernels, chip);
+    // 300 cycles a round instead of 200.
+    expect(arithmetic).toBeCloseTo(0.015, 12);
+  });
 });
 
 describe('conditions', () => {
