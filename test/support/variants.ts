@@ -117,7 +117,10 @@ function askForAttention(): void {
     for (let size = 1; size <= MAX_HEAD_SIZE; size += 1)
       for (const dtype of floatDtypes)
         for (const dropout of [false, true])
-          attentionVariants({ ...adapter, limits }, { size, dropout, dtype });
+          for (const maxComputeWorkgroupStorageSize of [16_384, most]) {
+            const allowed = { ...limits, maxComputeWorkgroupStorageSize };
+            attentionVariants({ ...adapter, limits: allowed }, { size, dropout, dtype });
+          }
 }
 
 /** The variants that launchers declare where they are defined, and those that they make on demand. */
