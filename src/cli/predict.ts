@@ -64,20 +64,32 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
   const json = texts.length === 0 || options.json === true;
   const classifier = await loadClassifier(options.model, options);
   let waiting: Input[] = [];
-  let warned = false;
-  const flush = async (): Promise<void> => {
-    const warning = warned ? null : pairWarning(classifier.model.config, waiting[0]!.pair !== undefined);
-    if (warning !== null) console.error(warning);
-    warned = true;
-    for (const prediction of await classify(classifier, waiting, options))
+  let printed: Promise<void> | null = null;
+  const print = async (predictions: Promise<Prediction[]>): Promise<void> => {
+    for (const prediction of await predictions)
       process.stdout.write(`${json ? JSON.stringify(prediction) : describe(prediction)}\n`);
-    waiting = [];
   };
-  for await (const input of source) {
-    waiting.push(input);
-    if (waiting.length === options.batchSize) await flush();
+  /** Starts a batch, then waits for the one before: the GPU is not to wait for texts. */
+  const flush = async (): Promise<void> => {
+    const warning = printed ? null : pairWarning(classifier.model.config, waiting[0]!.pair !== undefined);
+    if (warning !== null) console.error(warning);
+    const next = classify(classifier, waiting, options);
+    next.catch(() => {});
+    waiting = [];
+    await printed;
+    printed = print(next);
+    printed.catch(() => {});
+  };
+  try {
+    for await (const input of source) {
+      waiting.push(input);
+      if (waiting.length === options.batchSize) await flush();
+    }
+    if (waiting.length > 0) await flush();
+  } finally {
+    // Also if a later line is refused.
+    await printed;
   }
-  if (waiting.length > 0) await flush();
   classifier.device.destroy();
 }
 

@@ -65,6 +65,7 @@ const keys = {
   classifierDropout: { ...encoderKeys.classifierDropout, default: 0 },
   maxPositionEmbeddings: { ...encoderKeys.maxPositionEmbeddings, default: 8192 },
   typeVocabSize: fixed(0),
+  positionEmbeddingType: fixed<'absolute'>('absolute'),
   layerNormEps: { ...encoderKeys.layerNormEps, json: 'norm_eps', default: 1e-5 },
   padTokenId: { ...encoderKeys.padTokenId, default: 50283 },
   /** Standard deviations at which initial weights are cut off; null: 3. */
@@ -236,7 +237,7 @@ export class ModernBertEncoder extends LayerStack {
   private readonly size: number;
 
   constructor(device: Device, config: PretrainedConfig) {
-    super();
+    super(config);
     const modern = config as ModernBertConfig;
     const { ropeParameters, hiddenSize, numAttentionHeads } = modern;
     const types = typesOf(modern);

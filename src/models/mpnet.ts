@@ -32,6 +32,7 @@ const keys = {
   ),
   classifierDropout: fixed(null),
   typeVocabSize: fixed(0),
+  positionEmbeddingType: fixed<'absolute'>('absolute'),
 } as const;
 
 type MPNetConfig = PretrainedConfig & ConfigValues<typeof keys>;

@@ -5,7 +5,8 @@ import { autocast } from '../tensor/autocast.ts';
 import { noGrad } from '../tensor/tape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { NamedArray } from './arrays.ts';
-import { toTensors } from './inputs.ts';
+import { type BatchTensors, toTensors } from './inputs.ts';
+import { keepRecording, replayed } from './replay.ts';
 
 /** A model that the `Trainer` can train. */
 export interface TrainableModel extends PreTrainedModel {
@@ -48,11 +49,15 @@ export async function* predictBatches<B extends Batch>(
   options: PredictOptions = {},
 ): AsyncGenerator<BatchPrediction<B>> {
   const wasTraining = model.training;
-  model.eval();
+  let evaluating = false;
   let pending: Promise<BatchPrediction<B>> | null = null;
   try {
     for (const batch of batches) {
-      const next = runBatch(model, batch, options);
+      const again = replayBatch(model, batch, options);
+      // What is replayed was recorded in eval mode already.
+      if (again === null && !evaluating) model.eval();
+      evaluating ||= again === null;
+      const next = again ?? runBatch(model, batch, options);
       // The caller may leave the generator before this is awaited.
       next.catch(() => {});
       if (pending !== null) yield await pending;
@@ -60,7 +65,7 @@ export async function* predictBatches<B extends Batch>(
     }
     if (pending !== null) yield await pending;
   } finally {
-    model.train(wasTraining);
+    if (evaluating) model.train(wasTraining);
   }
 }
 
@@ -70,7 +75,15 @@ export function forwardBatch(
   batch: Batch,
   fp16: boolean,
 ): ReturnType<TrainableModel['forward']> {
-  const forward = () => model.forward(toTensors(model.device, batch) as never);
+  return forwardTensors(model, toTensors(model.device, batch), fp16);
+}
+
+function forwardTensors(
+  model: TrainableModel,
+  inputs: BatchTensors,
+  fp16: boolean,
+): ReturnType<TrainableModel['forward']> {
+  const forward = () => model.forward(inputs as never);
   return fp16 ? autocast(forward) : forward();
 }
 
@@ -83,25 +96,45 @@ async function readAll(outputs: readonly (readonly [string, Tensor])[]): Promise
   return Object.fromEntries(await Promise.all(reads));
 }
 
+function replayBatch<B extends Batch>(
+  model: TrainableModel,
+  batch: B,
+  { fp16 = false, reads }: PredictOptions,
+): Promise<BatchPrediction<B>> | null {
+  const outputs = reads === undefined ? replayed(model, batch, fp16) : null;
+  return outputs && predictionOf(batch, outputs, null);
+}
+
 function runBatch<B extends Batch>(
   model: TrainableModel,
   batch: B,
-  { fp16 = false, reads = () => true }: PredictOptions,
+  { fp16 = false, reads }: PredictOptions,
 ): Promise<BatchPrediction<B>> {
-  const scope = model.device.scope();
+  const { device } = model;
+  const scope = device.scope();
   try {
-    const { loss, ...others } = noGrad(() => forwardBatch(model, batch, fp16));
-    const named = Object.entries(others).filter(
-      (entry): entry is [string, Tensor] => entry[1] instanceof Tensor && reads(entry[0], entry[1]),
+    const inputs = toTensors(device, batch);
+    const [{ loss, ...others }, recording] = device.gpu.recorder.capture(() =>
+      noGrad(() => forwardTensors(model, inputs, fp16)),
     );
-    const results = [readAll(named), loss?.float32Data() ?? null] as const;
-    return Promise.all(results).then(([outputs, lossValue]) => ({
-      batch,
-      outputs,
-      logits: (outputs.logits?.values as Float32Array | undefined) ?? new Float32Array(),
-      loss: lossValue?.[0] ?? null,
-    }));
+    const named = Object.entries(others).filter(
+      (entry): entry is [string, Tensor] =>
+        entry[1] instanceof Tensor && (reads?.(entry[0], entry[1]) ?? true),
+    );
+    if (reads === undefined && recording !== null)
+      keepRecording(model, [batch, fp16], recording, inputs, named);
+    return predictionOf(batch, readAll(named), loss?.float32Data() ?? null);
   } finally {
     scope.close();
   }
+}
+
+async function predictionOf<B extends Batch>(
+  batch: B,
+  reads: Promise<Record<string, NamedArray>>,
+  lossRead: Promise<Float32Array> | null,
+): Promise<BatchPrediction<B>> {
+  const [outputs, loss] = await Promise.all([reads, lossRead]);
+  const logits = (outputs.logits?.values as Float32Array | undefined) ?? new Float32Array();
+  return { batch, outputs, logits, loss: loss?.[0] ?? null };
 }

@@ -46,4 +46,6 @@ export const tasksOf = (family: ModelType) => ({
   }),
   ...(family === 'electra' && { replaced: AutoModelForPreTraining }),
   ...(['albert', 'bert'].includes(family) && { pairs: AutoModelForPreTraining }),
+  ...(['bert', 'electra'].includes(family) && { relative_key_query: AutoModelForSequenceClassification }),
+  ...(family === 'bert' && { relative_key: AutoModelForSequenceClassification }),
 });

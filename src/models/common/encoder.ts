@@ -2,13 +2,13 @@
  * The transformer encoder (Vaswani et al., 2017), LayerNorm after each half of a layer. Property names are
  * the keys of most checkpoints. B batch, L length, H hidden size, I intermediate size.
  */
-import { ConfigError } from '../../errors.ts';
+import { ConfigError, DawngradError } from '../../errors.ts';
 import type { Activation } from '../../kernels/activations.ts';
-import { Dropout, LayerNorm, Linear } from '../../nn/layers.ts';
-import { Module } from '../../nn/module.ts';
+import { Dropout, Embedding, LayerNorm, Linear } from '../../nn/layers.ts';
+import { declarePure, Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { selfAttention } from '../../tensor/ops/attention.ts';
-import { plainSelfAttention } from '../../tensor/ops/plain-attention.ts';
+import { type PlainAttentionOptions, plainSelfAttention } from '../../tensor/ops/plain-attention.ts';
 import { select } from '../../tensor/ops/view.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { NameRule } from '../files/weight-names.ts';
@@ -16,6 +16,7 @@ import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
 import type { ModelInputs } from './inputs.ts';
 import { Packing } from './packing.ts';
+import { distanceScores } from './relative-positions.ts';
 
 /** Files keep the projections of an encoder's attention apart. */
 export const encoderNames: readonly NameRule[] = [
@@ -25,19 +26,31 @@ export const encoderNames: readonly NameRule[] = [
 class SelfAttention extends Module {
   /** Queries, keys and values: weight [3 · H, H], bias [3 · H]. */
   readonly qkv: Linear;
+  /** A row for each distance of two tokens; null if positions are absolute. */
+  readonly distance_embedding: Embedding | null;
 
   constructor(
     device: Device,
     private readonly config: PretrainedConfig,
   ) {
     super();
-    this.qkv = new Linear(device, config.hiddenSize, 3 * config.hiddenSize, { parts: 3 });
+    const { hiddenSize: H, numAttentionHeads, maxPositionEmbeddings } = config;
+    this.qkv = new Linear(device, H, 3 * H, { parts: 3 });
+    const relative = config.positionEmbeddingType !== 'absolute';
+    this.distance_embedding = relative
+      ? new Embedding(device, 2 * maxPositionEmbeddings - 1, H / numAttentionHeads)
+      : null;
   }
 
   forward(x: Tensor, seen: SeenTokens): Attended {
-    const { numAttentionHeads: heads, attentionProbsDropoutProb } = this.config;
+    const { distance_embedding: distances } = this;
+    const { numAttentionHeads: heads, attentionProbsDropoutProb, positionEmbeddingType } = this.config;
     const dropout = this.training ? attentionProbsDropoutProb : 0;
-    return attend(this.qkv.forward(x), seen, { heads, dropout });
+    const more =
+      distances === null
+        ? undefined
+        : (query: Tensor, key: Tensor) => distanceScores(query, key, distances, positionEmbeddingType);
+    return attend(this.qkv.forward(x), seen, { heads, dropout, more });
   }
 }
 
@@ -65,15 +78,18 @@ export interface RotaryPositions {
   angles: Readonly<Record<string, Tensor>>;
 }
 
-/** Attention of queries, keys and values among the tokens that they see; `window`: the largest distance. */
+/** Attention of queries, keys and values among the tokens that they see; with `more`, the plain way. */
 export function attend(
   qkv: Tensor,
   { rotary: _, ...seen }: SeenTokens,
-  options: { heads: number; dropout: number; window?: number | undefined },
+  { more, ...options }: Omit<PlainAttentionOptions, 'mask' | 'bias'>,
 ): Attended {
-  if (!('plain' in seen)) return { result: selfAttention(qkv, { ...seen, ...options }) };
-  const { mask, bias } = seen;
-  return plainSelfAttention(qkv, { mask, bias, ...options });
+  const plain = 'plain' in seen;
+  if (more === undefined && !plain) return { result: selfAttention(qkv, { ...seen, ...options }) };
+  if ('starts' in seen) throw new DawngradError('distances of packed tokens are unknown');
+  const bias = plain ? seen.bias : undefined;
+  const { result, weights } = plainSelfAttention(qkv, { mask: seen.mask, bias, more, ...options });
+  return plain ? { result, weights } : { result };
 }
 
 /** Dense, dropout, residual, LayerNorm: the end of both halves of a layer. */
@@ -171,6 +187,14 @@ export interface StackedLayer extends Module {
 
 /** Layers, one after the other. A subclass has them under its files' names, and says in what order. */
 export abstract class LayerStack extends Module {
+  /** Whether padding can be left out: distances between packed tokens are not known. */
+  private readonly packs: boolean;
+
+  constructor({ positionEmbeddingType }: PretrainedConfig) {
+    super();
+    this.packs = positionEmbeddingType === 'absolute';
+  }
+
   /** The layers as they compute; the same one may come several times. */
   abstract order(): readonly StackedLayer[];
 
@@ -195,7 +219,7 @@ export abstract class LayerStack extends Module {
     const { outputAttentions: weights = false } = inputs;
     const bias = this.scoreBias?.(embedded.shape[1]!);
     const plain = weights || bias !== undefined;
-    const packing = skipPadding && !plain ? Packing.of(mask, this.local) : null;
+    const packing = this.packs && skipPadding && !plain ? Packing.of(mask, this.local) : null;
     const rotary = this.rotaryPositions(embedded, inputs.positionIds, packing);
     if (packing === null) {
       const seen = plain ? { mask, plain, bias, rotary } : { mask, rotary };
@@ -241,7 +265,7 @@ export class Encoder extends LayerStack {
   readonly layer: readonly EncoderLayer[];
 
   constructor(device: Device, config: PretrainedConfig) {
-    super();
+    super(config);
     this.layer = Array.from({ length: config.numHiddenLayers }, () => new EncoderLayer(device, config));
   }
 
@@ -267,3 +291,5 @@ export class Pooler extends Module {
     return this.dense.forwardActivated(select(x, 1, 0), 'tanh');
   }
 }
+
+declarePure(SelfAttention, ResidualOutput, Attention, Intermediate, EncoderLayer, Encoder, Pooler);

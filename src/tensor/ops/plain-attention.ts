@@ -36,6 +36,11 @@ export interface PlainAttentionOptions extends AttentionOptions {
   bias?: Tensor | undefined;
   /** Largest distance between a query and a key that it sees. Default: any. */
   window?: number | undefined;
+  /**
+   * What to add to the products of queries and keys, both [B, heads, L, size], before they are scaled: a
+   * tensor that broadcasts to [B, heads, L, L].
+   */
+  more?: ((query: Tensor, key: Tensor) => Tensor) | undefined;
 }
 
 /**
@@ -45,7 +50,7 @@ export interface PlainAttentionOptions extends AttentionOptions {
  */
 export function plainSelfAttention(
   qkv: Tensor,
-  { heads, mask, bias, window, dropout = 0 }: PlainAttentionOptions,
+  { heads, mask, bias, more, window, dropout = 0 }: PlainAttentionOptions,
 ): { result: Tensor; weights: Tensor } {
   const [batch, length, columns] = qkv.shape as [number, number, number];
   const width = columns / 3;
@@ -54,9 +59,10 @@ export function plainSelfAttention(
   const parts = permute(reshape(qkv, [batch, length, 3, heads, size]), [2, 0, 3, 1, 4]);
   const [query, key, value] = [select(parts, 0, 0), select(parts, 0, 1), select(parts, 0, 2)];
   const product = to(matmul(query, key, { transposeB: true }), 'float32');
-  const scaled = scale(product, 1 / Math.sqrt(size));
+  const sum = more === undefined ? product : add(product, to(more(query, key), 'float32'));
+  const scaled = scale(sum, 1 / Math.sqrt(size));
   const scores = [bias, windowBias(qkv, window)].reduce<Tensor>(
-    (sum, one) => (one === undefined ? sum : add(sum, one)),
+    (total, one) => (one === undefined ? total : add(total, one)),
     scaled,
   );
   const seen = mask === undefined ? scores : add(scores, maskBias(mask));
