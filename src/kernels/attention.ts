@@ -179,11 +179,7 @@ function matrixTechnique(adapter: Adapter, part: Part, size: number): Technique 
 
 type Adapter = Pick<GpuContext, 'kernels' | 'subgroupSize' | 'subgroupMatrices' | 'limits'>;
 
-function chooseTechnique(
-  adapter: Adapter,
-  part: Part,
-  { size, dtype, window }: Sides,
-): Technique {
+function chooseTechnique(adapter: Adapter, part: Part, { size, dtype, window }: Sides): Technique {
   const { kernels, subgroupSize } = adapter;
   const whole = size <= MAX_UNROLLED[kernels] ? plain : rolled;
   if (kernels === 'gpu') {
