@@ -57,6 +57,14 @@ export {
 } from './models/common/tasks.ts';
 export type { ConfigOverrides } from './models/config.ts';
 export {
+  DebertaV2ForMaskedLM,
+  DebertaV2ForMultipleChoice,
+  DebertaV2ForQuestionAnswering,
+  DebertaV2ForSequenceClassification,
+  DebertaV2ForTokenClassification,
+  DebertaV2Model,
+} from './models/deberta-v2.ts';
+export {
   DistilBertForMaskedLM,
   DistilBertForMultipleChoice,
   DistilBertForQuestionAnswering,

@@ -8,7 +8,7 @@ import { permute } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { encoderModel } from './common/base-model.ts';
 import { type ConfigValues, encoderKeys, type PretrainedConfig } from './common/config.ts';
-import { Encoder } from './common/encoder.ts';
+import { Encoder, type PlainlySeen } from './common/encoder.ts';
 import type { Family } from './common/family.ts';
 import { answerSpan, eachToken, pooled, vocabulary } from './common/heads.ts';
 import { fixed, key, size } from './common/keys.ts';
@@ -77,11 +77,11 @@ export class MPNetEncoder extends Encoder {
     this.relative_attention_bias = new Embedding(device, relativeAttentionNumBuckets, numAttentionHeads);
   }
 
-  protected override scoreBias(length: number): Tensor {
+  protected override plainly(length: number, mask: Tensor | undefined): PlainlySeen {
     const { weight } = this.relative_attention_bias;
     const buckets = Int32Array.from({ length: 2 * length - 1 }, (_, at) => distanceBucket(at - length + 1));
     const biases = this.relative_attention_bias.forward(weight.device.tensor(buckets));
-    return byDistance(permute(biases, [1, 0]), 'none');
+    return { mask, plain: true, bias: byDistance(permute(biases, [1, 0]), 'none') };
   }
 
   /** The bias thaws with the first layer. */

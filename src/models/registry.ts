@@ -4,6 +4,7 @@ import { albert } from './albert.ts';
 import { bert } from './bert.ts';
 import { camembert } from './camembert.ts';
 import type { Family } from './common/family.ts';
+import { debertaV2 } from './deberta-v2.ts';
 import { distilbert } from './distilbert.ts';
 import { electra } from './electra.ts';
 import { modernbert } from './modernbert.ts';
@@ -21,6 +22,7 @@ export const families = [
   albert,
   mpnet,
   modernbert,
+  debertaV2,
 ] as const satisfies readonly Family[];
 
 for (const { Model, tasks } of families) declarePure(Model, ...Object.values(tasks));

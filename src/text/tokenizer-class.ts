@@ -15,6 +15,7 @@ export type ClassName =
   | 'XLMRobertaTokenizer'
   | 'CamembertTokenizer'
   | 'AlbertTokenizer'
+  | 'DebertaV2Tokenizer'
   | 'TokenizersBackend';
 
 /** The parts of a tokenizer, as in tokenizer.json. */
@@ -36,6 +37,7 @@ const CLASSES: [RegExp, ClassName][] = [
   [/^XLMRobertaTokenizer$/, 'XLMRobertaTokenizer'],
   [/^CamembertTokenizer$/, 'CamembertTokenizer'],
   [/^AlbertTokenizer$/, 'AlbertTokenizer'],
+  [/^DebertaV2Tokenizer$/, 'DebertaV2Tokenizer'],
   [/^(PreTrainedTokenizer|TokenizersBackend|PythonBackend)$/, 'TokenizersBackend'],
 ];
 
@@ -74,6 +76,16 @@ export function usualTokens(
       return {};
     case 'BertTokenizer':
       return { unk: '[UNK]', sep: '[SEP]', pad: '[PAD]', cls: '[CLS]', mask: '[MASK]' };
+    case 'DebertaV2Tokenizer':
+      return {
+        bos: '[CLS]',
+        eos: '[SEP]',
+        unk: '[UNK]',
+        sep: '[SEP]',
+        pad: '[PAD]',
+        cls: '[CLS]',
+        mask: '[MASK]',
+      };
     case 'MPNetTokenizer':
       return {
         bos: '<s>',
@@ -119,6 +131,8 @@ export function classParts(
       return bertParts(model, config, unknown);
     case 'RobertaTokenizer':
       return robertaParts(model, config);
+    case 'DebertaV2Tokenizer':
+      return debertaParts(model, config, unknown);
     default:
       return sentencePieceParts(name, model, normalizer, config, unknown);
   }
@@ -204,6 +218,41 @@ function sentencePieceParts(
   };
 }
 
+function debertaParts(model: Fields, config: Fields, unknown: string): Parts {
+  const pieces = model.list('vocab');
+  const found = pieces.findIndex((piece) => Array.isArray(piece) && piece[0] === unknown && piece[1] === 0);
+  const metaspace = {
+    type: 'Metaspace',
+    replacement: '▁',
+    prepend_scheme: config.boolean('add_prefix_space', true) ? 'always' : 'first',
+    split: true,
+  };
+  const punctuation = { type: 'Punctuation', behavior: 'Isolated' };
+  return {
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        ...(config.boolean('do_lower_case', false) ? [{ type: 'Lowercase' }] : []),
+        { type: 'Replace', pattern: { Regex: '\\s{2,}|[\\n\\r\\t]' }, content: ' ' },
+        { type: 'NFC' },
+        { type: 'Strip', strip_left: false, strip_right: true },
+      ],
+    },
+    pre_tokenizer: {
+      type: 'Sequence',
+      pretokenizers: [...(config.boolean('split_by_punct', false) ? [punctuation] : []), metaspace],
+    },
+    post_processor: null,
+    decoder: metaspace,
+    model: {
+      type: 'Unigram',
+      unk_id: found < 0 ? config.count('unk_id', 1, 0) : found,
+      vocab: pieces,
+      byte_fallback: false,
+    },
+  };
+}
+
 /** ALBERT's: straight quotes, no accents, lower case, then SentencePiece's table. */
 function albertNormalizer(normalizer: Json | null, config: Fields): Json {
   const quotes = (pattern: string): Json => ({ type: 'Replace', pattern: { String: pattern }, content: '"' });
@@ -258,7 +307,7 @@ export function classTemplate(
       add_prefix_space: flag('add_prefix_space', false),
     };
   }
-  const bert = name === 'BertTokenizer' || name === 'AlbertTokenizer';
+  const bert = ['BertTokenizer', 'AlbertTokenizer', 'DebertaV2Tokenizer'].includes(name);
   const [first, last] = bert ? [need('cls'), need('sep')] : [need('bos'), need('eos')];
   const special = ([id]: [string, number], type_id: number) => ({ SpecialToken: { id, type_id } });
   const text = (id: string, type_id: number) => ({ Sequence: { id, type_id } });

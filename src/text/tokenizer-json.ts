@@ -259,7 +259,8 @@ function readSettings({ className, file, config }: Folder): Settings {
   const side = (key: string, part: string): Side =>
     config.choice(key, sides, file?.optionalObject(part)?.choice('direction', sides, 'right') ?? 'right');
   const usualTypes =
-    className === 'BertTokenizer' && !config.string('tokenizer_class', '').startsWith('DistilBert');
+    className === 'DebertaV2Tokenizer' ||
+    (className === 'BertTokenizer' && !config.string('tokenizer_class', '').startsWith('DistilBert'));
   return {
     modelMaxLength: readLimit(config),
     paddingSide: side('padding_side', 'padding'),

@@ -22,6 +22,14 @@ describe.each(families)('a %s config that transformers wrote', (family) => {
       distilbert: { qaDropout: 0.3, seqClassifDropout: 0.25 },
       albert: { classifierDropout: 0.3, embeddingSize: 10, numHiddenGroups: 2 },
       electra: { summaryLastDropout: 0.3, embeddingSize: 10 },
+      'deberta-v2': {
+        poolerDropout: 0.3,
+        classifierDropout: 0.25,
+        positionBuckets: 6,
+        posAttType: ['p2c', 'c2p'],
+        shareAttKey: true,
+        positionBiasedInput: false,
+      },
       modernbert: {
         hiddenDropoutProb: 0,
         attentionProbsDropoutProb: 0.15,
@@ -68,6 +76,19 @@ describe('defaults', () => {
       seq_classif_dropout: 0.2,
       sinusoidal_pos_embds: false,
       vocab_size: 30522,
+    });
+    expect(AutoConfig.forModel('deberta-v2')).toMatchObject({
+      vocabSize: 128100,
+      hiddenSize: 1536,
+      layerNormEps: 1e-7,
+      typeVocabSize: 0,
+      relativeAttention: false,
+      maxRelativePositions: -1,
+      positionBuckets: -1,
+      positionBiasedInput: true,
+      posAttType: [],
+      legacy: true,
+      poolerHiddenAct: 'gelu',
     });
     expect(AutoConfig.forModel('modernbert')).toMatchObject({
       vocabSize: 50368,

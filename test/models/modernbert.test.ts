@@ -118,8 +118,7 @@ it('thaws the final norm with the head', async () => {
 });
 
 describe('refuses', () => {
-  const read = (values: object) =>
-    parseConfig({ model_type: 'modernbert', ...values }, 'config.json');
+  const read = (values: object) => parseConfig({ model_type: 'modernbert', ...values }, 'config.json');
 
   it('rotary positions of other kinds', () => {
     const turns = { full_attention: { rope_type: 'yarn', rope_theta: 1e4 } };

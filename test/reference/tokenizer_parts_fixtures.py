@@ -230,6 +230,21 @@ def modernbert_json():
     return json.loads(t.to_str())
 
 
+DEBERTA = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+
+
+def deberta_json():
+    """sentence_piece_json's pieces in DeBERTa's order, its mask added to them, split as its published tokenizer.json says."""
+    pieces = [p for p in sentence_piece_json(["<pad>"])["model"]["vocab"] if p[0] not in ("<pad>", "<mask>")]
+    t = Tokenizer(models.Unigram([*((x, 0.0) for x in DEBERTA), *(tuple(p) for p in pieces)], unk_id=3))
+    table = normalizers.Precompiled(base64.b64decode((Path(__file__).parent / "precompiled.b64").read_text()))
+    t.normalizer = normalizers.Sequence([normalizers.Strip(), table, normalizers.Replace(Regex(" {2,}"), " ")])
+    t.pre_tokenizer, t.decoder = pre_tokenizers.Sequence([pre_tokenizers.Metaspace()]), decoders.Metaspace()
+    t.add_special_tokens([*DEBERTA[:3], AddedToken("[UNK]", normalized=True, special=True), "[MASK]"])
+    t.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
+    return json.loads(t.to_str())
+
+
 MPNET = ["<s>", "<pad>", "</s>", "<unk>", "[UNK]", "<mask>"]
 
 
@@ -312,7 +327,7 @@ def folders():
 
 
 def published(out, words):
-    """Folders of DistilBERT, XLM-RoBERTa, CamemBERT, ALBERT, MPNet, ModernBERT and ELECTRA as the hub has them, and as transformers 4 and 5 save them."""
+    """Folders of DistilBERT, XLM-RoBERTa, CamemBERT, ALBERT, MPNet, DeBERTa, ModernBERT and ELECTRA as the hub has them, and as transformers 4 and 5 save them."""
     def add(model, name, **files):
         files = {file.replace("_json", ".json"): content for file, content in files.items()}
         out.append((f"{model}, {name}", {"config.json": dict(model_type=model), **files}, [
@@ -366,6 +381,16 @@ def published(out, words):
     for config in (dict(do_lower_case=False), dict(strip_accents=False), dict(mask_token=TOK("<mask>", __type="AddedToken")), dict(mask_token="[UNK]"), dict(trim_offsets=False, add_prefix_space=True), dict(tokenizer_class="MPNetTokenizerFast")):
         add("mpnet", json.dumps(config)[:90], tokenizer_json=json_file, tokenizer_config_json=config)
     add("mpnet", "as it is", tokenizer_json=json_file, tokenizer_config_json=dict(tokenizer_class="PreTrainedTokenizerFast", pad_token="<pad>", mask_token="<mask>"))
+    json_file = deberta_json()
+    named = dict(bos_token="[CLS]", cls_token="[CLS]", eos_token="[SEP]", mask_token="[MASK]", pad_token="[PAD]", sep_token="[SEP]", unk_token="[UNK]")
+    add("deberta-v2", "published", tokenizer_json=json_file, tokenizer_config_json=dict(do_lower_case=False, vocab_type="spm"))
+    add("deberta-v2", "of transformers 4", tokenizer_json=json_file, special_tokens_map_json=named | dict(unk_token=TOK("[UNK]", special=False, normalized=True)), tokenizer_config_json=dict(
+        added_tokens_decoder={str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in json_file["added_tokens"]}, clean_up_tokenization_spaces=False, do_lower_case=False, model_max_length=512, sp_model_kwargs={}, split_by_punct=False,
+        tokenizer_class="DebertaV2Tokenizer", vocab_type="spm", **named))
+    add("deberta-v2", "of transformers 5", tokenizer_json=json_file, tokenizer_config_json=dict(add_prefix_space=True, backend="tokenizers", do_lower_case=False, is_local=False, model_max_length=512, split_by_punct=False, tokenizer_class="DebertaV2Tokenizer", unk_id=3, **named))
+    for config in (dict(do_lower_case=True), dict(split_by_punct=True), dict(add_prefix_space=False), dict(unk_token="a"), dict(tokenizer_class="DebertaV2TokenizerFast", cls_token="[SEP]", sep_token="[CLS]")):
+        add("deberta-v2", json.dumps(config)[:90], tokenizer_json=json_file, tokenizer_config_json=config)
+    add("deberta-v2", "as it is", tokenizer_json=json_file, tokenizer_config_json=dict(tokenizer_class="PreTrainedTokenizerFast", pad_token="[PAD]", mask_token="[MASK]"))
     add("modernbert", "published", tokenizer_json=modernbert_json(), special_tokens_map_json=dict(cls_token=TOK("[CLS]", special=False), mask_token=TOK("[MASK]", lstrip=True, special=False), pad_token=TOK("[PAD]", special=False), sep_token=TOK("[SEP]", special=False), unk_token=TOK("[UNK]", special=False)),
         tokenizer_config_json=dict(added_tokens_decoder={str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in modernbert_json()["added_tokens"]}, clean_up_tokenization_spaces=True, cls_token="[CLS]", mask_token="[MASK]", model_input_names=["input_ids", "attention_mask"],
             model_max_length=8192, pad_token="[PAD]", sep_token="[SEP]", tokenizer_class="PreTrainedTokenizerFast", unk_token="[UNK]"))

@@ -44,6 +44,11 @@ export const tasksOf = (family: ModelType) => ({
     mean: AutoModelForSequenceClassification,
     unbiased: AutoModelForMaskedLM,
   }),
+  ...(family === 'deberta-v2' && {
+    newer: AutoModelForMaskedLM,
+    content: AutoModelForMaskedLM,
+    positions: AutoModelForMaskedLM,
+  }),
   ...(family === 'electra' && { replaced: AutoModelForPreTraining }),
   ...(['albert', 'bert'].includes(family) && { pairs: AutoModelForPreTraining }),
   ...(['bert', 'electra'].includes(family) && { relative_key_query: AutoModelForSequenceClassification }),

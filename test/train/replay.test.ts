@@ -65,7 +65,7 @@ beforeEach(() => {
 });
 
 /** Families whose forward pass uploads what the host knows of distances or positions, which is not recorded. */
-const uploading: readonly ModelType[] = ['modernbert', 'mpnet'];
+const uploading: readonly ModelType[] = ['deberta-v2', 'modernbert', 'mpnet'];
 
 describe.each(families)('%s', (family) => {
   const replays = !uploading.includes(family);
@@ -75,7 +75,9 @@ describe.each(families)('%s', (family) => {
       const text = textOf(...of);
       return name === 'choice' ? { ...text, shape: [1, ...text.shape] } : text;
     };
-    const model = await auto.fromConfig(makeConfig(family, { ...sizes, padTokenId: 1 }), { device: device.current });
+    const model = await auto.fromConfig(makeConfig(family, { ...sizes, padTokenId: 1 }), {
+      device: device.current,
+    });
     const { live } = device.current.statistics();
     await check(model, inputOf(9, 1), false);
     await check(model, inputOf(5, 2), false);

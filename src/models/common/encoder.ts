@@ -23,7 +23,7 @@ export const encoderNames: readonly NameRule[] = [
   ['attention.self.qkv', ['attention.self.query', 'attention.self.key', 'attention.self.value']],
 ];
 
-class SelfAttention extends Module {
+export class SelfAttention extends Module {
   /** Queries, keys and values: weight [3 · H, H], bias [3 · H]. */
   readonly qkv: Linear;
   /** A row for each distance of two tokens; null if positions are absolute. */
@@ -62,13 +62,23 @@ export interface Attended {
 
 /**
  * The tokens that attention sees: those that the mask shows, or all of sequences packed between `starts`, the
- * longest of `length`. `plain` gives the attention weights too, and takes a bias [heads, L, L] of the scores.
+ * longest of `length`.
  */
-export type SeenTokens = (
-  | { mask: Tensor | undefined }
-  | { mask: Tensor | undefined; plain: true; bias?: Tensor | undefined }
-  | { starts: Tensor; length: number }
-) & { rotary?: RotaryPositions | undefined };
+export type SeenTokens = ({ mask: Tensor | undefined } | PlainlySeen | { starts: Tensor; length: number }) & {
+  rotary?: RotaryPositions | undefined;
+};
+
+/** What attention takes that is computed the plain way, and gives its weights. */
+export interface PlainlySeen {
+  mask: Tensor | undefined;
+  plain: true;
+  /** float32, added to the scores: broadcasts to [B, heads, L, L]. */
+  bias?: Tensor | undefined;
+  /** float32 [B, 1, L, 1], by which the scores are multiplied before: 0 for a query that sees nothing. */
+  queries?: Tensor | undefined;
+  /** Embeddings [n, H], and the row of each distance from −(L − 1) to L − 1. */
+  distances?: { table: Tensor; rows: Tensor } | undefined;
+}
 
 /** What turns queries and keys: the tables by a name that the layers know. */
 export interface RotaryPositions {
@@ -82,13 +92,13 @@ export interface RotaryPositions {
 export function attend(
   qkv: Tensor,
   { rotary: _, ...seen }: SeenTokens,
-  { more, ...options }: Omit<PlainAttentionOptions, 'mask' | 'bias'>,
+  { more, ...options }: Omit<PlainAttentionOptions, 'mask' | 'bias' | 'queries'>,
 ): Attended {
   const plain = 'plain' in seen;
   if (more === undefined && !plain) return { result: selfAttention(qkv, { ...seen, ...options }) };
   if ('starts' in seen) throw new DawngradError('distances of packed tokens are unknown');
-  const bias = plain ? seen.bias : undefined;
-  const { result, weights } = plainSelfAttention(qkv, { mask: seen.mask, bias, more, ...options });
+  const { bias, queries } = plain ? seen : {};
+  const { result, weights } = plainSelfAttention(qkv, { mask: seen.mask, bias, queries, more, ...options });
   return plain ? { result, weights } : { result };
 }
 
@@ -119,9 +129,9 @@ class Attention extends Module {
   readonly self: SelfAttention;
   readonly output: ResidualOutput;
 
-  constructor(device: Device, config: PretrainedConfig) {
+  constructor(device: Device, config: PretrainedConfig, self = new SelfAttention(device, config)) {
     super();
-    this.self = new SelfAttention(device, config);
+    this.self = self;
     this.output = new ResidualOutput(device, config.hiddenSize, config);
   }
 
@@ -148,10 +158,14 @@ export class EncoderLayer extends Module {
   readonly intermediate: Intermediate;
   readonly output: ResidualOutput;
 
-  /** `outerDropout`: that after the feed-forward part. */
-  constructor(device: Device, config: PretrainedConfig, outerDropout = config.hiddenDropoutProb) {
+  /** `outerDropout`: that after the feed-forward part; `self`: another family's attention. */
+  constructor(
+    device: Device,
+    config: PretrainedConfig,
+    { outerDropout = config.hiddenDropoutProb, self }: { outerDropout?: number; self?: SelfAttention } = {},
+  ) {
     super();
-    this.attention = new Attention(device, config);
+    this.attention = new Attention(device, config, self);
     this.intermediate = new Intermediate(device, config);
     this.output = new ResidualOutput(device, config.intermediateSize, {
       ...config,
@@ -201,8 +215,8 @@ export abstract class LayerStack extends Module {
   /** Layers that thaw together, from the top down. */
   abstract groups(): Module[][];
 
-  /** A bias [heads, L, L] of the scores of every layer, float32; attention is then computed the plain way. */
-  protected scoreBias?(length: number): Tensor;
+  /** What all layers see, if they compute attention the plain way whether its weights are asked for or not. */
+  protected plainly?(length: number, mask: Tensor | undefined): PlainlySeen;
 
   /** Whether layers see near tokens only, so that texts must be packed without gaps. */
   protected readonly local: boolean = false;
@@ -217,13 +231,12 @@ export abstract class LayerStack extends Module {
   forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds'>): EncoderOutput {
     const { attentionMask: mask, skipPadding, outputHiddenStates: all = false } = inputs;
     const { outputAttentions: weights = false } = inputs;
-    const bias = this.scoreBias?.(embedded.shape[1]!);
-    const plain = weights || bias !== undefined;
-    const packing = this.packs && skipPadding && !plain ? Packing.of(mask, this.local) : null;
+    const plain =
+      this.plainly?.(embedded.shape[1]!, mask) ?? (weights ? { mask, plain: true as const } : null);
+    const packing = this.packs && skipPadding && plain === null ? Packing.of(mask, this.local) : null;
     const rotary = this.rotaryPositions(embedded, inputs.positionIds, packing);
     if (packing === null) {
-      const seen = plain ? { mask, plain, bias, rotary } : { mask, rotary };
-      return this.run(embedded, seen, { all, weights });
+      return this.run(embedded, { ...(plain ?? { mask }), rotary }, { all, weights });
     }
     const seen = { starts: packing.starts, length: packing.longest, rotary };
     const { states, attentions } = this.run(packing.pack(embedded), seen, { all, weights });
