@@ -6,8 +6,7 @@ import type { Metrics } from '../train/metrics.ts';
 const punctuation = /[!-/:-@[-`{-~]/g;
 /** Python's `\b` knows letters of every script. */
 const article = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
-/** What Python's `split` takes as white space. */
-const space = /[\s\x1c-\x1f\x85]+/u;
+const space = /\p{White_Space}+/u;
 
 const tokensOf = (text: string): string[] =>
   text

@@ -38,7 +38,7 @@ describe('entities, as seqeval', () => {
       const { overall, accuracy, types } = entityReport(actual, predicted, scheme);
       expect(accuracy).toBeCloseTo(one.accuracy, 12);
       const { 'micro avg': micro, ...rest } = one.report;
-      const flat = [overall, ...Object.values(types)].map(Object.values).flat();
+      const flat = [overall, ...Object.values(types)].flatMap(Object.values);
       const expected = [micro!, ...Object.values(rest)].flat();
       expect(Object.keys(types)).toEqual(Object.keys(rest));
       for (const [at, value] of expected.entries()) expect(flat[at]).toBeCloseTo(value, 12);
