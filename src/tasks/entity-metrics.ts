@@ -62,9 +62,11 @@ export function entityReport(
     const guessed = predicted[at]!;
     const key = ({ type, start, end }: { type: string; start: number; end: number }): string =>
       `${start} ${end} ${type}`;
-    const found = new Set(
-      entitiesOf(guessed, scheme).map((entity) => (count(entity.type, 'predicted'), key(entity))),
-    );
+    const found = new Set<string>();
+    for (const entity of entitiesOf(guessed, scheme)) {
+      count(entity.type, 'predicted');
+      found.add(key(entity));
+    }
     for (const entity of entitiesOf(tags, scheme)) {
       count(entity.type, 'actual');
       if (found.has(key(entity))) count(entity.type, 'hits');
