@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import { encodeTable } from '../data/dataset.ts';
 import { encodeLabels } from '../data/labels.ts';
 import { readTable } from '../data/table.ts';
+import { describeColumns, pairWarning } from '../tasks/describe.ts';
 import { Trainer } from '../train/trainer.ts';
 import { loadClassifier } from './classifier.ts';
-import { describeColumns, pairWarning } from './describe.ts';
 import {
   addDataOptions,
   addModelOptions,

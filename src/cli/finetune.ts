@@ -13,6 +13,7 @@ import { hasTrainedClassifier } from '../models/files/class-head.ts';
 import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig } from '../models/files/load.ts';
 import { defined } from '../options.ts';
+import { describeColumns, describeLabels, describeTask, pairWarning } from '../tasks/describe.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { resolveArguments } from '../train/argument-checks.ts';
@@ -20,7 +21,6 @@ import { EarlyStoppingCallback } from '../train/callbacks.ts';
 import { metricNames } from '../train/metrics.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import type { Classifier } from './classifier.ts';
-import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
 import {
   addDataOptions,
   addModelOptions,

@@ -5,10 +5,10 @@ import { dataCollatorWithPadding } from '../data/collate.ts';
 import { readTable } from '../data/table.ts';
 import { DataError, UsageError } from '../errors.ts';
 import type { ProblemType } from '../models/common/config.ts';
+import { describeColumns, pairWarning } from '../tasks/describe.ts';
 import { checkFinite, softmaxRows } from '../train/metrics.ts';
 import { predictBatches } from '../train/predict.ts';
 import { type Classifier, loadClassifier } from './classifier.ts';
-import { describeColumns, pairWarning } from './describe.ts';
 import {
   addDataOptions,
   addModelOptions,

@@ -17,7 +17,7 @@ import { checkFile } from './table.ts';
 export interface TaggedText {
   /** As given, or the words with spaces between. */
   text: string;
-  /** [start, end) of each word in the text, in UTF-16 units. */
+  /** [start, end) of each word in the text, in UTF-16 units; none if nothing says what its words are. */
   words: readonly (readonly [start: number, end: number])[];
   /** A tag for each word; null without. */
   tags: readonly string[] | null;
@@ -187,7 +187,7 @@ function spanOf(value: unknown, text: string, place: string): Span {
 }
 
 /** Words of letters and digits, and single other characters. */
-const word = /[\p{L}\p{N}\p{M}_]+|[^\s]/gu;
+const word = /[\p{L}\p{N}\p{M}]+|[^\s]/gu;
 
 /** Cuts a text into words, at the entities' ends too, and tags them by IOB2. */
 export function fromSpans(text: string, entities: readonly unknown[] | null, place: string): TaggedText {
@@ -209,5 +209,5 @@ export function fromSpans(text: string, entities: readonly unknown[] | null, pla
     const span = spans.find((one) => one.start <= start && start < one.end);
     return span === undefined ? 'O' : `${start === span.start ? 'B' : 'I'}-${span.type}`;
   };
-  return { text, words, tags: entities === null ? null : words.map(tagOf), split: false, place };
+  return { text, words, tags: words.map(tagOf), split: false, place };
 }
