@@ -47,8 +47,6 @@ export interface AutoClass<M extends PreTrainedModel, More = object> {
   fromConfig(config: PretrainedConfig, options?: CreateOptions & More): Promise<M>;
 }
 
-const createOptionNames: OptionNames<CreateOptions> = { device: true };
-
 function autoClass<M extends PreTrainedModel, More extends object = object>(
   make: (family: Family, config: PretrainedConfig, device: Device, options: PoolerOption) => PreTrainedModel,
   more: OptionNames<More>,
@@ -61,7 +59,7 @@ function autoClass<M extends PreTrainedModel, More extends object = object>(
     fromPretrained: (idOrFolder, options: (LoadOptions & PoolerOption) | undefined = {}) =>
       loadPretrained(idOrFolder, create(options), options, more),
     fromConfig: async (config, options: (CreateOptions & PoolerOption) | undefined = {}) => {
-      checkOptions('fromConfig', options, { ...createOptionNames, ...more });
+      checkOptions('fromConfig', options, { device: true, ...more });
       const model = create(options)(config, await deviceOf(options.device));
       model.initWeights();
       return model;

@@ -7,15 +7,13 @@ import { answerSpan, eachToken, head, vocabulary } from './common/heads.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 import type { NameRule } from './files/weight-names.ts';
 
-const keys = encoderKeys;
-
 const names: readonly NameRule[] = [
   ['lm_head.dense', 'cls.predictions.transform.dense'],
   ['lm_head.layer_norm', 'cls.predictions.transform.LayerNorm'],
   ['lm_head', 'cls.predictions'],
 ];
 
-export class BertModel extends encoderModel({ prefix: 'bert', config: keys, names, Embeddings }) {}
+export class BertModel extends encoderModel({ prefix: 'bert', config: encoderKeys, names, Embeddings }) {}
 
 /** Dropout, projection of the pooled first token. */
 const pooled = head({
@@ -32,7 +30,7 @@ export class BertForMaskedLM extends maskedLm(BertModel, vocabulary()) {}
 
 export const bert = {
   modelType: 'bert',
-  config: keys,
+  config: encoderKeys,
   Model: BertModel,
   tasks: {
     sequenceClassification: BertForSequenceClassification,

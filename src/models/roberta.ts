@@ -21,12 +21,12 @@ const keys = { ...relativeKeys, vocabSize: { ...encoderKeys.vocabSize, default: 
 
 /** Positions begin after the padding id, and padding keeps that id. */
 export class RobertaEmbeddings extends Embeddings {
-  private readonly padding: number;
-
   constructor(device: Device, config: PretrainedConfig) {
-    const padding = config.padTokenId ?? 1;
-    super(device, config, padding);
-    this.padding = padding;
+    super(device, config, config.padTokenId ?? 1);
+  }
+
+  private get padding(): number {
+    return this.config.padTokenId ?? 1;
   }
 
   override get maxLength(): number {

@@ -14,7 +14,7 @@ import { formatShape, sameShape, sizeOf } from '../tensor/shape.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { type Progress, progressFromJson } from './progress.ts';
-import { checkPlace, type SavedArguments, savedArguments } from './resume.ts';
+import { checkPlace, type Standing, savedArguments } from './resume.ts';
 import { stateFromJson, stateToJson, type TrainerState } from './state.ts';
 
 export const TRAINER_STATE_NAME = 'trainer_state.json';
@@ -34,7 +34,6 @@ export interface CheckpointContent {
   progress: Omit<Progress, 'optimizerSteps'>;
 }
 
-/** The folder of a step's checkpoint. */
 export function checkpointPath(outputDir: string, step: number): string {
   return platform.joinPath(outputDir, `checkpoint-${step}`);
 }
@@ -110,14 +109,6 @@ async function readPart<T>(
       remedy: 'resume from a checkpoint this engine wrote',
     });
   return parse(await platform.readText(path), path);
-}
-
-/** The state of a training at a checkpoint, and its arguments. */
-export interface Standing {
-  state: TrainerState;
-  progress: Progress;
-  /** The content of training_args.json. */
-  saved: SavedArguments;
 }
 
 /**
@@ -276,7 +267,6 @@ export async function sweepOutput(outputDir: string): Promise<void> {
   for (const { path } of await listCheckpoints(outputDir)) await platform.sweep(path);
 }
 
-/** Deletes all checkpoints in a folder. */
 export async function removeCheckpoints(outputDir: string): Promise<void> {
   for (const { path } of await listCheckpoints(outputDir)) await platform.remove(path);
 }

@@ -1,7 +1,7 @@
 /** Turns batches into tensors, and counts what is in them. */
 import type { Batch, BatchArray } from '../data/collate.ts';
-import { ConfigError } from '../errors.ts';
 import { Embedding } from '../nn/layers.ts';
+import { check } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
 import { IGNORED } from '../tensor/ops/loss.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -55,8 +55,7 @@ export function computingWeights(model: TrainableModel): number {
 export function lossWeight(model: TrainableModel, batch: Batch): number {
   const given = model.lossWeight?.(batch) ?? batch.lossWeight;
   if (given === undefined) return countedLabels(batch);
-  if (!(given >= 0 && Number.isFinite(given)))
-    throw new ConfigError(`lossWeight is ${given}`, { remedy: 'use a finite number of 0 or more' });
+  check('lossWeight', given, given >= 0 && Number.isFinite(given), 'use a finite number of 0 or more');
   return given;
 }
 

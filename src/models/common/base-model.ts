@@ -103,20 +103,15 @@ export abstract class EncoderModel<Prefix extends string = string>
   forward(inputs: ModelInputs): BaseModelOutput {
     checkInputs(this.architecture, inputs, modelInputNames);
     return this.device.tidy(() => {
-      const { outputHiddenStates, outputAttentions } = this.outputsOf(inputs);
+      const asked = this.outputsOf(inputs);
       const embedded = this.embeddings.forward(inputs);
-      const { states, attentions } = this.encoder.forward(embedded, {
-        mask: inputs.attentionMask,
-        skipPadding: inputs.skipPadding ?? false,
-        all: outputHiddenStates,
-        withAttentions: outputAttentions,
-      });
+      const { states, attentions } = this.encoder.forward(embedded, { ...inputs, ...asked });
       const lastHiddenState = states.at(-1)!;
       return {
         lastHiddenState,
         ...(this.pooler !== null && { poolerOutput: this.pooler.forward(lastHiddenState) }),
-        ...(outputHiddenStates && { hiddenStates: states }),
-        ...(outputAttentions && { attentions }),
+        ...(asked.outputHiddenStates && { hiddenStates: states }),
+        ...(asked.outputAttentions && { attentions }),
       };
     });
   }

@@ -22,16 +22,10 @@ export class Embeddings extends Module {
   constructor(device: Device, config: PretrainedConfig, positionPadding?: number) {
     super();
     const { hiddenSize: H, padTokenId, typeVocabSize } = config;
-    const padding = (paddingIdx: number | null | undefined) =>
-      paddingIdx === null || paddingIdx === undefined ? {} : { paddingIdx };
     this.config = config;
-    this.word_embeddings = new Embedding(device, config.vocabSize, H, padding(padTokenId));
-    this.position_embeddings = new Embedding(
-      device,
-      config.maxPositionEmbeddings,
-      H,
-      padding(positionPadding),
-    );
+    this.word_embeddings = new Embedding(device, config.vocabSize, H, { paddingIdx: padTokenId });
+    const positions = config.maxPositionEmbeddings;
+    this.position_embeddings = new Embedding(device, positions, H, { paddingIdx: positionPadding });
     this.token_type_embeddings = typeVocabSize === 0 ? null : new Embedding(device, typeVocabSize, H);
     this.LayerNorm = new LayerNorm(device, H, { eps: config.layerNormEps });
     this.dropout = new Dropout(config.hiddenDropoutProb);
@@ -75,11 +69,12 @@ export class Embeddings extends Module {
    * token types ignores those of its tokenizer, as transformers does.
    */
   private types(tokenTypeIds: Tensor | undefined): Tensor | null {
+    const { token_type_embeddings: types } = this;
     const { typeVocabSize } = this.config;
-    if (this.token_type_embeddings === null) return null;
+    if (types === null) return null;
     if (tokenTypeIds !== undefined) checkRange('tokenTypeIds', tokenTypeIds, typeVocabSize);
     return tokenTypeIds === undefined || typeVocabSize === 1
-      ? this.token_type_embeddings.forwardFirst(1)
-      : this.token_type_embeddings.forward(tokenTypeIds);
+      ? types.forwardFirst(1)
+      : types.forward(tokenTypeIds);
   }
 }

@@ -13,6 +13,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { NameRule } from '../files/weight-names.ts';
 import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
+import type { ModelInputs } from './inputs.ts';
 import { Packing } from './packing.ts';
 
 /** Files keep the projections of an encoder's attention apart. */
@@ -23,22 +24,18 @@ export const encoderNames: readonly NameRule[] = [
 class SelfAttention extends Module {
   /** Queries, keys and values: weight [3 · H, H], bias [3 · H]. */
   readonly qkv: Linear;
-  private readonly heads: number;
-  private readonly dropoutProb: number;
 
   constructor(
     device: Device,
-    { hiddenSize: H, numAttentionHeads, attentionProbsDropoutProb }: PretrainedConfig,
+    private readonly config: PretrainedConfig,
   ) {
     super();
-    this.qkv = new Linear(device, H, 3 * H, { parts: 3 });
-    this.heads = numAttentionHeads;
-    this.dropoutProb = attentionProbsDropoutProb;
+    this.qkv = new Linear(device, config.hiddenSize, 3 * config.hiddenSize, { parts: 3 });
   }
 
   forward(x: Tensor, seen: SeenTokens): Attended {
-    const { heads } = this;
-    const dropout = this.training ? this.dropoutProb : 0;
+    const { numAttentionHeads: heads, attentionProbsDropoutProb } = this.config;
+    const dropout = this.training ? attentionProbsDropoutProb : 0;
     const qkv = this.qkv.forward(x);
     if ('plain' in seen) return plainSelfAttention(qkv, { heads, mask: seen.mask, dropout });
     return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
@@ -66,15 +63,11 @@ class ResidualOutput extends Module {
   readonly LayerNorm: LayerNorm;
   readonly dropout: Dropout;
 
-  constructor(
-    device: Device,
-    inFeatures: number,
-    { hiddenSize, layerNormEps, hiddenDropoutProb }: PretrainedConfig,
-  ) {
+  constructor(device: Device, inFeatures: number, config: PretrainedConfig) {
     super();
-    this.dense = new Linear(device, inFeatures, hiddenSize);
-    this.LayerNorm = new LayerNorm(device, hiddenSize, { eps: layerNormEps });
-    this.dropout = new Dropout(hiddenDropoutProb);
+    this.dense = new Linear(device, inFeatures, config.hiddenSize);
+    this.LayerNorm = new LayerNorm(device, config.hiddenSize, { eps: config.layerNormEps });
+    this.dropout = new Dropout(config.hiddenDropoutProb);
   }
 
   forward(x: Tensor, residual: Tensor): Tensor {
@@ -141,15 +134,8 @@ export class EncoderLayer extends Module {
   }
 }
 
-export interface EncoderOptions {
-  mask: Tensor | undefined;
-  skipPadding: boolean;
-  all: boolean;
-  withAttentions: boolean;
-}
-
 export interface EncoderOutput {
-  /** With `all` the embeddings and the result of each layer; the last is the encoder's result. */
+  /** On request the embeddings and the result of each layer; the last is the encoder's result. */
   states: Tensor[];
   /** Of each layer; empty unless asked for. */
   attentions: Tensor[];
@@ -164,12 +150,13 @@ export class Encoder extends Module {
   }
 
   /**
-   * [B, L, H] → states, float32 under `autocast` too; mask int32 [B, L]. Without `all`, each state is freed
-   * when the next one is done. `skipPadding`: see `ModelInputs`.
+   * [B, L, H] → states, float32 under `autocast` too. Without `outputHiddenStates`, each state is freed when
+   * the next one is done.
    */
-  forward(embedded: Tensor, { mask, skipPadding, all, withAttentions }: EncoderOptions): EncoderOutput {
-    const packing = skipPadding && !withAttentions ? Packing.of(mask) : null;
-    if (packing === null) return this.run(embedded, withAttentions ? { mask, plain: true } : { mask }, all);
+  forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds'>): EncoderOutput {
+    const { attentionMask: mask, skipPadding, outputHiddenStates: all = false, outputAttentions } = inputs;
+    const packing = skipPadding && !outputAttentions ? Packing.of(mask) : null;
+    if (packing === null) return this.run(embedded, outputAttentions ? { mask, plain: true } : { mask }, all);
     const seen = { starts: packing.starts, length: packing.longest };
     const { states, attentions } = this.run(packing.pack(embedded), seen, all);
     return { states: (all ? states : states.slice(-1)).map((state) => packing.unpack(state)), attentions };

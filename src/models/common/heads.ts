@@ -4,6 +4,7 @@ import type { Activation } from '../../kernels/activations.ts';
 import { biasParameter, Dropout, LayerNorm, Linear, skipInit } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
+import { add, scale } from '../../tensor/ops/elementwise.ts';
 import { embedding } from '../../tensor/ops/embedding.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../../tensor/ops/loss.ts';
 import { reshape } from '../../tensor/ops/view.ts';
@@ -114,14 +115,10 @@ export function sequenceLoss(config: PretrainedConfig, logits: Tensor, labels: T
 }
 
 /**
- * Mean cross-entropy of start logits and of end logits [B, L]; a position outside the text does not count.
+ * Mean of the cross-entropies of start logits and of end logits [B, L]; a position outside the text does not
+ * count.
  */
-export function spanLoss(
-  start: Tensor,
-  end: Tensor,
-  startPositions: Tensor,
-  endPositions: Tensor,
-): [Tensor, Tensor] {
+export function spanLoss(start: Tensor, end: Tensor, startPositions: Tensor, endPositions: Tensor): Tensor {
   const length = start.shape[1]!;
   if (startPositions.rank !== 1 || endPositions.rank !== 1) {
     throw new ShapeError(
@@ -130,7 +127,8 @@ export function spanLoss(
   }
   // transformers clamps positions past the end to `length`, and ignores that class.
   const options = { ignoreIndex: length, clampTargets: true };
-  return [crossEntropy(start, startPositions, options), crossEntropy(end, endPositions, options)];
+  const starts = crossEntropy(start, startPositions, options);
+  return scale(add(starts, crossEntropy(end, endPositions, options)), 0.5);
 }
 
 /** Rows of states [B, L, H] by flat position int32 [n] → [n, H]. */

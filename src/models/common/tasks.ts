@@ -6,7 +6,7 @@ import { ConfigError } from '../../errors.ts';
 import type { Linear } from '../../nn/layers.ts';
 import type { OptionNames } from '../../options.ts';
 import type { Device } from '../../tensor/device.ts';
-import { add, scale, to } from '../../tensor/ops/elementwise.ts';
+import { to } from '../../tensor/ops/elementwise.ts';
 import { crossEntropy } from '../../tensor/ops/loss.ts';
 import { select } from '../../tensor/ops/view.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -58,11 +58,10 @@ export abstract class HeadedModel extends PreTrainedModel {
   }
 
   override get classLayer(): Linear | null {
-    const names = this.head.classLayer?.split('.') ?? [];
-    return names.reduce<object | null>(
-      (part, name) => Reflect.get(part ?? this, name),
-      null,
-    ) as Linear | null;
+    const layer = this.head.classLayer
+      ?.split('.')
+      .reduce<object>((part, name) => Reflect.get(part, name), this);
+    return (layer as Linear | undefined) ?? null;
   }
 
   protected headLogits(output: BaseModelOutput): Tensor {
@@ -188,8 +187,7 @@ export class QuestionAnswering extends HeadedModel {
       const [startLogits, endLogits] = [select(logits, 2, 0), select(logits, 2, 1)];
       const result = { startLogits, endLogits, ...handedOn(output) };
       if (startPositions === undefined || endPositions === undefined) return result;
-      const [start, end] = spanLoss(startLogits, endLogits, startPositions, endPositions);
-      return { loss: scale(add(start, end), 0.5), ...result };
+      return { loss: spanLoss(startLogits, endLogits, startPositions, endPositions), ...result };
     });
   }
 }

@@ -12,7 +12,7 @@ import {
   unary,
   unaryGradient,
 } from '../../kernels/pointwise.ts';
-import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
+import { checkChoice, checkOptions } from '../../options.ts';
 import { converted } from '../convert.ts';
 import { type BackwardContext, defineOp } from '../op.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, sameShape } from '../shape.ts';
@@ -47,11 +47,9 @@ export interface GeluOptions {
 
 const exactGelu = defineActivation('gelu');
 const tanhGelu = defineActivation('gelu_tanh');
-const geluOptions: OptionNames<GeluOptions> = { approximate: true };
-
 /** x · Φ(x) (Hendrycks and Gimpel, 2016). Throws `ConfigError` for an unknown approximation. */
 export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
-  checkOptions('gelu', options, geluOptions);
+  checkOptions<GeluOptions>('gelu', options, { approximate: true });
   checkChoice('gelu: approximate', options.approximate, ['none', 'tanh']);
   return options.approximate === 'tanh' ? tanhGelu(x) : exactGelu(x);
 }

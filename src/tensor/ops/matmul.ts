@@ -5,7 +5,7 @@ import { type Activation, activations } from '../../kernels/activations.ts';
 import { type Slot, shifted } from '../../kernels/launch.ts';
 import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul/matmul.ts';
 import { unaryGradient } from '../../kernels/pointwise.ts';
-import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
+import { checkChoice, checkOptions } from '../../options.ts';
 import { withAutocast, withAutocastOperand } from '../autocast.ts';
 import { type BackwardContext, defineOp } from '../op.ts';
 import { float16Copy } from '../parameters.ts';
@@ -18,8 +18,6 @@ export interface MatmulOptions {
   transposeA?: boolean;
   transposeB?: boolean;
 }
-
-const matmulOptionNames: OptionNames<MatmulOptions> = { transposeA: true, transposeB: true };
 
 interface Inputs {
   a: Tensor;
@@ -296,7 +294,7 @@ const linearActivationOp = defineOp({
  * `DtypeError` naming both types.
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
-  checkOptions('matmul', options, matmulOptionNames);
+  checkOptions<MatmulOptions>('matmul', options, { transposeA: true, transposeB: true });
   return withAutocast(a, (left) =>
     withAutocastOperand(b, (right) => matmulOp({ a: left, b: right }, options)),
   );
