@@ -258,7 +258,7 @@ export class PreTrainedTokenizer {
     const samples: number[] = [];
     const split = options.isSplitIntoWords ?? false;
     const encodings = texts.flatMap((text, sample) => {
-      const isPair = typeof text !== 'string' && (!split || Array.isArray(text[0]));
+      const isPair = Array.isArray(text) && (!split || Array.isArray(text[0]));
       const [first, second] = (isPair ? text : [text]) as [Text, Text?];
       const rows = this.encodeWindows(first, second, encoding);
       for (const _ of rows) samples.push(sample);
