@@ -45,7 +45,7 @@ export const fillMask: Task<Passage, PassageFeature> = {
   things: 'passages',
   maxLength: null,
 
-  looks: ({ kind }) => (kind === 'lines' ? 'it is plain text' : null),
+  looks: ({ kind, path }) => (kind === 'lines' && /\.txt$/i.test(path) ? 'it is plain text' : null),
 
   async read(path, { textColumn, readLabels = true, format, encoding, delimiter }) {
     const examples: Passage[] = [];
@@ -84,8 +84,12 @@ export const fillMask: Task<Passage, PassageFeature> = {
   },
 
   decide: () => decision,
-  ofModel: () => ({ ...decision, about: [] }),
-  warnings: () => [],
+  ofModel: () => decision,
+  pairs: () => false,
+  nextStep(_config, tokenizer) {
+    const [mask] = tokenizer.convertIdsToTokens([tokenizer.maskTokenId!]);
+    return { what: 'Fill a mask', words: `"a ${mask} text"` };
+  },
 
   bind(tokenizer, { vocabSize }, options) {
     const { maskTokenId, padTokenId, paddingSide, allSpecialIds } = tokenizer;

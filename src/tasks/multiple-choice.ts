@@ -50,8 +50,9 @@ export const multipleChoice: Task<Choices, ChoiceExample> = {
   },
 
   decide: () => decision,
-  ofModel: () => ({ ...decision, about: [] }),
-  warnings: () => [],
+  ofModel: () => decision,
+  pairs: () => true,
+  nextStep: () => ({ what: 'Choose', words: '--data texts.jsonl' }),
 
   bind(tokenizer, _config, { maxLength }) {
     const encode = ({ prompt, endings, label }: Choices): ChoiceExample => {

@@ -100,9 +100,11 @@ export const questionAnswering: Task<Question, QuestionFeature> = {
     return { id: '', question: text, context: pair, answers: null, place: 'the question' };
   },
 
-  decide: ([train]) => decided(hasUnanswered(train!.examples)),
-  ofModel: ({ nullAnswers }) => ({ ...decided(nullAnswers ?? false), about: [] }),
-  warnings: () => [],
+  decide: ({ examples }) => decided(hasUnanswered(examples)),
+  ofModel: ({ nullAnswers }) => decided(nullAnswers ?? false),
+  pairs: () => true,
+
+  nextStep: () => ({ what: 'Answer a question', words: '"a question" --pair "a text"' }),
 
   bind(tokenizer, config, options) {
     const collate = dataCollatorWithPadding({ padTokenId: tokenizer.padTokenId });

@@ -29,11 +29,11 @@ export function taskNamed(name: string): Task {
   throw new UsageError(`there is no task '${name}'`, { remedy: `use ${taskNames.join(', ')}` });
 }
 
-/** The task that a file looks like, and why. */
+/** The task that a file looks like, and why; a file that cannot be read is left to the reader of texts. */
 export async function taskOfFile(path: string, options: TableOptions): Promise<{ task: Task; why: string }> {
-  const front = await readFront(path, options);
-  for (const task of tasks) {
-    const why = task.looks(front);
+  const front = await readFront(path, options).catch(() => null);
+  for (const task of front === null ? [] : tasks) {
+    const why = task.looks(front!);
     if (why !== null) return { task, why };
   }
   return { task: textClassification as Task, why: 'nothing says otherwise' };

@@ -114,12 +114,18 @@ export interface Task<E = unknown, F = unknown> {
   read(path: string, options: TableOptions): Promise<TaskFile<E>>;
   /** An example without a label. Throws `UsageError` if the task needs another kind of input. */
   example(input: Input): E;
+  /** Refuses files that do not go together, with `DataError`. */
+  check?(files: readonly TaskFile<E>[]): void;
   /** Decides from training data. Throws `DataError` if they are ambiguous. */
-  decide(files: readonly TaskFile<E>[], options: DecisionOptions): Decision;
-  /** What a trained model decides. */
-  ofModel(config: PretrainedConfig): Decision;
-  /** Warnings about data that a model was not trained for. */
-  warnings(config: PretrainedConfig, examples: readonly E[]): readonly string[];
+  decide(train: TaskFile<E>, options: DecisionOptions): Decision;
+  /** What a trained model decides; `examples` are new ones for it. */
+  ofModel(config: PretrainedConfig, examples: readonly E[]): Decision;
+  /** Whether each text that the model gets is two. */
+  pairs(examples: readonly E[]): boolean;
+  /** A warning about examples that a model was not trained for; null without. */
+  warning?(config: PretrainedConfig, examples: readonly E[]): string | null;
+  /** What to do with a trained model, and the arguments of `predict` for it. */
+  nextStep(config: PretrainedConfig, tokenizer: PreTrainedTokenizer): { what: string; words: string };
   bind(tokenizer: PreTrainedTokenizer, config: PretrainedConfig, options: EncodingOptions): Bound<E, F>;
 }
 

@@ -3,10 +3,10 @@ import { type Collator, dataCollatorWithPadding } from '../data/collate.ts';
 import { type Example, encodeTable } from '../data/dataset.ts';
 import { encodeLabels, type LabelSet, labelsOfModel } from '../data/labels.ts';
 import { readTable, type TextRow, type TextTable } from '../data/table.ts';
-import { decideTask } from '../data/task.ts';
+import { decideTask, type TaskDecision } from '../data/task.ts';
 import { DataError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
-import type { ProblemType } from '../models/common/config.ts';
+import type { PretrainedConfig } from '../models/common/config.ts';
 import { checkFinite, metricNames, softmaxRows } from '../train/metrics.ts';
 import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
 import { type Decision, featureList, type Row, type Task, type TaskFile } from './task.ts';
@@ -24,7 +24,7 @@ function tableOf(examples: readonly TextExample[]): TextTable {
   return { ...examples[0]!.table, rows: examples.map(({ row }) => row) };
 }
 
-const hasPairs = (examples: readonly TextExample[]): boolean => examples[0]!.row.pair !== undefined;
+const hasPairs = (examples: readonly TextExample[]): boolean => examples[0]?.row.pair !== undefined;
 
 export const textClassification: Task<TextExample, Example> = {
   name: 'text-classification',
@@ -43,23 +43,31 @@ export const textClassification: Task<TextExample, Example> = {
 
   example: ({ text, pair }) => loose({ text, line: 0, ...(pair !== undefined && { pair }) }),
 
-  decide(files, options) {
-    checkPairs(files);
-    const { examples } = files[0]!;
+  check: checkPairs,
+
+  decide({ examples }, options) {
     const decision = decideTask(examples[0]!.table, options);
-    const pairs = hasPairs(examples);
-    const warning = options.model === undefined ? null : pairWarning(options.model, pairs);
-    const about = [...describeTask(decision, pairs), ...(warning === null ? [] : [warning])];
-    return { ...decided(decision.labels, pairs), keepsHead: decision.head?.keep ?? null, about };
+    return decided(decision, hasPairs(examples), options.model);
   },
 
-  ofModel(config) {
-    return { ...decided(labelsOfModel(config), config.textPair), keepsHead: true, about: [] };
+  ofModel(config, examples) {
+    const head = { keep: true, why: 'the training goes on' };
+    const labels = labelsOfModel(config);
+    return decided({ labels, why: 'as in the checkpoint', head, notes: [] }, hasPairs(examples), config);
   },
 
-  warnings(config, examples) {
-    const warning = examples.length === 0 ? null : pairWarning(config, hasPairs(examples));
-    return warning === null ? [] : [warning];
+  pairs: hasPairs,
+
+  warning: (config, examples) => pairWarning(config, hasPairs(examples)),
+
+  nextStep({ problemType, textPair }) {
+    const thing = textPair === true ? 'pair' : 'text';
+    const what = {
+      regression: 'Predict a value',
+      single_label_classification: `Classify a ${thing}`,
+      multi_label_classification: `Find the classes of a ${thing}`,
+    }[problemType ?? 'single_label_classification'];
+    return { what, words: textPair === true ? '"the first text" --pair "the second text"' : '"a text"' };
   },
 
   bind(tokenizer, config, { maxLength, truncation = true }) {
@@ -97,17 +105,18 @@ export const textClassification: Task<TextExample, Example> = {
   },
 };
 
-function decided(
-  labels: LabelSet,
-  textPair: boolean | null,
-): Pick<Decision, 'config' | 'labels' | 'metrics'> {
+function decided(decision: TaskDecision, pairs: boolean, model: PretrainedConfig | undefined): Decision {
+  const { labels, head } = decision;
   const { problemType, names } = labels;
+  const warning = model === undefined ? null : pairWarning(model, pairs);
   return {
     config: {
       id2label: Object.fromEntries(names.map((name, id) => [id, name])),
       problemType,
-      textPair,
+      textPair: pairs,
     },
+    keepsHead: head?.keep ?? null,
+    about: [...describeTask(decision, pairs), ...(warning === null ? [] : [warning])],
     labels: describeLabels(labels),
     metrics: metricNames[problemType],
   };
@@ -132,7 +141,7 @@ interface Found {
 
 function interpret({ problemType, names }: LabelSet, logits: Float32Array): Found {
   if (problemType === 'regression') return { label: logits[0]! };
-  const multi = problemType === ('multi_label_classification' satisfies ProblemType);
+  const multi = problemType === 'multi_label_classification';
   const values = multi
     ? Array.from(logits, (x) => 1 / (1 + Math.exp(-x)))
     : [...softmaxRows(logits, names.length)];

@@ -73,8 +73,7 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
     return fromSpans(text, null, 'the text');
   },
 
-  decide([train], { model, head }) {
-    const { path, examples } = train!;
+  decide({ path, examples }, { model, head }) {
     const found = [...new Set(examples.flatMap(({ tags }) => tags ?? []))].sort((a, b) => (a < b ? -1 : 1));
     if (found.length < 2)
       throw new DataError(`${path}: every word has the tag '${found[0] ?? ''}'`, {
@@ -93,10 +92,13 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
   },
 
   ofModel(config) {
-    return { ...decided(labelsOfModel(config).names), keepsHead: true, about: [] };
+    const about = ['task: a tag for each word: as in the checkpoint'];
+    return { ...decided(labelsOfModel(config).names), keepsHead: true, about };
   },
 
-  warnings: () => [],
+  pairs: () => false,
+
+  nextStep: () => ({ what: 'Find the entities of a text', words: '"a text"' }),
 
   bind(tokenizer, config, options) {
     const names = namesOf(config);

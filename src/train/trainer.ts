@@ -160,12 +160,17 @@ export class Trainer {
 
   /**
    * The model's outputs for a dataset, in its order, with its labels; metrics as `evaluate` has them, under
-   * names that begin with `test_`. Throws `ConfigError` while the model is in training.
+   * names that begin with `metricKeyPrefix` (`test`). Throws `ConfigError` while the model is in training.
    */
-  async predict(dataset: Dataset<unknown>): Promise<PredictionOutput> {
+  async predict(
+    dataset: Dataset<unknown>,
+    options: { metricKeyPrefix?: string } = {},
+  ): Promise<PredictionOutput> {
+    checkOptions('predict', options, { metricKeyPrefix: true });
     this.checkIdle('predict');
     checkDataset('dataset', dataset);
-    const { evaluation, prediction } = await this.run(dataset, 'test', true);
+    const { metricKeyPrefix = 'test' } = options;
+    const { evaluation, prediction } = await this.run(dataset, metricKeyPrefix, true);
     return { ...evaluation, prediction, predictions: prediction.predictions, labelIds: prediction.labelIds };
   }
 
