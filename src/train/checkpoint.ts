@@ -261,8 +261,8 @@ export async function rotateCheckpoints(args: TrainingArguments, state: TrainerS
   const others = all.filter(({ step }) => !kept.has(step));
   const stale = others.filter(({ step }) => step > state.globalStep);
   const queue = [...stale, ...others.filter(({ step }) => step < state.globalStep)];
-  const surplus = all.length - Math.max(saveTotalLimit, all.length - others.length);
-  for (const { path } of queue.slice(0, Math.max(surplus, 0))) await platform.remove(path);
+  const surplus = Math.max(all.length - saveTotalLimit, 0);
+  for (const { path } of queue.slice(0, surplus)) await platform.remove(path);
 }
 
 /** Removes unfinished files that killed trainings left in an output folder and its checkpoints. */

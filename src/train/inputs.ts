@@ -27,17 +27,15 @@ export function toTensors<B extends UploadedBatch>(device: Device, batch: B): Ba
   return { ...(masked && { skipPadding: true }), ...Object.fromEntries(tensors) } as BatchTensors<B>;
 }
 
-const sum = (values: Int32Array): number => values.reduce((total, value) => total + value, 0);
-
-/** Tokens of a batch without padding; 0 for a batch without tokens. */
-export function countTokens({ attentionMask, inputIds }: Batch): number {
-  if (attentionMask instanceof Int32Array) return sum(attentionMask);
+/** Tokens of a batch with padding, by which transformers estimates operations; 0 if there are none. */
+export function countComputed({ inputIds }: Batch): number {
   return inputIds instanceof Int32Array ? inputIds.length : 0;
 }
 
-/** Tokens of a batch with padding, by which transformers estimates operations. */
-export function countComputed({ inputIds }: Batch): number {
-  return inputIds instanceof Int32Array ? inputIds.length : 0;
+/** Tokens of a batch without padding. */
+export function countTokens(batch: Batch): number {
+  const { attentionMask: mask } = batch;
+  return mask instanceof Int32Array ? mask.reduce((total, value) => total + value, 0) : countComputed(batch);
 }
 
 /** The number of weights outside the embeddings, by which transformers estimates operations. */
