@@ -8,6 +8,9 @@ fn activate(x: f32) -> f32 {
 #if ACTIVATION == gelu_tanh
   return 0.5 * x * (1.0 + tanh_safe(gelu_inner(x)));
 #endif
+#if ACTIVATION == quick_gelu
+  return x * sigmoid(QUICK_GELU * x);
+#endif
 #if ACTIVATION == tanh
   return tanh_safe(x);
 #endif
@@ -39,6 +42,10 @@ fn activate_slope(x: f32) -> f32 {
   let near = clamp(x, -10.0, 10.0);
   let inner_slope = SQRT_2_OVER_PI * fma(3.0 * GELU_CUBIC * near, near, 1.0);
   return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner_slope;
+#endif
+#if ACTIVATION == quick_gelu
+  let y = sigmoid(QUICK_GELU * x);
+  return y * (1.0 + QUICK_GELU * x * (1.0 - y));
 #endif
 #if ACTIVATION == tanh
   let y = tanh_safe(x);

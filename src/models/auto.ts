@@ -68,9 +68,10 @@ function autoClass<M extends PreTrainedModel, More extends object = object>(
 }
 
 /** The models of a task, one of each family. */
-type ModelsOf<Task extends keyof Family['tasks']> = Extract<InstanceType<ClassesOf<Task>>, PreTrainedModel>;
+type ModelsOf<Task extends keyof Family['tasks']> =
+  ClassesOf<Task> extends new (...args: never) => infer M ? Extract<M, PreTrainedModel> : never;
 
-function autoTask<Task extends keyof Family['tasks']>(
+function autoTask<Task extends Exclude<keyof Family['tasks'], 'preTraining'>>(
   task: Task,
   check: (config: PretrainedConfig) => void = () => {},
 ): AutoClass<ModelsOf<Task>> {
@@ -101,3 +102,11 @@ export const AutoModelForQuestionAnswering = autoTask('questionAnswering', ({ nu
 });
 
 export const AutoModelForMaskedLM = autoTask('maskedLm');
+
+export const AutoModelForMultipleChoice = autoTask('multipleChoice');
+
+/** What the family was first trained for: masked language modelling, unless it has a class of its own. */
+export const AutoModelForPreTraining = autoClass<ModelsOf<'preTraining'> | ModelsOf<'maskedLm'>>(
+  ({ tasks }, config, device) => new (tasks.preTraining ?? tasks.maskedLm)(config, device),
+  {},
+);

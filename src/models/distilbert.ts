@@ -9,6 +9,7 @@ import { Embeddings } from './common/embeddings.ts';
 import type { Family } from './common/family.ts';
 import { decoderOf, eachToken, head } from './common/heads.ts';
 import { fixed, flag, key, probability } from './common/keys.ts';
+import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 import type { NameRule } from './files/weight-names.ts';
 
@@ -107,6 +108,7 @@ export class DistilBertForSequenceClassification extends sequenceClassification(
 export class DistilBertForTokenClassification extends tokenClassification(DistilBertModel, eachToken) {}
 export class DistilBertForQuestionAnswering extends questionAnswering(DistilBertModel, answerSpan) {}
 export class DistilBertForMaskedLM extends maskedLm(DistilBertModel, vocabulary) {}
+export class DistilBertForMultipleChoice extends multipleChoice(DistilBertModel, rating(firstToken)) {}
 
 export const distilbert = {
   modelType: 'distilbert',
@@ -117,6 +119,7 @@ export const distilbert = {
     tokenClassification: DistilBertForTokenClassification,
     questionAnswering: DistilBertForQuestionAnswering,
     maskedLm: DistilBertForMaskedLM,
+    multipleChoice: DistilBertForMultipleChoice,
   },
   tokenizerDefaults: { tokenizer_class: 'BertTokenizer' },
 } as const satisfies Family;

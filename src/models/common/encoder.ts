@@ -113,11 +113,15 @@ export class EncoderLayer extends Module {
   readonly intermediate: Intermediate;
   readonly output: ResidualOutput;
 
-  constructor(device: Device, config: PretrainedConfig) {
+  /** `outerDropout`: that after the feed-forward part. */
+  constructor(device: Device, config: PretrainedConfig, outerDropout = config.hiddenDropoutProb) {
     super();
     this.attention = new Attention(device, config);
     this.intermediate = new Intermediate(device, config);
-    this.output = new ResidualOutput(device, config.intermediateSize, config);
+    this.output = new ResidualOutput(device, config.intermediateSize, {
+      ...config,
+      hiddenDropoutProb: outerDropout,
+    });
   }
 
   /**
@@ -141,13 +145,13 @@ export interface EncoderOutput {
   attentions: Tensor[];
 }
 
-export class Encoder extends Module {
-  readonly layer: readonly EncoderLayer[];
+/** Layers, one after the other. A subclass has them under its files' names, and says in what order. */
+export abstract class LayerStack extends Module {
+  /** The layers as they compute; the same one may come several times. */
+  abstract order(): readonly EncoderLayer[];
 
-  constructor(device: Device, config: PretrainedConfig) {
-    super();
-    this.layer = Array.from({ length: config.numHiddenLayers }, () => new EncoderLayer(device, config));
-  }
+  /** Layers that thaw together, from the top down. */
+  abstract groups(): Module[][];
 
   /**
    * [B, L, H] → states, float32 under `autocast` too. Without `outputHiddenStates`, each state is freed when
@@ -165,13 +169,31 @@ export class Encoder extends Module {
   private run(x: Tensor, seen: SeenTokens, all: boolean): EncoderOutput {
     const states = [x];
     const attentions: Tensor[] = [];
-    for (const layer of this.layer) {
+    for (const layer of this.order()) {
       const { result, weights } = layer.forward(states.at(-1)!, seen);
       if (!all && states.length > 1) states.pop()!.dispose();
       states.push(result);
       if (weights !== undefined) attentions.push(weights);
     }
     return { states, attentions };
+  }
+}
+
+/** A stack of layers with weights of their own. */
+export class Encoder extends LayerStack {
+  readonly layer: readonly EncoderLayer[];
+
+  constructor(device: Device, config: PretrainedConfig) {
+    super();
+    this.layer = Array.from({ length: config.numHiddenLayers }, () => new EncoderLayer(device, config));
+  }
+
+  override order(): readonly EncoderLayer[] {
+    return this.layer;
+  }
+
+  override groups(): Module[][] {
+    return [...this.layer].reverse().map((layer) => [layer]);
   }
 }
 

@@ -45,6 +45,14 @@ export const eachToken = head({
   classLayer: 'classifier',
 });
 
+/** Dropout and projection of the pooled first token: logits [B, labels]. */
+export const pooled = head({
+  parts: eachToken.parts,
+  logits: ({ dropout, classifier }, { poolerOutput }) => classifier.forward(dropout.forward(poolerOutput!)),
+  pooler: true,
+  classLayer: 'classifier',
+});
+
 /** Projection of every token to two numbers, how well an answer starts and ends there: logits [B, L, 2]. */
 export const answerSpan = head({
   parts: (config, device) => ({ qa_outputs: new Linear(device, config.hiddenSize, config.numLabels) }),
@@ -57,17 +65,18 @@ export const answerSpan = head({
  */
 export function decoderOf(
   device: Device,
-  { hiddenSize, vocabSize, tieWordEmbeddings }: PretrainedConfig,
+  { vocabSize, tieWordEmbeddings }: PretrainedConfig,
   words: Tensor,
   headBias?: Tensor,
 ): Linear {
-  if (!tieWordEmbeddings) return new Linear(device, hiddenSize, vocabSize);
+  const width = words.shape[1]!;
+  if (!tieWordEmbeddings) return new Linear(device, width, vocabSize);
   const bias = headBias ?? biasParameter(device, vocabSize);
   // Shared memory is filled by its owners.
-  return skipInit(() => new Linear(device, hiddenSize, vocabSize, { memory: { weight: words, bias } }));
+  return skipInit(() => new Linear(device, width, vocabSize, { memory: { weight: words, bias } }));
 }
 
-/** Dense, activation, LayerNorm, projection to the vocabulary: [..., H] → [..., V]. */
+/** Dense, activation, LayerNorm as wide as the embeddings, projection to the vocabulary: [..., H] → [..., V]. */
 export class LmHead extends Module {
   readonly dense: Linear;
   readonly layer_norm: LayerNorm;
@@ -78,8 +87,9 @@ export class LmHead extends Module {
 
   constructor(device: Device, config: PretrainedConfig, words: Tensor, activation: HiddenActivation) {
     super();
-    this.dense = new Linear(device, config.hiddenSize, config.hiddenSize);
-    this.layer_norm = new LayerNorm(device, config.hiddenSize, { eps: config.layerNormEps });
+    const width = words.shape[1]!;
+    this.dense = new Linear(device, config.hiddenSize, width);
+    this.layer_norm = new LayerNorm(device, width, { eps: config.layerNormEps });
     this.bias = biasParameter(device, config.vocabSize);
     this.decoder = decoderOf(device, config, words, this.bias);
     this.activation = activationOf(activation);

@@ -27,14 +27,14 @@ interface Anatomy {
 }
 
 /** The outputs of the base model that a head hands on, on request. */
-type EncoderOutputs = Pick<BaseModelOutput, 'hiddenStates' | 'attentions'>;
+export type EncoderOutputs = Pick<BaseModelOutput, 'hiddenStates' | 'attentions'>;
 
-function handedOn({ hiddenStates, attentions }: BaseModelOutput): EncoderOutputs {
+export function handedOn({ hiddenStates, attentions }: BaseModelOutput): EncoderOutputs {
   return { ...(hiddenStates && { hiddenStates }), ...(attentions && { attentions }) };
 }
 
 /** The inputs that a base model takes. */
-function baseInputs(inputs: ModelInputs): ModelInputs {
+export function baseInputs(inputs: ModelInputs): ModelInputs {
   const names = Object.entries(inputs).filter(([name]) => Object.hasOwn(modelInputNames, name));
   return Object.fromEntries(names) as unknown as ModelInputs;
 }
@@ -202,7 +202,8 @@ export interface TaskClass<Task, Base extends BaseModel, Parts> {
   readonly classLayer: string | null;
 }
 
-function taskFactory<Task extends HeadedModel>(
+/** The factory of a task's classes. `headFirst`: see `Anatomy`. */
+export function taskFactory<Task extends HeadedModel>(
   Task: new (config: PretrainedConfig, device: Device, anatomy: Anatomy) => Task,
   headFirst: boolean,
 ) {

@@ -53,6 +53,8 @@ export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
   checkChoice('gelu: approximate', options.approximate, ['none', 'tanh']);
   return options.approximate === 'tanh' ? tanhGelu(x) : exactGelu(x);
 }
+/** x · sigmoid(1.702 · x), a cheaper GELU (Hendrycks and Gimpel, 2016), as in CLIP. */
+export const quickGelu = defineActivation('quick_gelu');
 export const tanh = defineActivation('tanh');
 export const relu = defineActivation('relu');
 /** 1 / (1 + e^−x). */
@@ -61,7 +63,16 @@ export const sigmoid = defineActivation('sigmoid');
 export const silu = defineActivation('silu');
 export const exp = defineActivation('exp');
 
-const activationOps = { gelu: exactGelu, gelu_tanh: tanhGelu, tanh, relu, sigmoid, silu, exp };
+const activationOps = {
+  gelu: exactGelu,
+  gelu_tanh: tanhGelu,
+  quick_gelu: quickGelu,
+  tanh,
+  relu,
+  sigmoid,
+  silu,
+  exp,
+};
 
 /** @internal The activation of that name. */
 export function activate(x: Tensor, activation: Activation): Tensor {
