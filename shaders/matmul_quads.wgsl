@@ -9,18 +9,10 @@ enable subgroups;
 //   row i ^ l.
 #include <common/matmul>
 
-fn swap0(value: f32) -> f32 {
-  return value;
-}
-fn swap1(value: f32) -> f32 {
-  return quadSwapX(value);
-}
-fn swap2(value: f32) -> f32 {
-  return quadSwapY(value);
-}
-fn swap3(value: f32) -> f32 {
-  return quadSwapDiagonal(value);
-}
+fn swap0(value: f32) -> f32 { return value; }
+fn swap1(value: f32) -> f32 { return quadSwapX(value); }
+fn swap2(value: f32) -> f32 { return quadSwapY(value); }
+fn swap3(value: f32) -> f32 { return quadSwapDiagonal(value); }
 
 // A row of the inner dimension; past the end, the last one.
 fn row_k(k: u32, size_k: u32) -> u32 {

@@ -30,17 +30,13 @@ fn place_along_k(index: u32) -> vec2u {
 
 // An item of an operand's array is a four-vector if VEC_A (VEC_B), else one element.
 #if VEC_A
-const ITEM_a = 4u;
 fn load_items_a(item: u32, left: u32) -> vec4f { return vec4f(a[item]); }
 #else
-const ITEM_a = 1u;
 fn load_items_a(item: u32, left: u32) -> vec4f { return load_a(item, left); }
 #endif
 #if VEC_B
-const ITEM_b = 4u;
 fn load_items_b(item: u32, left: u32) -> vec4f { return vec4f(b[item]); }
 #else
-const ITEM_b = 1u;
 fn load_items_b(item: u32, left: u32) -> vec4f { return load_b(item, left); }
 #endif
 

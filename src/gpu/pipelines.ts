@@ -44,7 +44,6 @@ export class PipelineCache {
     this.uniformBytes = uniformBytes;
   }
 
-  /** Number of pipelines compiled so far. */
   get size(): number {
     return this.pipelines.size;
   }

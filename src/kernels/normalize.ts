@@ -42,24 +42,13 @@ export interface RowsLaunch {
   cols: number;
 }
 
-export function softmax(gpu: GpuContext, { x, y, rows, cols }: RowsLaunch): void {
+/** y = softmax(x); or, if there is a `dy`, the gradient of the softmax's argument, and x is its result. */
+export function softmax(gpu: GpuContext, { x, y, rows, cols, dy }: RowsLaunch & { dy?: Slot }): void {
+  const variant = (dy === undefined ? softmaxForward : softmaxBackward)(gpu, cols, x);
   for (const w of rowWindows(gpu, rows, cols)) {
     const { share, grid } = shareRows(gpu, w.count);
-    const slots = [slice(x, w, cols), slice(y, w, cols)];
-    launch(gpu, softmaxForward(gpu, cols, x), slots, { uints: [w.count, cols, share] }, grid);
-  }
-}
-
-/** dx from the softmax's result y and dy. */
-export function softmaxGradient(
-  gpu: GpuContext,
-  options: { y: Slot; dy: Slot; dx: Slot; rows: number; cols: number },
-): void {
-  const { y, dy, dx, rows, cols } = options;
-  for (const w of rowWindows(gpu, rows, cols)) {
-    const { share, grid } = shareRows(gpu, w.count);
-    const slots = [slice(y, w, cols), slice(dy, w, cols), slice(dx, w, cols)];
-    launch(gpu, softmaxBackward(gpu, cols, y), slots, { uints: [w.count, cols, share] }, grid);
+    const slots = (dy === undefined ? [x, y] : [x, dy, y]).map((slot) => slice(slot, w, cols));
+    launch(gpu, variant, slots, { uints: [w.count, cols, share] }, grid);
   }
 }
 

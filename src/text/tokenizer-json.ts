@@ -165,9 +165,7 @@ function vocabularyModel({ className, texts, path }: Folder): Fields {
   };
   throw new TokenizerError(
     `'${path('')}' has ${wanted[className] ?? 'no tokenizer.json'}, which ${className} needs`,
-    {
-      remedy: 'copy the tokenizer files that came with the model into the folder',
-    },
+    { remedy: 'copy the tokenizer files that came with the model into the folder' },
   );
 }
 

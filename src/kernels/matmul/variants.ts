@@ -1,6 +1,7 @@
 /**
  * The variants of the techniques' shaders: one for each way that operands are stored and results are used.
  */
+import { cached } from '../../cached.ts';
 import { GpuError } from '../../errors.ts';
 import { type Dtype, floatDtypeOf, floatDtypes, wgslTypes } from '../../gpu/dtype.ts';
 import { type Activation, activations } from '../activations.ts';
@@ -62,17 +63,8 @@ export function matmulVariant(technique: MatmulTechnique, sides: MatmulSides): K
   const { shader, defines } = technique;
   if (defines.COMPONENT === 'f16' && sides.T === 'f32')
     throw new GpuError(`${shader}: matrices of float16 would round operands of float32`);
-  let known = made.get(defines);
-  if (known === undefined) {
-    known = new Map();
-    made.set(defines, known);
-  }
-  const key = sidesKey(sides);
-  const before = known.get(key);
-  if (before !== undefined) return before;
-  const variant = kernel(shader, { ...defines, ...sides });
-  known.set(key, variant);
-  return variant;
+  const known = cached(made, defines, () => new Map());
+  return cached(known, sidesKey(sides), () => kernel(shader, { ...defines, ...sides }));
 }
 
 /** Matrices in memory: elements before the first one, from row to row, and from matrix to matrix. */

@@ -10,7 +10,6 @@ import {
   dropout as dropoutKernel,
   MAX_STRIDED_RANK,
   unary,
-  unaryGradient,
 } from '../../kernels/pointwise.ts';
 import { checkChoice, checkOptions } from '../../options.ts';
 import { converted } from '../convert.ts';
@@ -30,7 +29,7 @@ function defineActivation(name: Exclude<Activation, 'none'>): (x: Tensor) => Ten
     saves: ['x'],
     backward: ({ dy, saved: { x } }) => {
       const dx = dy.device.raw(dy.shape, dy.dtype);
-      unaryGradient(dy.device.gpu, { x: x.slot, dy: dy.slot, y: dx.slot, count: dy.size, activation: name });
+      unary(dy.device.gpu, { x: x.slot, dy: dy.slot, y: dx.slot, count: dy.size, activation: name });
       return { x: dx };
     },
   });

@@ -5,7 +5,6 @@ import {
   type LayerNormLaunch,
   layerNormGradient,
   layerNorm as layerNormKernel,
-  softmaxGradient,
   softmax as softmaxKernel,
 } from '../../kernels/normalize.ts';
 import type { DropoutKey } from '../../kernels/pointwise.ts';
@@ -35,7 +34,7 @@ const softmaxOp = defineOp({
   backward: ({ dy, saved }) => {
     const dx = dy.device.raw(dy.shape, dy.dtype);
     const dims = rowsOf('softmax', dy.shape);
-    softmaxGradient(dy.device.gpu, { y: saved.y.slot, dy: dy.slot, dx: dx.slot, ...dims });
+    softmaxKernel(dy.device.gpu, { x: saved.y.slot, dy: dy.slot, y: dx.slot, ...dims });
     return { x: dx };
   },
 });
