@@ -59,6 +59,7 @@ export function windowsOfText(
 
 interface Window extends TextWindow {
   words: number[];
+  first: boolean[];
 }
 
 function wordsOfTokens(
@@ -101,7 +102,7 @@ function keepBest(windows: readonly Window[]): void {
       if (context > (owner.get(word)?.context ?? -1)) owner.set(word, { window: number, context });
     }
   }
-  for (const [number, { words }] of windows.entries())
+  for (const [number, { words, first }] of windows.entries())
     for (const [at, word] of words.entries())
-      if (word >= 0 && owner.get(word)!.window !== number) words[at] = -1;
+      if (word >= 0 && owner.get(word)!.window !== number) [words[at], first[at]] = [-1, false];
 }
