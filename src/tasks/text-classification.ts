@@ -6,6 +6,7 @@ import { readTable, type TextRow, type TextTable } from '../data/table.ts';
 import { decideTask, type TaskDecision } from '../data/task.ts';
 import { DataError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
+import { shownNames } from '../models/common/class-names.ts';
 import type { PretrainedConfig } from '../models/common/config.ts';
 import { checkFinite, metricNames, softmaxRows } from '../train/metrics.ts';
 import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
@@ -34,7 +35,13 @@ export const textClassification: Task<TextExample, Example> = {
   things: 'texts',
   maxLength: null,
 
-  looks: ({ kind }) => (kind === 'lines' ? null : 'it has rows of values'),
+  looks: ({ kind, names }) =>
+    kind === 'lines'
+      ? null
+      : `there are ${shownNames(
+          [...names].map((name) => `'${name.slice(0, 40)}'`),
+          4,
+        )}`,
 
   async read(path, options) {
     const table = await readTable(path, options);
