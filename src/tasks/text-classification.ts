@@ -10,7 +10,7 @@ import { shownNames } from '../models/common/class-names.ts';
 import type { PretrainedConfig } from '../models/common/config.ts';
 import { checkFinite, metricNames, softmaxRows } from '../train/metrics.ts';
 import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
-import { type Decision, featureList, type Row, type Task, type TaskFile } from './task.ts';
+import { checkEncoding, type Decision, featureList, type Row, type Task, type TaskFile } from './task.ts';
 
 /** A row, with the table that says how its label is written. */
 interface TextExample {
@@ -77,7 +77,9 @@ export const textClassification: Task<TextExample, Example> = {
     return { what, words: textPair === true ? '"the first text" --pair "the second text"' : '"a text"' };
   },
 
-  bind(tokenizer, config, { maxLength, truncation = true }) {
+  bind(tokenizer, config, options) {
+    checkEncoding(options);
+    const { maxLength, truncation = true } = options;
     const labels = labelsOfModel(config);
     const padding = { padTokenId: tokenizer.padTokenId, paddingSide: tokenizer.paddingSide };
     const floatLabels = labels.problemType !== 'single_label_classification';

@@ -2,8 +2,8 @@
 
     python test/reference/task_fixtures.py
 
-Each folder has a model, its tokenizer, `data.*`, and `expected.json`: `losses` of steps over all of the data at once,
-and predictions of the first weights.
+Each folder has a model, its tokenizer, `data.*`, and `expected.json`: `losses` of steps over all of the data at once
+(but for masks, which are drawn), and predictions of the first weights.
 """
 
 import json
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from transformers import (
-    BertConfig, BertForMultipleChoice, BertForQuestionAnswering, BertForTokenClassification, BertTokenizer,
-    DataCollatorForTokenClassification, TokenClassificationPipeline,
+    BertConfig, BertForMaskedLM, BertForMultipleChoice, BertForQuestionAnswering, BertForTokenClassification, BertTokenizer,
+    DataCollatorForTokenClassification, FillMaskPipeline, TokenClassificationPipeline,
 )
 
 OUT = Path(__file__).parent / "fixtures" / "tasks"
@@ -202,6 +202,15 @@ def choices(tokenizer):
     write(place, scores=scores.tolist(), losses=losses(model, batch))
 
 
+def masks(tokenizer):
+    model = model_of(BertForMaskedLM, 8)
+    place = folder("fill-mask", model, tokenizer)
+    (place / "data.txt").write_text("\n".join(" ".join(sentence()[0]) for _ in range(20)) + "\n")
+    texts = ["Ann [MASK] near Oslo.", "[MASK] sings in [MASK] York.", "the [MASK]"]
+    fills = FillMaskPipeline(model=model, tokenizer=tokenizer, top_k=3, device=-1)(texts)
+    write(place, texts=texts, fills=fills)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     shutil.rmtree(OUT, ignore_errors=True)
@@ -213,3 +222,4 @@ if __name__ == "__main__":
     tokens(tokenizer)
     answers(tokenizer)
     choices(tokenizer)
+    masks(tokenizer)
