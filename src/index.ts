@@ -208,6 +208,7 @@ export * from './train/metrics.ts';
 export {
   type BatchPrediction,
   type ComputeLoss,
+  type LossInputs,
   type PredictOptions,
   predictBatches,
   type TrainableModel,
