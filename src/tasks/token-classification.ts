@@ -107,6 +107,8 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
     checkEncoding(options);
     const names = namesOf(config);
     const find = classFinder(names);
+    // seqeval knows BILOU only as a scheme.
+    const scheme = names.some((name) => /^[LU]-/.test(name)) ? 'BILOU' : undefined;
     const padding = { padTokenId: tokenizer.padTokenId };
     const [labelled, plain] = [dataCollatorForTokenClassification(padding), dataCollatorWithPadding(padding)];
     const isolates = isolatesWords(tokenizer);
@@ -148,7 +150,7 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
         );
         if (areTags(names)) {
           const side = (which: 0 | 1): string[][] => known.map((text) => text.map((pair) => pair[which]));
-          return entityMetrics(entityReport(side(0), side(1)));
+          return entityMetrics(entityReport(side(0), side(1), scheme));
         }
         const [labels, guesses] = ([0, 1] as const).map((side) =>
           known.flat().map((pair) => find(pair[side])!),

@@ -171,6 +171,25 @@ describe('token classification', () => {
     expect(metrics).toHaveProperty('eval_PER_number');
   });
 
+  it('joins the words for a tokenizer whose tokens have the space before them', async () => {
+    const tokenizer = await AutoTokenizer.fromPretrained(`${fixtures}tokenizers/roberta`);
+    const { task, model, file } = await bound('token-classification');
+    const { encode } = task.bind(tokenizer, model.config, { maxLength: 48 });
+    const features = encode(file.examples);
+    for (const [row, example] of (file.examples as { text: string; words: [number, number][] }[]).entries()) {
+      const { inputIds, words, first } = features.get(row) as {
+        inputIds: number[];
+        words: number[];
+        first: boolean[];
+      };
+      const encoding = tokenizer.encode(example.text);
+      expect(inputIds).toEqual(encoding.inputIds);
+      // The first token of each word begins where the word does.
+      const starts = first.flatMap((is, at) => (is ? [[words[at]!, encoding.offsets[at]![0]]] : []));
+      expect(starts).toEqual(example.words.map(([start], word) => [word, start]));
+    }
+  });
+
   it('refuses a tag that training has not seen', async () => {
     const { file, ready } = await bound('token-classification');
     const [example] = file.examples as { tags: string[] }[];
