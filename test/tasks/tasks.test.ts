@@ -1,5 +1,6 @@
 /** Tasks from their files to their predictions, against transformers (test/reference/task_fixtures.py). */
 import { describe, expect, it } from 'vitest';
+import { DataLoader } from '../../src/data/loader.ts';
 import { loadConfig } from '../../src/models/files/load.ts';
 import { readFor, taskNamed, taskOfFile, taskOfModel } from '../../src/tasks/registry.ts';
 import type { EncodingOptions, Features } from '../../src/tasks/task.ts';
@@ -262,7 +263,28 @@ describe('question answering', () => {
   });
 });
 
+it.each(['token-classification', 'multiple-choice', 'fill-mask'] as const)(
+  '%s refuses longer texts without truncation',
+  async (name) => {
+    const { file, ready } = await bound(name, { maxLength: 6, truncation: false });
+    expect(() => ready.encode(file.examples)).toThrow(
+      /line \d+ has .* tokens, the model takes 6 · switch truncation on/,
+    );
+  },
+);
+
 describe('multiple choice', () => {
+  it('goes by the lengths of all choices', async () => {
+    const { features, ready } = await trainerOf('multiple-choice');
+    const loader = new DataLoader(features, {
+      batchSize: 2,
+      groupByLength: true,
+      seed: 1,
+      collate: ready.collate,
+    });
+    expect([...loader.order(0)].sort((a, b) => a - b)).toEqual([...Array(features.length).keys()]);
+  });
+
   it('gives the scores of transformers', async () => {
     const { scores } = await readJson<{ scores: number[][] }>(`${folder('multiple-choice')}/expected.json`);
     const { ready, trainer, features } = await trainerOf('multiple-choice');
