@@ -1,6 +1,6 @@
 // Shared by the matmul shaders: operands, guarded loads, and the epilogue.
 // A: [m, k], or [k, m] if TRANSPOSE_A. B: [k, n], or [n, k] if TRANSPOSE_B. VEC_A, VEC_B, VEC_C: every row
-// begins on a multiple of four elements and has a multiple of four.
+// begins on a multiple of four elements and has a multiple of four; "pairs" if a load takes two of them.
 // A and B are of type T, C and the activation's input of type T_C; bias and sums are f32. TAIL_K: k is not a
 // multiple of what a round takes. SUM_A: the sums of op(A)'s rows are stored too. ACCUMULATE: adds to C and
 // the sums.
@@ -14,15 +14,23 @@ struct Params {
   // The part of k that each z of the grid takes, if z counts the parts of one product; else 0.
   part: u32,
 }
+#if VEC_A == pairs
+alias ElementA = vec2<Stored>;
+#else
 #if VEC_A
 alias ElementA = vec4<Stored>;
 #else
 alias ElementA = Stored;
 #endif
+#endif
+#if VEC_B == pairs
+alias ElementB = vec2<Stored>;
+#else
 #if VEC_B
 alias ElementB = vec4<Stored>;
 #else
 alias ElementB = Stored;
+#endif
 #endif
 #if T_C == f16
 enable f16;
@@ -65,8 +73,12 @@ fn store_sum(z: u32, row: u32, value: vec4f) {
 }
 #endif
 
-// Four elements from `at`, of which `left` exist in the row; unless VEC_A promises four, the rest are zero.
+// Four elements from `at`, of which `left` exist in the row; unless VEC_A promises four, the rest are zero. Of
+// pairs, the first two.
 fn load_a(at: u32, left: u32) -> vec4f {
+#if VEC_A == pairs
+  return vec4f(vec2f(a[at / 2u]), vec2f());
+#else
 #if VEC_A
   return vec4f(a[at / 4u]);
 #else
@@ -74,15 +86,20 @@ fn load_a(at: u32, left: u32) -> vec4f {
   let v = vec4f(vec4<Stored>(a[at], a[min(at + 1u, last)], a[min(at + 2u, last)], a[min(at + 3u, last)]));
   return select(vec4f(), v, vec4u(0u, 1u, 2u, 3u) < vec4u(left));
 #endif
+#endif
 }
 
 fn load_b(at: u32, left: u32) -> vec4f {
+#if VEC_B == pairs
+  return vec4f(vec2f(b[at / 2u]), vec2f());
+#else
 #if VEC_B
   return vec4f(b[at / 4u]);
 #else
   let last = at + max(left, 1u) - 1u;
   let v = vec4f(vec4<Stored>(b[at], b[min(at + 1u, last)], b[min(at + 2u, last)], b[min(at + 3u, last)]));
   return select(vec4f(), v, vec4u(0u, 1u, 2u, 3u) < vec4u(left));
+#endif
 #endif
 }
 
