@@ -1,4 +1,4 @@
-// c = a (op) b. SAME: equal shapes. SUFFIX: b repeats every `period` elements. STRIDED: any broadcast, up to
+// c = a OP b. SAME: equal shapes. SUFFIX: b repeats every `period` elements. STRIDED: any broadcast, up to
 // six dimensions, c from element `first` on; number by number. An element is WIDTH numbers.
 #include <common/index>
 #include <common/element>
@@ -22,12 +22,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let chunk = chunk_of(group, groups, params.count);
   for (var i = chunk.x + local; i < chunk.y; i += 64u) {
 #if LAYOUT == same
-    let left = load(a[i]);
-    let right = load(b[i]);
+    let at_a = i;
+    let at_b = i;
 #endif
 #if LAYOUT == suffix
-    let left = load(a[i]);
-    let right = load(b[i % params.period]);
+    let at_a = i;
+    let at_b = i % params.period;
 #endif
 #if LAYOUT == strided
     var rest = params.first + i;
@@ -39,20 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     at_b += (rest % params.size${d}) * params.b${d};
     rest /= params.size${d};
 #end
-    let left = load(a[at_a]);
-    let right = load(b[at_b]);
 #endif
-#if OP == add
-    c[i] = store(left + right);
-#endif
-#if OP == sub
-    c[i] = store(left - right);
-#endif
-#if OP == mul
-    c[i] = store(left * right);
-#endif
-#if OP == div
-    c[i] = store(left / right);
-#endif
+    c[i] = store(load(a[at_a]) ${OP} load(b[at_b]));
   }
 }

@@ -6,6 +6,7 @@ enable subgroups;
 // values to all lanes: Dawn zeroes what subgroupBroadcast takes from an idle lane, an instruction each time.
 #include <common/matmul>
 
+#include <common/pinned_lanes>
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row0 = group.y * ${ROWS}u;

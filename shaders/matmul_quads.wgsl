@@ -9,18 +9,10 @@ enable subgroups;
 //   row i ^ l.
 #include <common/matmul>
 
-fn swap0(value: f32) -> f32 {
-  return value;
-}
-fn swap1(value: f32) -> f32 {
-  return quadSwapX(value);
-}
-fn swap2(value: f32) -> f32 {
-  return quadSwapY(value);
-}
-fn swap3(value: f32) -> f32 {
-  return quadSwapDiagonal(value);
-}
+fn swap0(value: f32) -> f32 { return value; }
+fn swap1(value: f32) -> f32 { return quadSwapX(value); }
+fn swap2(value: f32) -> f32 { return quadSwapY(value); }
+fn swap3(value: f32) -> f32 { return quadSwapDiagonal(value); }
 
 // A row of the inner dimension; past the end, the last one.
 fn row_k(k: u32, size_k: u32) -> u32 {
@@ -43,6 +35,7 @@ fn along_${x}(start: u32, k: u32, size_k: u32) -> vec4f {
 }
 #end
 
+#include <common/pinned_lanes>
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row0 = group.y * ${ROWS}u;

@@ -1,6 +1,7 @@
-// y = activate(scale · x + shift), or its derivative times dy.
+// y = activation(scale · x + shift), or its derivative times dy.
 #include <common/index>
 #include <common/element>
+#let FOUR = WIDTH / 4
 #include <common/activate>
 struct Params { count: u32, scale: f32, shift: f32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -12,30 +13,15 @@ struct Params { count: u32, scale: f32, shift: f32 }
 @group(0) @binding(2) var<storage, read_write> y: array<StoredElement>;
 #endif
 
-fn activated(x: Element) -> Element {
-#if WIDTH == 4
-  return activate4(x);
-#else
-  return activate(x);
-#endif
-}
-fn slope_of(x: Element) -> Element {
-#if WIDTH == 4
-  return activate_slope4(x);
-#else
-  return activate_slope(x);
-#endif
-}
-
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let chunk = chunk_of(group, groups, params.count);
   for (var i = chunk.x + local; i < chunk.y; i += 64u) {
     let value = fma(Element(params.scale), load(x[i]), Element(params.shift));
 #if BACKWARD
-    y[i] = store(load(dy[i]) * params.scale * slope_of(value));
+    y[i] = store(load(dy[i]) * params.scale * activation_slope(value));
 #else
-    y[i] = store(activated(value));
+    y[i] = store(activation_value(value));
 #endif
   }
 }

@@ -15,9 +15,20 @@ export {
 } from './data/table.ts';
 export { decideTask, type TaskDecision, type TaskOptions } from './data/task.ts';
 export * from './errors.ts';
+export {
+  AlbertForMaskedLM,
+  AlbertForMultipleChoice,
+  AlbertForPreTraining,
+  AlbertForQuestionAnswering,
+  AlbertForSequenceClassification,
+  AlbertForTokenClassification,
+  AlbertModel,
+} from './models/albert.ts';
 export * from './models/auto.ts';
 export {
   BertForMaskedLM,
+  BertForMultipleChoice,
+  BertForPreTraining,
   BertForQuestionAnswering,
   BertForSequenceClassification,
   BertForTokenClassification,
@@ -25,6 +36,7 @@ export {
 } from './models/bert.ts';
 export {
   CamembertForMaskedLM,
+  CamembertForMultipleChoice,
   CamembertForQuestionAnswering,
   CamembertForSequenceClassification,
   CamembertForTokenClassification,
@@ -46,17 +58,28 @@ export {
 export type { ConfigOverrides } from './models/config.ts';
 export {
   DistilBertForMaskedLM,
+  DistilBertForMultipleChoice,
   DistilBertForQuestionAnswering,
   DistilBertForSequenceClassification,
   DistilBertForTokenClassification,
   DistilBertModel,
 } from './models/distilbert.ts';
+export {
+  ElectraForMaskedLM,
+  ElectraForMultipleChoice,
+  ElectraForPreTraining,
+  ElectraForQuestionAnswering,
+  ElectraForSequenceClassification,
+  ElectraForTokenClassification,
+  ElectraModel,
+} from './models/electra.ts';
 export type { DownloadProgress, HubOptions } from './models/files/hub.ts';
 export type { LoadOptions, LoadReport } from './models/files/load.ts';
 export { type SaveOptions, saveModel } from './models/files/save.ts';
 export type { ModelType } from './models/registry.ts';
 export {
   RobertaForMaskedLM,
+  RobertaForMultipleChoice,
   RobertaForQuestionAnswering,
   RobertaForSequenceClassification,
   RobertaForTokenClassification,
@@ -64,6 +87,7 @@ export {
 } from './models/roberta.ts';
 export {
   XLMRobertaForMaskedLM,
+  XLMRobertaForMultipleChoice,
   XLMRobertaForQuestionAnswering,
   XLMRobertaForSequenceClassification,
   XLMRobertaForTokenClassification,
@@ -100,6 +124,7 @@ export {
   type GeluOptions,
   gelu,
   mul,
+  quickGelu,
   relu,
   scale,
   sigmoid,

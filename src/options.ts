@@ -46,12 +46,12 @@ export function remedyFor(name: string, known: readonly string[], advice: Advice
 
 /**
  * Throws `ConfigError` naming the first option that `where` does not have, with a remedy. An option set to
- * `undefined` counts as not given.
+ * `undefined` counts as not given. The compiler checks `names` if it knows the options' type `T`.
  */
-export function checkOptions(
+export function checkOptions<T = Record<string, unknown>>(
   where: string,
   given: object | undefined,
-  names: Readonly<Record<string, true>>,
+  names: OptionNames<T>,
   advice: Advice = {},
 ): void {
   if (given === undefined) return;
@@ -70,6 +70,11 @@ export function defined<T extends object>(options: T): { [K in keyof T]?: Exclud
   return Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   ) as typeof options;
+}
+
+/** Throws `ConfigError` saying what `name` is unless its value `holds`. */
+export function check(name: string, value: unknown, holds: boolean, remedy: string): void {
+  if (!holds) throw new ConfigError(`${name} is ${String(value)}`, { remedy });
 }
 
 /** Throws `ConfigError` unless `value` is one of the choices or `undefined`. */

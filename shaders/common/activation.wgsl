@@ -3,6 +3,7 @@ const SQRT_HALF: f32 = 0.70710678118654752;
 const INV_SQRT_2PI: f32 = 0.39894228040143268;
 const SQRT_2_OVER_PI: f32 = 0.79788456080286536;
 const GELU_CUBIC: f32 = 0.044715;
+const QUICK_GELU: f32 = 1.702;
 
 // erf as a ratio of odd and even polynomials on [-4, 4] (the coefficients of Eigen's single-precision erf);
 // within 5e-7 of the true value.

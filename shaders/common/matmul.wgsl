@@ -1,9 +1,10 @@
 // Shared by the matmul shaders: operands, guarded loads, and the epilogue.
 // A: [m, k], or [k, m] if TRANSPOSE_A. B: [k, n], or [n, k] if TRANSPOSE_B. VEC_A, VEC_B, VEC_C: every row
-// begins on a multiple of four elements and has a multiple of four; "pairs" if a load takes two of them.
+// begins on a multiple of four elements and has a multiple of four; 2 if a load takes two of them.
 // A and B are of type T, C and the activation's input of type T_C; bias and sums are f32. TAIL_K: k is not a
 // multiple of what a round takes. SUM_A: the sums of op(A)'s rows are stored too. ACCUMULATE: adds to C and
 // the sums.
+#let FOUR = VEC_C
 #include <common/activate>
 #include <common/stored>
 struct Params {
@@ -14,24 +15,23 @@ struct Params {
   // The part of k that each z of the grid takes, if z counts the parts of one product; else 0.
   part: u32,
 }
-#if VEC_A == pairs
-alias ElementA = vec2<Stored>;
+#let VEC_a = VEC_A
+#let VEC_b = VEC_B
+#for x in a b
+// The elements of an item of the operand's array.
+#if VEC_${x} == 2
+const ITEM_${x} = 2u;
+alias Item_${x} = vec2<Stored>;
 #else
-#if VEC_A
-alias ElementA = vec4<Stored>;
+#if VEC_${x}
+const ITEM_${x} = 4u;
+alias Item_${x} = vec4<Stored>;
 #else
-alias ElementA = Stored;
+const ITEM_${x} = 1u;
+alias Item_${x} = Stored;
 #endif
 #endif
-#if VEC_B == pairs
-alias ElementB = vec2<Stored>;
-#else
-#if VEC_B
-alias ElementB = vec4<Stored>;
-#else
-alias ElementB = Stored;
-#endif
-#endif
+#end
 #if T_C == f16
 enable f16;
 #endif
@@ -44,8 +44,8 @@ alias ElementC = StoredC;
 alias WideC = f32;
 #endif
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<ElementA>;
-@group(0) @binding(2) var<storage, read> b: array<ElementB>;
+@group(0) @binding(1) var<storage, read> a: array<Item_a>;
+@group(0) @binding(2) var<storage, read> b: array<Item_b>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> c: array<ElementC>;
 // The input of the activation, stored as C is: written here (store), or read (slope).
@@ -73,52 +73,30 @@ fn store_sum(z: u32, row: u32, value: vec4f) {
 }
 #endif
 
-// Four elements from `at`, of which `left` exist in the row; unless VEC_A promises four, the rest are zero. Of
-// pairs, the first two.
-fn load_a(at: u32, left: u32) -> vec4f {
-#if VEC_A == pairs
-  return vec4f(vec2f(a[at / 2u]), vec2f());
+#for x in a b
+// Four elements from `at`, of which `left` exist in the row; unless VEC_A promises four, the rest are zero.
+// Of items of two, the first two.
+fn load_${x}(at: u32, left: u32) -> vec4f {
+#if VEC_${x} == 2
+  return vec4f(vec2f(${x}[at / 2u]), vec2f());
 #else
-#if VEC_A
-  return vec4f(a[at / 4u]);
-#else
-  let last = at + max(left, 1u) - 1u;
-  let v = vec4f(vec4<Stored>(a[at], a[min(at + 1u, last)], a[min(at + 2u, last)], a[min(at + 3u, last)]));
-  return select(vec4f(), v, vec4u(0u, 1u, 2u, 3u) < vec4u(left));
-#endif
-#endif
-}
-
-fn load_b(at: u32, left: u32) -> vec4f {
-#if VEC_B == pairs
-  return vec4f(vec2f(b[at / 2u]), vec2f());
-#else
-#if VEC_B
-  return vec4f(b[at / 4u]);
+#if VEC_${x}
+  return vec4f(${x}[at / 4u]);
 #else
   let last = at + max(left, 1u) - 1u;
-  let v = vec4f(vec4<Stored>(b[at], b[min(at + 1u, last)], b[min(at + 2u, last)], b[min(at + 3u, last)]));
-  return select(vec4f(), v, vec4u(0u, 1u, 2u, 3u) < vec4u(left));
+  let v = vec4<Stored>(
+    ${x}[at], ${x}[min(at + 1u, last)], ${x}[min(at + 2u, last)], ${x}[min(at + 3u, last)],
+  );
+  return select(vec4f(), vec4f(v), vec4u(0u, 1u, 2u, 3u) < vec4u(left));
 #endif
 #endif
 }
 
 // The start of a four-vector inside a row of `size`; past the edge, that of the last one.
-fn clamp_start_a(start: u32, size: u32) -> u32 {
-#if VEC_A
-  return min(start, size - 4u);
-#else
-  return min(start, size - 1u);
-#endif
+fn clamp_start_${x}(start: u32, size: u32) -> u32 {
+  return min(start, size - ITEM_${x});
 }
-
-fn clamp_start_b(start: u32, size: u32) -> u32 {
-#if VEC_B
-  return min(start, size - 4u);
-#else
-  return min(start, size - 1u);
-#endif
-}
+#end
 
 // The inner dimension of the matrices, or of the part, of number z.
 fn inner_size(z: u32) -> u32 {
@@ -142,21 +120,6 @@ fn load_bias(column: u32) -> vec4f {
   return vec4f(bias[min(at, last)], bias[min(at + 1u, last)], bias[min(at + 2u, last)], bias[min(at + 3u, last)]);
 }
 
-fn activated(x: WideC) -> WideC {
-#if VEC_C
-  return activate4(x);
-#else
-  return activate(x);
-#endif
-}
-fn slope_of(x: WideC) -> WideC {
-#if VEC_C
-  return activate_slope4(x);
-#else
-  return activate_slope(x);
-#endif
-}
-
 // The element of c at `at`, from its products' sum and bias.
 fn finish(at: u32, total: WideC) {
   var x = total;
@@ -167,9 +130,9 @@ fn finish(at: u32, total: WideC) {
   preactivation[at] = ElementC(x);
 #endif
 #if PREACTIVATION == slope
-  c[at] = ElementC(x * slope_of(WideC(preactivation[at])));
+  c[at] = ElementC(x * activation_slope(WideC(preactivation[at])));
 #else
-  c[at] = ElementC(activated(x));
+  c[at] = ElementC(activation_value(x));
 #endif
 }
 

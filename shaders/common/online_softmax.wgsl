@@ -9,9 +9,9 @@
 #end
       var block = v0;
 #for u in 1..UNROLL * (1 - rest) + rest
-      block = higher_element(block, v${u});
+      block = higher_Element(block, v${u});
 #end
-      let next = higher(top, highest_of(block));
+      let next = higher_f32(top, highest_of(block));
       sums *= exp(top - next);
 #for u in 0..UNROLL * (1 - rest) + rest
       sums += exp(v${u} - next);
@@ -19,5 +19,5 @@
       top = next;
     }
 #end
-    let highest = team_max(top, lane);
+    let highest = team_higher(top, lane);
     let total = team_sum(total_of(sums) * exp(top - highest), lane);

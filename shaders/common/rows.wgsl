@@ -12,37 +12,21 @@ const STEP0: u32 = TEAM * ${UNROLL}u;
 const STEP1: u32 = TEAM;
 // The lowest float32: rows masked with it still have a maximum.
 const LOWEST: f32 = -0x1.fffffep+127f;
-fn total_of(value: Element) -> f32 {
 #if WIDTH == 4
-  return (value.x + value.y) + (value.z + value.w);
-#endif
-#if WIDTH == 2
-  return value.x + value.y;
-#endif
-#if WIDTH == 1
-  return value;
-#endif
-}
+fn total_of(value: Element) -> f32 { return (value.x + value.y) + (value.z + value.w); }
 fn highest_of(value: Element) -> f32 {
-#if WIDTH == 4
   let pair = select(value.xy, value.zw, value.zw > value.xy);
-  return higher(pair.x, pair.y);
+  return higher_f32(pair.x, pair.y);
+}
 #endif
 #if WIDTH == 2
-  return higher(value.x, value.y);
+fn total_of(value: Element) -> f32 { return value.x + value.y; }
+fn highest_of(value: Element) -> f32 { return higher_f32(value.x, value.y); }
 #endif
 #if WIDTH == 1
-  return value;
+fn total_of(value: Element) -> f32 { return value; }
+fn highest_of(value: Element) -> f32 { return value; }
 #endif
-}
-
-// The larger one; `max` costs several times as much on SwiftShader.
-fn higher(a: f32, b: f32) -> f32 {
-  return select(a, b, b > a);
-}
-fn higher_element(a: Element, b: Element) -> Element {
-  return select(a, b, b > a);
-}
 
 // The rows [x, y) of a workgroup that takes `share` of them.
 fn rows_of(workgroup: vec3u, workgroups: vec3u, share: u32, rows: u32) -> vec2u {
@@ -53,51 +37,35 @@ fn rows_of(workgroup: vec3u, workgroups: vec3u, share: u32, rows: u32) -> vec2u 
 // One number for each of the ROWS rows.
 #if ROWS == 1
 alias Each = f32;
-fn higher_each(a: Each, b: Each) -> Each {
-  return higher(a, b);
-}
 #else
 alias Each = vec${ROWS}f;
-fn higher_each(a: Each, b: Each) -> Each {
-  return select(a, b, b > a);
-}
 #endif
 
+// The larger one; `max` costs several times as much on SwiftShader.
+#for type in f32 Element Each
+fn higher_${type}(a: ${type}, b: ${type}) -> ${type} { return select(a, b, b > a); }
+#end
+fn sum_Each(a: Each, b: Each) -> Each { return a + b; }
+
 #if SUBGROUPS
-fn team_sum(value: Each, lane: u32) -> Each {
-  return subgroupAdd(value);
-}
-fn team_max(value: Each, lane: u32) -> Each {
-  return subgroupMax(value);
-}
+fn team_sum(value: Each, lane: u32) -> Each { return subgroupAdd(value); }
+fn team_higher(value: Each, lane: u32) -> Each { return subgroupMax(value); }
 #else
 var<workgroup> team_scratch: array<Each, TEAM>;
 
-fn team_sum(value: Each, lane: u32) -> Each {
+#for f in sum higher
+fn team_${f}(value: Each, lane: u32) -> Each {
   team_scratch[lane] = value;
   workgroupBarrier();
   for (var width = TEAM / 2u; width > 0u; width /= 2u) {
     if (lane < width) {
-      team_scratch[lane] += team_scratch[lane + width];
+      team_scratch[lane] = ${f}_Each(team_scratch[lane], team_scratch[lane + width]);
     }
     workgroupBarrier();
   }
-  let total = team_scratch[0];
+  let result = team_scratch[0];
   workgroupBarrier();
-  return total;
+  return result;
 }
-
-fn team_max(value: Each, lane: u32) -> Each {
-  team_scratch[lane] = value;
-  workgroupBarrier();
-  for (var width = TEAM / 2u; width > 0u; width /= 2u) {
-    if (lane < width) {
-      team_scratch[lane] = higher_each(team_scratch[lane], team_scratch[lane + width]);
-    }
-    workgroupBarrier();
-  }
-  let highest = team_scratch[0];
-  workgroupBarrier();
-  return highest;
-}
+#end
 #endif

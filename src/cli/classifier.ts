@@ -52,9 +52,7 @@ function checkReport(folder: string, model: PreTrainedModel, { missing, text }: 
   if (missing.length > 0)
     throw new ConfigError(
       `'${folder}' lacks ${missing.length} weights that its config.json asks for: ${missing[0]}`,
-      {
-        remedy: 'check the config: has the model as many layers?',
-      },
+      { remedy: 'check the config: has the model as many layers?' },
     );
   if (text !== '') console.error(text);
 }

@@ -60,7 +60,6 @@ export function describeTask({ labels, why, head, notes }: TaskDecision, pairs: 
   ];
 }
 
-/** A short description of the labels. */
 export function describeLabels({ problemType, names }: LabelSet): string {
   if (problemType === 'regression') return 'a value';
   const kind = problemType === 'multi_label_classification' ? 'any of ' : '';

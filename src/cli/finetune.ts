@@ -234,9 +234,7 @@ async function taskOf(
     if (problemType !== undefined && problemType !== labels.problemType)
       throw new ConfigError(
         `--problem-type ${problemType}: the checkpoint was trained for ${labels.problemType}`,
-        {
-          remedy: 'leave it out, or start a new training',
-        },
+        { remedy: 'leave it out, or start a new training' },
       );
     decision = { labels, why: 'as in the checkpoint', head: kept, notes: [] };
   } else {

@@ -141,9 +141,7 @@ async function* inputLines({ pair, pairs, encoding }: PredictOptions): AsyncGene
     if (second === undefined || more.length > 0)
       throw new DataError(
         `standard input: line ${number} has ${more.length + (second === undefined ? 0 : 1)} tabs`,
-        {
-          remedy: 'put one tab between the two texts, or pass --data with a file of pairs',
-        },
+        { remedy: 'put one tab between the two texts, or pass --data with a file of pairs' },
       );
     yield { text: text!, pair: second };
   }

@@ -4,25 +4,12 @@ import type { Evaluation } from '../train/metrics.ts';
 import type { TrainOutput } from '../train/trainer.ts';
 import { duration } from './progress.ts';
 
-/** Borders that every terminal and log can show. */
+const borders =
+  'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left-mid mid mid-mid right right-mid';
+
+/** Columns with spaces between, without borders: every terminal and log can show them. */
 const plain = {
-  chars: {
-    top: '',
-    'top-mid': '',
-    'top-left': '',
-    'top-right': '',
-    bottom: '',
-    'bottom-mid': '',
-    'bottom-left': '',
-    'bottom-right': '',
-    left: '  ',
-    'left-mid': '',
-    mid: '',
-    'mid-mid': '',
-    right: '',
-    'right-mid': '',
-    middle: '  ',
-  },
+  chars: { ...Object.fromEntries(borders.split(' ').map((name) => [name, ''])), left: '  ', middle: '  ' },
   style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
 };
 

@@ -1,23 +1,13 @@
 /** The options of `finetune` and `pretrain` that are training arguments, made from the table of arguments. */
 import { type Command, Option } from 'commander';
-import { schedulerTypes } from '../optim/schedule.ts';
 import { defined } from '../options.ts';
-import type { ArgumentKind } from '../train/argument-checks.ts';
 import { argumentNames, argumentTable, type TrainingArguments } from '../train/arguments.ts';
 import { integer, number } from './options.ts';
 
 type ArgumentName = (typeof argumentNames)[number];
 type TrainingCommand = 'finetune' | 'pretrain';
 
-const parsers: Partial<Record<ArgumentKind, (text: string) => number>> = {
-  amount: number,
-  count: integer,
-  'count or null': integer,
-  'integer or null': integer,
-  seed: integer,
-  steps: integer,
-  whole: integer,
-};
+const parsers = { integer, number };
 
 /** A command's default for an argument; null: none. */
 function settingOf(name: ArgumentName, command: TrainingCommand): unknown {
@@ -32,9 +22,8 @@ function optionOf(name: ArgumentName, command: TrainingCommand): Option | null {
   if (flags === undefined || name === 'fp16') return null;
   if (command === 'pretrain' && pretrain === undefined) return null;
   const option = new Option(flags, (command === 'pretrain' ? pretrain?.help : undefined) ?? help);
-  const parser = parsers[kind];
-  if (parser !== undefined) option.argParser(parser);
-  if (kind === 'schedule') option.choices([...schedulerTypes]);
+  if (kind.parse !== undefined) option.argParser(parsers[kind.parse]);
+  if (kind.choices !== undefined) option.choices(kind.choices);
   const setting = settingOf(name, command);
   return setting === null || typeof setting === 'boolean' ? option : option.default(setting);
 }

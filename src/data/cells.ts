@@ -63,13 +63,12 @@ export function cellReader(path: string, format: 'tsv' | 'csv', options: TableOp
         reader.layout = { format, delimiter, header, columns: names };
         if (header) raw = raw.slice(1);
       }
-      const { columns, least, most, header } = layout;
-      const between = delimiter;
+      const [between, found] = [delimiter, layout];
+      const { text, pair, label } = found.columns;
       return raw.map((row) => {
-        checkWidth(path, between, row, least, most);
-        if (header !== null) checkRepeated(path, row, header);
+        checkWidth(path, between, row, found);
+        if (found.header !== null) checkRepeated(path, row, found.header);
         const { cells, line } = row;
-        const { text, pair, label } = columns;
         return {
           text: cells[text]!,
           ...(pair !== null && { pair: cells[pair]! }),
@@ -191,8 +190,7 @@ function checkWidth(
   path: string,
   delimiter: string,
   { cells, line }: Raw,
-  least: number,
-  most: number,
+  { least, most }: CellLayout,
 ): void {
   const start = cells.join(delimiter).slice(0, 60);
   if (cells.length < least) {

@@ -1,7 +1,7 @@
 /** Collators: they turn examples into padded batches. */
 
-import { ConfigError, DataError } from '../errors.ts';
-import { type Advice, checkOptions, type OptionNames } from '../options.ts';
+import { DataError } from '../errors.ts';
+import { type Advice, check, checkOptions, type OptionNames } from '../options.ts';
 import { IGNORED } from '../tensor/ops/loss.ts';
 import type { Example } from './dataset.ts';
 import { checkExample, checkKeys, checkLabel, checkPadding, checkPosition } from './example-checks.ts';
@@ -233,8 +233,8 @@ export function dataCollatorForLanguageModeling(
 ): (examples: readonly Example[], indices: readonly number[], stream: number) => PaddedBatch {
   checkOptions('dataCollatorForLanguageModeling', options, maskingOptionNames, advice);
   const probability = options.mlmProbability ?? 0.15;
-  if (!(probability > 0 && probability < 1))
-    throw new ConfigError(`mlmProbability is ${probability}`, { remedy: 'use a number between 0 and 1' });
+  const between = probability > 0 && probability < 1;
+  check('mlmProbability', probability, between, 'use a number between 0 and 1');
   checkPadding(options);
   const special = new Set(options.specialIds);
   return (examples, indices, stream) => {

@@ -224,8 +224,6 @@ function checkDistinct(
 
 /** Column names shortened for a message: with a wrong delimiter, a name may hold the file's whole text. */
 function shownColumns(names: readonly string[]): string {
-  return shownNames(
-    names.map((name) => (name.length > 40 ? `${name.slice(0, 40)}…` : name)),
-    20,
-  );
+  const short = names.map((name) => (name.length > 40 ? `${name.slice(0, 40)}…` : name));
+  return shownNames(short, 20);
 }

@@ -1,7 +1,7 @@
 /** Datasets: encoded examples by index. */
 
 import { DataError } from '../errors.ts';
-import { checkOptions, type OptionNames } from '../options.ts';
+import { checkOptions } from '../options.ts';
 import type { Label } from './labels.ts';
 import type { TextTable } from './table.ts';
 
@@ -53,8 +53,6 @@ export interface EncodeTableOptions {
   truncation: boolean;
 }
 
-const encodeTableOptionNames: OptionNames<EncodeTableOptions> = { maxLength: true, truncation: true };
-
 /**
  * Encodes a table's texts. Without truncation, throws `DataError` naming file and line of a text that is too
  * long.
@@ -65,24 +63,18 @@ export function encodeTable(
   tokenizer: Encoder,
   options: EncodeTableOptions,
 ): ArrayDataset {
-  checkOptions('encodeTable', options, encodeTableOptionNames);
+  checkOptions<EncodeTableOptions>('encodeTable', options, { maxLength: true, truncation: true });
   const { maxLength, truncation } = options;
   const examples = table.rows.map(({ text, pair, line }, index): Example => {
-    const encoding = tokenizer.encode(text, pair, { truncation, maxLength });
-    if (encoding.inputIds.length > maxLength) {
+    const { inputIds, tokenTypeIds } = tokenizer.encode(text, pair, { truncation, maxLength });
+    if (inputIds.length > maxLength) {
       throw new DataError(
-        `${table.path}: line ${line} has ${encoding.inputIds.length} tokens, the model takes ${maxLength}`,
-        {
-          remedy: 'switch truncation on, or shorten the text',
-        },
+        `${table.path}: line ${line} has ${inputIds.length} tokens, the model takes ${maxLength}`,
+        { remedy: 'switch truncation on, or shorten the text' },
       );
     }
     const label = labels?.[index];
-    return {
-      inputIds: encoding.inputIds,
-      tokenTypeIds: encoding.tokenTypeIds,
-      ...(label !== undefined && { label }),
-    };
+    return { inputIds, tokenTypeIds, ...(label !== undefined && { label }) };
   });
   return new ArrayDataset(examples);
 }

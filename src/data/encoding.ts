@@ -1,6 +1,6 @@
 /** Decodes bytes to text: byte-order marks, encodings by name, errors naming the line of invalid bytes. */
 import { ConfigError, DataError } from '../errors.ts';
-import { isMostlyUtf8, likelyEncodings } from './guess-encoding.ts';
+import { decoded, isMostlyUtf8, likelyEncodings } from './guess-encoding.ts';
 
 /** Python's encoding names that the Encoding Standard lacks. */
 const aliases: Record<string, string> = {
@@ -128,21 +128,20 @@ export class LineDecoder {
       const valid = validBytes(this.encoding, bytes);
       const before = new TextDecoder(this.encoding).decode(bytes.subarray(0, valid));
       const line = this.linesBefore + countOf(before, before.includes('\n') ? '\n' : '\r') + 1;
+      const what = `${this.source}: line ${line} is not ${this.encoding}`;
+      const fail = (message: string, remedy: string) => new DataError(message, { remedy, cause });
       if (this.encoding === 'utf-8' && isMostlyUtf8(bytes, this.beyondAscii))
-        throw new DataError(`${this.source}: line ${line} is not utf-8, though other lines are`, {
-          remedy: 'mend or remove the line: the file may be cut off, or joined from files in two encodings',
-          cause,
-        });
+        throw fail(
+          `${what}, though other lines are`,
+          'mend or remove the line: the file may be cut off, or joined from files in two encodings',
+        );
       const likely = this.encoding === 'utf-8' ? likelyEncodings(bytes) : [];
-      throw new DataError(
-        `${this.source}: line ${line} is not ${this.encoding}${likely.length > 0 ? `; its bytes look like ${likely.join(', ')}` : ''}`,
-        {
-          remedy:
-            likely.length > 0
-              ? `save the file as UTF-8, or pass --encoding ${likely[0]} (encoding: '${likely[0]}')`
-              : 'pass the encoding in which the file was saved (--encoding), or save it as UTF-8',
-          cause,
-        },
+      const [best] = likely;
+      if (best === undefined)
+        throw fail(what, 'pass the encoding in which the file was saved (--encoding), or save it as UTF-8');
+      throw fail(
+        `${what}; its bytes look like ${likely.join(', ')}`,
+        `save the file as UTF-8, or pass --encoding ${best} (encoding: '${best}')`,
       );
     }
   }
@@ -171,19 +170,10 @@ function validBytes(encoding: string, bytes: Uint8Array): number {
   let [valid, broken] = [0, bytes.length];
   while (broken - valid > 1) {
     const middle = Math.floor((valid + broken) / 2);
-    if (decodes(encoding, bytes.subarray(0, middle))) valid = middle;
+    if (decoded(encoding, bytes.subarray(0, middle), { stream: true }) !== null) valid = middle;
     else broken = middle;
   }
   return valid;
-}
-
-function decodes(encoding: string, bytes: Uint8Array): boolean {
-  try {
-    new TextDecoder(encoding, { fatal: true }).decode(bytes, { stream: true });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The characters of windows-1252 at 0x80 to 0x9F; blank if undefined. */

@@ -1,5 +1,7 @@
 /** Checks of datasets and examples, for plain JavaScript, which has no compiler to check them. */
 import { ConfigError, DataError, DawngradError, UserCodeError } from '../errors.ts';
+import type { PaddingOptions } from './collate.ts';
+import type { Example } from './dataset.ts';
 
 const LARGEST = 2 ** 31 - 1;
 
@@ -54,10 +56,7 @@ export function checkKeys(example: object, index: number): void {
     if ((example as Record<string, unknown>)[name] === undefined) continue;
     throw new DataError(`example ${index} has '${name}', which is not read`, { remedy });
   }
-  const { inputIds, attentionMask: mask } = example as {
-    inputIds?: ArrayLike<number>;
-    attentionMask?: unknown;
-  };
+  const { inputIds, attentionMask: mask } = example as Partial<Example> & { attentionMask?: unknown };
   if (mask === undefined || mask === null) return;
   if (isList(mask) && mask.length === inputIds?.length && Array.from(mask).every((one) => one === 1)) return;
   throw new DataError(`example ${index}: attentionMask is not 1 for each token`, {
@@ -73,9 +72,7 @@ export function checkExample(example: unknown, index: number): void {
   if (typeof example !== 'object' || example === null || example instanceof Promise)
     throw new DataError(
       `example ${index} is ${example instanceof Promise ? 'a promise' : show(example)}, no example`,
-      {
-        remedy: 'a dataset gives { inputIds, label } at once: await what it needs before',
-      },
+      { remedy: 'a dataset gives { inputIds, label } at once: await what it needs before' },
     );
   const { inputIds, tokenTypeIds } = example as Record<string, unknown>;
   const tokens = checkIds('inputIds', inputIds, index);
@@ -105,13 +102,7 @@ export function checkPosition(name: string, position: unknown, example: number):
 }
 
 /** Throws `ConfigError` for an invalid padding token or multiple. */
-export function checkPadding({
-  padTokenId,
-  padToMultipleOf = 1,
-}: {
-  padTokenId: number;
-  padToMultipleOf?: number;
-}): void {
+export function checkPadding({ padTokenId, padToMultipleOf = 1 }: PaddingOptions): void {
   if (!Number.isInteger(padTokenId) || padTokenId < 0 || padTokenId > LARGEST)
     throw new ConfigError(`padTokenId is ${show(padTokenId)}`, { remedy: "use the tokenizer's padTokenId" });
   if (!Number.isSafeInteger(padToMultipleOf) || padToMultipleOf < 1)

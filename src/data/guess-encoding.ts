@@ -1,4 +1,4 @@
-/** Guesses the encoding of bytes that are not UTF-8. Used only in messages, never for reading. */
+/** Guesses the encoding of bytes that are not UTF-8, for messages. */
 
 /** The letters that dominate text in an encoding, and their minimum share of its non-ASCII letters. */
 const candidates: readonly { name: string; letters: RegExp; share: number }[] = [
@@ -48,9 +48,10 @@ export function likelyEncodings(bytes: Uint8Array): string[] {
   return likely.length > 0 ? likely.map(({ name }) => name) : western;
 }
 
-function decoded(encoding: string, bytes: Uint8Array): string | null {
+/** The text; null if the bytes are not valid in the encoding. */
+export function decoded(encoding: string, bytes: Uint8Array, options: TextDecodeOptions = {}): string | null {
   try {
-    return new TextDecoder(encoding, { fatal: true }).decode(bytes);
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes, options);
   } catch {
     return null;
   }

@@ -93,9 +93,7 @@ function parseLine(path: string, line: string, number: number): Record<string, u
     });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new DataError(`${path}: line ${number} is not a JSON object`, {
-      remedy: remedyFor(line),
-    });
+    throw new DataError(`${path}: line ${number} is not a JSON object`, { remedy: remedyFor(line) });
   }
   return value as Record<string, unknown>;
 }

@@ -83,9 +83,7 @@ function listRows(
   if (printed !== undefined && several !== false)
     throw new DataError(
       `${path}: line ${printed.line} has '${String(printed.label)}', an array as Python prints it`,
-      {
-        remedy: 'save lists: array.tolist()',
-      },
+      { remedy: 'save lists: array.tolist()' },
     );
   if (first === undefined) return null;
   const written = typeof first.label === 'string';
@@ -167,9 +165,7 @@ function isVector(path: string, rows: readonly LabelledRow<readonly LabelItem[]>
     if (!repeats) return false;
     throw new DataError(
       `${path}: line ${other.line} has ${other.label.length} indicators, others have ${width}`,
-      {
-        remedy: 'give every row a 0 or a 1 for each class',
-      },
+      { remedy: 'give every row a 0 or a 1 for each class' },
     );
   }
   if (width === 1 && typed && rows.length > 0) {
@@ -190,9 +186,7 @@ function checkNames(path: string, rows: readonly LabelledRow<readonly LabelItem[
     if (odd === undefined) continue;
     throw new DataError(
       `${path}: line ${line} has ${odd} in its list: neither an indicator nor the number of a class`,
-      {
-        remedy: "write 0 or 1 for each class, or each class's number once",
-      },
+      { remedy: "write 0 or 1 for each class, or each class's number once" },
     );
   }
 }

@@ -31,13 +31,11 @@ export function checkNumbers(path: string, rows: TextRows): void {
 }
 
 /** `line 7 has`, or `lines 7, 9 and 3 more have`. */
-function linesOf(rows: readonly LabelledRow[], most = 5): string {
-  if (rows.length === 1) return `line ${rows[0]!.line} has`;
-  const more = rows.length > most ? ` and ${rows.length - most} more` : '';
-  return `lines ${rows
-    .slice(0, most)
-    .map(({ line }) => line)
-    .join(', ')}${more} have`;
+function linesOf(rows: readonly LabelledRow[]): string {
+  const lines = rows.map(({ line }) => line);
+  if (lines.length === 1) return `line ${lines[0]} has`;
+  const more = lines.length > 5 ? ` and ${lines.length - 5} more` : '';
+  return `lines ${lines.slice(0, 5).join(', ')}${more} have`;
 }
 
 /** The distinct labels of some rows, quoted. */
@@ -97,9 +95,7 @@ export function checkDecimalCommas(path: string, rows: TextRows, odd: TextRows):
   if (!odd.every(({ label }) => comma(label)) || rows.length < 2) return;
   throw new DataError(
     `${path}: line ${odd[0]!.line} has '${odd[0]!.label}': a number with a decimal comma?`,
-    {
-      remedy: 'write it with a point, or pass --problem-type multi_label_classification for two classes',
-    },
+    { remedy: 'write it with a point, or pass --problem-type multi_label_classification for two classes' },
   );
 }
 

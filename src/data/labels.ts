@@ -74,9 +74,7 @@ function indicators(path: string, column: LabelColumn, names: readonly string[])
   if (wrong !== undefined)
     throw new DataError(
       `${path}: line ${wrong.line} has ${wrong.label.length} indicators for ${names.length} classes`,
-      {
-        remedy: `give a 0 or a 1 for each of ${shownNames(names, 20)}`,
-      },
+      { remedy: `give a 0 or a 1 for each of ${shownNames(names, 20)}` },
     );
   if (classes === undefined) return rows.map(({ label }) => label);
   const ids = classes.map((name) => idOf(name, 1));

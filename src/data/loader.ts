@@ -1,7 +1,7 @@
 /** `DataLoader`: batches of a dataset in order, shuffled, or grouped by length. */
 
 import { ConfigError, DataError } from '../errors.ts';
-import { type Advice, checkOptions, type OptionNames } from '../options.ts';
+import { type Advice, check, checkOptions, type OptionNames } from '../options.ts';
 import type { Batch, PaddedBatch } from './collate.ts';
 import type { Dataset, Example } from './dataset.ts';
 import { callUser, checkExample } from './example-checks.ts';
@@ -65,9 +65,9 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
     private readonly options: DataLoaderOptions<E, B>,
   ) {
     checkOptions('DataLoader', options, loaderOptionNames, advice);
-    if (!Number.isInteger(options.batchSize) || options.batchSize < 1) {
-      throw new ConfigError(`batchSize is ${options.batchSize}`, { remedy: 'use an integer of 1 or more' });
-    }
+    const { batchSize } = options;
+    const counts = Number.isInteger(batchSize) && batchSize >= 1;
+    check('batchSize', batchSize, counts, 'use an integer of 1 or more');
     if (options.sampler && (options.shuffle === true || options.groupByLength === true)) {
       throw new ConfigError('a sampler was given along with shuffle or groupByLength', {
         remedy: 'leave the order to one of them',
@@ -75,7 +75,7 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
     }
     if (dataset.length === 0 || options.sampler?.length === 0) throw new DataError('the dataset is empty');
     if (this.length === 0) {
-      throw new DataError(`${this.perEpoch} examples do not fill a batch of ${options.batchSize}`, {
+      throw new DataError(`${this.perEpoch} examples do not fill a batch of ${batchSize}`, {
         remedy: 'use a smaller batch, or keep the last',
       });
     }
@@ -98,7 +98,13 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
   /** The order of an epoch: the same for the same seed and epoch, on every platform. */
   order(epoch: number): number[] {
     const { shuffle = false, groupByLength = false, seed = 0, batchSize, sampler } = this.options;
-    if (sampler !== undefined) return this.sampled(sampler, epoch);
+    if (sampler !== undefined) {
+      const sampled = [...sampler.order(epoch)];
+      if (sampled.length === sampler.length) return sampled;
+      throw new DataError(`the sampler gave ${sampled.length} indices for epoch ${epoch}`, {
+        remedy: `its length says ${sampler.length}`,
+      });
+    }
     const n = this.dataset.length;
     if (!shuffle && !groupByLength) return Array.from({ length: n }, (_, i) => i);
     const order = new Random(seed, epoch).permutation(n);
@@ -117,16 +123,6 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
 
   private example(index: number): E {
     return callUser(`the dataset's get(${index})`, () => this.dataset.get(index));
-  }
-
-  private sampled(sampler: Sampler, epoch: number): number[] {
-    const order = [...sampler.order(epoch)];
-    if (order.length !== sampler.length) {
-      throw new DataError(`the sampler gave ${order.length} indices for epoch ${epoch}`, {
-        remedy: `its length says ${sampler.length}`,
-      });
-    }
-    return order;
   }
 
   /**

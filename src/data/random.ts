@@ -1,12 +1,12 @@
 /** Seeded random numbers for orders and masks, the same on every platform. */
-import { ConfigError } from '../errors.ts';
+import { check } from '../options.ts';
 
 const LARGEST_SEED = 2 ** 32 - 1;
 
 /** Throws `ConfigError` for a seed that does not fit into 32 bits. */
 export function checkSeed(seed: number): void {
-  if (!Number.isInteger(seed) || seed < 0 || seed > LARGEST_SEED)
-    throw new ConfigError(`seed is ${seed}`, { remedy: `use an integer from 0 to ${LARGEST_SEED}` });
+  const fits = Number.isInteger(seed) && seed >= 0 && seed <= LARGEST_SEED;
+  check('seed', seed, fits, `use an integer from 0 to ${LARGEST_SEED}`);
 }
 
 /** xoshiro128** (Blackman and Vigna, 2018), seeded through splitmix32. */

@@ -12,7 +12,7 @@ import {
   shownNames,
 } from '../models/common/class-names.ts';
 import { type PretrainedConfig, type ProblemType, problemTypeOf } from '../models/common/config.ts';
-import { checkOptions, type OptionNames } from '../options.ts';
+import { checkOptions } from '../options.ts';
 import { type LabelColumn, type LabelledRow, labelColumn, partsOf } from './label-cells.ts';
 import {
   checkClassCount,
@@ -39,8 +39,6 @@ export interface TaskOptions {
   head?: 'keep' | 'new';
 }
 
-const taskOptionNames: OptionNames<TaskOptions> = { problemType: true, model: true, head: true };
-
 export interface TaskDecision {
   labels: LabelSet;
   /** What the labels showed, for people. */
@@ -59,7 +57,7 @@ export interface TaskDecision {
  * `ConfigError` if there is no classifier to keep.
  */
 export function decideTask(table: TextTable, options: TaskOptions = {}): TaskDecision {
-  checkOptions('decideTask', options, taskOptionNames);
+  checkOptions<TaskOptions>('decideTask', options, { problemType: true, model: true, head: true });
   const { problemType, model, head } = options;
   if (head === 'keep' && model === undefined)
     throw new ConfigError('there is no trained classifier to keep', {
@@ -80,12 +78,12 @@ export function decideTask(table: TextTable, options: TaskOptions = {}): TaskDec
   } else why ||= column.why;
   if (type === 'regression') {
     checkNumbers(path, textRows(path, column));
-    return { ...regression(why, options), notes: [...blankTexts(table), ...lostCharacters(table)] };
+    return { ...regression(why, options), notes: oddRows(table) };
   }
   const names = namesIn(path, column, known);
   const least = type === 'single_label_classification' ? 2 : 1;
   if (names.length < least) throw tooFew(path, names);
-  const notes = [...blankTexts(table), ...lostCharacters(table), ...lookAlikes(names)];
+  const notes = [...oddRows(table), ...lookAlikes(names)];
   if (model === undefined) return { labels: { problemType: type, names }, why, head: null, notes };
   const kept = classesOfModel(path, names, column, model, head);
   return { labels: { problemType: type, names: kept.keep ? namesOf(model) : names }, why, head: kept, notes };
@@ -138,9 +136,7 @@ function namesIn(path: string, column: LabelColumn, known: PretrainedConfig | nu
   if (twice > 0)
     throw new DataError(
       `${path}: '${names[twice - 1]}' and '${names[twice]}' are one number and would be two classes`,
-      {
-        remedy: 'write each class in one way',
-      },
+      { remedy: 'write each class in one way' },
     );
   return names;
 }
@@ -188,19 +184,18 @@ function areNumbersOf(model: PretrainedConfig, rows: readonly LabelledRow<string
   return orderOf(values.map(String), names) !== null;
 }
 
-/** A note about blank texts, from which nothing can be learned. */
-function blankTexts({ rows }: TextTable): string[] {
+/**
+ * Notes about blank texts, from which nothing can be learned, and about U+FFFD, which another program wrote
+ * for characters that it could not read.
+ */
+function oddRows({ rows }: TextTable): string[] {
+  const note = (what: string, odd: typeof rows): string[] =>
+    odd.length === 0 ? [] : [`rows with ${what}: ${odd.length} (first on line ${odd[0]!.line})`];
   const blank = rows.filter(({ text, pair }) => text.trim() === '' || pair?.trim() === '');
-  if (blank.length === 0) return [];
-  return [`rows with a blank text: ${blank.length} (first on line ${blank[0]!.line})`];
-}
-
-/** A note about U+FFFD, which another program wrote for characters that it could not read. */
-function lostCharacters({ rows }: TextTable): string[] {
   const lost = rows.filter((row) => [row.text, row.pair, row.label].flat().join().includes('\uFFFD'));
-  if (lost.length === 0) return [];
   return [
-    `rows with the character U+FFFD, lost before the file was saved: ${lost.length} (first on line ${lost[0]!.line})`,
+    ...note('a blank text', blank),
+    ...note('the character U+FFFD, lost before the file was saved', lost),
   ];
 }
 

@@ -22,7 +22,6 @@ export function byDtype<T>(
   return Object.fromEntries(dtypes.map((dtype) => [dtype, make(wgslTypes[dtype])])) as Record<FloatDtype, T>;
 }
 
-/** Bytes of an element. */
 export function itemSize(dtype: Dtype): number {
   return dtype === 'float16' ? 2 : 4;
 }

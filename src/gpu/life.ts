@@ -10,7 +10,6 @@ export class DeviceLife {
     return this.error;
   }
 
-  /** Throws if the device is gone. */
   check(): void {
     if (this.error !== null) throw this.error;
   }

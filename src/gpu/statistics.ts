@@ -6,7 +6,6 @@ export interface PoolStatistics {
   /** Buffers waiting to be reused, and their total bytes. */
   idle: number;
   idleBytes: number;
-  /** Number of buffers created. */
   created: number;
   /** Peak of live and idle bytes together, and peak of live bytes. */
   peakBytes: number;

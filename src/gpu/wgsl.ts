@@ -10,8 +10,8 @@
  *   #let NAME = A                  an integer, up to the end of the block
  *   #let NAME = "q k v"            a text, up to the end of the block
  *   enable …;                      moved to the top, once
- *   ${expression}                  integer arithmetic over names, or the text of one name; in the list of a
- *                                  #for over names, too
+ *   ${expression}                  integer arithmetic over names, or the text of one name; in the condition of
+ *                                  an #if and in the list of a #for over names, too
  *
  * Loops over integers unroll register tiles: WGSL cannot index registers, and software adapters keep indexed
  * private arrays in memory.
@@ -30,6 +30,9 @@ export function assembleShader(
 ): string {
   return new Assembler(name, defines, sources).run();
 }
+
+/** Of adapters whose subgroups have a single size, or sizes that nothing can choose. */
+const NO_PINS: Defines = { PINNED: false, PINNED_TILES: false };
 
 const ENABLE = /^\s*enable\s+\w+;/;
 const DIRECTIVE = /^\s*#(include|if|for|each|let)\s+(.*?)\s*$/;
@@ -64,11 +67,11 @@ function readExpression(text: string): Evaluate | null {
     const value = Number(token);
     return Number.isInteger(value) ? () => value : null;
   };
-  const chain = (next: () => Evaluate | null, operators: string): Evaluate | null => {
+  const chain = (next: () => Evaluate | null, signs: string): Evaluate | null => {
     let value = next();
-    while (value !== null && at < tokens.length && operators.includes(tokens[at]!)) {
-      const [operator, left, right] = [tokens[at++]!, value, next()];
-      value = right === null ? null : (numberOf) => calculate(operator, left(numberOf), right(numberOf));
+    while (value !== null && at < tokens.length && signs.includes(tokens[at]!)) {
+      const [operate, left, right] = [operators[tokens[at++]!]!, value, next()];
+      value = right === null ? null : (numberOf) => operate(left(numberOf), right(numberOf));
     }
     return value;
   };
@@ -77,20 +80,13 @@ function readExpression(text: string): Evaluate | null {
   return sum();
 }
 
-function calculate(operator: string, left: number, right: number): number {
-  switch (operator) {
-    case '+':
-      return left + right;
-    case '-':
-      return left - right;
-    case '*':
-      return left * right;
-    case '/':
-      return Math.trunc(left / right);
-    default:
-      return left % right;
-  }
-}
+const operators: Readonly<Record<string, (left: number, right: number) => number>> = {
+  '+': (left, right) => left + right,
+  '-': (left, right) => left - right,
+  '*': (left, right) => left * right,
+  '/': (left, right) => Math.trunc(left / right),
+  '%': (left, right) => left % right,
+};
 
 /** Lines as `cut` gives them. */
 const cutLines = new Map<string, readonly string[]>();
@@ -109,7 +105,7 @@ class Assembler {
 
   constructor(shader: string, defines: Defines, sources: Readonly<Record<string, string>>) {
     this.shader = shader;
-    this.scope = new Map(Object.entries(defines));
+    this.scope = new Map(Object.entries({ ...NO_PINS, ...defines }));
     this.sources = sources;
   }
 
@@ -159,7 +155,7 @@ class Assembler {
         const yes = this.block(lines, at + 1, ['else', 'endif']);
         const hasElse = /^\s*#else/.test(lines[yes.next - 1]!);
         const no = hasElse ? this.block(lines, yes.next, ['endif']) : { lines: [], next: yes.next };
-        this.expand(this.holds(rest) ? yes.lines : no.lines, out);
+        this.expand(this.holds(this.substitute(rest)) ? yes.lines : no.lines, out);
         at = no.next;
       } else {
         const body = this.block(lines, at + 1, ['end']);

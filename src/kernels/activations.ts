@@ -1,5 +1,15 @@
 /** The functions that a kernel may apply to an element before it writes it. */
 
 /** As in shaders/common/activate.wgsl. */
-export const activations = ['none', 'gelu', 'gelu_tanh', 'tanh', 'relu', 'sigmoid', 'silu', 'exp'] as const;
+export const activations = [
+  'none',
+  'gelu',
+  'gelu_tanh',
+  'quick_gelu',
+  'tanh',
+  'relu',
+  'sigmoid',
+  'silu',
+  'exp',
+] as const;
 export type Activation = (typeof activations)[number];

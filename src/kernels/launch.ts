@@ -70,9 +70,7 @@ export function launch(
     if (size > limit)
       throw new GpuError(
         `${variant.key}: ${size} bytes are more than the ${limit} this adapter binds at once`,
-        {
-          remedy: 'use a smaller batch or a shorter sequence',
-        },
+        { remedy: 'use a smaller batch or a shorter sequence' },
       );
   }
   if (Math.max(grid[0], grid[1], grid[2]) > MAX_GROUPS)
@@ -95,7 +93,6 @@ export interface Window {
 export const OFFSET_BYTES = 256;
 export const ALIGNED = OFFSET_BYTES / 2;
 
-/** Bytes of an element. */
 export function elementBytes({ dtype = 'float32' }: Slot): number {
   return itemSize(dtype);
 }
@@ -120,7 +117,6 @@ export function rowWindows(gpu: GpuContext, rows: number, cols: number, align = 
   return out;
 }
 
-/** Cuts `count` elements into windows. */
 export function windows(gpu: GpuContext, count: number): Window[] {
   return rowWindows(gpu, count, 1);
 }

@@ -58,26 +58,17 @@ export interface PairLossLaunch {
   loss: 'mse' | 'bce';
   x: Slot;
   targets: Slot;
+  y: Slot;
+  /** [1]: the gradient of the sum of losses. */
+  dy?: Slot;
   count: number;
 }
 
-/** y: [count], each element's loss / count. */
-export function pairLoss(
-  gpu: GpuContext,
-  { loss, x, targets, count, y }: PairLossLaunch & { y: Slot },
-): void {
+/** y: each element's loss / count; or, if there is a `dy`, the gradient of x. */
+export function pairLoss(gpu: GpuContext, { loss, x, targets, count, y, dy }: PairLossLaunch): void {
+  const variant = pairKernels[loss][dy === undefined ? 'forward' : 'backward'];
   for (const w of windows(gpu, count)) {
-    const slots = [slice(x, w), slice(targets, w), slice(y, w)];
-    const scalars = { uints: [w.count], floats: [1 / count] };
-    launch(gpu, pairKernels[loss].forward, slots, scalars, elementGrid(w.count));
-  }
-}
-
-export function pairLossGradient(gpu: GpuContext, options: PairLossLaunch & { dy: Slot; dx: Slot }): void {
-  const { loss, x, targets, count, dy, dx } = options;
-  for (const w of windows(gpu, count)) {
-    const slots = [slice(x, w), slice(targets, w), dy, slice(dx, w)];
-    const scalars = { uints: [w.count], floats: [1 / count] };
-    launch(gpu, pairKernels[loss].backward, slots, scalars, elementGrid(w.count));
+    const slots = [slice(x, w), slice(targets, w), ...(dy === undefined ? [] : [dy]), slice(y, w)];
+    launch(gpu, variant, slots, { uints: [w.count], floats: [1 / count] }, elementGrid(w.count));
   }
 }

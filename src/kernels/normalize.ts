@@ -3,7 +3,7 @@ import type { GpuContext } from '../gpu/context.ts';
 import { floatDtypeOf, floatDtypes } from '../gpu/dtype.ts';
 import { elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
 import { type DropoutKey, dropoutThreshold } from './pointwise.ts';
-import { rowKernel, shareRows } from './rows.ts';
+import { rowKernel, shareRows, teamSize } from './rows.ts';
 
 const softmaxForward = rowKernel('softmax', { BACKWARD: false }, { unroll: 4, dtypes: floatDtypes });
 const softmaxBackward = rowKernel('softmax', { BACKWARD: true }, { unroll: 2, dtypes: floatDtypes });
@@ -42,24 +42,13 @@ export interface RowsLaunch {
   cols: number;
 }
 
-export function softmax(gpu: GpuContext, { x, y, rows, cols }: RowsLaunch): void {
+/** y = softmax(x); or, if there is a `dy`, the gradient of the softmax's argument, and x is its result. */
+export function softmax(gpu: GpuContext, { x, y, rows, cols, dy }: RowsLaunch & { dy?: Slot }): void {
+  const variant = (dy === undefined ? softmaxForward : softmaxBackward)(gpu, cols, x);
   for (const w of rowWindows(gpu, rows, cols)) {
     const { share, grid } = shareRows(gpu, w.count);
-    const slots = [slice(x, w, cols), slice(y, w, cols)];
-    launch(gpu, softmaxForward(gpu, cols, x), slots, { uints: [w.count, cols, share] }, grid);
-  }
-}
-
-/** dx from the softmax's result y and dy. */
-export function softmaxGradient(
-  gpu: GpuContext,
-  options: { y: Slot; dy: Slot; dx: Slot; rows: number; cols: number },
-): void {
-  const { y, dy, dx, rows, cols } = options;
-  for (const w of rowWindows(gpu, rows, cols)) {
-    const { share, grid } = shareRows(gpu, w.count);
-    const slots = [slice(y, w, cols), slice(dy, w, cols), slice(dx, w, cols)];
-    launch(gpu, softmaxBackward(gpu, cols, y), slots, { uints: [w.count, cols, share] }, grid);
+    const slots = (dy === undefined ? [x, y] : [x, dy, y]).map((slot) => slice(slot, w, cols));
+    launch(gpu, variant, slots, { uints: [w.count, cols, share] }, grid);
   }
 }
 
@@ -122,10 +111,10 @@ export interface LayerNormGradientLaunch {
 }
 
 /**
- * Workgroups at most that sum the gradients of weight and bias over their rows, each into partial sums of its
- * own.
+ * Invocations at most that sum the gradients of weight and bias over their rows, each workgroup into partial
+ * sums of its own.
  */
-const PARTIAL_GROUPS = 256;
+const PARTIAL_INVOCATIONS = 16_384;
 
 export function layerNormGradient(gpu: GpuContext, options: LayerNormGradientLaunch): void {
   const { x, moments, dy, weight, dx, rows, cols, dweight, dbias, added } = options;
@@ -134,9 +123,10 @@ export function layerNormGradient(gpu: GpuContext, options: LayerNormGradientLau
   const narrow = added?.dx ?? dx;
   const wide = floatDtypeOf(narrow) !== floatDtypeOf(dx);
   const variant = rowsBackwards[key === null ? 'plain' : 'dropout'][wide ? 'wide' : 'same'];
+  const most = PARTIAL_INVOCATIONS / teamSize(gpu, cols);
   const shares = rowWindows(gpu, rows, cols).map((window) => ({
     window,
-    ...shareRows(gpu, window.count, { atOnce: NORM_ROWS, most: PARTIAL_GROUPS }),
+    ...shareRows(gpu, window.count, { atOnce: NORM_ROWS, most }),
   }));
   const all = shares.reduce((total, { groups }) => total + groups, 0);
   gpu.borrow(all * 2 * cols, (partials) => {

@@ -31,7 +31,6 @@ interface Widths {
 /** The same for each type of element. */
 type Family = Readonly<Record<FloatDtype, Widths>>;
 
-/** Numbers in a four-vector. */
 const VECTOR = 4;
 
 function bothWidths(shader: string, defines: Defines): Widths {
@@ -85,6 +84,7 @@ const unaryBackward = unaryKernels(true);
 
 export interface UnaryLaunch {
   x: Slot;
+  dy?: Slot;
   y: Slot;
   count: number;
   activation: Activation;
@@ -92,32 +92,27 @@ export interface UnaryLaunch {
   shift?: number;
 }
 
-/** y = activation(scale · x + shift). */
-export function unary(gpu: GpuContext, { x, y, count, activation, scale = 1, shift = 0 }: UnaryLaunch): void {
-  const scalars = (elements: number) => ({ uints: [elements], floats: [scale, shift] });
-  eachElement(gpu, unaryForward[activation], [x, y], count, scalars);
-}
-
-/** dx = dy · d activation(scale · x + shift) / dx. */
-export function unaryGradient(gpu: GpuContext, options: UnaryLaunch & { dy: Slot }): void {
+/** y = activation(scale · x + shift); or, if there is a `dy`, dy times the derivative by x. */
+export function unary(gpu: GpuContext, options: UnaryLaunch): void {
   const { x, dy, y, count, activation, scale = 1, shift = 0 } = options;
   const scalars = (elements: number) => ({ uints: [elements], floats: [scale, shift] });
-  eachElement(gpu, unaryBackward[activation], [x, dy, y], count, scalars);
+  if (dy === undefined) eachElement(gpu, unaryForward[activation], [x, y], count, scalars);
+  else eachElement(gpu, unaryBackward[activation], [x, dy, y], count, scalars);
 }
 
-export type BinaryOperator = 'add' | 'sub' | 'mul' | 'div';
-const operators: readonly BinaryOperator[] = ['add', 'sub', 'mul', 'div'];
-const binaryKernels = (LAYOUT: 'same' | 'suffix') =>
-  Object.fromEntries(operators.map((OP) => [OP, family('binary', { LAYOUT, OP })])) as Record<
-    BinaryOperator,
-    Family
-  >;
-const binarySame = binaryKernels('same');
-const binarySuffix = binaryKernels('suffix');
-/** Number by number, and so without variants by four-vectors. */
-const binaryStrided = Object.fromEntries(
-  operators.map((OP) => [OP, byDtype((T) => kernel('binary', { LAYOUT: 'strided', OP, T, WIDTH: 1 }))]),
-) as Record<BinaryOperator, Readonly<Record<FloatDtype, KernelVariant>>>;
+const binaryKernels = (OP: string) => ({
+  same: family('binary', { LAYOUT: 'same', OP }),
+  suffix: family('binary', { LAYOUT: 'suffix', OP }),
+  /** Number by number, and so without variants by four-vectors. */
+  strided: byDtype((T) => kernel('binary', { LAYOUT: 'strided', OP, T, WIDTH: 1 })),
+});
+const binaries = {
+  add: binaryKernels('+'),
+  sub: binaryKernels('-'),
+  mul: binaryKernels('*'),
+  div: binaryKernels('/'),
+};
+export type BinaryOperator = keyof typeof binaries;
 
 export interface BinaryLaunch {
   a: Slot;
@@ -172,16 +167,17 @@ function suffixPeriod(shape: readonly number[], strides: readonly number[]): num
 /** c = a (operator) b with broadcasting. */
 export function binary(gpu: GpuContext, options: BinaryLaunch): void {
   const { a, b, c, operator, shape, stridesA, stridesB } = options;
+  const kernels = binaries[operator];
   const count = sizeOf(shape);
   const plainA = isContiguous(shape, stridesA);
   if (plainA && isContiguous(shape, stridesB)) {
     const scalars = (elements: number) => ({ uints: [elements, elements] });
-    eachElement(gpu, binarySame[operator], [a, b, c], count, scalars);
+    eachElement(gpu, kernels.same, [a, b, c], count, scalars);
     return;
   }
   const period = suffixPeriod(shape, stridesB);
   if (plainA && period > 0) {
-    const { variant, width } = fitting(binarySuffix[operator], a, period);
+    const { variant, width } = fitting(kernels.suffix, a, period);
     for (const w of rowWindows(gpu, count / period, period)) {
       const elements = (w.count * period) / width;
       const slots = [slice(a, w, period), b, slice(c, w, period)];
@@ -190,7 +186,7 @@ export function binary(gpu: GpuContext, options: BinaryLaunch): void {
     return;
   }
   const strided = stridedScalars(shape, stridesA, stridesB);
-  const variant = binaryStrided[operator][floatDtypeOf(a)];
+  const variant = kernels.strided[floatDtypeOf(a)];
   for (const w of windows(gpu, count)) {
     const uints = [w.count, w.first, ...strided];
     launch(gpu, variant, [a, b, slice(c, w)], { uints }, loopGrid(gpu, w.count));

@@ -47,8 +47,6 @@ export interface AutoClass<M extends PreTrainedModel, More = object> {
   fromConfig(config: PretrainedConfig, options?: CreateOptions & More): Promise<M>;
 }
 
-const createOptionNames: OptionNames<CreateOptions> = { device: true };
-
 function autoClass<M extends PreTrainedModel, More extends object = object>(
   make: (family: Family, config: PretrainedConfig, device: Device, options: PoolerOption) => PreTrainedModel,
   more: OptionNames<More>,
@@ -61,7 +59,7 @@ function autoClass<M extends PreTrainedModel, More extends object = object>(
     fromPretrained: (idOrFolder, options: (LoadOptions & PoolerOption) | undefined = {}) =>
       loadPretrained(idOrFolder, create(options), options, more),
     fromConfig: async (config, options: (CreateOptions & PoolerOption) | undefined = {}) => {
-      checkOptions('fromConfig', options, { ...createOptionNames, ...more });
+      checkOptions('fromConfig', options, { device: true, ...more });
       const model = create(options)(config, await deviceOf(options.device));
       model.initWeights();
       return model;
@@ -70,9 +68,10 @@ function autoClass<M extends PreTrainedModel, More extends object = object>(
 }
 
 /** The models of a task, one of each family. */
-type ModelsOf<Task extends keyof Family['tasks']> = Extract<InstanceType<ClassesOf<Task>>, PreTrainedModel>;
+type ModelsOf<Task extends keyof Family['tasks']> =
+  ClassesOf<Task> extends new (...args: never) => infer M ? Extract<M, PreTrainedModel> : never;
 
-function autoTask<Task extends keyof Family['tasks']>(
+function autoTask<Task extends Exclude<keyof Family['tasks'], 'preTraining'>>(
   task: Task,
   check: (config: PretrainedConfig) => void = () => {},
 ): AutoClass<ModelsOf<Task>> {
@@ -103,3 +102,11 @@ export const AutoModelForQuestionAnswering = autoTask('questionAnswering', ({ nu
 });
 
 export const AutoModelForMaskedLM = autoTask('maskedLm');
+
+export const AutoModelForMultipleChoice = autoTask('multipleChoice');
+
+/** What the family was first trained for: masked language modelling, unless it has a class of its own. */
+export const AutoModelForPreTraining = autoClass<ModelsOf<'preTraining'> | ModelsOf<'maskedLm'>>(
+  ({ tasks }, config, device) => new (tasks.preTraining ?? tasks.maskedLm)(config, device),
+  {},
+);

@@ -1,6 +1,6 @@
 /** Configs of every family: read from config.json, made from defaults, changed, written. */
 import { ConfigError, UnsupportedModelError } from '../errors.ts';
-import { checkOptions } from '../options.ts';
+import { checkOptions, defined } from '../options.ts';
 import { parsePythonJson } from '../python-json.ts';
 import {
   type ConfigTable,
@@ -85,12 +85,7 @@ export function configToJson(config: PretrainedConfig, architecture: string): st
  * `ConfigError` if they disagree.
  */
 export function withOverrides(config: PretrainedConfig, overrides: ConfigOverrides): PretrainedConfig {
-  const given = Object.entries(overrides).filter(([, value]) => value !== undefined);
-  const merged: PretrainedConfig = {
-    ...config,
-    ...Object.fromEntries(given),
-    ...changedLabels(config, overrides),
-  };
+  const merged = { ...config, ...defined(overrides), ...changedLabels(config, overrides) };
   // The rules for a file's values hold for overrides too.
   return { ...parseConfig(parsePythonJson(configToJson(merged, '')), 'config'), raw: config.raw };
 }

@@ -9,6 +9,7 @@ import { Embeddings } from './common/embeddings.ts';
 import type { Family } from './common/family.ts';
 import { decoderOf, eachToken, head } from './common/heads.ts';
 import { fixed, flag, key, probability } from './common/keys.ts';
+import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 import type { NameRule } from './files/weight-names.ts';
 
@@ -26,6 +27,7 @@ const keys = {
   sinusoidalPosEmbds: key('sinusoidal_pos_embds', flag, false),
   classifierDropout: fixed(null),
   layerNormEps: fixed(1e-12),
+  positionEmbeddingType: fixed<'absolute'>('absolute'),
   typeVocabSize: fixed(0),
 } as const;
 
@@ -107,6 +109,7 @@ export class DistilBertForSequenceClassification extends sequenceClassification(
 export class DistilBertForTokenClassification extends tokenClassification(DistilBertModel, eachToken) {}
 export class DistilBertForQuestionAnswering extends questionAnswering(DistilBertModel, answerSpan) {}
 export class DistilBertForMaskedLM extends maskedLm(DistilBertModel, vocabulary) {}
+export class DistilBertForMultipleChoice extends multipleChoice(DistilBertModel, rating(firstToken)) {}
 
 export const distilbert = {
   modelType: 'distilbert',
@@ -117,6 +120,7 @@ export const distilbert = {
     tokenClassification: DistilBertForTokenClassification,
     questionAnswering: DistilBertForQuestionAnswering,
     maskedLm: DistilBertForMaskedLM,
+    multipleChoice: DistilBertForMultipleChoice,
   },
   tokenizerDefaults: { tokenizer_class: 'BertTokenizer' },
 } as const satisfies Family;

@@ -1,8 +1,10 @@
 /** The families of models: code that works for every family asks this list. */
+import { albert } from './albert.ts';
 import { bert } from './bert.ts';
 import { camembert } from './camembert.ts';
 import type { Family } from './common/family.ts';
 import { distilbert } from './distilbert.ts';
+import { electra } from './electra.ts';
 import { roberta } from './roberta.ts';
 import { xlmRoberta } from './xlm-roberta.ts';
 
@@ -12,12 +14,17 @@ export const families = [
   distilbert,
   xlmRoberta,
   camembert,
+  electra,
+  albert,
 ] as const satisfies readonly Family[];
 
 type KnownFamily = (typeof families)[number];
 export type ModelType = KnownFamily['modelType'];
 /** The classes of a task, one of each family. */
-export type ClassesOf<Task extends keyof Family['tasks']> = KnownFamily['tasks'][Task];
+export type ClassesOf<Task extends keyof Family['tasks']> = Extract<
+  KnownFamily['tasks'],
+  { readonly [T in Task]: unknown }
+>[Task];
 export type BaseClasses = KnownFamily['Model'];
 export type ConfigTables = KnownFamily['config'];
 

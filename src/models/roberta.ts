@@ -1,4 +1,5 @@
 /** RoBERTa (Liu et al., 2019): positions that count from the padding id, and heads of its own. */
+import type { Activation } from '../kernels/activations.ts';
 import { type Dropout, Linear } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
@@ -9,7 +10,8 @@ import { encoderModel } from './common/base-model.ts';
 import { type ConfigTable, encoderKeys, type PretrainedConfig } from './common/config.ts';
 import { Embeddings } from './common/embeddings.ts';
 import type { Family } from './common/family.ts';
-import { answerSpan, classifierDropout, eachToken, head, vocabulary } from './common/heads.ts';
+import { answerSpan, classifierDropout, eachToken, head, pooled, vocabulary } from './common/heads.ts';
+import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 
 /** Of the families with RoBERTa's model, which have vocabularies of their own. */
@@ -21,12 +23,12 @@ const keys = { ...relativeKeys, vocabSize: { ...encoderKeys.vocabSize, default: 
 
 /** Positions begin after the padding id, and padding keeps that id. */
 export class RobertaEmbeddings extends Embeddings {
-  private readonly padding: number;
-
   constructor(device: Device, config: PretrainedConfig) {
-    const padding = config.padTokenId ?? 1;
-    super(device, config, padding);
-    this.padding = padding;
+    super(device, config, config.padTokenId ?? 1);
+  }
+
+  private get padding(): number {
+    return this.config.padTokenId ?? 1;
   }
 
   override get maxLength(): number {
@@ -45,14 +47,16 @@ export function robertaModel(config: ConfigTable) {
 
 export class RobertaModel extends robertaModel(keys) {}
 
-/** Dropout, dense, tanh, dropout, projection of the first token. */
+/** Dropout, dense, activation, dropout, projection of the first token. */
 export class ClassificationHead extends Module {
   readonly dense: Linear;
   readonly dropout: Dropout;
   readonly out_proj: Linear;
+  private readonly activation: Activation;
 
-  constructor(device: Device, config: PretrainedConfig) {
+  constructor(device: Device, config: PretrainedConfig, activation: Activation) {
     super();
+    this.activation = activation;
     this.dense = new Linear(device, config.hiddenSize, config.hiddenSize);
     this.dropout = classifierDropout(config);
     this.out_proj = new Linear(device, config.hiddenSize, config.numLabels);
@@ -61,20 +65,26 @@ export class ClassificationHead extends Module {
   /** [B, L, H] → [B, labels]. */
   forward(states: Tensor): Tensor {
     const first = this.dropout.forward(select(states, 1, 0));
-    return this.out_proj.forward(this.dropout.forward(this.dense.forwardActivated(first, 'tanh')));
+    return this.out_proj.forward(this.dropout.forward(this.dense.forwardActivated(first, this.activation)));
   }
 }
 
-export const firstToken = head({
-  parts: (config, device) => ({ classifier: new ClassificationHead(device, config) }),
-  logits: ({ classifier }, { lastHiddenState }) => classifier.forward(lastHiddenState),
-  classLayer: 'classifier.out_proj',
-});
+export const firstTokenBy = (activation: Activation) =>
+  head({
+    parts: (config, device) => ({ classifier: new ClassificationHead(device, config, activation) }),
+    logits: ({ classifier }, { lastHiddenState }) => classifier.forward(lastHiddenState),
+    classLayer: 'classifier.out_proj',
+  });
+export const firstToken = firstTokenBy('tanh');
+
+/** Dropout as in the encoder, whatever the classifier's. */
+export const pooledRating = rating(pooled, { classifierDropout: null });
 
 export class RobertaForSequenceClassification extends sequenceClassification(RobertaModel, firstToken) {}
 export class RobertaForTokenClassification extends tokenClassification(RobertaModel, eachToken) {}
 export class RobertaForQuestionAnswering extends questionAnswering(RobertaModel, answerSpan) {}
 export class RobertaForMaskedLM extends maskedLm(RobertaModel, vocabulary('gelu')) {}
+export class RobertaForMultipleChoice extends multipleChoice(RobertaModel, pooledRating) {}
 
 export const roberta = {
   modelType: 'roberta',
@@ -85,6 +95,7 @@ export const roberta = {
     tokenClassification: RobertaForTokenClassification,
     questionAnswering: RobertaForQuestionAnswering,
     maskedLm: RobertaForMaskedLM,
+    multipleChoice: RobertaForMultipleChoice,
   },
   tokenizerDefaults: { tokenizer_class: 'RobertaTokenizer' },
 } as const satisfies Family;

@@ -1,8 +1,9 @@
 /** XLM-RoBERTa (Conneau et al., 2020): RoBERTa's model with defaults and a tokenizer of its own. */
 import type { Family } from './common/family.ts';
 import { answerSpan, eachToken, vocabulary } from './common/heads.ts';
+import { multipleChoice } from './common/multiple-choice.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
-import { firstToken, relativeKeys, robertaModel } from './roberta.ts';
+import { firstToken, pooledRating, relativeKeys, robertaModel } from './roberta.ts';
 
 export class XLMRobertaModel extends robertaModel(relativeKeys) {}
 
@@ -13,6 +14,7 @@ export class XLMRobertaForSequenceClassification extends sequenceClassification(
 export class XLMRobertaForTokenClassification extends tokenClassification(XLMRobertaModel, eachToken) {}
 export class XLMRobertaForQuestionAnswering extends questionAnswering(XLMRobertaModel, answerSpan) {}
 export class XLMRobertaForMaskedLM extends maskedLm(XLMRobertaModel, vocabulary('gelu')) {}
+export class XLMRobertaForMultipleChoice extends multipleChoice(XLMRobertaModel, pooledRating) {}
 
 export const xlmRoberta = {
   modelType: 'xlm-roberta',
@@ -23,6 +25,7 @@ export const xlmRoberta = {
     tokenClassification: XLMRobertaForTokenClassification,
     questionAnswering: XLMRobertaForQuestionAnswering,
     maskedLm: XLMRobertaForMaskedLM,
+    multipleChoice: XLMRobertaForMultipleChoice,
   },
   tokenizerDefaults: { tokenizer_class: 'XLMRobertaTokenizer' },
 } as const satisfies Family;

@@ -2,7 +2,7 @@
 
 import { ShapeError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
-import { checkOptions, type OptionNames } from '../options.ts';
+import { checkOptions } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
 import { activate, add, dropout, type FloatDtype, to } from '../tensor/ops/elementwise.ts';
 import { embedding } from '../tensor/ops/embedding.ts';
@@ -68,8 +68,6 @@ export interface LinearOptions {
   memory?: { weight: Tensor; bias: Tensor };
 }
 
-const linearOptionNames: OptionNames<LinearOptions> = { bias: true, parts: true, memory: true };
-
 /**
  * y = x · weightᵀ + bias; weight [outFeatures, inFeatures], bias [outFeatures]. A subclass may override
  * `operands`, which fused kernels read too, or `forward`, which then replaces fused kernels.
@@ -80,7 +78,7 @@ export class Linear extends Module {
 
   constructor(device: Device, inFeatures: number, outFeatures: number, options: LinearOptions = {}) {
     super();
-    checkOptions('Linear', options, linearOptionNames);
+    checkOptions<LinearOptions>('Linear', options, { bias: true, parts: true, memory: true });
     const { bias = true, parts = 1, memory } = options;
     this.weight = memory?.weight ?? parameter(device, [outFeatures, inFeatures], parts);
     this.bias = memory?.bias ?? (bias ? parameter(device, [outFeatures], parts) : null);
@@ -122,10 +120,9 @@ export class Linear extends Module {
 }
 
 export interface EmbeddingOptions {
-  paddingIdx?: number;
+  /** Default null: none. */
+  paddingIdx?: number | null | undefined;
 }
-
-const embeddingOptionNames: OptionNames<EmbeddingOptions> = { paddingIdx: true };
 
 /**
  * Rows of weight [numEmbeddings, embeddingDim] by index. The row of `paddingIdx` begins as zeros and gets no
@@ -137,7 +134,7 @@ export class Embedding extends Module {
 
   constructor(device: Device, numEmbeddings: number, embeddingDim: number, options: EmbeddingOptions = {}) {
     super();
-    checkOptions('Embedding', options, embeddingOptionNames);
+    checkOptions<EmbeddingOptions>('Embedding', options, { paddingIdx: true });
     this.weight = parameter(device, [numEmbeddings, embeddingDim]);
     this.paddingIdx = options.paddingIdx ?? null;
     if (skipping === 0) this.resetParameters(1);
@@ -174,8 +171,6 @@ export interface LayerNormOptions {
   bias?: boolean;
 }
 
-const layerNormOptionNames: OptionNames<LayerNormOptions> = { eps: true, bias: true };
-
 /** LayerNorm over the last dimension. */
 export class LayerNorm extends Module {
   readonly weight: Tensor;
@@ -184,7 +179,7 @@ export class LayerNorm extends Module {
 
   constructor(device: Device, size: number, options: LayerNormOptions = {}) {
     super();
-    checkOptions('LayerNorm', options, layerNormOptionNames);
+    checkOptions<LayerNormOptions>('LayerNorm', options, { eps: true, bias: true });
     this.weight = parameter(device, [size]);
     this.bias = options.bias === false ? null : parameter(device, [size]);
     this.eps = options.eps ?? 1e-5;
@@ -223,11 +218,8 @@ export class LayerNorm extends Module {
 
 /** Drops elements with probability p while training. */
 export class Dropout extends Module {
-  readonly p: number;
-
-  constructor(p: number) {
+  constructor(readonly p: number) {
     super();
-    this.p = p;
   }
 
   forward(x: Tensor): Tensor {

@@ -2,7 +2,7 @@
 
 import { ConfigError, DtypeError, ShapeError } from '../errors.ts';
 import { type AdamWRun, adamw, adamwRuns, padded } from '../kernels/optimizer.ts';
-import { type Advice, checkOptions, type OptionNames } from '../options.ts';
+import { type Advice, check, checkOptions, type OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
 import {
   gatherGradients,
@@ -29,14 +29,9 @@ export interface ParameterGroup extends AdamWOptions {
 }
 
 /** A group with every hyper-parameter set. Schedulers write `lr`. */
-export interface OptimizerGroup {
-  readonly params: readonly Tensor[];
-  lr: number;
+export interface OptimizerGroup extends Required<ParameterGroup> {
   /** The rate the schedule scales. */
   readonly initialLr: number;
-  betas: readonly [number, number];
-  eps: number;
-  weightDecay: number;
 }
 
 /** The optimizer's state of one parameter, as checkpoints hold it. */
@@ -48,7 +43,6 @@ export interface ParameterState {
 
 const optionNames: OptionNames<AdamWOptions> = { lr: true, betas: true, eps: true, weightDecay: true };
 const groupNames: OptionNames<ParameterGroup> = { ...optionNames, params: true };
-const stepOptionNames: OptionNames<StepOptions> = { gradScale: true, skipNonFinite: true };
 const advice: Advice = {
   learningRate: "the rate is lr, as PyTorch's",
   amsgrad: 'leave it out',
@@ -92,10 +86,6 @@ interface Run extends Pick<Entry, 'group' | 'copied'> {
   end: number;
 }
 
-function check(name: string, value: number, holds: boolean, remedy: string): void {
-  if (!holds) throw new ConfigError(`AdamW: ${name} is ${value}`, { remedy });
-}
-
 export class AdamW {
   readonly groups: OptimizerGroup[];
   private readonly entries = new Map<Tensor, Entry>();
@@ -123,11 +113,11 @@ export class AdamW {
       const betas = group.betas ?? options.betas ?? [0.9, 0.999];
       const eps = group.eps ?? options.eps ?? 1e-8;
       const weightDecay = group.weightDecay ?? options.weightDecay ?? 0.01;
-      check('lr', lr, lr >= 0 && Number.isFinite(lr), 'use a finite number ≥ 0');
-      check('the number of betas', betas.length, betas.length === 2, 'pass two');
-      for (const beta of betas) check('beta', beta, beta >= 0 && beta < 1, 'use 0 ≤ beta < 1');
-      check('eps', eps, eps >= 0, 'use a number ≥ 0');
-      check('weightDecay', weightDecay, weightDecay >= 0, 'use a number ≥ 0');
+      check('AdamW: lr', lr, lr >= 0 && Number.isFinite(lr), 'use a finite number ≥ 0');
+      check('AdamW: the number of betas', betas.length, betas.length === 2, 'pass two');
+      for (const beta of betas) check('AdamW: beta', beta, beta >= 0 && beta < 1, 'use 0 ≤ beta < 1');
+      check('AdamW: eps', eps, eps >= 0, 'use a number ≥ 0');
+      check('AdamW: weightDecay', weightDecay, weightDecay >= 0, 'use a number ≥ 0');
       return { params: group.params, lr, initialLr: lr, betas, eps, weightDecay };
     });
     const all = this.groups.flatMap(({ params: those }) => those);
@@ -159,7 +149,7 @@ export class AdamW {
    * `ShapeError` for a `gradScale` that is not [2] or a gradient of another size than its parameter.
    */
   step(options: StepOptions = {}): void {
-    checkOptions('AdamW.step', options, stepOptionNames);
+    checkOptions<StepOptions>('AdamW.step', options, { gradScale: true, skipNonFinite: true });
     const { gradScale, skipNonFinite = false } = options;
     if (gradScale && gradScale.size !== 2)
       throw new ShapeError(`AdamW: gradScale is ${formatShape(gradScale.shape)}`, {

@@ -1,8 +1,7 @@
 /** Clipping by the norm of all gradients together. */
 
-import { ConfigError } from '../errors.ts';
 import { type Gradient, gradientNorm, scaleGradients } from '../kernels/optimizer.ts';
-import { checkOptions, type OptionNames } from '../options.ts';
+import { check, checkOptions } from '../options.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { GradScaler } from './grad-scaler.ts';
 import { gradientRuns, normRuns } from './gradients.ts';
@@ -13,8 +12,6 @@ export interface ClipFactorOptions {
   /** A tensor [2] to write into, which a loop may use again and again; a new one unless given. */
   out?: Tensor;
 }
-
-const clipFactorOptionNames: OptionNames<ClipFactorOptions> = { lossScale: true, out: true };
 
 /** Runs `use` on tensors of gradients, and disposes of them. */
 function withRuns(runs: readonly Tensor[], use: (gradients: readonly Gradient[]) => void): void {
@@ -33,14 +30,13 @@ export function clipFactor(
   maxNorm: number,
   options: ClipFactorOptions = {},
 ): Tensor | null {
-  checkOptions('clipFactor', options, clipFactorOptionNames);
+  checkOptions<ClipFactorOptions>('clipFactor', options, { lossScale: true, out: true });
   const { lossScale = 1, out } = options;
-  if (!(maxNorm >= 0))
-    throw new ConfigError(`clipFactor: maxNorm is ${maxNorm}`, { remedy: 'use a number of 0 or more' });
+  check('clipFactor: maxNorm', maxNorm, maxNorm >= 0, 'use a number of 0 or more');
   const device = parameters.find(({ grad }) => grad !== null)?.device;
   if (device === undefined) return null;
-  if (typeof lossScale === 'number' && !(lossScale > 0 && Number.isFinite(lossScale)))
-    throw new ConfigError(`clipFactor: lossScale is ${lossScale}`, { remedy: 'use a finite number > 0' });
+  const fits = typeof lossScale !== 'number' || (lossScale > 0 && Number.isFinite(lossScale));
+  check('clipFactor: lossScale', lossScale, fits, 'use a finite number > 0');
   const result = out ?? device.empty([2]);
   withRuns(normRuns(parameters), (gradients) =>
     gradientNorm(device.gpu, {

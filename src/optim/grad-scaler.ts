@@ -1,8 +1,7 @@
 /** Dynamic loss scaling (Micikevicius et al., "Mixed Precision Training", 2018). */
 
-import { ConfigError } from '../errors.ts';
 import { updateLossScale } from '../kernels/optimizer.ts';
-import { checkOptions, type OptionNames } from '../options.ts';
+import { check, checkOptions } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -13,13 +12,6 @@ export interface GradScalerOptions {
   /** Consecutive steps with finite gradients before the scale grows. */
   growthInterval?: number;
 }
-
-const optionNames: OptionNames<GradScalerOptions> = {
-  initScale: true,
-  growthFactor: true,
-  backoffFactor: true,
-  growthInterval: true,
-};
 
 /** What a checkpoint keeps of a scaler. */
 export interface GradScalerState {
@@ -48,21 +40,20 @@ export class GradScaler {
 
   /** Throws `ConfigError` for numbers that cannot work. */
   constructor(device: Device, options: GradScalerOptions = {}) {
-    checkOptions('GradScaler', options, optionNames);
+    checkOptions<GradScalerOptions>('GradScaler', options, {
+      initScale: true,
+      growthFactor: true,
+      backoffFactor: true,
+      growthInterval: true,
+    });
     const { initScale = 65_536, growthFactor = 2, backoffFactor = 0.5, growthInterval = 2000 } = options;
-    const check = (name: string, value: number, holds: boolean, remedy: string): void => {
-      if (!holds) throw new ConfigError(`GradScaler: ${name} is ${value}`, { remedy });
-    };
-    check('initScale', initScale, initScale > 0 && Number.isFinite(initScale), 'use a finite number > 0');
-    check('growthFactor', growthFactor, growthFactor > 1, 'use a number > 1');
-    check(
-      'backoffFactor',
-      backoffFactor,
-      backoffFactor > 0 && backoffFactor < 1,
-      'use a number between 0 and 1',
-    );
+    const finite = initScale > 0 && Number.isFinite(initScale);
+    const shrinks = backoffFactor > 0 && backoffFactor < 1;
     const counts = Number.isInteger(growthInterval) && growthInterval >= 1;
-    check('growthInterval', growthInterval, counts, 'use an integer of 1 or more');
+    check('GradScaler: initScale', initScale, finite, 'use a finite number > 0');
+    check('GradScaler: growthFactor', growthFactor, growthFactor > 1, 'use a number > 1');
+    check('GradScaler: backoffFactor', backoffFactor, shrinks, 'use a number between 0 and 1');
+    check('GradScaler: growthInterval', growthInterval, counts, 'use an integer of 1 or more');
     this.rule = { growthFactor, backoffFactor, growthInterval };
     this.values = device.raw([3]);
     this.scale = this.values.alias([]);

@@ -1,21 +1,19 @@
 /** Learning-rate schedules of transformers: a factor of the initial rate for each step. */
 
 import { ConfigError } from '../errors.ts';
-import { checkOptions, type OptionNames } from '../options.ts';
+import { checkOptions } from '../options.ts';
 import type { AdamW } from './adamw.ts';
 
-export const schedulerTypes = ['linear', 'cosine', 'constant', 'constant_with_warmup'] as const;
-export type SchedulerType = (typeof schedulerTypes)[number];
+export type SchedulerType = 'linear' | 'cosine' | 'constant' | 'constant_with_warmup';
 
 /** Sets the rate of an optimizer's groups; `step()` after each `optimizer.step()`. */
 export class LambdaLR {
-  private readonly optimizer: AdamW;
-  private readonly factor: (step: number) => number;
   private count = 0;
 
-  constructor(optimizer: AdamW, factor: (step: number) => number) {
-    this.optimizer = optimizer;
-    this.factor = factor;
+  constructor(
+    private readonly optimizer: AdamW,
+    private readonly factor: (step: number) => number,
+  ) {
     this.apply();
   }
 
@@ -84,30 +82,28 @@ export function getConstantScheduleWithWarmup(optimizer: AdamW, numWarmupSteps: 
   return warmedUp(optimizer, numWarmupSteps, () => 1);
 }
 
+const makers: Record<SchedulerType, (optimizer: AdamW, warmup: number, steps: number) => LambdaLR> = {
+  linear: getLinearScheduleWithWarmup,
+  cosine: getCosineScheduleWithWarmup,
+  constant: getConstantSchedule,
+  constant_with_warmup: getConstantScheduleWithWarmup,
+};
+
+export const schedulerTypes = Object.keys(makers) as readonly SchedulerType[];
+
 export interface SchedulerOptions {
   /** Default 0. */
   numWarmupSteps?: number;
   numTrainingSteps: number;
 }
 
-const schedulerOptionNames: OptionNames<SchedulerOptions> = { numWarmupSteps: true, numTrainingSteps: true };
-
 /** A schedule by transformers' name. Throws `ConfigError` for an unknown one. */
 export function getScheduler(name: SchedulerType, optimizer: AdamW, options: SchedulerOptions): LambdaLR {
-  checkOptions('getScheduler', options, schedulerOptionNames);
+  checkOptions<SchedulerOptions>('getScheduler', options, { numWarmupSteps: true, numTrainingSteps: true });
   const { numWarmupSteps = 0, numTrainingSteps } = options;
-  switch (name) {
-    case 'linear':
-      return getLinearScheduleWithWarmup(optimizer, numWarmupSteps, numTrainingSteps);
-    case 'cosine':
-      return getCosineScheduleWithWarmup(optimizer, numWarmupSteps, numTrainingSteps);
-    case 'constant':
-      return getConstantSchedule(optimizer);
-    case 'constant_with_warmup':
-      return getConstantScheduleWithWarmup(optimizer, numWarmupSteps);
-    default:
-      throw new ConfigError(`'${String(name)}' is not a learning-rate schedule`, {
-        remedy: `use one of ${schedulerTypes.join(', ')}`,
-      });
-  }
+  if (!Object.hasOwn(makers, name))
+    throw new ConfigError(`'${String(name)}' is not a learning-rate schedule`, {
+      remedy: `use one of ${schedulerTypes.join(', ')}`,
+    });
+  return makers[name](optimizer, numWarmupSteps, numTrainingSteps);
 }

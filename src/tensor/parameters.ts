@@ -63,7 +63,6 @@ export interface Place {
   lent: Storage | null;
 }
 
-/** Orders places by chunk and offset. */
 export const inOrder = (a: Place, b: Place): number => a.chunk.id - b.chunk.id || a.at - b.at;
 
 let chunksMade = 0;
@@ -111,7 +110,6 @@ export class Chunk {
     return place.lent;
   }
 
-  /** Lends the memory of a float16 copy. */
   lendHalf({ at, size }: Place): Storage {
     const known = this.halves;
     const { end } = this.values;
@@ -199,7 +197,8 @@ export function layParameters(tensors: readonly Tensor[]): void {
     if (tensor.place !== null) continue;
     tensor.place = places.get(tensor.memory)!;
     // The next copy gets its place in the chunk.
-    dropFloat16Copy(tensor);
+    tensor.float16Copy?.values.dispose();
+    tensor.float16Copy = null;
   }
 }
 
@@ -268,11 +267,6 @@ export function float16Copy(parameter: Tensor): Tensor {
   if (copy.version !== version) cast(device.gpu, { x: parameter.slot, y: copy.values.slot, count: size });
   copy.version = version;
   return copy.values;
-}
-
-export function dropFloat16Copy(parameter: Tensor): void {
-  parameter.float16Copy?.values.dispose();
-  parameter.float16Copy = null;
 }
 
 /**

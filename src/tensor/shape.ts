@@ -60,7 +60,6 @@ export function normalizeDim(op: string, dim: number, shape: Shape): number {
   return at;
 }
 
-/** Throws `ShapeError` unless every size is a non-negative integer. */
 export function checkShape(op: string, shape: Shape): void {
   if (!shape.every((size) => Number.isInteger(size) && size >= 0)) {
     throw new ShapeError(`${op}: ${formatShape(shape)} is not a shape`, { remedy: 'sizes are integers ≥ 0' });

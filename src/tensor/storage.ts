@@ -35,7 +35,6 @@ export class Storage {
     return this.whole === null ? 0 : this.whole.offset + this.start;
   }
 
-  /** Whether this is a range of another storage. */
   get isRange(): boolean {
     return this.whole !== null;
   }

@@ -183,7 +183,7 @@ export class Tensor {
    * `float32Data` for an array whose type the compiler knows. To be awaited, as `item`.
    */
   data(): Promise<TypedArrays[Dtype]> {
-    return mustBeAwaited('data', this.read());
+    return mustBeAwaited('data', () => this.read());
   }
 
   private async read(): Promise<TypedArrays[Dtype]> {
@@ -194,15 +194,11 @@ export class Tensor {
 
   /** The values of a tensor of floats. Throws `DtypeError` for integers. To be awaited, as `item`. */
   float32Data(): Promise<Float32Array> {
-    return mustBeAwaited('float32Data', this.floats());
-  }
-
-  private async floats(): Promise<Float32Array> {
-    const values = await this.read();
-    if (!(values instanceof Float32Array)) {
+    return mustBeAwaited('float32Data', async () => {
+      const values = await this.read();
+      if (values instanceof Float32Array) return values;
       throw new DtypeError(`float32Data: the tensor is ${this.dtype}`, { remedy: 'use data()' });
-    }
-    return values;
+    });
   }
 
   /**
@@ -210,16 +206,12 @@ export class Tensor {
    * `DawngradError`.
    */
   item(): Promise<number> {
-    return mustBeAwaited('item', this.value());
-  }
-
-  private async value(): Promise<number> {
-    if (this.size !== 1) {
+    return mustBeAwaited('item', async () => {
+      if (this.size === 1) return (await this.read())[0]!;
       throw new ShapeError(`item: ${formatShape(this.shape)} has ${this.size} elements`, {
         remedy: 'use data()',
       });
-    }
-    return (await this.read())[0]!;
+    });
   }
 
   /**
@@ -271,11 +263,11 @@ export class Tensor {
 }
 
 /** `${loss.item()}` and `loss.item() < best` would go on with a promise as if it were a number. */
-function mustBeAwaited<T>(name: string, promise: Promise<T>): Promise<T> {
+function mustBeAwaited<T>(name: string, compute: () => Promise<T>): Promise<T> {
   const refuse = (): never => {
     throw new DawngradError(`${name}() is a promise`, { remedy: `await it: await tensor.${name}()` });
   };
-  return Object.defineProperties(promise, {
+  return Object.defineProperties(compute(), {
     [Symbol.toPrimitive]: { value: refuse },
     toJSON: { value: refuse },
   });

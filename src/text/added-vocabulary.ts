@@ -28,7 +28,6 @@ export function addedToken(content: string, given: Partial<AddedToken> = {}): Ad
 
 export const FLAGS = ['single_word', 'lstrip', 'rstrip', 'normalized', 'special'] as const;
 
-/** Whether two tokens have the same content and flags. */
 export function alike(a: AddedToken, b: AddedToken): boolean {
   return a.content === b.content && FLAGS.every((flag) => a[flag] === b[flag]);
 }
@@ -109,7 +108,6 @@ export class AddedVocabulary {
     return normalized && this.normalizer !== null ? this.normalizer(AlignedText.of(content)).text : content;
   }
 
-  /** Added tokens by id. */
   get entries(): ReadonlyMap<number, AddedToken> {
     return this.tokens;
   }

@@ -33,9 +33,7 @@ export function checkedIds(where: string, ids: unknown): number[] {
   if (odd >= 0)
     throw new TokenizerError(
       `${where}: id ${odd} is ${Array.isArray(list[odd]) ? 'a list' : String(list[odd])}`,
-      {
-        remedy: 'give whole numbers',
-      },
+      { remedy: 'give whole numbers' },
     );
   return list as number[];
 }

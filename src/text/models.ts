@@ -40,7 +40,6 @@ export function readModel(fields: Fields): Model {
   return kind === 'WordPiece' ? readWordPiece(fields, vocab) : readWordLevel(fields, vocab);
 }
 
-/** The ids of the tokens. */
 function readVocabulary(fields: Fields): Map<string, number> {
   const json = fields.get('vocab');
   if (!isObject(json))

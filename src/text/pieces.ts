@@ -6,6 +6,7 @@ import type { AddedVocabulary } from './added-vocabulary.ts';
 import { AlignedText } from './aligned-text.ts';
 import type { Model, Token } from './models.ts';
 import type { PreTokenizer } from './pre-tokenizers.ts';
+import { remembered } from './unicode.ts';
 
 /** The tokens of one text, without special tokens around it. */
 export interface Pieces {
@@ -20,12 +21,11 @@ export interface Pieces {
   units: Int32Array | null;
 }
 
-const CACHED_WORDS = 50_000;
 /** Longer words are unlikely to recur. */
-const CACHED_LENGTH = 64;
+const REMEMBERED_LENGTH = 64;
 
 export class PieceEncoder {
-  private readonly words = new Map<string, Token[]>();
+  private readonly remembered = remembered((word) => this.model.tokenize(word));
 
   constructor(
     private readonly model: Model,
@@ -54,14 +54,7 @@ export class PieceEncoder {
   }
 
   private tokens(word: string): Token[] {
-    const known = this.words.get(word);
-    if (known !== undefined) return known;
-    const tokens = this.model.tokenize(word);
-    if (word.length <= CACHED_LENGTH) {
-      if (this.words.size >= CACHED_WORDS) this.words.clear();
-      this.words.set(word, tokens);
-    }
-    return tokens;
+    return word.length <= REMEMBERED_LENGTH ? this.remembered(word) : this.model.tokenize(word);
   }
 }
 

@@ -89,7 +89,7 @@ export function readSpecialTokens(
       extras,
       fromFile ? tokenizerTokens(files.tokenizer).map((token) => token.string('content')) : [],
     ),
-    stated: decoder.flatMap(({ stated }) => stated ?? []),
+    stated: decoder.map(({ stated }) => stated),
   };
 }
 
@@ -189,8 +189,7 @@ function sources({ config, specialMap }: TokenFiles): [Fields, boolean][] {
 
 interface Added {
   token: AddedToken;
-  id: number;
-  stated: StatedId | null;
+  stated: StatedId;
 }
 
 /** Added tokens by id: from `added_tokens_decoder`, else from added_tokens.json and tokenizer.json. */
@@ -199,7 +198,7 @@ function addedDecoder({ config, addedTokens, tokenizer }: TokenFiles, special: R
   const put = (token: AddedToken, id: unknown, fields: Fields, key: string): void => {
     if (!isTokenId(id))
       fields.fail(key, `gives '${token.content}' the id ${shown(id)}, which no vocabulary has`);
-    byId.set(id, { token, id, stated: { content: token.content, id, fields, key } });
+    byId.set(id, { token, stated: { content: token.content, id, fields, key } });
   };
   const decoder = config.optionalObject('added_tokens_decoder');
   if (decoder !== null) {
@@ -210,7 +209,7 @@ function addedDecoder({ config, addedTokens, tokenizer }: TokenFiles, special: R
       put(addedToken(content, { special: special.has(content) }), id, addedTokens!, content);
     for (const token of tokenizerTokens(tokenizer)) put(readToken(token), token.json.id, token, 'id');
   }
-  return [...byId.values()].sort((a, b) => a.id - b.id);
+  return [...byId.values()].sort((a, b) => a.stated.id - b.stated.id);
 }
 
 /** The `added_tokens` of tokenizer.json. */

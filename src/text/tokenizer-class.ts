@@ -13,6 +13,7 @@ export type ClassName =
   | 'RobertaTokenizer'
   | 'XLMRobertaTokenizer'
   | 'CamembertTokenizer'
+  | 'AlbertTokenizer'
   | 'TokenizersBackend';
 
 /** The parts of a tokenizer, as in tokenizer.json. */
@@ -32,13 +33,12 @@ const CLASSES: [RegExp, ClassName][] = [
   [/^(Roberta|Bart|LED|Mvp)Tokenizer$/, 'RobertaTokenizer'],
   [/^XLMRobertaTokenizer$/, 'XLMRobertaTokenizer'],
   [/^CamembertTokenizer$/, 'CamembertTokenizer'],
+  [/^AlbertTokenizer$/, 'AlbertTokenizer'],
   [/^(PreTrainedTokenizer|TokenizersBackend|PythonBackend)$/, 'TokenizersBackend'],
 ];
 
 /** The class of a model type, if no file names one. */
 function usualClass(modelType: string): string | undefined {
-  // ELECTRA has a tokenizer here and no model.
-  if (modelType === 'electra') return 'BertTokenizer';
   return familyOf(modelType)?.tokenizerDefaults.tokenizer_class;
 }
 
@@ -72,6 +72,16 @@ export function usualTokens(
       return {};
     case 'BertTokenizer':
       return { unk: '[UNK]', sep: '[SEP]', pad: '[PAD]', cls: '[CLS]', mask: '[MASK]' };
+    case 'AlbertTokenizer':
+      return {
+        bos: '[CLS]',
+        eos: '[SEP]',
+        unk: '<unk>',
+        sep: '[SEP]',
+        pad: '<pad>',
+        cls: '[CLS]',
+        mask: '[MASK]',
+      };
     default: {
       const takesSpace = guessed || name === 'CamembertTokenizer';
       const mask = takesSpace ? addedToken('<mask>', { lstrip: true, special: true }) : '<mask>';
@@ -153,7 +163,7 @@ function robertaParts(model: Fields, config: Fields): Parts {
 }
 
 function sentencePieceParts(
-  name: ClassName,
+  name: 'XLMRobertaTokenizer' | 'CamembertTokenizer' | 'AlbertTokenizer',
   model: Fields,
   normalizer: Json | null,
   config: Fields,
@@ -168,16 +178,32 @@ function sentencePieceParts(
     split: true,
   };
   return {
-    normalizer: precompiledOf(normalizer),
+    normalizer: name === 'AlbertTokenizer' ? albertNormalizer(normalizer, config) : precompiledOf(normalizer),
     pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'WhitespaceSplit' }, metaspace] },
     post_processor: null,
     decoder: metaspace,
     model: {
       type: 'Unigram',
-      unk_id: name === 'CamembertTokenizer' ? Math.max(found, 0) : 3,
+      unk_id: { CamembertTokenizer: Math.max(found, 0), AlbertTokenizer: 1, XLMRobertaTokenizer: 3 }[name],
       vocab: pieces,
       byte_fallback: false,
     },
+  };
+}
+
+/** ALBERT's: straight quotes, no accents, lower case, then SentencePiece's table. */
+function albertNormalizer(normalizer: Json | null, config: Fields): Json {
+  const quotes = (pattern: string): Json => ({ type: 'Replace', pattern: { String: pattern }, content: '"' });
+  const table = precompiledOf(normalizer);
+  return {
+    type: 'Sequence',
+    normalizers: [
+      quotes('``'),
+      quotes("''"),
+      ...(config.boolean('keep_accents', false) ? [] : [{ type: 'NFKD' }, { type: 'StripAccents' }]),
+      ...(config.boolean('do_lower_case', true) ? [{ type: 'Lowercase' }] : []),
+      ...(table === null ? [] : [table]),
+    ],
   };
 }
 
@@ -217,7 +243,7 @@ export function classTemplate(
       add_prefix_space: config.boolean('add_prefix_space', false),
     };
   }
-  const bert = name === 'BertTokenizer';
+  const bert = name === 'BertTokenizer' || name === 'AlbertTokenizer';
   const [first, last] = bert ? [need('cls'), need('sep')] : [need('bos'), need('eos')];
   const special = ([id]: [string, number], type_id: number) => ({ SpecialToken: { id, type_id } });
   const text = (id: string, type_id: number) => ({ Sequence: { id, type_id } });

@@ -128,7 +128,9 @@ function readParts(folder: Folder): Parts {
     const model = file?.object('model') ?? vocabularyModel(folder);
     const unknown = special.named.unk;
     if (unknown === undefined) return config.fail('unk_token', 'is null, and the class needs one');
-    return classParts(className, model, part('normalizer'), config, unknown);
+    const parts = classParts(className, model, part('normalizer'), config, unknown);
+    // ALBERT's class alone takes the file's template.
+    return className === 'AlbertTokenizer' ? { ...parts, post_processor: part('post_processor') } : parts;
   }
   if (file === null) {
     return config.fail(
@@ -163,9 +165,7 @@ function vocabularyModel({ className, texts, path }: Folder): Fields {
   };
   throw new TokenizerError(
     `'${path('')}' has ${wanted[className] ?? 'no tokenizer.json'}, which ${className} needs`,
-    {
-      remedy: 'copy the tokenizer files that came with the model into the folder',
-    },
+    { remedy: 'copy the tokenizer files that came with the model into the folder' },
   );
 }
 
@@ -203,7 +203,7 @@ function assemble(folder: Folder, parts: Parts): LoadedTokenizer {
   added.add(special.toAdd);
   checkIds(special, added);
   if (className !== 'TokenizersBackend')
-    parts.post_processor = classTemplate(className, special.named, (token) => added.idOf(token), config);
+    parts.post_processor ??= classTemplate(className, special.named, (token) => added.idOf(token), config);
   const whole = new Fields({ ...parts }, source);
   const preTokenizer = readPreTokenizer(whole.optionalObject('pre_tokenizer'));
   return {

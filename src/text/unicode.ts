@@ -15,53 +15,34 @@ export const NEW_CHARACTERS =
   '\\u{1e6fe}\\u{1e6ff}\\u{1f6d8}\\u{1f777}-\\u{1f77a}\\u{1f8d0}-\\u{1f8d8}\\u{1fa54}-\\u{1fa57}' +
   '\\u{1fa8a}\\u{1fa8e}\\u{1fac8}\\u{1facd}\\u{1faea}\\u{1faef}\\u{1fbfa}\\u{2b73a}-\\u{2b73f}' +
   '\\u{2cea2}-\\u{2cead}\\u{323b0}-\\u{33479}';
-const UNKNOWN_PUNCTUATION =
-  '\\u061d\\u09fd\\u0a76\\u0c77\\u0c84\\u1b4e\\u1b4f\\u1b7d-\\u1b7f\\u2e43-\\u2e4f\\u2e52-\\u2e5d\\u{10d6e}' +
-  '\\u{10ead}\\u{10ed0}\\u{10f55}-\\u{10f59}\\u{10f86}-\\u{10f89}\\u{113d4}\\u{113d5}\\u{113d7}\\u{113d8}' +
-  '\\u{1144b}-\\u{1144f}\\u{1145a}\\u{1145b}\\u{1145d}\\u{11660}-\\u{1166c}\\u{116b9}\\u{1183b}' +
-  '\\u{11944}-\\u{11946}\\u{119e2}\\u{11a3f}-\\u{11a46}\\u{11a9a}-\\u{11a9c}\\u{11a9e}-\\u{11aa2}' +
-  '\\u{11b00}-\\u{11b09}\\u{11be1}\\u{11c41}-\\u{11c45}\\u{11c70}\\u{11c71}\\u{11ef7}\\u{11ef8}' +
-  '\\u{11f43}-\\u{11f4f}\\u{11fff}\\u{12ff1}\\u{12ff2}\\u{16d6d}-\\u{16d6f}\\u{16e97}-\\u{16e9a}\\u{16fe2}' +
-  '\\u{1e5ff}\\u{1e95e}\\u{1e95f}';
-const UNKNOWN_NONSPACING =
-  '\\u07fd\\u0897-\\u089f\\u08ca-\\u08e1\\u09fe\\u0afa-\\u0aff\\u0b55\\u0c04\\u0c3c\\u0d00\\u0d3b\\u0d3c\\u0d81' +
-  '\\u0eba\\u0ece\\u180f\\u1885\\u1886\\u1abf-\\u1add\\u1ae0-\\u1aeb\\u1df6-\\u1dfb\\ua82c\\ua8c5\\ua8ff\\ua9bd' +
-  '\\u{10d24}-\\u{10d27}\\u{10d69}-\\u{10d6d}\\u{10eab}\\u{10eac}\\u{10efa}-\\u{10eff}\\u{10f46}-\\u{10f50}' +
-  '\\u{10f82}-\\u{10f85}\\u{11070}\\u{11073}\\u{11074}\\u{110c2}\\u{111c9}\\u{111cf}\\u{1123e}\\u{11241}' +
-  '\\u{1133b}\\u{113bb}-\\u{113c0}\\u{113ce}\\u{113d0}\\u{113d2}\\u{113e1}\\u{113e2}\\u{11438}-\\u{1143f}' +
-  '\\u{11442}-\\u{11444}\\u{11446}\\u{1145e}\\u{1182f}-\\u{11837}\\u{11839}\\u{1183a}\\u{1193b}\\u{1193c}' +
-  '\\u{1193e}\\u{11943}\\u{119d4}-\\u{119d7}\\u{119da}\\u{119db}\\u{119e0}\\u{11a01}-\\u{11a0a}' +
-  '\\u{11a33}-\\u{11a38}\\u{11a3b}-\\u{11a3e}\\u{11a47}\\u{11a51}-\\u{11a56}\\u{11a59}-\\u{11a5b}' +
-  '\\u{11a8a}-\\u{11a96}\\u{11a98}\\u{11a99}\\u{11b60}\\u{11b62}-\\u{11b64}\\u{11b66}\\u{11c30}-\\u{11c36}' +
-  '\\u{11c38}-\\u{11c3d}\\u{11c3f}\\u{11c92}-\\u{11ca7}\\u{11caa}-\\u{11cb0}\\u{11cb2}\\u{11cb3}' +
-  '\\u{11cb5}\\u{11cb6}\\u{11d31}-\\u{11d36}\\u{11d3a}\\u{11d3c}\\u{11d3d}\\u{11d3f}-\\u{11d45}\\u{11d47}' +
-  '\\u{11d90}\\u{11d91}\\u{11d95}\\u{11d97}\\u{11ef3}\\u{11ef4}\\u{11f00}\\u{11f01}\\u{11f36}-\\u{11f3a}' +
-  '\\u{11f40}\\u{11f42}\\u{11f5a}\\u{13440}\\u{13447}-\\u{13455}\\u{1611e}-\\u{16129}\\u{1612d}-\\u{1612f}' +
-  '\\u{16f4f}\\u{16fe4}\\u{1cf00}-\\u{1cf2d}\\u{1cf30}-\\u{1cf46}\\u{1e000}-\\u{1e006}\\u{1e008}-\\u{1e018}' +
-  '\\u{1e01b}-\\u{1e021}\\u{1e023}\\u{1e024}\\u{1e026}-\\u{1e02a}\\u{1e08f}\\u{1e130}-\\u{1e136}\\u{1e2ae}' +
-  '\\u{1e2ec}-\\u{1e2ef}\\u{1e4ec}-\\u{1e4ef}\\u{1e5ee}\\u{1e5ef}\\u{1e6e3}\\u{1e6e6}\\u{1e6ee}\\u{1e6ef}' +
-  '\\u{1e6f5}\\u{1e944}-\\u{1e94a}';
-const UNKNOWN_MARKS =
-  '\\u07fd\\u0897-\\u089f\\u08ca-\\u08d3\\u09fe\\u0afa-\\u0aff\\u0b55\\u0c04\\u0c3c\\u0cf3\\u0d00\\u0d3b\\u0d3c' +
-  '\\u0d81\\u0eba\\u0ece\\u1715\\u180f\\u1abf-\\u1add\\u1ae0-\\u1aeb\\u1cf7\\u1df6-\\u1dfa\\ua82c\\ua8ff' +
-  '\\u{10d24}-\\u{10d27}\\u{10d69}-\\u{10d6d}\\u{10eab}\\u{10eac}\\u{10efa}-\\u{10eff}\\u{10f46}-\\u{10f50}' +
-  '\\u{10f82}-\\u{10f85}\\u{11070}\\u{11073}\\u{11074}\\u{110c2}\\u{11145}\\u{11146}\\u{111c9}' +
-  '\\u{111ce}\\u{111cf}\\u{11241}\\u{1133b}\\u{113b8}-\\u{113c0}\\u{113c2}\\u{113c5}\\u{113c7}-\\u{113ca}' +
-  '\\u{113cc}-\\u{113d0}\\u{113d2}\\u{113e1}\\u{113e2}\\u{1145e}\\u{1182c}-\\u{1183a}\\u{11930}-\\u{11935}' +
-  '\\u{11937}\\u{11938}\\u{1193b}-\\u{1193e}\\u{11940}\\u{11942}\\u{11943}\\u{119d1}-\\u{119d7}' +
-  '\\u{119da}-\\u{119e0}\\u{119e4}\\u{11a01}-\\u{11a0a}\\u{11a33}-\\u{11a39}\\u{11a3b}-\\u{11a3e}\\u{11a47}' +
-  '\\u{11a51}-\\u{11a5b}\\u{11a8a}-\\u{11a99}\\u{11b60}-\\u{11b67}\\u{11d31}-\\u{11d36}\\u{11d3a}' +
-  '\\u{11d3c}\\u{11d3d}\\u{11d3f}-\\u{11d45}\\u{11d47}\\u{11d8a}-\\u{11d8e}\\u{11d90}\\u{11d91}' +
-  '\\u{11d93}-\\u{11d97}\\u{11ef3}-\\u{11ef6}\\u{11f00}\\u{11f01}\\u{11f03}\\u{11f34}-\\u{11f3a}' +
-  '\\u{11f3e}-\\u{11f42}\\u{11f5a}\\u{13440}\\u{13447}-\\u{13455}\\u{1611e}-\\u{1612f}\\u{16f4f}' +
-  '\\u{16f7f}-\\u{16f87}\\u{16fe4}\\u{16ff0}\\u{16ff1}\\u{1cf00}-\\u{1cf2d}\\u{1cf30}-\\u{1cf46}\\u{1e08f}' +
-  '\\u{1e130}-\\u{1e136}\\u{1e2ae}\\u{1e2ec}-\\u{1e2ef}\\u{1e4ec}-\\u{1e4ef}\\u{1e5ee}\\u{1e5ef}\\u{1e6e3}' +
-  '\\u{1e6e6}\\u{1e6ee}\\u{1e6ef}\\u{1e6f5}';
-const UNKNOWN_COMPOSITES =
-  '\\u32ff\\ua7f1-\\ua7f4\\uab69\\u{105c9}\\u{105e4}\\u{10781}-\\u{10785}\\u{10787}-\\u{107b0}' +
-  '\\u{107b2}-\\u{107ba}\\u{11383}\\u{11385}\\u{1138e}\\u{11391}\\u{113c5}\\u{113c7}\\u{113c8}\\u{11938}' +
-  '\\u{16121}-\\u{16128}\\u{16d68}-\\u{16d6a}\\u{1ccd6}-\\u{1ccf9}\\u{1e030}-\\u{1e06d}\\u{1f16c}' +
-  '\\u{1fbf0}-\\u{1fbf9}';
+/** New after Unicode 9, with code points beside them that have no character yet. */
+const NEW_SINCE_9 =
+  '\\u0560\\u0588\\u05ef\\u061d\\u07fd-\\u07ff\\u0860-\\u089f\\u08b5\\u08be-\\u08d3\\u09fc-\\u09fe\\u0a76' +
+  '\\u0afa-\\u0aff\\u0b55\\u0c04\\u0c3c\\u0c5c\\u0c5d\\u0c77\\u0c84\\u0cdc\\u0cdd\\u0cf3-\\u0d00\\u0d04\\u0d3b\\u0d3c' +
+  '\\u0d81\\u0e86\\u0e89\\u0e8c\\u0e8e-\\u0e93\\u0e98\\u0ea0\\u0ea8\\u0ea9\\u0eac\\u0eba\\u0ece\\u170d\\u1715-\\u171f' +
+  '\\u180f\\u1878\\u1abf-\\u1aeb\\u1b4c-\\u1b4f\\u1b7d-\\u1b7f\\u1c89-\\u1cbf\\u1cf7\\u1cfa\\u1df6-\\u1dfa' +
+  '\\u20bf-\\u20c1\\u23ff\\u2427-\\u2429\\u2b96\\u2b97\\u2bba-\\u2bbc\\u2bc9\\u2bd2-\\u2beb\\u2bf0-\\u2bff\\u2c2f' +
+  '\\u2c5f\\u2e45-\\u2e5d\\u2ffc-\\u2fff\\u312e\\u312f\\u31bb-\\u31bf\\u31e4-\\u31ef\\u32ff\\u4db6-\\u4dbf' +
+  '\\u9fd6-\\u9fff\\ua7af\\ua7b8-\\ua7f6\\ua82c\\ua8fe\\ua8ff\\uab66-\\uab6b\\ufbc2-\\ufbd2\\ufd40-\\ufd4f' +
+  '\\ufd90\\ufd91\\ufdc8-\\ufdcf\\ufdfe\\ufdff\\u{1019c}\\u{1032d}-\\u{1032f}\\u{10570}-\\u{105f3}' +
+  '\\u{10780}-\\u{107ba}\\u{10a34}\\u{10a35}\\u{10a48}\\u{10d00}-\\u{10d8f}\\u{10e80}-\\u{10ff6}' +
+  '\\u{11070}-\\u{11075}\\u{110c2}-\\u{110cd}\\u{11144}-\\u{11147}\\u{111ce}\\u{111cf}\\u{1123f}-\\u{11241}' +
+  '\\u{1133b}\\u{11380}-\\u{113e2}\\u{1145a}\\u{1145e}-\\u{11461}\\u{116b8}\\u{116b9}\\u{116d0}-\\u{116e3}' +
+  '\\u{1171a}\\u{11740}-\\u{1183b}\\u{11900}-\\u{11abf}\\u{11b00}-\\u{11bf9}\\u{11d00}-\\u{11fff}' +
+  '\\u{12f90}-\\u{12ff2}\\u{1342f}-\\u{143fa}\\u{16100}-\\u{16139}\\u{16a70}-\\u{16ac9}\\u{16d40}-\\u{16e9a}' +
+  '\\u{16f45}-\\u{16f4f}\\u{16f7f}-\\u{16f87}\\u{16fe1}-\\u{16ff6}\\u{187ed}-\\u{187ff}\\u{18af3}-\\u{1affe}' +
+  '\\u{1b002}-\\u{1b2fb}\\u{1cc00}-\\u{1cfc3}\\u{1d1e9}\\u{1d1ea}\\u{1d2c0}-\\u{1d2f3}\\u{1d372}-\\u{1d378}' +
+  '\\u{1df00}-\\u{1df2a}\\u{1e030}-\\u{1e7fe}\\u{1e94b}\\u{1ec71}-\\u{1ed3d}\\u{1f10d}-\\u{1f10f}\\u{1f12f}' +
+  '\\u{1f16c}-\\u{1f16f}\\u{1f1ad}\\u{1f260}-\\u{1f265}\\u{1f6d3}-\\u{1f6df}\\u{1f6f7}-\\u{1f6fc}' +
+  '\\u{1f774}-\\u{1f77f}\\u{1f7d5}-\\u{1f7f0}\\u{1f8b0}-\\u{1f90f}\\u{1f91f}\\u{1f928}-\\u{1f92f}' +
+  '\\u{1f931}\\u{1f932}\\u{1f93f}\\u{1f94c}-\\u{1f94f}\\u{1f95f}-\\u{1f97f}\\u{1f992}-\\u{1f9bf}' +
+  '\\u{1f9c1}-\\u{1fbfa}\\u{2a6d7}-\\u{2a6df}\\u{2b735}-\\u{2b73f}\\u{2cea2}-\\u{2ee5d}\\u{30000}-\\u{33479}';
+/** New in Unicode 9, with whole blocks; and nonspacing marks that were of other classes before. */
+const NEW_IN_9 =
+  '\\u08d4-\\u08e1\\u1885\\u1886\\u1dfb\\u2e43\\u2e44\\ua8c5\\ua9bd\\u{1123e}\\u{11400}-\\u{1147f}' +
+  '\\u{11660}-\\u{1166c}\\u{11c00}-\\u{11cbf}\\u{1e000}-\\u{1e02f}\\u{1e900}-\\u{1e95f}';
+/** Punctuation until Unicode 10. */
+const ONCE_PUNCTUATION = '\\u{111c9}';
 
 /** White space as in Unicode and Rust; JavaScript's `\s` includes U+FEFF and excludes U+0085. */
 export const SPACE = '\\p{White_Space}';
@@ -71,17 +52,23 @@ export const NUMBER = `(?:(?![${NEW_CHARACTERS}])\\p{N})`;
 export const WORD = `(?:(?![${NEW_CHARACTERS}])[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}])`;
 
 const space = /\p{White_Space}/u;
-const punctuation = new RegExp(`(?![${UNKNOWN_PUNCTUATION}])[\\p{P}$+<=>^\`|~\u166d\u{111c9}]`, 'u');
+const punctuation = new RegExp(
+  `(?![${NEW_SINCE_9}${NEW_IN_9}])[\\p{P}$+<=>^\`|~\u166d${ONCE_PUNCTUATION}]`,
+  'u',
+);
 const control = /(?![\t\n\r\u0890\u0891\u08e2\u{110cd}\u{13430}-\u{1343f}])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\ufffd]/u;
-const nonspacing = new RegExp(`(?![${UNKNOWN_NONSPACING}])[\\p{Mn}\u1734\u{1171e}]`, 'u');
-const mark = new RegExp(`(?![${UNKNOWN_MARKS}])[\\p{M}\u1cf2\u1cf3]`, 'u');
+const nonspacing = new RegExp(
+  `(?![${NEW_SINCE_9}${NEW_IN_9}${ONCE_PUNCTUATION}])[\\p{Mn}\u1734\u{1171e}]`,
+  'u',
+);
+const mark = new RegExp(`(?![${NEW_SINCE_9}${ONCE_PUNCTUATION}])[\\p{M}\u1cf2\u1cf3]`, 'u');
 const numeric = /\p{N}/u;
 const word = new RegExp(WORD, 'u');
-const unknownComposite = new RegExp(`[${UNKNOWN_COMPOSITES}]`, 'u');
+export const newSince9 = new RegExp(`[${NEW_SINCE_9}]`, 'u');
 
 const REMEMBERED = 50_000;
 
-/** Caches a function of a few characters: a lookup is several times as fast as a regular expression. */
+/** Caches a function of a short text: a lookup is several times as fast as a regular expression. */
 export function remembered<T>(compute: (characters: string) => T): (characters: string) => T {
   const known = new Map<string, T>();
   return (characters) => {
@@ -112,7 +99,7 @@ export const isMark = remembered((c) => mark.test(c));
 export const isNumeric = remembered((c) => numeric.test(c));
 export const isWordCharacter = remembered((c) => word.test(c));
 /** Characters that normal forms compose or decompose only in newer versions of Unicode. */
-export const isUnknownComposite = remembered((c) => unknownComposite.test(c));
+export const isUnknownComposite = remembered((c) => newSince9.test(c) && c.normalize('NFKD') !== c);
 
 /** Ideographs, which BERT surrounds with spaces. */
 export function isChinese(character: string): boolean {

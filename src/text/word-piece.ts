@@ -7,7 +7,7 @@ export function readWordPiece(fields: Fields, vocab: ReadonlyMap<string, number>
   const unknown = fields.string('unk_token');
   const prefix = fields.string('continuing_subword_prefix', '##');
   const limit = fields.count('max_input_chars_per_word', 100);
-  const longest = longestKey(vocab);
+  const longest = [...vocab.keys()].reduce((most, token) => Math.max(most, token.length), 0);
   return {
     vocab,
     tokenize(word) {
@@ -41,9 +41,7 @@ function unknownToken(
   if (id === undefined) {
     throw new TokenizerError(
       `${fields.file}: the vocabulary has no token for '${word}', and no unknown token '${unknown}'`,
-      {
-        remedy: 'is it the model’s own vocabulary?',
-      },
+      { remedy: 'is it the model’s own vocabulary?' },
     );
   }
   return { id, value: unknown, start: 0, end: word.length };
@@ -70,10 +68,4 @@ function wordPieces(
     start = end;
   }
   return out;
-}
-
-function longestKey(vocab: ReadonlyMap<string, number>): number {
-  let longest = 0;
-  for (const token of vocab.keys()) longest = Math.max(longest, token.length);
-  return longest;
 }

@@ -3,7 +3,7 @@
  * command's options, resuming and docs/training.md read.
  */
 import type { SchedulerType } from '../optim/schedule.ts';
-import type { ArgumentKind } from './argument-checks.ts';
+import * as k from './argument-kinds.ts';
 
 export type IntervalStrategy = 'no' | 'steps' | 'epoch';
 
@@ -70,7 +70,7 @@ export type ResumeEffect = 'place' | 'course' | 'best' | 'free';
 export interface Argument<T> {
   /** transformers' default. */
   default: T;
-  kind: ArgumentKind;
+  kind: k.ArgumentKind;
   resume: ResumeEffect;
   /** For the command's help and docs/training.md. */
   help: string;
@@ -86,228 +86,144 @@ export interface Argument<T> {
   pretrain?: { default?: T; help?: string };
 }
 
+/** Makes a row; the effect on a resume is `course` unless given. */
+function argument<T>(
+  kind: k.ArgumentKind,
+  usual: T,
+  help: string,
+  more: Partial<Argument<T>> = {},
+): Argument<T> {
+  return { default: usual, kind, help, resume: 'course', ...more };
+}
+
 type Arguments = Omit<TrainingArguments, 'outputDir'>;
 
 /** Every argument but `outputDir`, in the order of the command's help. */
 export const argumentTable: { readonly [K in keyof Arguments]: Argument<Arguments[K]> } = {
-  numTrainEpochs: {
-    default: 3,
-    kind: 'amount',
-    resume: 'course',
-    help: 'times through the training data',
+  numTrainEpochs: argument(k.amount, 3, 'times through the training data', {
     option: '--epochs <n>',
     pretrain: { default: 1, help: 'times through the corpus' },
-  },
-  maxSteps: {
-    default: -1,
-    kind: 'steps',
-    resume: 'course',
-    help: 'optimizer steps in all; overrides --epochs',
-    note: '-1: as many as the epochs have',
+  }),
+  maxSteps: argument(k.steps, -1, 'optimizer steps in all; overrides --epochs', {
     option: '--max-steps <n>',
+    note: '-1: as many as the epochs have',
     pretrain: {},
-  },
-  perDeviceTrainBatchSize: {
-    default: 8,
-    kind: 'count',
+  }),
+  perDeviceTrainBatchSize: argument(k.count, 8, 'texts in a batch', {
     resume: 'place',
-    help: 'texts in a batch',
     option: '--batch-size <n>',
     pretrain: { default: 32, help: 'lines in a batch' },
-  },
-  perDeviceEvalBatchSize: {
-    default: 8,
-    kind: 'count',
+  }),
+  perDeviceEvalBatchSize: argument(k.count, 8, 'texts in a batch of evaluation', {
     resume: 'free',
-    help: 'texts in a batch of evaluation',
     option: '--eval-batch-size <n>',
     finetune: 32,
-  },
-  learningRate: {
-    default: 5e-5,
-    kind: 'amount',
-    resume: 'course',
-    help: 'highest learning rate',
+  }),
+  learningRate: argument(k.amount, 5e-5, 'highest learning rate', {
     option: '--lr <rate>',
     pretrain: { default: 5e-4 },
-  },
-  weightDecay: {
-    default: 0,
-    kind: 'amount',
-    resume: 'course',
-    help: 'decay of weights other than biases and LayerNorm',
+  }),
+  weightDecay: argument(k.amount, 0, 'decay of weights other than biases and LayerNorm', {
     option: '--weight-decay <w>',
     pretrain: { default: 0.01 },
-  },
-  adamBeta1: { default: 0.9, kind: 'beta', resume: 'course', help: "decay of AdamW's mean of gradients" },
-  adamBeta2: {
-    default: 0.999,
-    kind: 'beta',
-    resume: 'course',
-    help: "decay of AdamW's mean of their squares",
-  },
-  adamEpsilon: {
-    default: 1e-8,
-    kind: 'amount',
-    resume: 'course',
-    help: 'added to the root of those squares',
-  },
-  warmupSteps: {
-    default: 0,
-    kind: 'amount',
-    resume: 'course',
-    help: 'steps of warm-up, or below 1 a share of all steps',
+  }),
+  adamBeta1: argument(k.beta, 0.9, "decay of AdamW's mean of gradients"),
+  adamBeta2: argument(k.beta, 0.999, "decay of AdamW's mean of their squares"),
+  adamEpsilon: argument(k.amount, 1e-8, 'added to the root of those squares'),
+  warmupSteps: argument(k.amount, 0, 'steps of warm-up, or below 1 a share of all steps', {
     option: '--warmup-steps <n>',
     pretrain: { default: 0.05 },
-  },
-  lrSchedulerType: {
-    default: 'linear',
-    kind: 'schedule',
-    resume: 'course',
-    help: 'course of the learning rate',
-    note: '`linear`, `cosine`, `constant` or `constant_with_warmup`',
+  }),
+  lrSchedulerType: argument(k.schedule, 'linear', 'course of the learning rate', {
     option: '--scheduler <name>',
-  },
-  maxGradNorm: {
-    default: 1,
-    kind: 'amount',
-    resume: 'course',
-    help: 'clip gradients to this norm; 0 switches clipping off',
+    note: '`linear`, `cosine`, `constant` or `constant_with_warmup`',
+  }),
+  maxGradNorm: argument(k.amount, 1, 'clip gradients to this norm; 0 switches clipping off', {
     option: '--max-grad-norm <norm>',
-  },
-  gradientAccumulationSteps: {
-    default: 1,
-    kind: 'count',
+  }),
+  gradientAccumulationSteps: argument(k.count, 1, 'batches an optimizer step adds up', {
     resume: 'place',
-    help: 'batches an optimizer step adds up',
-    note: 'each weighs what its loss is a mean over',
     option: '--gradient-accumulation <n>',
-  },
-  freezeEncoderEpochs: {
-    default: 0,
-    kind: 'whole',
-    resume: 'course',
-    help: 'epochs in which only the head learns: classifier, and pooler if there is one',
-    option: '--freeze-epochs <n>',
-  },
-  unfreezeLayersPerEpoch: {
-    default: 0,
-    kind: 'whole',
-    resume: 'course',
-    help: 'layers thawed each epoch after those, from the top; 0 thaws all',
-    option: '--unfreeze-layers <n>',
-  },
-  groupByLength: {
-    default: false,
-    kind: 'flag',
+    note: 'each weighs what its loss is a mean over',
+  }),
+  freezeEncoderEpochs: argument(
+    k.whole,
+    0,
+    'epochs in which only the head learns: classifier, and pooler if there is one',
+    { option: '--freeze-epochs <n>' },
+  ),
+  unfreezeLayersPerEpoch: argument(
+    k.whole,
+    0,
+    'layers thawed each epoch after those, from the top; 0 thaws all',
+    { option: '--unfreeze-layers <n>' },
+  ),
+  groupByLength: argument(k.flag, false, 'put texts of like length in a batch', {
     resume: 'place',
-    help: 'put texts of like length in a batch',
     option: '--group-by-length',
-  },
-  dataloaderDropLast: {
-    default: false,
-    kind: 'flag',
-    resume: 'place',
-    help: 'leave out a last batch that is not full',
-  },
-  evalStrategy: {
-    default: 'no',
-    kind: 'strategy',
-    resume: 'course',
-    help: 'when to evaluate: `no`, `steps` or `epoch`',
+  }),
+  dataloaderDropLast: argument(k.flag, false, 'leave out a last batch that is not full', { resume: 'place' }),
+  evalStrategy: argument(k.strategy, 'no', 'when to evaluate: `no`, `steps` or `epoch`', {
     otherwise: '`epoch` with `--eval`, `steps` with `--eval-steps`',
-  },
-  evalSteps: {
-    default: null,
-    kind: 'count or null',
-    resume: 'course',
-    help: 'evaluate every n steps instead of every epoch',
-    note: 'null: `loggingSteps`',
-    option: '--eval-steps <n>',
-  },
-  saveStrategy: {
-    default: 'steps',
-    kind: 'strategy',
-    resume: 'course',
-    help: 'when to save a checkpoint: `no`, `steps` or `epoch`',
+  }),
+  evalSteps: argument(
+    k.orNull(k.count, k.count.remedy),
+    null,
+    'evaluate every n steps instead of every epoch',
+    { option: '--eval-steps <n>', note: 'null: `loggingSteps`' },
+  ),
+  saveStrategy: argument(k.strategy, 'steps', 'when to save a checkpoint: `no`, `steps` or `epoch`', {
     otherwise: '`epoch`, `steps` with `--save-steps`',
-  },
-  saveSteps: {
-    default: 500,
-    kind: 'count',
-    resume: 'course',
-    help: 'save a checkpoint every n steps instead of every epoch',
+  }),
+  saveSteps: argument(k.count, 500, 'save a checkpoint every n steps instead of every epoch', {
     option: '--save-steps <n>',
     finetune: null,
-  },
-  saveTotalLimit: {
-    default: null,
-    kind: 'integer or null',
+  }),
+  saveTotalLimit: argument(k.orNull(k.integer), null, 'checkpoints kept, the best among them', {
     resume: 'free',
-    help: 'checkpoints kept, the best among them',
-    note: 'null: all',
     option: '--save-total-limit <n>',
+    note: 'null: all',
     finetune: 2,
-  },
-  loadBestModelAtEnd: {
-    default: false,
-    kind: 'flag',
+  }),
+  loadBestModelAtEnd: argument(k.flag, false, 'go back to the best checkpoint at the end', {
     resume: 'best',
-    help: 'go back to the best checkpoint at the end',
     otherwise: 'true with `--eval`',
-  },
-  metricForBestModel: {
-    default: null,
-    kind: 'text or null',
-    resume: 'best',
-    help: 'metric that decides which checkpoint is best (default: loss)',
-    note: 'null: `loss`',
-    option: '--metric <name>',
-  },
-  greaterIsBetter: {
-    default: null,
-    kind: 'flag or null',
-    resume: 'best',
-    help: "whether more of that metric is better; null: told from the metric's name",
-  },
-  labelNames: {
-    default: null,
-    kind: 'names or null',
-    resume: 'free',
-    help: 'arrays of a batch that are labels; null: told from their names',
-  },
-  loggingSteps: {
-    default: 500,
-    kind: 'count',
-    resume: 'course',
-    help: 'steps between entries of the loss log',
+  }),
+  metricForBestModel: argument(
+    k.orNull(k.text),
+    null,
+    'metric that decides which checkpoint is best (default: loss)',
+    { resume: 'best', option: '--metric <name>', note: 'null: `loss`' },
+  ),
+  greaterIsBetter: argument(
+    k.orNull(k.flag),
+    null,
+    "whether more of that metric is better; null: told from the metric's name",
+    { resume: 'best' },
+  ),
+  labelNames: argument(
+    k.orNull(k.names),
+    null,
+    'arrays of a batch that are labels; null: told from their names',
+    { resume: 'free' },
+  ),
+  loggingSteps: argument(k.count, 500, 'steps between entries of the loss log', {
     option: '--logging-steps <n>',
     finetune: 10,
-  },
-  loggingFirstStep: {
-    default: false,
-    kind: 'flag',
-    resume: 'free',
-    help: 'log the first step too',
-    finetune: true,
-  },
-  seed: {
-    default: 42,
-    kind: 'seed',
+  }),
+  loggingFirstStep: argument(k.flag, false, 'log the first step too', { resume: 'free', finetune: true }),
+  seed: argument(k.seed, 42, 'of order, dropout and new weights', {
     resume: 'place',
-    help: 'of order, dropout and new weights',
-    note: 'an integer of up to 32 bits',
     option: '--seed <n>',
+    note: 'an integer of up to 32 bits',
     pretrain: { help: 'of order, masks, dropout and new weights' },
-  },
-  fp16: {
-    default: false,
-    kind: 'flag',
-    resume: 'course',
-    help: 'mixed precision: float16 activations over float32 weights (default: float32)',
-    option: '--fp16',
-    pretrain: {},
-  },
+  }),
+  fp16: argument(
+    k.flag,
+    false,
+    'mixed precision: float16 activations over float32 weights (default: float32)',
+    { option: '--fp16', pretrain: {} },
+  ),
 };
 
 export const argumentNames = Object.keys(argumentTable) as (keyof Arguments)[];

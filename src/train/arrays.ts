@@ -2,7 +2,7 @@
 import type { Batch, BatchArray } from '../data/collate.ts';
 import { DataError } from '../errors.ts';
 import { IGNORED } from '../tensor/ops/loss.ts';
-import { formatShape, sizeOf } from '../tensor/shape.ts';
+import { formatShape, sizeOf, stridesOf } from '../tensor/shape.ts';
 import type { Dtype, TypedArrays } from '../tensor/tensor.ts';
 
 /** A tensor on the CPU. */
@@ -73,32 +73,21 @@ export function joinBatches<T extends TypedArrays[Dtype]>(
   const longest = first!.shape.slice(1).map((_, at) => Math.max(...parts.map(({ shape }) => shape[at + 1]!)));
   const shape = [rows, ...longest];
   const values = new (first!.values.constructor as new (size: number) => T)(sizeOf(shape)).fill(IGNORED) as T;
+  const strides = stridesOf(shape);
   let row = 0;
-  for (const part of parts) {
-    place(values, [part.shape[0]!, ...longest], row * sizeOf(longest), part);
-    row += part.shape[0]!;
+  for (const { values: part, shape: own } of parts) {
+    const ownStrides = stridesOf(own);
+    // From the last dimension that was filled up on, elements are contiguous on both sides.
+    const filled = own.findLastIndex((size, d) => d > 0 && size !== shape[d]);
+    const width = sizeOf(own.slice(Math.max(filled, 0)));
+    for (let from = 0; from < part.length; from += width) {
+      const to = ownStrides.reduce(
+        (sum, stride, d) => sum + (Math.floor(from / stride) % own[d]!) * strides[d]!,
+        row * strides[0]!,
+      );
+      values.set(part.subarray(from, from + width), to);
+    }
+    row += own[0]!;
   }
   return { values, shape };
-}
-
-/**
- * Copies an array to the beginning of a larger one with `shape`, which starts at element `start` of `values`.
- */
-function place(
-  values: TypedArrays[Dtype],
-  shape: readonly number[],
-  start: number,
-  { values: part, shape: own }: NamedArray,
-): void {
-  if (sizeOf(own) === sizeOf(shape) || own.length === 1) {
-    values.set(part, start);
-    return;
-  }
-  const [inner, ownInner] = [shape.slice(1), own.slice(1)];
-  const size = sizeOf(ownInner);
-  for (let i = 0; i < own[0]!; i += 1)
-    place(values, inner, start + i * sizeOf(inner), {
-      values: part.subarray(i * size, (i + 1) * size),
-      shape: ownInner,
-    });
 }

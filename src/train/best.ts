@@ -45,15 +45,12 @@ export function isBetter(
 
 /** Notes each evaluation, and restores the best weights at the end. */
 export class BestModel {
-  private readonly trainer: Trainer;
   /** The last evaluation; null if it was made before a resume. */
   private last: { step: number; evaluation: Evaluation | null } = { step: -1, evaluation: null };
   private best: Evaluation | null = null;
   private warned = false;
 
-  constructor(trainer: Trainer) {
-    this.trainer = trainer;
-  }
+  constructor(private readonly trainer: Trainer) {}
 
   /** Finds out from the log of a resumed training whether its current step was evaluated. */
   resume(): void {
@@ -62,7 +59,6 @@ export class BestModel {
       this.last = { step, evaluation: null };
   }
 
-  /** Whether the current step was evaluated. */
   get isEvaluated(): boolean {
     return this.last.step === this.trainer.state.globalStep;
   }
@@ -72,7 +68,12 @@ export class BestModel {
     const { args, state } = this.trainer;
     this.last = { step: state.globalStep, evaluation };
     const value = bestMetricOf(args, evaluation.metrics);
-    if (value === null) this.warnOfMetric();
+    if (value === null && !this.warned) {
+      this.warned = true;
+      this.trainer.warn(
+        `the metric '${metricName(args)}' is not defined for the evaluation data (ROC-AUC of one class, say): such an evaluation is never the best, and counts as one without improvement`,
+      );
+    }
     const tracked = args.metricForBestModel !== null || args.loadBestModelAtEnd;
     if (!tracked || value === null || !isBetter(args, value, state.bestMetric)) return false;
     state.bestMetric = value;
@@ -80,14 +81,6 @@ export class BestModel {
     // As in transformers, the step is kept only if checkpoints are.
     if (args.saveStrategy !== 'no' || args.loadBestModelAtEnd) state.bestGlobalStep = state.globalStep;
     return true;
-  }
-
-  private warnOfMetric(): void {
-    if (this.warned) return;
-    this.warned = true;
-    this.trainer.warn(
-      `the metric '${metricName(this.trainer.args)}' is not defined for the evaluation data (ROC-AUC of one class, say): such an evaluation is never the best, and counts as one without improvement`,
-    );
   }
 
   /**

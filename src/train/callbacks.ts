@@ -1,7 +1,7 @@
 /** Callbacks: they observe a training and may stop it. */
 import { callUser, userError } from '../data/example-checks.ts';
 import { ConfigError } from '../errors.ts';
-import { checkOptions, type OptionNames, remedyFor } from '../options.ts';
+import { check, checkOptions, remedyFor } from '../options.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { bestMetricKey, bestMetricOf, isBetter } from './best.ts';
 import type { Metrics } from './metrics.ts';
@@ -148,11 +148,6 @@ export interface EarlyStoppingOptions {
   earlyStoppingThreshold?: number;
 }
 
-const earlyStoppingOptionNames: OptionNames<EarlyStoppingOptions> = {
-  earlyStoppingPatience: true,
-  earlyStoppingThreshold: true,
-};
-
 /**
  * Stops the training if the metric has not improved by more than a threshold for `earlyStoppingPatience`
  * evaluations, as in transformers. An evaluation without a value of the metric counts as no improvement.
@@ -165,18 +160,16 @@ export class EarlyStoppingCallback implements TrainerCallback {
 
   /** Throws `ConfigError` for a patience that is no integer of 1 or more, or a threshold below 0. */
   constructor(options: EarlyStoppingOptions = {}) {
-    checkOptions('EarlyStoppingCallback', options, earlyStoppingOptionNames);
+    checkOptions<EarlyStoppingOptions>('EarlyStoppingCallback', options, {
+      earlyStoppingPatience: true,
+      earlyStoppingThreshold: true,
+    });
     const { earlyStoppingPatience = 1, earlyStoppingThreshold = 0 } = options;
-    if (!Number.isSafeInteger(earlyStoppingPatience) || earlyStoppingPatience < 1)
-      throw new ConfigError(`earlyStoppingPatience is ${earlyStoppingPatience}`, {
-        remedy: 'use an integer of 1 or more',
-      });
-    if (!(earlyStoppingThreshold >= 0))
-      throw new ConfigError(`earlyStoppingThreshold is ${earlyStoppingThreshold}`, {
-        remedy: 'use a number of 0 or more',
-      });
     this.patience = earlyStoppingPatience;
     this.threshold = earlyStoppingThreshold;
+    const counts = Number.isSafeInteger(this.patience) && this.patience >= 1;
+    check('earlyStoppingPatience', this.patience, counts, 'use an integer of 1 or more');
+    check('earlyStoppingThreshold', this.threshold, this.threshold >= 0, 'use a number of 0 or more');
   }
 
   /** Replays the evaluations of a resumed training, so that one that had stopped stays so. */

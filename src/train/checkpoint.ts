@@ -14,7 +14,7 @@ import { formatShape, sameShape, sizeOf } from '../tensor/shape.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { type Progress, progressFromJson } from './progress.ts';
-import { checkPlace, type SavedArguments, savedArguments } from './resume.ts';
+import { checkPlace, type Standing, savedArguments } from './resume.ts';
 import { stateFromJson, stateToJson, type TrainerState } from './state.ts';
 
 export const TRAINER_STATE_NAME = 'trainer_state.json';
@@ -34,7 +34,6 @@ export interface CheckpointContent {
   progress: Omit<Progress, 'optimizerSteps'>;
 }
 
-/** The folder of a step's checkpoint. */
 export function checkpointPath(outputDir: string, step: number): string {
   return platform.joinPath(outputDir, `checkpoint-${step}`);
 }
@@ -110,14 +109,6 @@ async function readPart<T>(
       remedy: 'resume from a checkpoint this engine wrote',
     });
   return parse(await platform.readText(path), path);
-}
-
-/** The state of a training at a checkpoint, and its arguments. */
-export interface Standing {
-  state: TrainerState;
-  progress: Progress;
-  /** The content of training_args.json. */
-  saved: SavedArguments;
 }
 
 /**
@@ -266,8 +257,8 @@ export async function rotateCheckpoints(args: TrainingArguments, state: TrainerS
   const others = all.filter(({ step }) => !kept.has(step));
   const stale = others.filter(({ step }) => step > state.globalStep);
   const queue = [...stale, ...others.filter(({ step }) => step < state.globalStep)];
-  const surplus = all.length - Math.max(saveTotalLimit, all.length - others.length);
-  for (const { path } of queue.slice(0, Math.max(surplus, 0))) await platform.remove(path);
+  const surplus = Math.max(all.length - saveTotalLimit, 0);
+  for (const { path } of queue.slice(0, surplus)) await platform.remove(path);
 }
 
 /** Removes unfinished files that killed trainings left in an output folder and its checkpoints. */
@@ -276,7 +267,6 @@ export async function sweepOutput(outputDir: string): Promise<void> {
   for (const { path } of await listCheckpoints(outputDir)) await platform.sweep(path);
 }
 
-/** Deletes all checkpoints in a folder. */
 export async function removeCheckpoints(outputDir: string): Promise<void> {
   for (const { path } of await listCheckpoints(outputDir)) await platform.remove(path);
 }

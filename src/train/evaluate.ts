@@ -4,6 +4,7 @@ import { callUser } from '../data/example-checks.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { problemTypeOf } from '../models/common/config.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { TrainingArguments } from './arguments.ts';
 import { arraysOf, joinBatches, type NamedArray } from './arrays.ts';
 import { lossWeight } from './inputs.ts';
 import { type Evaluation, evaluateLogits, type Metrics } from './metrics.ts';
@@ -27,14 +28,6 @@ export interface EvalPrediction {
 }
 
 export type ComputeMetrics = (prediction: EvalPrediction) => Metrics;
-
-export interface EvaluateOptions {
-  fp16: boolean;
-  /** Names of the labels in a batch; null: by transformers' rule. */
-  labelNames: readonly string[] | null;
-  /** Replaces the metrics of the model's problem type. */
-  computeMetrics?: ComputeMetrics | undefined;
-}
 
 /** transformers' rule (`find_labels`): names that contain `label`, and the answers to questions. */
 const isLabel = (name: string): boolean => /label/i.test(name) || /^(start|end)Positions$/.test(name);
@@ -77,14 +70,16 @@ function predictionOf(predictions: Arrays<NamedArray>, labelIds: EvalPrediction[
 
 /**
  * Computes loss and metrics of some batches; names have no `eval_`. The loss is the mean over the batches'
- * losses, weighted by `lossWeight`; null if the model gives none. Metrics need labels: they are the user's,
- * or those of the problem type if the logits are scores of the config's classes.
+ * losses, weighted by `lossWeight`; null if the model gives none. Metrics need labels (`labelNames`; null: by
+ * transformers' rule): they are the user's, or those of the problem type if the logits are scores of the
+ * config's classes.
  */
 export async function evaluateModel(
   model: TrainableModel,
   batches: Iterable<Batch>,
-  { fp16, labelNames, computeMetrics }: EvaluateOptions,
-): Promise<{ loss: number | null; evaluation: Evaluation }> {
+  { fp16, labelNames }: TrainingArguments,
+  computeMetrics?: ComputeMetrics,
+): Promise<Evaluation> {
   const outputs: Arrays<NamedArray>[] = [];
   const labels: Arrays<NamedArray<BatchArray>>[] = [];
   const wanted = (name: string): boolean => labelNames?.includes(name) ?? isLabel(name);
@@ -104,13 +99,13 @@ export async function evaluateModel(
   }
   const loss = losses === 0 ? null : total === 0 ? 0 : lossSum / total;
   const isEmpty = (arrays: Arrays<NamedArray>): boolean => Object.keys(arrays).length === 0;
-  if (labels.every(isEmpty) || outputs.every(isEmpty)) return { loss, evaluation: { metrics: {} } };
+  if (labels.every(isEmpty) || outputs.every(isEmpty)) return { metrics: { loss } };
   const prediction = predictionOf(joinByName(outputs), joinByName(labels));
-  const evaluation =
+  const { metrics, ...more } =
     computeMetrics === undefined
       ? report(model, prediction)
       : { metrics: customMetrics(computeMetrics, prediction) };
-  return { loss, evaluation };
+  return { metrics: { loss, ...metrics }, ...more };
 }
 
 /**
@@ -132,16 +127,11 @@ function report({ config }: TrainableModel, { predictions, labelIds }: EvalPredi
  */
 function customMetrics(computeMetrics: ComputeMetrics, prediction: EvalPrediction): Metrics {
   const metrics = callUser('computeMetrics', () => computeMetrics(prediction));
-  const isRecord = typeof metrics === 'object' && metrics !== null && !(metrics instanceof Promise);
-  const broken = isRecord
-    ? Object.entries(metrics).find(([, value]) => value !== null && typeof value !== 'number')
-    : undefined;
-  if (!isRecord || broken !== undefined)
-    throw new ConfigError(
-      broken === undefined
-        ? `computeMetrics gave ${String(metrics)}`
-        : `computeMetrics gave ${String(broken[1])} for '${broken[0]}'`,
-      { remedy: 'return an object of numbers, or null where one is not defined' },
-    );
+  const remedy = 'return an object of numbers, or null where one is not defined';
+  if (typeof metrics !== 'object' || metrics === null || metrics instanceof Promise)
+    throw new ConfigError(`computeMetrics gave ${String(metrics)}`, { remedy });
+  for (const [name, value] of Object.entries(metrics))
+    if (value !== null && typeof value !== 'number')
+      throw new ConfigError(`computeMetrics gave ${String(value)} for '${name}'`, { remedy });
   return metrics;
 }

@@ -1,7 +1,7 @@
 /** Turns batches into tensors, and counts what is in them. */
 import type { Batch, BatchArray } from '../data/collate.ts';
-import { ConfigError } from '../errors.ts';
 import { Embedding } from '../nn/layers.ts';
+import { check } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
 import { IGNORED } from '../tensor/ops/loss.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -27,17 +27,15 @@ export function toTensors<B extends UploadedBatch>(device: Device, batch: B): Ba
   return { ...(masked && { skipPadding: true }), ...Object.fromEntries(tensors) } as BatchTensors<B>;
 }
 
-const sum = (values: Int32Array): number => values.reduce((total, value) => total + value, 0);
-
-/** Tokens of a batch without padding; 0 for a batch without tokens. */
-export function countTokens({ attentionMask, inputIds }: Batch): number {
-  if (attentionMask instanceof Int32Array) return sum(attentionMask);
+/** Tokens of a batch with padding, by which transformers estimates operations; 0 if there are none. */
+export function countComputed({ inputIds }: Batch): number {
   return inputIds instanceof Int32Array ? inputIds.length : 0;
 }
 
-/** Tokens of a batch with padding, by which transformers estimates operations. */
-export function countComputed({ inputIds }: Batch): number {
-  return inputIds instanceof Int32Array ? inputIds.length : 0;
+/** Tokens of a batch without padding. */
+export function countTokens(batch: Batch): number {
+  const { attentionMask: mask } = batch;
+  return mask instanceof Int32Array ? mask.reduce((total, value) => total + value, 0) : countComputed(batch);
 }
 
 /** The number of weights outside the embeddings, by which transformers estimates operations. */
@@ -55,8 +53,7 @@ export function computingWeights(model: TrainableModel): number {
 export function lossWeight(model: TrainableModel, batch: Batch): number {
   const given = model.lossWeight?.(batch) ?? batch.lossWeight;
   if (given === undefined) return countedLabels(batch);
-  if (!(given >= 0 && Number.isFinite(given)))
-    throw new ConfigError(`lossWeight is ${given}`, { remedy: 'use a finite number of 0 or more' });
+  check('lossWeight', given, given >= 0 && Number.isFinite(given), 'use a finite number of 0 or more');
   return given;
 }
 

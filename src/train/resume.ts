@@ -83,11 +83,8 @@ export function compareArguments(
     const how = effect === 'best' ? 'the best model is looked for anew' : 'it holds from here on';
     notes.push(effect === 'place' ? `${what}: a step has the same texts` : `${what}: ${how}`);
   }
-  return {
-    notes,
-    batchRatio: before.perDeviceTrainBatchSize / now.perDeviceTrainBatchSize,
-    bestIsVoid,
-  };
+  const batchRatio = before.perDeviceTrainBatchSize / now.perDeviceTrainBatchSize;
+  return { notes, batchRatio, bestIsVoid };
 }
 
 /** A digest covers about this many examples, up to twice as many. */
@@ -139,12 +136,16 @@ export function compareData(
   ];
 }
 
+/** The state of a training at a checkpoint, and its arguments. */
+export interface Standing {
+  state: TrainerState;
+  progress: Progress;
+  /** The content of training_args.json. */
+  saved: SavedArguments;
+}
+
 /** Throws `CheckpointError` if the files of a checkpoint disagree on the training's place. */
-export function checkPlace(
-  { state, progress, saved }: { state: TrainerState; progress: Progress; saved: SavedArguments },
-  examples: number,
-  checkpoint: string,
-): void {
+export function checkPlace({ state, progress, saved }: Standing, examples: number, checkpoint: string): void {
   const wrong = (what: string): CheckpointError =>
     new CheckpointError(`${checkpoint}: ${what}`, { remedy: 'resume from another checkpoint' });
   const { perDeviceTrainBatchSize: size, gradientAccumulationSteps: accumulation } = saved;

@@ -41,14 +41,11 @@ type Place = Pick<Progress, 'epoch' | 'batch'>;
 
 /** State and resources of one training; `go` releases them. */
 export class TrainingRun {
-  private readonly trainer: Trainer;
-  private readonly options: TrainerOptions;
   private readonly callbacks: readonly TrainerCallback[];
   private readonly control: TrainerControl = { shouldTrainingStop: false };
   private readonly loader: DataLoader<unknown, Batch>;
   private readonly step: TrainingStep;
   private readonly stepsPerEpoch: number;
-  private readonly parameters: readonly Tensor[];
   private readonly fixed: ReadonlySet<Tensor>;
   /** Steps since the last log. */
   private lossSteps = 0;
@@ -64,7 +61,10 @@ export class TrainingRun {
   private lastSaved: { step: number; path: string } | null = null;
   private readonly best: BestModel;
 
-  constructor(trainer: Trainer, options: TrainerOptions) {
+  constructor(
+    private readonly trainer: Trainer,
+    private readonly options: TrainerOptions,
+  ) {
     const { args, model } = trainer;
     if (options.trainDataset === undefined)
       throw new ConfigError('train: there is no dataset', { remedy: 'pass trainDataset' });
@@ -74,9 +74,7 @@ export class TrainingRun {
       });
     }
     if (args.fp16) model.device.requireFloat16();
-    this.trainer = trainer;
     this.best = new BestModel(trainer);
-    this.options = options;
     this.callbacks = options.callbacks ?? [];
     this.loader = new DataLoader(options.trainDataset, {
       batchSize: args.perDeviceTrainBatchSize,
@@ -97,8 +95,7 @@ export class TrainingRun {
         remedy: 'use fewer epochs',
       });
     state.numTrainEpochs = Math.ceil(state.maxSteps / this.stepsPerEpoch);
-    this.parameters = model.parameters();
-    this.fixed = new Set(this.parameters.filter((tensor) => !tensor.requiresGrad));
+    this.fixed = new Set(model.parameters().filter((tensor) => !tensor.requiresGrad));
     this.step = new TrainingStep({ model, args, maxSteps: state.maxSteps, reduce: options.reduceGradients });
     model.device.manualSeed(args.seed);
   }
@@ -337,14 +334,8 @@ export class TrainingRun {
     if (state.bestGlobalStep === state.globalStep)
       state.bestModelCheckpoint = checkpointPath(args.outputDir, state.globalStep);
     state.statefulCallbacks = callbackStates(this.callbacks, this.done());
-    const path = await saveCheckpoint({
-      model,
-      tokenizer: this.options.processingClass,
-      optimizer,
-      args,
-      state,
-      progress,
-    });
+    const tokenizer = this.options.processingClass;
+    const path = await saveCheckpoint({ model, tokenizer, optimizer, args, state, progress });
     this.lastSaved = { step: state.globalStep, path };
     await rotateCheckpoints(args, state);
     await callAll(this.callbacks, 'onSave', this.context, path);
@@ -375,7 +366,7 @@ export class TrainingRun {
   }
 
   private release(): void {
-    for (const tensor of this.parameters) tensor.requiresGrad = !this.fixed.has(tensor);
+    for (const tensor of this.trainer.model.parameters()) tensor.requiresGrad = !this.fixed.has(tensor);
     this.step.dispose();
   }
 }

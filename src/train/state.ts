@@ -92,7 +92,6 @@ const keys = (Object.keys(schema.entries) as FileKey[]).map((key) => {
   return [key, ours as Camel<FileKey>] as const;
 });
 
-/** The state before the first step. */
 export function freshState(args: TrainingArguments): TrainerState {
   return {
     epoch: 0,
@@ -118,7 +117,6 @@ export function freshState(args: TrainingArguments): TrainerState {
   };
 }
 
-/** The content of trainer_state.json. */
 export function stateToJson(state: TrainerState): Record<string, unknown> {
   return Object.fromEntries(keys.map(([theirs, ours]) => [theirs, state[ours]]));
 }

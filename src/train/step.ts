@@ -51,20 +51,15 @@ export class TrainingStep {
   readonly lossSum: Tensor;
   /** On the GPU, [2]: norm of the last step's gradients, and the factor that clips them. */
   readonly norm: Tensor;
-  private readonly model: TrainableModel;
-  private readonly args: TrainingArguments;
   private readonly parameters: readonly Tensor[];
-  private readonly hook: ReduceGradients | undefined;
 
-  constructor({ model, args, maxSteps, reduce }: StepOptions) {
+  constructor(private readonly options: StepOptions) {
+    const { model, args, maxSteps } = options;
     const { device } = model;
-    this.model = model;
-    this.args = args;
-    this.hook = reduce;
+    const { warmupSteps, lrSchedulerType } = args;
     this.parameters = model.parameters();
     this.optimizer = makeOptimizer(model, args);
-    const { warmupSteps } = args;
-    this.scheduler = getScheduler(args.lrSchedulerType, this.optimizer, {
+    this.scheduler = getScheduler(lrSchedulerType, this.optimizer, {
       numWarmupSteps: warmupSteps < 1 ? Math.ceil(warmupSteps * maxSteps) : warmupSteps,
       numTrainingSteps: maxSteps,
     });
@@ -80,17 +75,17 @@ export class TrainingStep {
    * batch is weighted by what its loss is a mean over (`lossWeight`). Returns the learning rate used.
    */
   async run(batches: readonly Batch[]): Promise<number> {
-    const { device } = this.model;
-    const shares = sharesOf(batches.map((batch) => lossWeight(this.model, batch)));
+    const { model, reduce } = this.options;
+    const shares = sharesOf(batches.map((batch) => lossWeight(model, batch)));
     for (const [at, batch] of batches.entries()) {
-      const scope = device.scope();
+      const scope = model.device.scope();
       try {
         this.backward(this.forward(batch), shares[at]!);
       } finally {
         scope.close();
       }
     }
-    if (this.hook !== undefined) await this.reduce();
+    if (reduce !== undefined) await this.reduce();
     return this.update(this.clip());
   }
 
@@ -98,7 +93,8 @@ export class TrainingStep {
    * Computes the loss of a batch, a scalar in the open scope. Throws `ConfigError` if the model gives none.
    */
   forward(batch: Batch): Tensor {
-    const { loss } = forwardBatch(this.model, batch, this.args.fp16);
+    const { model, args } = this.options;
+    const { loss } = forwardBatch(model, batch, args.fp16);
     if (loss === undefined)
       throw new ConfigError('the model gives no loss for the training data', {
         remedy: 'give the examples labels',
@@ -110,14 +106,14 @@ export class TrainingStep {
   backward(loss: Tensor, share: number): void {
     const part = share === 1 ? loss : scale(loss, share);
     part.backward(this.scaler?.scale);
-    addInPlace(this.model.device.gpu, { x: part.slot, y: this.lossSum.slot, count: 1 });
+    addInPlace(loss.device.gpu, { x: part.slot, y: this.lossSum.slot, count: 1 });
   }
 
   /** Calls the hook, in a scope of its own. Throws `UserCodeError` if that throws. */
   async reduce(): Promise<void> {
-    const scope = this.model.device.scope();
+    const scope = this.norm.device.scope();
     try {
-      await this.hook?.(this.parameters);
+      await this.options.reduce?.(this.parameters);
     } catch (cause) {
       throw userError('reduceGradients', cause);
     } finally {
@@ -131,7 +127,7 @@ export class TrainingStep {
    */
   clip(): Tensor | null {
     const { scaler, norm: out } = this;
-    const { maxGradNorm } = this.args;
+    const { maxGradNorm } = this.options.args;
     const maxNorm = maxGradNorm === 0 ? Number.POSITIVE_INFINITY : maxGradNorm;
     const factor = clipFactor(this.parameters, maxNorm, { out, lossScale: scaler ?? 1 });
     return maxGradNorm === 0 && scaler === null ? null : factor;
@@ -148,7 +144,7 @@ export class TrainingStep {
     scaler?.update(gradScale);
     scheduler.step();
     optimizer.zeroGrad();
-    this.model.device.submit();
+    this.options.model.device.submit();
     return learningRate;
   }
 

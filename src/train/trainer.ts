@@ -93,10 +93,9 @@ export class Trainer {
   readonly args: TrainingArguments;
   readonly model: TrainableModel;
   state: TrainerState;
-  private readonly options: TrainerOptions;
 
   /** Throws `ConfigError` for options and arguments that cannot be used. */
-  constructor(options: TrainerOptions) {
+  constructor(private readonly options: TrainerOptions) {
     checkOptions('Trainer', options, trainerOptionNames, advice);
     if (options.model === undefined)
       throw new ConfigError('Trainer: there is no model', { remedy: 'pass model' });
@@ -104,7 +103,6 @@ export class Trainer {
     checkDataset('evalDataset', options.evalDataset);
     checkCallbacks(options.callbacks);
     this.args = resolveArguments(options.args);
-    this.options = options;
     this.model = options.model;
     this.state = freshState(this.args);
   }
@@ -164,15 +162,10 @@ export class Trainer {
       collate: this.collate(),
       shuffle: false,
     });
-    const { loss, evaluation } = await evaluateModel(model, loader.batches(), {
-      fp16: args.fp16,
-      labelNames: args.labelNames,
-      computeMetrics: this.options.computeMetrics,
-    });
+    const evaluation = await evaluateModel(model, loader.batches(), args, this.options.computeMetrics);
     const seconds = (performance.now() - started) / 1000;
     const named = Object.entries(evaluation.metrics).map(([name, value]) => [`eval_${name}`, value]);
     const metrics = {
-      eval_loss: loss,
       ...Object.fromEntries(named),
       eval_runtime: Number(seconds.toFixed(4)),
       eval_samples_per_second: Number((dataset.length / seconds).toFixed(3)),

@@ -8,6 +8,8 @@ import type { SubgroupMatrix } from '../../src/gpu/subgroup-matrix.ts';
 import {
   AutoConfig,
   AutoModelForMaskedLM,
+  AutoModelForMultipleChoice,
+  AutoModelForPreTraining,
   AutoModelForQuestionAnswering,
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
@@ -62,6 +64,12 @@ const ints = (count: number, shape: number[]) => device.current.tensor(new Int32
 const perText = (count = 1) => ints(BATCH * count, count === 1 ? [BATCH] : [BATCH, count]);
 const floats = (count: number) => device.current.tensor(new Float32Array(BATCH * count), [BATCH, count]);
 
+/** The name of the second label that a family's pre-training takes. */
+const pairLabels: Partial<Record<ModelType, string>> = {
+  albert: 'sentenceOrderLabel',
+  bert: 'nextSentenceLabel',
+};
+
 /** Each task's model, and the labels of a batch by their names. */
 const tasks = {
   classification: [AutoModelForSequenceClassification, () => ({ labels: perText() })],
@@ -69,6 +77,14 @@ const tasks = {
   tokens: [AutoModelForTokenClassification, () => ({ labels: perText(LENGTH) })],
   answers: [AutoModelForQuestionAnswering, () => ({ startPositions: perText(), endPositions: perText() })],
   'masked tokens': [AutoModelForMaskedLM, () => ({ labels: perText(LENGTH) })],
+  'pre-training': [
+    AutoModelForPreTraining,
+    (type: ModelType) => {
+      const pair = pairLabels[type];
+      return { labels: perText(LENGTH), ...(pair !== undefined && { [pair]: perText() }) };
+    },
+  ],
+  choices: [AutoModelForMultipleChoice, () => ({ labels: ints(1, [1]) })],
 } as const;
 type Task = keyof typeof tasks;
 
@@ -88,6 +104,9 @@ const cases: Case[] = [
       task: 'classification',
       values: { hiddenSize: 2 * size, intermediateSize: 3 * size },
     };
+  }),
+  ...(['relative_key', 'relative_key_query'] as const).map((positionEmbeddingType): Case => {
+    return { type: 'bert', task: 'classification', values: { positionEmbeddingType } };
   }),
   ...hiddenActivations.map((hiddenAct): Case => {
     return { type: 'bert', task: 'masked tokens', values: { hiddenAct } };
@@ -116,10 +135,11 @@ async function run({ type, task, values }: Case, fp16: boolean): Promise<void> {
   const optimizer = new AdamW(model.parameters());
   const scaler = new GradScaler(current);
   const attentionMask = new Int32Array(BATCH * LENGTH).fill(1).fill(0, -2);
+  const shape = task === 'choices' ? [1, BATCH, LENGTH] : [BATCH, LENGTH];
   const inputs = {
-    inputIds: perText(LENGTH),
-    attentionMask: current.tensor(attentionMask, [BATCH, LENGTH]),
-    ...labels(),
+    inputIds: ints(BATCH * LENGTH, shape),
+    attentionMask: current.tensor(attentionMask, shape),
+    ...labels(type),
   };
   for (const way of ways) {
     const forward = () => model.forward({ ...inputs, ...way });

@@ -64,42 +64,47 @@ function columns(values: Float32Array, width: number, order: readonly number[]):
 
 const names = ['positive', 'negative', 'neutral'];
 
-describe.each(['bert-single', 'roberta-single', 'bert-token', 'distilbert-single'])('%s', (fixture) => {
-  const theirs = fixture === 'bert-token' ? ['B', 'I', 'O', 'X', 'Y'] : names;
-  const width = theirs.length;
+describe.each(['bert-single', 'roberta-single', 'bert-token', 'distilbert-single', 'electra-single'])(
+  '%s',
+  (fixture) => {
+    const theirs = fixture === 'bert-token' ? ['B', 'I', 'O', 'X', 'Y'] : names;
+    const width = theirs.length;
 
-  it('takes its weights along where the same names come in another order', async () => {
-    const folder = await named(fixture, theirs);
-    const before = await logitsOf(fixture, folder);
-    expect(before.report.text).toBe('');
-    const ours = [...theirs].sort().reverse();
-    const order = ours.map((name) => theirs.indexOf(name));
-    expect(order).not.toEqual(theirs.map((_, id) => id));
-    const after = await logitsOf(fixture, folder, { id2label: { ...ours } });
-    expect(Object.values(after.config.id2label)).toEqual(ours);
-    expect(maxDifference(after.values, columns(before.values, width, order))).toBeLessThan(1e-6);
-    // Their old places would have been wrong by far.
-    expect(maxDifference(after.values, before.values)).toBeGreaterThan(1e-2);
-    expect(after.report.redrawn).toEqual([]);
-    expect(after.report.text).toContain("id2label has the checkpoint's classes in another order");
-  });
+    it('takes its weights along where the same names come in another order', async () => {
+      const folder = await named(fixture, theirs);
+      const before = await logitsOf(fixture, folder);
+      expect(before.report.text).toBe('');
+      const ours = [...theirs].sort().reverse();
+      const order = ours.map((name) => theirs.indexOf(name));
+      expect(order).not.toEqual(theirs.map((_, id) => id));
+      const after = await logitsOf(fixture, folder, { id2label: { ...ours } });
+      expect(Object.values(after.config.id2label)).toEqual(ours);
+      expect(maxDifference(after.values, columns(before.values, width, order))).toBeLessThan(1e-6);
+      // Their old places would have been wrong by far.
+      expect(maxDifference(after.values, before.values)).toBeGreaterThan(1e-2);
+      expect(after.report.redrawn).toEqual([]);
+      expect(after.report.text).toContain("id2label has the checkpoint's classes in another order");
+    });
 
-  it('is drawn anew for other names, and says so', async () => {
-    const folder = await named(fixture, theirs);
-    const before = await logitsOf(fixture, folder);
-    const ours = theirs.map((name) => `${name}-other`);
-    const after = await logitsOf(fixture, folder, { id2label: { ...ours } });
-    const layer = fixture === 'roberta-single' ? 'classifier.out_proj' : 'classifier';
-    expect(after.report.redrawn).toEqual([`${layer}.weight`, `${layer}.bias`]);
-    expect(after.report.text).toContain(`drawn anew  ${layer}.weight, ${layer}.bias`);
-    expect(maxDifference(after.values, before.values)).toBeGreaterThan(1e-2);
-    const kept = await logitsOf(fixture, folder, { id2label: { ...ours }, head: 'keep' });
-    expect(kept.values).toEqual(before.values);
-    expect(Object.values(kept.config.id2label)).toEqual(ours);
-    const renewed = await logitsOf(fixture, folder, { head: 'new' });
-    expect(renewed.report.redrawn).toHaveLength(2);
-  });
-});
+    it('is drawn anew for other names, and says so', async () => {
+      const folder = await named(fixture, theirs);
+      const before = await logitsOf(fixture, folder);
+      const ours = theirs.map((name) => `${name}-other`);
+      const after = await logitsOf(fixture, folder, { id2label: { ...ours } });
+      const layer = ['roberta-single', 'electra-single'].includes(fixture)
+        ? 'classifier.out_proj'
+        : 'classifier';
+      expect(after.report.redrawn).toEqual([`${layer}.weight`, `${layer}.bias`]);
+      expect(after.report.text).toContain(`drawn anew  ${layer}.weight, ${layer}.bias`);
+      expect(maxDifference(after.values, before.values)).toBeGreaterThan(1e-2);
+      const kept = await logitsOf(fixture, folder, { id2label: { ...ours }, head: 'keep' });
+      expect(kept.values).toEqual(before.values);
+      expect(Object.values(kept.config.id2label)).toEqual(ours);
+      const renewed = await logitsOf(fixture, folder, { head: 'new' });
+      expect(renewed.report.redrawn).toHaveLength(2);
+    });
+  },
+);
 
 describe('names', () => {
   it('may differ in case', async () => {

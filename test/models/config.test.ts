@@ -18,8 +18,12 @@ describe.each(families)('a %s config that transformers wrote', (family) => {
   it('is read', async () => {
     const config = await AutoConfig.fromPretrained(folder);
     expect(config.id2label).toEqual({ 0: 'negative', 1: 'neutral', 2: 'positive, perhaps' });
-    const heads =
-      family === 'distilbert' ? { qaDropout: 0.3, seqClassifDropout: 0.25 } : { classifierDropout: 0.3 };
+    const own: Partial<Record<ModelType, object>> = {
+      distilbert: { qaDropout: 0.3, seqClassifDropout: 0.25 },
+      albert: { classifierDropout: 0.3, embeddingSize: 10, numHiddenGroups: 2 },
+      electra: { summaryLastDropout: 0.3, embeddingSize: 10 },
+    };
+    const heads = own[family] ?? { classifierDropout: 0.3 };
     expect(config).toMatchObject({ modelType: family, numLabels: 3, hiddenDropoutProb: 0.15, ...heads });
   });
 
@@ -55,6 +59,27 @@ describe('defaults', () => {
       seq_classif_dropout: 0.2,
       sinusoidal_pos_embds: false,
       vocab_size: 30522,
+    });
+    expect(AutoConfig.forModel('albert')).toMatchObject({
+      vocabSize: 30000,
+      embeddingSize: 128,
+      hiddenSize: 4096,
+      numAttentionHeads: 64,
+      intermediateSize: 16384,
+      numHiddenGroups: 1,
+      innerGroupNum: 1,
+      hiddenAct: 'gelu_new',
+      hiddenDropoutProb: 0,
+      attentionProbsDropoutProb: 0,
+      classifierDropout: 0.1,
+    });
+    expect(AutoConfig.forModel('electra')).toMatchObject({
+      embeddingSize: 128,
+      hiddenSize: 256,
+      numAttentionHeads: 4,
+      intermediateSize: 1024,
+      summaryLastDropout: 0.1,
+      summaryActivation: 'gelu',
     });
     expect(AutoConfig.forModel('bert').id2label).toEqual({ 0: 'LABEL_0', 1: 'LABEL_1' });
   });
@@ -194,7 +219,8 @@ describe('values', () => {
     expect(read({ initializer_range: 0 }).initializerRange).toBe(0.02);
     expect(read({ initializer_range: null }).initializerRange).toBe(0.02);
     expect(read({ pruned_heads: {}, quantization_config: null, is_decoder: false }).hiddenSize).toBe(768);
-    expect(read({ position_embedding_type: null }).hiddenSize).toBe(768);
+    expect(read({ position_embedding_type: null }).positionEmbeddingType).toBe('absolute');
+    expect(JSON.parse(configToJson(read({}), 'X'))).not.toHaveProperty('position_embedding_type');
     const outputs = read({ output_attentions: true, output_hidden_states: true });
     expect(outputs).toMatchObject({ outputAttentions: true, outputHiddenStates: true });
     expect(JSON.parse(configToJson(outputs, 'X'))).toMatchObject({ output_attentions: true });
@@ -209,7 +235,7 @@ describe('values', () => {
   });
 
   it('keep the name of an activation', () => {
-    for (const name of ['swish', 'gelu_new', 'gelu_pytorch_tanh']) {
+    for (const name of ['swish', 'gelu_new', 'gelu_pytorch_tanh', 'quick_gelu']) {
       const config = parseConfig({ ...bert, hidden_act: name }, 'x');
       expect(JSON.parse(configToJson(config, 'X'))).toMatchObject({ hidden_act: name });
     }
@@ -222,8 +248,10 @@ describe('what cannot be used', () => {
     'a size that is no number': { ...bert, hidden_size: '768' },
     'heads that do not divide': { ...bert, hidden_size: 100 },
     'a probability above 1': { ...bert, hidden_dropout_prob: 1.5 },
-    'an activation we do not have': { ...bert, hidden_act: 'quick_gelu' },
-    'relative positions': { ...bert, position_embedding_type: 'relative_key' },
+    'an activation we do not have': { ...bert, hidden_act: 'relu6' },
+    'relative positions': { model_type: 'distilbert', position_embedding_type: 'relative_key' },
+    'relative positions of ALBERT': { model_type: 'albert', position_embedding_type: 'relative_key' },
+    'positions of another kind': { ...bert, position_embedding_type: 'rotary' },
     'a decoder': { ...bert, is_decoder: true },
     'pruned heads': { ...bert, pruned_heads: { 0: [1] } },
     'quantized weights': { ...bert, quantization_config: { load_in_8bit: true } },

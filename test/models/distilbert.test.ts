@@ -121,6 +121,6 @@ it('thaws from the top: heads, layers, embeddings', async () => {
     ['EncoderLayer'],
     ['Embeddings'],
   ]);
-  expect(model.layerGroups()[1]![0]).toBe(model.base.encoder.layer[1]);
+  expect(model.layerGroups()[1]![0]).toBe(model.base.encoder.order()[1]);
   model.dispose();
 });

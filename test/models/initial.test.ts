@@ -89,7 +89,7 @@ describe.each(families)('%s', (type) => {
       const folder = join(scratch, `${type}-${at}-${donor.architecture}`);
       await donor.savePretrained(folder);
       const [name, { shape, values }] = [...weightsOf(donor)].find(
-        ([key, weight]) => /layer\.0\..*weight$/.test(key) && weight.shape.length === 2,
+        ([key, weight]) => /layers?\.0\..*weight$/.test(key) && weight.shape.length === 2,
       )!;
       const parts: Uint8Array[] = [];
       await writeSafetensors({ write: async (bytes) => void parts.push(bytes.slice()) }, [

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   AutoModel,
   AutoModelForMaskedLM,
+  AutoModelForMultipleChoice,
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from '../../src/models/auto.ts';
@@ -70,6 +71,14 @@ describe('reports', () => {
     ['roberta masked LM to token classification', AutoModelForTokenClassification, 'roberta-mlm'],
     ['distilbert masked LM to sequence classification', AutoModelForSequenceClassification, 'distilbert-mlm'],
     ['distilbert sequence classification to base', AutoModel, 'distilbert-single'],
+    [
+      'electra pretraining to sequence classification',
+      AutoModelForSequenceClassification,
+      'electra-replaced',
+    ],
+    ['electra masked LM to multiple choice', AutoModelForMultipleChoice, 'electra-mlm'],
+    ['albert pretraining to sequence classification', AutoModelForSequenceClassification, 'albert-pairs'],
+    ['albert sequence classification to masked LM', AutoModelForMaskedLM, 'albert-single'],
     ['camembert base to token classification', AutoModelForTokenClassification, 'camembert-base'],
   ] as const;
   it.each(cases)('%s, as transformers reports it', async (title, auto, folder) => {

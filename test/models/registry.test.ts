@@ -14,6 +14,8 @@ describe.each(families.map((family) => [family.modelType, family] as const))('%s
       `${name}ForTokenClassification`,
       `${name}ForQuestionAnswering`,
       `${name}ForMaskedLM`,
+      `${name}ForMultipleChoice`,
+      ...('preTraining' in tasks ? [`${name}ForPreTraining`] : []),
     ]);
     for (const each of classes) expect(dawngrad, each.name).toHaveProperty(each.name, each);
   });

@@ -18,7 +18,9 @@ from transformers import AutoTokenizer
 
 KEYS = ("input_ids", "attention_mask", "token_type_ids")
 # What a class of transformers gives, by the end of its name.
-OUTPUTS = {"ForSequenceClassification": ("logits",), "ForTokenClassification": ("logits",), "ForMaskedLM": ("logits",),
+OUTPUTS = {"ElectraForPreTraining": ("logits",), "AlbertForPreTraining": ("prediction_logits", "sop_logits"),
+           "BertForPreTraining": ("prediction_logits", "seq_relationship_logits"), "ForMultipleChoice": ("logits",),
+           "ForSequenceClassification": ("logits",), "ForTokenClassification": ("logits",), "ForMaskedLM": ("logits",),
            "ForQuestionAnswering": ("start_logits", "end_logits"), "Model": ("last_hidden_state",)}
 # Families whose positions begin after the padding id.
 PADDED_POSITIONS = ("roberta", "xlm-roberta", "camembert")
@@ -67,7 +69,7 @@ def task_of(folder):
     """(class that loads the folder, names of its outputs)"""
     (architecture,) = json.loads(Path(folder, "config.json").read_text())["architectures"]
     ending, outputs = next((e, o) for e, o in OUTPUTS.items() if architecture.endswith(e))
-    return getattr(transformers, f"Auto{ending}" if ending == "Model" else f"AutoModel{ending}"), outputs
+    return getattr(transformers, f"Auto{ending}" if ending == "Model" else f"AutoModel{ending[ending.index('For'):]}"), outputs
 
 
 def check(folder, run, tolerance):

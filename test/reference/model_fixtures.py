@@ -11,13 +11,14 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
-    AutoModelForMaskedLM, AutoModelForQuestionAnswering, AutoModelForSequenceClassification,
-    AutoModelForTokenClassification, AutoModel, BertConfig, BertForPreTraining, CamembertConfig, DistilBertConfig,
-    RobertaConfig, Trainer, XLMRobertaConfig, get_constant_schedule, get_constant_schedule_with_warmup,
+    AlbertConfig, AutoModelForMaskedLM, AutoModelForMultipleChoice, AutoModelForPreTraining, AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoModel, BertConfig, BertForPreTraining,
+    CamembertConfig, DistilBertConfig, ElectraConfig, RobertaConfig, Trainer, XLMRobertaConfig, get_constant_schedule, get_constant_schedule_with_warmup,
     get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup,
 )
 
@@ -38,6 +39,7 @@ class Family:
     activation: str = "hidden_act"
     first_position: int = 0  # that a text may have
     token_types: bool = False
+    awkward: bool = False  # whether each task's batch has padding on the left, and a mask with holes, too
 
     def make(self, values, **more):
         return self.config(**values, **dict.fromkeys(self.dropouts, 0.0), **more)
@@ -55,6 +57,7 @@ def of_sizes(hidden, heads, inner, vocab, positions, layers=2, keys=BERTS, **mor
 TINY, TINIER = (16, 2, 20, 29, 12), (6, 2, 5, 17, 9)
 UNTIED = dict(layers=1, tie_word_embeddings=False)
 ROBERTA = dict(type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2, initializer_range=0.2)
+TYPED = dict(type_vocab_size=2, pad_token_id=0, initializer_range=0.2)
 LM_HEAD = dict(words="roberta.embeddings.word_embeddings.weight", first_position=2,
                ties={"lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight",
                      "lm_head.decoder.bias": "lm_head.bias"})
@@ -75,6 +78,20 @@ FAMILIES = {
                           of_sizes(*TINIER, **UNTIED), **LM_HEAD),
     "camembert": Family(CamembertConfig, of_sizes(9, 3, 11, 100, 20, layers=1, layer_norm_eps=1e-5, **ROBERTA), 4,
                         of_sizes(*TINIER, **UNTIED), **LM_HEAD),
+    "electra": Family(
+        ElectraConfig, of_sizes(36, 3, 37, 101, 40, embedding_size=10, **TYPED), 5,
+        of_sizes(*TINY, embedding_size=16, **UNTIED), words="electra.embeddings.word_embeddings.weight",
+        ties={"generator_lm_head.weight": "electra.embeddings.word_embeddings.weight"},
+        dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "summary_last_dropout"),
+        token_types=True, awkward=True),
+    "albert": Family(
+        AlbertConfig, of_sizes(36, 3, 37, 101, 40, layers=3, embedding_size=10, num_hidden_groups=2, **TYPED), 6,
+        of_sizes(*TINY, embedding_size=16, num_hidden_groups=1, inner_group_num=2, **UNTIED | dict(layers=3)),
+        words="albert.embeddings.word_embeddings.weight",
+        ties={"predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
+              "predictions.decoder.bias": "predictions.bias"},
+        dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"),
+        token_types=True, awkward=True),
 }
 
 
@@ -120,6 +137,19 @@ def batch(family, lengths, generator, width=None):
     return inputs
 
 
+def left_padded(family, lengths, generator):
+    inputs = batch(family, lengths, generator)
+    return {k: torch.stack([row.roll(row.shape[0] - n) for row, n in zip(v, lengths)]) for k, v in inputs.items()}
+
+
+def awkward(family, inputs, generator):
+    """The inputs, below them a row padded on the left, and one whose mask has holes."""
+    width = inputs["input_ids"].shape[1]
+    left, holes = left_padded(family, [5, width], generator), batch(family, [width], generator)
+    holes["attention_mask"][0, [1, 4, width - 1]] = 0
+    return {k: torch.cat([v, left[k][:1], holes[k]]) for k, v in inputs.items()}
+
+
 def lists(inputs):
     return {k: v.tolist() for k, v in inputs.items()}
 
@@ -139,7 +169,7 @@ def case(folder, model, inputs, labels):
     out = model(**inputs, **labels)
     out.loss.backward()
     tensors = {}
-    for key in ("logits", "start_logits", "end_logits"):
+    for key in ("logits", "start_logits", "end_logits", "prediction_logits", "sop_logits", "seq_relationship_logits"):
         if getattr(out, key, None) is not None:
             tensors[f"out.{key}"] = getattr(out, key).detach().contiguous()
     for name, p in named_parameters(model):
@@ -152,18 +182,20 @@ def tasks(family):
     g = generator_of(7, family)
     torch.manual_seed(11 + FAMILIES[family].number)
     inputs = batch(family, [9, 4, 1], g)
+    if FAMILIES[family].awkward:
+        inputs = awkward(family, inputs, g)
     B, L = inputs["input_ids"].shape
     make = lambda auto, **kw: perturb(auto.from_config(config_of(family, **kw), **EAGER), g)
     seq = AutoModelForSequenceClassification
-    case(f"{family}-single", make(seq, num_labels=3), inputs, dict(labels=torch.tensor([2, 0, 1])))
+    case(f"{family}-single", make(seq, num_labels=3), inputs, dict(labels=torch.tensor([2, 0, 1, 1, 2][:B])))
     case(f"{family}-multi", make(seq, num_labels=4, problem_type="multi_label_classification"), inputs,
          dict(labels=torch.randint(0, 2, (B, 4), generator=g).float()))
-    case(f"{family}-regression", make(seq, num_labels=1), inputs, dict(labels=torch.tensor([0.5, -1.0, 2.0])))
+    case(f"{family}-regression", make(seq, num_labels=1), inputs, dict(labels=torch.tensor([0.5, -1.0, 2.0, 0.25, -0.5][:B])))
     token_labels = torch.randint(0, 5, (B, L), generator=g)
     token_labels[inputs["attention_mask"] == 0] = -100
     case(f"{family}-token", make(AutoModelForTokenClassification, num_labels=5), inputs, dict(labels=token_labels))
     case(f"{family}-qa", make(AutoModelForQuestionAnswering), inputs,
-         dict(start_positions=torch.tensor([1, 0, 0]), end_positions=torch.tensor([5, 3, 12])))
+         dict(start_positions=torch.tensor([1, 0, 0, 5, 0][:B]), end_positions=torch.tensor([5, 3, 12, 8, 4][:B])))
     mlm_labels = torch.full((B, L), -100)
     mlm_labels[0, 2], mlm_labels[0, 5], mlm_labels[1, 1] = 17, 60, 99
     case(f"{family}-mlm", make(AutoModelForMaskedLM), inputs, dict(labels=mlm_labels))
@@ -189,9 +221,63 @@ def base_case(family, model, inputs):
     write_json(folder / "expected.json", dict(inputs=lists(inputs), loss=loss.item(), grad_norms=gradient_norms(model)))
 
 
-def left_padded(family, lengths, generator):
-    inputs = batch(family, lengths, generator)
-    return {k: torch.stack([row.roll(row.shape[0] - n) for row, n in zip(v, lengths)]) for k, v in inputs.items()}
+def choices(family):
+    """Two questions of three texts each."""
+    g = generator_of(81, family)
+    torch.manual_seed(83 + FAMILIES[family].number)
+    texts = batch(family, [7, 4, 2, 5, 7, 1], g)
+    if FAMILIES[family].awkward:
+        texts["attention_mask"][4, [2, 5]] = 0
+    inputs = {k: v.view(2, 3, -1) for k, v in texts.items()}
+    model = perturb(AutoModelForMultipleChoice.from_config(config_of(family), **EAGER), g)
+    case(f"{family}-choice", model, inputs, dict(labels=torch.tensor([2, 0])))
+
+
+def replaced(family):
+    """ELECTRA's pre-training: which tokens are not the text's own. What lies beneath padding does not count."""
+    g = generator_of(91, family)
+    torch.manual_seed(93)
+    inputs = awkward(family, batch(family, [9, 4, 1], g), g)
+    labels = torch.randint(0, 2, inputs["input_ids"].shape, generator=g)
+    model = perturb(AutoModelForPreTraining.from_config(config_of(family), **EAGER), g)
+    case(f"{family}-replaced", model, inputs, dict(labels=labels))
+
+
+def pairs(family, answer):
+    """Pre-training on pairs: masked tokens, and a question about the pair, whose label has this name."""
+    g = generator_of(101, family)
+    torch.manual_seed(103)
+    inputs = awkward(family, batch(family, [9, 4, 1], g), g)
+    labels = torch.full(inputs["input_ids"].shape, -100)
+    labels[0, 2], labels[1, 1], labels[3, 5], labels[4, 0] = 17, 60, 99, 5
+    model = perturb(AutoModelForPreTraining.from_config(config_of(family), **EAGER), g)
+    case(f"{family}-pairs", model, inputs, {"labels": labels, answer: torch.tensor([1, 0, 0, 1, 1])})
+
+
+def by_distance(attention, query, key, value, mask, scaling, **_):
+    """Attention of transformers 4 with position_embedding_type, which transformers 5 does not have any more."""
+    at, table = torch.arange(query.shape[2]), attention.distance_embedding
+    rows = table(at[:, None] - at[None] + table.num_embeddings // 2)
+    scores = query @ key.transpose(2, 3) + torch.einsum("bhld,lrd->bhlr", query, rows)
+    if attention.config.position_embedding_type == "relative_key_query":
+        scores = scores + torch.einsum("bhrd,lrd->bhlr", key, rows)
+    weights = (scores * scaling + (0 if mask is None else mask)).softmax(-1)
+    return (weights @ value).transpose(1, 2).contiguous(), weights
+
+
+def relative(family, kind):
+    """A classifier whose layers know distances of tokens; its position embeddings are there, and unused."""
+    g = generator_of(111, family)
+    torch.manual_seed(113)
+    config = FAMILIES[family].make(FAMILIES[family].values | dict(max_position_embeddings=13, position_embedding_type=kind), num_labels=3)
+    model = AutoModelForSequenceClassification.from_config(config, **EAGER)
+    for module in list(model.modules()):
+        if hasattr(module, "query"):
+            module.distance_embedding = torch.nn.Embedding(25, config.hidden_size // config.num_attention_heads)
+    model.base_model.embeddings.position_embeddings.register_forward_hook(lambda module, ids, rows: rows * 0)
+    with patch.object(sys.modules[type(model).__module__], "eager_attention_forward", by_distance):
+        case(f"{family}-{kind}", perturb(model, g), awkward(family, batch(family, [9, 4, 1], g), g),
+             dict(labels=torch.tensor([2, 0, 1, 1, 2])))
 
 
 def batches(family):
@@ -232,7 +318,9 @@ def decayed(model):
 KEPT = ("position_embeddings.weight", "layer.0.attention.self.query.weight", "layer.1.intermediate.dense.bias",
         "layer.1.output.LayerNorm.weight", "pooler.dense.weight", "classifier.dense.weight", "classifier.weight",
         "classifier.bias", "out_proj.weight", "out_proj.bias", "layer.0.attention.q_lin.weight", "layer.1.ffn.lin1.bias",
-        "layer.1.output_layer_norm.weight")
+        "layer.1.output_layer_norm.weight", "groups.0.albert_layers.0.attention.query.weight",
+        "groups.1.albert_layers.0.ffn.bias", "groups.1.albert_layers.0.full_layer_layer_norm.weight",
+        "embedding_hidden_mapping_in.weight", "pooler.weight")
 
 
 def curve(family):
@@ -369,13 +457,15 @@ def outputs(family):
     last = FAMILIES[family].values["max_position_embeddings"]
     rows, row = torch.randint(0, last, (2, 5), generator=g), torch.randint(0, last, (1, 5), generator=g)
     autos = {"base": AutoModel, "single": AutoModelForSequenceClassification, "token": AutoModelForTokenClassification,
-             "qa": AutoModelForQuestionAnswering, "mlm": AutoModelForMaskedLM}
+             "qa": AutoModelForQuestionAnswering, "mlm": AutoModelForMaskedLM, "choice": AutoModelForMultipleChoice}
     for task, auto in autos.items():
         folder, tensors, runs = OUT / f"{family}-{task}", {}, {}
         model = auto.from_pretrained(folder, **EAGER).eval()
         positions = {"rows": rows, "row": row} if task == "base" else {"rows": rows}
         for name, position_ids in positions.items():
             given = inputs | dict(position_ids=position_ids)
+            if task == "choice":  # Without positions, which DistilBERT's class does not take in this shape.
+                given = {k: torch.stack([v, v.flip(0)]) for k, v in inputs.items()}
             with torch.no_grad():
                 out = model(**given, output_hidden_states=True, output_attentions=True)
             for key, value in out.items():
@@ -388,7 +478,7 @@ def outputs(family):
 
 
 ACTIVATIONS = ("gelu", "gelu_python", "gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh",
-               "relu", "silu", "swish", "tanh", "sigmoid", "linear")
+               "quick_gelu", "relu", "silu", "swish", "tanh", "sigmoid", "linear")
 
 
 def logits_of(folder, inputs, **config):
@@ -460,6 +550,10 @@ def loading():
         "three labels to seven": report(sequence, OUT / "bert-single", num_labels=7, ignore_mismatched_sizes=True),
         "distilbert masked LM to sequence classification": report(sequence, OUT / "distilbert-mlm"),
         "distilbert sequence classification to base": report(AutoModel, OUT / "distilbert-single"),
+        "electra pretraining to sequence classification": report(sequence, OUT / "electra-replaced"),
+        "electra masked LM to multiple choice": report(AutoModelForMultipleChoice, OUT / "electra-mlm"),
+        "albert pretraining to sequence classification": report(sequence, OUT / "albert-pairs"),
+        "albert sequence classification to masked LM": report(AutoModelForMaskedLM, OUT / "albert-single"),
         "camembert base to token classification": report(token, OUT / "camembert-base"),
     }, indent=1)
 
@@ -475,8 +569,15 @@ if __name__ == "__main__":
         tasks(family)
         batches(family)
         curve(family)
+        choices(family)
         outputs(family)
         untied(family)
+    replaced("electra")
+    pairs("bert", "next_sentence_label")
+    pairs("albert", "sentence_order_label")
+    relative("bert", "relative_key")
+    relative("bert", "relative_key_query")
+    relative("electra", "relative_key_query")
     sinusoidal()
     variants()
     loading()

@@ -202,6 +202,22 @@ def sentence_piece_json(tokens):
     return json.loads(t.to_str())
 
 
+ALBERT = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def albert_json():
+    """sentence_piece_json's pieces in ALBERT's order, split as its published tokenizer.json says."""
+    spm = sentence_piece_json(["<pad>"])
+    vocab = [*((t, 0.0) for t in ALBERT), *(tuple(p) for p in spm["model"]["vocab"] if p[0] not in ("<pad>", "<mask>")), ("\"", -6.0)]
+    t = Tokenizer(models.Unigram(vocab, unk_id=1))
+    table = normalizers.Precompiled(base64.b64decode((Path(__file__).parent / "precompiled.b64").read_text()))
+    t.normalizer = normalizers.Sequence([normalizers.Replace("``", '"'), normalizers.Replace("''", '"'), normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), table])
+    t.pre_tokenizer, t.decoder = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]), decoders.Metaspace()
+    t.add_special_tokens([*ALBERT[:-1], AddedToken("[MASK]", lstrip=True, special=True, normalized=False)])
+    t.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return json.loads(t.to_str())
+
+
 def folders():
     """Name, files, and calls beyond those that every folder gets."""
     out = []
@@ -272,7 +288,7 @@ def folders():
 
 
 def published(out, words):
-    """Folders of DistilBERT, XLM-RoBERTa and CamemBERT as the hub has them, and as transformers 4 and 5 save them."""
+    """Folders of DistilBERT, XLM-RoBERTa, CamemBERT, ALBERT and ELECTRA as the hub has them, and as transformers 4 and 5 save them."""
     def add(model, name, **files):
         files = {file.replace("_json", ".json"): content for file, content in files.items()}
         out.append((f"{model}, {name}", {"config.json": dict(model_type=model), **files}, [
@@ -298,6 +314,23 @@ def published(out, words):
         add(model, "of transformers 4", tokenizer_json=spm, special_tokens_map_json=dict(**named, mask_token=TOK("<mask>", lstrip=True, special=False)), tokenizer_config_json=dict(
             added_tokens_decoder=decoder, clean_up_tokenization_spaces=True, mask_token="<mask>", model_max_length=512, tokenizer_class=name, sp_model_kwargs={}, **named, **more))
         add(model, "of transformers 5", tokenizer_json=spm, tokenizer_config_json=dict(add_prefix_space=True, backend="tokenizers", is_local=False, mask_token="<mask>", model_max_length=512, tokenizer_class=name, **named, **more))
+    spm = albert_json()
+    named = dict(bos_token="[CLS]", cls_token="[CLS]", eos_token="[SEP]", pad_token="<pad>", sep_token="[SEP]", unk_token="<unk>")
+    decoder = {str(i): TOK(t, lstrip=t == "[MASK]") for i, t in enumerate(ALBERT)}
+    masked = dict(mask_token=TOK("[MASK]", lstrip=True, special=False))
+    add("albert", "published", tokenizer_json=spm, tokenizer_config_json=dict(model_max_length=512))
+    add("albert", "of transformers 4", tokenizer_json=spm, special_tokens_map_json=named | masked, tokenizer_config_json=dict(
+        added_tokens_decoder=decoder, clean_up_tokenization_spaces=True, do_lower_case=True, keep_accents=False, mask_token="[MASK]", model_max_length=512, remove_space=True, sp_model_kwargs={}, tokenizer_class="AlbertTokenizer", **named))
+    add("albert", "of transformers 5", tokenizer_json=spm, tokenizer_config_json=dict(add_prefix_space=True, backend="tokenizers", do_lower_case=True, is_local=False, keep_accents=False, mask_token="[MASK]", model_max_length=512,
+        tokenizer_class="AlbertTokenizer", trim_offsets=True, **named))
+    for config in (dict(do_lower_case=False), dict(keep_accents=True), dict(do_lower_case=False, keep_accents=True), dict(add_prefix_space=False), dict(tokenizer_class="AlbertTokenizerFast", mask_token=TOK("[MASK]", lstrip=True, __type="AddedToken")),
+                   dict(model_input_names=["input_ids", "token_type_ids", "attention_mask"]), dict(cls_token="[SEP]", sep_token="[CLS]")):
+        add("albert", json.dumps(config)[:90], tokenizer_json=spm, tokenizer_config_json=config)
+    add("albert", "without a table", tokenizer_json={**spm, "normalizer": None})
+    add("albert", "without a template", tokenizer_json={**spm, "post_processor": None}, tokenizer_config_json=dict(cls_token="[MASK]"))
+    add("albert", "as it is", tokenizer_json=spm, tokenizer_config_json=dict(tokenizer_class="PreTrainedTokenizerFast", pad_token="<pad>", mask_token="[MASK]"))
+    add("electra", "vocab.txt alone", **{"vocab.txt": words})
+    add("electra", "of transformers 4", tokenizer_json=bert_json(), tokenizer_config_json=dict(do_lower_case=True, tokenizer_class="ElectraTokenizer"))
 
 
 def called(t, call):

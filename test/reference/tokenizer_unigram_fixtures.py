@@ -1,4 +1,4 @@
-"""Writes what transformers' XLM-RoBERTa and CamemBERT tokenizers make of the 1,000 strings, to fixtures/tokenizers/.
+"""Writes what transformers' XLM-RoBERTa, CamemBERT and ALBERT tokenizers make of the 1,000 strings, to fixtures/tokenizers/.
 
     python test/reference/tokenizer_unigram_fixtures.py [file with another table, as precompiled_table.py prints it] [folder to write to]
 
@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 TABLE = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "precompiled.b64"
 OUT = Path(sys.argv[2]) if len(sys.argv) > 2 else HERE / "fixtures" / "tokenizers"
 SPECIAL = {"xlm-roberta": ["<s>", "<pad>", "</s>", "<unk>"],
+           "albert": ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"],
            "camembert": ["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>", "<unk>NOTUSED", "<s>", "</s>"]}
 
 
@@ -42,7 +43,7 @@ def folder(model, pieces, normalizer):
     """A tokenizer's folder as the hub has it."""
     place = OUT / model
     place.mkdir(exist_ok=True)
-    vocab = [*((s, 0.0) for s in SPECIAL[model]), *map(tuple, pieces), ("<mask>", 0.0)]
+    vocab = [*((s, 0.0) for s in SPECIAL[model]), *(tuple(p) for p in pieces if p[0] not in SPECIAL[model]), *(() if "[MASK]" in SPECIAL[model] else [("<mask>", 0.0)])]
     t = Tokenizer(models.Unigram(vocab, unk_id=SPECIAL[model].index("<unk>")))
     t.normalizer, t.pre_tokenizer, t.decoder = normalizer, split(), decoders.Metaspace()
     (place / "tokenizer.json").write_text(json.dumps(json.loads(t.to_str()), separators=(",", ":")))

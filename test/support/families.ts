@@ -5,11 +5,13 @@
 import {
   AutoModel,
   AutoModelForMaskedLM,
+  AutoModelForMultipleChoice,
+  AutoModelForPreTraining,
   AutoModelForQuestionAnswering,
   AutoModelForSequenceClassification,
   AutoModelForTokenClassification,
 } from '../../src/models/auto.ts';
-import { modelTypes } from '../../src/models/registry.ts';
+import { type ModelType, modelTypes } from '../../src/models/registry.ts';
 
 export const families = modelTypes;
 
@@ -20,6 +22,7 @@ export const heads = {
   token: AutoModelForTokenClassification,
   qa: AutoModelForQuestionAnswering,
   mlm: AutoModelForMaskedLM,
+  choice: AutoModelForMultipleChoice,
 };
 
 /** Folders with labels, a loss and gradients. */
@@ -30,4 +33,14 @@ export const tasks = {
   token: AutoModelForTokenClassification,
   qa: AutoModelForQuestionAnswering,
   mlm: AutoModelForMaskedLM,
+  choice: AutoModelForMultipleChoice,
 };
+
+/** As `tasks`, and what a family has of its own. */
+export const tasksOf = (family: ModelType) => ({
+  ...tasks,
+  ...(family === 'electra' && { replaced: AutoModelForPreTraining }),
+  ...(['albert', 'bert'].includes(family) && { pairs: AutoModelForPreTraining }),
+  ...(['bert', 'electra'].includes(family) && { relative_key_query: AutoModelForSequenceClassification }),
+  ...(family === 'bert' && { relative_key: AutoModelForSequenceClassification }),
+});

@@ -9,6 +9,8 @@ export const fixtures = new URL('../reference/fixtures/', import.meta.url).pathn
 export const models = `${fixtures}models/`;
 
 export type Ids = number[][];
+/** Of rows, or of questions with several rows each. */
+export type Rows = Ids | Ids[];
 
 export async function readJson<T>(path: string): Promise<T> {
   return JSON.parse(await platform.readText(path)) as T;
@@ -23,15 +25,18 @@ export async function readTensors(path: string): Promise<Map<string, Float32Arra
   return out;
 }
 
-export function int32(device: Device, rows: Ids | number[]): Tensor {
-  const shape = Array.isArray(rows[0]) ? [rows.length, rows[0].length] : [rows.length];
-  return device.tensor(Int32Array.from(rows.flat()), shape);
+type Nested = number | readonly Nested[];
+const shapeOf = (values: Nested): number[] =>
+  typeof values === 'number' ? [] : [values.length, ...shapeOf(values[0]!)];
+
+export function int32(device: Device, rows: Rows | number[]): Tensor {
+  return device.tensor(Int32Array.from(rows.flat(2) as number[]), shapeOf(rows));
 }
 
 export interface FixtureInputs {
-  input_ids: Ids;
-  attention_mask: Ids;
-  token_type_ids?: Ids;
+  input_ids: Rows;
+  attention_mask: Rows;
+  token_type_ids?: Rows;
 }
 
 /** A fixture's batch as tensors. */

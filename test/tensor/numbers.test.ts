@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { GpuOptions } from '../../src/gpu/options.ts';
 import { requestDevice } from '../../src/tensor/device.ts';
-import { exp, gelu, relu, sigmoid, silu, tanh } from '../../src/tensor/ops/elementwise.ts';
+import { exp, gelu, quickGelu, relu, sigmoid, silu, tanh } from '../../src/tensor/ops/elementwise.ts';
 import { embedding } from '../../src/tensor/ops/embedding.ts';
 import { crossEntropy } from '../../src/tensor/ops/loss.ts';
 import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
@@ -15,7 +15,7 @@ const device = useDevice();
 const geluTanh = (x: Tensor) => gelu(x, { approximate: 'tanh' });
 
 describe('NaN', () => {
-  it.each(Object.entries({ exp, gelu, geluTanh, relu, sigmoid, silu, tanh }))(
+  it.each(Object.entries({ exp, gelu, geluTanh, quickGelu, relu, sigmoid, silu, tanh }))(
     'passes through %s',
     async (_, op) => {
       using _scope = device.current.scope();
@@ -57,14 +57,16 @@ describe('large arguments', () => {
     expect([...(await tanh(x).data())]).toEqual([-1, -1, 1, 1]);
     for (const op of [gelu, geluTanh])
       expect([...(await op(x).data())].map((value) => value + 0)).toEqual([0, 0, 100, Math.fround(1e30)]);
+    for (const [at, value] of [0, 0, 100, Math.fround(1e30)].entries())
+      expect((await quickGelu(x).data())[at]).toBeCloseTo(value, 4);
     const ends = await sigmoid(x).data();
     expect(ends[0]).toBeLessThan(1e-30);
     expect(ends[3]).toBe(1);
     expect((await exp(device.current.tensor([88.5])).data())[0]! / Math.exp(88.5)).toBeCloseTo(1, 4);
   });
 
-  it('give the slopes of both kinds of GELU', async () => {
-    for (const op of [gelu, geluTanh]) {
+  it('give the slopes of every kind of GELU', async () => {
+    for (const op of [gelu, geluTanh, quickGelu]) {
       using _scope = device.current.scope();
       const x = device.current.tensor([-1e30, -100, 100, 1e30]);
       x.requiresGrad = true;

@@ -188,6 +188,7 @@ const geluTanhOf = (x: number): number =>
 const activationsOf = {
   gelu: geluOf,
   gelu_tanh: geluTanhOf,
+  quick_gelu: (x: number) => x / (1 + Math.exp(-1.702 * x)),
   tanh: Math.tanh,
   relu: (x: number) => Math.max(x, 0),
   sigmoid: (x: number) => 1 / (1 + Math.exp(-x)),
@@ -241,6 +242,7 @@ const feedForwardRows: OpRow[] = (
     { x: [9, 12], middle: 20, out: 8, activation: 'gelu_tanh', biases: true },
     { x: [5, 6], middle: 10, out: 7, activation: 'sigmoid', biases: true },
     { x: [6, 8], middle: 12, out: 4, activation: 'none', biases: true },
+    { x: [9, 12], middle: 20, out: 8, activation: 'quick_gelu', biases: true },
   ] as const
 ).map(({ x, middle, out, activation, biases }, index) => {
   const shapes = {
@@ -742,6 +744,7 @@ const moveRows: OpRow[] = [
 export const opRows: readonly OpRow[] = [
   ...pointwise('gelu', elementwise.gelu, geluOf),
   ...pointwise('gelu_tanh', (x) => elementwise.gelu(x, { approximate: 'tanh' }), geluTanhOf, 6),
+  ...pointwise('quick_gelu', elementwise.quickGelu, activationsOf.quick_gelu),
   ...pointwise('tanh', elementwise.tanh, Math.tanh),
   ...pointwise('relu', elementwise.relu, activationsOf.relu),
   ...pointwise('sigmoid', elementwise.sigmoid, activationsOf.sigmoid),

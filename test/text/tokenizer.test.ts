@@ -47,7 +47,7 @@ describe('against Python', () => {
     compare(folder + name, `${name}.json`),
   );
 
-  it.each(['xlm-roberta', 'camembert'])('%s', async (name) => {
+  it.each(['xlm-roberta', 'camembert', 'albert'])('%s', async (name) => {
     const { texts, pairs } = await readJson<Strings>(`${folder}strings.json`);
     const expected = await readJson<Record<string, { singles: number[]; pairs: number[] }>>(
       `${folder}unigram.json`,

@@ -93,18 +93,13 @@ function runParts(gpu: GpuContext, p: Product, technique: MatmulTechnique, part:
   // Both kernels bind the sums of a's rows, [parts, m], beside the products.
   const products = Math.ceil((parts * m * n) / ALIGNED) * ALIGNED;
   gpu.borrow(products + (summed ? parts * m : 0), ({ buffer }) => {
-    const results: Operand = {
-      slot: { buffer, offset: 0, size: 4 * products },
+    const operand = (first: number, elements: number, layout: Omit<Layout, 'offset'>): Operand => ({
+      slot: { buffer, offset: 4 * first, size: 4 * elements },
       offset: 0,
-      stride: n,
-      batch: m * n,
-    };
-    const sums: Operand = {
-      slot: { buffer, offset: 4 * products, size: 4 * parts * m },
-      offset: 0,
-      stride: 0,
-      batch: m,
-    };
+      ...layout,
+    });
+    const results = operand(0, products, { stride: n, batch: m * n });
+    const sums = operand(products, parts * m, { stride: 0, batch: m });
     const split: Product = {
       ...p,
       a: { ...a, batch: p.transposeA ? part * a.stride : part },

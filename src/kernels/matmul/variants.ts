@@ -1,6 +1,7 @@
 /**
  * The variants of the techniques' shaders: one for each way that operands are stored and results are used.
  */
+import { cached } from '../../cached.ts';
 import { GpuError } from '../../errors.ts';
 import { type Dtype, floatDtypeOf, floatDtypes, wgslTypes } from '../../gpu/dtype.ts';
 import { type Activation, activations } from '../activations.ts';
@@ -8,7 +9,7 @@ import { type KernelVariant, kernel } from '../launch.ts';
 import { addParts, type MatmulTechnique } from './techniques.ts';
 
 const flags = [false, true] as const;
-const vectors = [false, true, 'pairs'] as const;
+const vectors = [false, true, 2] as const;
 const types = floatDtypes.map((dtype) => wgslTypes[dtype]);
 
 /** Uses of the activation's input: none; stored beside c; or read, and c multiplied by the slope there. */
@@ -20,8 +21,8 @@ const sideValues = {
   TRANSPOSE_A: flags,
   TRANSPOSE_B: flags,
   /**
-   * Every row of the operand begins on a multiple of four elements and has a multiple of four. `pairs`: a
-   * round of the technique takes two of k, which a load holds.
+   * Every row of the operand begins on a multiple of four elements and has a multiple of four. 2: a round of
+   * the technique takes two of k, which a load holds.
    */
   VEC_A: vectors,
   VEC_B: vectors,
@@ -66,17 +67,8 @@ export function matmulVariant(technique: MatmulTechnique, sides: MatmulSides): K
   const { shader, defines } = technique;
   if (defines.COMPONENT === 'f16' && sides.T === 'f32')
     throw new GpuError(`${shader}: matrices of float16 would round operands of float32`);
-  let known = made.get(defines);
-  if (known === undefined) {
-    known = new Map();
-    made.set(defines, known);
-  }
-  const key = sidesKey(sides);
-  const before = known.get(key);
-  if (before !== undefined) return before;
-  const variant = kernel(shader, { ...defines, ...sides });
-  known.set(key, variant);
-  return variant;
+  const known = cached(made, defines, () => new Map());
+  return cached(known, sidesKey(sides), () => kernel(shader, { ...defines, ...sides }));
 }
 
 /** Matrices in memory: elements before the first one, from row to row, and from matrix to matrix. */
@@ -128,7 +120,7 @@ function resultSides({ c, n, epilogue }: ProductLayout) {
 /** The variant for a product, or for the parts of one. */
 export function productVariant(technique: MatmulTechnique, product: ProductLayout): KernelVariant {
   const { transposeA, transposeB, a, b, m, n, k } = product;
-  const alongK = technique.step === 2 ? 'pairs' : true;
+  const alongK = technique.step === 2 ? 2 : true;
   return matmulVariant(technique, {
     TRANSPOSE_A: transposeA,
     TRANSPOSE_B: transposeB,

@@ -6,7 +6,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { NameRule } from '../files/weight-names.ts';
 import type { ConfigTable, PretrainedConfig } from './config.ts';
 import type { Embeddings } from './embeddings.ts';
-import { Encoder, encoderNames, Pooler } from './encoder.ts';
+import { Encoder, encoderNames, type LayerStack, Pooler } from './encoder.ts';
 import { checkInputs, type ModelInputs, modelInputNames } from './inputs.ts';
 import { PreTrainedModel } from './pretrained.ts';
 
@@ -52,31 +52,37 @@ export interface BaseOptions {
 }
 
 /** Parts of a family's encoder. */
-interface EncoderTraits<Prefix extends string> extends Traits<Prefix> {
+interface EncoderTraits<Prefix extends string, Stack extends LayerStack> extends Traits<Prefix> {
   readonly Embeddings: new (device: Device, config: PretrainedConfig) => Embeddings;
+  /** The layers. Default: `Encoder`. */
+  readonly Encoder?: new (
+    device: Device,
+    config: PretrainedConfig,
+  ) => Stack;
   /** Whether the family's base model has a pooler. Default true. */
   readonly pooler?: boolean;
 }
 
 /** An encoder with its embeddings. */
-export abstract class EncoderModel<Prefix extends string = string>
+export abstract class EncoderModel<Prefix extends string = string, Stack extends LayerStack = Encoder>
   extends PreTrainedModel
   implements BaseModel<Prefix>
 {
   readonly traits: Traits<Prefix>;
   readonly embeddings: Embeddings;
-  readonly encoder: Encoder;
+  readonly encoder: Stack;
   readonly pooler: Pooler | null;
 
   constructor(
     config: PretrainedConfig,
     { device, addPoolingLayer = true }: BaseOptions,
-    traits: EncoderTraits<Prefix>,
+    traits: EncoderTraits<Prefix, Stack>,
   ) {
     super(config, device);
     this.traits = { ...traits, names: [...encoderNames, ...(traits.names ?? [])] };
     this.embeddings = new traits.Embeddings(device, config);
-    this.encoder = new Encoder(device, config);
+    const Layers = (traits.Encoder ?? Encoder) as NonNullable<typeof traits.Encoder>;
+    this.encoder = new Layers(device, config);
     this.pooler = addPoolingLayer && traits.pooler !== false ? new Pooler(device, config) : null;
   }
 
@@ -93,8 +99,7 @@ export abstract class EncoderModel<Prefix extends string = string>
   }
 
   groups(): Module[][] {
-    const layers = [...this.encoder.layer].reverse().map((layer) => [layer]);
-    return [this.pooler === null ? [] : [this.pooler], ...layers, [this.embeddings]];
+    return [this.pooler === null ? [] : [this.pooler], ...this.encoder.groups(), [this.embeddings]];
   }
 
   /**
@@ -103,33 +108,28 @@ export abstract class EncoderModel<Prefix extends string = string>
   forward(inputs: ModelInputs): BaseModelOutput {
     checkInputs(this.architecture, inputs, modelInputNames);
     return this.device.tidy(() => {
-      const { outputHiddenStates, outputAttentions } = this.outputsOf(inputs);
+      const asked = this.outputsOf(inputs);
       const embedded = this.embeddings.forward(inputs);
-      const { states, attentions } = this.encoder.forward(embedded, {
-        mask: inputs.attentionMask,
-        skipPadding: inputs.skipPadding ?? false,
-        all: outputHiddenStates,
-        withAttentions: outputAttentions,
-      });
+      const { states, attentions } = this.encoder.forward(embedded, { ...inputs, ...asked });
       const lastHiddenState = states.at(-1)!;
       return {
         lastHiddenState,
         ...(this.pooler !== null && { poolerOutput: this.pooler.forward(lastHiddenState) }),
-        ...(outputHiddenStates && { hiddenStates: states }),
-        ...(outputAttentions && { attentions }),
+        ...(asked.outputHiddenStates && { hiddenStates: states }),
+        ...(asked.outputAttentions && { attentions }),
       };
     });
   }
 }
 
 /** The class of an encoder with a family's traits, for the family's model to extend. */
-export function encoderModel<Prefix extends string>(
-  traits: EncoderTraits<Prefix>,
+export function encoderModel<Prefix extends string, Stack extends LayerStack = Encoder>(
+  traits: EncoderTraits<Prefix, Stack>,
 ): new (
   config: PretrainedConfig,
   options: BaseOptions,
-) => EncoderModel<Prefix> {
-  return class extends EncoderModel<Prefix> {
+) => EncoderModel<Prefix, Stack> {
+  return class extends EncoderModel<Prefix, Stack> {
     constructor(config: PretrainedConfig, options: BaseOptions) {
       super(config, options, traits);
     }

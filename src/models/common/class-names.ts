@@ -1,4 +1,5 @@
 /** Comparison of two sets of class names. */
+import type { Labels } from './labels.ts';
 
 /** A name without case, its accents written one way: names that fold to the same string are the same. */
 export function foldedName(name: string): string {
@@ -44,7 +45,6 @@ export function relationOf(names: readonly string[], model: readonly string[]): 
   return shareNames(names, model) ? 'partly' : 'other';
 }
 
-/** Whether any name is in both sets. */
 export function shareNames(a: readonly string[], b: readonly string[]): boolean {
   const folded = new Set(a.map(foldedName));
   return b.some((name) => folded.has(foldedName(name)));
@@ -56,12 +56,6 @@ export function shownNames(names: readonly string[], most = 8): string {
 }
 
 /** Class names by number. */
-export function namesOf({
-  id2label,
-  numLabels,
-}: {
-  id2label: Record<number, string>;
-  numLabels: number;
-}): string[] {
+export function namesOf({ id2label, numLabels }: Pick<Labels, 'id2label' | 'numLabels'>): string[] {
   return Array.from({ length: numLabels }, (_, id) => id2label[id]!);
 }

@@ -1,5 +1,5 @@
 /** Embeddings of words, positions and token types: their sum, LayerNorm, dropout. */
-import { ShapeError } from '../../errors.ts';
+import { ConfigError, ShapeError } from '../../errors.ts';
 import { Dropout, Embedding, LayerNorm } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
@@ -22,16 +22,10 @@ export class Embeddings extends Module {
   constructor(device: Device, config: PretrainedConfig, positionPadding?: number) {
     super();
     const { hiddenSize: H, padTokenId, typeVocabSize } = config;
-    const padding = (paddingIdx: number | null | undefined) =>
-      paddingIdx === null || paddingIdx === undefined ? {} : { paddingIdx };
     this.config = config;
-    this.word_embeddings = new Embedding(device, config.vocabSize, H, padding(padTokenId));
-    this.position_embeddings = new Embedding(
-      device,
-      config.maxPositionEmbeddings,
-      H,
-      padding(positionPadding),
-    );
+    this.word_embeddings = new Embedding(device, config.vocabSize, H, { paddingIdx: padTokenId });
+    const positions = config.maxPositionEmbeddings;
+    this.position_embeddings = new Embedding(device, positions, H, { paddingIdx: positionPadding });
     this.token_type_embeddings = typeVocabSize === 0 ? null : new Embedding(device, typeVocabSize, H);
     this.LayerNorm = new LayerNorm(device, H, { eps: config.layerNormEps });
     this.dropout = new Dropout(config.hiddenDropoutProb);
@@ -47,12 +41,19 @@ export class Embeddings extends Module {
     return this.position_embeddings.forwardFirst(inputIds.shape[1]!);
   }
 
+  private positionsOf(inputIds: Tensor, given: Tensor | undefined): Tensor {
+    return given === undefined ? this.positions(inputIds) : this.position_embeddings.forward(given);
+  }
+
   /**
    * → [B, L, H]. Throws `ShapeError` for a text longer than the model's positions, or ids outside the
    * embeddings.
    */
   forward({ inputIds, tokenTypeIds, positionIds }: ModelInputs): Tensor {
     const length = inputIds.shape[1]!;
+    const relative = this.config.positionEmbeddingType !== 'absolute';
+    if (relative && positionIds !== undefined)
+      throw new ConfigError('positionIds: this model knows distances only', { remedy: 'leave them out' });
     if (positionIds !== undefined) checkRange('positionIds', positionIds, this.config.maxPositionEmbeddings);
     else if (length > this.maxLength) {
       throw new ShapeError(
@@ -62,10 +63,8 @@ export class Embeddings extends Module {
     }
     return inputIds.device.tidy(() => {
       const words = this.word_embeddings.forward(inputIds);
-      const positions =
-        positionIds === undefined ? this.positions(inputIds) : this.position_embeddings.forward(positionIds);
-      const types = this.types(tokenTypeIds);
-      const sum = types === null ? add(words, positions) : add(add(words, positions), types);
+      const parts = [relative ? null : this.positionsOf(inputIds, positionIds), this.types(tokenTypeIds)];
+      const sum = parts.reduce<Tensor>((total, part) => (part === null ? total : add(total, part)), words);
       return this.dropout.forward(this.LayerNorm.forward(sum));
     });
   }
@@ -75,11 +74,12 @@ export class Embeddings extends Module {
    * token types ignores those of its tokenizer, as transformers does.
    */
   private types(tokenTypeIds: Tensor | undefined): Tensor | null {
+    const { token_type_embeddings: types } = this;
     const { typeVocabSize } = this.config;
-    if (this.token_type_embeddings === null) return null;
+    if (types === null) return null;
     if (tokenTypeIds !== undefined) checkRange('tokenTypeIds', tokenTypeIds, typeVocabSize);
     return tokenTypeIds === undefined || typeVocabSize === 1
-      ? this.token_type_embeddings.forwardFirst(1)
-      : this.token_type_embeddings.forward(tokenTypeIds);
+      ? types.forwardFirst(1)
+      : types.forward(tokenTypeIds);
   }
 }

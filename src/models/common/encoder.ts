@@ -2,8 +2,9 @@
  * The transformer encoder (Vaswani et al., 2017), LayerNorm after each half of a layer. Property names are
  * the keys of most checkpoints. B batch, L length, H hidden size, I intermediate size.
  */
+import { DawngradError } from '../../errors.ts';
 import type { Activation } from '../../kernels/activations.ts';
-import { Dropout, LayerNorm, Linear } from '../../nn/layers.ts';
+import { Dropout, Embedding, LayerNorm, Linear } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { selfAttention } from '../../tensor/ops/attention.ts';
@@ -13,7 +14,9 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { NameRule } from '../files/weight-names.ts';
 import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
+import type { ModelInputs } from './inputs.ts';
 import { Packing } from './packing.ts';
+import { distanceScores } from './relative-positions.ts';
 
 /** Files keep the projections of an encoder's attention apart. */
 export const encoderNames: readonly NameRule[] = [
@@ -23,25 +26,36 @@ export const encoderNames: readonly NameRule[] = [
 class SelfAttention extends Module {
   /** Queries, keys and values: weight [3 · H, H], bias [3 · H]. */
   readonly qkv: Linear;
-  private readonly heads: number;
-  private readonly dropoutProb: number;
+  /** A row for each distance of two tokens; null if positions are absolute. */
+  readonly distance_embedding: Embedding | null;
 
   constructor(
     device: Device,
-    { hiddenSize: H, numAttentionHeads, attentionProbsDropoutProb }: PretrainedConfig,
+    private readonly config: PretrainedConfig,
   ) {
     super();
+    const { hiddenSize: H, numAttentionHeads, maxPositionEmbeddings } = config;
     this.qkv = new Linear(device, H, 3 * H, { parts: 3 });
-    this.heads = numAttentionHeads;
-    this.dropoutProb = attentionProbsDropoutProb;
+    const relative = config.positionEmbeddingType !== 'absolute';
+    this.distance_embedding = relative
+      ? new Embedding(device, 2 * maxPositionEmbeddings - 1, H / numAttentionHeads)
+      : null;
   }
 
   forward(x: Tensor, seen: SeenTokens): Attended {
-    const { heads } = this;
-    const dropout = this.training ? this.dropoutProb : 0;
+    const { distance_embedding: distances } = this;
+    const { numAttentionHeads: heads, attentionProbsDropoutProb, positionEmbeddingType } = this.config;
+    const dropout = this.training ? attentionProbsDropoutProb : 0;
     const qkv = this.qkv.forward(x);
-    if ('plain' in seen) return plainSelfAttention(qkv, { heads, mask: seen.mask, dropout });
-    return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
+    const plain = 'plain' in seen;
+    if (distances === null && !plain) return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
+    if ('starts' in seen) throw new DawngradError('distances of packed tokens are unknown');
+    const more =
+      distances === null
+        ? undefined
+        : (query: Tensor, key: Tensor) => distanceScores(query, key, distances, positionEmbeddingType);
+    const { result, weights } = plainSelfAttention(qkv, { heads, mask: seen.mask, dropout, more });
+    return plain ? { result, weights } : { result };
   }
 }
 
@@ -66,15 +80,11 @@ class ResidualOutput extends Module {
   readonly LayerNorm: LayerNorm;
   readonly dropout: Dropout;
 
-  constructor(
-    device: Device,
-    inFeatures: number,
-    { hiddenSize, layerNormEps, hiddenDropoutProb }: PretrainedConfig,
-  ) {
+  constructor(device: Device, inFeatures: number, config: PretrainedConfig) {
     super();
-    this.dense = new Linear(device, inFeatures, hiddenSize);
-    this.LayerNorm = new LayerNorm(device, hiddenSize, { eps: layerNormEps });
-    this.dropout = new Dropout(hiddenDropoutProb);
+    this.dense = new Linear(device, inFeatures, config.hiddenSize);
+    this.LayerNorm = new LayerNorm(device, config.hiddenSize, { eps: config.layerNormEps });
+    this.dropout = new Dropout(config.hiddenDropoutProb);
   }
 
   forward(x: Tensor, residual: Tensor): Tensor {
@@ -120,11 +130,15 @@ export class EncoderLayer extends Module {
   readonly intermediate: Intermediate;
   readonly output: ResidualOutput;
 
-  constructor(device: Device, config: PretrainedConfig) {
+  /** `outerDropout`: that after the feed-forward part. */
+  constructor(device: Device, config: PretrainedConfig, outerDropout = config.hiddenDropoutProb) {
     super();
     this.attention = new Attention(device, config);
     this.intermediate = new Intermediate(device, config);
-    this.output = new ResidualOutput(device, config.intermediateSize, config);
+    this.output = new ResidualOutput(device, config.intermediateSize, {
+      ...config,
+      hiddenDropoutProb: outerDropout,
+    });
   }
 
   /**
@@ -141,35 +155,37 @@ export class EncoderLayer extends Module {
   }
 }
 
-export interface EncoderOptions {
-  mask: Tensor | undefined;
-  skipPadding: boolean;
-  all: boolean;
-  withAttentions: boolean;
-}
-
 export interface EncoderOutput {
-  /** With `all` the embeddings and the result of each layer; the last is the encoder's result. */
+  /** On request the embeddings and the result of each layer; the last is the encoder's result. */
   states: Tensor[];
   /** Of each layer; empty unless asked for. */
   attentions: Tensor[];
 }
 
-export class Encoder extends Module {
-  readonly layer: readonly EncoderLayer[];
+/** Layers, one after the other. A subclass has them under its files' names, and says in what order. */
+export abstract class LayerStack extends Module {
+  /** Whether padding can be left out: distances between packed tokens are not known. */
+  private readonly packs: boolean;
 
-  constructor(device: Device, config: PretrainedConfig) {
+  constructor({ positionEmbeddingType }: PretrainedConfig) {
     super();
-    this.layer = Array.from({ length: config.numHiddenLayers }, () => new EncoderLayer(device, config));
+    this.packs = positionEmbeddingType === 'absolute';
   }
 
+  /** The layers as they compute; the same one may come several times. */
+  abstract order(): readonly EncoderLayer[];
+
+  /** Layers that thaw together, from the top down. */
+  abstract groups(): Module[][];
+
   /**
-   * [B, L, H] → states, float32 under `autocast` too; mask int32 [B, L]. Without `all`, each state is freed
-   * when the next one is done. `skipPadding`: see `ModelInputs`.
+   * [B, L, H] → states, float32 under `autocast` too. Without `outputHiddenStates`, each state is freed when
+   * the next one is done.
    */
-  forward(embedded: Tensor, { mask, skipPadding, all, withAttentions }: EncoderOptions): EncoderOutput {
-    const packing = skipPadding && !withAttentions ? Packing.of(mask) : null;
-    if (packing === null) return this.run(embedded, withAttentions ? { mask, plain: true } : { mask }, all);
+  forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds'>): EncoderOutput {
+    const { attentionMask: mask, skipPadding, outputHiddenStates: all = false, outputAttentions } = inputs;
+    const packing = this.packs && skipPadding && !outputAttentions ? Packing.of(mask) : null;
+    if (packing === null) return this.run(embedded, outputAttentions ? { mask, plain: true } : { mask }, all);
     const seen = { starts: packing.starts, length: packing.longest };
     const { states, attentions } = this.run(packing.pack(embedded), seen, all);
     return { states: (all ? states : states.slice(-1)).map((state) => packing.unpack(state)), attentions };
@@ -178,13 +194,31 @@ export class Encoder extends Module {
   private run(x: Tensor, seen: SeenTokens, all: boolean): EncoderOutput {
     const states = [x];
     const attentions: Tensor[] = [];
-    for (const layer of this.layer) {
+    for (const layer of this.order()) {
       const { result, weights } = layer.forward(states.at(-1)!, seen);
       if (!all && states.length > 1) states.pop()!.dispose();
       states.push(result);
       if (weights !== undefined) attentions.push(weights);
     }
     return { states, attentions };
+  }
+}
+
+/** A stack of layers with weights of their own. */
+export class Encoder extends LayerStack {
+  readonly layer: readonly EncoderLayer[];
+
+  constructor(device: Device, config: PretrainedConfig) {
+    super(config);
+    this.layer = Array.from({ length: config.numHiddenLayers }, () => new EncoderLayer(device, config));
+  }
+
+  override order(): readonly EncoderLayer[] {
+    return this.layer;
+  }
+
+  override groups(): Module[][] {
+    return [...this.layer].reverse().map((layer) => [layer]);
   }
 }
 

@@ -21,6 +21,9 @@ export interface Family {
     readonly tokenClassification: TaskClass;
     readonly questionAnswering: TaskClass;
     readonly maskedLm: TaskClass;
+    readonly multipleChoice: TaskClass;
+    /** If the family was trained for something else than masked language modelling. */
+    readonly preTraining?: TaskClass;
   };
   /** Taken if neither tokenizer_config.json nor config.json names a tokenizer class. */
   readonly tokenizerDefaults: { readonly tokenizer_class: string };

@@ -4,6 +4,7 @@ import type { Activation } from '../../kernels/activations.ts';
 import { biasParameter, Dropout, LayerNorm, Linear, skipInit } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
+import { add, scale } from '../../tensor/ops/elementwise.ts';
 import { embedding } from '../../tensor/ops/embedding.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../../tensor/ops/loss.ts';
 import { reshape } from '../../tensor/ops/view.ts';
@@ -44,6 +45,14 @@ export const eachToken = head({
   classLayer: 'classifier',
 });
 
+/** Dropout and projection of the pooled first token: logits [B, labels]. */
+export const pooled = head({
+  parts: eachToken.parts,
+  logits: ({ dropout, classifier }, { poolerOutput }) => classifier.forward(dropout.forward(poolerOutput!)),
+  pooler: true,
+  classLayer: 'classifier',
+});
+
 /** Projection of every token to two numbers, how well an answer starts and ends there: logits [B, L, 2]. */
 export const answerSpan = head({
   parts: (config, device) => ({ qa_outputs: new Linear(device, config.hiddenSize, config.numLabels) }),
@@ -56,17 +65,18 @@ export const answerSpan = head({
  */
 export function decoderOf(
   device: Device,
-  { hiddenSize, vocabSize, tieWordEmbeddings }: PretrainedConfig,
+  { vocabSize, tieWordEmbeddings }: PretrainedConfig,
   words: Tensor,
   headBias?: Tensor,
 ): Linear {
-  if (!tieWordEmbeddings) return new Linear(device, hiddenSize, vocabSize);
+  const width = words.shape[1]!;
+  if (!tieWordEmbeddings) return new Linear(device, width, vocabSize);
   const bias = headBias ?? biasParameter(device, vocabSize);
   // Shared memory is filled by its owners.
-  return skipInit(() => new Linear(device, hiddenSize, vocabSize, { memory: { weight: words, bias } }));
+  return skipInit(() => new Linear(device, width, vocabSize, { memory: { weight: words, bias } }));
 }
 
-/** Dense, activation, LayerNorm, projection to the vocabulary: [..., H] → [..., V]. */
+/** Dense, activation, LayerNorm as wide as the embeddings, projection to the vocabulary: [..., H] → [..., V]. */
 export class LmHead extends Module {
   readonly dense: Linear;
   readonly layer_norm: LayerNorm;
@@ -77,8 +87,9 @@ export class LmHead extends Module {
 
   constructor(device: Device, config: PretrainedConfig, words: Tensor, activation: HiddenActivation) {
     super();
-    this.dense = new Linear(device, config.hiddenSize, config.hiddenSize);
-    this.layer_norm = new LayerNorm(device, config.hiddenSize, { eps: config.layerNormEps });
+    const width = words.shape[1]!;
+    this.dense = new Linear(device, config.hiddenSize, width);
+    this.layer_norm = new LayerNorm(device, width, { eps: config.layerNormEps });
     this.bias = biasParameter(device, config.vocabSize);
     this.decoder = decoderOf(device, config, words, this.bias);
     this.activation = activationOf(activation);
@@ -114,14 +125,10 @@ export function sequenceLoss(config: PretrainedConfig, logits: Tensor, labels: T
 }
 
 /**
- * Mean cross-entropy of start logits and of end logits [B, L]; a position outside the text does not count.
+ * Mean of the cross-entropies of start logits and of end logits [B, L]; a position outside the text does not
+ * count.
  */
-export function spanLoss(
-  start: Tensor,
-  end: Tensor,
-  startPositions: Tensor,
-  endPositions: Tensor,
-): [Tensor, Tensor] {
+export function spanLoss(start: Tensor, end: Tensor, startPositions: Tensor, endPositions: Tensor): Tensor {
   const length = start.shape[1]!;
   if (startPositions.rank !== 1 || endPositions.rank !== 1) {
     throw new ShapeError(
@@ -130,7 +137,8 @@ export function spanLoss(
   }
   // transformers clamps positions past the end to `length`, and ignores that class.
   const options = { ignoreIndex: length, clampTargets: true };
-  return [crossEntropy(start, startPositions, options), crossEntropy(end, endPositions, options)];
+  const starts = crossEntropy(start, startPositions, options);
+  return scale(add(starts, crossEntropy(end, endPositions, options)), 0.5);
 }
 
 /** Rows of states [B, L, H] by flat position int32 [n] → [n, H]. */

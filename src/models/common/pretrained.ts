@@ -11,13 +11,11 @@ import type { PretrainedConfig } from './config.ts';
 import type { ModelInputs } from './inputs.ts';
 
 export abstract class PreTrainedModel extends Module {
-  readonly config: PretrainedConfig;
-  readonly device: Device;
-
-  constructor(config: PretrainedConfig, device: Device) {
+  constructor(
+    readonly config: PretrainedConfig,
+    readonly device: Device,
+  ) {
     super();
-    this.config = config;
-    this.device = device;
   }
 
   /** The model under the head; a base model is its own. */
@@ -116,9 +114,7 @@ export abstract class PreTrainedModel extends Module {
     const { base } = this;
     const [top, ...rest] = base.groups();
     const heads = this.namedChildren().map(([, child]) => child);
-    return [
-      (base as PreTrainedModel) === this ? top! : [...heads.filter((child) => child !== base), ...top!],
-      ...rest,
-    ];
+    const above = (base as PreTrainedModel) === this ? [] : heads.filter((child) => child !== base);
+    return [[...above, ...top!], ...rest];
   }
 }

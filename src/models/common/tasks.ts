@@ -6,7 +6,7 @@ import { ConfigError } from '../../errors.ts';
 import type { Linear } from '../../nn/layers.ts';
 import type { OptionNames } from '../../options.ts';
 import type { Device } from '../../tensor/device.ts';
-import { add, scale, to } from '../../tensor/ops/elementwise.ts';
+import { to } from '../../tensor/ops/elementwise.ts';
 import { crossEntropy } from '../../tensor/ops/loss.ts';
 import { select } from '../../tensor/ops/view.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -27,14 +27,14 @@ interface Anatomy {
 }
 
 /** The outputs of the base model that a head hands on, on request. */
-type EncoderOutputs = Pick<BaseModelOutput, 'hiddenStates' | 'attentions'>;
+export type EncoderOutputs = Pick<BaseModelOutput, 'hiddenStates' | 'attentions'>;
 
-function handedOn({ hiddenStates, attentions }: BaseModelOutput): EncoderOutputs {
+export function handedOn({ hiddenStates, attentions }: BaseModelOutput): EncoderOutputs {
   return { ...(hiddenStates && { hiddenStates }), ...(attentions && { attentions }) };
 }
 
 /** The inputs that a base model takes. */
-function baseInputs(inputs: ModelInputs): ModelInputs {
+export function baseInputs(inputs: ModelInputs): ModelInputs {
   const names = Object.entries(inputs).filter(([name]) => Object.hasOwn(modelInputNames, name));
   return Object.fromEntries(names) as unknown as ModelInputs;
 }
@@ -58,11 +58,10 @@ export abstract class HeadedModel extends PreTrainedModel {
   }
 
   override get classLayer(): Linear | null {
-    const names = this.head.classLayer?.split('.') ?? [];
-    return names.reduce<object | null>(
-      (part, name) => Reflect.get(part ?? this, name),
-      null,
-    ) as Linear | null;
+    const layer = this.head.classLayer
+      ?.split('.')
+      .reduce<object>((part, name) => Reflect.get(part, name), this);
+    return (layer as Linear | undefined) ?? null;
   }
 
   protected headLogits(output: BaseModelOutput): Tensor {
@@ -188,8 +187,7 @@ export class QuestionAnswering extends HeadedModel {
       const [startLogits, endLogits] = [select(logits, 2, 0), select(logits, 2, 1)];
       const result = { startLogits, endLogits, ...handedOn(output) };
       if (startPositions === undefined || endPositions === undefined) return result;
-      const [start, end] = spanLoss(startLogits, endLogits, startPositions, endPositions);
-      return { loss: scale(add(start, end), 0.5), ...result };
+      return { loss: spanLoss(startLogits, endLogits, startPositions, endPositions), ...result };
     });
   }
 }
@@ -204,10 +202,17 @@ export interface TaskClass<Task, Base extends BaseModel, Parts> {
   readonly classLayer: string | null;
 }
 
-function taskFactory<Task extends HeadedModel>(
+/** Makes a family's class for a task: `class X extends factory(Base, head) {}`. */
+export type TaskFactory<Task> = <Base extends BaseModel, Parts extends object>(
+  Base: BaseClass<Base>,
+  head: Head<Parts>,
+) => TaskClass<Task, Base, Parts>;
+
+/** The factory of a task's classes. `headFirst`: see `Anatomy`. */
+export function taskFactory<Task extends HeadedModel>(
   Task: new (config: PretrainedConfig, device: Device, anatomy: Anatomy) => Task,
   headFirst: boolean,
-) {
+): TaskFactory<Task> {
   return <Base extends BaseModel, Parts extends object>(
     Base: BaseClass<Base>,
     head: Head<Parts>,

@@ -20,19 +20,11 @@ const AGAIN = { remedy: 'download the model again, or save it again' };
 const indexSchema = v.looseObject({ weight_map: v.record(v.string(), v.string()) });
 
 export class Checkpoint {
-  readonly folder: string;
-  private readonly files: readonly SafetensorsFile[];
-  private readonly homes: ReadonlyMap<string, SafetensorsFile>;
-
   constructor(
-    folder: string,
-    files: readonly SafetensorsFile[],
-    homes: ReadonlyMap<string, SafetensorsFile>,
-  ) {
-    this.folder = folder;
-    this.files = files;
-    this.homes = homes;
-  }
+    readonly folder: string,
+    private readonly files: readonly SafetensorsFile[],
+    private readonly homes: ReadonlyMap<string, SafetensorsFile>,
+  ) {}
 
   keys(): string[] {
     return [...this.homes.keys()];

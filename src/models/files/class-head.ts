@@ -14,8 +14,8 @@ export type HeadOption = 'keep' | 'new';
 
 export interface HeadPlan {
   action: 'keep' | 'reorder' | 'new';
-  /** For each class of the model its number in the checkpoint; for `reorder`. */
-  rows: readonly number[];
+  /** For each class of the model its number in the checkpoint; for `reorder` alone. */
+  rows?: readonly number[];
   /** For people; empty if nothing changed. */
   text: string;
 }
@@ -27,12 +27,12 @@ export interface HeadPlan {
  */
 export function planHead(saved: PretrainedConfig, model: PretrainedConfig, option?: HeadOption): HeadPlan {
   const [theirs, ours] = [namesOf(saved), namesOf(model)];
-  const keep: HeadPlan = { action: 'keep', rows: [], text: '' };
+  const keep: HeadPlan = { action: 'keep', text: '' };
   const known = `the checkpoint's classes are ${shownNames(theirs)}`;
   // Two classes of one name have no order by names.
   if (option === 'keep' || (option === undefined && theirs.every((name, id) => name === ours[id])))
     return keep;
-  if (option === 'new') return { action: 'new', rows: [], text: known };
+  if (option === 'new') return { action: 'new', text: known };
   const rows = orderOf(ours, theirs);
   if (rows !== null) {
     if (rows.every((from, id) => from === id)) return keep;
@@ -47,7 +47,7 @@ export function planHead(saved: PretrainedConfig, model: PretrainedConfig, optio
   }
   if (relation === 'other') {
     const text = `${known}, not ${shownNames(ours)}; head: 'keep' keeps the weights under the new names`;
-    return { action: 'new', rows: [], text };
+    return { action: 'new', text };
   }
   throw new ConfigError(`id2label names ${shownNames(ours)}, and ${known}: only some are the same`, {
     remedy: "pass head: 'new' for new weights, head: 'keep' for new names, or leave id2label out",

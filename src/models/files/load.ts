@@ -16,16 +16,10 @@ import {
   withOverrides,
 } from '../config.ts';
 import { type Checkpoint, CONFIG_NAME, openCheckpoint } from './checkpoint-files.ts';
-import { type HeadOption, type HeadPlan, planHead, reorderRows } from './class-head.ts';
+import { type HeadOption, planHead, reorderRows } from './class-head.ts';
 import { type HubOptions, hubOptionNames, resolveModel } from './hub.ts';
 import { parseJson } from './json.ts';
-import {
-  type FileWeight,
-  formatLoadReport,
-  type LoadDifferences,
-  mapWeights,
-  namesByPart,
-} from './weight-names.ts';
+import { formatLoadReport, type LoadDifferences, mapWeights, namesByPart } from './weight-names.ts';
 
 export interface LoadOptions extends HubOptions, ConfigOverrides {
   /** Holds the weights; default: the best adapter's. */
@@ -210,7 +204,10 @@ async function fill(
   for (const { name } of mismatched) found.delete(name);
   const untied = await untieDifferent(model, checkpoint, found);
   const weights = model.fileWeights();
-  const classes = classWeights(model, weights).filter((name) => found.has(name));
+  const { classLayer } = model;
+  const classes = [...weights].flatMap(([name, { tensor }]) =>
+    found.has(name) && (tensor === classLayer?.weight || tensor === classLayer?.bias) ? [name] : [],
+  );
   const plan = classes.length === 0 ? null : planHead(saved, model.config, head);
   const redrawn = plan?.action === 'new' ? classes : [];
   for (const name of redrawn) found.delete(name);
@@ -224,23 +221,11 @@ async function fill(
     for await (const { elementOffset, values } of checkpoint.float32Chunks(found.get(name)!))
       tensor.write(values, offset + elementOffset);
   }
-  if (plan?.action === 'reorder') await reorderRows(model.classLayer!, plan.rows);
+  if (plan?.rows !== undefined) await reorderRows(classLayer!, plan.rows);
   const report = { missing: mapping.missing, unexpected: mapping.unexpected, mismatched, untied, redrawn };
-  const lines = [formatLoadReport(checkpoint.folder, report), ...headRows(classes, plan)];
-  return { ...report, text: lines.filter((line) => line !== '').join('\n') };
-}
-
-/** Names of the weights that have a row for each class. */
-function classWeights(model: PreTrainedModel, weights: ReadonlyMap<string, FileWeight>): string[] {
-  const layer = model.classLayer;
-  if (layer === null) return [];
-  return [...weights]
-    .filter(([, { tensor }]) => tensor === layer.weight || tensor === layer.bias)
-    .map(([name]) => name);
-}
-
-function headRows(classes: readonly string[], plan: HeadPlan | null): string[] {
-  if (plan === null || plan.text === '') return [];
+  const text = formatLoadReport(checkpoint.folder, report);
+  if (plan === null || plan.text === '') return { ...report, text };
   const title = { keep: 'classes     ', reorder: 'reordered   ', new: 'drawn anew  ' }[plan.action];
-  return [`  ${title}${classes.join(', ')}: ${plan.text}`];
+  const row = `  ${title}${classes.join(', ')}: ${plan.text}`;
+  return { ...report, text: text === '' ? row : `${text}\n${row}` };
 }

@@ -69,28 +69,29 @@ export interface FloatChunk {
 /** Larger headers are refused, as `@huggingface/hub` does. */
 const HEADER_LIMIT = 25_000_000;
 const CHUNK_BYTES = 4 * 2 ** 20;
-const RETRY = { remedy: 'the file may be cut off or damaged: download or save it again' };
 
+/** The error of a file that does not add up. */
+function damaged(path: string, what: string, cause?: unknown): CheckpointError {
+  const remedy = 'the file may be cut off or damaged: download or save it again';
+  return new CheckpointError(`${path}: ${what}`, { remedy, cause });
+}
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const entrySchema = v.object({
   dtype: v.picklist(Object.keys(itemBits) as SafetensorsDtype[]),
-  shape: v.array(v.pipe(v.number(), v.integer(), v.minValue(0))),
-  data_offsets: v.strictTuple([
-    v.pipe(v.number(), v.integer(), v.minValue(0)),
-    v.pipe(v.number(), v.integer(), v.minValue(0)),
-  ]),
+  shape: v.array(count),
+  data_offsets: v.strictTuple([count, count]),
 });
 
 export class SafetensorsFile {
   readonly path: string;
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly tensors: ReadonlyMap<string, TensorEntry>;
-  private readonly source: FileSource;
 
-  constructor(source: FileSource, metadata: Record<string, string>, tensors: Map<string, TensorEntry>) {
-    this.source = source;
+  constructor(
+    private readonly source: FileSource,
+    readonly metadata: Readonly<Record<string, string>>,
+    readonly tensors: ReadonlyMap<string, TensorEntry>,
+  ) {
     this.path = source.path;
-    this.metadata = metadata;
-    this.tensors = tensors;
   }
 
   /** Throws `CheckpointError` for a name the file does not hold. */
@@ -150,87 +151,67 @@ export async function openSafetensors(source: FileSource): Promise<SafetensorsFi
 
 async function checkedFile(source: FileSource): Promise<SafetensorsFile> {
   const { path, size } = source;
-  if (size < 8) throw new CheckpointError(`${path}: ${size} bytes are too few for a safetensors file`, RETRY);
+  if (size < 8) throw damaged(path, `${size} bytes are too few for a safetensors file`);
   const prefix = await source.read(0, 8);
   const length = Number(new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true));
-  if (length > HEADER_LIMIT) {
-    throw new CheckpointError(`${path}: the header claims ${length} bytes, more than ${HEADER_LIMIT}`, RETRY);
-  }
-  if (8 + length > size) {
-    throw new CheckpointError(`${path}: the header claims ${length} bytes, but the file has ${size}`, RETRY);
-  }
-  const header = parseHeader(path, await source.read(8, length));
-  const { __metadata__: metadata, ...entries } = header;
-  const metadataResult = v.safeParse(v.record(v.string(), v.string()), metadata ?? {});
-  if (!metadataResult.success)
-    throw new CheckpointError(`${path}: '__metadata__' must map strings to strings`, RETRY);
-  const tensors = new Map<string, TensorEntry>();
-  for (const [name, value] of Object.entries(entries)) {
-    tensors.set(name, parseEntry(path, name, value, { start: 8 + length, size }));
-  }
-  checkCoverage(path, tensors, { start: 8 + length, size });
-  return new SafetensorsFile(source, metadataResult.output, tensors);
+  if (length > HEADER_LIMIT)
+    throw damaged(path, `the header claims ${length} bytes, more than ${HEADER_LIMIT}`);
+  if (8 + length > size) throw damaged(path, `the header claims ${length} bytes, but the file has ${size}`);
+  const { __metadata__: given, ...entries } = parseHeader(path, await source.read(8, length));
+  const metadata = v.safeParse(v.record(v.string(), v.string()), given ?? {});
+  if (!metadata.success) throw damaged(path, "'__metadata__' must map strings to strings");
+  const data = { start: 8 + length, size };
+  const tensors = new Map(
+    Object.entries(entries).map(([name, value]) => [name, parseEntry(path, name, value, data)]),
+  );
+  checkCoverage(path, tensors, data);
+  return new SafetensorsFile(source, metadata.output, tensors);
 }
 
 function parseHeader(path: string, bytes: Uint8Array): Record<string, unknown> {
   // The format has a brace first: no space, no byte-order mark.
-  if (bytes[0] !== 0x7b) throw new CheckpointError(`${path}: the header is not a JSON object`, RETRY);
-  let parsed: unknown;
+  if (bytes[0] !== 0x7b) throw damaged(path, 'the header is not a JSON object');
   try {
-    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
-    throw new CheckpointError(`${path}: the header is not JSON`, { ...RETRY, cause });
+    throw damaged(path, 'the header is not JSON', cause);
   }
-  return parsed as Record<string, unknown>;
 }
 
-function parseEntry(
-  path: string,
-  name: string,
-  value: unknown,
-  data: { start: number; size: number },
-): TensorEntry {
+/** Where the tensors begin in a file of `size` bytes. */
+interface DataRange {
+  start: number;
+  size: number;
+}
+
+function parseEntry(path: string, name: string, value: unknown, data: DataRange): TensorEntry {
   const result = v.safeParse(entrySchema, value);
   if (!result.success) {
     const issue = result.issues[0];
     const key = issue.path?.map((item) => String(item.key)).join('.') ?? '';
-    throw new CheckpointError(`${path}: tensor '${name}': ${key}: ${issue.message}`, RETRY);
+    throw damaged(path, `tensor '${name}': ${key}: ${issue.message}`);
   }
   const { dtype, shape, data_offsets } = result.output;
   const [begin, end] = data_offsets;
   const expected = (sizeOf(shape) * itemBits[dtype]) / 8;
-  if (end - begin !== expected) {
-    throw new CheckpointError(
-      `${path}: tensor '${name}' of ${dtype} [${shape.join(',')}] takes ${expected} bytes, its offsets give ${end - begin}`,
-      RETRY,
+  if (end - begin !== expected)
+    throw damaged(
+      path,
+      `tensor '${name}' of ${dtype} [${shape.join(',')}] takes ${expected} bytes, its offsets give ${end - begin}`,
     );
-  }
-  if (data.start + end > data.size) {
-    throw new CheckpointError(
-      `${path}: tensor '${name}' ends at byte ${data.start + end}, but the file has ${data.size}`,
-      RETRY,
-    );
-  }
+  if (data.start + end > data.size)
+    throw damaged(path, `tensor '${name}' ends at byte ${data.start + end}, but the file has ${data.size}`);
   return { dtype, shape, offset: data.start + begin, byteLength: expected };
 }
 
 /** The tensors fill the rest of the file without overlap or hole. */
-function checkCoverage(
-  path: string,
-  tensors: Map<string, TensorEntry>,
-  data: { start: number; size: number },
-): void {
+function checkCoverage(path: string, tensors: ReadonlyMap<string, TensorEntry>, data: DataRange): void {
   const ordered = [...tensors].sort(([, a], [, b]) => a.offset - b.offset || a.byteLength - b.byteLength);
   let at = data.start;
   for (const [name, { offset, byteLength }] of ordered) {
-    if (offset !== at) {
-      const what =
-        offset < at ? 'overlaps the one before it' : `leaves a hole of ${offset - at} bytes before it`;
-      throw new CheckpointError(`${path}: tensor '${name}' ${what}`, RETRY);
-    }
+    if (offset < at) throw damaged(path, `tensor '${name}' overlaps the one before it`);
+    if (offset > at) throw damaged(path, `tensor '${name}' leaves a hole of ${offset - at} bytes before it`);
     at += byteLength;
   }
-  if (at !== data.size) {
-    throw new CheckpointError(`${path}: ${data.size - at} bytes follow the last tensor`, RETRY);
-  }
+  if (at !== data.size) throw damaged(path, `${data.size - at} bytes follow the last tensor`);
 }

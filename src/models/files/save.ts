@@ -1,6 +1,6 @@
 /** Saving a model as transformers does. */
 import { platform } from '#platform';
-import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
+import { checkChoice, checkOptions } from '../../options.ts';
 import type { ExistingFolder, FolderWriter } from '../../platform/contract.ts';
 import { sizeOf } from '../../tensor/shape.ts';
 import { writeConfig } from '../common/config.ts';
@@ -15,8 +15,6 @@ export interface SaveOptions {
   /** What to do if the folder exists; `merge` replaces the files written and keeps the rest. */
   existing?: ExistingFolder;
 }
-
-const saveOptionNames: OptionNames<SaveOptions> = { dtype: true, existing: true };
 
 /** The part of `whole` that a file holds; `whole` is a weight, or has a number for each of its elements. */
 export function partToWrite(
@@ -52,7 +50,7 @@ export async function saveModel(
   path: string,
   options: SaveOptions = {},
 ): Promise<void> {
-  checkOptions('savePretrained', options, saveOptionNames);
+  checkOptions<SaveOptions>('savePretrained', options, { dtype: true, existing: true });
   checkChoice('savePretrained: dtype', options.dtype, ['F32', 'F16']);
   checkChoice('savePretrained: existing', options.existing, ['refuse', 'replace', 'merge']);
   await platform.writeFolder(path, options.existing ?? 'merge', (folder) =>

@@ -111,11 +111,8 @@ export function mapWeights(
   const found = new Map<string, string>();
   const used = new Set<string>();
   for (const name of expected) {
-    const candidates = [
-      name,
-      name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : `${prefix}.${name}`,
-    ];
-    const key = candidates.map((candidate) => byName.get(candidate)).find((match) => match !== undefined);
+    const other = name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : `${prefix}.${name}`;
+    const key = byName.get(name) ?? byName.get(other);
     if (key === undefined) continue;
     found.set(name, key);
     used.add(key);
@@ -151,14 +148,13 @@ export function formatLoadReport(
     ...untied.map(({ name, from }) => `  untied      ${name}: its values are not those of ${from}`),
   ];
   if (rows.length === 0) return '';
-  const notes = [
-    ...(missing.length > 0
-      ? ['Missing weights were drawn anew: train the model before you rely on it.']
-      : []),
-    ...(unexpected.length > 0 ? ['Unexpected tensors were not used.'] : []),
-    ...(untied.length > 0
-      ? ['The config says tie_word_embeddings; untied weights have values of their own, which were taken.']
-      : []),
-  ];
-  return [`Weights of ${source}:`, ...rows, ...notes].join('\n');
+  const lines = [`Weights of ${source}:`, ...rows];
+  if (missing.length > 0)
+    lines.push('Missing weights were drawn anew: train the model before you rely on it.');
+  if (unexpected.length > 0) lines.push('Unexpected tensors were not used.');
+  if (untied.length > 0)
+    lines.push(
+      'The config says tie_word_embeddings; untied weights have values of their own, which were taken.',
+    );
+  return lines.join('\n');
 }

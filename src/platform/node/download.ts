@@ -42,9 +42,7 @@ export async function downloadModel(id: string, download: ModelDownload): Promis
   if (offline) {
     throw new FileError(
       `'${id}' is no folder and not in the hub cache '${cacheDir}', and downloads are switched off`,
-      {
-        remedy: 'download it once without HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or give a folder',
-      },
+      { remedy: 'download it once without HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE, or give a folder' },
     );
   }
   try {
@@ -150,7 +148,7 @@ async function fetchSnapshot(
     const path = join(snapshot, weights.index);
     await get(weights.shardsOf(path, await readFile(path, 'utf8')));
   }
-  if (revision !== sha) await writeRef(join(repo, 'refs', revision), sha);
+  if (revision !== sha) await whole(join(repo, 'refs', revision), (temporary) => writeFile(temporary, sha));
   return snapshot;
 }
 
@@ -184,7 +182,6 @@ async function saveBlob(
 ): Promise<void> {
   const content = await open();
   if (content === null) throw new FileError(`'${id}' has no ${file} on the hub`);
-  await mkdir(dirname(path), { recursive: true });
   await sweepEntries(dirname(path), () => true);
   let loadedBytes = 0;
   async function* count(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -225,15 +222,11 @@ async function link(blob: string, path: string, symlinks: boolean): Promise<void
   }
 }
 
-async function writeRef(path: string, commit: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await whole(path, (temporary) => writeFile(temporary, commit));
-}
-
 /** Gives a file its final name only once complete, because a file with its name is not downloaded again. */
 async function whole(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = temporaryPath(dirname(path), basename(path), 'tmp');
   try {
+    await mkdir(dirname(path), { recursive: true });
     await write(temporary);
     await rename(temporary, path);
   } finally {

@@ -80,9 +80,7 @@ async function readRange(
     if (bytesRead === 0) {
       throw new FileError(
         `'${path}' ends at byte ${offset + at}; ${length} bytes from ${offset} were wanted`,
-        {
-          remedy: 'the file was cut off or is still being written',
-        },
+        { remedy: 'the file was cut off or is still being written' },
       );
     }
     at += bytesRead;

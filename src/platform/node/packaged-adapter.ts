@@ -107,9 +107,7 @@ async function unpack(archive: string): Promise<string> {
   if (await isIntact(target)) return target;
   throw new NoAdapterError(
     `the packaged software adapter in '${archive}' is not the one this version is made for`,
-    {
-      remedy: "install '@sparticuz/chromium' as package.json names it, or a Vulkan driver",
-    },
+    { remedy: "install '@sparticuz/chromium' as package.json names it, or a Vulkan driver" },
   );
 }
 

@@ -10,7 +10,6 @@ const TEMPORARY = /^\.(.+)\.(tmp|old|probe)-(\d+)-[0-9a-f]{8}$/;
 /** A process id may be reused, or be another machine's: anything older than this counts as abandoned. */
 const DAY_MS = 24 * 3600 * 1000;
 
-/** Paths in use by this process. */
 const inUse = new Set<string>();
 
 /** A unique path in `folder` for something to be called `name`. Call `forget` once the path is gone. */

@@ -221,12 +221,6 @@ export interface SelfAttentionOptions extends AttentionOptions {
   length?: number | undefined;
 }
 
-const selfAttentionOptionNames: OptionNames<SelfAttentionOptions> = {
-  ...attentionOptionNames,
-  starts: true,
-  length: true,
-};
-
 /**
  * Attention over one tensor whose rows hold a token's query, key and value in this order, as one matrix
  * product gives them. qkv [batch, length, 3 · heads · size] → [batch, length, heads · size]; with `starts`:
@@ -234,7 +228,11 @@ const selfAttentionOptionNames: OptionNames<SelfAttentionOptions> = {
  * fit.
  */
 export function selfAttention(qkv: Tensor, options: SelfAttentionOptions): Tensor {
-  checkOptions('selfAttention', options, selfAttentionOptionNames);
+  checkOptions<SelfAttentionOptions>('selfAttention', options, {
+    ...attentionOptionNames,
+    starts: true,
+    length: true,
+  });
   const { heads, mask, starts, length } = options;
   const dropout = dropoutKey(qkv, options.dropout);
   return withAutocast(qkv, (input) =>

@@ -10,9 +10,8 @@ import {
   dropout as dropoutKernel,
   MAX_STRIDED_RANK,
   unary,
-  unaryGradient,
 } from '../../kernels/pointwise.ts';
-import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
+import { checkChoice, checkOptions } from '../../options.ts';
 import { converted } from '../convert.ts';
 import { type BackwardContext, defineOp } from '../op.ts';
 import { broadcastShapes, broadcastStrides, formatShape, type Shape, sameShape } from '../shape.ts';
@@ -30,7 +29,7 @@ function defineActivation(name: Exclude<Activation, 'none'>): (x: Tensor) => Ten
     saves: ['x'],
     backward: ({ dy, saved: { x } }) => {
       const dx = dy.device.raw(dy.shape, dy.dtype);
-      unaryGradient(dy.device.gpu, { x: x.slot, dy: dy.slot, y: dx.slot, count: dy.size, activation: name });
+      unary(dy.device.gpu, { x: x.slot, dy: dy.slot, y: dx.slot, count: dy.size, activation: name });
       return { x: dx };
     },
   });
@@ -47,14 +46,14 @@ export interface GeluOptions {
 
 const exactGelu = defineActivation('gelu');
 const tanhGelu = defineActivation('gelu_tanh');
-const geluOptions: OptionNames<GeluOptions> = { approximate: true };
-
 /** x · Φ(x) (Hendrycks and Gimpel, 2016). Throws `ConfigError` for an unknown approximation. */
 export function gelu(x: Tensor, options: GeluOptions = {}): Tensor {
-  checkOptions('gelu', options, geluOptions);
+  checkOptions<GeluOptions>('gelu', options, { approximate: true });
   checkChoice('gelu: approximate', options.approximate, ['none', 'tanh']);
   return options.approximate === 'tanh' ? tanhGelu(x) : exactGelu(x);
 }
+/** x · sigmoid(1.702 · x), a cheaper GELU (Hendrycks and Gimpel, 2016), as in CLIP. */
+export const quickGelu = defineActivation('quick_gelu');
 export const tanh = defineActivation('tanh');
 export const relu = defineActivation('relu');
 /** 1 / (1 + e^−x). */
@@ -63,7 +62,16 @@ export const sigmoid = defineActivation('sigmoid');
 export const silu = defineActivation('silu');
 export const exp = defineActivation('exp');
 
-const activationOps = { gelu: exactGelu, gelu_tanh: tanhGelu, tanh, relu, sigmoid, silu, exp };
+const activationOps = {
+  gelu: exactGelu,
+  gelu_tanh: tanhGelu,
+  quick_gelu: quickGelu,
+  tanh,
+  relu,
+  sigmoid,
+  silu,
+  exp,
+};
 
 /** @internal The activation of that name. */
 export function activate(x: Tensor, activation: Activation): Tensor {

@@ -80,7 +80,7 @@ const feedForwardOp = defineOp({
     if (needs.x || needs.innerWeight || needs.innerBias) {
       // The epilogue of the product that gives the gradient of `hidden` applies the activation's derivative.
       const plan = planOf({ a: hidden, b: outerOperand }, LINEAR);
-      const between = gradientA(dy, outerOperand, hidden.shape, plan, LINEAR, {
+      const between = gradientA(dy, outerOperand, hidden.shape, plan, {
         activation,
         preactivation: { slot: preactivation!.slot, use: 'slope' },
       });

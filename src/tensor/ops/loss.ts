@@ -1,12 +1,7 @@
 /** Losses: means over all that counts. */
 
 import { AutogradError, ShapeError } from '../../errors.ts';
-import {
-  crossEntropyGradient,
-  crossEntropy as crossEntropyKernel,
-  pairLoss,
-  pairLossGradient,
-} from '../../kernels/loss.ts';
+import { crossEntropyGradient, crossEntropy as crossEntropyKernel, pairLoss } from '../../kernels/loss.ts';
 import { sum as sumKernel } from '../../kernels/reduce.ts';
 import { type Advice, checkOptions, type OptionNames } from '../../options.ts';
 import { defineOp } from '../op.ts';
@@ -37,6 +32,15 @@ const advice: Advice = {
   labelSmoothing: 'there is no label smoothing',
 };
 
+const launchOf = ({ x, targets, stats, valid }: Record<'x' | 'targets' | 'stats' | 'valid', Tensor>) => ({
+  x: x.slot,
+  targets: targets.slot,
+  stats: stats.slot,
+  valid: valid.slot,
+  rows: targets.size,
+  cols: x.shape.at(-1)!,
+});
+
 const crossEntropyOp = defineOp({
   name: 'crossEntropy',
   inputs: { x: 'float32', targets: 'int32' },
@@ -59,27 +63,14 @@ const crossEntropyOp = defineOp({
     return { shape: [], dtype: 'float32' };
   },
   forward: ({ x, targets }, y, options) => {
-    const [rows, cols] = [targets.size, x.shape.at(-1)!];
-    const stats = x.device.raw([rows, 4]);
-    const valid = x.device.raw([1]);
-    const slots = { x: x.slot, targets: targets.slot, stats: stats.slot, valid: valid.slot, loss: y.slot };
-    crossEntropyKernel(x.device.gpu, { ...slots, rows, cols, ...options });
-    return { stats, valid };
+    const extras = { stats: x.device.raw([targets.size, 4]), valid: x.device.raw([1]) };
+    crossEntropyKernel(x.device.gpu, { ...launchOf({ x, targets, ...extras }), ...options, loss: y.slot });
+    return extras;
   },
   saves: ['x', 'targets', 'stats', 'valid'],
   backward: ({ dy, saved, options }) => {
-    const { x, targets, stats, valid } = saved;
-    const dx = dy.device.raw(x.shape);
-    const [rows, cols] = [targets.size, x.shape.at(-1)!];
-    const slots = {
-      x: x.slot,
-      targets: targets.slot,
-      stats: stats.slot,
-      valid: valid.slot,
-      dy: dy.slot,
-      dx: dx.slot,
-    };
-    crossEntropyGradient(dy.device.gpu, { ...slots, rows, cols, ...options });
+    const dx = dy.device.raw(saved.x.shape);
+    crossEntropyGradient(dy.device.gpu, { ...launchOf(saved), ...options, dy: dy.slot, dx: dx.slot });
     return { x: dx };
   },
 });
@@ -126,7 +117,7 @@ function definePairLoss(
     saves: ['x', 'targets'],
     backward: ({ dy, saved: { x, targets } }) => {
       const dx = dy.device.raw(x.shape);
-      pairLossGradient(dy.device.gpu, { ...pair(x, targets), dy: dy.slot, dx: dx.slot });
+      pairLoss(dy.device.gpu, { ...pair(x, targets), dy: dy.slot, y: dx.slot });
       return { x: dx };
     },
   });

@@ -4,8 +4,8 @@ import { DtypeError, ShapeError } from '../../errors.ts';
 import { type Activation, activations } from '../../kernels/activations.ts';
 import { type Slot, shifted } from '../../kernels/launch.ts';
 import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul/matmul.ts';
-import { unaryGradient } from '../../kernels/pointwise.ts';
-import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
+import { unary } from '../../kernels/pointwise.ts';
+import { checkChoice, checkOptions } from '../../options.ts';
 import { withAutocast, withAutocastOperand } from '../autocast.ts';
 import { type BackwardContext, defineOp } from '../op.ts';
 import { float16Copy } from '../parameters.ts';
@@ -18,8 +18,6 @@ export interface MatmulOptions {
   transposeA?: boolean;
   transposeB?: boolean;
 }
-
-const matmulOptionNames: OptionNames<MatmulOptions> = { transposeA: true, transposeB: true };
 
 interface Inputs {
   a: Tensor;
@@ -35,6 +33,8 @@ interface Plan {
   batch: number;
   shape: number[];
   sharedB: boolean;
+  transposeA: boolean;
+  transposeB: boolean;
 }
 
 function describe({ a, b }: Inputs, { transposeA, transposeB }: MatmulOptions): string {
@@ -69,8 +69,9 @@ export function planOf(inputs: Inputs, options: MatmulOptions): Plan {
   }
   const matrices = sizeOf(lead);
   const shape = [...lead, m, n];
-  if (sharedB && !transposeA) return { m: m * matrices, n, k, batch: 1, shape, sharedB };
-  return { m, n, k, batch: matrices, shape, sharedB };
+  const flags = { sharedB, transposeA, transposeB };
+  if (sharedB && !transposeA) return { m: m * matrices, n, k, batch: 1, shape, ...flags };
+  return { m, n, k, batch: matrices, shape, ...flags };
 }
 
 /**
@@ -88,14 +89,8 @@ export function operandB({ a, b }: Inputs): Tensor {
 // Launch options are written out field by field: V8 is slow at literals of several spreads and gives each a
 // hidden class of its own.
 
-function launchOptions(
-  { a, bias }: Inputs,
-  operand: Tensor,
-  y: Tensor,
-  plan: Plan,
-  { transposeA = false, transposeB = false }: MatmulOptions,
-): MatmulLaunch {
-  const { m, n, k, batch, sharedB } = plan;
+function launchOptions({ a, bias }: Inputs, operand: Tensor, y: Tensor, plan: Plan): MatmulLaunch {
+  const { m, n, k, batch, sharedB, transposeA, transposeB } = plan;
   return {
     a: a.slot,
     b: operand.slot,
@@ -115,18 +110,9 @@ function launchOptions(
 export type Epilogue = Pick<MatmulLaunch, 'activation' | 'preactivation'>;
 
 /** @internal Computes da in the stored shape of a; `epilogue` is applied to da. */
-export function gradientA(
-  dy: Tensor,
-  b: Tensor,
-  shape: Shape,
-  plan: Plan,
-  options: MatmulOptions,
-  epilogue?: Epilogue,
-): Tensor {
-  const { m, n, k, batch, sharedB } = plan;
+export function gradientA(dy: Tensor, b: Tensor, shape: Shape, plan: Plan, epilogue?: Epilogue): Tensor {
+  const { m, n, k, batch, sharedB, transposeA: swap, transposeB } = plan;
   const da = dy.device.raw(shape, dy.dtype);
-  const swap = options.transposeA ?? false;
-  const transposeB = options.transposeB ?? false;
   matmulKernel(dy.device.gpu, {
     a: swap ? b.slot : dy.slot,
     b: swap ? dy.slot : b.slot,
@@ -146,20 +132,11 @@ export function gradientA(
 
 /**
  * Fills db, in the stored shape of b, and returns it; sums over the batch if b is shared. Also fills `dbias`,
- * if given, with the sums of dy's columns (see `sumsAlong`).
+ * if given, with the sums of dy's columns (`along` below).
  */
-function gradientB(
-  dy: Tensor,
-  a: Tensor,
-  db: Tensor,
-  plan: Plan,
-  options: MatmulOptions,
-  dbias?: Tensor,
-): Tensor {
-  const { m, n, k, batch, sharedB } = plan;
-  const transposeA = options.transposeA ?? false;
+function gradientB(dy: Tensor, a: Tensor, db: Tensor, plan: Plan, dbias?: Tensor): Tensor {
+  const { m, n, k, batch, sharedB, transposeA, transposeB: swap } = plan;
   const run = (aSlot: Slot, dySlot: Slot, matrices: number, accumulate: boolean): void => {
-    const swap = options.transposeB ?? false;
     matmulKernel(dy.device.gpu, {
       a: swap ? dySlot : aSlot,
       b: swap ? aSlot : dySlot,
@@ -182,14 +159,6 @@ function gradientB(
   return db;
 }
 
-/**
- * Whether one product gives db with dyᵀ on its left: the sums of that side's rows are then the bias'
- * gradient.
- */
-function sumsAlong({ batch }: Plan, { transposeB = false }: MatmulOptions): boolean {
-  return transposeB && batch === 1;
-}
-
 /** A product in an op's backward: its operands as the kernel read them, and the gradient of its result. */
 interface Product<Name extends string> {
   dy: Tensor;
@@ -206,15 +175,14 @@ export function productGradients<Name extends string>(
   { dy, a, operand: b, options, names }: Product<Name>,
 ): { a: Tensor | undefined; b: Tensor | undefined; bias: Tensor | undefined } {
   const plan = planOf({ a, b }, options);
-  const along = needs[names.bias] && needs[names.b] && sumsAlong(plan, options);
+  // If one product gives db with dyᵀ on its left, the sums of that side's rows are the bias' gradient.
+  const along = needs[names.bias] && needs[names.b] && plan.transposeB && plan.batch === 1;
   const alone = needs[names.bias] && !along;
   const bias = along ? gradient(names.bias) : alone ? sumTo(dy, shape(names.bias)) : undefined;
   const wantsA = names.a !== undefined && needs[names.a];
   return {
-    a: wantsA ? gradientA(dy, b, a.shape, plan, options) : undefined,
-    b: needs[names.b]
-      ? gradientB(dy, a, gradient(names.b), plan, options, along ? bias : undefined)
-      : undefined,
+    a: wantsA ? gradientA(dy, b, a.shape, plan) : undefined,
+    b: needs[names.b] ? gradientB(dy, a, gradient(names.b), plan, along ? bias : undefined) : undefined,
     bias,
   };
 }
@@ -230,7 +198,7 @@ const matmulOp = defineOp({
   }),
   forward: (inputs, y, options) => {
     const operand = operandB(inputs);
-    matmulKernel(y.device.gpu, launchOptions(inputs, operand, y, planOf(inputs, options), options));
+    matmulKernel(y.device.gpu, launchOptions(inputs, operand, y, planOf(inputs, options)));
     return { operand };
   },
   saves: ['a', 'operand'],
@@ -258,7 +226,7 @@ export function linearForward(
   const operand = operandB(inputs);
   const preactivation = recorded ? device.raw(y.shape, y.dtype) : undefined;
   matmulKernel(device.gpu, {
-    ...launchOptions(inputs, operand, y, planOf(inputs, LINEAR), LINEAR),
+    ...launchOptions(inputs, operand, y, planOf(inputs, LINEAR)),
     activation,
     preactivation: preactivation && { slot: preactivation.slot, use: 'store' },
   });
@@ -281,7 +249,7 @@ const linearActivationOp = defineOp({
     const { device } = dy;
     const inner = device.raw(dy.shape, dy.dtype);
     const slots = { x: preactivation!.slot, dy: dy.slot, y: inner.slot };
-    unaryGradient(device.gpu, { ...slots, count: dy.size, activation });
+    unary(device.gpu, { ...slots, count: dy.size, activation });
     const product = { dy: inner, a, operand, options: LINEAR, names: PRODUCT_NAMES };
     const gradients = productGradients(context, product);
     inner.dispose();
@@ -296,7 +264,7 @@ const linearActivationOp = defineOp({
  * `DtypeError` naming both types.
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
-  checkOptions('matmul', options, matmulOptionNames);
+  checkOptions<MatmulOptions>('matmul', options, { transposeA: true, transposeB: true });
   return withAutocast(a, (left) =>
     withAutocastOperand(b, (right) => matmulOp({ a: left, b: right }, options)),
   );

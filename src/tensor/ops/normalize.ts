@@ -5,11 +5,10 @@ import {
   type LayerNormLaunch,
   layerNormGradient,
   layerNorm as layerNormKernel,
-  softmaxGradient,
   softmax as softmaxKernel,
 } from '../../kernels/normalize.ts';
 import type { DropoutKey } from '../../kernels/pointwise.ts';
-import { checkOptions, type OptionNames } from '../../options.ts';
+import { checkOptions } from '../../options.ts';
 import { type BackwardContext, defineOp } from '../op.ts';
 import { formatShape, normalizeDim, type Shape, sameShape, sizeOf } from '../shape.ts';
 import type { Dtype, Tensor } from '../tensor.ts';
@@ -35,7 +34,7 @@ const softmaxOp = defineOp({
   backward: ({ dy, saved }) => {
     const dx = dy.device.raw(dy.shape, dy.dtype);
     const dims = rowsOf('softmax', dy.shape);
-    softmaxGradient(dy.device.gpu, { y: saved.y.slot, dy: dy.slot, dx: dx.slot, ...dims });
+    softmaxKernel(dy.device.gpu, { x: saved.y.slot, dy: dy.slot, y: dx.slot, ...dims });
     return { x: dx };
   },
 });
@@ -199,8 +198,6 @@ export interface AddLayerNormOptions {
   dropout?: number;
 }
 
-const addLayerNormOptionNames: OptionNames<AddLayerNormOptions> = { eps: true, dropout: true };
-
 /**
  * layerNorm(residual + dropout(x)) over the last dimension; x and residual have one shape. Elements of x are
  * dropped with probability `dropout`, by the mask that `dropout(x, p)` would draw. A float16 x may meet a
@@ -214,7 +211,7 @@ export function addLayerNorm(
   bias: Tensor | null,
   options: AddLayerNormOptions = {},
 ): Tensor {
-  checkOptions('addLayerNorm', options, addLayerNormOptionNames);
+  checkOptions<AddLayerNormOptions>('addLayerNorm', options, { eps: true, dropout: true });
   const { eps = 1e-5, dropout = 0 } = options;
   checkDropout(dropout);
   const key = dropout === 0 ? null : x.device.nextDropoutKey(dropout);

@@ -1,6 +1,6 @@
 /** Operations that move elements: reshape (no copy), permute, transpose, narrow, select. */
 import { ShapeError } from '../../errors.ts';
-import { MAX_STRIDED_RANK, stridedCopy } from '../../kernels/pointwise.ts';
+import { MAX_STRIDED_RANK, type StridedCopyLaunch, stridedCopy } from '../../kernels/pointwise.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, normalizeDim, type Shape, sizeOf, stridesOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -45,17 +45,16 @@ function checkRank(op: string, shape: Shape): void {
   }
 }
 
+/** Copies a box of x into y; strides are those of contiguous tensors unless given. */
+function copyBox(x: Tensor, y: Tensor, box: Partial<StridedCopyLaunch> & { shape: Shape }): void {
+  const strides = { sourceStrides: stridesOf(x.shape), targetStrides: stridesOf(y.shape) };
+  stridedCopy(x.device.gpu, { source: x.slot, target: y.slot, ...strides, ...box });
+}
+
 /** Copies x into y: dimension d of y is dimension dims[d] of x. */
 function permuteInto(x: Tensor, y: Tensor, dims: readonly number[]): void {
   const strides = stridesOf(x.shape);
-  const sourceStrides = dims.map((d) => strides[d]!);
-  stridedCopy(x.device.gpu, {
-    source: x.slot,
-    target: y.slot,
-    shape: y.shape,
-    sourceStrides,
-    targetStrides: stridesOf(y.shape),
-  });
+  copyBox(x, y, { shape: y.shape, sourceStrides: dims.map((d) => strides[d]!) });
 }
 
 const permuteOp = defineOp({
@@ -121,28 +120,13 @@ const narrowOp = defineOp({
     }
     return { shape: x.shape.map((s, d) => (d === dim ? length : s)), dtype: x.dtype };
   },
-  forward: ({ x }, y, { dim, start }) => {
-    const sourceStrides = stridesOf(x.shape);
-    const box = { shape: y.shape, sourceStrides, targetStrides: stridesOf(y.shape) };
-    stridedCopy(x.device.gpu, {
-      source: x.slot,
-      target: y.slot,
-      ...box,
-      sourceOffset: start * sourceStrides[dim]!,
-    });
-  },
+  forward: ({ x }, y, { dim, start }) =>
+    copyBox(x, y, { shape: y.shape, sourceOffset: start * stridesOf(x.shape)[dim]! }),
   saves: [],
   backward: ({ dy, options: { dim, start }, shape }) => {
     const dx = dy.device.raw(shape('x'), dy.dtype);
     dy.device.fill(dx, 0);
-    const targetStrides = stridesOf(dx.shape);
-    const box = { shape: dy.shape, sourceStrides: stridesOf(dy.shape), targetStrides };
-    stridedCopy(dy.device.gpu, {
-      source: dy.slot,
-      target: dx.slot,
-      ...box,
-      targetOffset: start * targetStrides[dim]!,
-    });
+    copyBox(dy, dx, { shape: dy.shape, targetOffset: start * stridesOf(dx.shape)[dim]! });
     return { x: dx };
   },
 });
