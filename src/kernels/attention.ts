@@ -192,6 +192,11 @@ function chooseTechnique(adapter: Adapter, part: Part, { size, dtype, window }: 
   return (fits && broadcast[subgroupSize]?.[part]) || whole;
 }
 
+/** Whether the adapter's matrices compute heads of this size, of float16. */
+export function attentionUsesMatrices(adapter: Adapter, size: number): boolean {
+  return chooseTechnique(adapter, 'forward', { size, dtype: 'float16' }).suffix === '_matrices';
+}
+
 /** Variants made so far, by technique and number: their names are long. */
 const made = new Map<Technique, Map<number, KernelVariant>>();
 
