@@ -1,5 +1,6 @@
 /** Runs a model over batches, without gradients. */
 import type { Batch } from '../data/collate.ts';
+import { callUser } from '../data/example-checks.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { autocast } from '../tensor/autocast.ts';
 import { noGrad } from '../tensor/tape.ts';
@@ -22,6 +23,19 @@ export interface TrainableModel extends PreTrainedModel {
   lossWeight?(batch: Batch): number;
 }
 
+interface Losing {
+  computeLoss(
+    model: TrainableModel,
+    inputs: Record<string, Tensor>,
+  ): { loss?: Tensor | undefined } & Record<string, unknown>;
+}
+
+/**
+ * Computes the loss of a batch in place of the model's `forward`: gets the tensors of the batch by name, gives
+ * a scalar `loss` and, for evaluations, the outputs. A method's type, so that it may name the model's own class.
+ */
+export type ComputeLoss = Losing['computeLoss'];
+
 export interface BatchPrediction<B extends Batch = Batch> {
   batch: B;
   /** The model's tensors by name, without the loss and without lists of tensors (`hiddenStates`, say). */
@@ -37,6 +51,8 @@ export interface PredictOptions {
   fp16?: boolean;
   /** Which outputs to read besides the loss. Default: all. */
   reads?: (name: string, output: Tensor) => boolean;
+  /** Runs in place of the model's `forward`. */
+  computeLoss?: ComputeLoss | undefined;
 }
 
 /**
@@ -69,8 +85,13 @@ export function forwardBatch(
   model: TrainableModel,
   batch: Batch,
   fp16: boolean,
+  computeLoss?: ComputeLoss,
 ): ReturnType<TrainableModel['forward']> {
-  const forward = () => model.forward(toTensors(model.device, batch) as never);
+  const forward = () => {
+    const inputs = toTensors(model.device, batch);
+    if (computeLoss === undefined) return model.forward(inputs as never);
+    return callUser('computeLoss', () => computeLoss(model, inputs as Record<string, never>));
+  };
   return fp16 ? autocast(forward) : forward();
 }
 
@@ -86,11 +107,11 @@ async function readAll(outputs: readonly (readonly [string, Tensor])[]): Promise
 function runBatch<B extends Batch>(
   model: TrainableModel,
   batch: B,
-  { fp16 = false, reads = () => true }: PredictOptions,
+  { fp16 = false, reads = () => true, computeLoss }: PredictOptions,
 ): Promise<BatchPrediction<B>> {
   const scope = model.device.scope();
   try {
-    const { loss, ...others } = noGrad(() => forwardBatch(model, batch, fp16));
+    const { loss, ...others } = noGrad(() => forwardBatch(model, batch, fp16, computeLoss));
     const named = Object.entries(others).filter(
       (entry): entry is [string, Tensor] => entry[1] instanceof Tensor && reads(entry[0], entry[1]),
     );
