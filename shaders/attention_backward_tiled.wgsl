@@ -5,6 +5,7 @@
 #include <common/attention_tiles>
 
 #if PART == query
+#include <common/pinned_tiles>
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) index: u32) {
   let head = group.z;
@@ -85,6 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 #end
 }
 #else
+#include <common/pinned_tiles>
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) index: u32) {
   let head = group.z;

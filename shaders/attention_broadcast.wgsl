@@ -7,6 +7,7 @@ diagnostic(off, subgroup_uniformity);
 #include <common/attention_forward>
 #include <common/attention_lanes>
 
+#include <common/pinned_lanes>
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let head = group.z;

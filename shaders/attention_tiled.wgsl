@@ -5,6 +5,7 @@
 #let BROUGHT = "q k v"
 #include <common/attention_tiles>
 
+#include <common/pinned_tiles>
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) index: u32) {
   let head = group.z;

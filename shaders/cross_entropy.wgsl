@@ -61,7 +61,7 @@ fn class_of(value: i32) -> i32 {
   return select(value, clamp(value, 0, i32(params.cols)), params.clamped != 0u);
 }
 
-@compute @workgroup_size(TEAM)
+#include <common/pinned_rows>
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
 #include <common/row_ranges>
   for (var row = share.x; row < share.y; row += 1u) {

@@ -12,7 +12,7 @@ struct Params { rows: u32, cols: u32, share: u32, first: u32, window: u32, table
 @group(0) @binding(2) var<storage, read> weights: array<StoredElement>;
 @group(0) @binding(3) var<storage, read_write> y: array<StoredElement>;
 
-@compute @workgroup_size(TEAM)
+#include <common/pinned_rows>
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let width = params.cols / WIDTH;
   let share = rows_of(group, groups, params.share, params.rows);
@@ -39,7 +39,7 @@ struct Params { rows: u32, cols: u32, share: u32, first: u32, window: u32, paddi
 @group(0) @binding(4) var<storage, read> dy: array<StoredElement>;
 @group(0) @binding(5) var<storage, read_write> dtable: array<StoredElement>;
 
-@compute @workgroup_size(TEAM)
+#include <common/pinned_rows>
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
   let width = params.cols / WIDTH;
   let share = rows_of(group, groups, params.share, params.rows);

@@ -45,7 +45,7 @@ fn summed(i: u32) -> Element {
 }
 #endif
 
-@compute @workgroup_size(TEAM)
+#include <common/pinned_rows>
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
 #include <common/row_ranges>
   for (var row = share.x; row < share.y; row += ${ROWS}u) {

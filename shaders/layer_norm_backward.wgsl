@@ -24,7 +24,7 @@ struct Params { rows: u32, cols: u32, share: u32, before: u32, first: u32, seed:
 #include <common/dropout_element>
 #endif
 
-@compute @workgroup_size(TEAM)
+#include <common/pinned_rows>
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
 #include <common/row_ranges>
   let sums = (params.before + group.y * groups.x + group.x) * 2u * width;

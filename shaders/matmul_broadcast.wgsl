@@ -5,6 +5,7 @@ enable subgroups;
 // Each lane holds four columns and loads other rows of A; broadcasts give a lane's values to all lanes.
 #include <common/matmul>
 
+#include <common/pinned_lanes>
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row0 = group.y * ${ROWS}u;

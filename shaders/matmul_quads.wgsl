@@ -35,6 +35,7 @@ fn along_${x}(start: u32, k: u32, size_k: u32) -> vec4f {
 }
 #end
 
+#include <common/pinned_lanes>
 @compute @workgroup_size(${LANES})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
   let row0 = group.y * ${ROWS}u;

@@ -92,6 +92,7 @@ fn fetch_b(base: u32, k: u32, column: u32, size_k: u32) -> Part {
 #endif
 }
 
+#include <common/pinned_lanes>
 @compute @workgroup_size(GROUP)
 fn main(
   @builtin(workgroup_id) group: vec3u,

@@ -96,8 +96,12 @@ fn bring(is_a: bool, starts: vec4u, left: u32, k0: u32, of_k: u32, size_k: u32) 
   return block;
 }
 
-@compute @workgroup_size(${ACROSS}, ${DOWN})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u, @builtin(local_invocation_index) index: u32) {
+#include <common/pinned_tiles>
+@compute @workgroup_size(${DOWN * ACROSS})
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) index: u32) {
+  // Scalars, and `min`, which changes nothing: compilers know their bounds.
+  let x = min(index % ${ACROSS}u, ${ACROSS - 1}u);
+  let y = index / ${ACROSS}u;
   let first_row = group.y * TILE_ROWS;
   let first_column = group.x * TILE_COLUMNS;
   let size_k = inner_size(group.z);
@@ -171,10 +175,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     for (var q = 0u; q < (min(size_k - k0, 16u) + 3u) / 4u; q += 1u) {
 #for e in 0..4
 #for j in 0..VECTORS
-      let b${e}_${j} = tile[q][${e}][VECTORS_A + ${ACROSS * j}u + local.x];
+      let b${e}_${j} = tile[q][${e}][VECTORS_A + ${ACROSS * j}u + x];
 #end
 #for h in 0..ROWS / 4
-      let a${e}_${h} = tile[q][${e}][local.y * ${ROWS / 4}u + ${h}u];
+      let a${e}_${h} = tile[q][${e}][y * ${ROWS / 4}u + ${h}u];
 #for i in 0..4
 #for j in 0..VECTORS
       c${4 * h + i}_${j} = fma(vec4f(a${e}_${h}[${i}]), b${e}_${j}, c${4 * h + i}_${j});
@@ -204,10 +208,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   }
 #endif
 #for j in 0..VECTORS
-  let column${j} = first_column + 4u * (${ACROSS * j}u + local.x);
+  let column${j} = first_column + 4u * (${ACROSS * j}u + x);
   let added${j} = load_bias(column${j});
 #for i in 0..ROWS
-  store_c(group.z, first_row + local.y * ${ROWS}u + ${i}u, column${j}, c${i}_${j}, added${j});
+  store_c(group.z, first_row + y * ${ROWS}u + ${i}u, column${j}, c${i}_${j}, added${j});
 #end
 #end
 }

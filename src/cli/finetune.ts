@@ -127,6 +127,10 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   const args = trainingArguments(options, output);
   // Rejects invalid arguments before reading anything.
   resolveArguments(args);
+  const callbacks =
+    options.earlyStopping === undefined
+      ? []
+      : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })];
   checkOptions(options);
   await checkJsonLines(options.predictions);
   const { task, files } = await readFiles(options);
@@ -151,10 +155,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
       dataCollator: bound.collate,
       ...(bound.computeMetrics && { computeMetrics: bound.computeMetrics }),
       args,
-      callbacks:
-        options.earlyStopping === undefined
-          ? []
-          : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })],
+      callbacks,
     },
     checkpoint,
   );

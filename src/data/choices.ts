@@ -1,5 +1,6 @@
 /** Texts with several endings, one of which is right: SWAG's CSV, and records with a list of choices. */
 import { DataError } from '../errors.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import {
   type DataRecord,
   isObject,
@@ -7,6 +8,7 @@ import {
   nameIn,
   type RecordOptions,
   readRecords,
+  recordOptionNames,
   textIn,
 } from './records.ts';
 
@@ -27,6 +29,12 @@ export interface ChoicesOptions extends RecordOptions {
   /** Whether to read labels. Default true. */
   readLabels?: boolean;
 }
+
+const choicesOptionNames: OptionNames<ChoicesOptions> = {
+  ...recordOptionNames,
+  labelColumn: true,
+  readLabels: true,
+};
 
 const promptNames = ['sent1', 'context', 'article', 'passage', 'premise', 'prompt', 'question', 'text'];
 const listNames = ['endings', 'choices', 'options'];
@@ -49,6 +57,7 @@ export function choiceNames(record: DataRecord): string | string[] | null {
  * choice itself. Throws `DataError` naming the place; all records must have as many choices.
  */
 export async function readChoices(path: string, options: ChoicesOptions = {}): Promise<Choices[]> {
+  checkOptions('readChoices', options, choicesOptionNames);
   const out = (await readRecords(path, options)).map((record) => fromRecord(record, options));
   const odd = out.find(({ choices }) => choices.length !== out[0]!.choices.length);
   if (odd !== undefined)

@@ -1,7 +1,16 @@
 /** Questions about texts: SQuAD's files, and records of question, context and answers. */
 import { DataError } from '../errors.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import { unitsAt } from './code-points.ts';
-import { type DataRecord, isObject, nameIn, type RecordOptions, readRecords, textIn } from './records.ts';
+import {
+  type DataRecord,
+  isObject,
+  nameIn,
+  type RecordOptions,
+  readRecords,
+  recordOptionNames,
+  textIn,
+} from './records.ts';
 
 export interface Answer {
   text: string;
@@ -23,6 +32,8 @@ export interface QuestionOptions extends RecordOptions {
   readLabels?: boolean;
 }
 
+const questionOptionNames: OptionNames<QuestionOptions> = { ...recordOptionNames, readLabels: true };
+
 export const contextNames = ['context', 'passage', 'paragraph'];
 
 /**
@@ -32,6 +43,7 @@ export const contextNames = ['context', 'passage', 'paragraph'];
  * place, also if an answer is not where it is said to be.
  */
 export async function readQuestions(path: string, options: QuestionOptions = {}): Promise<Question[]> {
+  checkOptions('readQuestions', options, questionOptionNames);
   const labels = options.readLabels ?? true;
   const records = await readRecords(path, options);
   const out = records.flatMap((record) =>

@@ -1,6 +1,7 @@
 /** Records of a file, whatever its format: JSON lines, a JSON array, CSV or TSV with a header. */
 import { DataError } from '../errors.ts';
 import { shownNames } from '../models/common/class-names.ts';
+import type { OptionNames } from '../options.ts';
 import { parseCells, usualDelimiter } from './cells.ts';
 import { type ReadOptions, readChunks } from './chunks.ts';
 import { parseLine } from './json-rows.ts';
@@ -19,6 +20,12 @@ export interface RecordOptions extends Pick<ReadOptions, 'encoding'> {
   /** Between the cells of CSV or TSV. */
   delimiter?: string;
 }
+
+export const recordOptionNames: OptionNames<RecordOptions> = {
+  format: true,
+  encoding: true,
+  delimiter: true,
+};
 
 /**
  * Reads all records. A JSON file holds a record a line, an array of records, or an object whose `data` is

@@ -1,5 +1,6 @@
 /** Texts with a tag for each word: CoNLL columns, records of words and tags, or records of spans. */
 import { DataError } from '../errors.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import { type ReadOptions, readLines } from './chunks.ts';
 import { unitsAt } from './code-points.ts';
 import {
@@ -9,6 +10,7 @@ import {
   nameIn,
   type RecordOptions,
   readRecords,
+  recordOptionNames,
   textIn,
 } from './records.ts';
 import { checkFile } from './table.ts';
@@ -36,6 +38,13 @@ export interface TaggedTextOptions extends RecordOptions {
   readLabels?: boolean;
 }
 
+const taggedTextOptionNames: OptionNames<TaggedTextOptions> = {
+  ...recordOptionNames,
+  textColumn: true,
+  labelColumn: true,
+  readLabels: true,
+};
+
 export const wordNames = ['tokens', 'words'];
 export const tagNames = ['tags', 'ner_tags', 'labels', 'ner', 'pos_tags', 'chunk_tags', 'label'];
 export const spanNames = ['entities', 'spans', 'label', 'labels'];
@@ -50,6 +59,7 @@ export const isColumnsFile = (path: string): boolean => /\.(conll\w*|bio|iob2?|b
  * and `entities`, whose places count characters as Python does. Throws `DataError` naming the place.
  */
 export async function readTaggedTexts(path: string, options: TaggedTextOptions = {}): Promise<TaggedText[]> {
+  checkOptions('readTaggedTexts', options, taggedTextOptionNames);
   if (options.format === undefined && (isColumnsFile(path) || !/\.(jsonl|ndjson|json)$/i.test(path)))
     return readColumns(path, options);
   const records = await readRecords(path, options);

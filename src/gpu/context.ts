@@ -10,9 +10,15 @@ import { PipelineCache } from './pipelines.ts';
 import { BufferPool, type PooledBuffer } from './pool.ts';
 import { Recorder, type Slot, UNIFORM_BYTES } from './recorder.ts';
 import { SUBGROUP_MATRIX, type SubgroupMatrix, subgroupMatricesOf } from './subgroup-matrix.ts';
+import { SUBGROUP_SIZE_CONTROL, type Subgroups, subgroupsOf } from './subgroups.ts';
 import { readTuning } from './tuning.ts';
 
-const WANTED_FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
+const WANTED_FEATURES: readonly GPUFeatureName[] = [
+  'shader-f16',
+  'subgroups',
+  SUBGROUP_SIZE_CONTROL,
+  'timestamp-query',
+];
 const WANTED_LIMITS = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -35,7 +41,7 @@ export class GpuContext {
   readonly kernels: KernelFamily;
   /** Whether the adapter computes in float16. Read once, like the limits. */
   readonly float16: boolean;
-  /** Invocations of a subgroup; 0 if the adapter has no subgroups or several sizes of them. */
+  /** Invocations of a subgroup; 0 if there are none, or of several sizes of which none can be asked for. */
   readonly subgroupSize: number;
   /**
    * Subgroup matrices that sum in float32, those of float16 first; none if the adapter has none that work, or
@@ -65,19 +71,20 @@ export class GpuContext {
     const wanted = options.matrixUnits === false ? WANTED_FEATURES : [...WANTED_FEATURES, SUBGROUP_MATRIX];
     const requiredFeatures = wanted.filter((name) => found.adapter.features.has(name));
     const device = await found.adapter.requestDevice({ requiredLimits, requiredFeatures });
-    const context = new GpuContext(device, found, options);
+    const subgroups = options.subgroups === false ? { size: 0, pins: {} } : await subgroupsOf(device);
+    const context = new GpuContext(device, found, options, subgroups);
     for (const [key, value] of await readTuning(found.description)) context.tuning.set(key, value);
     return context;
   }
 
-  private constructor(device: GPUDevice, found: AdapterResult, options: GpuOptions) {
+  private constructor(device: GPUDevice, found: AdapterResult, options: GpuOptions, subgroups: Subgroups) {
     const { adapter, description, software } = found;
     this.device = device;
     this.description = description;
     this.software = software;
     this.kernels = options.kernels ?? (software ? 'cpu' : 'gpu');
     this.float16 = device.features.has('shader-f16');
-    this.subgroupSize = options.subgroups === false ? 0 : subgroupSizeOf(device);
+    this.subgroupSize = subgroups.size;
     this.subgroupMatrices = options.subgroups === false ? [] : subgroupMatricesOf(device, adapter.info);
     this.limits = limitsOf(device);
     this.maxBindingBytes = Math.min(
@@ -86,7 +93,7 @@ export class GpuContext {
     );
     this.pool = new BufferPool(device, this.life, this.limits.maxBufferSize);
     this.recorder = new Recorder(device, this.life);
-    this.pipelines = new PipelineCache(device, UNIFORM_BYTES);
+    this.pipelines = new PipelineCache(device, UNIFORM_BYTES, subgroups.pins);
     device.addEventListener('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;
       this.failure ??= toGpuError(error);
@@ -199,12 +206,6 @@ export class GpuContext {
 
 function limitsOf({ limits }: GPUDevice): GpuLimits {
   return Object.fromEntries(WANTED_LIMITS.map((name) => [name, limits[name]])) as GpuLimits;
-}
-
-function subgroupSizeOf({ features, adapterInfo }: GPUDevice): number {
-  // Not every browser provides `adapterInfo`.
-  const { subgroupMinSize = 0, subgroupMaxSize } = adapterInfo ?? {};
-  return features.has('subgroups') && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 0;
 }
 
 function toGpuError(error: GPUError): GpuError {

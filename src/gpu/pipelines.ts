@@ -38,10 +38,13 @@ export class PipelineCache {
   private readonly byVariant = new Map<KernelVariant, Pipeline>();
   private readonly layouts = new Map<string, Layout>();
   private readonly uniformBytes: number;
+  private readonly pins: Defines;
 
-  constructor(device: GPUDevice, uniformBytes: number) {
+  /** `pins`: what shaders see beside their variant's defines. */
+  constructor(device: GPUDevice, uniformBytes: number, pins: Defines) {
     this.device = device;
     this.uniformBytes = uniformBytes;
+    this.pins = pins;
   }
 
   get size(): number {
@@ -51,7 +54,7 @@ export class PipelineCache {
   /** `assemble` provides the WGSL of a shader that is not the engine's own (benchmarks have some). */
   get(
     variant: KernelVariant,
-    assemble: () => string = () => assembleShader(variant.shader, variant.defines),
+    assemble: () => string = () => assembleShader(variant.shader, { ...this.pins, ...variant.defines }),
   ): Pipeline {
     const known = this.byVariant.get(variant);
     if (known !== undefined) return known;

@@ -10,7 +10,7 @@ export interface SubgroupMatrix {
   readonly M: number;
   readonly N: number;
   readonly K: number;
-  /** Expected invocations of a subgroup. Any other number only makes the kernels slower, not wrong. */
+  /** Invocations of a subgroup, asked for where that can be. Another number makes kernels slower, not wrong. */
   readonly lanes: number;
   /** The invocations of a workgroup must be a multiple of this. */
   readonly maxLanes: number;
@@ -49,8 +49,9 @@ export function subgroupMatricesOf(device: GPUDevice, adapter: GPUAdapterInfo): 
   };
   const { subgroupMinSize: least = 0, subgroupMaxSize: most = 0 } = info;
   const found = [...(info.subgroupMatrixConfigs ?? [])].filter(usable);
-  // Metal does not report its size of 32, and Dawn then gives wide bounds.
-  const lanes = least < 8 ? 32 : least;
+  // The smallest, which Intel's units are made for. Metal does not report its size of 32, and Dawn then gives
+  // wide bounds.
+  const lanes = least < 8 ? Math.min(32, most) : least;
   const out: SubgroupMatrix[] = [];
   for (const component of ['f16', 'f32'] as const) {
     if (component === 'f16' && !device.features.has('shader-f16')) continue;

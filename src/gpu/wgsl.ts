@@ -31,6 +31,9 @@ export function assembleShader(
   return new Assembler(name, defines, sources).run();
 }
 
+/** Of adapters whose subgroups have a single size, or sizes that nothing can choose. */
+const NO_PINS: Defines = { PINNED: false, PINNED_TILES: false };
+
 const ENABLE = /^\s*enable\s+\w+;/;
 const DIRECTIVE = /^\s*#(include|if|for|each|let)\s+(.*?)\s*$/;
 const LOOP = /^\s*#(for|each) (\w+) in (.+?)\s*$/;
@@ -102,7 +105,7 @@ class Assembler {
 
   constructor(shader: string, defines: Defines, sources: Readonly<Record<string, string>>) {
     this.shader = shader;
-    this.scope = new Map(Object.entries(defines));
+    this.scope = new Map(Object.entries({ ...NO_PINS, ...defines }));
     this.sources = sources;
   }
 

@@ -3,7 +3,7 @@ import type { GpuContext } from '../gpu/context.ts';
 import { floatDtypeOf, floatDtypes } from '../gpu/dtype.ts';
 import { elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
 import { type DropoutKey, dropoutThreshold } from './pointwise.ts';
-import { rowKernel, shareRows } from './rows.ts';
+import { rowKernel, shareRows, teamSize } from './rows.ts';
 
 const softmaxForward = rowKernel('softmax', { BACKWARD: false }, { unroll: 4, dtypes: floatDtypes });
 const softmaxBackward = rowKernel('softmax', { BACKWARD: true }, { unroll: 2, dtypes: floatDtypes });
@@ -111,10 +111,10 @@ export interface LayerNormGradientLaunch {
 }
 
 /**
- * Workgroups at most that sum the gradients of weight and bias over their rows, each into partial sums of its
- * own.
+ * Invocations at most that sum the gradients of weight and bias over their rows, each workgroup into partial
+ * sums of its own.
  */
-const PARTIAL_GROUPS = 256;
+const PARTIAL_INVOCATIONS = 16_384;
 
 export function layerNormGradient(gpu: GpuContext, options: LayerNormGradientLaunch): void {
   const { x, moments, dy, weight, dx, rows, cols, dweight, dbias, added } = options;
@@ -123,9 +123,10 @@ export function layerNormGradient(gpu: GpuContext, options: LayerNormGradientLau
   const narrow = added?.dx ?? dx;
   const wide = floatDtypeOf(narrow) !== floatDtypeOf(dx);
   const variant = rowsBackwards[key === null ? 'plain' : 'dropout'][wide ? 'wide' : 'same'];
+  const most = PARTIAL_INVOCATIONS / teamSize(gpu, cols);
   const shares = rowWindows(gpu, rows, cols).map((window) => ({
     window,
-    ...shareRows(gpu, window.count, { atOnce: NORM_ROWS, most: PARTIAL_GROUPS }),
+    ...shareRows(gpu, window.count, { atOnce: NORM_ROWS, most }),
   }));
   const all = shares.reduce((total, { groups }) => total + groups, 0);
   gpu.borrow(all * 2 * cols, (partials) => {

@@ -12,22 +12,30 @@ interface Team {
 }
 
 /**
- * A GPU's team; an adapter's without subgroups of one known size; SwiftShader's and lavapipe's, the latter's
- * with vectors of 512 bits.
+ * Of adapters without subgroups of a known size: a GPU's team, a CPU's. Then SwiftShader's and lavapipe's, the
+ * latter's with vectors of 512 bits, and GPUs'.
  */
 const teams: readonly Team[] = [
   { size: 64, subgroups: false },
   { size: 8, subgroups: false },
-  ...[4, 8, 16].map((size) => ({ size, subgroups: true })),
+  ...[4, 8, 16, 32, 64].map((size) => ({ size, subgroups: true })),
 ];
 
+/** Columns of the longest row that a GPU's subgroup works on: of longer ones there are too few to fill it. */
+const MAX_SUBGROUP_COLUMNS = 4096;
+/** Teams of fewer invocations leave a GPU half empty. */
+const LEAST_SUBGROUP = 32;
+
 /** The index into `teams`. */
-function teamOf(gpu: GpuContext): number {
-  if (gpu.kernels === 'gpu') return 0;
-  return Math.max(
-    1,
-    teams.findIndex(({ size, subgroups }) => subgroups && size === gpu.subgroupSize),
-  );
+function teamOf({ kernels, subgroupSize }: GpuContext, cols: number): number {
+  const own = teams.findIndex(({ size, subgroups }) => subgroups && size === subgroupSize);
+  if (kernels === 'cpu') return Math.max(1, own);
+  return subgroupSize >= LEAST_SUBGROUP && cols <= MAX_SUBGROUP_COLUMNS ? Math.max(0, own) : 0;
+}
+
+/** Invocations that share a row of `cols` elements. */
+export function teamSize(gpu: GpuContext, cols: number): number {
+  return teams[teamOf(gpu, cols)]!.size;
 }
 
 /** Elements that an invocation reads before it works on them, and rows that a workgroup works on at once. */
@@ -59,7 +67,7 @@ export function rowKernel(
     );
   const variants = byDtype(ofType, dtypes);
   return (gpu, cols, x) =>
-    variants[floatDtypeOf(x)][teamOf(gpu)]![widths.findIndex((width) => cols % width === 0)]!;
+    variants[floatDtypeOf(x)][teamOf(gpu, cols)]![widths.findIndex((width) => cols % width === 0)]!;
 }
 
 /**

@@ -9,7 +9,7 @@ import { EncoderLayer, LayerStack } from './common/encoder.ts';
 import { FactorizedEmbeddings, factorizedKeys } from './common/factorized.ts';
 import type { Family } from './common/family.ts';
 import { answerSpan, classifierDropout, eachToken, pooled, vocabulary } from './common/heads.ts';
-import { key, layers } from './common/keys.ts';
+import { fixed, key, layers } from './common/keys.ts';
 import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { pairHead, pairPreTraining } from './common/pair-pretraining.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
@@ -26,6 +26,8 @@ const keys = {
   hiddenDropoutProb: { ...encoderKeys.hiddenDropoutProb, default: 0 },
   attentionProbsDropoutProb: { ...encoderKeys.attentionProbsDropoutProb, default: 0 },
   classifierDropout: { ...encoderKeys.classifierDropout, json: 'classifier_dropout_prob', default: 0.1 },
+  // With relative positions, transformers 4 scaled ALBERT's scores in another way than BERT's.
+  positionEmbeddingType: fixed<'absolute'>('absolute'),
   /** The layers are divided among as many groups; those of a group share weights. */
   numHiddenGroups: key('num_hidden_groups', layers, 1),
   /** Layers, each with weights of its own, that a group computes in the place of one. */
@@ -73,7 +75,7 @@ export class AlbertEncoder extends LayerStack {
   private readonly depth: number;
 
   constructor(device: Device, config: PretrainedConfig) {
-    super();
+    super(config);
     const albert = config as AlbertConfig;
     const { numHiddenLayers, numHiddenGroups } = albert;
     this.depth = numHiddenLayers;

@@ -27,6 +27,7 @@ const keys = {
   sinusoidalPosEmbds: key('sinusoidal_pos_embds', flag, false),
   classifierDropout: fixed(null),
   layerNormEps: fixed(1e-12),
+  positionEmbeddingType: fixed<'absolute'>('absolute'),
   typeVocabSize: fixed(0),
 } as const;
 

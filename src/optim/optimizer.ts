@@ -6,14 +6,16 @@ export interface Optimizer {
   /** Groups of parameters. The schedule sets `lr` to `initialLr` times its factor. */
   readonly groups: readonly { lr: number; readonly initialLr: number }[];
   /**
-   * Changes the weights by their gradients (`parameter.grad`). With `gradScale`, [norm, factor], it must
-   * multiply gradients by the factor: clipping and mixed precision need it.
+   * Whether `step` multiplies gradients by the factor in `gradScale`, as it reads them, and skips a step whose
+   * norm is not finite, as `StepOptions` say. Otherwise a training scales the gradients before `step`, and
+   * refuses `fp16`. Default false.
    */
+  readonly readsGradScale?: boolean;
+  /** Changes the weights by their gradients (`parameter.grad`). */
   step(options: Required<StepOptions>): void | Promise<void>;
   dispose?(): void;
   /**
-   * The state of a parameter, for checkpoints. Without these three a training goes on only with an optimizer
-   * that has forgotten, and refuses to.
+   * The state of a parameter, for checkpoints. An optimizer without `loadState` cannot go on from one.
    */
   state?(value: Tensor): ParameterState | undefined;
   reserve?(values: readonly Tensor[]): void;

@@ -9,7 +9,7 @@ import { AutoModelForMaskedLM } from '../models/auto.ts';
 import type { Encoding } from '../text/assemble.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { softmaxRows } from '../train/metrics.ts';
-import { type Decision, featureList, type Row, type Task } from './task.ts';
+import { checkEncoding, type Decision, featureList, type Row, type Task } from './task.ts';
 
 interface Passage {
   text: string;
@@ -92,6 +92,7 @@ export const fillMask: Task<Passage, PassageFeature> = {
   },
 
   bind(tokenizer, { vocabSize }, options) {
+    checkEncoding(options);
     const { maskTokenId, padTokenId, paddingSide, allSpecialIds } = tokenizer;
     if (maskTokenId === null)
       throw new ConfigError('fill-mask: the tokenizer has no mask token', {
@@ -115,7 +116,7 @@ export const fillMask: Task<Passage, PassageFeature> = {
       const masks = draws ? [] : [...inputIds.keys()].filter((at) => inputIds[at] === maskTokenId);
       if (!draws && masks.length === 0)
         throw new DataError(`${place} has no mask: '${text.slice(0, 60)}'`, {
-          remedy: `write ${tokenizer.convertIdsToTokens([maskTokenId])[0]} in place of a word`,
+          remedy: `write ${tokenizer.convertIdsToTokens([maskTokenId])[0]} in place of a word; for another task, fine-tune the model first`,
         });
       return { inputIds, tokenTypeIds, wordIds: wordsBetweenSpaces(encoding), masks };
     };

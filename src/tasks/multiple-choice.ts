@@ -6,7 +6,7 @@ import { UsageError } from '../errors.ts';
 import { AutoModelForMultipleChoice } from '../models/auto.ts';
 import { accuracy, argmaxRows, checkFinite, softmaxRows } from '../train/metrics.ts';
 import { nameOf } from './file-front.ts';
-import { type Decision, featureList, type Row, type Task } from './task.ts';
+import { checkEncoding, type Decision, featureList, type Row, type Task } from './task.ts';
 
 const decision: Decision = {
   config: {},
@@ -54,7 +54,9 @@ export const multipleChoice: Task<Choices, ChoiceExample> = {
   pairs: () => true,
   nextStep: () => ({ what: 'Choose', words: '--data texts.jsonl' }),
 
-  bind(tokenizer, _config, { maxLength }) {
+  bind(tokenizer, _config, options) {
+    checkEncoding(options);
+    const { maxLength } = options;
     const encode = ({ prompt, endings, label }: Choices): ChoiceExample => {
       const pairs = endings.map((ending) =>
         tokenizer.encode(prompt, ending, { truncation: true, maxLength }),

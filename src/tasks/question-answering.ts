@@ -12,6 +12,7 @@ import { type Ranking, rankAnswers } from './answers.ts';
 import { nameOf } from './file-front.ts';
 import { squadMetrics } from './squad-metrics.ts';
 import {
+  checkEncoding,
   type Decision,
   type EncodingOptions,
   type Features,
@@ -107,6 +108,7 @@ export const questionAnswering: Task<Question, QuestionFeature> = {
   nextStep: () => ({ what: 'Answer a question', words: '"a question" --pair "a text"' }),
 
   bind(tokenizer, config, options) {
+    checkEncoding(options);
     const collate = dataCollatorWithPadding({ padTokenId: tokenizer.padTokenId });
     const rank = (
       { predictions }: Pick<EvalPrediction, 'predictions'>,

@@ -7,9 +7,10 @@ import type { PretrainedConfig, ProblemType } from '../models/common/config.ts';
 import type { Family } from '../models/common/family.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import type { ConfigOverrides } from '../models/config.ts';
+import { checkChoice, checkOptions, type OptionNames } from '../options.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { ComputeMetrics, EvalPrediction } from '../train/evaluate.ts';
-import type { Aggregation } from './entity-groups.ts';
+import { type Aggregation, aggregations } from './entity-groups.ts';
 import type { FileFront } from './file-front.ts';
 
 /** A text, or a pair, outside a file. */
@@ -77,6 +78,26 @@ export interface EncodingOptions {
   topK?: number;
   /** Of the masks. Default 42. */
   seed?: number;
+}
+
+const encodingOptionNames: OptionNames<EncodingOptions> = {
+  maxLength: true,
+  truncation: true,
+  docStride: true,
+  aggregation: true,
+  maxAnswerLength: true,
+  nBest: true,
+  nullThreshold: true,
+  mlmProbability: true,
+  wholeWordMask: true,
+  topK: true,
+  seed: true,
+};
+
+/** Throws `ConfigError` for an option that no task has. */
+export function checkEncoding(options: EncodingOptions): void {
+  checkOptions('bind', options, encodingOptionNames);
+  checkChoice('aggregation', options.aggregation, aggregations);
 }
 
 /** A row of predictions: JSON for files, a line for people. */

@@ -6,10 +6,11 @@ import { readTable, type TextRow, type TextTable } from '../data/table.ts';
 import { decideTask, type TaskDecision } from '../data/task.ts';
 import { DataError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
+import { shownNames } from '../models/common/class-names.ts';
 import type { PretrainedConfig } from '../models/common/config.ts';
 import { checkFinite, metricNames, softmaxRows } from '../train/metrics.ts';
 import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
-import { type Decision, featureList, type Row, type Task, type TaskFile } from './task.ts';
+import { checkEncoding, type Decision, featureList, type Row, type Task, type TaskFile } from './task.ts';
 
 /** A row, with the table that says how its label is written. */
 interface TextExample {
@@ -34,7 +35,13 @@ export const textClassification: Task<TextExample, Example> = {
   things: 'texts',
   maxLength: null,
 
-  looks: ({ kind }) => (kind === 'lines' ? null : 'it has rows of values'),
+  looks: ({ kind, names }) =>
+    kind === 'lines'
+      ? null
+      : `there are ${shownNames(
+          [...names].map((name) => `'${name.slice(0, 40)}'`),
+          4,
+        )}`,
 
   async read(path, options) {
     const table = await readTable(path, options);
@@ -70,7 +77,9 @@ export const textClassification: Task<TextExample, Example> = {
     return { what, words: textPair === true ? '"the first text" --pair "the second text"' : '"a text"' };
   },
 
-  bind(tokenizer, config, { maxLength, truncation = true }) {
+  bind(tokenizer, config, options) {
+    checkEncoding(options);
+    const { maxLength, truncation = true } = options;
     const labels = labelsOfModel(config);
     const padding = { padTokenId: tokenizer.padTokenId, paddingSide: tokenizer.paddingSide };
     const floatLabels = labels.problemType !== 'single_label_classification';

@@ -14,7 +14,7 @@ import { groupEntities, type ScoredToken } from './entity-groups.ts';
 import { entityMetrics, entityReport } from './entity-metrics.ts';
 import { nameOf } from './file-front.ts';
 import { areTags } from './tags.ts';
-import { type Decision, type Features, featureList, type Row, type Task } from './task.ts';
+import { checkEncoding, type Decision, type Features, featureList, type Row, type Task } from './task.ts';
 import { isolatesWords, type TextWindow, windowsOfText } from './text-windows.ts';
 
 interface TokenFeature extends TextWindow {
@@ -101,6 +101,7 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
   nextStep: () => ({ what: 'Find the entities of a text', words: '"a text"' }),
 
   bind(tokenizer, config, options) {
+    checkEncoding(options);
     const names = namesOf(config);
     const find = classFinder(names);
     const padding = { padTokenId: tokenizer.padTokenId };

@@ -23,10 +23,16 @@ export interface TrainableModel extends PreTrainedModel {
   lossWeight?(batch: Batch): number;
 }
 
+/** The tensors of a batch by name; the usual ones have `inputIds`. */
+export interface LossInputs {
+  [name: string]: Tensor;
+  inputIds: Tensor;
+}
+
 interface Losing {
   computeLoss(
     model: TrainableModel,
-    inputs: Record<string, Tensor>,
+    inputs: LossInputs,
   ): { loss?: Tensor | undefined } & Record<string, unknown>;
 }
 
@@ -90,7 +96,7 @@ export function forwardBatch(
   const forward = () => {
     const inputs = toTensors(model.device, batch);
     if (computeLoss === undefined) return model.forward(inputs as never);
-    return callUser('computeLoss', () => computeLoss(model, inputs as Record<string, never>));
+    return callUser('computeLoss', () => computeLoss(model, inputs as LossInputs));
   };
   return fp16 ? autocast(forward) : forward();
 }

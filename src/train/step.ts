@@ -4,7 +4,7 @@ import { userError } from '../data/example-checks.ts';
 import { ConfigError } from '../errors.ts';
 import { addInPlace } from '../kernels/pointwise.ts';
 import { AdamW } from '../optim/adamw.ts';
-import { clipFactor } from '../optim/clip.ts';
+import { clipFactor, scaleByFactor } from '../optim/clip.ts';
 import { GradScaler } from '../optim/grad-scaler.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
@@ -69,6 +69,10 @@ export class TrainingStep {
     const { warmupSteps, lrSchedulerType } = args;
     this.parameters = model.parameters();
     this.optimizer = (options.optimizer ?? makeOptimizer)(model, args);
+    if (args.fp16 && this.optimizer.readsGradScale !== true)
+      throw new ConfigError('fp16: the optimizer does not read gradScale', {
+        remedy: 'train in float32, or let its step multiply gradients by the factor and set readsGradScale',
+      });
     this.scheduler = getScheduler(lrSchedulerType, this.optimizer, {
       numWarmupSteps: warmupSteps < 1 ? Math.ceil(warmupSteps * maxSteps) : warmupSteps,
       numTrainingSteps: maxSteps,
@@ -152,8 +156,10 @@ export class TrainingStep {
     const { device } = this.options.model;
     const learningRate = scheduler.getLastLr()[0]!;
     const scope = device.scope();
+    const reads = optimizer.readsGradScale === true;
+    if (gradScale !== null && !reads) scaleByFactor(this.parameters, gradScale);
     try {
-      await optimizer.step({ gradScale, skipNonFinite: scaler !== null });
+      await optimizer.step({ gradScale: reads ? gradScale : null, skipNonFinite: scaler !== null });
     } catch (cause) {
       throw userError('the optimizer', cause);
     } finally {

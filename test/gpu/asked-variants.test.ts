@@ -105,6 +105,9 @@ const cases: Case[] = [
       values: { hiddenSize: 2 * size, intermediateSize: 3 * size },
     };
   }),
+  ...(['relative_key', 'relative_key_query'] as const).map((positionEmbeddingType): Case => {
+    return { type: 'bert', task: 'classification', values: { positionEmbeddingType } };
+  }),
   ...hiddenActivations.map((hiddenAct): Case => {
     return { type: 'bert', task: 'masked tokens', values: { hiddenAct } };
   }),

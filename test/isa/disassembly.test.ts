@@ -45,6 +45,7 @@ BB1
 	s_delay_alu valu_dep_1
 	 v4: %143:v[72-75] = ds_read_b128 %140:v[24] offset:16 storage:shared
 	 v1: (precise)%406:v[6] = v_fmac_f32 %1876:v[132], %1844:v[100], %357:v[6]
+	 v1: %336:v[18] = v_dual_fmac_f32 %902:v[50], %298:v[18] :: v1: %333:v[13] = v_dual_mov_b32 %901:v[49]
 	 s2: %0:exec = v_cmpx_le_u32 0x4000, %9:v[2]
 	ds_write_b128 %9:v[2], %1744:v[4-7] storage:shared
 	s_cbranch_scc0 block:BB1
@@ -67,9 +68,18 @@ describe('parseDisassembly', () => {
   it("reads ACO's own notation", () => {
     expect(names(ACO)).toEqual([
       ['s_bfe_u32'],
-      ['s_delay_alu', 'ds_read_b128', 'v_fmac_f32', 'v_cmpx_le_u32', 'ds_write_b128', 's_cbranch_scc0'],
+      [
+        's_delay_alu',
+        'ds_read_b128',
+        'v_fmac_f32',
+        'v_dual_fmac_f32',
+        'v_cmpx_le_u32',
+        'ds_write_b128',
+        's_cbranch_scc0',
+      ],
       ['s_endpgm'],
     ]);
+    expect(parseDisassembly(ACO)[1]!.instructions[3]!.second).toBe('v_dual_mov_b32');
     expect(parseDisassembly(ACO)[1]!.instructions.at(-1)!.target).toBe('BB1');
   });
 });
@@ -103,14 +113,13 @@ describe('instructions', () => {
     ['s_waitcnt_depctr', 'wait'],
     ['s_barrier', 'wait'],
   ] as const)('%s is %s', (name, kind) => {
-    expect(kindOf({ name })).toBe(kind);
+    expect(kindOf(name)).toBe(kind);
   });
 
-  it('a dual-issued pair multiplies and adds where either half does', () => {
-    const pair = (name: string, second: string) => ({ name, second });
-    expect(kindOf(pair('v_dual_mul_f32', 'v_dual_fmac_f32'))).toBe('multiplyAdd');
-    expect(kindOf(pair('v_dual_mul_f32', 'v_dual_mov_b32'))).toBe('vector');
-    expect(multiplyAdds(pair('v_dual_fmac_f32', 'v_dual_fmac_f32'), 32)).toBe(64);
+  it('both halves of a dual-issued pair multiply and add', () => {
+    const name = 'v_dual_fmac_f32';
+    expect([kindOf(name), kindOf('v_dual_mov_b32')]).toEqual(['multiplyAdd', 'vector']);
+    expect(multiplyAdds({ name, second: name }, 32)).toBe(64);
   });
 
   it.each([
@@ -158,12 +167,14 @@ describe('readKernelCode', () => {
     expect(code).toMatchObject({ registers: 144, waves: 10, workgroupBytes: 4096 });
     expect(code.spills).toEqual({ vector: 13, scalar: 2 });
     expect(code.hot).toEqual({
-      counts: { multiplyAdd: 4, vector: 2, workgroup: 2, memory: 1, scalar: 4, wait: 1 },
-      // One, one and a multiplication, two, one.
+      // Multiply-adds: one, one beside a multiplication, two, one.
+      counts: { multiplyAdd: 5, vector: 3, workgroup: 2, memory: 1, scalar: 4, wait: 1 },
+      pairs: 2,
       multiplyAdds: 5 * 64,
       bytes: { memory: 8 * 64, workgroup: 32 * 64 },
       turns: 8,
-      share: 0.5,
+      share: 5 / 10,
+      rate: 5 / 8,
     });
   });
 
@@ -193,8 +204,8 @@ describe('readKernelCode', () => {
     const of = (subgroupSize: number) =>
       readKernelCode({ subgroupSize, invocations, statistics, disassembly }, chip).hot!;
     // 4096 at 128 a cycle are 32 cycles: those of 32 ordinary instructions of 32 lanes, or of 16 of 64.
-    expect(of(32)).toMatchObject({ turns: 33, share: 32 / 33 });
-    expect(of(64)).toMatchObject({ turns: 17, share: 16 / 17 });
+    expect(of(32)).toMatchObject({ turns: 33, share: 32 / 33, rate: 128 / 33 });
+    expect(of(64)).toMatchObject({ turns: 17, share: 16 / 17, rate: 64 / 17 });
   });
 
   it('knows programs without a loop, and names a statistic that is missing', () => {

@@ -15,10 +15,12 @@ function launch(kernel: string, scalars: Record<string, number>, bytes: number[]
 
 const hot: HotLoop = {
   counts: { multiplyAdd: 80, vector: 16, workgroup: 4, memory: 0, scalar: 4, wait: 8 },
+  pairs: 0,
   multiplyAdds: 80 * 64,
   bytes: { memory: 640, workgroup: 80 * 64 },
   turns: 100,
   share: 0.8,
+  rate: 0.8,
 };
 const good: KernelCode = {
   subgroupSize: 64,
@@ -26,7 +28,7 @@ const good: KernelCode = {
   spills: { vector: 0, scalar: 0 },
   waves: 10,
   workgroupBytes: 2048,
-  hot: { ...hot, turns: 90, share: 8 / 9 },
+  hot: { ...hot, turns: 90, share: 8 / 9, rate: 8 / 9 },
 };
 
 describe('workOf', () => {
@@ -76,6 +78,14 @@ describe('estimateJob', () => {
     expect(estimate.seconds).toBeCloseTo(0.018, 12);
     expect(estimate.ideal).toBeCloseTo(0.008, 12);
     expect(estimate.shaders.map(({ shader }) => shader)).toEqual(['matmul_tiled', 'cast']);
+  });
+
+  it('takes longer where workgroup memory cannot keep up', () => {
+    const bytes = { memory: 0, workgroup: 300 * 64 };
+    const kernels = new Map([['matmul_tiled', { ...good, hot: { ...hot, bytes } }]]);
+    const { arithmetic } = estimateJob({ name: 'job', launches: [matmul] }, kernels, chip);
+    // 300 cycles a round instead of 200.
+    expect(arithmetic).toBeCloseTo(0.015, 12);
   });
 });
 
@@ -132,6 +142,8 @@ describe('tables', () => {
       ['matmul_tiled ROWS=8', '100 / 0 / 10 / 80 %'],
       ['2 others', '≤ 36 / 0 / ≥ 16'],
     ]);
+    const paired: [string, KernelCode][] = [['matmul', { ...good, hot: { ...hot, pairs: 40, rate: 4 / 3 } }]];
+    expect(overviewTable([report(paired)]).rows[0]![1]).toBe('100 / 0 / 10 / 80 % (133 %)');
   });
 
   it('shows jobs of all chips', () => {

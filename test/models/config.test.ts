@@ -219,7 +219,8 @@ describe('values', () => {
     expect(read({ initializer_range: 0 }).initializerRange).toBe(0.02);
     expect(read({ initializer_range: null }).initializerRange).toBe(0.02);
     expect(read({ pruned_heads: {}, quantization_config: null, is_decoder: false }).hiddenSize).toBe(768);
-    expect(read({ position_embedding_type: null }).hiddenSize).toBe(768);
+    expect(read({ position_embedding_type: null }).positionEmbeddingType).toBe('absolute');
+    expect(JSON.parse(configToJson(read({}), 'X'))).not.toHaveProperty('position_embedding_type');
     const outputs = read({ output_attentions: true, output_hidden_states: true });
     expect(outputs).toMatchObject({ outputAttentions: true, outputHiddenStates: true });
     expect(JSON.parse(configToJson(outputs, 'X'))).toMatchObject({ output_attentions: true });
@@ -248,7 +249,9 @@ describe('what cannot be used', () => {
     'heads that do not divide': { ...bert, hidden_size: 100 },
     'a probability above 1': { ...bert, hidden_dropout_prob: 1.5 },
     'an activation we do not have': { ...bert, hidden_act: 'relu6' },
-    'relative positions': { ...bert, position_embedding_type: 'relative_key' },
+    'relative positions': { model_type: 'distilbert', position_embedding_type: 'relative_key' },
+    'relative positions of ALBERT': { model_type: 'albert', position_embedding_type: 'relative_key' },
+    'positions of another kind': { ...bert, position_embedding_type: 'rotary' },
     'a decoder': { ...bert, is_decoder: true },
     'pruned heads': { ...bert, pruned_heads: { 0: [1] } },
     'quantized weights': { ...bert, quantization_config: { load_in_8bit: true } },

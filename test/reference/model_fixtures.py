@@ -11,6 +11,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -251,6 +252,32 @@ def pairs(family, answer):
     labels[0, 2], labels[1, 1], labels[3, 5], labels[4, 0] = 17, 60, 99, 5
     model = perturb(AutoModelForPreTraining.from_config(config_of(family), **EAGER), g)
     case(f"{family}-pairs", model, inputs, {"labels": labels, answer: torch.tensor([1, 0, 0, 1, 1])})
+
+
+def by_distance(attention, query, key, value, mask, scaling, **_):
+    """Attention of transformers 4 with position_embedding_type, which transformers 5 does not have any more."""
+    at, table = torch.arange(query.shape[2]), attention.distance_embedding
+    rows = table(at[:, None] - at[None] + table.num_embeddings // 2)
+    scores = query @ key.transpose(2, 3) + torch.einsum("bhld,lrd->bhlr", query, rows)
+    if attention.config.position_embedding_type == "relative_key_query":
+        scores = scores + torch.einsum("bhrd,lrd->bhlr", key, rows)
+    weights = (scores * scaling + (0 if mask is None else mask)).softmax(-1)
+    return (weights @ value).transpose(1, 2).contiguous(), weights
+
+
+def relative(family, kind):
+    """A classifier whose layers know distances of tokens; its position embeddings are there, and unused."""
+    g = generator_of(111, family)
+    torch.manual_seed(113)
+    config = FAMILIES[family].make(FAMILIES[family].values | dict(max_position_embeddings=13, position_embedding_type=kind), num_labels=3)
+    model = AutoModelForSequenceClassification.from_config(config, **EAGER)
+    for module in list(model.modules()):
+        if hasattr(module, "query"):
+            module.distance_embedding = torch.nn.Embedding(25, config.hidden_size // config.num_attention_heads)
+    model.base_model.embeddings.position_embeddings.register_forward_hook(lambda module, ids, rows: rows * 0)
+    with patch.object(sys.modules[type(model).__module__], "eager_attention_forward", by_distance):
+        case(f"{family}-{kind}", perturb(model, g), awkward(family, batch(family, [9, 4, 1], g), g),
+             dict(labels=torch.tensor([2, 0, 1, 1, 2])))
 
 
 def batches(family):
@@ -548,6 +575,9 @@ if __name__ == "__main__":
     replaced("electra")
     pairs("bert", "next_sentence_label")
     pairs("albert", "sentence_order_label")
+    relative("bert", "relative_key")
+    relative("bert", "relative_key_query")
+    relative("electra", "relative_key_query")
     sinusoidal()
     variants()
     loading()

@@ -41,4 +41,6 @@ export const tasksOf = (family: ModelType) => ({
   ...tasks,
   ...(family === 'electra' && { replaced: AutoModelForPreTraining }),
   ...(['albert', 'bert'].includes(family) && { pairs: AutoModelForPreTraining }),
+  ...(['bert', 'electra'].includes(family) && { relative_key_query: AutoModelForSequenceClassification }),
+  ...(family === 'bert' && { relative_key: AutoModelForSequenceClassification }),
 });

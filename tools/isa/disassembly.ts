@@ -20,22 +20,18 @@ export interface Block {
 const LABEL = /^(BB\d+):?$/;
 const DEFINITIONS = /^.*? = (?=[a-z])/;
 
-function readInstruction(line: string): Instruction | undefined {
-  const text = line.replace(/;.*/, '').trim();
+/** The name that a line, or half of a dual-issued pair, begins with; in ACO's notation after what it defines. */
+function nameIn(text: string): string | undefined {
   const body = text.includes('%') ? text.replace(DEFINITIONS, '') : text;
-  const [, name] = /^([a-z][a-z0-9_]*)/.exec(body) ?? [];
-  if (name === undefined) return undefined;
-  const [, second] = /::\s*([a-z][a-z0-9_]*)/.exec(body) ?? [];
-  const [, target] = /\b(?:block:)?(BB\d+)\s*$/.exec(body) ?? [];
-  return {
-    name: withoutEncoding(name),
-    ...(second !== undefined && { second: withoutEncoding(second) }),
-    ...(target !== undefined && { target }),
-  };
+  const [, name] = /^([a-z][a-z0-9_]*)/.exec(body.trim()) ?? [];
+  return name?.replace(/_(e32|e64|dpp|sdwa|e64_dpp)$/, '');
 }
 
-function withoutEncoding(name: string): string {
-  return name.replace(/_(e32|e64|dpp|sdwa|e64_dpp)$/, '');
+function readInstruction(line: string): Instruction | undefined {
+  const [name, second] = line.replace(/;.*/, '').trim().split('::').map(nameIn);
+  if (name === undefined) return undefined;
+  const [, target] = /\b(?:block:)?(BB\d+)\s*$/.exec(line.replace(/;.*/, '')) ?? [];
+  return { name, ...(second !== undefined && { second }), ...(target !== undefined && { target }) };
 }
 
 /** The blocks of a program, in the order of their code. */

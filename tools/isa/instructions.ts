@@ -21,8 +21,9 @@ function multiplies(name: string): boolean {
   return MULTIPLY_ADD.test(name) || MIX.test(name);
 }
 
-export function kindOf({ name, second = '' }: Instruction): InstructionKind {
-  if (multiplies(name) || multiplies(second)) return 'multiplyAdd';
+/** Of an instruction, or of half a pair. */
+export function kindOf(name: string): InstructionKind {
+  if (multiplies(name)) return 'multiplyAdd';
   if (name.startsWith('v_')) return 'vector';
   if (name.startsWith('ds_')) return 'workgroup';
   if (/^(buffer|global|flat|scratch|image|tbuffer)_/.test(name)) return 'memory';

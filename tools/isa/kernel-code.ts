@@ -12,19 +12,24 @@ import {
 } from './instructions.ts';
 
 export interface HotLoop {
-  /** Instructions of one round, by kind. */
+  /** Operations of one round, by kind: instructions, and each half of a dual-issued pair. */
   counts: Record<InstructionKind, number>;
+  /** Dual-issued pairs of them. */
+  pairs: number;
   /** Multiply-adds that a subgroup makes in one round. */
   multiplyAdds: number;
   /** Bytes that a subgroup loads in one round. */
   bytes: { memory: number; workgroup: number };
   /**
    * Turns of the vector unit in one round, in those of an ordinary instruction: one for each vector or
-   * workgroup-memory instruction, more for one of a matrix.
+   * workgroup-memory instruction and each pair, more for one of a matrix.
    */
   turns: number;
-  /** The share of `turns` in which multiply-adds are made. */
+  /** Multiply-adds' share of the vector and workgroup-memory operations, of which one of a matrix counts as
+   * many as it takes turns. Pairs do not change it. */
   share: number;
+  /** Multiply-adds of one round by those that as many turns of unpaired ones would make. */
+  rate: number;
 }
 
 export interface KernelCode {
@@ -47,25 +52,32 @@ function turnsOf({ name }: Instruction, subgroupSize: number, chip: Chip): numbe
   return products / chip.matrixMultiplyAdds / ordinary;
 }
 
+const TAKES_TURNS: readonly InstructionKind[] = ['multiplyAdd', 'vector', 'workgroup'];
+
 /** Lanes of a SIMD unit of RDNA. */
 export const LANES_A_CYCLE = 32;
 
 function measureLoop(body: readonly Instruction[], subgroupSize: number, chip: Chip): HotLoop {
   const counts = Object.fromEntries(kinds.map((kind) => [kind, 0])) as Record<InstructionKind, number>;
-  const hot: HotLoop = { counts, multiplyAdds: 0, bytes: { memory: 0, workgroup: 0 }, turns: 0, share: 0 };
-  let multiplying = 0;
+  const hot = { counts, pairs: 0, multiplyAdds: 0, bytes: { memory: 0, workgroup: 0 }, turns: 0 };
+  let [multiplying, all] = [0, 0];
   for (const instruction of body) {
-    const kind = kindOf(instruction);
-    counts[kind] += 1;
+    const turns = turnsOf(instruction, subgroupSize, chip);
+    const { name, second } = instruction;
+    for (const kind of (second === undefined ? [name] : [name, second]).map(kindOf)) {
+      counts[kind] += 1;
+      if (!TAKES_TURNS.includes(kind)) continue;
+      all += turns;
+      if (kind === 'multiplyAdd') multiplying += turns;
+    }
+    if (second !== undefined) hot.pairs += 1;
+    const kind = kindOf(name);
+    if (TAKES_TURNS.includes(kind)) hot.turns += turns;
     hot.multiplyAdds += multiplyAdds(instruction, subgroupSize);
     hot.bytes[kind === 'workgroup' ? 'workgroup' : 'memory'] += bytesLoaded(instruction, subgroupSize);
-    if (kind !== 'multiplyAdd' && kind !== 'vector' && kind !== 'workgroup') continue;
-    const turns = turnsOf(instruction, subgroupSize, chip);
-    hot.turns += turns;
-    if (kind === 'multiplyAdd') multiplying += turns;
   }
-  hot.share = hot.turns === 0 ? 0 : multiplying / hot.turns;
-  return hot;
+  const rate = hot.turns === 0 ? 0 : hot.multiplyAdds / (hot.turns * subgroupSize);
+  return { ...hot, share: all === 0 ? 0 : multiplying / all, rate };
 }
 
 /**

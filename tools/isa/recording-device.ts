@@ -86,6 +86,8 @@ function recordingDevice(info: GPUAdapterInfo, limits: GPUSupportedLimits, featu
     createComputePipeline: pipeline,
     createCommandEncoder: encoder,
     addEventListener: nothing,
+    pushErrorScope: nothing,
+    popErrorScope: async () => null,
     destroy: nothing,
   };
 }

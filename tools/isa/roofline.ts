@@ -3,7 +3,8 @@
  * kernel's hot loop, and its bytes at the memory's bandwidth.
  *
  * A rough bound. It takes all SIMD units as busy, every load as hidden and each bound byte as moved once; it
- * knows no caches, no start of a launch, no dual issue of subgroups of 64, and no clock that falls under load.
+ * knows no caches, no start of a launch, no dual issue but the pairs in the code (hardware may issue both halves
+ * of a subgroup of 64 at once), and no clock that falls under load.
  * Real times are longer. It tells which part of a job to look at, and what a change of the code can win.
  */
 import { type Chip, cyclesASecond } from './chips.ts';
@@ -58,7 +59,13 @@ export function workOf(launch: Launch): LaunchWork {
   return { multiplyAdds: 0, bytes };
 }
 
-/** Seconds in which the chip makes multiply-adds as the hot loop does, with all SIMD units busy. */
+/** Bytes of workgroup memory that a SIMD unit reads in one cycle: half of its compute unit's 128. */
+const WORKGROUP_BYTES_A_CYCLE = 64;
+
+/**
+ * Seconds in which the chip makes multiply-adds as the hot loop does, with all SIMD units busy: as fast as it
+ * issues them, or as workgroup memory brings what they take.
+ */
 function arithmeticSeconds(
   { multiplyAdds }: LaunchWork,
   { hot, subgroupSize }: KernelCode,
@@ -66,7 +73,8 @@ function arithmeticSeconds(
 ): number {
   if (multiplyAdds === 0) return 0;
   if (hot === null || hot.multiplyAdds === 0) return Number.NaN;
-  const cycles = (hot.turns * subgroupSize) / LANES_A_CYCLE;
+  const issue = (hot.turns * subgroupSize) / LANES_A_CYCLE;
+  const cycles = Math.max(issue, hot.bytes.workgroup / WORKGROUP_BYTES_A_CYCLE);
   return ((multiplyAdds / hot.multiplyAdds) * cycles) / cyclesASecond(chip);
 }
 

@@ -27,15 +27,16 @@ const spillsOf = ({ spills }: KernelCode): string =>
 
 export function kernelTable({ kernels }: ChipReport): TableData {
   const head = ['kernel', 'registers', 'spills', 'waves', 'workgroup', 'hot loop', 'mul-add', 'vector'];
-  const more = ['LDS', 'memory', 'scalar', 'wait', 'share', 'bytes/mul-add'];
+  const more = ['LDS', 'memory', 'scalar', 'wait', 'pairs', 'share', 'rate', 'bytes/mul-add'];
   const rows = [...kernels].map(([name, code]) => {
     const { hot } = code;
     const start = [`${code.registers}`, spillsOf(code), `${code.waves}`, bytes(code.workgroupBytes)];
-    if (hot === null) return [shortName(name), ...start, ...Array<string>(9).fill('–')];
+    if (hot === null) return [shortName(name), ...start, ...Array<string>(11).fill('–')];
     const counts = Object.values(hot.counts);
     const all = counts.reduce((sum, count) => sum + count, 0);
     const numbers = [all, ...counts].map(String);
-    return [shortName(name), ...start, ...numbers, percent(hot.share), bytesEach(hot)];
+    const shares = [`${hot.pairs}`, percent(hot.share), percent(hot.rate)];
+    return [shortName(name), ...start, ...numbers, ...shares, bytesEach(hot)];
   });
   return { head: [...head, ...more], rows };
 }
@@ -54,8 +55,9 @@ const multiplies = (kernel: string): boolean => /^(matmul(?!_parts)|attention)/.
 
 function overview(code: KernelCode | undefined): string {
   if (code === undefined) return '–';
-  const share = code.hot === null ? '–' : percent(code.hot.share);
-  return `${code.registers} / ${spillsOf(code)} / ${code.waves} / ${share}`;
+  const [share, rate] = code.hot === null ? ['–', '–'] : [percent(code.hot.share), percent(code.hot.rate)];
+  const more = share === rate ? '' : ` (${rate})`;
+  return `${code.registers} / ${spillsOf(code)} / ${code.waves} / ${share}${more}`;
 }
 
 /** The most registers and spills of some kernels, and the fewest waves. */
@@ -66,7 +68,7 @@ function worst(codes: readonly KernelCode[]): string {
 }
 
 /**
- * Registers, spills, waves and share on each chip: of each kernel that multiplies matrices, and the worst of
+ * Registers, spills, waves, share and rate on each chip: of each kernel that multiplies matrices, and the worst of
  * all others together.
  */
 export function overviewTable(reports: readonly ChipReport[]): TableData {
@@ -74,7 +76,7 @@ export function overviewTable(reports: readonly ChipReport[]): TableData {
   const rest = reports.map(({ kernels }) => [...kernels].filter(([name]) => !multiplies(name)));
   const others = rest.map((some) => (some.length === 0 ? '–' : worst(some.map(([, code]) => code))));
   return {
-    head: ['registers / spills / waves / share', ...reports.map(({ chip }) => chip.name)],
+    head: ['registers / spills / waves / share (rate)', ...reports.map(({ chip }) => chip.name)],
     rows: [
       ...names
         .sort()

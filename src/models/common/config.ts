@@ -38,6 +38,11 @@ export const encoderKeys = {
   /** Dropout before a classifier; null: `hiddenDropoutProb`. */
   classifierDropout: key('classifier_dropout', v.nullable(k.probability), null),
   maxPositionEmbeddings: key('max_position_embeddings', k.size, 512),
+  /** Relative types cost more: attention is then computed the plain way. */
+  positionEmbeddingType: {
+    ...key('position_embedding_type', k.positionType, 'absolute'),
+    omitted: true,
+  },
   /** 0: no token types. */
   typeVocabSize: key('type_vocab_size', k.size, 2),
   initializerRange: key('initializer_range', k.deviation, k.INITIALIZER_RANGE),
@@ -87,7 +92,7 @@ export function readConfig(
     const given = entry.json === null ? undefined : json[entry.json];
     return [name, given === undefined ? entry.default : entry.read(given, `${source}: '${entry.json}'`)];
   });
-  checkUnsupported(json, source);
+  checkUnsupported(json, table, source);
   const config: PretrainedConfig = {
     modelType,
     ...(Object.fromEntries(values) as EncoderValues),
@@ -110,9 +115,9 @@ const unsupported: Readonly<Record<string, string>> = {
   per_layer_config: 'every layer must be alike',
 };
 
-function checkUnsupported(json: Record<string, unknown>, source: string): void {
+function checkUnsupported(json: Record<string, unknown>, table: ConfigTable, source: string): void {
   const position = json.position_embedding_type ?? 'absolute';
-  if (position !== 'absolute') {
+  if (table.positionEmbeddingType.json === null && position !== 'absolute') {
     throw new ConfigError(`${source}: position_embedding_type '${String(position)}' is not supported`, {
       remedy: "only 'absolute' is",
     });

@@ -1,5 +1,5 @@
 /** Embeddings of words, positions and token types: their sum, LayerNorm, dropout. */
-import { ShapeError } from '../../errors.ts';
+import { ConfigError, ShapeError } from '../../errors.ts';
 import { Dropout, Embedding, LayerNorm } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
@@ -41,12 +41,19 @@ export class Embeddings extends Module {
     return this.position_embeddings.forwardFirst(inputIds.shape[1]!);
   }
 
+  private positionsOf(inputIds: Tensor, given: Tensor | undefined): Tensor {
+    return given === undefined ? this.positions(inputIds) : this.position_embeddings.forward(given);
+  }
+
   /**
    * → [B, L, H]. Throws `ShapeError` for a text longer than the model's positions, or ids outside the
    * embeddings.
    */
   forward({ inputIds, tokenTypeIds, positionIds }: ModelInputs): Tensor {
     const length = inputIds.shape[1]!;
+    const relative = this.config.positionEmbeddingType !== 'absolute';
+    if (relative && positionIds !== undefined)
+      throw new ConfigError('positionIds: this model knows distances only', { remedy: 'leave them out' });
     if (positionIds !== undefined) checkRange('positionIds', positionIds, this.config.maxPositionEmbeddings);
     else if (length > this.maxLength) {
       throw new ShapeError(
@@ -56,10 +63,8 @@ export class Embeddings extends Module {
     }
     return inputIds.device.tidy(() => {
       const words = this.word_embeddings.forward(inputIds);
-      const positions =
-        positionIds === undefined ? this.positions(inputIds) : this.position_embeddings.forward(positionIds);
-      const types = this.types(tokenTypeIds);
-      const sum = types === null ? add(words, positions) : add(add(words, positions), types);
+      const parts = [relative ? null : this.positionsOf(inputIds, positionIds), this.types(tokenTypeIds)];
+      const sum = parts.reduce<Tensor>((total, part) => (part === null ? total : add(total, part)), words);
       return this.dropout.forward(this.LayerNorm.forward(sum));
     });
   }

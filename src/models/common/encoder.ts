@@ -2,8 +2,9 @@
  * The transformer encoder (Vaswani et al., 2017), LayerNorm after each half of a layer. Property names are
  * the keys of most checkpoints. B batch, L length, H hidden size, I intermediate size.
  */
+import { DawngradError } from '../../errors.ts';
 import type { Activation } from '../../kernels/activations.ts';
-import { Dropout, LayerNorm, Linear } from '../../nn/layers.ts';
+import { Dropout, Embedding, LayerNorm, Linear } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { selfAttention } from '../../tensor/ops/attention.ts';
@@ -15,6 +16,7 @@ import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
 import type { ModelInputs } from './inputs.ts';
 import { Packing } from './packing.ts';
+import { distanceScores } from './relative-positions.ts';
 
 /** Files keep the projections of an encoder's attention apart. */
 export const encoderNames: readonly NameRule[] = [
@@ -24,21 +26,36 @@ export const encoderNames: readonly NameRule[] = [
 class SelfAttention extends Module {
   /** Queries, keys and values: weight [3 · H, H], bias [3 · H]. */
   readonly qkv: Linear;
+  /** A row for each distance of two tokens; null if positions are absolute. */
+  readonly distance_embedding: Embedding | null;
 
   constructor(
     device: Device,
     private readonly config: PretrainedConfig,
   ) {
     super();
-    this.qkv = new Linear(device, config.hiddenSize, 3 * config.hiddenSize, { parts: 3 });
+    const { hiddenSize: H, numAttentionHeads, maxPositionEmbeddings } = config;
+    this.qkv = new Linear(device, H, 3 * H, { parts: 3 });
+    const relative = config.positionEmbeddingType !== 'absolute';
+    this.distance_embedding = relative
+      ? new Embedding(device, 2 * maxPositionEmbeddings - 1, H / numAttentionHeads)
+      : null;
   }
 
   forward(x: Tensor, seen: SeenTokens): Attended {
-    const { numAttentionHeads: heads, attentionProbsDropoutProb } = this.config;
+    const { distance_embedding: distances } = this;
+    const { numAttentionHeads: heads, attentionProbsDropoutProb, positionEmbeddingType } = this.config;
     const dropout = this.training ? attentionProbsDropoutProb : 0;
     const qkv = this.qkv.forward(x);
-    if ('plain' in seen) return plainSelfAttention(qkv, { heads, mask: seen.mask, dropout });
-    return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
+    const plain = 'plain' in seen;
+    if (distances === null && !plain) return { result: selfAttention(qkv, { heads, ...seen, dropout }) };
+    if ('starts' in seen) throw new DawngradError('distances of packed tokens are unknown');
+    const more =
+      distances === null
+        ? undefined
+        : (query: Tensor, key: Tensor) => distanceScores(query, key, distances, positionEmbeddingType);
+    const { result, weights } = plainSelfAttention(qkv, { heads, mask: seen.mask, dropout, more });
+    return plain ? { result, weights } : { result };
   }
 }
 
@@ -147,6 +164,14 @@ export interface EncoderOutput {
 
 /** Layers, one after the other. A subclass has them under its files' names, and says in what order. */
 export abstract class LayerStack extends Module {
+  /** Whether padding can be left out: distances between packed tokens are not known. */
+  private readonly packs: boolean;
+
+  constructor({ positionEmbeddingType }: PretrainedConfig) {
+    super();
+    this.packs = positionEmbeddingType === 'absolute';
+  }
+
   /** The layers as they compute; the same one may come several times. */
   abstract order(): readonly EncoderLayer[];
 
@@ -159,7 +184,7 @@ export abstract class LayerStack extends Module {
    */
   forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds'>): EncoderOutput {
     const { attentionMask: mask, skipPadding, outputHiddenStates: all = false, outputAttentions } = inputs;
-    const packing = skipPadding && !outputAttentions ? Packing.of(mask) : null;
+    const packing = this.packs && skipPadding && !outputAttentions ? Packing.of(mask) : null;
     if (packing === null) return this.run(embedded, outputAttentions ? { mask, plain: true } : { mask }, all);
     const seen = { starts: packing.starts, length: packing.longest };
     const { states, attentions } = this.run(packing.pack(embedded), seen, all);
@@ -184,7 +209,7 @@ export class Encoder extends LayerStack {
   readonly layer: readonly EncoderLayer[];
 
   constructor(device: Device, config: PretrainedConfig) {
-    super();
+    super(config);
     this.layer = Array.from({ length: config.numHiddenLayers }, () => new EncoderLayer(device, config));
   }
 

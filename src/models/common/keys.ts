@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { ConfigError } from '../../errors.ts';
 import { hiddenActivations } from './activations.ts';
 import type { Key } from './config.ts';
+import { positionEmbeddingTypes } from './relative-positions.ts';
 
 /** A key of config.json. */
 export function key<T>(json: string, schema: v.GenericSchema<unknown, T>, value: NoInfer<T>): Key<T> {
@@ -32,6 +33,17 @@ export const notNegative = v.pipe(v.number(), v.minValue(0));
 export const activation = v.picklist(
   hiddenActivations,
   ({ received }) => `${received} is not supported · supported: ${hiddenActivations.join(', ')}`,
+);
+
+/** null is 'absolute'. */
+export const positionType = v.pipe(
+  v.nullable(
+    v.picklist(
+      positionEmbeddingTypes,
+      ({ received }) => `${received} is not supported · supported: ${positionEmbeddingTypes.join(', ')}`,
+    ),
+  ),
+  v.transform((value) => value ?? 'absolute'),
 );
 
 export const INITIALIZER_RANGE = 0.02;

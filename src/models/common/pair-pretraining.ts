@@ -8,7 +8,14 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { PretrainedConfig } from './config.ts';
 import { type Head, head, vocabulary } from './heads.ts';
 import { checkInputs, type ModelInputs, modelInputNames } from './inputs.ts';
-import { baseInputs, type EncoderOutputs, HeadedModel, handedOn, taskFactory } from './tasks.ts';
+import {
+  baseInputs,
+  type EncoderOutputs,
+  HeadedModel,
+  handedOn,
+  type TaskFactory,
+  taskFactory,
+} from './tasks.ts';
 
 /** A family's names for the second task. */
 interface PairNames<Label extends string, Logits extends string> {
@@ -32,6 +39,12 @@ type PairOutput<Logits extends string> = EncoderOutputs & {
   predictionLogits: Tensor;
 } & { [K in Logits]: Tensor };
 
+/** A model for both tasks. */
+export interface PairModel<Label extends string, Logits extends string> extends HeadedModel {
+  /** Throws `ShapeError` if inputs do not fit the model, `ConfigError` for an unknown input. */
+  forward(inputs: PairInputs<Label>): PairOutput<Logits>;
+}
+
 type TokenParts = ReturnType<ReturnType<typeof vocabulary>['parts']>;
 
 /** A head of masked language modelling, with the part that answers the question. */
@@ -49,13 +62,12 @@ export function pairHead<Part extends Record<string, Module>>(
 /** The factory of a family's classes. */
 export function pairPreTraining<Label extends string, Logits extends string>(
   names: PairNames<Label, Logits>,
-) {
+): TaskFactory<PairModel<Label, Logits>> {
   const inputNames = { ...modelInputNames, labels: true, [names.label]: true } as OptionNames<
     PairInputs<Label>
   >;
 
   class PairPreTraining extends HeadedModel {
-    /** Throws `ShapeError` if inputs do not fit the model, `ConfigError` for an unknown input. */
     forward(inputs: PairInputs<Label>): PairOutput<Logits> {
       checkInputs(this.architecture, inputs, inputNames);
       return this.device.tidy(() => {

@@ -202,11 +202,17 @@ export interface TaskClass<Task, Base extends BaseModel, Parts> {
   readonly classLayer: string | null;
 }
 
+/** Makes a family's class for a task: `class X extends factory(Base, head) {}`. */
+export type TaskFactory<Task> = <Base extends BaseModel, Parts extends object>(
+  Base: BaseClass<Base>,
+  head: Head<Parts>,
+) => TaskClass<Task, Base, Parts>;
+
 /** The factory of a task's classes. `headFirst`: see `Anatomy`. */
 export function taskFactory<Task extends HeadedModel>(
   Task: new (config: PretrainedConfig, device: Device, anatomy: Anatomy) => Task,
   headFirst: boolean,
-) {
+): TaskFactory<Task> {
   return <Base extends BaseModel, Parts extends object>(
     Base: BaseClass<Base>,
     head: Head<Parts>,

@@ -22,6 +22,14 @@ function maskBias(mask: Tensor): Tensor {
   return reshape(embedding(device.tensor([LOWEST, 0], [2, 1]), mask), shape);
 }
 
+interface PlainAttentionOptions extends AttentionOptions {
+  /**
+   * What to add to the products of queries and keys, both [B, heads, L, size], before they are scaled: a
+   * tensor that broadcasts to [B, heads, L, L].
+   */
+  more?: ((query: Tensor, key: Tensor) => Tensor) | undefined;
+}
+
 /**
  * `selfAttention` without `starts`, and with its weights: qkv [B, L, 3 · heads · size] → result [B, L, heads
  * · size] and weights float32 [B, heads, L, L], after dropout. If every key is masked, all weights are equal,
@@ -29,7 +37,7 @@ function maskBias(mask: Tensor): Tensor {
  */
 export function plainSelfAttention(
   qkv: Tensor,
-  { heads, mask, dropout = 0 }: AttentionOptions,
+  { heads, mask, dropout = 0, more }: PlainAttentionOptions,
 ): { result: Tensor; weights: Tensor } {
   const [batch, length, columns] = qkv.shape as [number, number, number];
   const width = columns / 3;
@@ -38,7 +46,8 @@ export function plainSelfAttention(
   const parts = permute(reshape(qkv, [batch, length, 3, heads, size]), [2, 0, 3, 1, 4]);
   const [query, key, value] = [select(parts, 0, 0), select(parts, 0, 1), select(parts, 0, 2)];
   const product = to(matmul(query, key, { transposeB: true }), 'float32');
-  const scores = scale(product, 1 / Math.sqrt(size));
+  const sum = more === undefined ? product : add(product, to(more(query, key), 'float32'));
+  const scores = scale(sum, 1 / Math.sqrt(size));
   const seen = mask === undefined ? scores : add(scores, maskBias(mask));
   const weights = drop(softmax(seen), dropout);
   const mixed = matmul(to(weights, qkv.dtype as FloatDtype), value);
