@@ -15,7 +15,7 @@ import {
 import { formatEvaluation } from './report.ts';
 import { addTaskOptions, type TaskOptions } from './task-options.ts';
 import { loadTrained, taskOf } from './trained.ts';
-import { checkJsonLines, writeJsonLines } from './write.ts';
+import { checkRows, writeRows } from './write.ts';
 
 interface EvaluateOptions extends CommonOptions, DataOptions, TaskOptions {
   model: string;
@@ -42,7 +42,7 @@ export function addEvaluate(program: Command): void {
 async function evaluate(options: EvaluateOptions): Promise<void> {
   checkPositive('--batch-size', options.batchSize);
   checkPositive('--max-eval-samples', options.maxEvalSamples);
-  await checkJsonLines(options.predictions);
+  await checkRows(options.predictions);
   const found = await taskOf(options.model, options.task);
   const file = await readFor(found.task, options.data, tableOptions(options, true));
   for (const line of file.about) console.error(line);
@@ -56,6 +56,7 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
     processingClass: tokenizer,
     dataCollator: bound.collate,
     ...(bound.computeMetrics && { computeMetrics: bound.computeMetrics }),
+    ...(bound.computeLoss && { computeLoss: bound.computeLoss }),
     args: { outputDir: options.model, perDeviceEvalBatchSize: options.batchSize, fp16 },
   });
   let result: Awaited<ReturnType<Trainer['evaluate']>>;
@@ -63,7 +64,7 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
   else {
     const { prediction, ...evaluation } = await trainer.predict(features, { metricKeyPrefix: 'eval' });
     const rows = bound.predictions(prediction, features);
-    await writeJsonLines(options.predictions, rows);
+    await writeRows(options.predictions, rows);
     result = evaluation;
   }
   if (options.json === true)

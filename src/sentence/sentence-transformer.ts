@@ -303,6 +303,11 @@ export class SentenceTransformer extends PreTrainedModel {
     });
   }
 
+  /** What `encode` puts before a text unless told otherwise. */
+  get defaultPrompt(): string {
+    return this.promptOf({});
+  }
+
   private promptOf({ prompt, promptName }: Pick<EncodeTextsOptions, 'prompt' | 'promptName'>): string {
     const name = promptName ?? this.settings.defaultPromptName;
     if (prompt !== undefined) return prompt;

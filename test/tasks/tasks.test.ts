@@ -29,7 +29,7 @@ async function bound(name: Name, options: Partial<EncodingOptions> = {}) {
     onReport: () => {},
   })) as TrainableModel;
   const file = await task.read(`${folder(name)}/${files[name]}`, {});
-  const ready = task.bind(tokenizer, model.config, { maxLength: 48, ...options });
+  const ready = task.bind(tokenizer, model.config, { maxLength: 48, ...options }, model);
   return { task, model, file, ready };
 }
 
