@@ -124,10 +124,8 @@ export function jobFlops({ layers, hidden }: JobSize, { training }: JobKind, tok
   return (training ? 6 : 2) * 12 * layers * hidden ** 2 * tokens;
 }
 
-/** Times steps in sequence, waiting for the GPU after each. */
-export async function runJob(device: Device, size: JobSize, options: JobOptions): Promise<JobResult> {
-  const { training, batch, length, steps, warmUp = 3, fp16 = false } = options;
-  const { seconds = Number.POSITIVE_INFINITY } = options;
+/** A classifier with random weights. */
+export function makeModel(device: Device, size: JobSize) {
   device.manualSeed(1);
   const config = makeConfig(size.family, {
     vocabSize: size.vocabulary,
@@ -136,7 +134,14 @@ export async function runJob(device: Device, size: JobSize, options: JobOptions)
     numAttentionHeads: size.heads,
     intermediateSize: 4 * size.hidden,
   });
-  const model = await AutoModelForSequenceClassification.fromConfig(config, { device });
+  return AutoModelForSequenceClassification.fromConfig(config, { device });
+}
+
+/** Times steps in sequence, waiting for the GPU after each. */
+export async function runJob(device: Device, size: JobSize, options: JobOptions): Promise<JobResult> {
+  const { training, batch, length, steps, warmUp = 3, fp16 = false } = options;
+  const { seconds = Number.POSITIVE_INFINITY } = options;
+  const model = await makeModel(device, size);
   model.train(training);
   const parameters = model.parameters();
   const optimizer = new AdamW(parameters, { lr: 1e-5 });

@@ -1,14 +1,13 @@
 // C = act(op(A) · op(B) + bias), as in matmul.wgsl, by a GPU's subgroup matrices: a workgroup computes DOWN ×
 // ACROSS blocks, and a subgroup one block of ROWS × COLUMNS matrices of M rows and N columns, K of k at a
-// time. A and B come through workgroup memory, STEP of k at a time, as COMPONENT and in the order they have
-// in memory; matrices are loaded from there by rows or by columns, as that order asks. Past the edges the
-// tiles are zero. Sums are f32.
+// time. Lines come through workgroup memory, STEP of k at a time, as COMPONENT, with k adjacent whatever the
+// order in memory: a row of a matrix is then one wide load.
 enable chromium_experimental_subgroup_matrix;
 enable subgroups;
 #if COMPONENT == f16
 enable f16;
 #endif
-#include <common/matmul>
+#include <common/matmul_blocks>
 
 alias Part = vec4<${COMPONENT}>;
 alias Left = subgroup_matrix_left<${COMPONENT}, ${K}, ${M}>;
@@ -19,78 +18,46 @@ const GROUP = ${DOWN * ACROSS * LANES}u;
 const BLOCKS = ${DOWN * ACROSS}u;
 const TILE_ROWS = ${DOWN * ROWS * M}u;
 const TILE_COLUMNS = ${ACROSS * COLUMNS * N}u;
+#let LINES_A = ROWS * M
+#let LINES_B = COLUMNS * N
+// Blocks of four lines by four k that an invocation brings in each round, and 1 if some invocations bring less.
+#let GROUP = DOWN * ACROSS * LANES
+#let PER_A = (DOWN * LINES_A * STEP / 16 + GROUP - 1) / GROUP
+#let PER_B = (ACROSS * LINES_B * STEP / 16 + GROUP - 1) / GROUP
+#let PARTLY_A = (DOWN * LINES_A * STEP / 16 % GROUP + GROUP - 1) / GROUP
+#let PARTLY_B = (ACROSS * LINES_B * STEP / 16 % GROUP + GROUP - 1) / GROUP
 // Four-vectors from one line of a tile to the next: 16 bytes more than it holds, so that lines begin in
 // different banks.
-#if TRANSPOSE_A
-const LINE_A = ${DOWN * ROWS * M / 4 + PAD}u;
-var<workgroup> tile_a: array<vec4<${COMPONENT}>, ${STEP * (DOWN * ROWS * M / 4 + PAD)}>; // [k STEP][row / 4]
-#else
-const LINE_A = ${STEP / 4 + PAD}u;
-var<workgroup> tile_a: array<vec4<${COMPONENT}>, ${DOWN * ROWS * M * (STEP / 4 + PAD)}>; // [row][k / 4]
-#endif
-#if TRANSPOSE_B
-const LINE_B = ${STEP / 4 + PAD}u;
-var<workgroup> tile_b: array<vec4<${COMPONENT}>, ${ACROSS * COLUMNS * N * (STEP / 4 + PAD)}>; // [column][k / 4]
-#else
-const LINE_B = ${ACROSS * COLUMNS * N / 4 + PAD}u;
-var<workgroup> tile_b: array<vec4<${COMPONENT}>, ${STEP * (ACROSS * COLUMNS * N / 4 + PAD)}>; // [k STEP][column / 4]
-#endif
+#let LINE = STEP / 4 + PAD
+// [block of lines][line][k / 4]. A subgroup's block is a dimension of its own: matrices are then at constant
+// places of it, and their addresses a register plus a constant that needs no bounds check.
+var<workgroup> tile_a: array<array<Part, ${LINES_A * LINE}>, ${DOWN}>;
+var<workgroup> tile_b: array<array<Part, ${LINES_B * LINE}>, ${ACROSS}>;
 // One row of matrices of each block, on its way to C.
 const LINE_C = ${COLUMNS * N / 4}u;
 var<workgroup> tile_c: array<vec4f, ${DOWN * ACROSS * M * COLUMNS * N / 4}>; // [block][row M][column / 4]
 
-// The place of four-vector `index` of a tile in A: x along k, y along the rows (or columns); its slot in the
-// tile follows from it.
-fn place_a(index: u32) -> vec2u {
-#if TRANSPOSE_A
-  return vec2u(index / (TILE_ROWS / 4u), index % (TILE_ROWS / 4u) * 4u);
-#else
-  return vec2u(index % ${STEP / 4}u * 4u, index / ${STEP / 4}u);
-#endif
+// The first line and the first k of what invocation `index` brings of an operand: neighbours read adjacent
+// memory, and write to different banks.
+fn place_across_k(index: u32) -> vec2u {
+  return vec2u(index % 8u + index / ${2 * STEP}u * 8u, index / 8u % ${STEP / 4}u) * 4u;
 }
 
-fn slot_a(place: vec2u) -> u32 {
-#if TRANSPOSE_A
-  return place.x * LINE_A + place.y / 4u;
-#else
-  return place.y * LINE_A + place.x / 4u;
-#endif
+fn place_along_k(index: u32) -> vec2u {
+  return vec2u(index / ${STEP / 4}u, index % ${STEP / 4}u) * 4u;
 }
 
-fn place_b(index: u32) -> vec2u {
-#if TRANSPOSE_B
-  return vec2u(index % ${STEP / 4}u * 4u, index / ${STEP / 4}u);
+#let ACROSS_a = TRANSPOSE_A
+#let ACROSS_b = 1 - TRANSPOSE_B
+#for x in a b
+fn place_${x}(index: u32) -> vec2u {
+#if ACROSS_${x}
+  return place_across_k(index);
 #else
-  return vec2u(index / (TILE_COLUMNS / 4u), index % (TILE_COLUMNS / 4u) * 4u);
+  return place_along_k(index);
 #endif
 }
-
-fn slot_b(place: vec2u) -> u32 {
-#if TRANSPOSE_B
-  return place.y * LINE_B + place.x / 4u;
-#else
-  return place.x * LINE_B + place.y / 4u;
-#endif
-}
-
-// Rows (or columns) past the edge and steps past size_k are zero.
-fn fetch_a(base: u32, k: u32, row: u32, size_k: u32) -> Part {
-  if (row >= params.m || k >= size_k) { return Part(); }
-#if TRANSPOSE_A
-  return Part(load_a(base + k * params.stride_a + row, params.m - row));
-#else
-  return Part(load_a(base + row * params.stride_a + k, size_k - k));
-#endif
-}
-
-fn fetch_b(base: u32, k: u32, column: u32, size_k: u32) -> Part {
-  if (column >= params.n || k >= size_k) { return Part(); }
-#if TRANSPOSE_B
-  return Part(load_b(base + column * params.stride_b + k, size_k - k));
-#else
-  return Part(load_b(base + k * params.stride_b + column, params.n - column));
-#endif
-}
+#end
 
 #include <common/pinned_lanes>
 @compute @workgroup_size(GROUP)
@@ -102,75 +69,107 @@ fn main(
 ) {
   let first_row = group.y * TILE_ROWS;
   let first_column = group.x * TILE_COLUMNS;
-  let base_a = params.offset_a + group.z * params.batch_a;
-  let base_b = params.offset_b + group.z * params.batch_b;
   let size_k = inner_size(group.z);
   // One round if subgroups have LANES invocations. Larger ones leave blocks for another round, smaller ones
   // do the last block again.
   for (var first = 0u; first < BLOCKS; first += subgroups) {
     let block = min(first + subgroup, BLOCKS - 1u);
-    let block_row = block / ${ACROSS}u * ${ROWS * M}u;
-    let block_column = block % ${ACROSS}u * ${COLUMNS * N}u;
+    let of_a = &tile_a[block / ${ACROSS}u];
+    // `min` changes nothing, but lets compilers see that constants may be added to the address.
+    let of_b = &tile_b[min(block % ${ACROSS}u, ${ACROSS - 1}u)];
 #for i in 0..ROWS
 #for j in 0..COLUMNS
     var c${i}_${j} = Result();
 #end
 #end
-#if SUM_A
-    // An invocation brings the same four rows in every round.
-    var sum = vec4f();
-#endif
-    // Four-vectors on their way from memory to a tile, fetched while the tiles before them are multiplied.
-#for t in 0..DOWN * ROWS * M * STEP / 4 / (DOWN * ACROSS * LANES)
+    // What an invocation brings in each round.
+#for t in 0..PER_A
     let pa${t} = place_a(${t}u * GROUP + index);
-    var va${t} = fetch_a(base_a, pa${t}.x, first_row + pa${t}.y, size_k);
-#end
-#for t in 0..ACROSS * COLUMNS * N * STEP / 4 / (DOWN * ACROSS * LANES)
-    let pb${t} = place_b(${t}u * GROUP + index);
-    var vb${t} = fetch_b(base_b, pb${t}.x, first_column + pb${t}.y, size_k);
-#end
-    for (var k0 = 0u; k0 < size_k; k0 += ${STEP}u) {
-#for t in 0..DOWN * ROWS * M * STEP / 4 / (DOWN * ACROSS * LANES)
-      tile_a[slot_a(pa${t})] = va${t};
+    let a${t} = block_of_a(group.z, first_row + pa${t}.x, pa${t}.y);
+    let slot_a${t} = min(pa${t}.x % ${LINES_A}u * ${LINE}u + pa${t}.y / 4u, ${LINES_A * LINE - 3 * LINE - 1}u);
 #if SUM_A
-      sum += vec4f(va${t});
+    var sum${t} = vec4f();
 #endif
-      va${t} = fetch_a(base_a, k0 + ${STEP}u + pa${t}.x, first_row + pa${t}.y, size_k);
 #end
-#for t in 0..ACROSS * COLUMNS * N * STEP / 4 / (DOWN * ACROSS * LANES)
-      tile_b[slot_b(pb${t})] = vb${t};
-      vb${t} = fetch_b(base_b, k0 + ${STEP}u + pb${t}.x, first_column + pb${t}.y, size_k);
+#for t in 0..PER_B
+    let pb${t} = place_b(${t}u * GROUP + index);
+    let b${t} = block_of_b(group.z, first_column + pb${t}.x, pb${t}.y);
+    let slot_b${t} = min(pb${t}.x % ${LINES_B}u * ${LINE}u + pb${t}.y / 4u, ${LINES_B * LINE - 3 * LINE - 1}u);
 #end
-      workgroupBarrier();
-      for (var k = 0u; k < ${STEP}u; k += ${K}u) {
-#for j in 0..COLUMNS
-#if TRANSPOSE_B
-        let b${j} = subgroupMatrixLoad<Right, col_major>(&tile_b, (block_column + ${j * N}u) * LINE_B + k / 4u, LINE_B);
+    // A round fetches the next blocks, multiplies the tiles and replaces them; the last fetches once more what
+    // it has.
+    let rounds = (size_k + ${STEP - 1}u) / ${STEP}u;
+#for at in start rounds
+#if at == start
+    {
+      let k = 0u;
 #else
-        let b${j} = subgroupMatrixLoad<Right, row_major>(&tile_b, k * LINE_B + (block_column + ${j * N}u) / 4u, LINE_B);
+    for (var round = 1u; round <= rounds; round += 1u) {
+      let k = min(round, rounds - 1u) * ${STEP}u;
 #endif
+#for t in 0..PER_A
+      let va${t} = transpose(bring_a(a${t}, k, size_k));
+#end
+#for t in 0..PER_B
+      let vb${t} = transpose(bring_b(b${t}, k, size_k));
+#end
+#if at == rounds
+#for s in 0..STEP / K
+#for j in 0..COLUMNS
+      let right${s}_${j} = subgroupMatrixLoad<Right, col_major>(of_b, ${j * N * LINE + s * K / 4}u, ${LINE}u);
 #end
 #for i in 0..ROWS
-#if TRANSPOSE_A
-        let a${i} = subgroupMatrixLoad<Left, col_major>(&tile_a, k * LINE_A + (block_row + ${i * M}u) / 4u, LINE_A);
-#else
-        let a${i} = subgroupMatrixLoad<Left, row_major>(&tile_a, (block_row + ${i * M}u) * LINE_A + k / 4u, LINE_A);
-#endif
+      let left${s}_${i} = subgroupMatrixLoad<Left, row_major>(of_a, ${i * M * LINE + s * K / 4}u, ${LINE}u);
 #for j in 0..COLUMNS
-        c${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, c${i}_${j});
+      c${i}_${j} = subgroupMatrixMultiplyAccumulate(left${s}_${i}, right${s}_${j}, c${i}_${j});
 #end
+#end
+#end
+      workgroupBarrier();
+#endif
+#if SUM_A
+#if at == start
+      let counted = 1.0;
+#else
+      let counted = select(0.0, 1.0, round < rounds);
+#endif
+#endif
+#for t in 0..PER_A
+#for guard in 0..PARTLY_A
+      if (pa${t}.x < TILE_ROWS)
+#end
+      {
+#for e in 0..4
+        tile_a[pa${t}.x / ${LINES_A}u][slot_a${t} + ${e * LINE}u] = Part(va${t}[${e}]);
+#if SUM_A
+        sum${t}[${e}] += dot(va${t}[${e}], vec4f(counted));
+#endif
 #end
       }
+#end
+#for t in 0..PER_B
+#for guard in 0..PARTLY_B
+      if (pb${t}.x < TILE_COLUMNS)
+#end
+      {
+#for e in 0..4
+        tile_b[pb${t}.x / ${LINES_B}u][slot_b${t} + ${e * LINE}u] = Part(vb${t}[${e}]);
+#end
+      }
+#end
       workgroupBarrier();
     }
+#end
 #if SUM_A
-    // Each four rows were brought by GROUP / (TILE_ROWS / 4) invocations.
-    tile_c[index] = sum;
+    // Each four rows were brought by STEP / 4 invocations.
+#for t in 0..PER_A
+    if (pa${t}.x < TILE_ROWS) { tile_c[${t}u * GROUP + index] = sum${t}; }
+#end
     workgroupBarrier();
     if (group.x == 0u && first == 0u && index < TILE_ROWS / 4u) {
       var total = vec4f();
-      for (var s = index; s < GROUP; s += TILE_ROWS / 4u) {
-        total += tile_c[s];
+      for (var s = 0u; s < ${STEP / 4}u; s += 1u) {
+        total += tile_c[index % 8u + s * 8u + index / 8u * ${2 * STEP}u];
       }
       store_sum(group.z, first_row + index * 4u, total);
     }

@@ -3,7 +3,7 @@
 // of op(B). Lines come through workgroup memory, 16 of k at a time: an invocation brings a block of four lines
 // and four k of one operand, and transposes it if k is adjacent in memory. PREFETCH: the next block is loaded
 // while this one is multiplied, which takes registers.
-#include <common/matmul>
+#include <common/matmul_blocks>
 
 const TILE_ROWS = ${DOWN * ROWS}u;
 const TILE_COLUMNS = ${4 * ACROSS * VECTORS}u;
@@ -28,72 +28,9 @@ fn place_along_k(index: u32) -> vec2u {
   return vec2u(index / 16u * 16u + index / 2u % 4u * 4u, index % 2u * 4u + index / 8u % 2u * 8u);
 }
 
-// An item of an operand's array is a four-vector if VEC_A (VEC_B), else one element.
-#if VEC_A
-fn load_items_a(item: u32, left: u32) -> vec4f { return vec4f(a[item]); }
-#else
-fn load_items_a(item: u32, left: u32) -> vec4f { return load_a(item, left); }
-#endif
-#if VEC_B
-fn load_items_b(item: u32, left: u32) -> vec4f { return vec4f(b[item]); }
-#else
-fn load_items_b(item: u32, left: u32) -> vec4f { return load_b(item, left); }
-#endif
-
-#for x in a b
-// The block from k = k0 + of_k on, a column for each k; zero past size_k. `start`: the item of the block's
-// first line at k = of_k. `left`: lines from there to the edge.
-fn across_${x}(start: u32, left: u32, k0: u32, of_k: u32, size_k: u32) -> mat4x4f {
-  let stride = params.stride_${x} / ITEM_${x};
-  var block = mat4x4f();
-#for e in 0..4
-#if TAIL_K
-  if (k0 + of_k + ${e}u < size_k) { block[${e}] = load_items_${x}(start + (k0 + ${e}u) * stride, left); }
-#else
-  block[${e}] = load_items_${x}(start + (k0 + ${e}u) * stride, left);
-#endif
-#end
-  return block;
-}
-
-// The same; `starts`: the items of the four lines at k = of_k.
-fn along_${x}(starts: vec4u, k0: u32, of_k: u32, size_k: u32) -> mat4x4f {
-#if TAIL_K
-  if (k0 + of_k >= size_k) { return mat4x4f(); }
-  let left = size_k - k0 - of_k;
-#else
-  let left = 4u;
-#endif
-  var block: mat4x4f;
-#for e in 0..4
-  block[${e}] = load_items_${x}(starts[${e}] + k0 / ITEM_${x}, left);
-#end
-  return transpose(block);
-}
-
-// The starts of four lines from `line` on; past the edge, that of the last line.
-fn starts_along_${x}(at: u32, line: u32, lines: u32) -> vec4u {
-  return (at + min(line + vec4u(0u, 1u, 2u, 3u), vec4u(lines - 1u)) * params.stride_${x}) / ITEM_${x};
-}
-#end
-
-// The block of an invocation from k = k0 + of_k on.
-fn bring(is_a: bool, starts: vec4u, left: u32, k0: u32, of_k: u32, size_k: u32) -> mat4x4f {
-  var block: mat4x4f;
-  if (is_a) {
-#if TRANSPOSE_A
-    block = across_a(starts.x, left, k0, of_k, size_k);
-#else
-    block = along_a(starts, k0, of_k, size_k);
-#endif
-  } else {
-#if TRANSPOSE_B
-    block = along_b(starts, k0, of_k, size_k);
-#else
-    block = across_b(starts.x, left, k0, of_k, size_k);
-#endif
-  }
-  return block;
+fn bring(is_a: bool, own: Block, k0: u32, size_k: u32) -> mat4x4f {
+  if (is_a) { return bring_a(own, k0, size_k); }
+  return bring_b(own, k0, size_k);
 }
 
 #include <common/pinned_tiles>
@@ -105,33 +42,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
   let first_row = group.y * TILE_ROWS;
   let first_column = group.x * TILE_COLUMNS;
   let size_k = inner_size(group.z);
-  // Blocks past the edge hold the last lines instead; their products are not stored.
   let is_a = index < TILE_ROWS;
   var place: vec2u;
-  var starts: vec4u;
-  var left = 4u;
+  var own: Block;
   if (is_a) {
-    let base = params.offset_a + group.z * params.batch_a;
 #if TRANSPOSE_A
     place = place_across_k(index, TILE_ROWS);
-    let line = clamp_start_a(first_row + place.x, params.m);
-    starts.x = (base + place.y * params.stride_a + line) / ITEM_a;
-    left = params.m - line;
 #else
     place = place_along_k(index);
-    starts = starts_along_a(base + place.y, first_row + place.x, params.m);
 #endif
+    own = block_of_a(group.z, first_row + place.x, place.y);
   } else {
-    let base = params.offset_b + group.z * params.batch_b;
 #if TRANSPOSE_B
     place = place_along_k(index - TILE_ROWS);
-    starts = starts_along_b(base + place.y, first_column + place.x, params.n);
 #else
     place = place_across_k(index - TILE_ROWS, TILE_COLUMNS);
-    let line = clamp_start_b(first_column + place.x, params.n);
-    starts.x = (base + place.y * params.stride_b + line) / ITEM_b;
-    left = params.n - line;
 #endif
+    own = block_of_b(group.z, first_column + place.x, place.y);
   }
   let slot = select(VECTORS_A, 0u, is_a) + place.x / 4u;
 #for i in 0..ROWS
@@ -146,13 +73,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 #end
 #endif
 #if PREFETCH
-  var next = bring(is_a, starts, left, 0u, place.y, size_k);
+  var next = bring(is_a, own, 0u, size_k);
 #endif
   for (var k0 = 0u; k0 < size_k; k0 += 16u) {
 #if PREFETCH
     let block = next;
 #else
-    let block = bring(is_a, starts, left, k0, place.y, size_k);
+    let block = bring(is_a, own, k0, size_k);
 #endif
     // Not all invocations have a block if the tile has fewer lines than invocations.
     if (index < TILE_ROWS + TILE_COLUMNS) {
@@ -169,7 +96,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 #endif
     workgroupBarrier();
 #if PREFETCH
-    if (k0 + 16u < size_k) { next = bring(is_a, starts, left, k0 + 16u, place.y, size_k); }
+    if (k0 + 16u < size_k) { next = bring(is_a, own, k0 + 16u, size_k); }
 #endif
     // Compilers that know the number of rounds unroll the loop and take more registers.
     for (var q = 0u; q < (min(size_k - k0, 16u) + 3u) / 4u; q += 1u) {

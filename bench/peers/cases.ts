@@ -1,5 +1,5 @@
 /** The comparisons: kernels, training steps and inference, at sizes that the adapter handles in seconds. */
-import { makeJob, type PeerModel, randomValues } from './job.ts';
+import { makeJob, makeTexts, type PeerJob, type PeerModel, randomValues } from './job.ts';
 import type { Library, PeerKernel, Work } from './library.ts';
 import type { PyTorchCase } from './pytorch.ts';
 
@@ -30,19 +30,39 @@ function kernelComparison(kernel: PeerKernel): Comparison {
   };
 }
 
-function jobComparison(kind: 'training' | 'inference', model: PeerModel, software: boolean): Comparison {
-  const [size, length] = software ? [8, 64] : [32, 128];
+// Adam's first steps follow the signs of the gradients, and libraries round its bias corrections differently.
+const TOLERANCE = { inference: 5e-5, texts: 5e-5, training: 2e-4 };
+
+function jobComparison(
+  kind: keyof typeof TOLERANCE,
+  model: PeerModel,
+  size: string,
+  makeIt: () => PeerJob,
+): Comparison {
   return {
-    name: `${model.name} ${kind} ${size}×${length}`,
+    name: `${model.name} ${kind === 'training' ? kind : 'inference'} ${size}`,
     make: () => {
-      const job = makeJob(model, size, length);
+      const job = makeIt();
       return (library) => library[kind]?.(job);
     },
     checks: kind === 'training' ? 3 : 1,
-    // Adam's first steps follow the signs of the gradients, and libraries round its bias corrections
-    // differently.
-    tolerance: kind === 'training' ? 2e-4 : 5e-5,
+    tolerance: TOLERANCE[kind],
   };
+}
+
+function batchComparison(
+  kind: 'training' | 'inference',
+  model: PeerModel,
+  [size, length]: readonly [number, number],
+): Comparison {
+  return jobComparison(kind, model, `${size}×${length}`, () => makeJob(model, size, length));
+}
+
+/** One text, whose cost is mostly that of a call, and many short ones. */
+function textComparisons(model: PeerModel, quick: boolean): Comparison[] {
+  const ones = (quick ? [8] : [8, 32, 128]).map((length) => batchComparison('inference', model, [1, length]));
+  if (quick) return ones;
+  return [...ones, jobComparison('texts', model, 'of 500 texts', () => makeTexts(model, 500))];
 }
 
 const tiny = { name: 'bert-tiny', layers: 2, hidden: 128, heads: 2, vocabulary: 30_522 };
@@ -69,19 +89,23 @@ function kernels(software: boolean): PeerKernel[] {
 export function comparisons(software: boolean, quick: boolean): Comparison[] {
   const trained = quick ? [tiny] : software ? [tiny, mini] : [tiny, mini, miniLm, base];
   const inferred = quick ? [mini] : software ? [mini, miniLm] : [mini, miniLm, base];
+  const shape = shapeOf(software);
   return [
     ...kernels(software)
       .slice(0, quick ? 1 : undefined)
       .map(kernelComparison),
-    ...trained.map((model) => jobComparison('training', model, software)),
-    ...inferred.map((model) => jobComparison('inference', model, software)),
+    ...trained.map((model) => batchComparison('training', model, shape)),
+    ...inferred.map((model) => batchComparison('inference', model, shape)),
+    ...textComparisons(miniLm, quick),
   ];
 }
+
+const shapeOf = (software: boolean): [batch: number, length: number] => (software ? [8, 64] : [32, 128]);
 
 /** The cases for PyTorch: training with clipping and weight decay, and inference, at the jobs' sizes. */
 export function pyTorchCases(software: boolean, quick: boolean): PyTorchCase[] {
   const models = quick ? [tiny] : software ? [tiny, mini, miniLm] : [tiny, mini, miniLm, base];
-  return models.map((model) => pyTorchCase(model, software ? [8, 64] : [32, 128]));
+  return models.map((model) => pyTorchCase(model, shapeOf(software)));
 }
 
 export function pyTorchCase(

@@ -37,7 +37,7 @@ async function openLibraries(
   exposeGpu(adapter);
   const libraries: Library[] = [];
   const failed: PeerResult[] = [];
-  for (const name of ['tfjs', 'jax', 'onnx-web', 'onnx-node']) {
+  for (const name of ['tfjs', 'jax', 'onnx-web', 'onnx-wasm', 'onnx-node', 'transformers']) {
     try {
       const module = (await import(new URL(`libraries/${name}.ts`, import.meta.url).href)) as {
         open: () => Promise<Library>;

@@ -31,7 +31,9 @@ export interface Batch {
 export interface PeerJob {
   model: PeerModel;
   weights: Weights;
+  /** The first of the batches; mostly the only one. */
   batch: Batch;
+  batches: readonly Batch[];
 }
 
 export const POSITIONS = 512;
@@ -98,9 +100,9 @@ function drawWeight(name: string, shape: readonly number[], seed: number): HostT
   return { shape, values };
 }
 
-/** Texts of 5/8 of `length` up to `length`; labels alternate. */
-function makeBatch(size: number, length: number, vocabulary: number): Batch {
-  const lengths = Array.from({ length: size }, (_, i) => length - Math.floor((i * 3 * length) / (8 * size)));
+/** Texts of the given numbers of tokens, padded to the longest; labels alternate. */
+function makeBatch(lengths: readonly number[], length: number, vocabulary: number): Batch {
+  const size = lengths.length;
   return {
     size,
     length,
@@ -112,10 +114,29 @@ function makeBatch(size: number, length: number, vocabulary: number): Batch {
   };
 }
 
-export function makeJob(model: PeerModel, size: number, length: number): PeerJob {
+function jobOf(model: PeerModel, batches: readonly Batch[]): PeerJob {
   const shapes = weightShapes(model);
   const weights = new Map(shapes.map(([name, shape], i) => [name, drawWeight(name, shape, i + 1)]));
-  return { model, weights, batch: makeBatch(size, length, model.vocabulary) };
+  return { model, weights, batch: batches[0]!, batches };
+}
+
+/** A batch of texts of 5/8 of `length` up to `length`. */
+export function makeJob(model: PeerModel, size: number, length: number): PeerJob {
+  const lengths = Array.from({ length: size }, (_, i) => length - Math.floor((i * 3 * length) / (8 * size)));
+  return jobOf(model, [makeBatch(lengths, length, model.vocabulary)]);
+}
+
+const TEXTS_IN_BATCH = 32;
+
+/** Texts of 6 to 63 tokens, 25 on average, as sentences are, in batches of 32 in their order. */
+export function makeTexts(model: PeerModel, count: number): PeerJob {
+  const next = uniform(1);
+  const lengths = Array.from({ length: count }, () => 6 + Math.floor(58 * next() ** 2));
+  const batches = Array.from({ length: Math.ceil(count / TEXTS_IN_BATCH) }, (_, i) => {
+    const some = lengths.slice(i * TEXTS_IN_BATCH, (i + 1) * TEXTS_IN_BATCH);
+    return makeBatch(some, Math.max(...some), model.vocabulary);
+  });
+  return jobOf(model, batches);
 }
 
 /** Transposes dense weights for libraries that store them as [in, out]; leaves everything else unchanged. */

@@ -25,6 +25,8 @@ export interface Library {
   kernel?: (kernel: PeerKernel, inputs: readonly Float32Array[]) => Promise<Work>;
   /** Forward, cross-entropy, backward, Adam; no dropout. */
   training?: (job: PeerJob) => Promise<Work>;
-  /** Logits [batch, classes]. */
+  /** Logits [batch, classes] of the job's first batch. */
   inference?: (job: PeerJob) => Promise<Work>;
+  /** Logits of all batches, one after the other. */
+  texts?: (job: PeerJob) => Promise<Work>;
 }

@@ -20,8 +20,11 @@ function attribute(name: string, value: Attributes[string]): Uint8Array {
     : message(bytes(1, name), integer(3, value.integer), integer(20, 2));
 }
 
-function valueInfo(name: string, type: number, shape: readonly number[]): Uint8Array {
-  const dims = shape.map((size) => bytes(1, message(integer(1, size))));
+/** Named dimensions have any size. */
+function valueInfo(name: string, type: number, shape: readonly (number | string)[]): Uint8Array {
+  const dims = shape.map((size) =>
+    bytes(1, message(typeof size === 'string' ? bytes(2, size) : integer(1, size))),
+  );
   const tensor = message(integer(1, type), bytes(2, message(...dims)));
   return message(bytes(1, name), bytes(2, message(bytes(1, tensor))));
 }
@@ -130,36 +133,54 @@ function encoderLayer(graph: Graph, x: string, name: string, bias: string, heads
   return residualNorm(graph, inner, attended, `${name}.output`);
 }
 
-/** Inputs `ids` and `mask`, int32 [batch, length]; output `logits` [batch, classes]. */
-export function onnxModel({ model, weights, batch }: PeerJob): Uint8Array {
+/** Names of ids and mask, and of token types if the file takes some; transformers.js gives int64. */
+export interface OnnxInputs {
+  type: 'int32' | 'int64';
+  ids: string;
+  mask: string;
+  types?: string;
+}
+
+/** Row 0 of the token types, or those of the input. */
+function embedded(graph: Graph, { ids, types }: OnnxInputs): string {
+  const weight = (table: string): string => `bert.embeddings.${table}.weight`;
+  const words = graph.node('Gather', [weight('word_embeddings'), ids]);
+  const length = graph.node('Shape', [ids], { attributes: { start: { integer: 1 } } });
+  const bounds = [graph.shape('first.position', [0]), length, graph.shape('position.axis', [0])];
+  const places = graph.node('Slice', [weight('position_embeddings'), ...bounds]);
+  const kind = types ?? graph.constant('type', [1], Int32Array.of(0));
+  const kinds = graph.node('Gather', [weight('token_type_embeddings'), kind]);
+  const norm = 'bert.embeddings.LayerNorm';
+  const sum = graph.node('Add', [words, graph.node('Add', [places, kinds])]);
+  return graph.node('LayerNormalization', [sum, `${norm}.weight`, `${norm}.bias`], {
+    attributes: { axis: { integer: -1 }, epsilon: { float: LAYER_NORM_EPS } },
+  });
+}
+
+/** Added to the scores [batch, 1, length, length], whose last axis attention does not broadcast. */
+function scoreBias(graph: Graph, mask: string): string {
+  const kept = graph.node('Cast', [mask], { attributes: { to: { integer: FLOAT } } });
+  const dropped = graph.node('Sub', [graph.scalar('one', 1), kept]);
+  const scores = graph.node('Mul', [dropped, graph.scalar('masked', MASKED)]);
+  // In a shape, 0 is the size that is there and -1 the rest.
+  const row = graph.node('Reshape', [scores, graph.shape('row.shape', [0, 1, 1, -1])]);
+  const zeros = graph.node('Sub', [kept, kept]);
+  const column = graph.node('Reshape', [zeros, graph.shape('column.shape', [0, 1, -1, 1])]);
+  return graph.node('Add', [row, column]);
+}
+
+/** Inputs [batch, length] of any size, by default `ids` and `mask`, int32; output `logits` [batch, classes]. */
+export function onnxModel(
+  { model, weights }: PeerJob,
+  inputs: OnnxInputs = { type: 'int32', ids: 'ids', mask: 'mask' },
+): Uint8Array {
   const graph = new Graph();
   for (const [name, weight] of weights) {
     const { shape, values } = inputsFirst(name, weight);
     graph.constant(name, shape, values);
   }
-  const { size, length } = batch;
-  const embeddings = 'bert.embeddings';
-  const rows = (table: string, count: number): string =>
-    graph.node('Gather', [
-      `${embeddings}.${table}.weight`,
-      graph.constant(
-        `${table}.rows`,
-        [count],
-        Int32Array.from({ length: count }, (_, i) => i),
-      ),
-    ]);
-  const words = graph.node('Gather', [`${embeddings}.word_embeddings.weight`, 'ids']);
-  const places = graph.node('Add', [rows('position_embeddings', length), rows('token_type_embeddings', 1)]);
-  let x = graph.node(
-    'LayerNormalization',
-    [graph.node('Add', [words, places]), `${embeddings}.LayerNorm.weight`, `${embeddings}.LayerNorm.bias`],
-    { attributes: { axis: { integer: -1 }, epsilon: { float: LAYER_NORM_EPS } } },
-  );
-  const kept = graph.node('Cast', ['mask'], { attributes: { to: { integer: FLOAT } } });
-  const dropped = graph.node('Sub', [graph.scalar('one', 1), kept]);
-  const scores = graph.node('Mul', [dropped, graph.scalar('masked', MASKED)]);
-  const row = graph.node('Reshape', [scores, graph.shape('row.shape', [size, 1, 1, length])]);
-  const bias = graph.node('Expand', [row, graph.shape('bias.shape', [size, 1, length, length])]);
+  const bias = scoreBias(graph, inputs.mask);
+  let x = embedded(graph, inputs);
   for (let i = 0; i < model.layers; i += 1)
     x = encoderLayer(graph, x, `bert.encoder.layer.${i}`, bias, model.heads);
   const first = graph.node('Gather', [x, graph.constant('first', [], Int32Array.of(0))], {
@@ -168,8 +189,10 @@ export function onnxModel({ model, weights, batch }: PeerJob): Uint8Array {
   const dense = (input: string, name: string, output?: string): string =>
     graph.node('Add', [product(graph, input, name), `${name}.bias`], output === undefined ? {} : { output });
   dense(graph.node('Tanh', [dense(first, 'bert.pooler.dense')]), 'classifier', 'logits');
+  const { type, ids, mask, types } = inputs;
+  const given = [ids, mask, types].filter((name) => name !== undefined);
   return graph.model(
-    [valueInfo('ids', INT32, [size, length]), valueInfo('mask', INT32, [size, length])],
-    [valueInfo('logits', FLOAT, [size, 2])],
+    given.map((name) => valueInfo(name, type === 'int32' ? INT32 : INT64, ['batch', 'length'])),
+    [valueInfo('logits', FLOAT, ['batch', 2])],
   );
 }

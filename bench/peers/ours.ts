@@ -1,5 +1,6 @@
 /** dawngrad's side of the comparison. */
 
+import type { Batch } from '../../src/data/collate.ts';
 import { BertForSequenceClassification } from '../../src/models/bert.ts';
 import { makeConfig } from '../../src/models/config.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
@@ -11,6 +12,7 @@ import { matmul } from '../../src/tensor/ops/matmul.ts';
 import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
+import { predictBatches } from '../../src/train/predict.ts';
 import { adam, LAYER_NORM_EPS, type PeerJob } from './job.ts';
 import type { Library, PeerKernel, Work } from './library.ts';
 
@@ -109,22 +111,29 @@ export function training(device: Device, job: PeerJob, extra?: FineTuning): Work
   });
 }
 
+/** Logits of all batches, copied to the host as the other libraries do. */
 export function inference(device: Device, job: PeerJob, fp16 = false): Work {
   const model = makeModel(device, job);
-  model.eval();
-  const { size, length, ids, mask } = job.batch;
-  const forward = (): Tensor =>
-    model.forward({
-      inputIds: device.tensor(ids, [size, length]),
-      attentionMask: device.tensor(mask, [size, length]),
-    }).logits;
-  const body = (): Tensor => noGrad(() => (fp16 ? autocast(forward) : forward()));
-  const made = work(device, body, () => {
-    model.dispose();
-    device.trim();
-  });
-  // Copies the logits to the host, as the other libraries do.
-  return { ...made, run: async () => void (await made.result()) };
+  const batches = job.batches.map(({ size, length, ids, mask }) => ({
+    inputIds: ids,
+    attentionMask: mask,
+    shape: [size, length],
+  }));
+  const result = async (): Promise<Float32Array> => {
+    const logits: number[] = [];
+    for await (const batch of predictBatches(model, batches as Batch[], { fp16 }))
+      logits.push(...batch.logits);
+    return Float32Array.from(logits);
+  };
+  return {
+    run: async () => void (await result()),
+    sync: () => device.sync(),
+    result,
+    dispose: () => {
+      model.dispose();
+      device.trim();
+    },
+  };
 }
 
 export function ours(device: Device, version: string): Library {
@@ -145,5 +154,6 @@ export function ours(device: Device, version: string): Library {
     },
     training: async (job) => training(device, job),
     inference: async (job) => inference(device, job),
+    texts: async (job) => inference(device, job),
   };
 }

@@ -8,7 +8,8 @@
 // own and the constants come after it: an address is one register plus a constant, which needs no bounds check.
 // Loops over four chunks, or parts, begin at a number that compilers do not know. Else they unroll them, and
 // programs of four times the size take software adapters a minute to compile.
-#include <common/attention_edges>
+#include <common/attention_seen>
+const GROUP = 128u;
 const ROWS = ${4 * Y}u;
 const COLUMNS = ${4 * X}u;
 // Padded, so that neighbours read different banks.
@@ -19,24 +20,6 @@ var<workgroup> tile_8: array<array<Line, 8>, 1>;
 var<workgroup> tile_16: array<array<Line, 8>, 2>;
 // [y][column / LINES][column % LINES], a vector for the four rows.
 var<workgroup> weights: array<array<array<vec4f, ${LINES}>, ${4 * X / LINES}>, ${Y}>;
-var<workgroup> before_seen: atomic<u32>;
-var<workgroup> end_seen: atomic<u32>;
-var<workgroup> seen: vec2u;
-
-// The first key of a sequence that is seen, and the one after the last: padding at either end costs nothing.
-fn seen_keys(own: vec2u, index: u32) -> vec2u {
-  if (params.masked == 0u) { return vec2u(0u, own.y); }
-  for (var j = index; j < own.y; j += 128u) {
-    if (visible(own.x + j)) {
-      atomicMax(&before_seen, own.y - j);
-      atomicMax(&end_seen, j + 1u);
-    }
-  }
-  workgroupBarrier();
-  if (index == 0u) { seen = vec2u(own.y - atomicLoad(&before_seen), atomicLoad(&end_seen)); }
-  return workgroupUniformLoad(&seen);
-}
-
 // Where the rows of a head begin that an invocation brings to the tile of N lines: 32 or 64, from token `first`
 // on.
 #for N in 8 16

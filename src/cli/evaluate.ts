@@ -15,7 +15,7 @@ import {
 import { formatEvaluation } from './report.ts';
 import { addTaskOptions, type TaskOptions } from './task-options.ts';
 import { loadTrained, taskOf } from './trained.ts';
-import { checkRows, writeRows } from './write.ts';
+import { checkJsonLines, writeJsonLines } from './write.ts';
 
 interface EvaluateOptions extends CommonOptions, DataOptions, TaskOptions {
   model: string;
@@ -42,7 +42,7 @@ export function addEvaluate(program: Command): void {
 async function evaluate(options: EvaluateOptions): Promise<void> {
   checkPositive('--batch-size', options.batchSize);
   checkPositive('--max-eval-samples', options.maxEvalSamples);
-  await checkRows(options.predictions);
+  await checkJsonLines(options.predictions);
   const found = await taskOf(options.model, options.task);
   const file = await readFor(found.task, options.data, tableOptions(options, true));
   for (const line of file.about) console.error(line);
@@ -64,7 +64,7 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
   else {
     const { prediction, ...evaluation } = await trainer.predict(features, { metricKeyPrefix: 'eval' });
     const rows = bound.predictions(prediction, features);
-    await writeRows(options.predictions, rows);
+    await writeJsonLines(options.predictions, rows);
     result = evaluation;
   }
   if (options.json === true)

@@ -40,7 +40,7 @@ import { addTaskOptions, checkTaskOptions, encodingOptions, type TaskOptions } f
 import { train } from './train.ts';
 import type { Trained } from './trained.ts';
 import { addTrainingOptions, argumentsFrom } from './training-options.ts';
-import { checkRows, writeRows } from './write.ts';
+import { checkJsonLines, writeJsonLines } from './write.ts';
 
 interface FinetuneOptions extends CommonOptions, DataOptions, TaskOptions {
   model?: string;
@@ -133,7 +133,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
       ? []
       : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })];
   checkOptions(options);
-  await checkRows(options.predictions);
+  await checkJsonLines(options.predictions);
   const { task, files } = await readFiles(options);
   const checkpoint = await resumedFrom(options.resume, output);
   if (checkpoint === undefined) await checkOutput(output, options.overwrite === true);
@@ -169,7 +169,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     let evaluation = known ?? null;
     if (options.predictions !== undefined) {
       const result = await trainer.predict(reported, { metricKeyPrefix: 'eval' });
-      await writeRows(options.predictions, bound.predictions(result.prediction, reported));
+      await writeJsonLines(options.predictions, bound.predictions(result.prediction, reported));
       evaluation ??= result;
     }
     evaluation ??= await trainer.evaluate(reported);

@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { linesOf } from '../data/chunks.ts';
 import { DataError, UsageError } from '../errors.ts';
 import { readFor } from '../tasks/registry.ts';
-import type { Input, Row, Task } from '../tasks/task.ts';
-import { Trainer } from '../train/trainer.ts';
+import type { Features, Input, Row, Task } from '../tasks/task.ts';
+import { type PredictionOutput, Trainer } from '../train/trainer.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -16,7 +16,7 @@ import {
 } from './options.ts';
 import { addTaskOptions, checkTaskOptions, type TaskOptions } from './task-options.ts';
 import { loadTrained, taskOf } from './trained.ts';
-import { checkRows, writeRows } from './write.ts';
+import { checkJsonLines, writeRows } from './write.ts';
 
 interface PredictOptions extends CommonOptions, DataOptions, TaskOptions {
   model: string;
@@ -49,7 +49,7 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
   // The reader of the output is gone.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   checkInputs(texts, options);
-  await checkRows(options.output);
+  await checkJsonLines(options.output);
   const found = await taskOf(options.model, options.task);
   checkTaskOptions(options, found.task);
   const source = await examples(texts, options, found.task);
@@ -64,23 +64,34 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
   const json = texts.length === 0 || options.json === true;
   const written: Row[] = [];
   let waiting: unknown[] = [];
-  let warned = false;
-  const flush = async (): Promise<void> => {
-    const warning = warned ? null : (task.warning?.(model.config, waiting) ?? null);
-    if (warning !== null) console.error(warning);
-    warned = true;
-    const features = bound.encode(waiting);
-    const { prediction } = await trainer.predict(features);
-    const rows = bound.predictions(prediction, features);
+  let shown: Promise<void> | null = null;
+  const show = async (features: Features<unknown>, predicted: Promise<PredictionOutput>): Promise<void> => {
+    const rows = bound.predictions((await predicted).prediction, features);
     if (output !== undefined) written.push(...rows);
     else for (const row of rows) process.stdout.write(`${json ? JSON.stringify(row.json) : row.text}\n`);
-    waiting = [];
   };
-  for await (const example of source) {
-    waiting.push(example);
-    if (waiting.length === batchSize) await flush();
+  /** Starts a batch, then waits for the one before: the GPU is not to wait for texts. */
+  const flush = async (): Promise<void> => {
+    const warning = shown ? null : (task.warning?.(model.config, waiting) ?? null);
+    if (warning !== null) console.error(warning);
+    const features = bound.encode(waiting);
+    const next = trainer.predict(features);
+    next.catch(() => {});
+    waiting = [];
+    await shown;
+    shown = show(features, next);
+    shown.catch(() => {});
+  };
+  try {
+    for await (const example of source) {
+      waiting.push(example);
+      if (waiting.length === batchSize) await flush();
+    }
+    if (waiting.length > 0) await flush();
+  } finally {
+    // Also if a later line is refused.
+    await shown;
   }
-  if (waiting.length > 0) await flush();
   if (output !== undefined) await writeRows(output, written);
   device.destroy();
 }

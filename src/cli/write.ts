@@ -9,7 +9,7 @@ function parts(path: string): { folder: string; name: string } {
 }
 
 /** Throws `FileError` if a file could not be written at the end; undefined counts as not wanted. */
-export async function checkRows(path: string | undefined): Promise<void> {
+export async function checkJsonLines(path: string | undefined): Promise<void> {
   if (path === undefined) return;
   const { folder, name } = parts(path);
   if (name === '' || (await platform.isFolder(path)))
@@ -17,26 +17,26 @@ export async function checkRows(path: string | undefined): Promise<void> {
   await platform.checkWritable(folder);
 }
 
-/**
- * Writes a line of JSON for each row, or float32 vectors if the name ends with `.npy`; the file appears whole or
- * not at all. Throws `UsageError` for rows without vectors.
- */
-export async function writeRows(path: string, rows: readonly Row[]): Promise<void> {
+/** Writes a line of JSON for each row; the file appears whole or not at all. */
+export async function writeJsonLines(path: string, rows: readonly Row[]): Promise<void> {
   const { folder, name } = parts(path);
-  if (/\.npy$/i.test(name)) {
-    const vectors = rows.flatMap(({ vector }) => vector ?? []);
-    if (vectors.length < rows.length)
-      throw new UsageError(`'${path}': .npy holds vectors, and these predictions are none`, {
-        remedy: 'end the name with .jsonl',
-      });
-    const bytes = npy(vectors);
-    await platform.writeFolder(folder, 'merge', (writer) =>
-      writer.writeFile(name, (sink) => sink.write(bytes)),
-    );
-    return;
-  }
   const text = rows.map(({ json }) => `${JSON.stringify(json)}\n`).join('');
   await platform.writeFolder(folder, 'merge', (writer) => writer.writeText(name, text));
+}
+
+/** As `writeJsonLines`, or float32 vectors if the name ends with `.npy`. Throws `UsageError` for rows without. */
+export async function writeRows(path: string, rows: readonly Row[]): Promise<void> {
+  const { folder, name } = parts(path);
+  if (!/\.npy$/i.test(name)) return writeJsonLines(path, rows);
+  const vectors = rows.flatMap(({ vector }) => vector ?? []);
+  if (vectors.length < rows.length)
+    throw new UsageError(`'${path}': .npy holds vectors, and these predictions are none`, {
+      remedy: 'end the name with .jsonl',
+    });
+  const bytes = npy(vectors);
+  await platform.writeFolder(folder, 'merge', (writer) =>
+    writer.writeFile(name, (sink) => sink.write(bytes)),
+  );
 }
 
 /** NumPy's format 1.0, of float32 [rows, width]: its header fills up 64 bytes, or a multiple of them. */

@@ -1,5 +1,6 @@
 /** Texts that belong together: pairs, triplets, pairs with scores; and single texts, with classes or without. */
 import { DataError } from '../errors.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
 import { readLines } from './chunks.ts';
 import { type DataRecord, nameIn, type RecordOptions, readRecords, textIn } from './records.ts';
 import { checkFile } from './table.ts';
@@ -23,6 +24,16 @@ export interface TextSetOptions extends RecordOptions {
   /** Whether to read labels and negatives. Default true. */
   readLabels?: boolean;
 }
+
+const optionNames: OptionNames<TextSetOptions> = {
+  encoding: true,
+  format: true,
+  delimiter: true,
+  textColumn: true,
+  textPairColumn: true,
+  labelColumn: true,
+  readLabels: true,
+};
 
 export interface TextSets {
   sets: readonly TextSet[];
@@ -74,6 +85,7 @@ interface Columns {
  * place, or the columns.
  */
 export async function readTextSets(path: string, options: TextSetOptions = {}): Promise<TextSets> {
+  checkOptions('readTextSets', options, optionNames);
   if (options.format === undefined && /\.txt$/i.test(path)) return readPlain(path, options);
   const records = await readRecords(path, options);
   const columns = columnsOf(path, records[0]!, options);

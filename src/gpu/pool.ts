@@ -15,6 +15,8 @@ export interface PooledBuffer {
   readonly size: number;
   /** The last submission that used the buffer; a host write must not overtake it. */
   lastUse: number;
+  /** Whether the pool holds it, ready to be lent. */
+  idle: boolean;
   /** The pool's generation when the buffer was made; see `renew`. */
   readonly generation: number;
 }
@@ -85,7 +87,7 @@ export class BufferPool {
     counts.created += 1;
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const gpu = this.device.createBuffer({ size, usage, label: `pool ${counts.created} (${size} bytes)` });
-    const made = { id: counts.created, gpu, size, lastUse: -1, generation: this.generation };
+    const made = { id: counts.created, gpu, size, lastUse: -1, idle: false, generation: this.generation };
     this.countLive(made);
     counts.peakBytes = Math.max(counts.peakBytes, counts.liveBytes + counts.idleBytes);
     return made;
@@ -103,10 +105,11 @@ export class BufferPool {
     return undefined;
   }
 
-  private countLive({ size }: PooledBuffer): void {
+  private countLive(buffer: PooledBuffer): void {
     const { counts } = this;
+    buffer.idle = false;
     counts.live += 1;
-    counts.liveBytes += size;
+    counts.liveBytes += buffer.size;
     counts.peakLiveBytes = Math.max(counts.peakLiveBytes, counts.liveBytes);
   }
 
@@ -119,6 +122,7 @@ export class BufferPool {
       // work is done.
       return;
     }
+    buffer.idle = true;
     counts.idle += 1;
     counts.idleBytes += buffer.size;
     const list = this.idle.get(buffer.size);
@@ -139,6 +143,7 @@ export class BufferPool {
   }
 
   private forgetIdle(): void {
+    for (const list of this.idle.values()) for (const buffer of list) buffer.idle = false;
     this.idle.clear();
     this.counts.idle = 0;
     this.counts.idleBytes = 0;

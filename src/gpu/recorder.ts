@@ -32,6 +32,12 @@ export interface Scalars {
 export const UNIFORM_BYTES = 256;
 const DISPATCHES_PER_SUBMISSION = 512;
 
+/** Work that was recorded once, to be recorded again in the same buffers. */
+export interface Recording {
+  readonly calls: readonly (() => void)[];
+  readonly buffers: ReadonlySet<PooledBuffer>;
+}
+
 export class Recorder {
   readonly statistics: RecorderStatistics = {
     dispatches: 0,
@@ -50,6 +56,8 @@ export class Recorder {
   private pass: GPUComputePassEncoder | null = null;
   private recorded = 0;
   private timer: GpuTimer | null = null;
+  /** What `capture` has seen so far; null outside of it, or if it saw what cannot be repeated. */
+  private captured: { calls: (() => void)[]; buffers: Set<PooledBuffer> } | null = null;
 
   constructor(device: GPUDevice, life: DeviceLife) {
     this.device = device;
@@ -70,16 +78,58 @@ export class Recorder {
     z: number,
   ): void {
     this.life.check();
+    const group = this.bindGroup(pipeline, slots);
+    this.perform(() => this.encode(pipeline, group, scalars, x, y, z), slots);
+  }
+
+  private encode(
+    pipeline: Pipeline,
+    group: GPUBindGroup,
+    scalars: Scalars,
+    x: number,
+    y: number,
+    z: number,
+  ): void {
     if (this.recorded === DISPATCHES_PER_SUBMISSION) this.submit();
     const pass = this.openPass(pipeline);
     this.stage(scalars);
     pass.setPipeline(pipeline.gpu);
-    pass.setBindGroup(0, this.bindGroup(pipeline, slots), [this.recorded * UNIFORM_BYTES]);
+    pass.setBindGroup(0, group, [this.recorded * UNIFORM_BYTES]);
     pass.dispatchWorkgroups(x, y, z);
-    for (const slot of slots) slot.buffer.lastUse = this.statistics.submissions;
     if (this.timer !== null) this.endPass();
     this.recorded += 1;
     this.statistics.dispatches += 1;
+  }
+
+  /** Makes a call that uses the buffers of some slots. */
+  private perform(call: () => void, slots: readonly Slot[]): void {
+    call();
+    for (const { buffer } of slots) {
+      buffer.lastUse = this.statistics.submissions;
+      this.captured?.buffers.add(buffer);
+    }
+    this.captured?.calls.push(call);
+  }
+
+  /**
+   * Runs `body` and gives its result, with what it recorded; null in its place if the host wrote, read or
+   * submitted meanwhile.
+   */
+  capture<T>(body: () => T): [T, Recording | null] {
+    this.captured = { calls: [], buffers: new Set() };
+    try {
+      const result = body();
+      return [result, this.captured];
+    } finally {
+      this.captured = null;
+    }
+  }
+
+  /** Records the same work again. Its buffers must be there, and be free for it. */
+  replay({ calls, buffers }: Recording): void {
+    this.life.check();
+    for (const call of calls) call();
+    for (const buffer of buffers) buffer.lastUse = this.statistics.submissions;
   }
 
   /** Copies element by element: for so few numbers `TypedArray.set` takes longer. */
@@ -92,24 +142,27 @@ export class Recorder {
   /** Copies the first `bytes` bytes of one range to another. */
   copy(source: Slot, target: Slot, bytes: number): void {
     const [from, to] = [source.offset ?? 0, target.offset ?? 0];
-    this.openEncoder().copyBufferToBuffer(source.buffer.gpu, from, target.buffer.gpu, to, bytes);
-    for (const { buffer } of [source, target]) buffer.lastUse = this.statistics.submissions;
+    const copy = (): void =>
+      this.openEncoder().copyBufferToBuffer(source.buffer.gpu, from, target.buffer.gpu, to, bytes);
+    this.perform(copy, [source, target]);
   }
 
   /** Zeroes the first `bytes` bytes of a range. */
-  clear({ buffer, offset = 0 }: Slot, bytes: number): void {
-    this.openEncoder().clearBuffer(buffer.gpu, offset, bytes);
-    buffer.lastUse = this.statistics.submissions;
+  clear(slot: Slot, bytes: number): void {
+    const { buffer, offset = 0 } = slot;
+    this.perform(() => this.openEncoder().clearBuffer(buffer.gpu, offset, bytes), [slot]);
   }
 
   /** Copies a range out of the pool for reading back. */
   copyOut(source: PooledBuffer, offset: number, target: GPUBuffer, bytes: number): void {
+    this.captured = null;
     this.openEncoder().copyBufferToBuffer(source.gpu, offset, target, 0, bytes);
     source.lastUse = this.statistics.submissions;
   }
 
   /** Writes host data after recorded work that uses the buffer. `offset` and size are multiples of 4. */
   write(buffer: PooledBuffer, offset: number, data: ArrayBufferView): void {
+    this.captured = null;
     this.life.check();
     if (buffer.lastUse === this.statistics.submissions) this.submit();
     this.device.queue.writeBuffer(
@@ -122,6 +175,7 @@ export class Recorder {
   }
 
   submit(): void {
+    this.captured = null;
     if (this.encoder === null || this.life.end !== null) return;
     this.endPass();
     const collect = this.timer?.resolve(this.encoder);

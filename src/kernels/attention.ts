@@ -1,4 +1,5 @@
 /** Launchers for fused attention, forward and backward. */
+import { cached } from '../cached.ts';
 import type { GpuContext } from '../gpu/context.ts';
 import { type FloatDtype, floatDtypeOf, floatDtypes, wgslTypes } from '../gpu/dtype.ts';
 import {
@@ -132,11 +133,61 @@ const broadcast: Readonly<Record<number, Readonly<Record<Part, Technique>>>> = O
   }),
 );
 
-type Adapter = Pick<GpuContext, 'kernels' | 'subgroupSize'>;
+/** Subgroups of a workgroup that computes matrices. */
+const BLOCKS = 4;
 
-function chooseTechnique({ kernels, subgroupSize }: Adapter, part: Part, size: number): Technique {
+/** Columns of its block of scores, the most that fit. */
+const BLOCK_COLUMNS = [32, 16];
+
+/** Bytes of workgroup memory of which AMD's hold enough workgroups to hide latency. */
+const MATRIX_BYTES = 32_768;
+
+/** By its defines. */
+const ofMatrices = new Map<string, Technique>();
+
+/** The technique of an adapter's matrices of float16; undefined where there are none that fit. */
+function matrixTechnique(adapter: Adapter, part: Part, size: number): Technique | undefined {
+  const { subgroupMatrices, subgroupSize, limits } = adapter;
+  const matrix = subgroupMatrices.find(({ component }) => component === 'f16');
+  // A subgroup of another size would leave blocks out.
+  if (matrix === undefined || matrix.lanes !== subgroupSize || size % 32 !== 0) return undefined;
+  const { M, N, K, maxLanes } = matrix;
+  // AMD's have two sizes, of which the larger one needs fewer registers for sums.
+  const lanes = maxLanes === 64 ? maxLanes : subgroupSize;
+  const rows = BLOCKS * M;
+  // Rows of a head that stay, of each row.
+  const operands = part === 'forward' ? 1 : 2;
+  for (const COLUMNS of BLOCK_COLUMNS) {
+    // Four-vectors of rows of a head, padded by two; and of columns of them, padded by one.
+    const TILE = Math.max(COLUMNS * (size / 4 + 2), size * (COLUMNS / 4 + 1));
+    const bytes =
+      8 * (TILE + operands * rows * (size / 4 + 2)) + rows * (6 * COLUMNS + 16) + 8 * COLUMNS + 64;
+    // Four-vectors of a row's scores that an invocation has.
+    const OWN = ((COLUMNS / 4) * M) / lanes;
+    const whole = lanes % M === 0 && Number.isInteger(OWN) && COLUMNS % N === 0 && COLUMNS <= BLOCKS * lanes;
+    if (!whole || bytes > Math.min(MATRIX_BYTES, limits.maxComputeWorkgroupStorageSize)) continue;
+    if (BLOCKS * lanes > limits.maxComputeInvocationsPerWorkgroup) continue;
+    const defines = { SIZE: size, M, N, K, LANES: lanes, BLOCKS, COLUMNS, OWN, TILE };
+    const key = Object.values(defines).join(' ');
+    return cached(ofMatrices, key, () => ({ suffix: '_matrices', defines, rows }));
+  }
+  return undefined;
+}
+
+type Adapter = Pick<GpuContext, 'kernels' | 'subgroupSize' | 'subgroupMatrices' | 'limits'>;
+
+function chooseTechnique(
+  adapter: Adapter,
+  part: Part,
+  { size, dtype }: Pick<Sides, 'size' | 'dtype'>,
+): Technique {
+  const { kernels, subgroupSize } = adapter;
   const whole = size <= MAX_UNROLLED[kernels] ? plain : rolled;
-  if (kernels === 'gpu') return tiled.get(size)?.[part] ?? whole;
+  if (kernels === 'gpu') {
+    const units =
+      dtype === 'float16' && size <= TILED.most ? matrixTechnique(adapter, part, size) : undefined;
+    return units ?? tiled.get(size)?.[part] ?? whole;
+  }
   const fits = size % 4 === 0 && size <= MAX_BROADCAST_SIZE;
   return (fits && broadcast[subgroupSize]?.[part]) || whole;
 }
@@ -165,7 +216,7 @@ function makeVariant(technique: Technique, part: Part, FUSED: boolean, sides: Si
 /** Every variant that attention with heads of this size may ask for on such an adapter. */
 export function attentionVariants(adapter: Adapter, sides: Sides): KernelVariant[] {
   const of = (part: Part, fused: boolean) =>
-    variantOf(chooseTechnique(adapter, part, sides.size), part, fused, sides);
+    variantOf(chooseTechnique(adapter, part, sides), part, fused, sides);
   return [of('forward', false), of('query', false), of('key', false), of('key', true)];
 }
 
@@ -246,8 +297,9 @@ function inputOperands(o: AttentionLaunch): Operand[] {
 }
 
 function run(gpu: GpuContext, part: Part, o: AttentionLaunch, operands: readonly Operand[]): void {
-  const technique = chooseTechnique(gpu, part, o.size);
-  const variant = variantOf(technique, part, part === 'key' && 'qkv' in o.inputs, sidesOf(o));
+  const sides = sidesOf(o);
+  const technique = chooseTechnique(gpu, part, sides);
+  const variant = variantOf(technique, part, part === 'key' && 'qkv' in o.inputs, sides);
   const all = [...inputOperands(o), ...operands];
   for (const window of sequenceWindows(gpu, o)) {
     // Sequences before heads: adapters on the CPU give each core a run of workgroups, which then has some of

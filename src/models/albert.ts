@@ -1,6 +1,6 @@
 /** ALBERT (Lan et al., 2020): BERT with layers that share weights, and embeddings narrower than the encoder. */
 import { type Dropout, Linear } from '../nn/layers.ts';
-import { Module } from '../nn/module.ts';
+import { declarePure, Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { encoderModel } from './common/base-model.ts';
@@ -118,6 +118,8 @@ class SentenceOrderHead extends Module {
     return this.classifier.forward(this.dropout.forward(x));
   }
 }
+
+declarePure(AlbertEmbeddings, AlbertLayerGroup, AlbertEncoder, SentenceOrderHead);
 
 const tokensAndOrder = pairHead((config, device) => ({
   sop_classifier: new SentenceOrderHead(device, config),

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { ConfigError, ShapeError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
 import { Dropout, LayerNorm, Linear } from '../nn/layers.ts';
-import { Module } from '../nn/module.ts';
+import { declarePure, Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
 import { activate } from '../tensor/ops/elementwise.ts';
 import { bceWithLogits } from '../tensor/ops/loss.ts';
@@ -184,6 +184,8 @@ class SequenceSummary extends Module {
     return this.last_dropout.forward(dense);
   }
 }
+
+declarePure(ElectraEmbeddings, GeneratorPredictions, DiscriminatorPredictions, SequenceSummary);
 
 const summarized = head({
   parts: (config: ElectraConfig, device) => ({

@@ -1,4 +1,5 @@
 /** The families of models: code that works for every family asks this list. */
+import { declarePure } from '../nn/module.ts';
 import { albert } from './albert.ts';
 import { bert } from './bert.ts';
 import { camembert } from './camembert.ts';
@@ -17,6 +18,8 @@ export const families = [
   electra,
   albert,
 ] as const satisfies readonly Family[];
+
+for (const { Model, tasks } of families) declarePure(Model, ...Object.values(tasks));
 
 type KnownFamily = (typeof families)[number];
 export type ModelType = KnownFamily['modelType'];

@@ -1,7 +1,7 @@
 /** RoBERTa (Liu et al., 2019): positions that count from the padding id, and heads of its own. */
 import type { Activation } from '../kernels/activations.ts';
 import { type Dropout, Linear } from '../nn/layers.ts';
-import { Module } from '../nn/module.ts';
+import { declarePure, Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
 import { positionIds } from '../tensor/ops/embedding.ts';
 import { select } from '../tensor/ops/view.ts';
@@ -68,6 +68,8 @@ export class ClassificationHead extends Module {
     return this.out_proj.forward(this.dropout.forward(this.dense.forwardActivated(first, this.activation)));
   }
 }
+
+declarePure(RobertaEmbeddings, ClassificationHead);
 
 export const firstTokenBy = (activation: Activation) =>
   head({

@@ -12,7 +12,7 @@ import { addLayerNorm, layerNorm } from '../tensor/ops/normalize.ts';
 import { narrow } from '../tensor/ops/view.ts';
 import { formatShape, type Shape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { Module } from './module.ts';
+import { declarePure, Module } from './module.ts';
 
 let skipping = 0;
 
@@ -226,3 +226,5 @@ export class Dropout extends Module {
     return this.training ? dropout(x, this.p) : x;
   }
 }
+
+declarePure(Linear, Embedding, LayerNorm, Dropout);

@@ -7,6 +7,16 @@ import { DawngradError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
+const pure = new WeakSet<object>();
+
+/**
+ * @internal Declares that results of these classes depend on nothing but inputs, weights and properties, so
+ * that an inference can be recorded once and repeated. Subclasses are not included.
+ */
+export function declarePure(...classes: readonly (abstract new (...args: never[]) => Module)[]): void {
+  for (const one of classes) pure.add(one);
+}
+
 export abstract class Module {
   /** Dropout acts while true. Set by `train` and `eval`. */
   training = true;
@@ -29,6 +39,14 @@ export abstract class Module {
   *modules(): Generator<Module> {
     yield this;
     for (const [, child] of this.namedChildren()) yield* child.modules();
+  }
+
+  /** @internal Whether this module and all below it are of declared classes, with no method replaced. */
+  get isPure(): boolean {
+    const changed = (value: unknown): boolean => typeof value === 'function';
+    return [...this.modules()].every(
+      (module) => pure.has(module.constructor) && !Object.values(module).some(changed),
+    );
   }
 
   /** Every weight under every name it has; tied weights come more than once. */

@@ -9,7 +9,7 @@ import {
   similarityMetrics,
   unitColumn,
 } from '../sentence/evaluation.ts';
-import type { LabelKind, LossInputs, SentenceLoss } from '../sentence/losses/loss.ts';
+import type { LabelKind, SentenceLoss, SentenceLossInputs } from '../sentence/losses/loss.ts';
 import { fittingLosses, type LossName, makeLoss, usualLoss } from '../sentence/losses/names.ts';
 import { SentenceTransformer } from '../sentence/sentence-transformer.ts';
 import type { NamedArray } from '../train/arrays.ts';
@@ -175,7 +175,7 @@ function lossOf(
     return found;
   };
   return (_model, { matchLabels: _, ...rest }) => {
-    const inputs = rest as unknown as LossInputs;
+    const inputs = rest as unknown as SentenceLossInputs;
     const { labels } = inputs;
     const kind = labels === undefined ? 'none' : labels.dtype === 'int32' ? 'classes' : 'scores';
     const columns = inputs.inputIds.shape[1]!;

@@ -278,7 +278,8 @@ export function typedArrayDtype(values: TypedArrays[Dtype]): Dtype {
   return values instanceof Int32Array ? 'int32' : 'uint32';
 }
 
-function typedArray(dtype: Dtype, bytes: ArrayBuffer, size: number): TypedArrays[Dtype] {
+/** @internal Elements of a type, read back as bytes. */
+export function typedArray(dtype: Dtype, bytes: ArrayBuffer, size: number): TypedArrays[Dtype] {
   if (dtype === 'float32') return new Float32Array(bytes);
   if (dtype === 'float16') return float16ToFloat32(new Uint16Array(bytes, 0, size));
   return dtype === 'int32' ? new Int32Array(bytes) : new Uint32Array(bytes);

@@ -6,7 +6,8 @@ import { autocast } from '../tensor/autocast.ts';
 import { noGrad } from '../tensor/tape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { NamedArray } from './arrays.ts';
-import { toTensors } from './inputs.ts';
+import { type BatchTensors, toTensors } from './inputs.ts';
+import { keepRecording, replayed } from './replay.ts';
 
 /** A model that the `Trainer` can train. */
 export interface TrainableModel extends PreTrainedModel {
@@ -70,11 +71,15 @@ export async function* predictBatches<B extends Batch>(
   options: PredictOptions = {},
 ): AsyncGenerator<BatchPrediction<B>> {
   const wasTraining = model.training;
-  model.eval();
+  let evaluating = false;
   let pending: Promise<BatchPrediction<B>> | null = null;
   try {
     for (const batch of batches) {
-      const next = runBatch(model, batch, options);
+      const again = replayBatch(model, batch, options);
+      // What is replayed was recorded in eval mode already.
+      if (again === null && !evaluating) model.eval();
+      evaluating ||= again === null;
+      const next = again ?? runBatch(model, batch, options);
       // The caller may leave the generator before this is awaited.
       next.catch(() => {});
       if (pending !== null) yield await pending;
@@ -82,7 +87,7 @@ export async function* predictBatches<B extends Batch>(
     }
     if (pending !== null) yield await pending;
   } finally {
-    model.train(wasTraining);
+    if (evaluating) model.train(wasTraining);
   }
 }
 
@@ -93,11 +98,19 @@ export function forwardBatch(
   fp16: boolean,
   computeLoss?: ComputeLoss,
 ): ReturnType<TrainableModel['forward']> {
-  const forward = () => {
-    const inputs = toTensors(model.device, batch);
-    if (computeLoss === undefined) return model.forward(inputs as never);
-    return callUser('computeLoss', () => computeLoss(model, inputs as LossInputs));
-  };
+  return forwardTensors(model, toTensors(model.device, batch), fp16, computeLoss);
+}
+
+function forwardTensors(
+  model: TrainableModel,
+  inputs: BatchTensors,
+  fp16: boolean,
+  computeLoss?: ComputeLoss,
+): ReturnType<TrainableModel['forward']> {
+  const forward = () =>
+    computeLoss === undefined
+      ? model.forward(inputs as never)
+      : callUser('computeLoss', () => computeLoss(model, inputs as unknown as LossInputs));
   return fp16 ? autocast(forward) : forward();
 }
 
@@ -110,25 +123,45 @@ async function readAll(outputs: readonly (readonly [string, Tensor])[]): Promise
   return Object.fromEntries(await Promise.all(reads));
 }
 
+function replayBatch<B extends Batch>(
+  model: TrainableModel,
+  batch: B,
+  { fp16 = false, reads, computeLoss }: PredictOptions,
+): Promise<BatchPrediction<B>> | null {
+  const outputs = reads === undefined && computeLoss === undefined ? replayed(model, batch, fp16) : null;
+  return outputs && predictionOf(batch, outputs, null);
+}
+
 function runBatch<B extends Batch>(
   model: TrainableModel,
   batch: B,
-  { fp16 = false, reads = () => true, computeLoss }: PredictOptions,
+  { fp16 = false, reads, computeLoss }: PredictOptions,
 ): Promise<BatchPrediction<B>> {
-  const scope = model.device.scope();
+  const { device } = model;
+  const scope = device.scope();
   try {
-    const { loss, ...others } = noGrad(() => forwardBatch(model, batch, fp16, computeLoss));
-    const named = Object.entries(others).filter(
-      (entry): entry is [string, Tensor] => entry[1] instanceof Tensor && reads(entry[0], entry[1]),
+    const inputs = toTensors(device, batch);
+    const [{ loss, ...others }, recording] = device.gpu.recorder.capture(() =>
+      noGrad(() => forwardTensors(model, inputs, fp16, computeLoss)),
     );
-    const results = [readAll(named), loss?.float32Data() ?? null] as const;
-    return Promise.all(results).then(([outputs, lossValue]) => ({
-      batch,
-      outputs,
-      logits: (outputs.logits?.values as Float32Array | undefined) ?? new Float32Array(),
-      loss: lossValue?.[0] ?? null,
-    }));
+    const named = Object.entries(others).filter(
+      (entry): entry is [string, Tensor] =>
+        entry[1] instanceof Tensor && (reads?.(entry[0], entry[1]) ?? true),
+    );
+    if (reads === undefined && computeLoss === undefined && recording !== null)
+      keepRecording(model, [batch, fp16], recording, inputs, named);
+    return predictionOf(batch, readAll(named), loss?.float32Data() ?? null);
   } finally {
     scope.close();
   }
+}
+
+async function predictionOf<B extends Batch>(
+  batch: B,
+  reads: Promise<Record<string, NamedArray>>,
+  lossRead: Promise<Float32Array> | null,
+): Promise<BatchPrediction<B>> {
+  const [outputs, loss] = await Promise.all([reads, lossRead]);
+  const logits = (outputs.logits?.values as Float32Array | undefined) ?? new Float32Array();
+  return { batch, outputs, logits, loss: loss?.[0] ?? null };
 }

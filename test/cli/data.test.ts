@@ -184,8 +184,10 @@ describe('pairs, values and several labels', () => {
     expect(parsed(rows.stdout).map(({ text, pair }) => [text, pair])).toEqual(
       sentences.map(({ text, word }) => [text, `it was ${word}`]),
     );
-    const broken = await dawngrad(['predict', '--model', run.folder, '--pairs'], { input: 'a\tb\nc\n' });
+    const pairs = ['predict', '--model', run.folder, '--pairs', '--batch-size', '1'];
+    const broken = await dawngrad(pairs, { input: 'a\tb\nc\n' });
     expect(broken.code).toBe(1);
+    expect(parsed(broken.stdout)).toMatchObject([{ text: 'a', pair: 'b' }]);
     expect(broken.stderr).toContain('standard input: line 2 has 0 tabs');
 
     const single = await file('single.tsv', 'text\tscore\nthe day was warm\t4.5\n');

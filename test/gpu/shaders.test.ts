@@ -17,9 +17,22 @@ it('has a variant of every shader file', () => {
 
 /** Bytes of a shader's arrays in workgroup memory. */
 function workgroupBytes(code: string): number {
-  const bytes: Record<string, number> = { f32: 4, u32: 4, vec4f: 16, 'vec4<f32>': 16, 'vec4<f16>': 8 };
-  const arrays = code.matchAll(/var<workgroup> \w+: array<([\w<>]+), (\d+)>/g);
-  return [...arrays].reduce((sum, [, type, count]) => sum + (bytes[type!] ?? Number.NaN) * Number(count), 0);
+  const bytes: Record<string, number> = {
+    f32: 4,
+    u32: 4,
+    vec2f: 8,
+    vec4f: 16,
+    'vec4<f32>': 16,
+    'vec4<f16>': 8,
+  };
+  const bytesOf = (type: string): number => {
+    const [, item, count] = /^array<(.+), (\d+)>$/.exec(type) ?? [];
+    if (item !== undefined) return Number(count) * bytesOf(item);
+    const [, aliased] = new RegExp(`alias ${type} = (.+);`).exec(code) ?? [];
+    return aliased === undefined ? (bytes[type] ?? Number.NaN) : bytesOf(aliased);
+  };
+  const arrays = code.matchAll(/var<workgroup> \w+: (array<.+>);/g);
+  return [...arrays].reduce((sum, [, type]) => sum + bytesOf(type!), 0);
 }
 
 /** Kernels ask for their subgroups' size; other tests run them without. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { dataCollatorWithPadding } from '../../src/data/collate.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
-import type { LossInputs, SentenceLoss } from '../../src/sentence/losses/loss.ts';
+import type { SentenceLoss, SentenceLossInputs } from '../../src/sentence/losses/loss.ts';
 import { MatryoshkaLoss } from '../../src/sentence/losses/matryoshka.ts';
 import {
   CachedMultipleNegativesRankingLoss,
@@ -93,7 +93,7 @@ describe('losses', () => {
 });
 
 /** A batch [examples, columns, length] of texts by number. */
-function batchOf(rows: number[][], labels: number[] | null): LossInputs {
+function batchOf(rows: number[][], labels: number[] | null): SentenceLossInputs {
   const pad = dataCollatorWithPadding({ padTokenId: 0 });
   const texts = rows.flat().map((at) => {
     const { inputIds, tokenTypeIds } = model.tokenize(expected.texts[at]!);
@@ -105,7 +105,7 @@ function batchOf(rows: number[][], labels: number[] | null): LossInputs {
     shape: [rows.length, rows[0]!.length, batch.shape[1]],
     ...(labels && { labels: Float32Array.from(labels), shapes: { labels: [labels.length] } }),
   });
-  return inputs as unknown as LossInputs;
+  return inputs as unknown as SentenceLossInputs;
 }
 
 describe('trainings', () => {

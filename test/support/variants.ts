@@ -1,5 +1,5 @@
 /** Every kernel variant that a model may ask for, of any size and on any adapter. */
-import type { GpuContext } from '../../src/gpu/context.ts';
+import type { GpuContext, GpuLimits } from '../../src/gpu/context.ts';
 import { type Dtype, floatDtypes } from '../../src/gpu/dtype.ts';
 import type { SubgroupMatrix } from '../../src/gpu/subgroup-matrix.ts';
 import { activations } from '../../src/kernels/activations.ts';
@@ -61,8 +61,8 @@ const types: readonly [Dtype, Dtype][] = [
   ['float16', 'float32'],
 ];
 
-/** Multiples of four or not; k also of what a round takes of quads (8) and of tiles (16). */
-const sizes = [8, 9].flatMap((m) => [8, 9].flatMap((n) => [16, 12, 9].map((k) => ({ m, n, k }))));
+/** Multiples of four or not; k also of what a round takes of quads (8), tiles (16) and matrices (32). */
+const sizes = [8, 9].flatMap((m) => [8, 9].flatMap((n) => [32, 12, 9].map((k) => ({ m, n, k }))));
 
 /** Techniques by subgroup matrices: those of other shapes differ in numbers only. */
 const matrices: readonly Omit<SubgroupMatrix, 'lanes' | 'maxLanes'>[] = [
@@ -71,14 +71,15 @@ const matrices: readonly Omit<SubgroupMatrix, 'lanes' | 'maxLanes'>[] = [
   { component: 'f32', M: 8, N: 8, K: 8 },
 ];
 
+const most = Number.POSITIVE_INFINITY;
+const limits = {
+  maxComputeInvocationsPerWorkgroup: most,
+  maxComputeWorkgroupSizeX: most,
+  maxComputeWorkgroupStorageSize: most,
+} as GpuLimits;
+
 /** @internal Also for tests of one technique. */
 export const subgroupMatrixTechniques: readonly MatmulTechnique[] = matrices.map((matrix, i) => {
-  const most = Number.POSITIVE_INFINITY;
-  const limits = {
-    maxComputeInvocationsPerWorkgroup: most,
-    maxComputeWorkgroupSizeX: most,
-    maxComputeWorkgroupStorageSize: most,
-  };
   return techniquesOf({ limits } as GpuContext, { ...matrix, lanes: 32, maxLanes: 32 }).at(i === 0 ? -1 : 0)!;
 });
 
@@ -105,13 +106,21 @@ function askForProducts(): void {
 
 function askForAttention(): void {
   const adapters = [
-    { kernels: 'gpu', subgroupSize: 0 },
-    ...[0, 4, 8].map((subgroupSize) => ({ kernels: 'cpu', subgroupSize }) as const),
+    { kernels: 'gpu', subgroupSize: 0, subgroupMatrices: [] },
+    ...matrices.map((matrix) => {
+      const units = { ...matrix, lanes: 32, maxLanes: 32 };
+      return { kernels: 'gpu', subgroupSize: 32, subgroupMatrices: [units] } as const;
+    }),
+    ...[0, 4, 8].map((subgroupSize) => ({ kernels: 'cpu', subgroupSize, subgroupMatrices: [] }) as const),
   ] as const;
   for (const adapter of adapters)
     for (let size = 1; size <= MAX_HEAD_SIZE; size += 1)
       for (const dtype of floatDtypes)
-        for (const dropout of [false, true]) attentionVariants(adapter, { size, dropout, dtype });
+        for (const dropout of [false, true])
+          for (const maxComputeWorkgroupStorageSize of [16_384, most]) {
+            const allowed = { ...limits, maxComputeWorkgroupStorageSize };
+            attentionVariants({ ...adapter, limits: allowed }, { size, dropout, dtype });
+          }
 }
 
 /** The variants that launchers declare where they are defined, and those that they make on demand. */

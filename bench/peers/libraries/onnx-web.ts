@@ -1,7 +1,7 @@
 /** ONNX Runtime's build for browsers, on WebGPU. */
 import * as ort from 'onnxruntime-web/webgpu';
 import type { Library } from '../library.ts';
-import { inference } from './onnx.ts';
+import { runtime } from './onnx.ts';
 
 export async function open(): Promise<Library> {
   // WebAssembly only prepares and records here; its threads would need web workers.
@@ -9,6 +9,6 @@ export async function open(): Promise<Library> {
   return {
     name: 'ONNX Runtime Web, WebGPU',
     version: ort.env.versions.web!,
-    inference: (job) => inference(ort, job, { executionProviders: ['webgpu'] }),
+    ...runtime(ort, { executionProviders: ['webgpu'] }),
   };
 }

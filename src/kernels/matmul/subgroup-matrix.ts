@@ -56,7 +56,7 @@ function techniqueOf(
     },
     rows: down * rows,
     columns: across * columns,
-    step: 4,
+    step: STEP[component],
     splits: 1,
   }));
 }

@@ -1,7 +1,7 @@
 /** Embeddings of words, positions and token types: their sum, LayerNorm, dropout. */
 import { ConfigError, ShapeError } from '../../errors.ts';
 import { Dropout, Embedding, LayerNorm } from '../../nn/layers.ts';
-import { Module } from '../../nn/module.ts';
+import { declarePure, Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { add } from '../../tensor/ops/elementwise.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -83,3 +83,5 @@ export class Embeddings extends Module {
       : types.forward(tokenTypeIds);
   }
 }
+
+declarePure(Embeddings);

@@ -5,7 +5,7 @@
 import { DawngradError } from '../../errors.ts';
 import type { Activation } from '../../kernels/activations.ts';
 import { Dropout, Embedding, LayerNorm, Linear } from '../../nn/layers.ts';
-import { Module } from '../../nn/module.ts';
+import { declarePure, Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { selfAttention } from '../../tensor/ops/attention.ts';
 import { plainSelfAttention } from '../../tensor/ops/plain-attention.ts';
@@ -235,3 +235,5 @@ export class Pooler extends Module {
     return this.dense.forwardActivated(select(x, 1, 0), 'tanh');
   }
 }
+
+declarePure(SelfAttention, ResidualOutput, Attention, Intermediate, EncoderLayer, Encoder, Pooler);

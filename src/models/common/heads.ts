@@ -2,7 +2,7 @@
 import { DtypeError, ShapeError } from '../../errors.ts';
 import type { Activation } from '../../kernels/activations.ts';
 import { biasParameter, Dropout, LayerNorm, Linear, skipInit } from '../../nn/layers.ts';
-import { Module } from '../../nn/module.ts';
+import { declarePure, Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { add, scale } from '../../tensor/ops/elementwise.ts';
 import { embedding } from '../../tensor/ops/embedding.ts';
@@ -99,6 +99,8 @@ export class LmHead extends Module {
     return this.decoder.forward(this.layer_norm.forward(this.dense.forwardActivated(x, this.activation)));
   }
 }
+
+declarePure(LmHead);
 
 /** A head of masked language modelling; its activation is the config's unless the family has a fixed one. */
 export const vocabulary = (activation?: HiddenActivation) =>

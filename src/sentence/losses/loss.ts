@@ -13,11 +13,11 @@ import type { SentenceInputs, SentenceTransformer } from '../sentence-transforme
 /** What labels a loss takes: none, a float32 score or an int32 class for each example. */
 export type LabelKind = 'none' | 'scores' | 'classes';
 
-export interface LossInputs extends SentenceInputs {
+export interface SentenceLossInputs extends SentenceInputs {
   labels?: Tensor | undefined;
 }
 
-export interface LossOutput {
+export interface SentenceLossOutput {
   loss: Tensor;
   /** [B, C, H] */
   sentenceEmbedding: Tensor;
@@ -66,14 +66,14 @@ export abstract class SentenceLoss {
   }
 
   /** Inputs int32 [B, C, length]; labels [B]. */
-  forward({ labels, ...inputs }: LossInputs): LossOutput {
+  forward({ labels, ...inputs }: SentenceLossInputs): SentenceLossOutput {
     const sentenceEmbedding = this.embed(inputs);
     return { loss: this.computeLossFromEmbeddings(sentenceEmbedding, labels), sentenceEmbedding };
   }
 
   /** For the `Trainer`. */
   get computeLoss(): ComputeLoss {
-    return (_model, inputs) => ({ ...this.forward(inputs as unknown as LossInputs) });
+    return (_model, inputs) => ({ ...this.forward(inputs as unknown as SentenceLossInputs) });
   }
 }
 

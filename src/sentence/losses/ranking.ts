@@ -9,7 +9,7 @@ import { Tensor } from '../../tensor/tensor.ts';
 import type { SentenceInputs, SentenceTransformer } from '../sentence-transformer.ts';
 import { column, cosSim, dotScore, SentenceLoss } from './loss.ts';
 
-export interface RankingOptions {
+export interface NegativesOptions {
   /** Factor of the similarities, 1 / temperature. Default 20. */
   scale?: number;
   /** Default `cosSim`. */
@@ -35,9 +35,9 @@ export class MultipleNegativesRankingLoss extends SentenceLoss {
   readonly scale: number;
   private readonly similarity: (a: Tensor, b: Tensor) => Tensor;
 
-  constructor(model: SentenceTransformer, options: RankingOptions = {}) {
+  constructor(model: SentenceTransformer, options: NegativesOptions = {}) {
     super(model);
-    checkOptions<RankingOptions>('MultipleNegativesRankingLoss', options, names, advice);
+    checkOptions<NegativesOptions>('MultipleNegativesRankingLoss', options, names, advice);
     const { scale: factor = 20, similarityFct } = options;
     check('scale', factor, factor > 0, 'use a positive number');
     checkChoice('similarityFct', similarityFct, ['cosSim', 'dotScore']);
@@ -55,7 +55,7 @@ export class MultipleNegativesRankingLoss extends SentenceLoss {
   }
 }
 
-export interface CachedRankingOptions extends RankingOptions {
+export interface CachedNegativesOptions extends NegativesOptions {
   /** Texts computed at once. Default 32. */
   miniBatchSize?: number;
 }
@@ -68,8 +68,8 @@ export interface CachedRankingOptions extends RankingOptions {
 export class CachedMultipleNegativesRankingLoss extends MultipleNegativesRankingLoss {
   readonly miniBatchSize: number;
 
-  constructor(model: SentenceTransformer, options: CachedRankingOptions = {}) {
-    checkOptions<CachedRankingOptions>(
+  constructor(model: SentenceTransformer, options: CachedNegativesOptions = {}) {
+    checkOptions<CachedNegativesOptions>(
       'CachedMultipleNegativesRankingLoss',
       options,
       { ...names, miniBatchSize: true },
