@@ -70,14 +70,13 @@ export const sentenceSimilarity: Task<TextSet, SentenceExample> = {
   },
 
   async read(path, options) {
-    const { header, labelColumn, chunkBytes: _, delimiter, ...others } = options;
+    const { header, labelColumn, chunkBytes: _bytes, requireLabels: _asked, ...others } = options;
     if (header === false)
       throw new DataError(`${path}: sentence-similarity tells columns by their names`, {
         remedy: 'write a first row of names, and leave --no-header out',
       });
     const { sets, kind, scale, columns } = await readTextSets(path, {
       ...others,
-      ...(delimiter !== undefined && { delimiter }),
       ...(labelColumn !== undefined && { labelColumn: [labelColumn].flat()[0] as string | number }),
     });
     const scaled = scale === 1 ? '' : `, scores divided by ${scale}`;
