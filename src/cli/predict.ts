@@ -4,7 +4,7 @@ import { linesOf } from '../data/chunks.ts';
 import { DataError, UsageError } from '../errors.ts';
 import { readFor } from '../tasks/registry.ts';
 import type { Features, Input, Row, Task } from '../tasks/task.ts';
-import { type PredictionOutput, Trainer } from '../train/trainer.ts';
+import { Trainer } from '../train/trainer.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -64,23 +64,24 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
   const json = texts.length === 0 || options.json === true;
   const written: Row[] = [];
   let waiting: unknown[] = [];
-  let shown: Promise<void> | null = null;
-  const show = async (features: Features<unknown>, predicted: Promise<PredictionOutput>): Promise<void> => {
-    const rows = bound.predictions((await predicted).prediction, features);
-    if (output !== undefined) written.push(...rows);
-    else for (const row of rows) process.stdout.write(`${json ? JSON.stringify(row.json) : row.text}\n`);
+  let printed: Promise<void> | null = null;
+  const rowsOf = async (features: Features<unknown>): Promise<Row[]> =>
+    bound.predictions((await trainer.predict(features)).prediction, features);
+  const print = async (rows: Promise<Row[]>): Promise<void> => {
+    if (output !== undefined) written.push(...(await rows));
+    else
+      for (const row of await rows) process.stdout.write(`${json ? JSON.stringify(row.json) : row.text}\n`);
   };
   /** Starts a batch, then waits for the one before: the GPU is not to wait for texts. */
   const flush = async (): Promise<void> => {
-    const warning = shown ? null : (task.warning?.(model.config, waiting) ?? null);
+    const warning = printed ? null : (task.warning?.(model.config, waiting) ?? null);
     if (warning !== null) console.error(warning);
-    const features = bound.encode(waiting);
-    const next = trainer.predict(features);
+    const next = rowsOf(bound.encode(waiting));
     next.catch(() => {});
     waiting = [];
-    await shown;
-    shown = show(features, next);
-    shown.catch(() => {});
+    await printed;
+    printed = print(next);
+    printed.catch(() => {});
   };
   try {
     for await (const example of source) {
@@ -90,7 +91,7 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
     if (waiting.length > 0) await flush();
   } finally {
     // Also if a later line is refused.
-    await shown;
+    await printed;
   }
   if (output !== undefined) await writeRows(output, written);
   device.destroy();

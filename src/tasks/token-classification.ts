@@ -2,12 +2,15 @@
 
 import { charactersAt } from '../data/code-points.ts';
 import { dataCollatorForTokenClassification, dataCollatorWithPadding } from '../data/collate.ts';
+import { isNumber } from '../data/label-checks.ts';
 import { labelsOfModel } from '../data/labels.ts';
+import { recordOptions } from '../data/records.ts';
 import { classesOfModel } from '../data/task.ts';
 import { fromSpans, readTaggedTexts, spanNames, type TaggedText, tagNames } from '../data/tokens.ts';
 import { DataError, UsageError } from '../errors.ts';
 import { AutoModelForTokenClassification } from '../models/auto.ts';
 import { classFinder, namesOf, shownNames } from '../models/common/class-names.ts';
+import { defined } from '../options.ts';
 import { IGNORED } from '../tensor/ops/loss.ts';
 import { accuracy, argmaxRows, checkFinite, precisionRecallF1, softmaxRows } from '../train/metrics.ts';
 import { groupEntities, type ScoredToken } from './entity-groups.ts';
@@ -33,6 +36,7 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
   files: 'words with tags',
   things: 'texts',
   maxLength: null,
+  columns: ['textColumn', 'labelColumn', 'delimiter'],
 
   looks(front) {
     const { kind, lines, text } = front;
@@ -51,15 +55,12 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
   },
 
   async read(path, options) {
-    const { textColumn, labelColumn, readLabels, format, encoding, delimiter } = options;
-    const columns = format === 'tsv' || format === 'csv' ? undefined : format;
+    const { format, ...others } = options;
+    const { textColumn, labelColumn, readLabels } = others;
+    const columns = format === 'tsv' || format === 'csv';
     const examples = await readTaggedTexts(path, {
-      ...(columns && { format: columns }),
-      ...(encoding !== undefined && { encoding }),
-      ...(delimiter !== undefined && { delimiter }),
-      ...(textColumn !== undefined && { textColumn }),
-      ...(labelColumn !== undefined && { labelColumn: [labelColumn].flat()[0] as string | number }),
-      ...(readLabels !== undefined && { readLabels }),
+      ...recordOptions(columns ? others : options),
+      ...defined({ textColumn, labelColumn: [labelColumn].flat()[0], readLabels }),
     });
     const words = examples.reduce((sum, one) => sum + one.words.length, 0);
     return { path, examples, about: [`${path}: ${examples.length} texts of ${words} words`] };
@@ -75,6 +76,7 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
 
   decide({ path, examples }, { model, head }) {
     const found = [...new Set(examples.flatMap(({ tags }) => tags ?? []))].sort((a, b) => (a < b ? -1 : 1));
+    if (found.every(isNumber)) found.sort((a, b) => Number(a) - Number(b));
     if (found.length < 2)
       throw new DataError(`${path}: every word has the tag '${found[0] ?? ''}'`, {
         remedy: 'token classification needs two tags or more',
@@ -104,6 +106,8 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
     checkEncoding(options);
     const names = namesOf(config);
     const find = classFinder(names);
+    // seqeval knows BILOU only as a scheme.
+    const scheme = names.some((name) => /^[LU]-/.test(name)) ? 'BILOU' : undefined;
     const padding = { padTokenId: tokenizer.padTokenId };
     const [labelled, plain] = [dataCollatorForTokenClassification(padding), dataCollatorWithPadding(padding)];
     const isolates = isolatesWords(tokenizer);
@@ -145,7 +149,7 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
         );
         if (areTags(names)) {
           const side = (which: 0 | 1): string[][] => known.map((text) => text.map((pair) => pair[which]));
-          return entityMetrics(entityReport(side(0), side(1)));
+          return entityMetrics(entityReport(side(0), side(1), scheme));
         }
         const [labels, guesses] = ([0, 1] as const).map((side) =>
           known.flat().map((pair) => find(pair[side])!),

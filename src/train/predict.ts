@@ -105,7 +105,7 @@ function forwardTensors(
   model: TrainableModel,
   inputs: BatchTensors,
   fp16: boolean,
-  computeLoss?: ComputeLoss,
+  computeLoss: ComputeLoss | undefined,
 ): ReturnType<TrainableModel['forward']> {
   const forward = () =>
     computeLoss === undefined
