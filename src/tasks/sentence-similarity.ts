@@ -63,6 +63,7 @@ export const sentenceSimilarity: Task<TextSet, SentenceExample> = {
   files: 'pairs, triplets, pairs with scores, or texts with classes',
   things: 'rows',
   maxLength: null,
+  columns: ['textColumn', 'textPairColumn', 'labelColumn', 'delimiter'],
 
   looks(front) {
     const [first, second] = [nameOf(front, ['anchor', 'query']), nameOf(front, ['positive', 'negative'])];
@@ -70,11 +71,7 @@ export const sentenceSimilarity: Task<TextSet, SentenceExample> = {
   },
 
   async read(path, options) {
-    const { header, labelColumn, chunkBytes: _bytes, requireLabels: _asked, ...others } = options;
-    if (header === false)
-      throw new DataError(`${path}: sentence-similarity tells columns by their names`, {
-        remedy: 'write a first row of names, and leave --no-header out',
-      });
+    const { header: _names, labelColumn, chunkBytes: _bytes, requireLabels: _asked, ...others } = options;
     const { sets, kind, scale, columns } = await readTextSets(path, {
       ...others,
       ...(labelColumn !== undefined && { labelColumn: [labelColumn].flat()[0] as string | number }),
