@@ -159,14 +159,17 @@ export class SentenceTransformer extends PreTrainedModel {
     return this.transformer.stateDict();
   }
 
+  /** @internal */
   override fileWeights(): Map<string, FileWeight> {
     return this.transformer.fileWeights();
   }
 
+  /** @internal */
   override untie(name: string): void {
     this.transformer.untie(name);
   }
 
+  /** @internal */
   override extraFiles(): Record<string, string> {
     return settingsFiles({ ...this.settings, maxSeqLength: this.maxSeqLength }, this.config.hiddenSize);
   }
