@@ -3,7 +3,7 @@
     python test/reference/trial_stsb.py --train train.tsv --validation validation.tsv --order order.json --steps 200
 
 Steps of CosineSimilarityLoss with AdamW and a linear schedule, and clipping to norm 1, as the Trainer's; prints JSON
-with Pearson and Spearman of cosines on the validation rows, before and after, times 100. order.json: a list of row
+with Pearson and Spearman of cosines on the validation rows, times 100, after the training (--before: and before). order.json: a list of row
 numbers. --compare reads a folder that dawngrad saved, and JSON lines of its vectors, and prints the largest difference.
 """
 
@@ -11,6 +11,7 @@ import argparse
 import csv
 import importlib.util
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def main():
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--lr", type=float, default=2e-5)
+    parser.add_argument("--before", action="store_true", help="score the model before the training too")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--compare", nargs=2, metavar=("FOLDER", "JSONL"))
     args = parser.parse_args()
@@ -64,7 +66,7 @@ def main():
     model = SentenceTransformer(args.model, device="cpu")
     train, validation = rows(args.train), rows(args.validation)
     order = json.loads(Path(args.order).read_text())
-    before = scores(model, validation)
+    before = scores(model, validation) if args.before else None
     loss = losses.CosineSimilarityLoss(model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=0.0)
     schedule = get_linear_schedule_with_warmup(optimizer, 0, args.steps)
@@ -81,6 +83,8 @@ def main():
         optimizer.step()
         schedule.step()
         curve.append(value.item())
+        if step % 20 == 19:
+            print(f"step {step + 1}, {time.time() - start:.0f} s", file=sys.stderr, flush=True)
     seconds = time.time() - start
     model.eval()
     tens = [sum(curve[at : at + 50]) / len(curve[at : at + 50]) for at in range(0, len(curve), 50)]
