@@ -19,23 +19,35 @@ export interface Dim {
   readonly axes: readonly Axis[];
 }
 
-const subsets = (Object.keys(traced) as Axis[]).reduce<Axis[][]>(
-  (sets, axis) => sets.flatMap((set) => [set, [...set, axis]]),
-  [[]],
-);
+const subsets = (axes: readonly Axis[]): Axis[][] =>
+  axes.reduce<Axis[][]>((sets, axis) => sets.flatMap((set) => [set, [...set, axis]]), [[]]);
 
-/** The size that was `a` in the first trace and `b` in the second. Throws `ConfigError` if it is no product. */
-export function dimOf(where: string, a: number, b: number): Dim {
-  if (a === b) return { factor: a, axes: [] };
-  for (const axes of subsets) {
-    const [first, second] = [0, 1].map((trace) =>
-      axes.reduce((product, axis) => product * traced[axis][trace]!, 1),
-    );
-    if (a % first! === 0 && b / second! === a / first!) return { factor: a / first!, axes };
+/** How sizes follow from those of a model's inputs, which have `axes`. */
+export class Dims {
+  private readonly products: { axes: Axis[]; first: number; second: number }[];
+
+  constructor(
+    readonly axes: readonly Axis[],
+    private readonly where: string,
+  ) {
+    this.products = subsets(axes).map((set) => {
+      const [first, second] = [0, 1].map((trace) =>
+        set.reduce((product, axis) => product * traced[axis][trace]!, 1),
+      );
+      return { axes: set, first: first!, second: second! };
+    });
   }
-  throw new ConfigError(`${where}: a size depends on the length of the text in a way that ONNX files lack`, {
-    remedy: 'this model cannot be exported',
-  });
+
+  /** The size that was `a` in the first trace and `b` in the second. Throws `ConfigError` if it is no product. */
+  of(a: number, b: number): Dim {
+    if (a === b) return { factor: a, axes: [] };
+    for (const { axes, first, second } of this.products)
+      if (a % first === 0 && b / second === a / first) return { factor: a / first, axes };
+    throw new ConfigError(
+      `${this.where}: a size depends on the length of the text in a way that ONNX files lack`,
+      { remedy: 'this model cannot be exported' },
+    );
+  }
 }
 
 export function sameDim(a: Dim | undefined, b: Dim | undefined): boolean {

@@ -9,7 +9,7 @@ import { checkOptions } from '../options.ts';
 import type { ExistingFolder, FileSink } from '../platform/contract.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
-import type { Axis } from './dims.ts';
+import type { Axis, Dims } from './dims.ts';
 import { type FloatType, Graph, type Port, portShape } from './graph.ts';
 import { type Context, convert } from './operators.ts';
 import { type InputPlan, type Trace, type Traced, type TracedOp, traceModel } from './trace.ts';
@@ -45,9 +45,10 @@ function planOf(model: PreTrainedModel): InputPlan {
 /** Values of a graph by the keys of traced tensors, and weights under their names in the model. */
 class Values implements Context {
   readonly graph: Graph;
+  readonly sizes: Dims;
   private readonly names = new Map<number, string>();
   private readonly swaps = new Map<number, string>();
-  private readonly sizes = new Map<Axis, string>();
+  private readonly shapes = new Map<Axis, string>();
   private readonly weights: ReadonlyMap<number, { path: string; tensor: Tensor }>;
   /** Weights that are read as they are. */
   private readonly plain: ReadonlySet<number>;
@@ -57,9 +58,9 @@ class Values implements Context {
     type: FloatType,
     model: PreTrainedModel,
     private readonly trace: Trace,
-    private readonly axes: readonly Axis[],
   ) {
     this.graph = new Graph(type);
+    this.sizes = trace.sizes;
     this.weights = new Map([...model.stateDict()].map(([path, tensor]) => [tensor.id, { path, tensor }]));
     this.plain = new Set(
       trace.ops.filter(({ name }) => name === 'embedding').map(({ inputs }) => inputs.table!.key),
@@ -136,12 +137,12 @@ class Values implements Context {
   }
 
   readonly size = (axis: Axis): string => {
-    const known = this.sizes.get(axis);
+    const known = this.shapes.get(axis);
     if (known !== undefined) return known;
-    const start = this.axes.indexOf(axis);
+    const start = this.sizes.axes.indexOf(axis);
     const bounds = { start: { int: start }, end: { int: start + 1 } };
     const name = this.graph.node('Shape', ['input_ids'], bounds);
-    this.sizes.set(axis, name);
+    this.shapes.set(axis, name);
     return name;
   };
 }
@@ -150,10 +151,10 @@ class Values implements Context {
 async function writeGraph(
   sink: FileSink,
   model: PreTrainedModel,
-  { trace, plan, type }: { trace: Trace; plan: InputPlan; type: FloatType },
+  { trace, type }: { trace: Trace; type: FloatType },
 ): Promise<void> {
   const where = model.architecture;
-  const values = new Values(where, type, model, trace, plan.axes);
+  const values = new Values(where, type, model, trace);
   for (const op of trace.ops) values.set(op.y, convert(op, values));
   const inputs = [...trace.inputs].map(
     ([name, { dims }]): Port => ({ name, type: 'int64', shape: portShape(dims) }),
@@ -190,15 +191,14 @@ export async function exportOnnx(
     throw new ConfigError(`exportOnnx: position_embedding_type '${positions}' is not supported`, {
       remedy: "only 'absolute' is",
     });
-  const plan = planOf(model);
-  const trace = await traceModel(model, plan);
+  const trace = await traceModel(model, planOf(model));
   await platform.writeFolder(folder, existing, async (writer) => {
     const config = writeConfig(model.base.traits.config, model.config, model.architecture, 'float32');
     await writer.writeText(CONFIG_NAME, config);
     await tokenizer?.write(writer);
     for (const dtype of dtypes) {
       const { name, type } = files[dtype];
-      await writer.writeFile(name, (sink) => writeGraph(sink, model, { trace, plan, type }));
+      await writer.writeFile(name, (sink) => writeGraph(sink, model, { trace, type }));
     }
   });
 }

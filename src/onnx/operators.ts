@@ -1,7 +1,7 @@
 /** The nodes that compute what an operation of the engine computes. */
 import { ConfigError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
-import { type Axis, type Dim, dimOf, sameDim } from './dims.ts';
+import { type Axis, type Dim, type Dims, sameDim } from './dims.ts';
 import type { Graph } from './graph.ts';
 import type { TracedOp } from './trace.ts';
 
@@ -10,6 +10,7 @@ export interface Context {
   readonly graph: Graph;
   /** The model's class. */
   readonly where: string;
+  readonly sizes: Dims;
   /** The name of an operation's input; '' if it is absent. */
   name(op: TracedOp, input: string): string;
   /** The same, with its last two dimensions swapped. */
@@ -23,9 +24,9 @@ type Convert = (op: TracedOp, context: Context) => string;
 const option = <T>({ options }: TracedOp): T => options[0] as T;
 
 /** An option that is a size. */
-function sizeOption(op: TracedOp, name: string, { where }: Context): Dim {
+function sizeOption(op: TracedOp, name: string, { sizes }: Context): Dim {
   const [a, b] = op.options.map((options) => (options as Record<string, number>)[name]!);
-  return dimOf(where, a!, b!);
+  return sizes.of(a!, b!);
 }
 
 /** A size as a vector of one element. */

@@ -5,7 +5,7 @@ import type { Device } from '../tensor/device.ts';
 import { type AppliedOp, watchOps } from '../tensor/op.ts';
 import { noGrad } from '../tensor/tape.ts';
 import { Tensor } from '../tensor/tensor.ts';
-import { type Axis, type Dim, dimOf, traced } from './dims.ts';
+import { type Axis, type Dim, Dims, traced } from './dims.ts';
 
 /** A tensor of the forward pass. `key` is that of the first trace's tensor. */
 export interface Traced {
@@ -34,6 +34,7 @@ export interface Trace {
   readonly inputs: ReadonlyMap<string, Traced>;
   /** Results by transformers' names. */
   readonly outputs: ReadonlyMap<string, Traced>;
+  readonly sizes: Dims;
   /** By key. */
   readonly constants: ReadonlyMap<number, Constant>;
 }
@@ -92,13 +93,16 @@ function run(model: PreTrainedModel, plan: InputPlan, trace: 0 | 1): Run {
 class Pairs {
   private readonly known = new Map<number, Traced>();
 
-  constructor(private readonly where: string) {}
+  constructor(
+    private readonly where: string,
+    private readonly sizes: Dims,
+  ) {}
 
   add(a: Tensor, b: Tensor): Traced {
     const known = this.known.get(a.id);
     if (known !== undefined) return known;
     if (a.rank !== b.rank) throw this.differs();
-    const dims = a.shape.map((size, at) => dimOf(this.where, size, b.shape[at]!));
+    const dims = a.shape.map((size, at) => this.sizes.of(size, b.shape[at]!));
     const pair = { key: a.id, dims };
     this.known.set(a.id, pair);
     return pair;
@@ -171,11 +175,12 @@ export async function traceModel(model: PreTrainedModel, plan: InputPlan): Promi
     runs.push(first);
     const second = run(model, plan, 1);
     runs.push(second);
-    const pairs = new Pairs(where);
+    const sizes = new Dims(plan.axes, where);
+    const pairs = new Pairs(where, sizes);
     const inputs = pairs.named(first.inputs, second.inputs);
     const ops = pairs.ops(first.ops, second.ops);
     const outputs = pairs.named(first.outputs, second.outputs);
-    return { ops, inputs, outputs, constants: await constantsOf(where, first, second) };
+    return { ops, inputs, outputs, sizes, constants: await constantsOf(where, first, second) };
   } finally {
     for (const { module, training } of modes) module.training = training;
     for (const { leaves } of runs) for (const tensor of leaves.values()) tensor.dispose();
