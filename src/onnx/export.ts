@@ -32,6 +32,13 @@ export interface OnnxOptions {
   existing?: ExistingFolder;
 }
 
+/** Families that compute tables for the length of a text, and what the tables hold. */
+export const refusedFamilies: Readonly<Record<string, string>> = {
+  mpnet: 'distances of tokens',
+  modernbert: 'rotary positions',
+  'deberta-v2': 'distances of tokens',
+};
+
 /** A base model's pooler is left out, as Optimum leaves it. */
 const unwritten = new Set(['pooler_output', 'loss']);
 
@@ -147,6 +154,21 @@ class Values implements Context {
   };
 }
 
+function checkFamily({ config: { modelType, positionEmbeddingType: positions } }: PreTrainedModel): void {
+  const table = refusedFamilies[modelType];
+  if (table !== undefined)
+    throw new ConfigError(
+      `exportOnnx: models of type '${modelType}' are not supported: they compute ${table} for each length`,
+      {
+        remedy: 'export one of another family',
+      },
+    );
+  if (positions !== 'absolute')
+    throw new ConfigError(`exportOnnx: position_embedding_type '${positions}' is not supported`, {
+      remedy: "only 'absolute' is",
+    });
+}
+
 /** Writes a traced model as an ONNX file. */
 async function writeGraph(
   sink: FileSink,
@@ -186,11 +208,7 @@ export async function exportOnnx(
     throw new ConfigError(`exportOnnx: dtypes has ${stray === undefined ? 'no entry' : `'${stray}'`}`, {
       remedy: `use one of ${onnxDtypes.join(', ')}, or several`,
     });
-  const { positionEmbeddingType: positions } = model.config;
-  if (positions !== 'absolute')
-    throw new ConfigError(`exportOnnx: position_embedding_type '${positions}' is not supported`, {
-      remedy: "only 'absolute' is",
-    });
+  checkFamily(model);
   const trace = await traceModel(model, planOf(model));
   await platform.writeFolder(folder, existing, async (writer) => {
     const config = writeConfig(model.base.traits.config, model.config, model.architecture, 'float32');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AutoModel, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import { Linear } from '../../src/nn/layers.ts';
-import { exportOnnx } from '../../src/onnx/export.ts';
+import { exportOnnx, refusedFamilies } from '../../src/onnx/export.ts';
 import { Graph } from '../../src/onnx/graph.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../../src/tensor/float16.ts';
 import { add, dropout, mul, scale } from '../../src/tensor/ops/elementwise.ts';
@@ -67,7 +67,16 @@ function expectOutputs(
     expect(maxDifference(data, expected(name)!), name).toBeLessThan(1e-4);
 }
 
-describe.each(families)('%s', (family) => {
+const refused = (family: string): boolean => Object.hasOwn(refusedFamilies, family);
+
+it.each(families.filter(refused))('%s is refused by name', async (family) => {
+  const model = await AutoModel.fromPretrained(`${models}${family}-base`, { device: device.current });
+  await expect(exportOnnx(model, folder)).rejects.toThrow(`models of type '${family}' are not supported`);
+  expect(await readdir(folder)).toEqual([]);
+  model.dispose();
+});
+
+describe.each(families.filter((family) => !refused(family)))('%s', (family) => {
   const tasks = Object.entries({ ...tasksOf(family), base: AutoModel });
   it.each(tasks.filter(([task]) => !task.startsWith('relative')))('%s', async (task, auto) => {
     const fixture = `${models}${family}-${task}`;
@@ -182,7 +191,7 @@ describe('what a model computes', () => {
     }
   }
 
-  const refused: Record<string, [(y: Tensor) => Tensor, string]> = {
+  const strangers: Record<string, [(y: Tensor) => Tensor, string]> = {
     'an operation without a counterpart': [
       (y) => dropout(y, 0.5),
       "the operation 'dropout' has no counterpart",
@@ -197,7 +206,7 @@ describe('what a model computes', () => {
     ],
     'other operations': [(y) => (y.shape[0] === 2 ? y : scale(y, 2)), 'other lengths of the text take other'],
   };
-  it.each(Object.entries(refused))('is refused: %s', async (_, [strange, message]) => {
+  it.each(Object.entries(strangers))('is refused: %s', async (_, [strange, message]) => {
     const model = await bert();
     (model as unknown as { classifier: Linear }).classifier.dispose();
     Object.assign(model, { classifier: new Strange(model.config.hiddenSize, strange) });
