@@ -18,6 +18,7 @@ const floors = [
   'src/optim/',
   'src/models/',
   'src/text/',
+  'src/onnx/',
   'src/data/',
   'src/train/',
   'src/sentence/',

@@ -77,6 +77,7 @@ const calls: Record<string, () => unknown> = {
   pad: async () => (await tokenizer()).pad([], typo as never),
   decode: async () => (await tokenizer()).decode([1], typo as never),
   batchDecode: async () => (await tokenizer()).batchDecode([[1]], typo as never),
+  exportOnnx: () => loosely(d.exportOnnx)({}, 'x', typo),
   readTable: () => loosely(d.readTable)('x.tsv', typo),
   decideTask: () => loosely(d.decideTask)({ path: 'x', rows: [] }, typo),
   inferLabels: () => loosely(d.inferLabels)({ path: 'x', rows: [] }, typo),

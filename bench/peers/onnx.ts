@@ -3,8 +3,9 @@
  * GELU are ONNX Runtime's own fused operators (com.microsoft), as its transformer optimizer would produce, to
  * show the library at its best.
  */
+
+import { bytes, float, integer, message } from '../../src/onnx/protobuf.ts';
 import { inputsFirst, LAYER_NORM_EPS, MASKED, type PeerJob } from './job.ts';
-import { bytes, float, integer, message } from './protobuf.ts';
 
 // Field numbers are from onnx.proto (ONNX 1.16).
 const FLOAT = 1;

@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { DawngradError } from '../errors.ts';
 import { addEvaluate } from './evaluate.ts';
+import { addExport } from './export.ts';
 import { addFinetune } from './finetune.ts';
 import { addInfo, packageVersion } from './info.ts';
 import { inCommandNames } from './names.ts';
@@ -14,7 +15,8 @@ const program = new Command('dawngrad')
   .description('Fine-tune BERT, RoBERTa and their kin on WebGPU.')
   .version(await packageVersion())
   .showHelpAfterError('(see --help)');
-for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addTune, addInfo]) add(program);
+for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addExport, addTune, addInfo])
+  add(program);
 
 // Ignores write errors: Ctrl-C ends `tee` first, and `head` closes the pipe early. The command continues and
 // saves its work.

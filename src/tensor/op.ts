@@ -142,6 +142,27 @@ export function defineOp<
 
 type Tensors = Readonly<Record<string, Tensor | undefined>>;
 
+/** @internal An operation that was computed. */
+export interface AppliedOp {
+  readonly name: string;
+  readonly inputs: Tensors;
+  readonly options: unknown;
+  readonly y: Tensor;
+}
+
+let watcher: ((op: AppliedOp) => void) | null = null;
+
+/** @internal Runs `body`, telling `watch` of each operation once it is computed. */
+export function watchOps<T>(watch: (op: AppliedOp) => void, body: () => T): T {
+  const outer = watcher;
+  watcher = watch;
+  try {
+    return body();
+  } finally {
+    watcher = outer;
+  }
+}
+
 /** A definition with its names as strings. */
 type Definition = Common<Kinds, Tensors | undefined, unknown> &
   Partial<
@@ -186,6 +207,7 @@ function apply(
   }
   if (recorded) tape(definition, inputs, present, extras, y, options);
   for (const extra of Object.values(extras)) extra?.dispose();
+  watcher?.({ name: definition.name, inputs, options, y });
   return device.track(y);
 }
 

@@ -1,4 +1,4 @@
-/** The part of protobuf's wire format that an ONNX file needs (protobuf.dev/programming-guides/encoding). */
+/** The part of protobuf's wire format that ONNX files need (protobuf.dev/programming-guides/encoding). */
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -12,33 +12,34 @@ function varint(value: number): Bytes {
   return Uint8Array.from([...out, Number(rest)]);
 }
 
-function concat(parts: readonly Bytes[]): Bytes {
-  const out = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
+/** A message with the given fields. */
+export function message(...fields: readonly Uint8Array[]): Bytes {
+  const out = new Uint8Array(fields.reduce((total, part) => total + part.length, 0));
   let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
+  for (const field of fields) {
+    out.set(field, at);
+    at += field.length;
   }
   return out;
 }
 
-/** A message with the given fields. */
-export function message(...fields: readonly Bytes[]): Bytes {
-  return concat(fields);
-}
-
 export function integer(field: number, value: number): Bytes {
-  return concat([varint(field << 3), varint(value)]);
+  return message(varint(field << 3), varint(value));
 }
 
 export function float(field: number, value: number): Bytes {
   const bits = new Uint8Array(4);
   new DataView(bits.buffer).setFloat32(0, value, true);
-  return concat([varint((field << 3) | 5), bits]);
+  return message(varint((field << 3) | 5), bits);
+}
+
+/** What comes before the content of a string, of raw bytes or of a message. */
+export function bytesHead(field: number, length: number): Bytes {
+  return message(varint((field << 3) | 2), varint(length));
 }
 
 /** A string, raw bytes or a message. */
 export function bytes(field: number, value: string | Uint8Array): Bytes {
   const data = typeof value === 'string' ? new TextEncoder().encode(value) : value;
-  return concat([varint((field << 3) | 2), varint(data.length), data as Bytes]);
+  return message(bytesHead(field, data.length), data);
 }

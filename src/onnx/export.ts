@@ -1,0 +1,222 @@
+/** `exportOnnx`: a model as ONNX files in a folder that transformers.js runs. */
+import { platform } from '#platform';
+import { ConfigError } from '../errors.ts';
+import { writeConfig } from '../models/common/config.ts';
+import { MultipleChoice } from '../models/common/multiple-choice.ts';
+import type { PreTrainedModel } from '../models/common/pretrained.ts';
+import { CONFIG_NAME } from '../models/files/checkpoint-files.ts';
+import { checkOptions } from '../options.ts';
+import type { ExistingFolder, FileSink } from '../platform/contract.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
+import type { Axis, Dims } from './dims.ts';
+import { type FloatType, Graph, type Port, portShape } from './graph.ts';
+import { type Context, convert } from './operators.ts';
+import { type InputPlan, type Trace, type Traced, type TracedOp, traceModel } from './trace.ts';
+
+/** Element types by transformers.js' names (its option `dtype`), with the suffixes of its files. */
+const files = {
+  fp32: { type: 'float32', name: 'onnx/model.onnx' },
+  fp16: { type: 'float16', name: 'onnx/model_fp16.onnx' },
+} as const satisfies Record<string, { type: FloatType; name: string }>;
+
+export type OnnxDtype = keyof typeof files;
+export const onnxDtypes = Object.keys(files) as OnnxDtype[];
+
+export interface OnnxOptions {
+  /** Its files are written too; a pipeline needs them. */
+  tokenizer?: PreTrainedTokenizer;
+  /** `fp32`: onnx/model.onnx; `fp16`: onnx/model_fp16.onnx, half as large. Default: both. */
+  dtypes?: readonly OnnxDtype[];
+  /** What to do if the folder exists. Default `merge`. */
+  existing?: ExistingFolder;
+}
+
+/** Families that compute tables for the length of a text, and what the tables hold. */
+export const refusedFamilies: Readonly<Record<string, string>> = {
+  mpnet: 'distances of tokens',
+  modernbert: 'rotary positions',
+  'deberta-v2': 'distances of tokens',
+};
+
+/** A base model's pooler is left out, as Optimum leaves it. */
+const unwritten = new Set(['pooler_output', 'loss']);
+
+function planOf(model: PreTrainedModel): InputPlan {
+  const names = ['inputIds', 'attentionMask'];
+  if (model.config.typeVocabSize > 1) names.push('tokenTypeIds');
+  const choices: readonly Axis[] = model instanceof MultipleChoice ? ['num_choices'] : [];
+  return { names, axes: ['batch_size', ...choices, 'sequence_length'] };
+}
+
+/** Values of a graph by the keys of traced tensors, and weights under their names in the model. */
+class Values implements Context {
+  readonly graph: Graph;
+  readonly sizes: Dims;
+  private readonly names = new Map<number, string>();
+  private readonly swaps = new Map<number, string>();
+  private readonly shapes = new Map<Axis, string>();
+  private readonly weights: ReadonlyMap<number, { path: string; tensor: Tensor }>;
+  /** Weights that are read as they are. */
+  private readonly plain: ReadonlySet<number>;
+
+  constructor(
+    readonly where: string,
+    type: FloatType,
+    model: PreTrainedModel,
+    private readonly trace: Trace,
+  ) {
+    this.graph = new Graph(type);
+    this.sizes = trace.sizes;
+    this.weights = new Map([...model.stateDict()].map(([path, tensor]) => [tensor.id, { path, tensor }]));
+    this.plain = new Set(
+      trace.ops.filter(({ name }) => name === 'embedding').map(({ inputs }) => inputs.table!.key),
+    );
+    for (const [name, { key }] of trace.inputs) this.names.set(key, name);
+  }
+
+  set({ key }: Traced, name: string): void {
+    this.names.set(key, name);
+  }
+
+  readonly name = (op: TracedOp, input: string): string => {
+    const traced = op.inputs[input];
+    return traced === undefined ? '' : this.of(traced);
+  };
+
+  of({ key }: Traced): string {
+    const known = this.names.get(key);
+    if (known !== undefined) return known;
+    const name = this.leaf(key);
+    this.names.set(key, name);
+    return name;
+  }
+
+  private leaf(key: number): string {
+    const weight = this.weights.get(key);
+    if (weight !== undefined) {
+      const { path, tensor } = weight;
+      const { shape } = tensor;
+      return this.graph.initializer({
+        name: path,
+        shape,
+        type: this.graph.type,
+        read: () => tensor.float32Data(),
+      });
+    }
+    const { shape, integer, values } = this.trace.constants.get(key)!;
+    return integer ? this.graph.ints(values, shape) : this.graph.floats(values, shape);
+  }
+
+  readonly swapped = (op: TracedOp, input: string): string => {
+    const { key, dims } = op.inputs[input]!;
+    const known = this.swaps.get(key);
+    if (known !== undefined) return known;
+    const weight = this.weights.get(key);
+    let name: string;
+    if (weight !== undefined && dims.length === 2 && !this.plain.has(key)) name = this.transposed(weight);
+    else {
+      const order = dims.map((_, at) => at);
+      const perm = [...order.slice(0, -2), order.at(-1)!, order.at(-2)!];
+      name = this.graph.node('Transpose', [this.name(op, input)], { perm: { ints: perm } });
+    }
+    this.swaps.set(key, name);
+    return name;
+  };
+
+  /** A weight [out, in], stored as [in, out]: quantizers look for products with such weights. */
+  private transposed({ path, tensor }: { path: string; tensor: Tensor }): string {
+    const [rows, columns] = tensor.shape as [number, number];
+    const read = async (): Promise<Float32Array> => {
+      const values = await tensor.float32Data();
+      const out = new Float32Array(values.length);
+      for (let row = 0; row < rows; row += 1)
+        for (let column = 0; column < columns; column += 1)
+          out[column * rows + row] = values[row * columns + column]!;
+      return out;
+    };
+    return this.graph.initializer({
+      name: `${path}.transposed`,
+      shape: [columns, rows],
+      type: this.graph.type,
+      read,
+    });
+  }
+
+  readonly size = (axis: Axis): string => {
+    const known = this.shapes.get(axis);
+    if (known !== undefined) return known;
+    const start = this.sizes.axes.indexOf(axis);
+    const bounds = { start: { int: start }, end: { int: start + 1 } };
+    const name = this.graph.node('Shape', ['input_ids'], bounds);
+    this.shapes.set(axis, name);
+    return name;
+  };
+}
+
+function checkFamily({ config: { modelType, positionEmbeddingType: positions } }: PreTrainedModel): void {
+  const table = refusedFamilies[modelType];
+  if (table !== undefined)
+    throw new ConfigError(
+      `exportOnnx: models of type '${modelType}' are not supported: they compute ${table} for each length`,
+      {
+        remedy: 'export one of another family',
+      },
+    );
+  if (positions !== 'absolute')
+    throw new ConfigError(`exportOnnx: position_embedding_type '${positions}' is not supported`, {
+      remedy: "only 'absolute' is",
+    });
+}
+
+/** Writes a traced model as an ONNX file. */
+async function writeGraph(
+  sink: FileSink,
+  model: PreTrainedModel,
+  { trace, type }: { trace: Trace; type: FloatType },
+): Promise<void> {
+  const where = model.architecture;
+  const values = new Values(where, type, model, trace);
+  for (const op of trace.ops) values.set(op.y, convert(op, values));
+  const inputs = [...trace.inputs].map(
+    ([name, { dims }]): Port => ({ name, type: 'int64', shape: portShape(dims) }),
+  );
+  const results = [...trace.outputs].filter(([name]) => !unwritten.has(name));
+  for (const [name, traced] of results) values.graph.output(name, values.of(traced));
+  const outputs = results.map(
+    ([name, { dims }]): Port => ({ name, type: 'float32', shape: portShape(dims) }),
+  );
+  await values.graph.write(sink, where, inputs, outputs);
+}
+
+/**
+ * Writes `config.json`, the tokenizer's files, and the model as ONNX (opset 17): int64 inputs `input_ids`,
+ * `attention_mask` and, where the model has token types, `token_type_ids`, of any batch size and length;
+ * float32 outputs named as in transformers (`logits`, `start_logits`, `last_hidden_state`, …). transformers.js
+ * runs the folder. The graph has what `forward` computes in eval mode, layers that you replaced too. Throws
+ * `ConfigError` for a model that computes what ONNX files cannot hold.
+ */
+export async function exportOnnx(
+  model: PreTrainedModel,
+  folder: string,
+  options: OnnxOptions = {},
+): Promise<void> {
+  checkOptions<OnnxOptions>('exportOnnx', options, { tokenizer: true, dtypes: true, existing: true });
+  const { tokenizer, dtypes = onnxDtypes, existing = 'merge' } = options;
+  const stray = dtypes.find((dtype) => !onnxDtypes.includes(dtype));
+  if (stray !== undefined || dtypes.length === 0)
+    throw new ConfigError(`exportOnnx: dtypes has ${stray === undefined ? 'no entry' : `'${stray}'`}`, {
+      remedy: `use one of ${onnxDtypes.join(', ')}, or several`,
+    });
+  checkFamily(model);
+  const trace = await traceModel(model, planOf(model));
+  await platform.writeFolder(folder, existing, async (writer) => {
+    const config = writeConfig(model.base.traits.config, model.config, model.architecture, 'float32');
+    await writer.writeText(CONFIG_NAME, config);
+    await tokenizer?.write(writer);
+    for (const dtype of dtypes) {
+      const { name, type } = files[dtype];
+      await writer.writeFile(name, (sink) => writeGraph(sink, model, { trace, type }));
+    }
+  });
+}

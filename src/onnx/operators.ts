@@ -1,0 +1,255 @@
+/** The nodes that compute what an operation of the engine computes. */
+import { ConfigError } from '../errors.ts';
+import type { Activation } from '../kernels/activations.ts';
+import { type Axis, type Dim, type Dims, sameDim } from './dims.ts';
+import type { Graph } from './graph.ts';
+import type { TracedOp } from './trace.ts';
+
+/** Looks up and names values while operations become nodes. */
+export interface Context {
+  readonly graph: Graph;
+  /** The model's class. */
+  readonly where: string;
+  readonly sizes: Dims;
+  /** The name of an operation's input; '' if it is absent. */
+  name(op: TracedOp, input: string): string;
+  /** The same, with its last two dimensions swapped. */
+  swapped(op: TracedOp, input: string): string;
+  /** A vector of one element: a size of the inputs. */
+  size(axis: Axis): string;
+}
+
+type Convert = (op: TracedOp, context: Context) => string;
+
+const option = <T>({ options }: TracedOp): T => options[0] as T;
+
+/** An option that is a size. */
+function sizeOption(op: TracedOp, name: string, { sizes }: Context): Dim {
+  const [a, b] = op.options.map((options) => (options as Record<string, number>)[name]!);
+  return sizes.of(a!, b!);
+}
+
+/** A size as a vector of one element. */
+function sizeVector({ factor, axes }: Dim, { graph, size }: Context): string {
+  if (axes.length === 0) return graph.ints([factor]);
+  const all = axes.map(size).reduce((product, next) => graph.node('Mul', [product, next]));
+  return factor === 1 ? all : graph.node('Mul', [all, graph.ints([factor])]);
+}
+
+/** Reshapes to sizes of which any may depend on the inputs'. */
+function reshaped(x: string, from: readonly Dim[], to: readonly Dim[], context: Context): string {
+  const { graph } = context;
+  // In a shape, 0 is the size that is there and −1 the rest.
+  let rest = false;
+  const parts = to.map((dim, at) => {
+    if (dim.axes.length === 0) return dim.factor;
+    if (sameDim(dim, from[at])) return 0;
+    if (rest) return sizeVector(dim, context);
+    rest = true;
+    return -1;
+  });
+  const numbers = parts.filter((part) => typeof part === 'number');
+  const shape =
+    numbers.length === parts.length
+      ? graph.ints(numbers)
+      : graph.node(
+          'Concat',
+          parts.map((part) => (typeof part === 'number' ? graph.ints([part]) : part)),
+          { axis: { int: 0 } },
+        );
+  return graph.node('Reshape', [x, shape]);
+}
+
+const times = (graph: Graph, x: string, factor: number): string =>
+  graph.node('Mul', [x, graph.floats([factor])]);
+
+function tanhGelu(graph: Graph, x: string): string {
+  const cube = graph.node('Mul', [graph.node('Mul', [x, x]), x]);
+  const inner = times(graph, graph.node('Add', [x, times(graph, cube, 0.044715)]), Math.sqrt(2 / Math.PI));
+  return graph.node('Mul', [
+    times(graph, x, 0.5),
+    graph.node('Add', [graph.node('Tanh', [inner]), graph.floats([1])]),
+  ]);
+}
+
+/** In the form that ONNX Runtime's optimizer recognizes. */
+function gelu(graph: Graph, x: string): string {
+  const erf = graph.node('Erf', [graph.node('Div', [x, graph.floats([Math.SQRT2])])]);
+  return times(graph, graph.node('Mul', [x, graph.node('Add', [erf, graph.floats([1])])]), 0.5);
+}
+
+const activations: Readonly<Record<Activation, (graph: Graph, x: string) => string>> = {
+  none: (_, x) => x,
+  gelu,
+  gelu_tanh: tanhGelu,
+  quick_gelu: (graph, x) => graph.node('Mul', [x, graph.node('Sigmoid', [times(graph, x, 1.702)])]),
+  tanh: (graph, x) => graph.node('Tanh', [x]),
+  relu: (graph, x) => graph.node('Relu', [x]),
+  sigmoid: (graph, x) => graph.node('Sigmoid', [x]),
+  silu: (graph, x) => graph.node('Mul', [x, graph.node('Sigmoid', [x])]),
+  exp: (graph, x) => graph.node('Exp', [x]),
+};
+
+const activationOps = Object.fromEntries(
+  Object.entries(activations).map(([name, apply]): [string, Convert] => [
+    name,
+    (op, { graph, name: nameOf }) => apply(graph, nameOf(op, 'x')),
+  ]),
+);
+
+const biased = (graph: Graph, x: string, bias: string): string =>
+  bias === '' ? x : graph.node('Add', [x, bias]);
+
+/** activation(x · weightᵀ + bias). */
+function linear(
+  op: TracedOp,
+  context: Context,
+  x: string,
+  { weight, bias, activation = 'none' }: { weight: string; bias: string; activation?: Activation },
+): string {
+  const { graph } = context;
+  const product = graph.node('MatMul', [x, context.swapped(op, weight)]);
+  return activations[activation](graph, biased(graph, product, context.name(op, bias)));
+}
+
+function normalized(op: TracedOp, { graph, name }: Context, x: string): string {
+  const { eps } = option<{ eps: number }>(op);
+  const inputs = [x, name(op, 'weight'), name(op, 'bias')].filter((one) => one !== '');
+  return graph.node('LayerNormalization', inputs, { axis: { int: -1 }, epsilon: { float: eps } });
+}
+
+/** softmax(q·kᵀ / √size) · v of each head; q, k, v and the result [B, L, heads · size]. */
+function attended(
+  { graph }: Context,
+  [q, k, v]: readonly string[],
+  { heads, width, mask }: { heads: number; width: number; mask: string },
+): string {
+  const size = width / heads;
+  const apart = (x: string, order: readonly number[]): string =>
+    graph.node('Transpose', [graph.node('Reshape', [x, graph.ints([0, 0, heads, size])])], {
+      perm: { ints: order },
+    });
+  const [query, key, value] = [apart(q!, [0, 2, 1, 3]), apart(k!, [0, 2, 3, 1]), apart(v!, [0, 2, 1, 3])];
+  const scores = times(graph, graph.node('MatMul', [query, key]), 1 / Math.sqrt(size));
+  const weights = graph.node('Softmax', [mask === '' ? scores : masked(graph, scores, mask)], {
+    axis: { int: -1 },
+  });
+  const mixed = graph.node('Transpose', [graph.node('MatMul', [weights, value])], {
+    perm: { ints: [0, 2, 1, 3] },
+  });
+  return graph.node('Reshape', [mixed, graph.ints([0, 0, width])]);
+}
+
+/** Scores [B, heads, L, L], the lowest number for keys that the mask [B, L] hides. */
+function masked(graph: Graph, scores: string, mask: string): string {
+  const seen = graph.node('Unsqueeze', [graph.cast(mask, 'bool'), graph.ints([1, 2])]);
+  const lowest = graph.floats([graph.type === 'float32' ? -3.4028234663852886e38 : -65_504]);
+  return graph.node('Where', [seen, scores, lowest]);
+}
+
+function reduction(node: string): Convert {
+  return (op, { graph, name }) => {
+    const { dim, keepdim } = option<{ dim: number | undefined; keepdim: boolean }>(op);
+    const rank = op.inputs.x!.dims.length;
+    const keepdims = { keepdims: { int: keepdim ? 1 : 0 } };
+    if (node === 'ReduceSum') {
+      const axes = dim === undefined ? [] : [graph.ints([(dim + rank) % rank])];
+      return graph.node(node, [name(op, 'x'), ...axes], keepdims);
+    }
+    const axes = dim === undefined ? {} : { axes: { ints: [(dim + rank) % rank] } };
+    return graph.node(node, [name(op, 'x')], { ...keepdims, ...axes });
+  };
+}
+
+const binary =
+  (node: string): Convert =>
+  (op, { graph, name }) =>
+    graph.node(node, [name(op, 'a'), name(op, 'b')]);
+
+const converts: Readonly<Record<string, Convert>> = {
+  ...activationOps,
+  add: binary('Add'),
+  sub: binary('Sub'),
+  mul: binary('Mul'),
+  div: binary('Div'),
+  sum: reduction('ReduceSum'),
+  mean: reduction('ReduceMean'),
+  softmax: (op, { graph, name }) => graph.node('Softmax', [name(op, 'x')], { axis: { int: -1 } }),
+  affine: (op, { graph, name }) => {
+    const { scale, shift } = option<{ scale: number; shift: number }>(op);
+    const scaled = times(graph, name(op, 'x'), scale);
+    return shift === 0 ? scaled : graph.node('Add', [scaled, graph.floats([shift])]);
+  },
+  embedding: (op, { graph, name }) => graph.node('Gather', [name(op, 'table'), name(op, 'ids')]),
+  positionIds: (op, { graph, name }) => {
+    const { padding } = option<{ padding: number }>(op);
+    const first = graph.ints([padding], []);
+    const real = graph.cast(graph.node('Not', [graph.node('Equal', [name(op, 'ids'), first])]), 'int32');
+    const counts = graph.node('Mul', [graph.node('CumSum', [real, graph.ints([1], [])]), real]);
+    return graph.node('Add', [graph.cast(counts, 'int64'), first]);
+  },
+  reshape: (op, context) => reshaped(context.name(op, 'x'), op.inputs.x!.dims, op.y.dims, context),
+  permute: (op, { graph, name }) =>
+    graph.node('Transpose', [name(op, 'x')], {
+      perm: { ints: option<{ dims: readonly number[] }>(op).dims },
+    }),
+  narrow: (op, context) => {
+    const { graph, name } = context;
+    const { dim } = option<{ dim: number }>(op);
+    const start = sizeOption(op, 'start', context);
+    const length = sizeOption(op, 'length', context);
+    const from = sizeVector(start, context);
+    const count = sizeVector(length, context);
+    const isFirst = start.factor === 0 && start.axes.length === 0;
+    const numbers = start.axes.length + length.axes.length === 0;
+    const to = isFirst
+      ? count
+      : numbers
+        ? graph.ints([start.factor + length.factor])
+        : graph.node('Add', [from, count]);
+    return graph.node('Slice', [name(op, 'x'), from, to, graph.ints([dim])]);
+  },
+  layerNorm: (op, context) => normalized(op, context, context.name(op, 'x')),
+  addLayerNorm: (op, context) => {
+    const { graph, name } = context;
+    return normalized(op, context, graph.node('Add', [name(op, 'x'), name(op, 'residual')]));
+  },
+  matmul: (op, context) => {
+    const { graph, name, swapped } = context;
+    const { transposeA = false, transposeB = false } = option<{ transposeA?: boolean; transposeB?: boolean }>(
+      op,
+    );
+    const side = (input: string, swap: boolean) => (swap ? swapped(op, input) : name(op, input));
+    const product = graph.node('MatMul', [side('a', transposeA), side('b', transposeB)]);
+    return biased(graph, product, name(op, 'bias'));
+  },
+  linearActivation: (op, context) =>
+    linear(op, context, context.name(op, 'a'), { weight: 'b', bias: 'bias', activation: option(op) }),
+  feedForward: (op, context) => {
+    const inner = { weight: 'innerWeight', bias: 'innerBias', activation: option<Activation>(op) };
+    const hidden = linear(op, context, context.name(op, 'x'), inner);
+    return linear(op, context, hidden, { weight: 'outerWeight', bias: 'outerBias' });
+  },
+  attention: (op, context) => {
+    const width = op.y.dims.at(-1)!.factor;
+    const { heads } = option<{ heads: number }>(op);
+    const inputs = ['q', 'k', 'v'].map((input) => context.name(op, input));
+    return attended(context, inputs, { heads, width, mask: context.name(op, 'mask') });
+  },
+  selfAttention: (op, context) => {
+    const width = op.y.dims.at(-1)!.factor;
+    const { heads } = option<{ heads: number }>(op);
+    const parts = context.graph.split('Split', [context.name(op, 'qkv')], 3, { axis: { int: -1 } });
+    return attended(context, parts, { heads, width, mask: context.name(op, 'mask') });
+  },
+};
+
+/** Adds an operation's nodes and returns the name of its result. Throws `ConfigError` if it has none. */
+export function convert(op: TracedOp, context: Context): string {
+  const known = Object.hasOwn(converts, op.name) ? converts[op.name] : undefined;
+  if (known === undefined)
+    throw new ConfigError(`${context.where}: the operation '${op.name}' has no counterpart in ONNX files`, {
+      remedy: 'this model cannot be exported',
+    });
+  return known(op, context);
+}

@@ -1,0 +1,249 @@
+/** ONNX files: what they say of themselves, and what they compute, against transformers' own outputs. */
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AutoModel, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
+import { Linear } from '../../src/nn/layers.ts';
+import { exportOnnx, refusedFamilies } from '../../src/onnx/export.ts';
+import { Graph } from '../../src/onnx/graph.ts';
+import { float16ToFloat32, float32ToFloat16 } from '../../src/tensor/float16.ts';
+import { add, dropout, mul, scale } from '../../src/tensor/ops/elementwise.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { AutoTokenizer } from '../../src/text/auto.ts';
+import { useDevice } from '../support/device.ts';
+import { families, tasksOf } from '../support/families.ts';
+import {
+  type FixtureInputs,
+  fixtures,
+  maxDifference,
+  modelInputs,
+  models,
+  type Rows,
+  readJson,
+  readTensors,
+} from '../support/fixtures.ts';
+import { type NdArray, nd } from '../support/ndarray.ts';
+import { decodeOnnx, type OnnxModel, runOnnx } from '../support/onnx.ts';
+
+const device = useDevice();
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'dawngrad-onnx-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+async function exported(name = 'model'): Promise<OnnxModel> {
+  return decodeOnnx(await readFile(join(folder, 'onnx', `${name}.onnx`)));
+}
+
+/** A fixture's batch by the names of the file's inputs; those that it lacks are what models take for them. */
+function feeds({ inputs }: OnnxModel, batch: Partial<FixtureInputs>): Record<string, NdArray> {
+  const sizes = (rows: Rows): number[] => {
+    const [first] = rows;
+    const inner = first![0];
+    return typeof inner === 'number'
+      ? [rows.length, first!.length]
+      : [rows.length, first!.length, inner!.length];
+  };
+  const shape = sizes(batch.input_ids!);
+  const size = shape.reduce((product, dim) => product * dim, 1);
+  return Object.fromEntries(
+    inputs.map(({ name }) => {
+      const rows = batch[name as keyof FixtureInputs];
+      const missing = new Array<number>(size).fill(name === 'attention_mask' ? 1 : 0);
+      return [name, nd(shape, rows === undefined ? missing : (rows.flat(2) as number[]))];
+    }),
+  );
+}
+
+/** Every output of a file against transformers' of the same name, within 1e-4. */
+function expectOutputs(
+  file: OnnxModel,
+  batch: Partial<FixtureInputs>,
+  expected: (name: string) => Float32Array | undefined,
+): void {
+  for (const [name, { data }] of runOnnx(file, feeds(file, batch)))
+    expect(maxDifference(data, expected(name)!), name).toBeLessThan(1e-4);
+}
+
+const refused = (family: string): boolean => Object.hasOwn(refusedFamilies, family);
+
+it.each(families.filter(refused))('%s is refused by name', async (family) => {
+  const model = await AutoModel.fromPretrained(`${models}${family}-base`, { device: device.current });
+  await expect(exportOnnx(model, folder)).rejects.toThrow(`models of type '${family}' are not supported`);
+  expect(await readdir(folder)).toEqual([]);
+  model.dispose();
+});
+
+describe.each(families.filter((family) => !refused(family)))('%s', (family) => {
+  const tasks = Object.entries({ ...tasksOf(family), base: AutoModel });
+  it.each(tasks.filter(([task]) => !task.startsWith('relative')))('%s', async (task, auto) => {
+    const fixture = `${models}${family}-${task}`;
+    const model = await auto.fromPretrained(fixture, { device: device.current });
+    const before = device.current.statistics().live;
+    await exportOnnx(model, folder);
+    expect(device.current.statistics().live).toBe(before);
+    model.dispose();
+    const [file, half] = [await exported(), await exported('model_fp16')];
+    expect(file.opsets).toEqual({ '': 17 });
+    expect(file.irVersion).toBe(8);
+    expect({ inputs: file.inputs, outputs: file.outputs }).toMatchSnapshot();
+    expect({ inputs: half.inputs, outputs: half.outputs }).toEqual({
+      inputs: file.inputs,
+      outputs: file.outputs,
+    });
+    for (const [name, { data, type }] of file.initializers) {
+      const rounded = half.initializers.get(name)!;
+      expect(rounded.type).toBe(type === 'float32' ? 'float16' : type);
+      // The constant that stands for minus infinity is the lowest of its type.
+      const wanted = Array.from(data, (value) => Math.max(value, -65_504));
+      const halves = float16ToFloat32(float32ToFloat16(Float32Array.from(wanted)));
+      expect([...rounded.data]).toEqual(type === 'float32' ? [...halves] : wanted);
+    }
+    const { inputs } = await readJson<{ inputs: FixtureInputs }>(`${fixture}/expected.json`);
+    const tensors = await readTensors(`${fixture}/expected.safetensors`);
+    expectOutputs(file, inputs, (name) => tensors.get(`out.${name}`) ?? tensors.get(name));
+  });
+
+  it('batches at the edges', async () => {
+    const fixture = `${models}${family}-single`;
+    const model = await AutoModelForSequenceClassification.fromPretrained(fixture, {
+      device: device.current,
+    });
+    await exportOnnx(model, folder, { dtypes: ['fp32'] });
+    model.dispose();
+    expect(await readdir(join(folder, 'onnx'))).toEqual(['model.onnx']);
+    const file = await exported();
+    const batches = await readJson<Record<string, { inputs: FixtureInputs }>>(`${fixture}/batches.json`);
+    const tensors = await readTensors(`${fixture}/batches.safetensors`);
+    for (const [name, { inputs }] of Object.entries(batches))
+      expectOutputs(file, inputs, (output) => tensors.get(`${name}.${output}`));
+  });
+});
+
+const bert = () =>
+  AutoModelForSequenceClassification.fromPretrained(`${models}bert-single`, { device: device.current });
+
+describe('a folder', () => {
+  it('has the config, and the tokenizer if one is given', async () => {
+    const model = await bert();
+    const tokenizer = await AutoTokenizer.fromPretrained(`${fixtures}tokenizers/bert-uncased`);
+    await exportOnnx(model, folder, { tokenizer, dtypes: ['fp16'] });
+    const names = ['config.json', 'onnx', ...tokenizer.fileNames].sort();
+    expect((await readdir(folder)).sort()).toEqual(names);
+    const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as {
+      architectures: string[];
+    };
+    expect(config.architectures).toEqual(['BertForSequenceClassification']);
+    await expect(exportOnnx(model, folder, { existing: 'refuse' })).rejects.toThrow('exists');
+    model.dispose();
+  });
+});
+
+describe('what a model computes', () => {
+  class Doubled extends Linear {
+    override forward(x: Tensor): Tensor {
+      return scale(super.forward(x), 2, -1);
+    }
+  }
+
+  it('is what the file has: layers that were replaced, and nothing of training', async () => {
+    const model = await bert();
+    const { classifier } = model as unknown as { classifier: Linear };
+    const doubled = new Doubled(device.current, model.config.hiddenSize, model.config.numLabels);
+    for (const name of ['weight', 'bias'] as const) doubled[name]!.write(await classifier[name]!.data());
+    classifier.dispose();
+    Object.assign(model, { classifier: doubled });
+    model.train();
+    model.base.eval();
+    await exportOnnx(model, folder);
+    expect([model.training, model.base.training, doubled.training]).toEqual([true, false, true]);
+    const { inputs } = await readJson<{ inputs: FixtureInputs }>(`${models}bert-single/expected.json`);
+    model.eval();
+    using _scope = device.current.scope();
+    const logits = await model.forward(modelInputs(device.current, inputs)).logits.float32Data();
+    expectOutputs(await exported(), inputs, () => logits);
+    model.dispose();
+  });
+
+  it.each(['relative_key', 'relative_key_query'])('is refused by name: %s', async (type) => {
+    const model = await AutoModelForSequenceClassification.fromPretrained(`${models}bert-${type}`, {
+      device: device.current,
+    });
+    await expect(exportOnnx(model, folder)).rejects.toThrow(
+      `position_embedding_type '${type}' is not supported`,
+    );
+    expect(await readdir(folder)).toEqual([]);
+    model.dispose();
+  });
+
+  class Strange extends Linear {
+    constructor(
+      hiddenSize: number,
+      private readonly strange: (y: Tensor) => Tensor,
+    ) {
+      super(device.current, hiddenSize, 2);
+    }
+
+    override forward(x: Tensor): Tensor {
+      return this.strange(super.forward(x));
+    }
+  }
+
+  const strangers: Record<string, [(y: Tensor) => Tensor, string]> = {
+    'an operation without a counterpart': [
+      (y) => dropout(y, 0.5),
+      "the operation 'dropout' has no counterpart",
+    ],
+    'values made for a size': [
+      (y) => mul(y, device.current.tensor(Float32Array.of(y.shape[0]!), [1])),
+      'a table that is computed for the length',
+    ],
+    'a size that is no product': [
+      (y) => add(y, device.current.zeros([2 * y.shape[0]! - 1, 1, 1])),
+      'a size depends on the length',
+    ],
+    'other operations': [(y) => (y.shape[0] === 2 ? y : scale(y, 2)), 'other lengths of the text take other'],
+  };
+  it.each(Object.entries(strangers))('is refused: %s', async (_, [strange, message]) => {
+    const model = await bert();
+    (model as unknown as { classifier: Linear }).classifier.dispose();
+    Object.assign(model, { classifier: new Strange(model.config.hiddenSize, strange) });
+    const before = device.current.statistics().live;
+    await expect(exportOnnx(model, folder)).rejects.toThrow(`BertForSequenceClassification: ${message}`);
+    expect(device.current.statistics().live).toBe(before);
+    model.dispose();
+  });
+
+  it('is refused where float16 cannot hold a weight', async () => {
+    const model = await bert();
+    const { classifier } = model as unknown as { classifier: Linear };
+    classifier.bias!.write(Float32Array.of(70_000));
+    await expect(exportOnnx(model, folder)).rejects.toThrow(
+      "weight 'classifier.bias' has a value beyond ±65504",
+    );
+    expect(await readdir(folder)).toEqual([]);
+    model.dispose();
+  });
+});
+
+it('refuses a file that protobuf could not read, before it reads a weight', async () => {
+  const graph = new Graph('float32');
+  const read = async () => expect.unreachable();
+  const weight = graph.initializer({ name: 'w', shape: [2 ** 15, 2 ** 14], type: 'float32', read });
+  graph.output('logits', weight);
+  const port = { name: 'logits', type: 'float32', shape: [2 ** 15, 2 ** 14] } as const;
+  const sink = { write: async () => expect.unreachable() };
+  await expect(graph.write(sink, 'Large', [], [port])).rejects.toThrow(
+    /^Large: 21\d+ bytes in float32 .* · export fp16 only/,
+  );
+});
+
+it('refuses unknown options', async () => {
+  const model = await bert();
+  const wrong = [{ dtype: 'fp32' }, { dtypes: [] }, { dtypes: ['q8'] }] as object[];
+  for (const options of wrong)
+    await expect(exportOnnx(model, folder, options)).rejects.toThrowErrorMatchingSnapshot();
+  model.dispose();
+});
