@@ -194,7 +194,8 @@ function chooseTechnique(adapter: Adapter, part: Part, { size, dtype, window }: 
 
 /** Whether the adapter's matrices compute heads of this size, of float16. */
 export function attentionUsesMatrices(adapter: Adapter, size: number): boolean {
-  return chooseTechnique(adapter, 'forward', { size, dtype: 'float16' }).suffix === '_matrices';
+  const sides: Sides = { size, dtype: 'float16', dropout: false, window: false };
+  return chooseTechnique(adapter, 'forward', sides).suffix === '_matrices';
 }
 
 /** Variants made so far, by technique and number: their names are long. */
