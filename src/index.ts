@@ -1,11 +1,15 @@
 /** The public API of dawngrad. */
 /// <reference lib="esnext.disposable" preserve="true" />
 
+export { type Choices, type ChoicesOptions, readChoices } from './data/choices.ts';
 export * from './data/collate.ts';
+export { type ChoiceExample, dataCollatorForMultipleChoice } from './data/collate-choices.ts';
 export { ArrayDataset, type Dataset, type Example, encodeTable } from './data/dataset.ts';
 export type { LabelCell, LabelItem } from './data/label-cells.ts';
 export { encodeLabels, inferLabels, type Label, type LabelSet, labelsOfModel } from './data/labels.ts';
 export { DataLoader, type DataLoaderOptions } from './data/loader.ts';
+export { type Answer, type Question, type QuestionOptions, readQuestions } from './data/questions.ts';
+export type { DataRecord, RecordOptions } from './data/records.ts';
 export {
   readTable,
   type TableLayout,
@@ -14,6 +18,7 @@ export {
   type TextTable,
 } from './data/table.ts';
 export { decideTask, type TaskDecision, type TaskOptions } from './data/task.ts';
+export { readTaggedTexts, type TaggedText, type TaggedTextOptions } from './data/tokens.ts';
 export * from './errors.ts';
 export {
   AlbertForMaskedLM,
@@ -99,7 +104,43 @@ export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from 
 export { type ClipFactorOptions, clipFactor, clipGradNorm } from './optim/clip.ts';
 export { GradScaler, type GradScalerOptions, type GradScalerState } from './optim/grad-scaler.ts';
 export { flatGradients } from './optim/gradients.ts';
+export type { Optimizer } from './optim/optimizer.ts';
 export * from './optim/schedule.ts';
+export {
+  type AnsweredWindow,
+  type RankedAnswer,
+  type Ranking,
+  type RankingOptions,
+  rankAnswers,
+} from './tasks/answers.ts';
+export {
+  type Aggregation,
+  aggregations,
+  type FoundEntity,
+  groupEntities,
+  type ScoredToken,
+} from './tasks/entity-groups.ts';
+export {
+  type EntityReport,
+  type EntityScores,
+  entityMetrics,
+  entityReport,
+} from './tasks/entity-metrics.ts';
+export type { FileFront } from './tasks/file-front.ts';
+export { readFor, taskNamed, taskNames, taskOfFile, taskOfModel } from './tasks/registry.ts';
+export { type AnsweredQuestion, answerF1, normalizeAnswer, squadMetrics } from './tasks/squad-metrics.ts';
+export { type Entity, entitiesOf, type Scheme, schemes } from './tasks/tags.ts';
+export type {
+  Bound,
+  Decision,
+  DecisionOptions,
+  EncodingOptions,
+  Features,
+  Input,
+  Row,
+  Task,
+  TaskFile,
+} from './tasks/task.ts';
 export { autocast, isAutocastEnabled } from './tensor/autocast.ts';
 export {
   type Device,
@@ -149,6 +190,7 @@ export {
   type EncodeOptions,
   type Encoding,
   PreTrainedTokenizer,
+  type Text,
   type TextInput,
 } from './text/tokenizer.ts';
 export { defaultTrainingArguments, type TrainingArguments } from './train/arguments.ts';
@@ -160,15 +202,17 @@ export {
   type TrainerCallback,
 } from './train/callbacks.ts';
 export { lastCheckpoint } from './train/checkpoint.ts';
-export type { ComputeMetrics, EvalPrediction } from './train/evaluate.ts';
+export type { ComputeMetrics, EvalPrediction, EvaluationHooks } from './train/evaluate.ts';
 export { type BatchTensors, toTensors, type UploadedBatch } from './train/inputs.ts';
 export * from './train/metrics.ts';
 export {
   type BatchPrediction,
+  type ComputeLoss,
+  type LossInputs,
   type PredictOptions,
   predictBatches,
   type TrainableModel,
 } from './train/predict.ts';
 export type { CallbackState, LogEntry, TrainerState } from './train/state.ts';
-export type { ReduceGradients } from './train/step.ts';
-export { Trainer, type TrainerOptions, type TrainOutput } from './train/trainer.ts';
+export type { MakeOptimizer, ReduceGradients } from './train/step.ts';
+export { type PredictionOutput, Trainer, type TrainerOptions, type TrainOutput } from './train/trainer.ts';

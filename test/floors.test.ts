@@ -20,6 +20,7 @@ const floors = [
   'src/text/',
   'src/data/',
   'src/train/',
+  'src/tasks/',
   'src/cli/',
   'src/index.ts',
 ];

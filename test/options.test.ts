@@ -54,6 +54,15 @@ const calls: Record<string, () => unknown> = {
     const trainer = make(d.Trainer, { model: {}, args: { outputDir: 'x' } });
     return loosely(trainer.train.bind(trainer))(typo);
   },
+  'Trainer.predict': () => {
+    const trainer = make(d.Trainer, { model: {}, args: { outputDir: 'x' } });
+    return loosely(trainer.predict.bind(trainer))(new d.ArrayDataset([]), typo);
+  },
+  readTaggedTexts: () => loosely(d.readTaggedTexts)('x', typo),
+  readQuestions: () => loosely(d.readQuestions)('x', typo),
+  readChoices: () => loosely(d.readChoices)('x', typo),
+  'bind of a task': () => loosely(d.taskNamed('fill-mask').bind)({}, {}, { maxLength: 1, ...typo }),
+  dataCollatorForMultipleChoice: () => loosely(d.dataCollatorForMultipleChoice)({ padTokenId: 0, ...typo }),
   'AutoConfig.fromPretrained': () => loosely(d.AutoConfig.fromPretrained)(single, typo),
   'AutoConfig.forModel': () => loosely(d.AutoConfig.forModel)('bert', typo),
   'AutoModel.fromPretrained': () => loosely(d.AutoModel.fromPretrained)(single, typo),

@@ -1,11 +1,8 @@
-/** `dawngrad evaluate`: computes metrics of a fine-tuned model on labeled text. */
+/** `dawngrad evaluate`: computes metrics of a trained model on labeled data. */
 import type { Command } from 'commander';
-import { encodeTable } from '../data/dataset.ts';
-import { encodeLabels } from '../data/labels.ts';
-import { readTable } from '../data/table.ts';
+import { namesOf } from '../models/common/class-names.ts';
+import { readFor } from '../tasks/registry.ts';
 import { Trainer } from '../train/trainer.ts';
-import { loadClassifier } from './classifier.ts';
-import { describeColumns, pairWarning } from './describe.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -16,42 +13,66 @@ import {
   tableOptions,
 } from './options.ts';
 import { formatEvaluation } from './report.ts';
+import { addTaskOptions, type TaskOptions } from './task-options.ts';
+import { loadTrained, taskOf } from './trained.ts';
+import { checkJsonLines, writeJsonLines } from './write.ts';
 
-interface EvaluateOptions extends CommonOptions, DataOptions {
+interface EvaluateOptions extends CommonOptions, DataOptions, TaskOptions {
   model: string;
   data: string;
   batchSize: number;
+  maxEvalSamples?: number;
+  predictions?: string;
   json?: boolean;
 }
 
 export function addEvaluate(program: Command): void {
   const command = program
     .command('evaluate')
-    .description('report how well a fine-tuned model classifies labelled texts')
+    .description('report how well a trained model does on labelled data')
     .requiredOption('--model <folder or id>', 'fine-tuned model')
-    .requiredOption('--data <file>', 'labelled data: .tsv, .csv or .jsonl')
+    .requiredOption('--data <file>', 'labelled data, as for finetune')
     .option('--batch-size <n>', 'texts in a batch', integer, 32)
+    .option('--max-eval-samples <n>', 'use the first n texts only', integer)
+    .option('--predictions <file>', 'write the predictions there too, as JSON lines')
     .option('--json', 'print the metrics as JSON');
-  addModelOptions(addDataOptions(command)).action(evaluate);
+  addModelOptions(addDataOptions(addTaskOptions(command, 'evaluate'))).action(evaluate);
 }
 
 async function evaluate(options: EvaluateOptions): Promise<void> {
   checkPositive('--batch-size', options.batchSize);
-  const table = await readTable(options.data, tableOptions(options, true));
-  console.error(describeColumns(table));
-  const { device, model, tokenizer, labels, maxLength } = await loadClassifier(options.model, options);
-  const warning = pairWarning(model.config, table.rows[0]!.pair !== undefined);
+  checkPositive('--max-eval-samples', options.maxEvalSamples);
+  await checkJsonLines(options.predictions);
+  const found = await taskOf(options.model, options.task);
+  const file = await readFor(found.task, options.data, tableOptions(options, true));
+  for (const line of file.about) console.error(line);
+  const { device, model, tokenizer, task, bound } = await loadTrained(found, options);
+  const warning = task.warning?.(model.config, file.examples) ?? null;
   if (warning !== null) console.error(warning);
-  const evalDataset = encodeTable(table, encodeLabels(table, labels), tokenizer, {
-    maxLength,
-    truncation: true,
-  });
+  const features = bound.encode(file.examples.slice(0, options.maxEvalSamples));
   const { fp16 = false } = options;
-  const args = { outputDir: options.model, perDeviceEvalBatchSize: options.batchSize, fp16 };
-  const result = await new Trainer({ model, processingClass: tokenizer, evalDataset, args }).evaluate();
+  const trainer = new Trainer({
+    model,
+    processingClass: tokenizer,
+    dataCollator: bound.collate,
+    ...(bound.computeMetrics && { computeMetrics: bound.computeMetrics }),
+    args: { outputDir: options.model, perDeviceEvalBatchSize: options.batchSize, fp16 },
+  });
+  let result: Awaited<ReturnType<Trainer['evaluate']>>;
+  if (options.predictions === undefined) result = await trainer.evaluate(features);
+  else {
+    const { prediction, ...evaluation } = await trainer.predict(features, { metricKeyPrefix: 'eval' });
+    const rows = bound.predictions(prediction, features);
+    await writeJsonLines(options.predictions, rows);
+    result = evaluation;
+  }
   if (options.json === true)
     console.log(JSON.stringify({ ...result.metrics, confusion_matrix: result.confusion }));
-  else
-    console.log(`${evalDataset.length} texts of ${options.data}:\n${formatEvaluation(result, labels.names)}`);
+  else {
+    const { length } = features.examples;
+    console.log(
+      `${length} ${task.things} of ${options.data}:\n${formatEvaluation(result, namesOf(model.config))}`,
+    );
+  }
   device.destroy();
 }

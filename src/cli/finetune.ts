@@ -1,26 +1,22 @@
-/** `dawngrad finetune`: fine-tunes a checkpoint on labeled text. */
+/** `dawngrad finetune`: fine-tunes a checkpoint for a task. */
 
 import { type Command, Option } from 'commander';
 import { platform } from '#platform';
-import { encodeTable } from '../data/dataset.ts';
-import { encodeLabels, type LabelSet, labelsOfModel } from '../data/labels.ts';
-import { readTable, type TextTable } from '../data/table.ts';
-import { decideTask, type TaskDecision } from '../data/task.ts';
-import { ConfigError, DataError, UsageError } from '../errors.ts';
-import { AutoModelForSequenceClassification } from '../models/auto.ts';
+import { ConfigError, UsageError } from '../errors.ts';
+import { namesOf } from '../models/common/class-names.ts';
 import type { PretrainedConfig, ProblemType } from '../models/common/config.ts';
+import { withOverrides } from '../models/config.ts';
 import { hasTrainedClassifier } from '../models/files/class-head.ts';
 import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig } from '../models/files/load.ts';
 import { defined } from '../options.ts';
+import { readFor, taskNamed, taskOfFile } from '../tasks/registry.ts';
+import type { Decision, Task, TaskFile } from '../tasks/task.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { resolveArguments } from '../train/argument-checks.ts';
 import { EarlyStoppingCallback } from '../train/callbacks.ts';
-import { metricNames } from '../train/metrics.ts';
 import type { TrainableModel } from '../train/predict.ts';
-import type { Classifier } from './classifier.ts';
-import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -39,10 +35,13 @@ import {
 } from './options.ts';
 import { downloadProgress } from './progress.ts';
 import { formatEvaluation, formatOutcome } from './report.ts';
+import { addTaskOptions, checkTaskOptions, encodingOptions, type TaskOptions } from './task-options.ts';
 import { train } from './train.ts';
+import type { Trained } from './trained.ts';
 import { addTrainingOptions, argumentsFrom } from './training-options.ts';
+import { checkJsonLines, writeJsonLines } from './write.ts';
 
-interface FinetuneOptions extends CommonOptions, DataOptions {
+interface FinetuneOptions extends CommonOptions, DataOptions, TaskOptions {
   model?: string;
   train?: string;
   eval?: string;
@@ -52,8 +51,9 @@ interface FinetuneOptions extends CommonOptions, DataOptions {
   fromScratch?: boolean;
   overwrite?: boolean;
   resume?: string | true;
-  maxLength?: number;
-  truncation: boolean;
+  maxTrainSamples?: number;
+  maxEvalSamples?: number;
+  predictions?: string;
   evalSteps?: number;
   saveSteps?: number;
   earlyStopping?: number;
@@ -72,13 +72,16 @@ const example = {
 export function addFinetune(program: Command): void {
   const command = program
     .command('finetune')
-    .description('fine-tune a checkpoint to classify texts')
+    .description('fine-tune a checkpoint for a task')
     .option('--example', 'use the sentiment example that ships with the package')
     .option('--model <folder or id>', 'checkpoint to start from: a folder, or a hub id')
-    .option('--train <file>', 'training data: .tsv, .csv or .jsonl')
+    .option('--train <file>', 'training data; docs/tasks.md has the files of each task')
     .option('--eval <file>', 'data to evaluate on after every epoch')
     .option('--test <file>', 'data to report on at the end')
     .option('--output <folder>', 'where the fine-tuned model goes')
+    .option('--max-train-samples <n>', 'train on the first n texts only', integer)
+    .option('--max-eval-samples <n>', 'evaluate and test on the first n texts only', integer)
+    .option('--predictions <file>', 'write the predictions for the test or evaluation data there')
     .option('--overwrite', 'replace a model in the output folder')
     .option('--from-scratch', "draw all weights anew, keeping the checkpoint's config and tokenizer");
   addTrainingOptions(command, 'finetune', {
@@ -99,7 +102,7 @@ export function addFinetune(program: Command): void {
       ).choices(['keep', 'new']),
     ],
   });
-  addModelOptions(addDataOptions(addResumeOption(command)));
+  addModelOptions(addDataOptions(addTaskOptions(addResumeOption(command), 'finetune')));
   command.action((options: FinetuneOptions) => finetune(withExample(options, command)));
 }
 
@@ -124,50 +127,35 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   const args = trainingArguments(options, output);
   // Rejects invalid arguments before reading anything.
   resolveArguments(args);
-  const earlyStopping =
+  const callbacks =
     options.earlyStopping === undefined
       ? []
       : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })];
-  const evaluated = {
-    '--early-stopping': options.earlyStopping,
-    '--metric': options.metric,
-    '--eval-steps': options.evalSteps,
-  };
-  for (const [name, value] of Object.entries(evaluated))
-    if (value !== undefined && options.eval === undefined)
-      throw new UsageError(`${name} needs evaluations`, { remedy: 'pass --eval' });
-  checkPositive('--max-length', options.maxLength);
-  const read = (path: string): Promise<TextTable> => readTable(path, tableOptions(options, true));
-  const table = await read(required(options.train, '--train'));
-  const evalTable = options.eval === undefined ? null : await read(options.eval);
-  const testTable = options.test === undefined ? null : await read(options.test);
-  const tables = [table, evalTable, testTable].filter((one) => one !== null);
-  checkPairs(tables);
-  for (const one of tables) console.error(describeColumns(one));
+  checkOptions(options);
+  await checkJsonLines(options.predictions);
+  const { task, files } = await readFiles(options);
   const checkpoint = await resumedFrom(options.resume, output);
   if (checkpoint === undefined) await checkOutput(output, options.overwrite === true);
-  const prepared = await prepare(options, table, checkpoint);
-  const dataset = (rows: TextTable) =>
-    encodeTable(rows, encodeLabels(rows, prepared.labels), prepared.tokenizer, {
-      maxLength: prepared.maxLength,
-      truncation: options.truncation,
-    });
-  const [trainDataset, evalDataset, testDataset] = [
-    dataset(table),
-    evalTable && dataset(evalTable),
-    testTable && dataset(testTable),
-  ];
-  console.error(
-    `training on ${trainDataset.length} texts${evalDataset ? `, evaluating on ${evalDataset.length}` : ''}: ${describeLabels(prepared.labels)}`,
-  );
+  const { device, model, tokenizer, bound, decision } = await prepare(options, task, files.train, checkpoint);
+  const encoded = (file: TaskFile<unknown> | null, most: number | undefined) =>
+    file === null ? null : bound.encode(file.examples.slice(0, most));
+  const trainDataset = encoded(files.train, options.maxTrainSamples)!;
+  const evalDataset = encoded(files.eval, options.maxEvalSamples);
+  const testDataset = encoded(files.test, options.maxEvalSamples);
+  const count = trainDataset.examples.length;
+  const evaluated = evalDataset === null ? '' : `, evaluating on ${evalDataset.examples.length}`;
+  const learned = decision.labels === '' ? '' : `: ${decision.labels}`;
+  console.error(`training on ${count} ${task.things}${evaluated}${learned}`);
   const { trainer, outcome } = await train(
     {
-      model: prepared.model,
-      processingClass: prepared.tokenizer,
+      model,
+      processingClass: tokenizer,
       trainDataset,
       ...(evalDataset && { evalDataset }),
+      dataCollator: bound.collate,
+      ...(bound.computeMetrics && { computeMetrics: bound.computeMetrics }),
       args,
-      callbacks: earlyStopping,
+      callbacks,
     },
     checkpoint,
   );
@@ -176,81 +164,99 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   const [name, reported] = testDataset ? ['test', testDataset] : ['evaluation', evalDataset];
   if (reported) {
     const known = reported === evalDataset ? outcome.evaluation : null;
-    const evaluation = known ?? (await trainer.evaluate(reported));
+    let evaluation = known ?? null;
+    if (options.predictions !== undefined) {
+      const result = await trainer.predict(reported, { metricKeyPrefix: 'eval' });
+      await writeJsonLines(options.predictions, bound.predictions(result.prediction, reported));
+      evaluation ??= result;
+    }
+    evaluation ??= await trainer.evaluate(reported);
     console.log(
-      `\n${name}, ${reported.length} texts:\n${formatEvaluation(evaluation, prepared.labels.names)}`,
+      `\n${name}, ${reported.examples.length} ${task.things}:\n${formatEvaluation(evaluation, namesOf(model.config))}`,
     );
   }
-  console.log(`\nsaved to ${output}. ${nextStep(output, prepared.labels, hasPairs(table), options)}\n`);
-  prepared.device.destroy();
+  const { what, words } = task.nextStep(model.config, tokenizer);
+  const shown = options.example === true ? '"I loved every minute of it"' : words;
+  console.log(
+    `\nsaved to ${output}. ${what} with:\n\n  ${shellCommand(['predict', '--model', output])} ${shown}\n`,
+  );
+  device.destroy();
 }
 
-/** The command that uses the model, with a text from the example if the example was trained. */
-function nextStep(
-  output: string,
-  { problemType }: LabelSet,
-  pairs: boolean,
-  options: FinetuneOptions,
-): string {
-  const what = {
-    regression: 'Predict a value with',
-    single_label_classification: `Classify a ${pairs ? 'pair' : 'text'} with`,
-    multi_label_classification: `Find the classes of a ${pairs ? 'pair' : 'text'} with`,
-  }[problemType];
-  const text = options.example === true ? 'I loved every minute of it' : pairs ? 'the first text' : 'a text';
-  const pair = pairs ? ' --pair "the second text"' : '';
-  // Double quotes work in every shell.
-  return `${what}:\n\n  ${shellCommand(['predict', '--model', output])} "${text}"${pair}`;
-}
-
-function hasPairs({ rows }: TextTable): boolean {
-  return rows[0]!.pair !== undefined;
-}
-
-/** Throws `DataError` unless all tables hold pairs, or all hold single texts. */
-function checkPairs([first, ...others]: readonly TextTable[]): void {
-  const odd = others.find((table) => hasPairs(table) !== hasPairs(first!));
-  if (odd === undefined) return;
-  const [two, one] = hasPairs(odd) ? [odd, first!] : [first!, odd];
-  throw new DataError(`${two.path} has pairs of texts, ${one.path} single texts`, {
-    remedy: 'name the columns of both with --text-column and --pair-column',
+/** Throws `UsageError` for options that need others. */
+function checkOptions(options: FinetuneOptions): void {
+  const needs = (remedy: string, there: boolean, names: Record<string, unknown>): void => {
+    for (const [name, value] of Object.entries(names))
+      if (value !== undefined && !there) throw new UsageError(`${name} needs evaluations`, { remedy });
+  };
+  needs('pass --eval', options.eval !== undefined, {
+    '--early-stopping': options.earlyStopping,
+    '--metric': options.metric,
+    '--eval-steps': options.evalSteps,
   });
+  needs('pass --eval or --test', options.eval !== undefined || options.test !== undefined, {
+    '--predictions': options.predictions,
+    '--max-eval-samples': options.maxEvalSamples,
+  });
+  checkPositive('--max-length', options.maxLength);
+  checkPositive('--max-train-samples', options.maxTrainSamples);
+  checkPositive('--max-eval-samples', options.maxEvalSamples);
 }
 
-/** The task of a new training or of the checkpoint. Prints each decision on a line. */
-async function taskOf(
-  options: FinetuneOptions,
-  table: TextTable,
-  folder: string,
-  config: PretrainedConfig,
-  checkpoint: string | undefined,
-): Promise<TaskDecision> {
-  const pairs = hasPairs(table);
-  const { problemType, head, fromScratch } = options;
-  let decision: TaskDecision;
-  if (checkpoint !== undefined) {
-    const kept = { keep: true, why: 'the training goes on' };
-    const labels = labelsOfModel(config);
-    if (problemType !== undefined && problemType !== labels.problemType)
-      throw new ConfigError(
-        `--problem-type ${problemType}: the checkpoint was trained for ${labels.problemType}`,
-        { remedy: 'leave it out, or start a new training' },
-      );
-    decision = { labels, why: 'as in the checkpoint', head: kept, notes: [] };
+interface Files {
+  train: TaskFile<unknown>;
+  eval: TaskFile<unknown> | null;
+  test: TaskFile<unknown> | null;
+}
+
+/** Reads the data for the task asked for, or for the one that the training data look like. */
+async function readFiles(options: FinetuneOptions): Promise<{ task: Task; files: Files }> {
+  const path = required(options.train, '--train');
+  const table = tableOptions(options, true);
+  const task = options.task === undefined ? (await taskOfFile(path, table)).task : taskNamed(options.task);
+  checkTaskOptions(options, task);
+  const read = async (one: string | undefined) => (one === undefined ? null : readFor(task, one, table));
+  const files = {
+    train: await readFor(task, path, table),
+    eval: await read(options.eval),
+    test: await read(options.test),
+  };
+  const all = [files.train, files.eval, files.test].filter((file) => file !== null);
+  task.check?.(all);
+  for (const file of all) for (const line of file.about) console.error(line);
+  return { task, files };
+}
+
+/** What the data or the checkpoint decide, printed a line each. */
+async function decide(
+  { problemType, head, fromScratch }: FinetuneOptions,
+  task: Task,
+  data: TaskFile<unknown>,
+  { folder, config, resumes }: { folder: string; config: PretrainedConfig; resumes: boolean },
+): Promise<Decision> {
+  if (problemType !== undefined && task.name !== 'text-classification')
+    throw new UsageError(`--problem-type is for text-classification, and the task is ${task.name}`, {
+      remedy: 'leave it out',
+    });
+  let decision: Decision;
+  if (resumes) {
+    decision = task.ofModel(config, data.examples);
+    const { problemType: trained } = decision.config;
+    if (problemType !== undefined && problemType !== trained)
+      throw new ConfigError(`--problem-type ${problemType}: the checkpoint was trained for ${trained}`, {
+        remedy: 'leave it out, or start a new training',
+      });
   } else {
-    const trained = fromScratch !== true && (await hasTrainedClassifier(folder, config));
-    decision = decideTask(table, defined({ problemType, head, model: trained ? config : undefined }));
+    const trained = fromScratch !== true && (await hasTrainedClassifier(folder, config, task.model));
+    decision = task.decide(data, defined({ problemType, head, model: trained ? config : undefined }));
   }
-  const warning = pairWarning(config, pairs);
-  for (const line of describeTask(decision, pairs)) console.error(line);
-  if (warning !== null && decision.head !== null) console.error(warning);
+  for (const line of decision.about) console.error(line);
   return decision;
 }
 
 /** Throws `ConfigError` for a metric that is not computed. */
-function checkMetric(options: FinetuneOptions, { problemType }: LabelSet): void {
-  const { metric } = options;
-  const names = ['loss', ...metricNames[problemType]];
+function checkMetric({ metric }: FinetuneOptions, { metrics }: Decision): void {
+  const names = ['loss', ...metrics];
   if (metric !== undefined && !names.includes(metric.replace(/^eval_/, '')))
     throw new ConfigError(`--metric '${metric}' is not among the metrics`, {
       remedy: `use one of ${names.join(', ')}`,
@@ -259,48 +265,35 @@ function checkMetric(options: FinetuneOptions, { problemType }: LabelSet): void 
 
 async function prepare(
   options: FinetuneOptions,
-  table: TextTable,
+  task: Task,
+  data: TaskFile<unknown>,
   checkpoint: string | undefined,
-): Promise<Classifier> {
+): Promise<Trained & { decision: Decision }> {
   const folder =
     checkpoint ??
     (await resolveModel(required(options.model, '--model'), { onProgress: downloadProgress() }));
   const config = await loadConfig(folder);
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
-  const { labels, head } = await taskOf(options, table, folder, config, checkpoint);
-  checkMetric(options, labels);
+  const resumes = checkpoint !== undefined;
+  const decision = await decide(options, task, data, { folder, config, resumes });
+  checkMetric(options, decision);
   const device = await openDevice(options);
   // Loading the model draws its new weights.
   device.manualSeed(options.seed);
-  const id2label = Object.fromEntries(labels.names.map((name, id) => [id, name]));
-  const overrides = { id2label, problemType: labels.problemType, textPair: hasPairs(table) };
+  const { keepsHead } = decision;
   const model =
-    options.fromScratch === true && checkpoint === undefined
-      ? await AutoModelForSequenceClassification.fromConfig(
-          {
-            ...config,
-            ...overrides,
-            numLabels: labels.names.length,
-            label2id: Object.fromEntries(labels.names.map((name, id) => [name, id])),
-          },
-          { device },
-        )
-      : await AutoModelForSequenceClassification.fromPretrained(folder, {
+    options.fromScratch === true && !resumes
+      ? await task.auto.fromConfig(withOverrides(config, decision.config), { device })
+      : await task.auto.fromPretrained(folder, {
           device,
-          ...overrides,
+          ...decision.config,
           ignoreMismatchedSizes: 'head',
-          ...(head !== null && { head: head.keep ? 'keep' : 'new' }),
+          ...(keepsHead !== null && { head: keepsHead ? 'keep' : 'new' }),
           onReport: ({ text }) => text !== '' && console.error(text),
         });
-  const limit = Math.min(model.base.maxLength, tokenizer.modelMaxLength);
-  const maxLength = options.maxLength ?? limit;
-  if (maxLength > model.base.maxLength) {
-    throw new ConfigError(
-      `--max-length ${maxLength}: the model has positions for 1 to ${model.base.maxLength} tokens`,
-    );
-  }
-  checkRoom(options, tokenizer, hasPairs(table));
-  return { device, model: model as TrainableModel, tokenizer, labels, maxLength };
+  const bound = task.bind(tokenizer, model.config, encodingOptions(options, task, { tokenizer, model }));
+  checkRoom(options, tokenizer, task.pairs(data.examples));
+  return { device, model: model as TrainableModel, tokenizer, task, bound, decision };
 }
 
 /** Throws `UsageError` if special tokens use up the maximum length: every text would be the same. */

@@ -1,14 +1,10 @@
-/** `dawngrad predict`: classifies texts given as arguments, as lines on standard input, or in a data file. */
+/** `dawngrad predict`: runs a trained model on arguments, on lines of standard input, or on a data file. */
 import type { Command } from 'commander';
 import { linesOf } from '../data/chunks.ts';
-import { dataCollatorWithPadding } from '../data/collate.ts';
-import { readTable } from '../data/table.ts';
 import { DataError, UsageError } from '../errors.ts';
-import type { ProblemType } from '../models/common/config.ts';
-import { checkFinite, softmaxRows } from '../train/metrics.ts';
-import { predictBatches } from '../train/predict.ts';
-import { type Classifier, loadClassifier } from './classifier.ts';
-import { describeColumns, pairWarning } from './describe.ts';
+import { readFor } from '../tasks/registry.ts';
+import type { Input, Row, Task } from '../tasks/task.ts';
+import { Trainer } from '../train/trainer.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -18,79 +14,74 @@ import {
   integer,
   tableOptions,
 } from './options.ts';
+import { addTaskOptions, checkTaskOptions, type TaskOptions } from './task-options.ts';
+import { loadTrained, taskOf } from './trained.ts';
+import { checkJsonLines, writeJsonLines } from './write.ts';
 
-interface PredictOptions extends CommonOptions, DataOptions {
+interface PredictOptions extends CommonOptions, DataOptions, TaskOptions {
   model: string;
   batchSize: number;
   data?: string;
   pair?: string;
   pairs?: boolean;
+  output?: string;
   json?: boolean;
-}
-
-interface Input {
-  text: string;
-  pair?: string;
-}
-
-interface Prediction extends Input {
-  /** The class, the classes, or the value. */
-  label: string | string[] | number;
-  score?: number;
-  scores?: Record<string, number>;
 }
 
 export function addPredict(program: Command): void {
   const command = program
     .command('predict')
     .description(
-      'classify texts: the arguments, the rows of a data file, or each line of standard input; lines of JSON come out',
+      'run a trained model on the arguments, on a data file, or on each line of standard input; lines of JSON come out',
     )
-    .argument('[texts...]', 'texts to classify')
+    .argument('[texts...]', 'texts (or questions, with --pair)')
     .requiredOption('--model <folder or id>', 'fine-tuned model')
-    .option('--data <file>', 'data file whose texts, or pairs of texts, are classified: .tsv, .csv or .jsonl')
-    .option('--pair <text>', 'second text, for models of pairs')
+    .option('--data <file>', 'data file as for finetune, without labels or with labels that are not read')
+    .option('--pair <text>', 'second text, for models of pairs; the text of a question')
     .option('--pairs', 'a line of standard input holds two texts with a tab between')
+    .option('--output <file>', 'write the lines of JSON there')
     .option('--batch-size <n>', 'texts in a batch', integer, 32)
     .option('--json', 'print JSON for arguments too');
-  addModelOptions(addDataOptions(command)).action(predict);
+  addModelOptions(addDataOptions(addTaskOptions(command, 'predict'))).action(predict);
 }
 
 async function predict(texts: string[], options: PredictOptions): Promise<void> {
   // The reader of the output is gone.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   checkInputs(texts, options);
-  const source = await inputs(texts, options);
+  await checkJsonLines(options.output);
+  const found = await taskOf(options.model, options.task);
+  checkTaskOptions(options, found.task);
+  const source = await examples(texts, options, found.task);
+  const { device, model, task, bound } = await loadTrained(found, options);
+  const { fp16 = false, output, batchSize } = options;
+  const trainer = new Trainer({
+    model,
+    dataCollator: bound.collate,
+    args: { outputDir: options.model, perDeviceEvalBatchSize: batchSize, fp16 },
+  });
   const json = texts.length === 0 || options.json === true;
-  const classifier = await loadClassifier(options.model, options);
-  let waiting: Input[] = [];
-  let printed: Promise<void> | null = null;
-  const print = async (predictions: Promise<Prediction[]>): Promise<void> => {
-    for (const prediction of await predictions)
-      process.stdout.write(`${json ? JSON.stringify(prediction) : describe(prediction)}\n`);
-  };
-  /** Starts a batch, then waits for the one before: the GPU is not to wait for texts. */
+  const written: Row[] = [];
+  let waiting: unknown[] = [];
+  let warned = false;
   const flush = async (): Promise<void> => {
-    const warning = printed ? null : pairWarning(classifier.model.config, waiting[0]!.pair !== undefined);
+    const warning = warned ? null : (task.warning?.(model.config, waiting) ?? null);
     if (warning !== null) console.error(warning);
-    const next = classify(classifier, waiting, options);
-    next.catch(() => {});
+    warned = true;
+    const features = bound.encode(waiting);
+    const { prediction } = await trainer.predict(features);
+    const rows = bound.predictions(prediction, features);
+    if (output !== undefined) written.push(...rows);
+    else for (const row of rows) process.stdout.write(`${json ? JSON.stringify(row.json) : row.text}\n`);
     waiting = [];
-    await printed;
-    printed = print(next);
-    printed.catch(() => {});
   };
-  try {
-    for await (const input of source) {
-      waiting.push(input);
-      if (waiting.length === options.batchSize) await flush();
-    }
-    if (waiting.length > 0) await flush();
-  } finally {
-    // Also if a later line is refused.
-    await printed;
+  for await (const example of source) {
+    waiting.push(example);
+    if (waiting.length === batchSize) await flush();
   }
-  classifier.device.destroy();
+  if (waiting.length > 0) await flush();
+  if (output !== undefined) await writeJsonLines(output, written);
+  device.destroy();
 }
 
 /** Throws `UsageError` unless there is exactly one source of texts and the options fit it. */
@@ -120,24 +111,32 @@ function checkInputs(texts: readonly string[], options: PredictOptions): void {
     if (data === undefined && value !== undefined)
       throw new UsageError(`${name}: there is no file`, { remedy: 'pass --data, or leave it out' });
   if (texts.length === 0 && data === undefined && process.stdin.isTTY === true) {
-    throw new UsageError('there is no text to classify', {
+    throw new UsageError('there is no text', {
       remedy: 'give texts as arguments, lines on standard input, or a file with --data',
     });
   }
 }
 
-async function inputs(
+/** The examples of a data file, or of texts as they come. */
+async function examples(
   texts: readonly string[],
   options: PredictOptions,
-): Promise<Iterable<Input> | AsyncIterable<Input>> {
+  task: Task,
+): Promise<Iterable<unknown> | AsyncIterable<unknown>> {
   const { data, pair } = options;
   if (data !== undefined) {
-    const table = await readTable(data, { ...tableOptions(options, false), readLabels: false });
-    console.error(describeColumns(table));
-    return table.rows.map((row) => ({ text: row.text, ...(row.pair !== undefined && { pair: row.pair }) }));
+    const file = await readFor(task, data, { ...tableOptions(options, false), readLabels: false });
+    for (const line of file.about) console.error(line);
+    return file.examples;
   }
-  if (texts.length > 0) return texts.map((text) => ({ text, ...(pair !== undefined && { pair }) }));
-  return inputLines(options);
+  const second = pair !== undefined && { pair };
+  return texts.length > 0
+    ? texts.map((text) => task.example({ text, ...second }))
+    : exampleLines(options, task);
+}
+
+async function* exampleLines(options: PredictOptions, task: Task): AsyncGenerator<unknown> {
+  for await (const input of inputLines(options)) yield task.example(input);
 }
 
 /** Yields every line of standard input, even blank ones, so that line n of the output answers line n. */
@@ -157,57 +156,4 @@ async function* inputLines({ pair, pairs, encoding }: PredictOptions): AsyncGene
       );
     yield { text: text!, pair: second };
   }
-}
-
-async function classify(
-  { model, tokenizer, labels, maxLength }: Classifier,
-  inputs: readonly Input[],
-  { fp16 = false }: Pick<PredictOptions, 'fp16'>,
-): Promise<Prediction[]> {
-  const examples = inputs.map(({ text, pair }) =>
-    tokenizer.encode(text, pair, { truncation: true, maxLength }),
-  );
-  const collate = dataCollatorWithPadding({
-    padTokenId: tokenizer.padTokenId,
-    paddingSide: tokenizer.paddingSide,
-  });
-  const batch = collate(examples, [...examples.keys()]);
-  const out: Prediction[] = [];
-  for await (const { logits } of predictBatches(model, [batch], { fp16 })) {
-    const width = logits.length / inputs.length;
-    checkFinite(logits, width);
-    for (const [row, input] of inputs.entries()) {
-      out.push({
-        ...input,
-        ...interpret(labels.problemType, logits.subarray(row * width, (row + 1) * width), labels.names),
-      });
-    }
-  }
-  return out;
-}
-
-function interpret(
-  type: ProblemType,
-  logits: Float32Array,
-  names: readonly string[],
-): Omit<Prediction, keyof Input> {
-  if (type === 'regression') return { label: logits[0]! };
-  const multi = type === 'multi_label_classification';
-  const values = multi
-    ? Array.from(logits, (x) => 1 / (1 + Math.exp(-x)))
-    : [...softmaxRows(logits, names.length)];
-  const scores = Object.fromEntries(names.map((name, id) => [name, values[id]!]));
-  if (multi) return { label: names.filter((_, id) => values[id]! > 0.5), scores };
-  const best = values.indexOf(Math.max(...values));
-  return { label: names[best]!, score: values[best]!, scores };
-}
-
-function describe({ text: first, pair, label, score }: Prediction): string {
-  const text = pair === undefined ? first : `${first}\t${pair}`;
-  const shown = Array.isArray(label)
-    ? label.join(', ') || '(none)'
-    : typeof label === 'number'
-      ? label.toFixed(4)
-      : label;
-  return score === undefined ? `${shown}\t${text}` : `${shown}\t${score.toFixed(4)}\t${text}`;
 }

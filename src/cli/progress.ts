@@ -50,6 +50,9 @@ class Rate {
 const PATIENCE = 3;
 const COMPILING = 'compiling kernels';
 
+/** Metrics that a line has room for. */
+const usual = /^eval_(loss|accuracy|f1|f1_macro|exact_match|perplexity|pearson|mse)$/;
+
 export class ProgressCallback implements TrainerCallback {
   private readonly interactive = process.stderr.isTTY === true;
   private readonly bar = new SingleBar(
@@ -104,7 +107,7 @@ export class ProgressCallback implements TrainerCallback {
 
   onEvaluate({ state }: CallbackContext, metrics: Metrics): void {
     const shown = Object.entries(metrics)
-      .filter(([name, value]) => typeof value === 'number' && /loss|accuracy|f1$|pearson|mse/.test(name))
+      .filter(([name, value]) => typeof value === 'number' && usual.test(name))
       .map(([name, value]) => `${name.replace('eval_', '')} ${value!.toFixed(4)}`);
     this.print(`evaluation after epoch ${state.epoch.toFixed(2)}: ${shown.join(', ')}`);
   }

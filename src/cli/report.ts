@@ -25,24 +25,60 @@ const titles: Record<string, string> = {
   mse: 'MSE',
   pearson: 'Pearson',
   spearman: 'Spearman',
+  perplexity: 'perplexity',
+  exact_match: 'exact match',
 };
 
-/** A table of the metrics, and the confusion matrix with the true classes as rows. */
+const scores = ['precision', 'recall', 'f1', 'number'] as const;
+
+/**
+ * A table of the metrics, one of the types of entities, and the confusion matrix with the true classes as
+ * rows.
+ */
 export function formatEvaluation({ metrics, confusion }: Evaluation, names: readonly string[]): string {
   const table = new Table(plain);
-  for (const [key, title] of Object.entries(titles)) {
-    const value = metrics[`eval_${key}`];
-    if (value !== undefined) table.push([title, value === null ? 'not defined' : value.toFixed(4)]);
+  const value = (key: string): string | undefined => {
+    const number = metrics[`eval_${key}`];
+    if (number === undefined) return undefined;
+    return number === null
+      ? 'not defined'
+      : Number.isInteger(number) && key.endsWith('number')
+        ? `${number}`
+        : number.toFixed(4);
+  };
+  const types = Object.keys(metrics).flatMap((name) => /^eval_(.+)_number$/.exec(name)?.[1] ?? []);
+  const known = [
+    'runtime',
+    'samples_per_second',
+    ...types.flatMap((type) => scores.map((key) => `${type}_${key}`)),
+  ];
+  const others = Object.keys(metrics)
+    .map((name) => name.replace(/^eval_/, ''))
+    .filter((key) => titles[key] === undefined && !known.includes(key));
+  for (const key of [...Object.keys(titles), ...others]) {
+    const shown = value(key);
+    if (shown !== undefined) table.push([titles[key] ?? key, shown]);
   }
-  if (confusion === undefined) return table.toString();
-  const matrix = new Table({
-    ...plain,
-    head: ['true \\ predicted', ...names],
-    colAligns: ['left', ...names.map(() => 'right' as const)],
-  });
-  for (const [index, row] of confusion.entries())
-    matrix.push([names[index] ?? String(index), ...row.map(String)]);
-  return `${table.toString()}\n\n${matrix.toString()}`;
+  const tables = [table];
+  const numbers = (head: string[]): Table.Table => {
+    const made = new Table({
+      ...plain,
+      head,
+      colAligns: ['left', ...head.slice(1).map(() => 'right' as const)],
+    });
+    tables.push(made);
+    return made;
+  };
+  if (types.length > 0) {
+    const byType = numbers(['type', 'precision', 'recall', 'F1', 'number']);
+    for (const type of types) byType.push([type, ...scores.map((key) => value(`${type}_${key}`) ?? '')]);
+  }
+  if (confusion !== undefined) {
+    const matrix = numbers(['true \\ predicted', ...names]);
+    for (const [index, row] of confusion.entries())
+      matrix.push([names[index] ?? String(index), ...row.map(String)]);
+  }
+  return tables.map(String).join('\n\n');
 }
 
 /** Why a training ended, which step was restored, and how long it took. */

@@ -6,12 +6,12 @@ import type { Chunk } from './chunks.ts';
 import { type Columns, chooseColumns, hasColumnName, looksLikeHeader } from './columns.ts';
 import type { RowReader, TableOptions } from './table.ts';
 
-interface Raw {
+export interface Raw {
   cells: string[];
   line: number;
 }
 
-const usualDelimiter = { tsv: '\t', csv: ',' };
+export const usualDelimiter = { tsv: '\t', csv: ',' };
 const delimiterNames: Record<string, string> = {
   '\t': 'tabs',
   ',': 'commas',
@@ -126,7 +126,7 @@ function delimiterOf(
   return taken;
 }
 
-function parseCells(path: string, chunk: Chunk, format: 'tsv' | 'csv', delimiter: string): Raw[] {
+export function parseCells(path: string, chunk: Chunk, format: 'tsv' | 'csv', delimiter: string): Raw[] {
   const raw = format === 'tsv' ? plainCells(chunk, delimiter) : quotedCells(path, chunk, delimiter);
   for (const { cells } of raw) {
     // Some programs end a line with two carriage returns.

@@ -211,7 +211,17 @@ export interface MaskingOptions extends PaddingOptions {
   specialIds: readonly number[];
   /** Probability that a token is predicted. Default 0.15. */
   mlmProbability?: number;
+  /**
+   * Draws words, whose tokens all become the mask; examples need `wordIds`, the word of each token. Default
+   * false.
+   */
+  wholeWordMask?: boolean;
   seed: number;
+}
+
+/** A text whose tokens have words; null for special tokens. */
+interface WordedExample extends Example {
+  wordIds?: readonly (number | null)[];
 }
 
 const maskingOptionNames: OptionNames<MaskingOptions> = {
@@ -220,6 +230,7 @@ const maskingOptionNames: OptionNames<MaskingOptions> = {
   vocabSize: true,
   specialIds: true,
   mlmProbability: true,
+  wholeWordMask: true,
   seed: true,
 };
 
@@ -230,25 +241,27 @@ const maskingOptionNames: OptionNames<MaskingOptions> = {
  */
 export function dataCollatorForLanguageModeling(
   options: MaskingOptions,
-): (examples: readonly Example[], indices: readonly number[], stream: number) => PaddedBatch {
+): (examples: readonly WordedExample[], indices: readonly number[], stream: number) => PaddedBatch {
   checkOptions('dataCollatorForLanguageModeling', options, maskingOptionNames, advice);
   const probability = options.mlmProbability ?? 0.15;
   const between = probability > 0 && probability < 1;
   check('mlmProbability', probability, between, 'use a number between 0 and 1');
   checkPadding(options);
   const special = new Set(options.specialIds);
+  const whole = options.wholeWordMask === true;
   return (examples, indices, stream) => {
     const batch = padInputs(examples, indices, options);
     const random = new Random(options.seed, stream);
     const open: number[] = [];
     for (const [at, id] of batch.inputIds.entries())
       if (batch.attentionMask[at] === 1 && !special.has(id)) open.push(at);
-    let chosen = open.filter(() => random.uniform() < probability);
+    const groups = whole ? wordsOf(batch, open, examples, options) : open.map((at) => [at]);
+    let chosen = groups.filter(() => random.uniform() < probability).flat();
     // Predict at least one token: a batch without any would have no loss.
-    if (chosen.length === 0 && open.length > 0) chosen = [open[random.integer(open.length)]!];
+    if (chosen.length === 0 && open.length > 0) chosen = groups[random.integer(groups.length)]!;
     const labels = Int32Array.from(chosen, (at) => batch.inputIds[at]!);
     for (const at of chosen) {
-      const draw = random.uniform();
+      const draw = whole ? 0 : random.uniform();
       if (draw < 0.8) batch.inputIds[at] = options.maskTokenId;
       else if (draw < 0.9) batch.inputIds[at] = random.integer(options.vocabSize);
     }
@@ -260,4 +273,25 @@ export function dataCollatorForLanguageModeling(
       shapes: { labels: count, positions: count },
     };
   };
+}
+
+/** The flat positions `open`, by words. Throws `DataError` for an example without words. */
+function wordsOf(
+  { shape: [, length] }: PaddedBatch,
+  open: readonly number[],
+  examples: readonly WordedExample[],
+  options: PaddingOptions,
+): number[][] {
+  const words = new Map<string, number[]>();
+  for (const at of open) {
+    const row = Math.floor(at / length);
+    const { inputIds, wordIds } = examples[row]!;
+    if (wordIds?.length !== inputIds.length)
+      throw new DataError(`wholeWordMask: example ${row} of a batch has no word for each token`, {
+        remedy: "pass a tokenizer's wordIds along",
+      });
+    const key = `${row} ${wordIds[at - startOf(row, length, inputIds.length, options)]}`;
+    words.set(key, [...(words.get(key) ?? []), at]);
+  }
+  return [...words.values()];
 }

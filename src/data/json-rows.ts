@@ -82,7 +82,7 @@ function numberText(source: string, key: string): string | undefined {
   return found;
 }
 
-function parseLine(path: string, line: string, number: number): Record<string, unknown> {
+export function parseLine(path: string, line: string, number: number): Record<string, unknown> {
   let value: unknown;
   try {
     value = JSON.parse(line);

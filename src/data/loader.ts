@@ -61,7 +61,7 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
    * an empty dataset.
    */
   constructor(
-    private readonly dataset: Dataset<E>,
+    readonly dataset: Dataset<E>,
     private readonly options: DataLoaderOptions<E, B>,
   ) {
     checkOptions('DataLoader', options, loaderOptionNames, advice);

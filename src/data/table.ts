@@ -77,10 +77,7 @@ export interface RowReader {
  */
 export async function readTable(path: string, options: TableOptions = {}): Promise<TextTable> {
   checkOptions('readTable', options, tableOptionNames, advice);
-  if (!(await platform.exists(path)))
-    throw new FileError(`data file '${path}' does not exist`, { remedy: 'check the path' });
-  if (await platform.isFolder(path))
-    throw new FileError(`'${path}' is a folder`, { remedy: 'give the data file in it' });
+  await checkFile(path);
   const { encoding, delimiter } = options;
   if (encoding !== undefined) encodingNamed(encoding);
   if (delimiter !== undefined && delimiter.length !== 1)
@@ -98,6 +95,14 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
   if (options.header === undefined && !layout.header) checkFirstRow(path, rows);
   const { label } = layout.columns;
   return { path, rows, layout, ...(typeof label === 'object' && label !== null && { classes: label }) };
+}
+
+/** Throws `FileError` unless there is a file. */
+export async function checkFile(path: string): Promise<void> {
+  if (!(await platform.exists(path)))
+    throw new FileError(`data file '${path}' does not exist`, { remedy: 'check the path' });
+  if (await platform.isFolder(path))
+    throw new FileError(`'${path}' is a folder`, { remedy: 'give the data file in it' });
 }
 
 /**
@@ -119,7 +124,7 @@ function checkFirstRow(path: string, [first, ...others]: readonly TextRow[]): vo
     });
 }
 
-function formatOf(path: string): TableFormat {
+export function formatOf(path: string): TableFormat {
   const ending = /\.([a-z]+)$/i.exec(path)?.[1]?.toLowerCase();
   if (ending === 'tsv' || ending === 'csv') return ending;
   if (ending === 'jsonl' || ending === 'ndjson' || ending === 'json') return 'jsonl';

@@ -85,7 +85,8 @@ export function decideTask(table: TextTable, options: TaskOptions = {}): TaskDec
   if (names.length < least) throw tooFew(path, names);
   const notes = [...oddRows(table), ...lookAlikes(names)];
   if (model === undefined) return { labels: { problemType: type, names }, why, head: null, notes };
-  const kept = classesOfModel(path, names, column, model, head);
+  const unnamed = column.form === 'vector' && column.classes === undefined;
+  const kept = classesOfModel(path, names, model, { head, unnamed });
   return { labels: { problemType: type, names: kept.keep ? namesOf(model) : names }, why, head: kept, notes };
 }
 
@@ -220,13 +221,15 @@ function lookAlikes(names: readonly string[]): string[] {
   return notes;
 }
 
-/** Whether a trained classifier is kept. Throws `DataError` if only some of the names are its own. */
-function classesOfModel(
+/**
+ * Whether a trained classifier is kept. `unnamed`: the data number their classes. Throws `DataError` if only
+ * some of the names are its own.
+ */
+export function classesOfModel(
   path: string,
   names: readonly string[],
-  column: LabelColumn,
   model: PretrainedConfig,
-  head: TaskOptions['head'],
+  { head, unnamed = false }: { head?: TaskOptions['head']; unnamed?: boolean } = {},
 ): { keep: boolean; why: string } {
   if (head !== undefined) return { keep: head === 'keep', why: 'as asked for' };
   const theirs = namesOf(model);
@@ -236,8 +239,7 @@ function classesOfModel(
   const kind = relationOf(ours, theirs);
   if (kind === 'same') return { keep: true, why: "its classes are the data's, in its order" };
   const shown = `${theirs.length} (${shownNames(theirs)})`;
-  if (column.form === 'vector' && column.classes === undefined)
-    return { keep: false, why: `its classes are ${shown}, and the data's have no names` };
+  if (unnamed) return { keep: false, why: `its classes are ${shown}, and the data's have no names` };
   if (kind !== 'partly') {
     const numbers = kind === 'other' && names.length === theirs.length && names.every(isNumber);
     const hint = numbers ? '; write these names as labels to keep it' : '';

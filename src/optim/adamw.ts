@@ -14,6 +14,7 @@ import {
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { MomentStore, type MomentView, type Piece } from './moments.ts';
+import type { Optimizer } from './optimizer.ts';
 
 export interface AdamWOptions {
   /** Learning rate. */
@@ -86,7 +87,8 @@ interface Run extends Pick<Entry, 'group' | 'copied'> {
   end: number;
 }
 
-export class AdamW {
+export class AdamW implements Optimizer {
+  readonly readsGradScale = true;
   readonly groups: OptimizerGroup[];
   private readonly entries = new Map<Tensor, Entry>();
   private readonly moments = new MomentStore();

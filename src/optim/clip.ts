@@ -56,9 +56,13 @@ export function clipFactor(
  */
 export function clipGradNorm(parameters: readonly Tensor[], maxNorm: number): Tensor | null {
   const result = clipFactor(parameters, maxNorm);
-  if (result !== null)
-    withRuns(gradientRuns(parameters), (gradients) =>
-      scaleGradients(result.device.gpu, gradients, result.slot),
-    );
+  if (result !== null) scaleByFactor(parameters, result);
   return result;
+}
+
+/** @internal Multiplies gradients by the factor of [norm, factor], in place. */
+export function scaleByFactor(parameters: readonly Tensor[], factor: Tensor): void {
+  withRuns(gradientRuns(parameters), (gradients) =>
+    scaleGradients(factor.device.gpu, gradients, factor.slot),
+  );
 }

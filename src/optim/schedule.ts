@@ -2,7 +2,7 @@
 
 import { ConfigError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
-import type { AdamW } from './adamw.ts';
+import type { Optimizer } from './optimizer.ts';
 
 export type SchedulerType = 'linear' | 'cosine' | 'constant' | 'constant_with_warmup';
 
@@ -11,7 +11,7 @@ export class LambdaLR {
   private count = 0;
 
   constructor(
-    private readonly optimizer: AdamW,
+    private readonly optimizer: Pick<Optimizer, 'groups'>,
     private readonly factor: (step: number) => number,
   ) {
     this.apply();
@@ -44,7 +44,11 @@ export class LambdaLR {
 }
 
 /** Up linearly over the warm-up, then the factor that `after` gives. */
-function warmedUp(optimizer: AdamW, numWarmupSteps: number, after: (step: number) => number): LambdaLR {
+function warmedUp(
+  optimizer: Pick<Optimizer, 'groups'>,
+  numWarmupSteps: number,
+  after: (step: number) => number,
+): LambdaLR {
   const factor = (step: number): number =>
     step < numWarmupSteps ? step / Math.max(1, numWarmupSteps) : after(step);
   return new LambdaLR(optimizer, factor);
@@ -52,7 +56,7 @@ function warmedUp(optimizer: AdamW, numWarmupSteps: number, after: (step: number
 
 /** Up linearly over the warm-up, then down linearly to 0 at `numTrainingSteps`. */
 export function getLinearScheduleWithWarmup(
-  optimizer: AdamW,
+  optimizer: Pick<Optimizer, 'groups'>,
   numWarmupSteps: number,
   numTrainingSteps: number,
 ): LambdaLR {
@@ -62,7 +66,7 @@ export function getLinearScheduleWithWarmup(
 
 /** Up linearly over the warm-up, then down along half a cosine (or `numCycles` waves) to 0. */
 export function getCosineScheduleWithWarmup(
-  optimizer: AdamW,
+  optimizer: Pick<Optimizer, 'groups'>,
   numWarmupSteps: number,
   numTrainingSteps: number,
   numCycles = 0.5,
@@ -74,15 +78,21 @@ export function getCosineScheduleWithWarmup(
   });
 }
 
-export function getConstantSchedule(optimizer: AdamW): LambdaLR {
+export function getConstantSchedule(optimizer: Pick<Optimizer, 'groups'>): LambdaLR {
   return new LambdaLR(optimizer, () => 1);
 }
 
-export function getConstantScheduleWithWarmup(optimizer: AdamW, numWarmupSteps: number): LambdaLR {
+export function getConstantScheduleWithWarmup(
+  optimizer: Pick<Optimizer, 'groups'>,
+  numWarmupSteps: number,
+): LambdaLR {
   return warmedUp(optimizer, numWarmupSteps, () => 1);
 }
 
-const makers: Record<SchedulerType, (optimizer: AdamW, warmup: number, steps: number) => LambdaLR> = {
+const makers: Record<
+  SchedulerType,
+  (optimizer: Pick<Optimizer, 'groups'>, warmup: number, steps: number) => LambdaLR
+> = {
   linear: getLinearScheduleWithWarmup,
   cosine: getCosineScheduleWithWarmup,
   constant: getConstantSchedule,
@@ -98,7 +108,11 @@ export interface SchedulerOptions {
 }
 
 /** A schedule by transformers' name. Throws `ConfigError` for an unknown one. */
-export function getScheduler(name: SchedulerType, optimizer: AdamW, options: SchedulerOptions): LambdaLR {
+export function getScheduler(
+  name: SchedulerType,
+  optimizer: Pick<Optimizer, 'groups'>,
+  options: SchedulerOptions,
+): LambdaLR {
   checkOptions<SchedulerOptions>('getScheduler', options, { numWarmupSteps: true, numTrainingSteps: true });
   const { numWarmupSteps = 0, numTrainingSteps } = options;
   if (!Object.hasOwn(makers, name))

@@ -9,7 +9,10 @@ export interface Encoding {
   inputIds: number[];
   attentionMask: number[];
   tokenTypeIds: number[];
-  /** [start, end) of each token in its text, in UTF-16 units; [0, 0] for special tokens. */
+  /**
+   * [start, end) of each token in its text, or in its word if the text was split into words, in UTF-16 units;
+   * [0, 0] for special tokens.
+   */
   offsets: [number, number][];
   specialTokensMask: number[];
   /** Index of the word in its text; null for special tokens. */
@@ -47,7 +50,8 @@ export function assemble(
     const [start, end] = windows[piece.which]!;
     for (let i = start; i < end; i += 1) {
       const range = trims.reduce((now, trim) => trimmed(now, values[i]!, i === start, trim), offsets[i]!);
-      const [from, to] = units === null ? range : [units[range[0]]!, units[range[1]]!];
+      const unit = units(words[i]!);
+      const [from, to] = unit === null ? range : [unit[range[0]]!, unit[range[1]]!];
       put(out, ids[i]!, type, [from, to], words[i]!, piece.which);
     }
   }

@@ -1,14 +1,23 @@
 /** Checks values that plain JavaScript may pass in place of a text or a number. */
 import { ConfigError, TokenizerError } from '../errors.ts';
 
-/** Throws `TokenizerError` if `text` or `pair` is not a string; `pair` may be missing. */
-export function checkTexts(text: unknown, pair: unknown): void {
+/**
+ * Throws `TokenizerError` if `text` or `pair` is not a string, or a list of strings if it is split into words;
+ * `pair` may be missing.
+ */
+export function checkTexts(text: unknown, pair: unknown, split: boolean): void {
+  const isWords = (value: unknown): boolean =>
+    Array.isArray(value) && value.every((word) => typeof word === 'string');
   for (const [name, value] of [
     ['text', text],
-    ['pair', pair ?? ''],
-  ] as const)
-    if (typeof value !== 'string')
-      throw new TokenizerError(`encode: the ${name} is ${describe(value)}`, { remedy: 'give a string' });
+    ['pair', pair ?? (split ? [] : '')],
+  ] as const) {
+    if (split ? isWords(value) : typeof value === 'string') continue;
+    const remedy = split ? 'with isSplitIntoWords, give a list of words' : 'give a string';
+    throw new TokenizerError(`encode: the ${name} is ${describe(value)}`, {
+      remedy: isWords(value) ? `${remedy}, or pass isSplitIntoWords` : remedy,
+    });
+  }
 }
 
 function describe(value: unknown): string {

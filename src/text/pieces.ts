@@ -17,8 +17,8 @@ export interface Pieces {
   offsets: [number, number][];
   /** Index of the word that each token belongs to. */
   words: number[];
-  /** UTF-16 index of each code point in the text; null if the two are equal. */
-  units: Int32Array | null;
+  /** UTF-16 index of each code point in the text that holds a word; null if the two are equal. */
+  units: (word: number) => Int32Array | null;
 }
 
 /** Longer words are unlikely to recur. */
@@ -36,7 +36,8 @@ export class PieceEncoder {
   /** Throws `TokenizerError` if a word has no token and the vocabulary no unknown token. */
   encode(source: string): Pieces {
     const text = wellFormed(source);
-    const out: Pieces = { ids: [], values: [], offsets: [], words: [], units: unitsOf(text) };
+    const units = unitsOf(text);
+    const out: Pieces = { ids: [], values: [], offsets: [], words: [], units: () => units };
     let word = 0;
     for (const part of this.added.split(AlignedText.of(text))) {
       if (part.id !== null) {
@@ -51,6 +52,18 @@ export class PieceEncoder {
       }
     }
     return out;
+  }
+
+  /** Encodes a text that is split into words: each by itself, with offsets that count from its start. */
+  encodeWords(words: readonly string[]): Pieces {
+    const parts = words.map((word) => this.encode(word));
+    return {
+      ids: parts.flatMap(({ ids }) => ids),
+      values: parts.flatMap(({ values }) => values),
+      offsets: parts.flatMap(({ offsets }) => offsets),
+      words: parts.flatMap(({ ids }, word) => ids.map(() => word)),
+      units: (word) => parts[word]!.units(0),
+    };
   }
 
   private tokens(word: string): Token[] {

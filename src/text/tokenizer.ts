@@ -35,6 +35,11 @@ export interface EncodeOptions {
   returnOverflowingTokens?: boolean;
   /** Number of tokens that adjacent windows share. Default 0. */
   stride?: number;
+  /**
+   * The text is a list of words: each is encoded by itself, `wordIds` are the words' numbers, and offsets
+   * count from a word's start. Default false.
+   */
+  isSplitIntoWords?: boolean;
 }
 
 export interface BatchOptions extends EncodeOptions {
@@ -69,6 +74,7 @@ const encodeOptionNames: OptionNames<EncodeOptions> = {
   maxLength: true,
   returnOverflowingTokens: true,
   stride: true,
+  isSplitIntoWords: true,
 };
 const batchOptionNames: OptionNames<BatchOptions> = {
   ...encodeOptionNames,
@@ -90,10 +96,13 @@ const advice: Advice = {
   returnOffsetsMapping: 'leave it out: encode gives offsets',
   returnSpecialTokensMask: 'leave it out: encode gives it',
   textPair: "the pair is encode's second argument",
-  isSplitIntoWords: 'join the words: wordIds says which token belongs to which',
 };
 
-export type TextInput = string | readonly [string, string];
+/** A text, or the words of one, with `isSplitIntoWords`. */
+export type Text = string | readonly string[];
+
+/** A text or a pair; with `isSplitIntoWords`, the words of a text, or of each. */
+export type TextInput = string | readonly [string, string] | readonly string[] | readonly [Text, Text];
 
 /** The files that the tokenizer was loaded from, written back unchanged. */
 export type TokenizerFiles = Readonly<Record<string, string>>;
@@ -193,16 +202,18 @@ export class PreTrainedTokenizer {
    * Encodes a text or a pair. `overflowing` holds what was cut, if `returnOverflowingTokens` is set. Throws
    * `TokenizerError` if truncation cannot reach `maxLength`, and `ConfigError` for invalid options.
    */
-  encode(text: string, pair?: string, options: EncodeOptions = {}): Encoding {
+  encode(text: Text, pair?: Text, options: EncodeOptions = {}): Encoding {
     checkOptions('encode', options, encodeOptionNames, advice);
     const [first, ...overflowing] = this.encodeWindows(text, pair, options);
     return options.returnOverflowingTokens === true ? { ...first!, overflowing } : first!;
   }
 
-  private encodeWindows(text: string, pair: string | undefined, options: EncodeOptions): Encoding[] {
-    checkTexts(text, pair);
+  private encodeWindows(text: Text, pair: Text | undefined, options: EncodeOptions): Encoding[] {
+    checkTexts(text, pair, options.isSplitIntoWords ?? false);
     const { pieces, template, settings } = this.loaded;
-    const parts = [text, ...(typeof pair === 'string' ? [pair] : [])].map((one) => pieces.encode(one));
+    const parts = [text, ...(pair === undefined || pair === null ? [] : [pair])].map((one) =>
+      typeof one === 'string' ? pieces.encode(one) : pieces.encodeWords(one),
+    );
     const around = options.addSpecialTokens ?? true;
     const full = parts.length === 2 ? template.pair : template.single;
     const layout = around ? full : full.filter(({ kind }) => kind === 'text');
@@ -245,10 +256,11 @@ export class PreTrainedTokenizer {
       truncation: options.truncation ?? (options.maxLength !== undefined && !padded),
     };
     const samples: number[] = [];
+    const split = options.isSplitIntoWords ?? false;
     const encodings = texts.flatMap((text, sample) => {
-      const rows = Array.isArray(text)
-        ? this.encodeWindows(text[0], text[1], encoding)
-        : this.encodeWindows(text as string, undefined, encoding);
+      const isPair = Array.isArray(text) && (!split || Array.isArray(text[0]));
+      const [first, second] = (isPair ? text : [text]) as [Text, Text?];
+      const rows = this.encodeWindows(first, second, encoding);
       for (const _ of rows) samples.push(sample);
       return rows;
     });

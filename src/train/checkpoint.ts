@@ -1,6 +1,6 @@
 /** Checkpoints: everything that a training needs to continue as if never interrupted. */
 import { platform } from '#platform';
-import { CheckpointError, FileError } from '../errors.ts';
+import { CheckpointError, ConfigError, FileError } from '../errors.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from '../models/files/checkpoint-files.ts';
 import { TOKENIZER_FILES } from '../models/files/hub.ts';
@@ -8,7 +8,7 @@ import { openSafetensors, type SafetensorsFile } from '../models/files/safetenso
 import { type TensorToWrite, writeSafetensors } from '../models/files/safetensors-writer.ts';
 import { partToWrite, writeModel } from '../models/files/save.ts';
 import { type FileWeight, storedWeights } from '../models/files/weight-names.ts';
-import type { AdamW } from '../optim/adamw.ts';
+import type { Optimizer } from '../optim/optimizer.ts';
 import type { FolderWriter } from '../platform/contract.ts';
 import { formatShape, sameShape, sizeOf } from '../tensor/shape.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
@@ -28,7 +28,7 @@ const CHECKPOINT = /^checkpoint-(\d+)$/;
 export interface CheckpointContent {
   model: PreTrainedModel;
   tokenizer: PreTrainedTokenizer | undefined;
-  optimizer: AdamW;
+  optimizer: Optimizer;
   args: TrainingArguments;
   state: TrainerState;
   progress: Omit<Progress, 'optimizerSteps'>;
@@ -45,7 +45,7 @@ export async function saveCheckpoint(content: CheckpointContent): Promise<string
   const optimizerSteps: Record<string, number> = {};
   const tensors: TensorToWrite[] = [];
   for (const { name, ...weight } of storedWeights(model.fileWeights())) {
-    const moments = optimizer.state(weight.tensor);
+    const moments = optimizer.state?.(weight.tensor);
     if (moments === undefined) continue;
     optimizerSteps[name] = moments.step;
     tensors.push(partToWrite(`${MOMENTS[0]}.${name}`, moments.expAvg, weight));
@@ -147,7 +147,7 @@ export async function loadCheckpoint(
   path: string,
   { optimizerSteps }: Progress,
   model: PreTrainedModel,
-  optimizer: AdamW,
+  optimizer: Optimizer,
 ): Promise<void> {
   await loadWeights(path, model);
   const file = await openSafetensors(await platform.openFile(platform.joinPath(path, OPTIMIZER_NAME)));
@@ -167,7 +167,11 @@ export async function loadCheckpoint(
       throw new CheckpointError(`${path}: ${PROGRESS_NAME} has no optimizerSteps for '${stray}'`, {
         remedy: 'resume from another checkpoint',
       });
-    optimizer.reserve(stepped.map(({ tensor }) => tensor));
+    if (optimizer.loadState === undefined)
+      throw new ConfigError(`'${path}' cannot be resumed: the optimizer has no loadState`, {
+        remedy: 'give it state and loadState, or start a new training from the weights of the checkpoint',
+      });
+    optimizer.reserve?.(stepped.map(({ tensor }) => tensor));
     for (const tensor of new Set(stepped.map((weight) => weight.tensor))) {
       const parts = stepped.filter((weight) => weight.tensor === tensor);
       optimizer.loadState(tensor, await readMoments(path, file, parts));

@@ -1,14 +1,16 @@
 /** Evaluation: predictions and labels of a whole dataset, and their metrics. */
 import type { Batch, BatchArray } from '../data/collate.ts';
+import type { Dataset } from '../data/dataset.ts';
 import { callUser } from '../data/example-checks.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { problemTypeOf } from '../models/common/config.ts';
+import { MaskedLm } from '../models/common/tasks.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { arraysOf, joinBatches, type NamedArray } from './arrays.ts';
 import { lossWeight } from './inputs.ts';
 import { type Evaluation, evaluateLogits, type Metrics } from './metrics.ts';
-import { predictBatches, type TrainableModel } from './predict.ts';
+import { type ComputeLoss, predictBatches, type TrainableModel } from './predict.ts';
 
 type Arrays<T> = Readonly<Record<string, T>>;
 
@@ -25,9 +27,25 @@ export interface EvalPrediction {
   readonly logits: Float32Array;
   /** The values of `labelIds.labels`, row-major. Throws `ConfigError` if the batches have none. */
   readonly labels: Float32Array;
+  /** The dataset that was predicted, whose examples may hold what no label says. */
+  readonly dataset: Dataset<unknown>;
 }
 
 export type ComputeMetrics = (prediction: EvalPrediction) => Metrics;
+
+/** What a user's code does in an evaluation. */
+export interface EvaluationHooks {
+  /** Replaces the metrics of the model's problem type. */
+  computeMetrics?: ComputeMetrics | undefined;
+  /**
+   * Replaces the outputs of each batch, by name, before those of all batches are joined: to keep the best class
+   * of each token only, say.
+   */
+  preprocessLogitsForMetrics?:
+    | ((outputs: Readonly<Record<string, NamedArray>>, batch: Batch) => Record<string, NamedArray>)
+    | undefined;
+  computeLoss?: ComputeLoss | undefined;
+}
 
 /** transformers' rule (`find_labels`): names that contain `label`, and the answers to questions. */
 const isLabel = (name: string): boolean => /label/i.test(name) || /^(start|end)Positions$/.test(name);
@@ -55,10 +73,15 @@ function namedOr(arrays: Arrays<NamedArray>, what: string, name: string): NamedA
   });
 }
 
-function predictionOf(predictions: Arrays<NamedArray>, labelIds: EvalPrediction['labelIds']): EvalPrediction {
+function predictionOf(
+  predictions: Arrays<NamedArray>,
+  labelIds: EvalPrediction['labelIds'],
+  dataset: Dataset<unknown>,
+): EvalPrediction {
   return {
     predictions,
     labelIds,
+    dataset,
     get logits() {
       return namedOr(predictions, 'predictions', 'logits').values as Float32Array;
     },
@@ -69,27 +92,35 @@ function predictionOf(predictions: Arrays<NamedArray>, labelIds: EvalPrediction[
 }
 
 /**
- * Computes loss and metrics of some batches; names have no `eval_`. The loss is the mean over the batches'
- * losses, weighted by `lossWeight`; null if the model gives none. Metrics need labels (`labelNames`; null: by
- * transformers' rule): they are the user's, or those of the problem type if the logits are scores of the
- * config's classes.
+ * Computes loss and metrics of a dataset's batches; names have no `eval_`. The loss is the mean over the
+ * batches' losses, weighted by `lossWeight`; null if the model gives none. Metrics need labels (`labelNames`;
+ * null: by transformers' rule): they are the user's, those of the problem type if the logits are scores of the
+ * config's classes, or the perplexity of a masked language model. `readsAll` keeps every output.
  */
 export async function evaluateModel(
   model: TrainableModel,
-  batches: Iterable<Batch>,
+  loader: { dataset: Dataset<unknown>; batches(): Iterable<Batch> },
   { fp16, labelNames }: TrainingArguments,
-  computeMetrics?: ComputeMetrics,
-): Promise<Evaluation> {
+  hooks: EvaluationHooks,
+  readsAll = false,
+): Promise<{ evaluation: Evaluation; prediction: EvalPrediction }> {
+  const { computeMetrics, preprocessLogitsForMetrics: preprocess, computeLoss } = hooks;
   const outputs: Arrays<NamedArray>[] = [];
   const labels: Arrays<NamedArray<BatchArray>>[] = [];
   const wanted = (name: string): boolean => labelNames?.includes(name) ?? isLabel(name);
   // Other outputs (scores of a whole vocabulary, say) are large, and only `computeMetrics` would use them.
   const reads = (name: string, { shape }: Tensor): boolean =>
-    computeMetrics !== undefined || (name === 'logits' && shape.at(-1) === model.config.numLabels);
+    readsAll ||
+    computeMetrics !== undefined ||
+    (name === 'logits' && shape.at(-1) === model.config.numLabels);
   let [lossSum, total, losses] = [0, 0, 0];
-  for await (const prediction of predictBatches(model, batches, { fp16, reads })) {
-    const { batch, loss } = prediction;
-    outputs.push(prediction.outputs);
+  for await (const one of predictBatches(model, loader.batches(), { fp16, reads, computeLoss })) {
+    const { batch, loss } = one;
+    outputs.push(
+      preprocess === undefined
+        ? one.outputs
+        : callUser('preprocessLogitsForMetrics', () => preprocess(one.outputs, batch)),
+    );
     labels.push(Object.fromEntries(arraysOf(batch).filter(([name]) => wanted(name))));
     if (loss === null) continue;
     const weight = lossWeight(model, batch);
@@ -98,14 +129,18 @@ export async function evaluateModel(
     losses += 1;
   }
   const loss = losses === 0 ? null : total === 0 ? 0 : lossSum / total;
+  const prediction = predictionOf(joinByName(outputs), joinByName(labels), loader.dataset);
   const isEmpty = (arrays: Arrays<NamedArray>): boolean => Object.keys(arrays).length === 0;
-  if (labels.every(isEmpty) || outputs.every(isEmpty)) return { metrics: { loss } };
-  const prediction = predictionOf(joinByName(outputs), joinByName(labels));
-  const { metrics, ...more } =
-    computeMetrics === undefined
-      ? report(model, prediction)
-      : { metrics: customMetrics(computeMetrics, prediction) };
-  return { metrics: { loss, ...metrics }, ...more };
+  const known = !isEmpty(prediction.predictions) && !isEmpty(prediction.labelIds);
+  if (computeMetrics !== undefined && known)
+    return {
+      evaluation: { metrics: { loss, ...customMetrics(computeMetrics, prediction) } },
+      prediction,
+    };
+  if (model instanceof MaskedLm && loss !== null)
+    return { evaluation: { metrics: { loss, perplexity: Math.exp(loss) } }, prediction };
+  const { metrics, ...more } = known ? report(model, prediction) : { metrics: {} };
+  return { evaluation: { metrics: { loss, ...metrics }, ...more }, prediction };
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Runs a model over batches, without gradients. */
 import type { Batch } from '../data/collate.ts';
+import { callUser } from '../data/example-checks.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { autocast } from '../tensor/autocast.ts';
 import { noGrad } from '../tensor/tape.ts';
@@ -23,6 +24,25 @@ export interface TrainableModel extends PreTrainedModel {
   lossWeight?(batch: Batch): number;
 }
 
+/** The tensors of a batch by name; the usual ones have `inputIds`. */
+export interface LossInputs {
+  [name: string]: Tensor;
+  inputIds: Tensor;
+}
+
+interface Losing {
+  computeLoss(
+    model: TrainableModel,
+    inputs: LossInputs,
+  ): { loss?: Tensor | undefined } & Record<string, unknown>;
+}
+
+/**
+ * Computes the loss of a batch in place of the model's `forward`: gets the tensors of the batch by name, gives
+ * a scalar `loss` and, for evaluations, the outputs. A method's type, so that it may name the model's own class.
+ */
+export type ComputeLoss = Losing['computeLoss'];
+
 export interface BatchPrediction<B extends Batch = Batch> {
   batch: B;
   /** The model's tensors by name, without the loss and without lists of tensors (`hiddenStates`, say). */
@@ -38,6 +58,8 @@ export interface PredictOptions {
   fp16?: boolean;
   /** Which outputs to read besides the loss. Default: all. */
   reads?: (name: string, output: Tensor) => boolean;
+  /** Runs in place of the model's `forward`. */
+  computeLoss?: ComputeLoss | undefined;
 }
 
 /**
@@ -74,16 +96,21 @@ export function forwardBatch(
   model: TrainableModel,
   batch: Batch,
   fp16: boolean,
+  computeLoss?: ComputeLoss,
 ): ReturnType<TrainableModel['forward']> {
-  return forwardTensors(model, toTensors(model.device, batch), fp16);
+  return forwardTensors(model, toTensors(model.device, batch), fp16, computeLoss);
 }
 
 function forwardTensors(
   model: TrainableModel,
   inputs: BatchTensors,
   fp16: boolean,
+  computeLoss?: ComputeLoss,
 ): ReturnType<TrainableModel['forward']> {
-  const forward = () => model.forward(inputs as never);
+  const forward = () => {
+    if (computeLoss === undefined) return model.forward(inputs as never);
+    return callUser('computeLoss', () => computeLoss(model, inputs as LossInputs));
+  };
   return fp16 ? autocast(forward) : forward();
 }
 
@@ -99,29 +126,29 @@ async function readAll(outputs: readonly (readonly [string, Tensor])[]): Promise
 function replayBatch<B extends Batch>(
   model: TrainableModel,
   batch: B,
-  { fp16 = false, reads }: PredictOptions,
+  { fp16 = false, reads, computeLoss }: PredictOptions,
 ): Promise<BatchPrediction<B>> | null {
-  const outputs = reads === undefined ? replayed(model, batch, fp16) : null;
+  const outputs = reads === undefined && computeLoss === undefined ? replayed(model, batch, fp16) : null;
   return outputs && predictionOf(batch, outputs, null);
 }
 
 function runBatch<B extends Batch>(
   model: TrainableModel,
   batch: B,
-  { fp16 = false, reads }: PredictOptions,
+  { fp16 = false, reads, computeLoss }: PredictOptions,
 ): Promise<BatchPrediction<B>> {
   const { device } = model;
   const scope = device.scope();
   try {
     const inputs = toTensors(device, batch);
     const [{ loss, ...others }, recording] = device.gpu.recorder.capture(() =>
-      noGrad(() => forwardTensors(model, inputs, fp16)),
+      noGrad(() => forwardTensors(model, inputs, fp16, computeLoss)),
     );
     const named = Object.entries(others).filter(
       (entry): entry is [string, Tensor] =>
         entry[1] instanceof Tensor && (reads?.(entry[0], entry[1]) ?? true),
     );
-    if (reads === undefined && recording !== null)
+    if (reads === undefined && computeLoss === undefined && recording !== null)
       keepRecording(model, [batch, fp16], recording, inputs, named);
     return predictionOf(batch, readAll(named), loss?.float32Data() ?? null);
   } finally {

@@ -96,7 +96,14 @@ export class TrainingRun {
       });
     state.numTrainEpochs = Math.ceil(state.maxSteps / this.stepsPerEpoch);
     this.fixed = new Set(model.parameters().filter((tensor) => !tensor.requiresGrad));
-    this.step = new TrainingStep({ model, args, maxSteps: state.maxSteps, reduce: options.reduceGradients });
+    this.step = new TrainingStep({
+      model,
+      args,
+      maxSteps: state.maxSteps,
+      reduce: options.reduceGradients,
+      computeLoss: options.computeLoss,
+      optimizer: options.optimizer,
+    });
     model.device.manualSeed(args.seed);
   }
 

@@ -4,17 +4,24 @@ import { userError } from '../data/example-checks.ts';
 import { ConfigError } from '../errors.ts';
 import { addInPlace } from '../kernels/pointwise.ts';
 import { AdamW } from '../optim/adamw.ts';
-import { clipFactor } from '../optim/clip.ts';
+import { clipFactor, scaleByFactor } from '../optim/clip.ts';
 import { GradScaler } from '../optim/grad-scaler.ts';
+import type { Optimizer } from '../optim/optimizer.ts';
 import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
 import { scale } from '../tensor/ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { lossWeight, sharesOf } from './inputs.ts';
-import { forwardBatch, type TrainableModel } from './predict.ts';
+import { type ComputeLoss, forwardBatch, type TrainableModel } from './predict.ts';
 
 /** Changes the values of the parameters' gradients in place. */
 export type ReduceGradients = (parameters: readonly Tensor[]) => void | Promise<void>;
+
+/** Makes an optimizer of a model's parameters. A method, so that it may name the model's own class. */
+interface Making {
+  optimizer(model: TrainableModel, args: TrainingArguments): Optimizer;
+}
+export type MakeOptimizer = Making['optimizer'];
 
 export interface StepOptions {
   model: TrainableModel;
@@ -23,6 +30,9 @@ export interface StepOptions {
   maxSteps: number;
   /** Runs between backward and clipping; the phase is left out without it. */
   reduce?: ReduceGradients | undefined;
+  computeLoss?: ComputeLoss | undefined;
+  /** Default: AdamW. */
+  optimizer?: MakeOptimizer | undefined;
 }
 
 /** AdamW over all weights of a model, in two groups: with and without weight decay. */
@@ -43,7 +53,7 @@ function makeOptimizer(model: TrainableModel, args: TrainingArguments): AdamW {
  * `reduce`, `clip` and `update` once.
  */
 export class TrainingStep {
-  readonly optimizer: AdamW;
+  readonly optimizer: Optimizer;
   readonly scheduler: LambdaLR;
   /** With `fp16`. */
   readonly scaler: GradScaler | null;
@@ -58,7 +68,11 @@ export class TrainingStep {
     const { device } = model;
     const { warmupSteps, lrSchedulerType } = args;
     this.parameters = model.parameters();
-    this.optimizer = makeOptimizer(model, args);
+    this.optimizer = (options.optimizer ?? makeOptimizer)(model, args);
+    if (args.fp16 && this.optimizer.readsGradScale !== true)
+      throw new ConfigError('fp16: the optimizer does not read gradScale', {
+        remedy: 'train in float32, or let its step multiply gradients by the factor and set readsGradScale',
+      });
     this.scheduler = getScheduler(lrSchedulerType, this.optimizer, {
       numWarmupSteps: warmupSteps < 1 ? Math.ceil(warmupSteps * maxSteps) : warmupSteps,
       numTrainingSteps: maxSteps,
@@ -93,8 +107,8 @@ export class TrainingStep {
    * Computes the loss of a batch, a scalar in the open scope. Throws `ConfigError` if the model gives none.
    */
   forward(batch: Batch): Tensor {
-    const { model, args } = this.options;
-    const { loss } = forwardBatch(model, batch, args.fp16);
+    const { model, args, computeLoss } = this.options;
+    const { loss } = forwardBatch(model, batch, args.fp16, computeLoss);
     if (loss === undefined)
       throw new ConfigError('the model gives no loss for the training data', {
         remedy: 'give the examples labels',
@@ -137,20 +151,34 @@ export class TrainingStep {
    * Updates the weights, the schedule and the loss scale, and drops the gradients. Returns the learning rate
    * used.
    */
-  update(gradScale: Tensor | null): number {
+  async update(gradScale: Tensor | null): Promise<number> {
     const { optimizer, scheduler, scaler } = this;
+    const { device } = this.options.model;
     const learningRate = scheduler.getLastLr()[0]!;
-    optimizer.step({ gradScale, skipNonFinite: scaler !== null });
+    const scope = device.scope();
+    const reads = optimizer.readsGradScale === true;
+    if (gradScale !== null && !reads) scaleByFactor(this.parameters, gradScale);
+    try {
+      await optimizer.step({ gradScale: reads ? gradScale : null, skipNonFinite: scaler !== null });
+    } catch (cause) {
+      throw userError('the optimizer', cause);
+    } finally {
+      scope.close();
+    }
     scaler?.update(gradScale);
     scheduler.step();
-    optimizer.zeroGrad();
-    this.options.model.device.submit();
+    this.dropGradients();
+    device.submit();
     return learningRate;
   }
 
+  private dropGradients(): void {
+    for (const parameter of this.parameters) parameter.dropGradient();
+  }
+
   dispose(): void {
-    this.optimizer.zeroGrad();
-    this.optimizer.dispose();
+    this.dropGradients();
+    this.optimizer.dispose?.();
     this.lossSum.dispose();
     this.norm.dispose();
     this.scaler?.dispose();

@@ -12,19 +12,19 @@ import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { resolveArguments } from './argument-checks.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { checkCallbacks, type TrainerCallback } from './callbacks.ts';
-import { type ComputeMetrics, evaluateModel } from './evaluate.ts';
+import { type EvalPrediction, type EvaluationHooks, evaluateModel } from './evaluate.ts';
 import type { Evaluation } from './metrics.ts';
 import type { TrainableModel } from './predict.ts';
 import { TrainingRun } from './run.ts';
 import { freshState, type TrainerState } from './state.ts';
-import type { ReduceGradients } from './step.ts';
+import type { MakeOptimizer, ReduceGradients } from './step.ts';
 
 /** A method, because its parameters are bivariant: a collator may name the type of its examples. */
 interface Collate {
   collate(examples: readonly unknown[], indices: readonly number[], stream: number): Batch;
 }
 
-export interface TrainerOptions {
+export interface TrainerOptions extends EvaluationHooks {
   model: TrainableModel;
   args: Partial<TrainingArguments> & { outputDir: string };
   trainDataset?: Dataset<unknown>;
@@ -34,14 +34,14 @@ export interface TrainerOptions {
   /** Makes batches of the datasets' examples. Default: `dataCollatorWithPadding`. */
   dataCollator?: Collate['collate'];
   callbacks?: TrainerCallback[];
-  /** Replaces the metrics of the model's problem type. */
-  computeMetrics?: ComputeMetrics;
   /**
    * Called between backward and clipping with the model's parameters, to change the values of their gradients
    * (`parameter.grad`, or all of them: `flatGradients`) in place. With `fp16`, gradients are multiplied by the
    * loss scale.
    */
   reduceGradients?: ReduceGradients;
+  /** Makes the optimizer; its rates follow the schedule of the arguments. Default: AdamW. */
+  optimizer?: MakeOptimizer;
   /** Gets each warning, a line of text. Default: `console.warn`. */
   onWarning?: (text: string) => void;
   /** Aborting it, an `AbortSignal` say, saves a checkpoint after the current step and ends the training. */
@@ -57,7 +57,10 @@ const trainerOptionNames: OptionNames<TrainerOptions> = {
   dataCollator: true,
   callbacks: true,
   computeMetrics: true,
+  preprocessLogitsForMetrics: true,
+  computeLoss: true,
   reduceGradients: true,
+  optimizer: true,
   onWarning: true,
   signal: true,
 };
@@ -65,7 +68,8 @@ const trainerOptionNames: OptionNames<TrainerOptions> = {
 /** Remedies for options that transformers' Trainer has, or had. */
 const advice: Advice = {
   tokenizer: 'pass it as processingClass',
-  optimizers: 'write the loop yourself: examples/loop.ts',
+  optimizers: 'pass optimizer, a function that makes it; lrSchedulerType names the schedule',
+  computeLossFunc: 'pass computeLoss, which calls the model itself',
   modelInit: 'pass a model',
 };
 
@@ -83,6 +87,12 @@ export interface TrainOutput {
   evaluation: Evaluation | null;
   /** Of this run. */
   seconds: number;
+}
+
+/** transformers' PredictionOutput: the outputs and the labels by name, and metrics if there are labels. */
+export interface PredictionOutput extends Evaluation, Pick<EvalPrediction, 'predictions' | 'labelIds'> {
+  /** All of it as `computeMetrics` gets it. */
+  prediction: EvalPrediction;
 }
 
 /** Models and outputs of trainings under way: two trainings would overwrite each other. */
@@ -144,17 +154,41 @@ export class Trainer {
    * the model is in training.
    */
   async evaluate(dataset: Dataset<unknown> | undefined = this.options.evalDataset): Promise<Evaluation> {
+    this.checkIdle('evaluate');
+    return this.score(dataset);
+  }
+
+  /**
+   * The model's outputs for a dataset, in its order, with its labels; metrics as `evaluate` has them, under
+   * names that begin with `metricKeyPrefix` (`test`). Throws `ConfigError` while the model is in training.
+   */
+  async predict(
+    dataset: Dataset<unknown>,
+    options: { metricKeyPrefix?: string } = {},
+  ): Promise<PredictionOutput> {
+    checkOptions('predict', options, { metricKeyPrefix: true });
+    this.checkIdle('predict');
+    checkDataset('dataset', dataset);
+    const { metricKeyPrefix = 'test' } = options;
+    const { evaluation, prediction } = await this.run(dataset, metricKeyPrefix, true);
+    return { ...evaluation, prediction, predictions: prediction.predictions, labelIds: prediction.labelIds };
+  }
+
+  private checkIdle(what: string): void {
     if (modelsInUse.has(this.model))
-      throw new ConfigError('evaluate: the model is in training', {
+      throw new ConfigError(`${what}: the model is in training`, {
         remedy: 'set evalStrategy, or await train() first',
       });
-    return this.score(dataset);
   }
 
   /** @internal Evaluates, during a training too. */
   async score(dataset: Dataset<unknown> | undefined = this.options.evalDataset): Promise<Evaluation> {
     if (dataset === undefined)
       throw new ConfigError('evaluate: there is no dataset', { remedy: 'pass evalDataset' });
+    return (await this.run(dataset, 'eval', false)).evaluation;
+  }
+
+  private async run(dataset: Dataset<unknown>, prefix: string, readsAll: boolean) {
     const { args, model } = this;
     const started = performance.now();
     const loader = new DataLoader(dataset, {
@@ -162,15 +196,15 @@ export class Trainer {
       collate: this.collate(),
       shuffle: false,
     });
-    const evaluation = await evaluateModel(model, loader.batches(), args, this.options.computeMetrics);
+    const { evaluation, prediction } = await evaluateModel(model, loader, args, this.options, readsAll);
     const seconds = (performance.now() - started) / 1000;
-    const named = Object.entries(evaluation.metrics).map(([name, value]) => [`eval_${name}`, value]);
+    const named = Object.entries(evaluation.metrics).map(([name, value]) => [`${prefix}_${name}`, value]);
     const metrics = {
       ...Object.fromEntries(named),
-      eval_runtime: Number(seconds.toFixed(4)),
-      eval_samples_per_second: Number((dataset.length / seconds).toFixed(3)),
+      [`${prefix}_runtime`]: Number(seconds.toFixed(4)),
+      [`${prefix}_samples_per_second`]: Number((dataset.length / seconds).toFixed(3)),
     };
-    return { ...evaluation, metrics };
+    return { evaluation: { ...evaluation, metrics }, prediction };
   }
 
   /** @internal The collator, the default one included. */

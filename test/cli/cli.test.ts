@@ -240,7 +240,8 @@ describe('bad input ends with exit code 1, a message that names the thing, and n
   });
 
   it('a model that is not fine-tuned, and a wrong option', async () => {
-    expect(await failure(['predict', '--model', model, 'text'])).toMatchSnapshot();
+    const asked = ['--task', 'text-classification'];
+    expect(await failure(['predict', '--model', model, ...asked, 'text'])).toMatchSnapshot();
     const { code, stderr } = await dawngrad(['finetune', '--epochs', 'many']);
     expect(code).toBe(1);
     expect(stderr).toContain("option '--epochs <n>' argument 'many' is invalid. It must be a number.");

@@ -194,4 +194,27 @@ describe('collators', () => {
     expect(masking(long, [...long.keys()], 0)).toEqual(batch);
     expect(masking(long, [...long.keys()], 1).positions).not.toEqual(batch.positions);
   });
+
+  it('masks whole words, all of whose tokens become the mask', () => {
+    const words = Array.from({ length: 50 }, () => ({
+      inputIds: [2, 10, 11, 12, 13, 14, 15, 16, 17, 3],
+      wordIds: [null, 0, 0, 1, 2, 2, 2, 3, 3, null],
+    }));
+    const masking = { padTokenId: 0, maskTokenId: 4, vocabSize: 100, specialIds: [0, 1, 2, 3, 4], seed: 9 };
+    const collate = dataCollatorForLanguageModeling({ ...masking, wholeWordMask: true, mlmProbability: 0.3 });
+    const { inputIds, positions, labels } = collate(words, [...words.keys()], 0);
+    const masked = new Set(positions);
+    for (const [row, { wordIds }] of words.entries()) {
+      for (const word of [0, 1, 2, 3]) {
+        const tokens = wordIds.flatMap((one, at) => (one === word ? [row * 10 + at] : []));
+        const hit = tokens.filter((at) => masked.has(at)).length;
+        expect([0, tokens.length]).toContain(hit);
+        for (const at of tokens) expect(inputIds[at] === 4).toBe(hit > 0);
+      }
+    }
+    expect(masked.size).toBeGreaterThan(0.2 * 400);
+    expect(masked.size).toBeLessThan(0.4 * 400);
+    for (const [i, at] of positions!.entries()) expect(labels![i]).toBe(words[0]!.inputIds[at % 10]);
+    expect(() => collate([{ inputIds: [2, 10, 3] }], [0], 0)).toThrow(/wholeWordMask: example 0/);
+  });
 });

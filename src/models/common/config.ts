@@ -55,6 +55,8 @@ export const encoderKeys = {
   outputAttentions: { ...key('output_attentions', k.flag, false), omitted: true },
   /** Whether the model was trained on pairs of texts; null: unknown. transformers keeps the key unread. */
   textPair: { ...key('text_pair', v.nullable(v.boolean()), null), omitted: true },
+  /** Whether a model that answers questions learned that some have no answer; null: unknown. */
+  nullAnswers: { ...key('null_answers', v.nullable(v.boolean()), null), omitted: true },
 } as const;
 
 /** The values of a table's keys. */

@@ -3,6 +3,7 @@ import { ConfigError } from '../../errors.ts';
 import type { Linear } from '../../nn/layers.ts';
 import { namesOf, orderOf, relationOf, shownNames } from '../common/class-names.ts';
 import type { PretrainedConfig } from '../common/config.ts';
+import type { Family } from '../common/family.ts';
 import { knownFamily } from '../config.ts';
 import { openCheckpoint } from './checkpoint-files.ts';
 
@@ -67,13 +68,19 @@ export async function reorderRows({ weight, bias }: Linear, rows: readonly numbe
 }
 
 /**
- * Whether a folder's weights have a classifier of sequences for the config's classes. Throws as
- * `openCheckpoint` does.
+ * Whether a folder's weights have a classifier for the config's classes: of sequences, or of another task.
+ * Throws as `openCheckpoint` does.
  */
-export async function hasTrainedClassifier(folder: string, config: PretrainedConfig): Promise<boolean> {
+export async function hasTrainedClassifier(
+  folder: string,
+  config: PretrainedConfig,
+  task: keyof Family['tasks'] = 'sequenceClassification',
+): Promise<boolean> {
+  const layer = knownFamily(config.modelType).tasks[task]?.classLayer ?? null;
+  if (layer === null) return false;
   const checkpoint = await openCheckpoint(folder);
   try {
-    const key = `${knownFamily(config.modelType).tasks.sequenceClassification.classLayer}.weight`;
+    const key = `${layer}.weight`;
     return checkpoint.keys().includes(key) && checkpoint.entry(key).shape[0] === config.numLabels;
   } finally {
     await checkpoint.close();

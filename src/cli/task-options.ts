@@ -1,0 +1,119 @@
+/** Options of single tasks: what each command has of them, and what they say to the task. */
+import { type Command, Option } from 'commander';
+import { ConfigError, UsageError } from '../errors.ts';
+import type { PreTrainedModel } from '../models/common/pretrained.ts';
+import { defined } from '../options.ts';
+import { aggregations } from '../tasks/entity-groups.ts';
+import { taskNames } from '../tasks/registry.ts';
+import type { EncodingOptions, Task } from '../tasks/task.ts';
+import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
+import { checkPositive, integer, number } from './options.ts';
+
+type CommandName = 'finetune' | 'evaluate' | 'predict';
+
+export interface TaskOptions extends Partial<EncodingOptions> {
+  task?: string;
+}
+
+interface Row {
+  option: Option;
+  commands: readonly CommandName[];
+  /** Tasks that have it; null: all. */
+  tasks: readonly string[] | null;
+}
+
+const all = ['finetune', 'evaluate', 'predict'] as const;
+const long = ['question-answering', 'token-classification'];
+
+const row = (
+  flags: string,
+  help: string,
+  commands: readonly CommandName[],
+  tasks: readonly string[] | null,
+  parser?: (text: string) => number,
+): Row => {
+  const option = new Option(flags, help);
+  return { option: parser === undefined ? option : option.argParser(parser), commands, tasks };
+};
+
+const answers = ['question-answering'];
+const masks = ['fill-mask'];
+const rows = (): readonly Row[] => [
+  {
+    ...row('--task <task>', 'told from the data, or from the model, if not given', all, null),
+    option: new Option('--task <task>', 'told from the data, or from the model, if not given').choices([
+      ...taskNames,
+    ]),
+  },
+  row('--doc-stride <n>', 'tokens that the windows over a long text share (128)', all, long, integer),
+  {
+    ...row('--aggregation <how>', '', ['predict', 'evaluate'], ['token-classification']),
+    option: new Option(
+      '--aggregation <how>',
+      "how tokens become entities, as transformers' pipeline has it (first)",
+    ).choices([...aggregations]),
+  },
+  row('--max-answer-length <n>', 'most tokens of an answer (30)', all, answers, integer),
+  row('--n-best <n>', 'answers to give for each question (1)', ['predict', 'evaluate'], answers, integer),
+  row(
+    '--null-threshold <x>',
+    'how much better no answer must be than the best one (0)',
+    all,
+    answers,
+    number,
+  ),
+  row('--mlm-probability <p>', 'share of tokens to predict (0.15)', ['finetune', 'evaluate'], masks, number),
+  row('--whole-word-mask', 'mask all tokens of a word together', ['finetune', 'evaluate'], masks),
+  row('--top-k <n>', 'words to give for each mask (5)', ['predict'], masks, integer),
+];
+
+/** Adds a command's options of tasks. */
+export function addTaskOptions(command: Command, name: CommandName): Command {
+  for (const { option, commands } of rows()) if (commands.includes(name)) command.addOption(option);
+  return command;
+}
+
+/** Throws `UsageError` for an option that another task has. */
+export function checkTaskOptions(options: TaskOptions, task: Task): void {
+  const given = options as Record<string, unknown>;
+  for (const { option, tasks } of rows()) {
+    const value = given[option.attributeName()];
+    if (value === undefined || tasks === null || tasks.includes(task.name)) continue;
+    throw new UsageError(`${option.long} is for ${tasks.join(' and ')}, and the task is ${task.name}`, {
+      remedy: 'leave it out',
+    });
+  }
+  const { mlmProbability, docStride } = options;
+  for (const name of ['maxAnswerLength', 'nBest', 'topK', 'maxLength'] as const)
+    checkPositive(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, options[name]);
+  if (docStride !== undefined && docStride < 0)
+    throw new UsageError(`--doc-stride is ${docStride}`, { remedy: 'use a whole number of tokens' });
+  if (mlmProbability !== undefined && !(mlmProbability > 0 && mlmProbability < 1))
+    throw new UsageError(`--mlm-probability is ${mlmProbability}`, {
+      remedy: 'use a number between 0 and 1',
+    });
+}
+
+/**
+ * What the options say to a task. Throws `UsageError` for an option that it has not, `ConfigError` for more
+ * tokens than the model takes.
+ */
+export function encodingOptions(
+  options: TaskOptions,
+  task: Task,
+  { tokenizer, model }: { tokenizer: PreTrainedTokenizer; model: PreTrainedModel },
+): EncodingOptions {
+  checkTaskOptions(options, task);
+  const most = model.base.maxLength;
+  const limit = Math.min(most, tokenizer.modelMaxLength);
+  const maxLength = options.maxLength ?? Math.min(task.maxLength ?? limit, limit);
+  if (maxLength > most)
+    throw new ConfigError(`--max-length ${maxLength}: the model has positions for 1 to ${most} tokens`);
+  const { truncation, docStride, aggregation, maxAnswerLength, nBest, nullThreshold } = options;
+  const { mlmProbability, wholeWordMask, topK, seed } = options;
+  return {
+    maxLength,
+    ...defined({ truncation, docStride, aggregation, maxAnswerLength, nBest, nullThreshold }),
+    ...defined({ mlmProbability, wholeWordMask, topK, seed }),
+  };
+}

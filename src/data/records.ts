@@ -1,0 +1,157 @@
+/** Records of a file, whatever its format: JSON lines, a JSON array, CSV or TSV with a header. */
+import { DataError } from '../errors.ts';
+import { shownNames } from '../models/common/class-names.ts';
+import type { OptionNames } from '../options.ts';
+import { parseCells, usualDelimiter } from './cells.ts';
+import { type ReadOptions, readChunks } from './chunks.ts';
+import { parseLine } from './json-rows.ts';
+import { checkFile, formatOf, type TableFormat } from './table.ts';
+
+/** Values by name, and their place in the file. */
+export interface DataRecord {
+  readonly values: Readonly<Record<string, unknown>>;
+  /** For messages: `train.jsonl: line 3`. */
+  readonly place: string;
+}
+
+export interface RecordOptions extends Pick<ReadOptions, 'encoding'> {
+  /** Default: from the file's extension. */
+  format?: TableFormat;
+  /** Between the cells of CSV or TSV. */
+  delimiter?: string;
+}
+
+export const recordOptionNames: OptionNames<RecordOptions> = {
+  format: true,
+  encoding: true,
+  delimiter: true,
+};
+
+/**
+ * Reads all records. A JSON file holds a record a line, an array of records, or an object whose `data` is
+ * that array, as in SQuAD's files. Throws `FileError` for a missing file, and `DataError` naming the place of
+ * what is no record.
+ */
+export async function readRecords(path: string, options: RecordOptions = {}): Promise<DataRecord[]> {
+  await checkFile(path);
+  const format = options.format ?? formatOf(path);
+  const records = format === 'jsonl' ? jsonRecords(path, options) : rowRecords(path, format, options);
+  const out: DataRecord[] = [];
+  for await (const record of records) out.push(record);
+  if (out.length === 0) throw new DataError(`${path}: there are no records`, { remedy: 'check the file' });
+  return out;
+}
+
+async function* jsonRecords(path: string, options: RecordOptions): AsyncGenerator<DataRecord> {
+  const held: string[] = [];
+  let document: boolean | null = null;
+  for await (const { text, linesBefore } of readChunks(path, options)) {
+    document ??= text.trim() === '' ? null : isDocument(text);
+    if (document === true) {
+      held.push(text);
+      continue;
+    }
+    for (const [at, line] of text.split('\n').entries()) {
+      if (line.trim() === '') continue;
+      const number = linesBefore + at + 1;
+      yield { values: parseLine(path, line, number), place: `${path}: line ${number}` };
+    }
+  }
+  if (document === true) yield* documentRecords(path, held.join(''));
+}
+
+/** Whether a file is one JSON value, rather than one a line. */
+function isDocument(text: string): boolean {
+  const [first = '', ...others] = text.split('\n').filter((line) => line.trim() !== '');
+  if (/^\s*\[/.test(first)) return true;
+  try {
+    const value: unknown = JSON.parse(first);
+    return others.length === 0 && isObject(value) && Array.isArray(value.data);
+  } catch {
+    // A line that is broken and yet whole belongs to JSON lines, whose reader names it.
+    return /^\s*\{\s*$|^\s*\{\s*"[^"]*"\s*:\s*[[{]?\s*$|"data"\s*:\s*\[/.test(first);
+  }
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function* documentRecords(path: string, text: string): Generator<DataRecord> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new DataError(`${path} is not JSON: ${(cause as Error).message}`, {
+      remedy: 'write an array of objects, or one object a line',
+      cause,
+    });
+  }
+  const list = isObject(value) ? value.data : value;
+  if (!Array.isArray(list))
+    throw new DataError(`${path}: the object has no list 'data'`, {
+      remedy: 'write an array of objects, or one object a line',
+    });
+  for (const [at, values] of list.entries()) {
+    const place = `${path}: entry ${at + 1}`;
+    if (!isObject(values)) throw new DataError(`${place} is not an object`, { remedy: 'give it names' });
+    yield { values, place };
+  }
+}
+
+async function* rowRecords(
+  path: string,
+  format: 'csv' | 'tsv',
+  options: RecordOptions,
+): AsyncGenerator<DataRecord> {
+  const delimiter = options.delimiter ?? usualDelimiter[format];
+  let names: string[] | null = null;
+  for await (const chunk of readChunks(path, { ...options, quoted: format === 'csv' })) {
+    if (chunk.text.trim() === '') continue;
+    for (const { cells, line } of parseCells(path, chunk, format, delimiter)) {
+      if (names === null) {
+        names = cells.map((cell) => cell.trim());
+        continue;
+      }
+      if (cells.length !== names.length)
+        throw new DataError(`${path}: line ${line} has ${cells.length} columns, the header ${names.length}`, {
+          remedy: `the columns are ${shownNames(names, 20)}`,
+        });
+      const values = Object.fromEntries(names.map((name, at) => [name, cells[at]]));
+      yield { values, place: `${path}: line ${line}` };
+    }
+  }
+}
+
+/** The first of some names that a record has; undefined if it has none. */
+export function nameIn({ values }: DataRecord, names: readonly string[]): string | undefined {
+  const lower = new Map(Object.keys(values).map((name) => [name.toLowerCase(), name]));
+  return names.map((name) => lower.get(name)).find((name) => name !== undefined);
+}
+
+/** A record's text. Throws `DataError` naming the place unless it is a string or a number. */
+export function textIn({ values, place }: DataRecord, name: string): string {
+  const value = values[name];
+  if (typeof value === 'string' || typeof value === 'number') return String(value);
+  throw new DataError(
+    `${place} has ${value === undefined || value === null ? 'no' : 'no text as'} '${name}'`,
+    {
+      remedy: 'give it a string',
+    },
+  );
+}
+
+/** A record's list. Throws `DataError` naming the place unless it is one. A cell may hold JSON. */
+export function listIn({ values, place }: DataRecord, name: string): unknown[] {
+  const value = values[name];
+  if (Array.isArray(value)) return value;
+  if (typeof value === 'string' && value.trimStart().startsWith('[')) {
+    try {
+      const parsed: unknown = JSON.parse(value);
+      if (Array.isArray(parsed)) return parsed;
+    } catch {
+      // Reported below.
+    }
+  }
+  throw new DataError(`${place}: '${name}' is no list`, { remedy: 'write a JSON list' });
+}

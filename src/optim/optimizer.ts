@@ -1,0 +1,23 @@
+/** What a training asks of an optimizer, AdamW or one of your own. */
+import type { Tensor } from '../tensor/tensor.ts';
+import type { ParameterState, StepOptions } from './adamw.ts';
+
+export interface Optimizer {
+  /** Groups of parameters. The schedule sets `lr` to `initialLr` times its factor. */
+  readonly groups: readonly { lr: number; readonly initialLr: number }[];
+  /**
+   * Whether `step` multiplies gradients by the factor in `gradScale`, as it reads them, and skips a step whose
+   * norm is not finite, as `StepOptions` say. Otherwise a training scales the gradients before `step`, and
+   * refuses `fp16`. Default false.
+   */
+  readonly readsGradScale?: boolean;
+  /** Changes the weights by their gradients (`parameter.grad`). */
+  step(options: Required<StepOptions>): void | Promise<void>;
+  dispose?(): void;
+  /**
+   * The state of a parameter, for checkpoints. An optimizer without `loadState` cannot go on from one.
+   */
+  state?(value: Tensor): ParameterState | undefined;
+  reserve?(values: readonly Tensor[]): void;
+  loadState?(value: Tensor, state: { step: number; expAvg: Float32Array; expAvgSq: Float32Array }): void;
+}

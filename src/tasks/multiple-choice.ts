@@ -1,0 +1,101 @@
+/** Which of several endings fits a text. */
+
+import { type Choices, readChoices } from '../data/choices.ts';
+import { type ChoiceExample, dataCollatorForMultipleChoice } from '../data/collate-choices.ts';
+import { UsageError } from '../errors.ts';
+import { AutoModelForMultipleChoice } from '../models/auto.ts';
+import { accuracy, argmaxRows, checkFinite, softmaxRows } from '../train/metrics.ts';
+import { nameOf } from './file-front.ts';
+import { checkEncoding, type Decision, featureList, type Row, type Task } from './task.ts';
+
+const decision: Decision = {
+  config: {},
+  keepsHead: null,
+  about: ['task: the choice that fits a text'],
+  labels: '',
+  metrics: ['accuracy'],
+};
+
+export const multipleChoice: Task<Choices, ChoiceExample> = {
+  name: 'multiple-choice',
+  model: 'multipleChoice',
+  auto: AutoModelForMultipleChoice,
+  files: 'texts with several choices each',
+  things: 'texts',
+  maxLength: null,
+
+  looks(front) {
+    const ending = [...front.names].find((name) => /^(ending|choice|option)_?\d+$/.test(name));
+    const list = nameOf(front, ['endings', 'choices', 'options']);
+    if (ending !== undefined) return `there are columns '${ending}', …`;
+    return front.kind === 'json' && list !== undefined ? `there are '${list}'` : null;
+  },
+
+  async read(path, { readLabels, labelColumn, format, encoding, delimiter }) {
+    const examples = await readChoices(path, {
+      ...(format && { format }),
+      ...(encoding !== undefined && { encoding }),
+      ...(delimiter !== undefined && { delimiter }),
+      ...(labelColumn !== undefined && { labelColumn: [labelColumn].flat()[0] as string | number }),
+      ...(readLabels !== undefined && { readLabels }),
+    });
+    const { length } = examples[0]!.choices;
+    return { path, examples, about: [`${path}: ${examples.length} texts, ${length} choices each`] };
+  },
+
+  example() {
+    throw new UsageError('multiple-choice takes a text and its choices', {
+      remedy: 'write them into a file and pass --data',
+    });
+  },
+
+  decide: () => decision,
+  ofModel: () => decision,
+  pairs: () => true,
+  nextStep: () => ({ what: 'Choose', words: '--data texts.jsonl' }),
+
+  bind(tokenizer, _config, options) {
+    checkEncoding(options);
+    const { maxLength } = options;
+    const encode = ({ prompt, endings, label }: Choices): ChoiceExample => {
+      const pairs = endings.map((ending) =>
+        tokenizer.encode(prompt, ending, { truncation: true, maxLength }),
+      );
+      return {
+        inputIds: pairs.map(({ inputIds }) => inputIds),
+        tokenTypeIds: pairs.map(({ tokenTypeIds }) => tokenTypeIds),
+        ...(label !== null && { label }),
+      };
+    };
+    return {
+      encode: (examples) => featureList(examples, examples.map(encode)),
+      collate: dataCollatorForMultipleChoice({
+        padTokenId: tokenizer.padTokenId,
+        paddingSide: tokenizer.paddingSide,
+      }),
+
+      computeMetrics({ predictions, labelIds }) {
+        const { values, shape } = predictions.logits!;
+        checkFinite(values as Float32Array, shape[1]!);
+        return { accuracy: accuracy(argmaxRows(values, shape[1]!), labelIds.labels!.values) };
+      },
+
+      predictions({ predictions }, { examples }) {
+        const { values, shape } = predictions.logits!;
+        const count = shape[1]!;
+        checkFinite(values as Float32Array, count);
+        return examples.map(({ prompt, choices }, row): Row => {
+          const scores = [
+            ...softmaxRows((values as Float32Array).subarray(row * count, (row + 1) * count), count),
+          ];
+          const label = scores.indexOf(Math.max(...scores));
+          const [choice, score] = [choices[label]!, scores[label]!];
+          return {
+            json: { prompt, label, choice, score, scores },
+            text: `${label}\t${score.toFixed(4)}\t${choice}\t${prompt}`,
+          };
+        });
+      },
+    };
+  },
+};

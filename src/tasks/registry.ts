@@ -1,0 +1,66 @@
+/** The tasks, and which of them a file or a model is for. */
+import type { TableOptions } from '../data/table.ts';
+import { ConfigError, DataError, UsageError } from '../errors.ts';
+import type { PretrainedConfig } from '../models/common/config.ts';
+import { knownFamily } from '../models/config.ts';
+import { readFront } from './file-front.ts';
+import { fillMask } from './fill-mask.ts';
+import { multipleChoice } from './multiple-choice.ts';
+import { questionAnswering } from './question-answering.ts';
+import type { Task, TaskFile } from './task.ts';
+import { textClassification } from './text-classification.ts';
+import { tokenClassification } from './token-classification.ts';
+
+/** Those that recognize a file by more come first: any file may be one of texts. */
+export const tasks: readonly Task[] = [
+  questionAnswering,
+  multipleChoice,
+  tokenClassification,
+  textClassification,
+  fillMask,
+];
+
+export const taskNames: readonly string[] = tasks.map(({ name }) => name);
+
+/** Throws `UsageError` for an unknown name. */
+export function taskNamed(name: string): Task {
+  const task = tasks.find((one) => one.name === name);
+  if (task !== undefined) return task;
+  throw new UsageError(`there is no task '${name}'`, { remedy: `use ${taskNames.join(', ')}` });
+}
+
+/** The task that a file looks like, and why; a file that cannot be read is left to the reader of texts. */
+export async function taskOfFile(path: string, options: TableOptions): Promise<{ task: Task; why: string }> {
+  const front = await readFront(path, options).catch(() => null);
+  for (const task of front === null ? [] : tasks) {
+    const why = task.looks(front!);
+    if (why !== null) return { task, why };
+  }
+  return { task: textClassification as Task, why: 'nothing says otherwise' };
+}
+
+/** The task that a model was trained for, by the `architectures` of its config. Throws `ConfigError`. */
+export function taskOfModel(folder: string, config: PretrainedConfig): Task {
+  const [architecture] = [config.raw.architectures].flat();
+  const { tasks: classes } = knownFamily(config.modelType);
+  const found = tasks.find(({ model }) => classes[model]?.name === architecture);
+  if (found !== undefined) return found;
+  if (architecture === undefined) return textClassification as Task;
+  throw new ConfigError(`'${folder}' is a ${String(architecture)}, which no task trains`, {
+    remedy: `pass --task: ${taskNames.join(', ')}`,
+  });
+}
+
+/**
+ * Reads a file for a task. Throws `DataError` naming the task that the file looks like if it is another: a
+ * file of texts serves fill-mask too, and chosen columns may make texts of any file.
+ */
+export async function readFor(task: Task, path: string, options: TableOptions): Promise<TaskFile<unknown>> {
+  const { task: likely, why } = await taskOfFile(path, options);
+  const chosen = options.textColumn !== undefined && ['text-classification', 'fill-mask'].includes(task.name);
+  const texts = task === fillMask && likely === textClassification;
+  if (likely === task || chosen || texts) return task.read(path, options);
+  throw new DataError(`${path} looks like ${likely.name} (${why}), and ${task.name} takes ${task.files}`, {
+    remedy: `pass --task ${likely.name}, or another file`,
+  });
+}

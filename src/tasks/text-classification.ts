@@ -1,0 +1,170 @@
+/** One class, any number of classes, or a value for a text or a pair of texts. */
+import { type Collator, dataCollatorWithPadding } from '../data/collate.ts';
+import { type Example, encodeTable } from '../data/dataset.ts';
+import { encodeLabels, type LabelSet, labelsOfModel } from '../data/labels.ts';
+import { readTable, type TextRow, type TextTable } from '../data/table.ts';
+import { decideTask, type TaskDecision } from '../data/task.ts';
+import { DataError } from '../errors.ts';
+import { AutoModelForSequenceClassification } from '../models/auto.ts';
+import { shownNames } from '../models/common/class-names.ts';
+import type { PretrainedConfig } from '../models/common/config.ts';
+import { checkFinite, metricNames, softmaxRows } from '../train/metrics.ts';
+import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
+import { checkEncoding, type Decision, featureList, type Row, type Task, type TaskFile } from './task.ts';
+
+/** A row, with the table that says how its label is written. */
+interface TextExample {
+  row: TextRow;
+  table: TextTable;
+}
+
+const loose = (row: TextRow): TextExample => ({ row, table: { path: 'the text', rows: [row] } });
+
+/** The table of some of its rows. */
+function tableOf(examples: readonly TextExample[]): TextTable {
+  return { ...examples[0]!.table, rows: examples.map(({ row }) => row) };
+}
+
+const hasPairs = (examples: readonly TextExample[]): boolean => examples[0]?.row.pair !== undefined;
+
+export const textClassification: Task<TextExample, Example> = {
+  name: 'text-classification',
+  model: 'sequenceClassification',
+  auto: AutoModelForSequenceClassification,
+  files: 'rows of a text and a label',
+  things: 'texts',
+  maxLength: null,
+
+  looks: ({ kind, names }) =>
+    kind === 'lines'
+      ? null
+      : `there are ${shownNames(
+          [...names].map((name) => `'${name.slice(0, 40)}'`),
+          4,
+        )}`,
+
+  async read(path, options) {
+    const table = await readTable(path, options);
+    return { path, examples: table.rows.map((row) => ({ row, table })), about: [describeColumns(table)] };
+  },
+
+  example: ({ text, pair }) => loose({ text, line: 0, ...(pair !== undefined && { pair }) }),
+
+  check: checkPairs,
+
+  decide({ examples }, options) {
+    const decision = decideTask(examples[0]!.table, options);
+    return decided(decision, hasPairs(examples), options.model);
+  },
+
+  ofModel(config, examples) {
+    const head = { keep: true, why: 'the training goes on' };
+    const labels = labelsOfModel(config);
+    return decided({ labels, why: 'as in the checkpoint', head, notes: [] }, hasPairs(examples), config);
+  },
+
+  pairs: hasPairs,
+
+  warning: (config, examples) => pairWarning(config, hasPairs(examples)),
+
+  nextStep({ problemType, textPair }) {
+    const thing = textPair === true ? 'pair' : 'text';
+    const what = {
+      regression: 'Predict a value',
+      single_label_classification: `Classify a ${thing}`,
+      multi_label_classification: `Find the classes of a ${thing}`,
+    }[problemType ?? 'single_label_classification'];
+    return { what, words: textPair === true ? '"the first text" --pair "the second text"' : '"a text"' };
+  },
+
+  bind(tokenizer, config, options) {
+    checkEncoding(options);
+    const { maxLength, truncation = true } = options;
+    const labels = labelsOfModel(config);
+    const padding = { padTokenId: tokenizer.padTokenId, paddingSide: tokenizer.paddingSide };
+    const floatLabels = labels.problemType !== 'single_label_classification';
+    return {
+      encode(examples) {
+        const table = tableOf(examples);
+        const known = table.rows.every(({ label }) => label !== undefined);
+        const encoded = encodeTable(table, known ? encodeLabels(table, labels) : null, tokenizer, {
+          maxLength,
+          truncation,
+        });
+        return featureList(
+          examples,
+          examples.map((_, at) => encoded.get(at)),
+        );
+      },
+      collate: dataCollatorWithPadding({ ...padding, floatLabels }) as Collator<Example>,
+
+      predictions({ logits }, { examples }) {
+        const width = logits.length / examples.length;
+        checkFinite(logits, width);
+        return examples.map(({ row: { text, pair } }, row): Row => {
+          const input = { text, ...(pair !== undefined && { pair }) };
+          const found = interpret(labels, logits.subarray(row * width, (row + 1) * width));
+          return {
+            json: { ...input, ...found },
+            text: shown(found, pair === undefined ? text : `${text}\t${pair}`),
+          };
+        });
+      },
+    };
+  },
+};
+
+function decided(decision: TaskDecision, pairs: boolean, model: PretrainedConfig | undefined): Decision {
+  const { labels, head } = decision;
+  const { problemType, names } = labels;
+  const warning = model === undefined ? null : pairWarning(model, pairs);
+  return {
+    config: {
+      id2label: Object.fromEntries(names.map((name, id) => [id, name])),
+      problemType,
+      textPair: pairs,
+    },
+    keepsHead: head?.keep ?? null,
+    about: [...describeTask(decision, pairs), ...(warning === null ? [] : [warning])],
+    labels: describeLabels(labels),
+    metrics: metricNames[problemType],
+  };
+}
+
+/** Throws `DataError` unless all files hold pairs, or all hold single texts. */
+function checkPairs([first, ...others]: readonly TaskFile<TextExample>[]): void {
+  const odd = others.find(({ examples }) => hasPairs(examples) !== hasPairs(first!.examples));
+  if (odd === undefined) return;
+  const [two, one] = hasPairs(odd.examples) ? [odd, first!] : [first!, odd];
+  throw new DataError(`${two.path} has pairs of texts, ${one.path} single texts`, {
+    remedy: 'name the columns of both with --text-column and --pair-column',
+  });
+}
+
+interface Found {
+  /** The class, the classes, or the value. */
+  label: string | string[] | number;
+  score?: number;
+  scores?: Record<string, number>;
+}
+
+function interpret({ problemType, names }: LabelSet, logits: Float32Array): Found {
+  if (problemType === 'regression') return { label: logits[0]! };
+  const multi = problemType === 'multi_label_classification';
+  const values = multi
+    ? Array.from(logits, (x) => 1 / (1 + Math.exp(-x)))
+    : [...softmaxRows(logits, names.length)];
+  const scores = Object.fromEntries(names.map((name, id) => [name, values[id]!]));
+  if (multi) return { label: names.filter((_, id) => values[id]! > 0.5), scores };
+  const best = values.indexOf(Math.max(...values));
+  return { label: names[best]!, score: values[best]!, scores };
+}
+
+function shown({ label, score }: Found, text: string): string {
+  const what = Array.isArray(label)
+    ? label.join(', ') || '(none)'
+    : typeof label === 'number'
+      ? label.toFixed(4)
+      : label;
+  return score === undefined ? `${what}\t${text}` : `${what}\t${score.toFixed(4)}\t${text}`;
+}
