@@ -101,7 +101,7 @@ export class TrainingRun {
       args,
       maxSteps: state.maxSteps,
       reduce: options.reduceGradients,
-      computeLoss: options.computeLoss,
+      ...trainer.lossHooks(),
       optimizer: options.optimizer,
     });
     model.device.manualSeed(args.seed);
