@@ -104,6 +104,7 @@ export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from 
 export { type ClipFactorOptions, clipFactor, clipGradNorm } from './optim/clip.ts';
 export { GradScaler, type GradScalerOptions, type GradScalerState } from './optim/grad-scaler.ts';
 export { flatGradients } from './optim/gradients.ts';
+export { Lion, type LionGroup, type LionOptions } from './optim/lion.ts';
 export type { Optimizer } from './optim/optimizer.ts';
 export * from './optim/schedule.ts';
 export {

@@ -1,12 +1,13 @@
 /** The optimizer of a training, made from its arguments. */
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
-import { AdamW, type ParameterGroup } from '../optim/adamw.ts';
+import { AdamW } from '../optim/adamw.ts';
+import { Lion, type LionGroup } from '../optim/lion.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingArguments } from './arguments.ts';
 
 /** transformers' names of optimizers. */
-export const optimizerNames = ['adamw_torch'] as const;
+export const optimizerNames = ['adamw_torch', 'lion_32bit'] as const;
 export type OptimizerName = (typeof optimizerNames)[number];
 
 type GroupArguments = Pick<TrainingArguments, 'learningRate' | 'weightDecay' | 'layerwiseLrDecay'>;
@@ -24,11 +25,11 @@ function depths(model: PreTrainedModel): Map<Tensor, number> {
  * All weights of a model, with and without weight decay; with `layerwiseLrDecay`, two groups for each layer,
  * from the top down.
  */
-export function parameterGroups(model: PreTrainedModel, args: GroupArguments): ParameterGroup[] {
+export function parameterGroups(model: PreTrainedModel, args: GroupArguments): LionGroup[] {
   const { learningRate, weightDecay, layerwiseLrDecay } = args;
   const undecayed = model.undecayedParameters();
   const all = model.parameters();
-  const pair = (tensors: readonly Tensor[], lr: number): ParameterGroup[] => [
+  const pair = (tensors: readonly Tensor[], lr: number): LionGroup[] => [
     { params: tensors.filter((one) => !undecayed.has(one)), weightDecay, lr },
     { params: tensors.filter((one) => undecayed.has(one)), weightDecay: 0, lr },
   ];
@@ -45,9 +46,8 @@ export function parameterGroups(model: PreTrainedModel, args: GroupArguments): P
 }
 
 export function makeOptimizer(model: PreTrainedModel, args: TrainingArguments): Optimizer {
-  return new AdamW(parameterGroups(model, args), {
-    lr: args.learningRate,
-    betas: [args.adamBeta1, args.adamBeta2],
-    eps: args.adamEpsilon,
-  });
+  const { optim, learningRate: lr, adamBeta1, adamBeta2, adamEpsilon: eps } = args;
+  const groups = parameterGroups(model, args);
+  const betas = [adamBeta1, adamBeta2] as const;
+  return optim === 'lion_32bit' ? new Lion(groups, { lr, betas }) : new AdamW(groups, { lr, betas, eps });
 }
