@@ -48,7 +48,7 @@ const GROUP = 64;
  * Numbers of independent chains, and of multiply-adds per chain in one loop iteration; the fastest shape
  * depends on the adapter.
  */
-const SHAPES = [
+export const SHAPES = [
   { CHAINS: 2, UNROLL: 16 },
   { CHAINS: 3, UNROLL: 16 },
   { CHAINS: 4, UNROLL: 8 },
@@ -63,12 +63,15 @@ async function fmaRate(device: Device, seconds: number, HALF: boolean): Promise<
   return best;
 }
 
-async function fmaRateOf(
-  device: Device,
-  seconds: number,
-  defines: { CHAINS: number; UNROLL: number; HALF: boolean },
-): Promise<number> {
-  const pipeline = variant(device, 'fma', defines);
+interface FmaShape {
+  CHAINS: number;
+  UNROLL: number;
+  HALF: boolean;
+}
+
+/** A program of multiply-adds, which fills `result`. */
+export function fmaWork(device: Device, defines: FmaShape) {
+  const pipeline = variant(device, 'fma', { ...defines });
   // Enough invocations for a large GPU, and enough steps to make launch costs negligible.
   const groups = device.software ? 64 : 8192;
   const steps = device.software ? 500 : 250;
@@ -77,9 +80,14 @@ async function fmaRateOf(
   const record = (): void => {
     device.gpu.recorder.dispatch(pipeline, slots, { uints: [steps], floats: [0.99] }, groups, 1, 1);
   };
+  return { operations: groups * GROUP * defines.CHAINS * defines.UNROLL * 8 * steps, record, result };
+}
+
+async function fmaRateOf(device: Device, seconds: number, defines: FmaShape): Promise<number> {
+  const { operations, record, result } = fmaWork(device, defines);
   const { median } = await measure(device, record, { seconds });
   result.dispose();
-  return (groups * GROUP * defines.CHAINS * defines.UNROLL * 8 * steps) / median;
+  return operations / median;
 }
 
 /** Matrices that a subgroup accumulates at once; the fastest depends on how many fit into registers. */

@@ -1,8 +1,9 @@
 enable subgroups;
 // C = act(op(A) · op(B) + bias), as in matmul.wgsl, for adapters that compute on the CPU and have subgroups
 // of eight (lavapipe). There a load costs as much as dozens of multiply-adds, so each is used often: a
-// workgroup is one subgroup of LANES invocations, which computes ROWS rows of 4 · LANES columns in registers.
-// Each lane holds four columns and loads other rows of A; broadcasts give a lane's values to all lanes.
+// workgroup is one subgroup of LANES invocations, which computes ROWS rows of 4 · LANES columns in registers,
+// STEP (2 or 4) of k a round. Each lane holds four columns and loads other rows of A; shuffles give a lane's
+// values to all lanes: Dawn zeroes what subgroupBroadcast takes from an idle lane, an instruction each time.
 #include <common/matmul>
 
 #include <common/pinned_lanes>
@@ -23,7 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let ra${h} = base_a + clamp_start_a(row_a${h}, params.m);
 #end
 #else
-  // A lane's load holds four k of one row.
+  // A lane's load holds STEP of k of one row.
 #for h in 0..ROWS / LANES
   let ra${h} = base_a + min(row0 + ${h * LANES}u + lane, params.m - 1u) * params.stride_a;
 #end
@@ -39,22 +40,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for i in 0..ROWS
   var c${i} = vec4f();
 #end
-  for (var k = 0u; k < size_k; k += 4u) {
+  for (var k = 0u; k < size_k; k += ${STEP}u) {
 #if TRANSPOSE_B
 #for e in 0..4
     let bt${e} = load_b(rb${e} + k, size_k - k);
 #end
-#for e in 0..4
+#for e in 0..STEP
     let b${e} = vec4f(bt0[${e}], bt1[${e}], bt2[${e}], bt3[${e}]);
 #end
 #else
-#for e in 0..4
+#for e in 0..STEP
     let b${e} = inside_k(k + ${e}u, size_k, load_b(rb + min(k + ${e}u, size_k - 1u) * params.stride_b, params.n - min(column, params.n)));
 #end
 #endif
 #if TRANSPOSE_A
 #for h in 0..(ROWS + 4 * LANES - 1) / (4 * LANES)
-#for e in 0..4
+#for e in 0..STEP
     let a${h}_${e} = inside_k(k + ${e}u, size_k, load_a(ra${h} + min(k + ${e}u, size_k - 1u) * params.stride_a, params.m - min(row_a${h}, params.m)));
 #if SUM_A
     sum${h} += a${h}_${e};
@@ -68,14 +69,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #endif
     // Row by row, so that few values live at once.
 #for i in 0..ROWS
-#for e in 0..4
+#for e in 0..STEP
 #if TRANSPOSE_A
-    let s${i}_${e} = vec4f(subgroupBroadcast(a${i / (4 * LANES)}_${e}[${i % 4}], ${i / 4 % LANES}u));
+    let s${i}_${e} = vec4f(subgroupShuffle(a${i / (4 * LANES)}_${e}[${i % 4}], ${i / 4 % LANES}u));
 #else
-    let s${i}_${e} = vec4f(subgroupBroadcast(a${i / LANES}[${e}], ${i % LANES}u));
+    let s${i}_${e} = vec4f(subgroupShuffle(a${i / LANES}[${e}], ${i % LANES}u));
 #endif
 #end
-#for e in 0..4
+#for e in 0..STEP
     c${i} = fma(s${i}_${e}, b${e}, c${i});
 #end
 #end

@@ -1,6 +1,6 @@
 // Shared by the matmul shaders: operands, guarded loads, and the epilogue.
 // A: [m, k], or [k, m] if TRANSPOSE_A. B: [k, n], or [n, k] if TRANSPOSE_B. VEC_A, VEC_B, VEC_C: every row
-// begins on a multiple of four elements and has a multiple of four.
+// begins on a multiple of four elements and has a multiple of four; 2 if a load takes two of them.
 // A and B are of type T, C and the activation's input of type T_C; bias and sums are f32. TAIL_K: k is not a
 // multiple of what a round takes. SUM_A: the sums of op(A)'s rows are stored too. ACCUMULATE: adds to C and
 // the sums.
@@ -19,12 +19,17 @@ struct Params {
 #let VEC_b = VEC_B
 #for x in a b
 // The elements of an item of the operand's array.
+#if VEC_${x} == 2
+const ITEM_${x} = 2u;
+alias Item_${x} = vec2<Stored>;
+#else
 #if VEC_${x}
 const ITEM_${x} = 4u;
 alias Item_${x} = vec4<Stored>;
 #else
 const ITEM_${x} = 1u;
 alias Item_${x} = Stored;
+#endif
 #endif
 #end
 #if T_C == f16
@@ -70,7 +75,11 @@ fn store_sum(z: u32, row: u32, value: vec4f) {
 
 #for x in a b
 // Four elements from `at`, of which `left` exist in the row; unless VEC_A promises four, the rest are zero.
+// Of items of two, the first two.
 fn load_${x}(at: u32, left: u32) -> vec4f {
+#if VEC_${x} == 2
+  return vec4f(vec2f(${x}[at / 2u]), vec2f());
+#else
 #if VEC_${x}
   return vec4f(${x}[at / 4u]);
 #else
@@ -79,6 +88,7 @@ fn load_${x}(at: u32, left: u32) -> vec4f {
     ${x}[at], ${x}[min(at + 1u, last)], ${x}[min(at + 2u, last)], ${x}[min(at + 3u, last)],
   );
   return select(vec4f(), vec4f(v), vec4u(0u, 1u, 2u, 3u) < vec4u(left));
+#endif
 #endif
 }
 

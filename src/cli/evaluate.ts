@@ -15,7 +15,7 @@ import {
 import { formatEvaluation } from './report.ts';
 import { addTaskOptions, type TaskOptions } from './task-options.ts';
 import { loadTrained, taskOf } from './trained.ts';
-import { checkJsonLines, writeJsonLines } from './write.ts';
+import { checkJsonLines, checkKept, writeJsonLines } from './write.ts';
 
 interface EvaluateOptions extends CommonOptions, DataOptions, TaskOptions {
   model: string;
@@ -44,6 +44,7 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
   checkPositive('--max-eval-samples', options.maxEvalSamples);
   await checkJsonLines(options.predictions);
   const found = await taskOf(options.model, options.task);
+  checkKept(options.predictions, found.task);
   const file = await readFor(found.task, options.data, tableOptions(options, true));
   for (const line of file.about) console.error(line);
   const { device, model, tokenizer, task, bound } = await loadTrained(found, options);

@@ -39,7 +39,7 @@ import { addTaskOptions, checkTaskOptions, encodingOptions, type TaskOptions } f
 import { train } from './train.ts';
 import type { Trained } from './trained.ts';
 import { addTrainingOptions, argumentsFrom } from './training-options.ts';
-import { checkJsonLines, writeJsonLines } from './write.ts';
+import { checkJsonLines, checkKept, writeJsonLines } from './write.ts';
 
 interface FinetuneOptions extends CommonOptions, DataOptions, TaskOptions {
   model?: string;
@@ -215,6 +215,7 @@ async function readFiles(options: FinetuneOptions): Promise<{ task: Task; files:
   const table = tableOptions(options, true);
   const task = options.task === undefined ? (await taskOfFile(path, table)).task : taskNamed(options.task);
   checkTaskOptions(options, task);
+  checkKept(options.predictions, task);
   const read = async (one: string | undefined) => (one === undefined ? null : readFor(task, one, table));
   const files = {
     train: await readFor(task, path, table),

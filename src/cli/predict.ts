@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { linesOf } from '../data/chunks.ts';
 import { DataError, UsageError } from '../errors.ts';
 import { readFor } from '../tasks/registry.ts';
-import type { Input, Row, Task } from '../tasks/task.ts';
+import type { Features, Input, Row, Task } from '../tasks/task.ts';
 import { Trainer } from '../train/trainer.ts';
 import {
   addDataOptions,
@@ -63,23 +63,35 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
   const json = texts.length === 0 || options.json === true;
   const written: Row[] = [];
   let waiting: unknown[] = [];
-  let warned = false;
-  const flush = async (): Promise<void> => {
-    const warning = warned ? null : (task.warning?.(model.config, waiting) ?? null);
-    if (warning !== null) console.error(warning);
-    warned = true;
-    const features = bound.encode(waiting);
-    const { prediction } = await trainer.predict(features);
-    const rows = bound.predictions(prediction, features);
-    if (output !== undefined) written.push(...rows);
-    else for (const row of rows) process.stdout.write(`${json ? JSON.stringify(row.json) : row.text}\n`);
-    waiting = [];
+  let printed: Promise<void> | null = null;
+  const rowsOf = async (features: Features<unknown>): Promise<Row[]> =>
+    bound.predictions((await trainer.predict(features)).prediction, features);
+  const print = async (rows: Promise<Row[]>): Promise<void> => {
+    if (output !== undefined) written.push(...(await rows));
+    else
+      for (const row of await rows) process.stdout.write(`${json ? JSON.stringify(row.json) : row.text}\n`);
   };
-  for await (const example of source) {
-    waiting.push(example);
-    if (waiting.length === batchSize) await flush();
+  /** Starts a batch, then waits for the one before: the GPU is not to wait for texts. */
+  const flush = async (): Promise<void> => {
+    const warning = printed ? null : (task.warning?.(model.config, waiting) ?? null);
+    if (warning !== null) console.error(warning);
+    const next = rowsOf(bound.encode(waiting));
+    next.catch(() => {});
+    waiting = [];
+    await printed;
+    printed = print(next);
+    printed.catch(() => {});
+  };
+  try {
+    for await (const example of source) {
+      waiting.push(example);
+      if (waiting.length === batchSize) await flush();
+    }
+    if (waiting.length > 0) await flush();
+  } finally {
+    // Also if a later line is refused.
+    await printed;
   }
-  if (waiting.length > 0) await flush();
   if (output !== undefined) await writeJsonLines(output, written);
   device.destroy();
 }

@@ -1,7 +1,7 @@
 /** Writes predictions as JSON lines. */
 import { platform } from '#platform';
-import { FileError } from '../errors.ts';
-import type { Row } from '../tasks/task.ts';
+import { FileError, UsageError } from '../errors.ts';
+import type { Row, Task } from '../tasks/task.ts';
 
 function parts(path: string): { folder: string; name: string } {
   const at = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'));
@@ -15,6 +15,14 @@ export async function checkJsonLines(path: string | undefined): Promise<void> {
   if (name === '' || (await platform.isFolder(path)))
     throw new FileError(`'${path}' is a folder`, { remedy: 'name a file' });
   await platform.checkWritable(folder);
+}
+
+/** Throws `UsageError` if predictions are asked for that a task does not keep. */
+export function checkKept(path: string | undefined, task: Task): void {
+  if (path !== undefined && task.keepsPredictions === false)
+    throw new UsageError(`--predictions: ${task.name} draws its masks`, {
+      remedy: 'pass texts with masks of their own to predict',
+    });
 }
 
 /** Writes a line of JSON for each row; the file appears whole or not at all. */

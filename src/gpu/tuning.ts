@@ -2,7 +2,7 @@
 import { platform } from '#platform';
 
 /** Increase when shaders change, which invalidates the stored measurements. */
-const VERSION = 2;
+const VERSION = 3;
 
 const fileOf = (adapter: string): string => `tuning-${adapter.replace(/[^\w.]+/g, '-')}.json`;
 

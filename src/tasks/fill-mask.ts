@@ -44,6 +44,9 @@ export const fillMask: Task<Passage, PassageFeature> = {
   files: 'plain text, a passage a line',
   things: 'passages',
   maxLength: null,
+  columns: ['textColumn', 'delimiter'],
+  // The masks of labelled data are drawn.
+  keepsPredictions: false,
 
   looks: ({ kind, path }) => (kind === 'lines' && /\.txt$/i.test(path) ? 'it is plain text' : null),
 

@@ -23,6 +23,7 @@ export const multipleChoice: Task<Choices, ChoiceExample> = {
   files: 'texts with several choices each',
   things: 'texts',
   maxLength: null,
+  columns: ['labelColumn', 'delimiter'],
 
   looks(front) {
     const ending = [...front.names].find((name) => /^(ending|choice|option)_?\d+$/.test(name));

@@ -67,6 +67,7 @@ export const questionAnswering: Task<Question, QuestionFeature> = {
   files: 'questions with a context and answers',
   things: 'questions',
   maxLength: 384,
+  columns: ['delimiter'],
 
   looks(front) {
     if (front.kind !== 'json') return null;

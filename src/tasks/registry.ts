@@ -47,15 +47,30 @@ export function taskOfModel(folder: string, config: PretrainedConfig): Task {
   if (found !== undefined) return found;
   if (architecture === undefined) return textClassification as Task;
   throw new ConfigError(`'${folder}' is a ${String(architecture)}, which no task trains`, {
-    remedy: `pass --task: ${taskNames.join(', ')}`,
+    remedy: `fine-tune it first, or pass --task: ${taskNames.join(', ')}`,
   });
 }
 
+/** Options of `readTable` by the command's names. */
+const columnOptions = {
+  textColumn: '--text-column',
+  textPairColumn: '--pair-column',
+  labelColumn: '--label-column',
+  header: '--header',
+  delimiter: '--delimiter',
+} as const;
+
 /**
- * Reads a file for a task. Throws `DataError` naming the task that the file looks like if it is another: a
+ * Reads a file for a task. Throws `UsageError` for an option that does not go with its files, and `DataError` naming the task that the file looks like if it is another: a
  * file of texts serves fill-mask too, and chosen columns may make texts of any file.
  */
 export async function readFor(task: Task, path: string, options: TableOptions): Promise<TaskFile<unknown>> {
+  for (const [name, option] of Object.entries(columnOptions))
+    if (
+      options[name as keyof TableOptions] !== undefined &&
+      task.columns?.includes(name as keyof TableOptions) === false
+    )
+      throw new UsageError(`${option} says nothing about files of ${task.name}`, { remedy: 'leave it out' });
   const { task: likely, why } = await taskOfFile(path, options);
   const chosen = options.textColumn !== undefined && ['text-classification', 'fill-mask'].includes(task.name);
   const texts = task === fillMask && likely === textClassification;

@@ -129,6 +129,10 @@ export interface Task<E = unknown, F = unknown> {
   readonly things: string;
   /** Tokens of a text unless asked otherwise; null: as many as the model takes. */
   readonly maxLength: number | null;
+  /** Options of files that `read` knows, besides format and encoding; undefined: all. */
+  readonly columns?: readonly (keyof TableOptions)[];
+  /** Whether the predictions of labelled data are worth keeping. Default true. */
+  readonly keepsPredictions?: false;
   /** Why a file looks like one of this task; null if it does not. */
   looks(front: FileFront): string | null;
   /** Reads labels too, unless `readLabels` is false. Throws `DataError` naming the place. */

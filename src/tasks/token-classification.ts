@@ -2,6 +2,7 @@
 
 import { charactersAt } from '../data/code-points.ts';
 import { dataCollatorForTokenClassification, dataCollatorWithPadding } from '../data/collate.ts';
+import { isNumber } from '../data/label-checks.ts';
 import { labelsOfModel } from '../data/labels.ts';
 import { classesOfModel } from '../data/task.ts';
 import { fromSpans, readTaggedTexts, spanNames, type TaggedText, tagNames } from '../data/tokens.ts';
@@ -33,6 +34,7 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
   files: 'words with tags',
   things: 'texts',
   maxLength: null,
+  columns: ['textColumn', 'labelColumn', 'delimiter'],
 
   looks(front) {
     const { kind, lines, text } = front;
@@ -75,6 +77,7 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
 
   decide({ path, examples }, { model, head }) {
     const found = [...new Set(examples.flatMap(({ tags }) => tags ?? []))].sort((a, b) => (a < b ? -1 : 1));
+    if (found.every(isNumber)) found.sort((a, b) => Number(a) - Number(b));
     if (found.length < 2)
       throw new DataError(`${path}: every word has the tag '${found[0] ?? ''}'`, {
         remedy: 'token classification needs two tags or more',

@@ -6,6 +6,7 @@ import { bytesOf, type Dtype } from '../gpu/dtype.ts';
 import type { GpuOptions } from '../gpu/options.ts';
 import type { PoolStatistics, RecorderStatistics } from '../gpu/statistics.ts';
 import { checkSubgroupMatrices } from '../kernels/matmul/check.ts';
+import { tuneStep } from '../kernels/matmul/tune.ts';
 import { type DropoutKey, fillBits, fillRandom, type RandomLaunch } from '../kernels/pointwise.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { float32ToFloat16 } from './float16.ts';
@@ -362,5 +363,6 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<Device
     console.warn(`${gpu.description} was lost while its matrix units were tried: dawngrad does without them`);
     return new Device(await GpuContext.request({ ...options, matrixUnits: false }));
   }
+  await tuneStep(gpu);
   return new Device(gpu);
 }

@@ -111,12 +111,14 @@ export async function evaluateModel(
   const labels: Arrays<NamedArray<BatchArray>>[] = [];
   const wanted = (name: string): boolean => labelNames?.includes(name) ?? isLabel(name);
   // Other outputs (scores of a whole vocabulary, say) are large, and only `computeMetrics` would use them.
-  const reads = (name: string, { shape }: Tensor): boolean =>
-    readsAll ||
-    computeMetrics !== undefined ||
-    (name === 'logits' && shape.at(-1) === model.config.numLabels);
+  const some = (name: string, { shape }: Tensor): boolean =>
+    computeMetrics !== undefined || (name === 'logits' && shape.at(-1) === model.config.numLabels);
   let [lossSum, total, losses] = [0, 0, 0];
-  for await (const one of predictBatches(model, loader.batches(), { fp16, reads, computeLoss })) {
+  for await (const one of predictBatches(model, loader.batches(), {
+    fp16,
+    ...(!readsAll && { reads: some }),
+    computeLoss,
+  })) {
     const { batch, loss } = one;
     outputs.push(
       preprocess === undefined

@@ -105,12 +105,12 @@ function forwardTensors(
   model: TrainableModel,
   inputs: BatchTensors,
   fp16: boolean,
-  computeLoss?: ComputeLoss,
+  computeLoss: ComputeLoss | undefined,
 ): ReturnType<TrainableModel['forward']> {
-  const forward = () => {
-    if (computeLoss === undefined) return model.forward(inputs as never);
-    return callUser('computeLoss', () => computeLoss(model, inputs as LossInputs));
-  };
+  const forward = () =>
+    computeLoss === undefined
+      ? model.forward(inputs as never)
+      : callUser('computeLoss', () => computeLoss(model, inputs as unknown as LossInputs));
   return fp16 ? autocast(forward) : forward();
 }
 

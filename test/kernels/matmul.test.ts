@@ -276,6 +276,28 @@ it('refuses matrices of float16 for operands of float32', () => {
   expect(() => matmul(device.current.gpu, { ...product, technique })).toThrow(GpuError);
 });
 
+describe('techniques for CPU adapters', () => {
+  const cpuDevice = useDevice({ kernels: 'cpu' });
+
+  it.each([
+    [true, false],
+    [false, true],
+  ])('give the same bits, transposed %s, %s', async (transposeA, transposeB) => {
+    const { current } = cpuDevice;
+    using _scope = current.scope();
+    const [m, n, k] = [37, 41, 71];
+    const [a, b] = [current.randn([k * m]), current.randn([k * n])];
+    const sides = { m, n, k, transposeA, transposeB };
+    const results: (Float32Array | undefined)[][] = [];
+    for (const technique of candidates(current.gpu, { ...sides, dtype: 'float32' })) {
+      const [c, sums] = [current.zeros([m * n]), transposeA ? current.zeros([m]) : undefined];
+      matmul(current.gpu, { a: a.slot, b: b.slot, c: c.slot, sums: sums?.slot, ...sides, technique });
+      results.push([await c.float32Data(), await sums?.float32Data()]);
+    }
+    for (const result of results) expect(result).toEqual(results[0]);
+  });
+});
+
 describe('split-K', () => {
   const gpuDevice = useDevice({ kernels: 'gpu' });
   const sides = { transposeA: true, transposeB: false, dtype: 'float32' } as const;

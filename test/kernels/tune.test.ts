@@ -3,11 +3,18 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { GpuContext } from '../../src/gpu/context.ts';
 import { floatDtypes } from '../../src/gpu/dtype.ts';
 import { readTuning, writeTuning } from '../../src/gpu/tuning.ts';
-import { candidates, chooseMatmul, type MatmulShape, matmulClass } from '../../src/kernels/matmul/choose.ts';
-import { techniqueName } from '../../src/kernels/matmul/techniques.ts';
-import { tuneMatmul } from '../../src/kernels/matmul/tune.ts';
+import {
+  candidates,
+  chooseMatmul,
+  type MatmulShape,
+  matmulClass,
+  STEP,
+} from '../../src/kernels/matmul/choose.ts';
+import { tablesFor, techniqueName } from '../../src/kernels/matmul/techniques.ts';
+import { tuneMatmul, tuneStep } from '../../src/kernels/matmul/tune.ts';
 import { useDevice } from '../support/device.ts';
 
 const device = useDevice();
@@ -64,5 +71,31 @@ it('keeps choices by adapter, and reads nothing from a file that is not one', as
   for (const text of ['{', '{"version":0}', 'null']) {
     await writeFile(join(folder, 'dawngrad', 'tuning-An-adapter-software-.json'), text);
     expect(await readTuning('An adapter (software)')).toEqual(new Map());
+  }
+});
+
+it('measures once which step suits the processor of a CPU adapter, and keeps the choice', async (context) => {
+  const { gpu } = device.current;
+  const steps = gpu.kernels === 'cpu' ? tablesFor(gpu).map(([first]) => String(first!.step)) : [];
+  if (steps.length < 2) context.skip('this adapter has one table at most');
+  gpu.tuning.clear();
+  await tuneStep(gpu);
+  expect(steps).toContain(gpu.tuning.get(STEP));
+  expect(await readTuning(gpu.description)).toEqual(gpu.tuning);
+  for (const step of steps) {
+    gpu.tuning.set(STEP, step);
+    await tuneStep(gpu);
+    expect(gpu.tuning.get(STEP)).toBe(step);
+    expect(chooseMatmul(gpu, product).step).toBe(Number(step));
+  }
+  gpu.tuning.clear();
+});
+
+it('leaves an adapter with one table, and the kernels for GPUs, as they are', async () => {
+  const plain = { kernels: 'cpu', subgroupSize: 0 };
+  for (const other of [plain, { kernels: 'gpu', subgroupSize: 8 }]) {
+    const gpu = { ...other, tuning: new Map<string, string>() } as unknown as GpuContext;
+    await tuneStep(gpu);
+    expect(gpu.tuning.size).toBe(0);
   }
 });

@@ -95,6 +95,9 @@ it('names the task that a wrong file looks like', async () => {
   const choices = { textColumn: 'sent1', labelColumn: 'label' };
   const chosen = await readFor(taskNamed('text-classification'), data('multiple-choice'), choices);
   expect(chosen.examples.length).toBe(9);
+  await expect(readFor(taskNamed('question-answering'), data('question-answering'), choices)).rejects.toThrow(
+    /--text-column says nothing about files of question-answering/,
+  );
   expect(() => taskNamed('translation')).toThrow(/use question-answering, /);
 });
 

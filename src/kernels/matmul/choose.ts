@@ -5,10 +5,9 @@ import type { FloatDtype } from '../../gpu/dtype.ts';
 import { subgroupMatrixTechniques } from './subgroup-matrix.ts';
 import {
   type MatmulTechnique,
-  plain,
   SPLITS,
   splitInto,
-  subgroupTechniques,
+  tablesFor,
   techniqueName,
   techniquesFor,
   usualTiles,
@@ -82,6 +81,9 @@ export function candidates(gpu: GpuContext, product: MatmulShape): readonly Matm
   ]);
 }
 
+/** Key of a tuning: the step of the table that suits the processor, see `tuneStep`. */
+export const STEP = 'matmul step';
+
 /** Key of a tuning: sizes and sides as far as they decide which technique is fastest. */
 export function matmulClass(product: MatmulShape): string {
   const magnitude = (size: number): number => Math.ceil(Math.log2(size));
@@ -102,7 +104,7 @@ const found = new WeakMap<GpuContext, Map<string, Found>>();
 
 /** The technique measured for products of this class, if it can run here. */
 function measuredTechnique(gpu: GpuContext, product: MatmulShape): MatmulTechnique | undefined {
-  if (gpu.tuning.size === 0) return undefined;
+  if (gpu.tuning.size === Number(gpu.tuning.has(STEP))) return undefined;
   const key = matmulClass(product);
   const name = gpu.tuning.get(key);
   if (name === undefined) return undefined;
@@ -127,7 +129,8 @@ export function chooseMatmul(gpu: GpuContext, product: MatmulShape): MatmulTechn
     const many = tiles.findLast((technique, i) => i > 0 && tilesOf(technique, product) >= MANY_TILES);
     return many ?? splitInto(tiles[0]!, splitsFor(tiles[0]!, product, LEAST_PART.untuned).at(-1) ?? 1);
   }
-  const fitting = subgroupTechniques.get(gpu.subgroupSize);
-  if (fitting === undefined) return plain;
-  return fitting.reduce((best, next) => (costOf(next, product) < costOf(best, product) ? next : best));
+  const tables = tablesFor(gpu);
+  const step = Number(gpu.tuning.get(STEP));
+  const table = tables.find(([first]) => first?.step === step) ?? tables[0];
+  return table.reduce((best, next) => (costOf(next, product) < costOf(best, product) ? next : best));
 }

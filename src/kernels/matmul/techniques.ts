@@ -66,10 +66,13 @@ export const usualTiles: readonly MatmulTechnique[] = [smallTiles, largeTiles];
 
 const SUBGROUP_ROWS = [32, 16, 8] as const;
 
-/** A workgroup is one subgroup of eight lanes of four columns each: the fastest on lavapipe. */
-function broadcast(rows: number): MatmulTechnique {
-  const defines = { LANES: 8, ROWS: rows };
-  return { shader: 'matmul_broadcast', defines, rows, columns: 32, step: STEP, splits: 1 };
+/**
+ * A workgroup is one subgroup of eight lanes of four columns each, and takes two or four of k a round: the
+ * fastest on lavapipe.
+ */
+function broadcast(rows: number, step: 2 | 4): MatmulTechnique {
+  const defines = { LANES: 8, ROWS: rows, STEP: step };
+  return { shader: 'matmul_broadcast', defines, rows, columns: 32, step, splits: 1 };
 }
 
 const QUADS_STEP = 8;
@@ -83,17 +86,29 @@ function quads(rows: number): MatmulTechnique {
   return { shader: 'matmul_quads', defines, rows, columns: 64, step: QUADS_STEP, splits: 1 };
 }
 
-/** By the size of a subgroup. */
-export const subgroupTechniques: ReadonlyMap<number, readonly MatmulTechnique[]> = new Map([
-  [4, SUBGROUP_ROWS.map(quads)],
-  [8, SUBGROUP_ROWS.map(broadcast)],
+/** Techniques of the same step, most rows first. */
+type Table = readonly MatmulTechnique[];
+
+/**
+ * By the size of a subgroup, the usual table first. All of them sum in the order of k, so which one is used
+ * never changes a result.
+ */
+const subgroupTables: ReadonlyMap<number, readonly [Table, ...Table[]]> = new Map([
+  [4, [SUBGROUP_ROWS.map(quads)]],
+  [8, [SUBGROUP_ROWS.map((rows) => broadcast(rows, 4)), SUBGROUP_ROWS.map((rows) => broadcast(rows, 2))]],
 ]);
+
+const plainTables: readonly [Table, ...Table[]] = [[plain]];
+
+/** The tables that a CPU adapter can run. */
+export const tablesFor = ({ subgroupSize }: GpuContext): readonly [Table, ...Table[]] =>
+  subgroupTables.get(subgroupSize) ?? plainTables;
 
 /** All but those of subgroup matrices, of which each adapter has its own. */
 export const matmulTechniques: readonly MatmulTechnique[] = [
   plain,
   ...tiles,
-  ...[...subgroupTechniques.values()].flat(),
+  ...[...subgroupTables.values()].flat(2),
 ];
 
 /**
@@ -111,7 +126,7 @@ export const addParts: MatmulTechnique = {
 
 /** The techniques that an adapter can run and that may suit it, none of them split. */
 export function techniquesFor(gpu: GpuContext, dtype: FloatDtype): readonly MatmulTechnique[] {
-  if (gpu.kernels === 'cpu') return subgroupTechniques.get(gpu.subgroupSize) ?? [plain];
+  if (gpu.kernels === 'cpu') return tablesFor(gpu).flat();
   return [...subgroupMatrixTechniques(gpu, dtype), ...tiles];
 }
 

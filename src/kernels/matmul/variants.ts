@@ -9,6 +9,7 @@ import { type KernelVariant, kernel } from '../launch.ts';
 import { addParts, type MatmulTechnique } from './techniques.ts';
 
 const flags = [false, true] as const;
+const vectors = [false, true, 2] as const;
 const types = floatDtypes.map((dtype) => wgslTypes[dtype]);
 
 /** Uses of the activation's input: none; stored beside c; or read, and c multiplied by the slope there. */
@@ -19,9 +20,12 @@ export type Preactivation = (typeof preactivations)[number];
 const sideValues = {
   TRANSPOSE_A: flags,
   TRANSPOSE_B: flags,
-  /** Every row of the operand begins on a multiple of four elements and has a multiple of four. */
-  VEC_A: flags,
-  VEC_B: flags,
+  /**
+   * Every row of the operand begins on a multiple of four elements and has a multiple of four. 2: a round of
+   * the technique takes two of k, which a load holds.
+   */
+  VEC_A: vectors,
+  VEC_B: vectors,
   VEC_C: flags,
   /** The inner dimension is not a multiple of what a round of the technique takes. */
   TAIL_K: flags,
@@ -116,11 +120,12 @@ function resultSides({ c, n, epilogue }: ProductLayout) {
 /** The variant for a product, or for the parts of one. */
 export function productVariant(technique: MatmulTechnique, product: ProductLayout): KernelVariant {
   const { transposeA, transposeB, a, b, m, n, k } = product;
+  const alongK = technique.step === 2 ? 2 : true;
   return matmulVariant(technique, {
     TRANSPOSE_A: transposeA,
     TRANSPOSE_B: transposeB,
-    VEC_A: wholeVectors(a, transposeA ? m : k),
-    VEC_B: wholeVectors(b, transposeB ? k : n),
+    VEC_A: wholeVectors(a, transposeA ? m : k) && (transposeA || alongK),
+    VEC_B: wholeVectors(b, transposeB ? k : n) && (!transposeB || alongK),
     TAIL_K: k % technique.step !== 0,
     T: wgslTypes[floatDtypeOf(a.slot)],
     ...resultSides(product),

@@ -1,4 +1,5 @@
 /** Finds a WebGPU adapter through Dawn. */
+import { cpus } from 'node:os';
 import { NoAdapterError } from '../../errors.ts';
 import type { AdapterRequest, AdapterResult } from '../contract.ts';
 import { withoutNotices } from './notices.ts';
@@ -76,7 +77,10 @@ async function query(flags: string[] = []): Promise<GPUAdapter | null> {
 
 function result(adapter: GPUAdapter): AdapterResult {
   const software = isSoftware(adapter.info);
-  return { adapter, software, description: `${describe(adapter)}${software ? ' (software)' : ''}` };
+  // What is fast on a CPU adapter depends on the processor.
+  const processor = cpus()[0]?.model.trim() || 'an unnamed processor';
+  const where = software ? ` on ${processor} (software)` : '';
+  return { adapter, software, description: `${describe(adapter)}${where}` };
 }
 
 /** The last request. Requests run in sequence, because each may change the environment. */
