@@ -53,7 +53,11 @@ function expectNear(value: Float32Array, wanted: Float64Array, unsure: ReadonlyS
 describe.each(Object.entries(devices))('Lion with %s', (_, one) => {
   it('follows the paper’s formula, each group with its own rates', async () => {
     const weights = makeWeights(one.current);
-    const rates = [defaults, { ...defaults, lr: 3e-3, weightDecay: 0 }, { ...defaults, betas: [0.5, 0.9] as const }];
+    const rates = [
+      defaults,
+      { ...defaults, lr: 3e-3, weightDecay: 0 },
+      { ...defaults, betas: [0.5, 0.9] as const },
+    ];
     const optimizer = new Lion(
       rates.map((options, kind) => ({ ...options, params: weights.filter((_w, at) => at % 3 === kind) })),
     );
@@ -196,7 +200,10 @@ it('trains by its name, and a resumed training goes on with its bits', async () 
 });
 
 describe('are refused:', () => {
-  it.each<LionOptions & { eps?: number }>([{ betas: [1, 0.9] }, { lr: -1 }, { eps: 1e-8 }])('%j', (options) => {
-    expect(() => new Lion([], options)).toThrowErrorMatchingSnapshot();
-  });
+  it.each<LionOptions & { eps?: number }>([{ betas: [1, 0.9] }, { lr: -1 }, { eps: 1e-8 }])(
+    '%j',
+    (options) => {
+      expect(() => new Lion([], options)).toThrowErrorMatchingSnapshot();
+    },
+  );
 });
