@@ -128,6 +128,7 @@ export {
   entityReport,
 } from './tasks/entity-metrics.ts';
 export type { FileFront } from './tasks/file-front.ts';
+export { dataFiles, holdOut, readAll } from './tasks/read.ts';
 export { readFor, taskNamed, taskNames, taskOfFile, taskOfModel } from './tasks/registry.ts';
 export { type AnsweredQuestion, answerF1, normalizeAnswer, squadMetrics } from './tasks/squad-metrics.ts';
 export { type Entity, entitiesOf, type Scheme, schemes } from './tasks/tags.ts';
