@@ -29,7 +29,10 @@ function weights(text: string): unknown {
   return text.includes('=') ? settings(text) : text.split(',').map(value);
 }
 
-const parsers = { integer, number, settings, weights };
+/** `none`, or names with commas between them. */
+const names = (text: string): string | string[] => (text === 'none' ? text : text.split(','));
+
+const parsers = { integer, number, settings, weights, names };
 
 /** A command's default for an argument; null: none. */
 function settingOf(name: ArgumentName, command: TrainingCommand): unknown {

@@ -1,6 +1,7 @@
 /** Kinds of values that training arguments take. */
 import { schedulerTypes } from '../optim/schedule.ts';
 import { optimizerNames } from './optimizers.ts';
+import { trackerNames } from './tracker-names.ts';
 
 export interface ArgumentKind {
   holds(value: unknown): boolean;
@@ -8,7 +9,7 @@ export interface ArgumentKind {
   /** A value that does not hold, for a message. */
   show(value: unknown): string;
   /** How the command reads it; absent: as text. */
-  parse?: 'integer' | 'number' | 'settings' | 'weights';
+  parse?: 'integer' | 'number' | 'settings' | 'weights' | 'names';
   /** The only values, for the command's help. */
   choices?: readonly string[];
 }
@@ -86,4 +87,11 @@ export const optimizer = kind(
   (value) => (optimizerNames as readonly unknown[]).includes(value),
   `use one of ${optimizerNames.join(', ')}`,
   { choices: optimizerNames },
+);
+export const trackers = kind(
+  (value) =>
+    value === 'none' ||
+    (Array.isArray(value) && value.every((one) => (trackerNames as readonly unknown[]).includes(one))),
+  `use 'none', or a list of ${trackerNames.join(', ')}`,
+  { parse: 'names' },
 );

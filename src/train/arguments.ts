@@ -5,6 +5,7 @@
 import type { SchedulerKwargs, SchedulerType } from '../optim/schedule.ts';
 import * as k from './argument-kinds.ts';
 import type { OptimizerName } from './optimizers.ts';
+import type { Tracker } from './tracker-names.ts';
 
 export type IntervalStrategy = 'no' | 'steps' | 'epoch';
 
@@ -45,6 +46,8 @@ export interface TrainingArguments {
   classWeights: 'balanced' | readonly number[] | Readonly<Record<string, number>> | null;
   gradientAccumulationSteps: number;
   loggingSteps: number;
+  /** Trackers that get the log: `tensorboard` writes events, `html` a page of curves. */
+  reportTo: 'none' | readonly Tracker[];
   /** Also logs the first step. */
   loggingFirstStep: boolean;
   evalStrategy: IntervalStrategy;
@@ -253,6 +256,10 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
   loggingSteps: argument(k.count, 500, 'steps between entries of the loss log', {
     option: '--logging-steps <n>',
     finetune: 10,
+  }),
+  reportTo: argument(k.trackers, 'none', 'trackers: `tensorboard`, `html`, with commas between them', {
+    resume: 'free',
+    option: '--report-to <trackers>',
   }),
   loggingFirstStep: argument(k.flag, false, 'log the first step too', { resume: 'free', finetune: true }),
   seed: argument(k.seed, 42, 'of order, dropout and new weights', {

@@ -16,6 +16,7 @@ import { readSaved, type TrainerState } from './state.ts';
 function like(value: unknown): v.GenericSchema {
   const plain = v.union([v.string(), v.number(), v.boolean()]);
   if (value === null) return v.nullable(v.union([plain, v.array(plain), v.record(v.string(), plain)]));
+  if (value === 'none') return v.union([v.literal('none'), v.array(v.string())]);
   return typeof value === 'number' ? v.number() : typeof value === 'boolean' ? v.boolean() : v.string();
 }
 
