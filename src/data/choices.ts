@@ -2,6 +2,7 @@
 import { DataError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import {
+  columnIn,
   type DataRecord,
   isObject,
   listIn,
@@ -85,7 +86,7 @@ function fromRecord(record: DataRecord, { labelColumn, readLabels = true }: Choi
   // SWAG begins the endings' sentence in `sent2`; elsewhere a question may follow the text.
   const begun = ['sent2', 'question'].find((name) => name !== promptName && values[name] !== undefined);
   const start = begun === undefined ? '' : textIn(record, begun);
-  const label = typeof labelColumn === 'number' ? Object.keys(values)[labelColumn] : labelColumn;
+  const label = columnIn(record, labelColumn);
   return {
     prompt: textIn(record, promptName),
     endings: choices.map((choice) => (start === '' ? choice : `${start} ${choice}`)),

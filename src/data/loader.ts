@@ -111,8 +111,11 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
     if (!groupByLength) return order;
     const lengths = Array.from({ length: n }, (_, index) => {
       const example = this.example(index);
+      const { inputIds } = example as Partial<Example>;
+      // Several texts an example, as in multiple choice.
+      if (Array.isArray(inputIds?.[0])) return inputIds.flat().length;
       checkExample(example, index);
-      return (example as Example).inputIds.length;
+      return inputIds!.length;
     });
     const mega = batchSize * megaBatches(n, batchSize);
     const groups = Array.from({ length: Math.ceil(n / mega) }, (_, i) =>

@@ -1,7 +1,7 @@
 /** Records of a file, whatever its format: JSON lines, a JSON array, CSV or TSV with a header. */
 import { DataError } from '../errors.ts';
 import { shownNames } from '../models/common/class-names.ts';
-import type { OptionNames } from '../options.ts';
+import { defined, type OptionNames } from '../options.ts';
 import { parseCells, usualDelimiter } from './cells.ts';
 import { type ReadOptions, readChunks } from './chunks.ts';
 import { parseLine } from './json-rows.ts';
@@ -121,6 +121,16 @@ async function* rowRecords(
       yield { values, place: `${path}: line ${line}` };
     }
   }
+}
+
+/** What a table's options say about its records. */
+export function recordOptions({ format, encoding, delimiter }: RecordOptions): RecordOptions {
+  return defined({ format, encoding, delimiter });
+}
+
+/** A column by its name, or by its number among a record's names. */
+export function columnIn({ values }: DataRecord, column: string | number | undefined): string | undefined {
+  return typeof column === 'number' ? Object.keys(values)[column] : column;
 }
 
 /** The first of some names that a record has; undefined if it has none. */

@@ -5,6 +5,7 @@ import { type ReadOptions, readLines } from './chunks.ts';
 import { unitsAt } from './code-points.ts';
 import { endingOf } from './packed.ts';
 import {
+  columnIn,
   type DataRecord,
   isObject,
   listIn,
@@ -12,6 +13,7 @@ import {
   type RecordOptions,
   readRecords,
   recordOptionNames,
+  recordOptions,
   textIn,
 } from './records.ts';
 import { checkFile } from './table.ts';
@@ -67,7 +69,7 @@ export async function readTaggedTexts(path: string, options: TaggedTextOptions =
     (isColumnsFile(path) || !/^(jsonl|ndjson|json|parquet)$/.test(endingOf(path)))
   )
     return readColumns(path, options);
-  const records = await readRecords(path, options);
+  const records = await readRecords(path, recordOptions(options));
   return records.map((record) => fromRecord(record, options));
 }
 
@@ -144,16 +146,14 @@ async function readColumns(
 function fromRecord(record: DataRecord, options: TaggedTextOptions): TaggedText {
   const { values, place } = record;
   const { textColumn, labelColumn, readLabels = true } = options;
-  const chosen = (column: string | number | undefined): string | undefined =>
-    typeof column === 'number' ? Object.keys(values)[column] : column;
-  const text = chosen(textColumn) ?? nameIn(record, [...wordNames, ...textNames]);
+  const text = columnIn(record, textColumn) ?? nameIn(record, [...wordNames, ...textNames]);
   if (text === undefined)
     throw new DataError(`${place} has no words`, {
       remedy: "name them 'tokens', or the text 'text', or pass --text-column",
     });
   if (Array.isArray(values[text])) {
     const words = listIn(record, text).map(String);
-    const name = chosen(labelColumn) ?? nameIn(record, tagNames);
+    const name = columnIn(record, labelColumn) ?? nameIn(record, tagNames);
     if (!readLabels) return joinWords(words, null, place);
     if (name === undefined)
       throw new DataError(`${place} has no tags`, { remedy: "name them 'tags', or pass --label-column" });
@@ -164,7 +164,7 @@ function fromRecord(record: DataRecord, options: TaggedTextOptions): TaggedText 
       });
     return joinWords(words, tags, place);
   }
-  const name = chosen(labelColumn) ?? nameIn(record, spanNames);
+  const name = columnIn(record, labelColumn) ?? nameIn(record, spanNames);
   if (readLabels && name === undefined)
     throw new DataError(`${place} has no entities`, {
       remedy: "name them 'entities', or pass --label-column",

@@ -2,7 +2,7 @@
 
 import { readLines } from '../data/chunks.ts';
 import { type Batch, dataCollatorForLanguageModeling, dataCollatorWithPadding } from '../data/collate.ts';
-import { nameIn, readRecords, textIn } from '../data/records.ts';
+import { columnIn, nameIn, readRecords, recordOptions, textIn } from '../data/records.ts';
 import { checkFile } from '../data/table.ts';
 import { ConfigError, DataError, UsageError } from '../errors.ts';
 import { AutoModelForMaskedLM } from '../models/auto.ts';
@@ -10,6 +10,7 @@ import type { Encoding } from '../text/assemble.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { softmaxRows } from '../train/metrics.ts';
 import { checkEncoding, type Decision, featureList, type Row, type Task } from './task.ts';
+import { encodeText } from './text-windows.ts';
 
 interface Passage {
   text: string;
@@ -50,18 +51,15 @@ export const fillMask: Task<Passage, PassageFeature> = {
 
   looks: ({ kind, path }) => (kind === 'lines' && /\.txt$/i.test(path) ? 'it is plain text' : null),
 
-  async read(path, { textColumn, readLabels = true, format, encoding, delimiter }) {
+  async read(path, options) {
+    const { textColumn, readLabels = true, format, encoding } = options;
     const examples: Passage[] = [];
     const add = (text: string, place: string): void => {
       if (text.trim() !== '') examples.push({ text, draws: readLabels, place });
     };
     if (format !== undefined || /\.(jsonl|ndjson|json|csv|tsv)$/i.test(path)) {
-      const options = { ...(format && { format }), ...(delimiter !== undefined && { delimiter }) };
-      for (const record of await readRecords(path, {
-        ...options,
-        ...(encoding !== undefined && { encoding }),
-      })) {
-        const name = typeof textColumn === 'string' ? textColumn : nameIn(record, textNames);
+      for (const record of await readRecords(path, recordOptions(options))) {
+        const name = columnIn(record, textColumn) ?? nameIn(record, textNames);
         if (name === undefined)
           throw new DataError(`${record.place} has no text`, {
             remedy: "name it 'text', or pass --text-column",
@@ -101,7 +99,7 @@ export const fillMask: Task<Passage, PassageFeature> = {
       throw new ConfigError('fill-mask: the tokenizer has no mask token', {
         remedy: "name one as 'mask_token' in tokenizer_config.json",
       });
-    const { maxLength, mlmProbability = 0.15, wholeWordMask = false, topK = 5, seed = 42 } = options;
+    const { mlmProbability = 0.15, wholeWordMask = false, topK = 5, seed = 42 } = options;
     const pad = dataCollatorWithPadding({ padTokenId });
     const draw = dataCollatorForLanguageModeling({
       padTokenId,
@@ -114,7 +112,7 @@ export const fillMask: Task<Passage, PassageFeature> = {
       seed,
     });
     const encode = ({ text, draws, place }: Passage): PassageFeature => {
-      const encoding = tokenizer.encode(text, undefined, { truncation: true, maxLength });
+      const encoding = encodeText(tokenizer, { text, place }, options);
       const { inputIds, tokenTypeIds } = encoding;
       const masks = draws ? [] : [...inputIds.keys()].filter((at) => inputIds[at] === maskTokenId);
       if (!draws && masks.length === 0)

@@ -2,11 +2,14 @@
 
 import { type Choices, readChoices } from '../data/choices.ts';
 import { type ChoiceExample, dataCollatorForMultipleChoice } from '../data/collate-choices.ts';
+import { recordOptions } from '../data/records.ts';
 import { UsageError } from '../errors.ts';
 import { AutoModelForMultipleChoice } from '../models/auto.ts';
+import { defined } from '../options.ts';
 import { accuracy, argmaxRows, checkFinite, softmaxRows } from '../train/metrics.ts';
 import { nameOf } from './file-front.ts';
 import { checkEncoding, type Decision, featureList, type Row, type Task } from './task.ts';
+import { encodeText } from './text-windows.ts';
 
 const decision: Decision = {
   config: {},
@@ -32,13 +35,11 @@ export const multipleChoice: Task<Choices, ChoiceExample> = {
     return front.kind === 'json' && list !== undefined ? `there are '${list}'` : null;
   },
 
-  async read(path, { readLabels, labelColumn, format, encoding, delimiter }) {
+  async read(path, options) {
+    const { readLabels, labelColumn } = options;
     const examples = await readChoices(path, {
-      ...(format && { format }),
-      ...(encoding !== undefined && { encoding }),
-      ...(delimiter !== undefined && { delimiter }),
-      ...(labelColumn !== undefined && { labelColumn: [labelColumn].flat()[0] as string | number }),
-      ...(readLabels !== undefined && { readLabels }),
+      ...recordOptions(options),
+      ...defined({ labelColumn: [labelColumn].flat()[0], readLabels }),
     });
     const { length } = examples[0]!.choices;
     return { path, examples, about: [`${path}: ${examples.length} texts, ${length} choices each`] };
@@ -57,11 +58,8 @@ export const multipleChoice: Task<Choices, ChoiceExample> = {
 
   bind(tokenizer, _config, options) {
     checkEncoding(options);
-    const { maxLength } = options;
-    const encode = ({ prompt, endings, label }: Choices): ChoiceExample => {
-      const pairs = endings.map((ending) =>
-        tokenizer.encode(prompt, ending, { truncation: true, maxLength }),
-      );
+    const encode = ({ prompt, endings, label, place }: Choices): ChoiceExample => {
+      const pairs = endings.map((pair) => encodeText(tokenizer, { text: prompt, pair, place }, options));
       return {
         inputIds: pairs.map(({ inputIds }) => inputIds),
         tokenTypeIds: pairs.map(({ tokenTypeIds }) => tokenTypeIds),

@@ -3,8 +3,10 @@
 import { charactersAt } from '../data/code-points.ts';
 import { dataCollatorWithPadding } from '../data/collate.ts';
 import { contextNames, type Question, readQuestions } from '../data/questions.ts';
+import { recordOptions } from '../data/records.ts';
 import { DataError, UsageError } from '../errors.ts';
 import { AutoModelForQuestionAnswering } from '../models/auto.ts';
+import { defined } from '../options.ts';
 import type { Encoding } from '../text/assemble.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { EvalPrediction } from '../train/evaluate.ts';
@@ -82,13 +84,9 @@ export const questionAnswering: Task<Question, QuestionFeature> = {
       : null;
   },
 
-  async read(path, { readLabels, format, encoding, delimiter }) {
-    const examples = await readQuestions(path, {
-      ...(format && { format }),
-      ...(encoding !== undefined && { encoding }),
-      ...(delimiter !== undefined && { delimiter }),
-      ...(readLabels !== undefined && { readLabels }),
-    });
+  async read(path, options) {
+    const { readLabels } = options;
+    const examples = await readQuestions(path, { ...recordOptions(options), ...defined({ readLabels }) });
     const none = examples.filter(({ answers }) => answers?.length === 0).length;
     const without = none > 0 ? `, ${none} of them without an answer` : '';
     return { path, examples, about: [`${path}: ${examples.length} questions${without}`] };

@@ -16,6 +16,23 @@ export interface TextWindow {
   places: readonly (readonly [number, number])[];
 }
 
+/** Encodes a text or a pair, cut to fit. Throws `DataError` for a longer one if `truncation` is false. */
+export function encodeText(
+  tokenizer: PreTrainedTokenizer,
+  { text, pair, place }: { text: string; pair?: string; place: string },
+  { maxLength, truncation = true }: EncodingOptions,
+): Encoding {
+  const encoding = tokenizer.encode(text, pair, { truncation, maxLength });
+  if (encoding.inputIds.length <= maxLength) return encoding;
+  throw tooLong(`${place} has ${encoding.inputIds.length} tokens`, maxLength);
+}
+
+function tooLong(what: string, maxLength: number): DataError {
+  return new DataError(`${what}, the model takes ${maxLength}`, {
+    remedy: 'switch truncation on, or shorten the text',
+  });
+}
+
 /** Tokens that adjacent windows share: as asked, at most a third of a window. */
 export function strideOf({ docStride = 128 }: Pick<EncodingOptions, 'docStride'>, room: number): number {
   return Math.max(0, Math.min(docStride, Math.floor(room / 3)));
@@ -49,9 +66,7 @@ export function windowsOfText(
     returnOverflowingTokens: true,
   });
   if (!truncation && overflowing.length > 0)
-    throw new DataError(`${place} has more tokens than the ${maxLength} that the model takes`, {
-      remedy: 'switch truncation on, or shorten the text',
-    });
+    throw tooLong(`${place} has more than a window of tokens`, maxLength);
   const windows = [whole, ...overflowing].map((encoding) => wordsOfTokens(encoding, words, split));
   keepBest(windows);
   return windows;

@@ -4,11 +4,13 @@ import { charactersAt } from '../data/code-points.ts';
 import { dataCollatorForTokenClassification, dataCollatorWithPadding } from '../data/collate.ts';
 import { isNumber } from '../data/label-checks.ts';
 import { labelsOfModel } from '../data/labels.ts';
+import { recordOptions } from '../data/records.ts';
 import { classesOfModel } from '../data/task.ts';
 import { fromSpans, readTaggedTexts, spanNames, type TaggedText, tagNames } from '../data/tokens.ts';
 import { DataError, UsageError } from '../errors.ts';
 import { AutoModelForTokenClassification } from '../models/auto.ts';
 import { classFinder, namesOf, shownNames } from '../models/common/class-names.ts';
+import { defined } from '../options.ts';
 import { IGNORED } from '../tensor/ops/loss.ts';
 import { accuracy, argmaxRows, checkFinite, precisionRecallF1, softmaxRows } from '../train/metrics.ts';
 import { groupEntities, type ScoredToken } from './entity-groups.ts';
@@ -53,15 +55,12 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
   },
 
   async read(path, options) {
-    const { textColumn, labelColumn, readLabels, format, encoding, delimiter } = options;
-    const columns = format === 'tsv' || format === 'csv' ? undefined : format;
+    const { format, ...others } = options;
+    const { textColumn, labelColumn, readLabels } = others;
+    const columns = format === 'tsv' || format === 'csv';
     const examples = await readTaggedTexts(path, {
-      ...(columns && { format: columns }),
-      ...(encoding !== undefined && { encoding }),
-      ...(delimiter !== undefined && { delimiter }),
-      ...(textColumn !== undefined && { textColumn }),
-      ...(labelColumn !== undefined && { labelColumn: [labelColumn].flat()[0] as string | number }),
-      ...(readLabels !== undefined && { readLabels }),
+      ...recordOptions(columns ? others : options),
+      ...defined({ textColumn, labelColumn: [labelColumn].flat()[0], readLabels }),
     });
     const words = examples.reduce((sum, one) => sum + one.words.length, 0);
     return { path, examples, about: [`${path}: ${examples.length} texts of ${words} words`] };
@@ -107,6 +106,8 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
     checkEncoding(options);
     const names = namesOf(config);
     const find = classFinder(names);
+    // seqeval knows BILOU only as a scheme.
+    const scheme = names.some((name) => /^[LU]-/.test(name)) ? 'BILOU' : undefined;
     const padding = { padTokenId: tokenizer.padTokenId };
     const [labelled, plain] = [dataCollatorForTokenClassification(padding), dataCollatorWithPadding(padding)];
     const isolates = isolatesWords(tokenizer);
@@ -148,7 +149,7 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
         );
         if (areTags(names)) {
           const side = (which: 0 | 1): string[][] => known.map((text) => text.map((pair) => pair[which]));
-          return entityMetrics(entityReport(side(0), side(1)));
+          return entityMetrics(entityReport(side(0), side(1), scheme));
         }
         const [labels, guesses] = ([0, 1] as const).map((side) =>
           known.flat().map((pair) => find(pair[side])!),

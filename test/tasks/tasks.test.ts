@@ -1,5 +1,6 @@
 /** Tasks from their files to their predictions, against transformers (test/reference/task_fixtures.py). */
 import { describe, expect, it } from 'vitest';
+import { DataLoader } from '../../src/data/loader.ts';
 import { loadConfig } from '../../src/models/files/load.ts';
 import { readFor, taskNamed, taskOfFile, taskOfModel } from '../../src/tasks/registry.ts';
 import type { EncodingOptions, Features } from '../../src/tasks/task.ts';
@@ -171,6 +172,25 @@ describe('token classification', () => {
     expect(metrics).toHaveProperty('eval_PER_number');
   });
 
+  it('joins the words for a tokenizer whose tokens have the space before them', async () => {
+    const tokenizer = await AutoTokenizer.fromPretrained(`${fixtures}tokenizers/roberta`);
+    const { task, model, file } = await bound('token-classification');
+    const { encode } = task.bind(tokenizer, model.config, { maxLength: 48 });
+    const features = encode(file.examples);
+    for (const [row, example] of (file.examples as { text: string; words: [number, number][] }[]).entries()) {
+      const { inputIds, words, first } = features.get(row) as {
+        inputIds: number[];
+        words: number[];
+        first: boolean[];
+      };
+      const encoding = tokenizer.encode(example.text);
+      expect(inputIds).toEqual(encoding.inputIds);
+      // The first token of each word begins where the word does.
+      const starts = first.flatMap((is, at) => (is ? [[words[at]!, encoding.offsets[at]![0]]] : []));
+      expect(starts).toEqual(example.words.map(([start], word) => [word, start]));
+    }
+  });
+
   it('refuses a tag that training has not seen', async () => {
     const { file, ready } = await bound('token-classification');
     const [example] = file.examples as { tags: string[] }[];
@@ -243,7 +263,28 @@ describe('question answering', () => {
   });
 });
 
+it.each(['token-classification', 'multiple-choice', 'fill-mask'] as const)(
+  '%s refuses longer texts without truncation',
+  async (name) => {
+    const { file, ready } = await bound(name, { maxLength: 6, truncation: false });
+    expect(() => ready.encode(file.examples)).toThrow(
+      /line \d+ has .* tokens, the model takes 6 · switch truncation on/,
+    );
+  },
+);
+
 describe('multiple choice', () => {
+  it('goes by the lengths of all choices', async () => {
+    const { features, ready } = await trainerOf('multiple-choice');
+    const loader = new DataLoader(features, {
+      batchSize: 2,
+      groupByLength: true,
+      seed: 1,
+      collate: ready.collate,
+    });
+    expect([...loader.order(0)].sort((a, b) => a - b)).toEqual([...Array(features.length).keys()]);
+  });
+
   it('gives the scores of transformers', async () => {
     const { scores } = await readJson<{ scores: number[][] }>(`${folder('multiple-choice')}/expected.json`);
     const { ready, trainer, features } = await trainerOf('multiple-choice');
