@@ -68,10 +68,12 @@ export class AdamW extends MomentOptimizer<OptimizerGroup> {
     return super.state(value) as Required<ParameterState> | undefined;
   }
 
+  /** @internal */
   protected override alike(a: OptimizerGroup, b: OptimizerGroup): boolean {
     return a.betas[0] === b.betas[0] && a.betas[1] === b.betas[1] && a.eps === b.eps;
   }
 
+  /** @internal */
   protected override update({ gpu }: Device, launch: OptimizerLaunch, { betas, eps }: OptimizerGroup): void {
     adamw(gpu, { ...launch, beta1: betas[0], beta2: betas[1], eps });
   }

@@ -53,10 +53,12 @@ export class Lion extends MomentOptimizer<FilledGroup> {
     super('Lion', filled, 1);
   }
 
+  /** @internal */
   protected override alike(a: FilledGroup, b: FilledGroup): boolean {
     return a.betas[0] === b.betas[0] && a.betas[1] === b.betas[1];
   }
 
+  /** @internal */
   protected override update({ gpu }: Device, launch: OptimizerLaunch, { betas }: FilledGroup): void {
     lion(gpu, { ...launch, beta1: betas[0], beta2: betas[1] });
   }

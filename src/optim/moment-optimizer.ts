@@ -76,7 +76,7 @@ interface Run extends Pick<Entry, 'group' | 'copied'> {
   end: number;
 }
 
-/** @internal */
+/** An optimizer that keeps one or two moments of each weight. */
 export abstract class MomentOptimizer<Group extends UpdatedGroup> implements Optimizer {
   readonly readsGradScale = true;
   private readonly entries = new Map<Tensor, Entry>();
@@ -118,10 +118,10 @@ export abstract class MomentOptimizer<Group extends UpdatedGroup> implements Opt
     }
   }
 
-  /** Whether two groups may share a dispatch: only rates and decay are per run. */
+  /** @internal Whether two groups may share a dispatch: only rates and decay are per run. */
   protected abstract alike(a: Group, b: Group): boolean;
 
-  /** Updates runs of groups that are alike; `group` is one of them. */
+  /** @internal Updates runs of groups that are alike; `group` is one of them. */
   protected abstract update(device: Device, launch: OptimizerLaunch, group: Group): void;
 
   /**
