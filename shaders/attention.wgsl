@@ -19,7 +19,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 #end
   var highest = -3.0e38;
   var total = 0.0;
-  for (var j = 0u; j < own.y; j += 1u) {
+  let keys = within(vec2u(0u, own.y), i, 1u);
+  for (var j = keys.x; j < keys.y; j += 1u) {
     if (!visible(own.x + j)) { continue; }
     let key = (own.x + j) * params.stride + column;
     var score = 0.0;

@@ -27,7 +27,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 #end
   let lse = stats[first_stats + at].x;
   stats[first_stats + at] = vec2f(lse, delta);
-  for (var j = 0u; j < own.y; j += 1u) {
+  let others = within(vec2u(0u, own.y), at, 1u);
+  for (var j = others.x; j < others.y; j += 1u) {
     if (!visible(own.x + j)) { continue; }
     let other = first + j * params.stride;
     var score = 0.0;
@@ -60,7 +61,8 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   value[${c}] = load_v(first + at * params.stride + params.column_v, ${c});
 #end
   let seen = visible(row);
-  for (var i = 0u; seen && i < own.y; i += 1u) {
+  let others = within(vec2u(0u, own.y), at, 1u);
+  for (var i = others.x; seen && i < others.y; i += 1u) {
     var score = 0.0;
     var slope = 0.0;
 #each c in 0..CHUNKS | chunks()

@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #end
   let lse${r} = stats[first_stats + row${r}].x;
 #end
-  let keys = seen_keys(own, lane);
+  let keys = within(seen_keys(own, lane), first, ${LANES * ROWS}u);
   // Nothing to do for a workgroup past the sequence's end.
   let end = select(0u, keys.y, first < own.y);
   for (var line = keys.x; line < end; line += ${LANES}u) {
@@ -62,6 +62,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     p${r}_${t} *= dropout_of(plane, i${r}, line + ${t}u);
 #endif
     s${r}_${t} = exp(min(s${r}_${t}, 0.0)) * (p${r}_${t} - delta${r}) * shown${t};
+#if WINDOW
+    s${r}_${t} *= near(i${r}, line + ${t}u);
+#endif
 #end
 #end
 #for c in 0..CHUNKS
@@ -96,9 +99,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   // Keys that are all masked, or past the sequence's end, need no query.
   let keys = seen_keys(own, lane);
   let end = select(0u, own.y, first < keys.y && first + ${LANES * ROWS}u > keys.x);
-  for (var line = 0u; line < end; line += ${LANES}u) {
+  let queries = within(vec2u(0u, end), first, ${LANES * ROWS}u);
+  for (var line = queries.x; line < queries.y; line += ${LANES}u) {
     let row = row_of(own, line + lane);
-    let inside_sequence = select(0.0, 1.0, line + lane < end);
+    let inside_sequence = select(0.0, 1.0, line + lane < queries.y);
     let row_stats = stats[first_stats + row];
 #for t in 0..LANES
 #for r in 0..ROWS
@@ -124,7 +128,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let stats${t} = subgroupBroadcast(row_stats, ${t}u);
     let inside${t} = subgroupBroadcast(inside_sequence, ${t}u);
 #for r in 0..ROWS
-    let weight${r}_${t} = exp(min(s${r}_${t} - stats${t}.x, 0.0)) * inside${t};
+    let weight${r}_${t} = exp(min(s${r}_${t} - stats${t}.x, 0.0)) * inside${t}
+#if WINDOW
+      * near(line + ${t}u, j${r})
+#endif
+      ;
 #if DROPOUT
     let keep${r}_${t} = dropout_of(plane, line + ${t}u, j${r});
 #else

@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
   var sums: array<vec4f, ${4 * J}>;
   let starts_q = starts_${Y}(own, first, params.stride, column, index);
   let starts_grad = starts_${Y}(own, first, width, column, index);
-  let keys = seen_keys(own, index);
+  let keys = within(seen_keys(own, index), first, ROWS);
   for (var line = keys.x; line < keys.y; line += COLUMNS) {
     let starts_k = starts_${X}(own, line, params.stride, column + params.column_k, index);
     let starts_v = starts_k - params.column_k + params.column_v;
@@ -67,6 +67,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 #endif
     scores[${e}] = exp(min(scores[${e}] * params.scale - lse, vec4f())) * (slopes[${e}] - delta)
       * select(0.0, params.scale, shown${e});
+#if WINDOW
+    scores[${e}] *= near_rows(first + y, ${Y}u, key${e});
+#endif
 #end
     put_weights(&scores, x, y);
     for (var at = 0u; at < count; at += ${4 * LINES}u) {
@@ -106,7 +109,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
   // Keys that are all masked need no query.
   let keys = seen_keys(own, index);
   let end = select(0u, own.y, first < keys.y && first + ROWS > keys.x);
-  for (var line = 0u; line < end; line += COLUMNS) {
+  let queries = within(vec2u(0u, end), first, ROWS);
+  for (var line = queries.x; line < queries.y; line += COLUMNS) {
     let starts_q = starts_${X}(own, line, params.stride, column, index);
     let starts_grad = starts_${X}(own, line, width, column, index);
     var scores = array<vec4f, 4>();
@@ -125,11 +129,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
       multiply(&slopes, x, y, c, min(c + 4u, chunks()));
       workgroupBarrier();
     }
-    let count = min(COLUMNS, end - line);
+    let count = min(COLUMNS, queries.y - line);
 #for e in 0..4
     let query${e} = line + x + ${X * e}u;
     let stats${e} = stats[first_stats + row_of(own, query${e})];
-    let weight${e} = exp(min(scores[${e}] * params.scale - stats${e}.x, vec4f())) * select(0.0, 1.0, query${e} < end);
+    let inside${e} = select(0.0, 1.0, query${e} < queries.y);
+#if WINDOW
+    let weight${e} = exp(min(scores[${e}] * params.scale - stats${e}.x, vec4f())) * inside${e} * near_rows(first + y, ${Y}u, query${e});
+#else
+    let weight${e} = exp(min(scores[${e}] * params.scale - stats${e}.x, vec4f())) * inside${e};
+#endif
     var kept${e} = vec4f(1.0);
 #if DROPOUT
 #for i in 0..4

@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   var highest${r} = UNSEEN;
   var total${r} = 0.0;
 #end
-  let keys = seen_keys(own, lane);
+  let keys = within(seen_keys(own, lane), first, ${LANES * ROWS}u);
   // Nothing to do for a workgroup past the sequence's end.
   let end = select(0u, keys.y, first < own.y);
   for (var line = keys.x; line < end; line += ${LANES}u) {
@@ -37,6 +37,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for t in 0..LANES
 #for r in 0..ROWS
     var s${r}_${t} = subgroupBroadcast(start, ${t}u);
+#if WINDOW
+    let near${r}_${t} = near(i${r}, line + ${t}u);
+    s${r}_${t} = select(UNSEEN, s${r}_${t}, near${r}_${t} > 0.0);
+#endif
 #end
 #end
 #for c in 0..CHUNKS
@@ -62,6 +66,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let shown${t} = subgroupBroadcast(shown, ${t}u);
 #for r in 0..ROWS
     s${r}_${t} = exp(max(s${r}_${t} - highest${r}, -100.0)) * shown${t};
+#if WINDOW
+    s${r}_${t} *= near${r}_${t};
+#endif
     total${r} += s${r}_${t};
 #if DROPOUT
     s${r}_${t} *= dropout_of(plane, i${r}, line + ${t}u);

@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
   var highest = vec4f(UNSEEN);
   var total = vec4f();
   let starts_q = starts_${Y}(own, first, params.stride, column, index);
-  let keys = seen_keys(own, index);
+  let keys = within(seen_keys(own, index), first, ROWS);
   for (var line = keys.x; line < keys.y; line += COLUMNS) {
     var scores = array<vec4f, 4>();
     let starts_k = starts_${X}(own, line, params.stride, column + params.column_k, index);
@@ -35,7 +35,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
     let before = highest;
 #for e in 0..4
     let key${e} = line + x + ${X * e}u;
+#if WINDOW
+    let shown${e} = near_rows(first + y, ${Y}u, key${e}) > vec4f(select(1.0, 0.0, key${e} < keys.y && visible(row_of(own, key${e}))));
+#else
     let shown${e} = key${e} < keys.y && visible(row_of(own, key${e}));
+#endif
     scores[${e}] = select(vec4f(UNSEEN), scores[${e}] * params.scale, shown${e});
     highest = max(highest, scores[${e}]);
 #end

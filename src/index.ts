@@ -62,6 +62,14 @@ export {
 } from './models/common/tasks.ts';
 export type { ConfigOverrides } from './models/config.ts';
 export {
+  DebertaV2ForMaskedLM,
+  DebertaV2ForMultipleChoice,
+  DebertaV2ForQuestionAnswering,
+  DebertaV2ForSequenceClassification,
+  DebertaV2ForTokenClassification,
+  DebertaV2Model,
+} from './models/deberta-v2.ts';
+export {
   DistilBertForMaskedLM,
   DistilBertForMultipleChoice,
   DistilBertForQuestionAnswering,
@@ -81,6 +89,22 @@ export {
 export type { DownloadProgress, HubOptions } from './models/files/hub.ts';
 export type { LoadOptions, LoadReport } from './models/files/load.ts';
 export { type SaveOptions, saveModel } from './models/files/save.ts';
+export {
+  ModernBertForMaskedLM,
+  ModernBertForMultipleChoice,
+  ModernBertForQuestionAnswering,
+  ModernBertForSequenceClassification,
+  ModernBertForTokenClassification,
+  ModernBertModel,
+} from './models/modernbert.ts';
+export {
+  MPNetForMaskedLM,
+  MPNetForMultipleChoice,
+  MPNetForQuestionAnswering,
+  MPNetForSequenceClassification,
+  MPNetForTokenClassification,
+  MPNetModel,
+} from './models/mpnet.ts';
 export type { ModelType } from './models/registry.ts';
 export {
   RobertaForMaskedLM,

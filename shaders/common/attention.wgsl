@@ -13,6 +13,8 @@ struct Params {
   // not read.
   masked: u32, ragged: u32,
   seed: u32, stream: u32, threshold: u32,
+  // The largest distance between a query and a key that it sees, if WINDOW.
+  window: u32,
   scale: f32, keep_scale: f32,
 }
 #if VEC
@@ -44,6 +46,22 @@ fn visible(row: u32) -> bool {
   return params.masked == 0u || mask_or_starts[params.first_token + row] != 0;
 }
 
+// The part of a range of keys that queries `first` to before `first + count` may see, or the other way round.
+fn within(range: vec2u, first: u32, count: u32) -> vec2u {
+#if WINDOW
+  return vec2u(max(range.x, first - min(first, params.window)), min(range.y, first + count + params.window));
+#else
+  return range;
+#endif
+}
+
+#if WINDOW
+// 1 if the query may see the key, else 0.
+fn near(query: u32, key: u32) -> f32 {
+  return select(0.0, 1.0, max(query, key) - min(query, key) <= params.window);
+}
+
+#endif
 // The number of a sequence's head among all.
 fn plane_of(group: u32, head: u32) -> u32 {
   return (params.first_sequence + group) * params.heads + head;

@@ -20,6 +20,13 @@ var<workgroup> tile_8: array<array<Line, 8>, 1>;
 var<workgroup> tile_16: array<array<Line, 8>, 2>;
 // [y][column / LINES][column % LINES], a vector for the four rows.
 var<workgroup> weights: array<array<array<vec4f, ${LINES}>, ${4 * X / LINES}>, ${Y}>;
+#if WINDOW
+// `near` of four rows, `step` apart from `first` on.
+fn near_rows(first: u32, step: u32, other: u32) -> vec4f {
+  return vec4f(near(first, other), near(first + step, other), near(first + 2u * step, other), near(first + 3u * step, other));
+}
+
+#endif
 // Where the rows of a head begin that an invocation brings to the tile of N lines: 32 or 64, from token `first`
 // on.
 #for N in 8 16

@@ -43,6 +43,8 @@ export interface AttentionLaunch {
   /** Width of one head. */
   size: number;
   dropout?: DropoutKey | undefined;
+  /** The largest distance between a query and a key that it sees. Default: any. */
+  window?: number | undefined;
 }
 
 const parts = ['forward', 'query', 'key'] as const;
@@ -53,6 +55,7 @@ type Part = (typeof parts)[number];
 export interface Sides {
   size: number;
   dropout: boolean;
+  window: boolean;
   dtype: FloatDtype;
 }
 
@@ -176,16 +179,13 @@ function matrixTechnique(adapter: Adapter, part: Part, size: number): Technique 
 
 type Adapter = Pick<GpuContext, 'kernels' | 'subgroupSize' | 'subgroupMatrices' | 'limits'>;
 
-function chooseTechnique(
-  adapter: Adapter,
-  part: Part,
-  { size, dtype }: Pick<Sides, 'size' | 'dtype'>,
-): Technique {
+function chooseTechnique(adapter: Adapter, part: Part, { size, dtype, window }: Sides): Technique {
   const { kernels, subgroupSize } = adapter;
   const whole = size <= MAX_UNROLLED[kernels] ? plain : rolled;
   if (kernels === 'gpu') {
-    const units =
-      dtype === 'float16' && size <= TILED.most ? matrixTechnique(adapter, part, size) : undefined;
+    // Matrices know no window.
+    const fits = dtype === 'float16' && size <= TILED.most && !window;
+    const units = fits ? matrixTechnique(adapter, part, size) : undefined;
     return units ?? tiled.get(size)?.[part] ?? whole;
   }
   const fits = size % 4 === 0 && size <= MAX_BROADCAST_SIZE;
@@ -199,15 +199,17 @@ function variantOf(technique: Technique, part: Part, fused: boolean, sides: Side
   const known = made.get(technique) ?? new Map<number, KernelVariant>();
   made.set(technique, known);
   const type = floatDtypes.indexOf(sides.dtype);
-  const key = sides.size * 32 + (+fused | (+sides.dropout << 1) | (type << 2) | (parts.indexOf(part) << 3));
+  const flags =
+    +fused | (+sides.dropout << 1) | (type << 2) | (parts.indexOf(part) << 3) | (+sides.window << 5);
+  const key = sides.size * 64 + flags;
   const variant = known.get(key) ?? makeVariant(technique, part, fused, sides);
   known.set(key, variant);
   return variant;
 }
 
 function makeVariant(technique: Technique, part: Part, FUSED: boolean, sides: Sides): KernelVariant {
-  const { size, dropout: DROPOUT, dtype } = sides;
-  const head = { VEC: size % 4 === 0, CHUNKS: Math.ceil(size / 4), DROPOUT, T: wgslTypes[dtype] };
+  const { size, dropout: DROPOUT, window: WINDOW, dtype } = sides;
+  const head = { VEC: size % 4 === 0, CHUNKS: Math.ceil(size / 4), DROPOUT, WINDOW, T: wgslTypes[dtype] };
   const all = { ...head, ...technique.defines };
   if (part === 'forward') return kernel(`attention${technique.suffix}`, all);
   return kernel(`attention_backward${technique.suffix}`, { PART: part, FUSED, ...all });
@@ -220,9 +222,9 @@ export function attentionVariants(adapter: Adapter, sides: Sides): KernelVariant
   return [of('forward', false), of('query', false), of('key', false), of('key', true)];
 }
 
-function sidesOf({ inputs, size, dropout }: AttentionLaunch): Sides {
+function sidesOf({ inputs, size, dropout, window }: AttentionLaunch): Sides {
   const dtype = floatDtypeOf('qkv' in inputs ? inputs.qkv : inputs.q);
-  return { size, dropout: dropout !== undefined, dtype };
+  return { size, dropout: dropout !== undefined, window: window !== undefined, dtype };
 }
 
 /** Sequences whose rows are bound together. */
@@ -272,7 +274,7 @@ function scalars(o: AttentionLaunch, { first, rows }: SequenceWindow): { uints: 
   const drop = key === undefined ? [0, 0, 0] : [key.seed, key.stream, dropoutThreshold(key.p)];
   const dims = [o.tokens, o.length, o.heads, o.size, first, rows?.first ?? 0];
   return {
-    uints: [...dims, ...layout, ...flags, ...drop],
+    uints: [...dims, ...layout, ...flags, ...drop, o.window ?? 0],
     floats: [1 / Math.sqrt(o.size), key === undefined ? 1 : 1 / (1 - key.p)],
   };
 }

@@ -40,12 +40,13 @@ function bothWidths(shader: string, defines: Defines): Widths {
   };
 }
 
-function family(shader: string, defines: Defines = {}): Family {
+/** @internal Variants by type and width. */
+export function family(shader: string, defines: Defines = {}): Family {
   return byDtype((T) => bothWidths(shader, { ...defines, T }));
 }
 
-/** The variant for a slot's type, and how many numbers it reads at once: four if that divides every count. */
-function fitting(
+/** @internal The variant for a slot's type, and how many numbers it reads at once: four if that divides every count. */
+export function fitting(
   variants: Family,
   slot: Slot,
   ...counts: number[]
@@ -243,8 +244,9 @@ export function dropout(
   }));
 }
 
-const normalKernel = kernel('random', { NORMAL: true });
-const uniformKernel = kernel('random', { NORMAL: false });
+const normalKernel = kernel('random', { NORMAL: true, CUT: false });
+const cutKernel = kernel('random', { NORMAL: true, CUT: true });
+const uniformKernel = kernel('random', { NORMAL: false, CUT: false });
 
 export interface RandomLaunch {
   y: Slot;
@@ -256,13 +258,16 @@ export interface RandomLaunch {
   low: number;
   /** Standard deviation, or width. */
   width: number;
+  /** Normal numbers further from the mean are drawn again, in standard deviations. Default: none are. */
+  cutoff?: number | undefined;
 }
 
 export function fillRandom(gpu: GpuContext, options: RandomLaunch): void {
-  const { y, count, seed, stream, distribution, low, width } = options;
-  const variant = distribution === 'normal' ? normalKernel : uniformKernel;
+  const { y, count, seed, stream, distribution, low, width, cutoff } = options;
+  const normal = cutoff === undefined ? normalKernel : cutKernel;
+  const variant = distribution === 'normal' ? normal : uniformKernel;
   for (const w of windows(gpu, count)) {
-    const scalars = { uints: [w.count, seed, stream, w.first], floats: [low, width] };
+    const scalars = { uints: [w.count, seed, stream, w.first], floats: [low, width, cutoff ?? 0] };
     launch(gpu, variant, [slice(y, w)], scalars, elementGrid(w.count));
   }
 }

@@ -63,7 +63,7 @@ class AlbertLayerGroup extends Module {
   constructor(device: Device, config: AlbertConfig) {
     super();
     // transformers drops nothing after the feed-forward part.
-    const layer = () => new EncoderLayer(device, config, 0);
+    const layer = () => new EncoderLayer(device, config, { outerDropout: 0 });
     this.albert_layers = Array.from({ length: config.innerGroupNum }, layer);
   }
 }

@@ -4,8 +4,11 @@ import { albert } from './albert.ts';
 import { bert } from './bert.ts';
 import { camembert } from './camembert.ts';
 import type { Family } from './common/family.ts';
+import { debertaV2 } from './deberta-v2.ts';
 import { distilbert } from './distilbert.ts';
 import { electra } from './electra.ts';
+import { modernbert } from './modernbert.ts';
+import { mpnet } from './mpnet.ts';
 import { roberta } from './roberta.ts';
 import { xlmRoberta } from './xlm-roberta.ts';
 
@@ -17,6 +20,9 @@ export const families = [
   camembert,
   electra,
   albert,
+  mpnet,
+  modernbert,
+  debertaV2,
 ] as const satisfies readonly Family[];
 
 for (const { Model, tasks } of families) declarePure(Model, ...Object.values(tasks));

@@ -65,7 +65,7 @@ export interface LinearOptions {
    */
   parts?: number;
   /** Existing parameters of the layer's shapes to use instead of new ones. */
-  memory?: { weight: Tensor; bias: Tensor };
+  memory?: { weight: Tensor; bias: Tensor | null };
 }
 
 /**
@@ -81,7 +81,8 @@ export class Linear extends Module {
     checkOptions<LinearOptions>('Linear', options, { bias: true, parts: true, memory: true });
     const { bias = true, parts = 1, memory } = options;
     this.weight = memory?.weight ?? parameter(device, [outFeatures, inFeatures], parts);
-    this.bias = memory?.bias ?? (bias ? parameter(device, [outFeatures], parts) : null);
+    const ownBias = bias && memory === undefined ? parameter(device, [outFeatures], parts) : null;
+    this.bias = memory === undefined ? ownBias : memory.bias;
     if (skipping === 0) this.resetParameters();
   }
 

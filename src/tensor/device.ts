@@ -20,9 +20,11 @@ export type DeviceOptions = GpuOptions;
 export interface NormalOptions {
   mean?: number;
   std?: number;
+  /** Numbers further from the mean are drawn again, in standard deviations. Default: none are. */
+  cutoff?: number | undefined;
 }
 
-const normalOptionNames: OptionNames<NormalOptions> = { mean: true, std: true };
+const normalOptionNames: OptionNames<NormalOptions> = { mean: true, std: true, cutoff: true };
 
 /** A result of the function of `tidy`: a tensor, or an array or record of tensors. */
 export type TensorTree =
@@ -180,8 +182,8 @@ export class Device {
   /** Overwrites a float32 tensor with normal numbers. */
   fillNormal(tensor: Tensor, options: NormalOptions = {}): void {
     checkOptions('fillNormal', options, normalOptionNames);
-    const { mean = 0, std = 1 } = options;
-    this.draw('fillNormal', tensor, { distribution: 'normal', low: mean, width: std });
+    const { mean = 0, std = 1, cutoff } = options;
+    this.draw('fillNormal', tensor, { distribution: 'normal', low: mean, width: std, cutoff });
   }
 
   /** Overwrites a float32 tensor with uniform numbers in [low, high). */
@@ -192,7 +194,7 @@ export class Device {
   private draw(
     name: string,
     tensor: Tensor,
-    numbers: Pick<RandomLaunch, 'distribution' | 'low' | 'width'>,
+    numbers: Pick<RandomLaunch, 'distribution' | 'low' | 'width' | 'cutoff'>,
   ): void {
     if (tensor.dtype !== 'float32') throw new DtypeError(`${name}: the tensor is ${tensor.dtype}`);
     tensor.overwritten();

@@ -59,12 +59,17 @@ export function readSpecialTokens(
   usualExtra: readonly string[],
   /** Whether the tokenizer starts with the added tokens of tokenizer.json. */
   fromFile: boolean,
+  /** Whether a mask token given as a string includes the white space before it. */
+  maskTakesSpace: boolean,
 ): SpecialTokens {
   const { named, extra, special } = gather(files);
   for (const name of TOKEN_NAMES) {
     const key = `${name}_token`;
     if (!named.has(key) && usual[name] !== undefined) named.set(key, usual[name]);
   }
+  const mask = named.get('mask_token');
+  if (maskTakesSpace && typeof mask === 'string')
+    named.set('mask_token', addedToken(mask, { lstrip: true, special: true }));
   const decoder = addedDecoder(files, special);
   const byContent = new Map(decoder.map(({ token }) => [token.content, token]));
   for (const [key, token] of named) {

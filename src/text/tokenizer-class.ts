@@ -10,10 +10,12 @@ import { type Fields, isObject, type Json } from './json-fields.ts';
 
 export type ClassName =
   | 'BertTokenizer'
+  | 'MPNetTokenizer'
   | 'RobertaTokenizer'
   | 'XLMRobertaTokenizer'
   | 'CamembertTokenizer'
   | 'AlbertTokenizer'
+  | 'DebertaV2Tokenizer'
   | 'TokenizersBackend';
 
 /** The parts of a tokenizer, as in tokenizer.json. */
@@ -30,10 +32,12 @@ export type TokenName = (typeof TOKEN_NAMES)[number];
 
 const CLASSES: [RegExp, ClassName][] = [
   [/^(Bert|DistilBert|Electra|ConvBert|SqueezeBert|MobileBert|LayoutLM|Lxmert)Tokenizer$/, 'BertTokenizer'],
+  [/^MPNetTokenizer$/, 'MPNetTokenizer'],
   [/^(Roberta|Bart|LED|Mvp)Tokenizer$/, 'RobertaTokenizer'],
   [/^XLMRobertaTokenizer$/, 'XLMRobertaTokenizer'],
   [/^CamembertTokenizer$/, 'CamembertTokenizer'],
   [/^AlbertTokenizer$/, 'AlbertTokenizer'],
+  [/^DebertaV2Tokenizer$/, 'DebertaV2Tokenizer'],
   [/^(PreTrainedTokenizer|TokenizersBackend|PythonBackend)$/, 'TokenizersBackend'],
 ];
 
@@ -72,6 +76,26 @@ export function usualTokens(
       return {};
     case 'BertTokenizer':
       return { unk: '[UNK]', sep: '[SEP]', pad: '[PAD]', cls: '[CLS]', mask: '[MASK]' };
+    case 'DebertaV2Tokenizer':
+      return {
+        bos: '[CLS]',
+        eos: '[SEP]',
+        unk: '[UNK]',
+        sep: '[SEP]',
+        pad: '[PAD]',
+        cls: '[CLS]',
+        mask: '[MASK]',
+      };
+    case 'MPNetTokenizer':
+      return {
+        bos: '<s>',
+        eos: '</s>',
+        unk: '[UNK]',
+        sep: '</s>',
+        pad: '<pad>',
+        cls: '<s>',
+        mask: '<mask>',
+      };
     case 'AlbertTokenizer':
       return {
         bos: '[CLS]',
@@ -103,9 +127,12 @@ export function classParts(
 ): Parts {
   switch (name) {
     case 'BertTokenizer':
+    case 'MPNetTokenizer':
       return bertParts(model, config, unknown);
     case 'RobertaTokenizer':
       return robertaParts(model, config);
+    case 'DebertaV2Tokenizer':
+      return debertaParts(model, config, unknown);
     default:
       return sentencePieceParts(name, model, normalizer, config, unknown);
   }
@@ -191,6 +218,41 @@ function sentencePieceParts(
   };
 }
 
+function debertaParts(model: Fields, config: Fields, unknown: string): Parts {
+  const pieces = model.list('vocab');
+  const found = pieces.findIndex((piece) => Array.isArray(piece) && piece[0] === unknown && piece[1] === 0);
+  const metaspace = {
+    type: 'Metaspace',
+    replacement: '▁',
+    prepend_scheme: config.boolean('add_prefix_space', true) ? 'always' : 'first',
+    split: true,
+  };
+  const punctuation = { type: 'Punctuation', behavior: 'Isolated' };
+  return {
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        ...(config.boolean('do_lower_case', false) ? [{ type: 'Lowercase' }] : []),
+        { type: 'Replace', pattern: { Regex: '\\s{2,}|[\\n\\r\\t]' }, content: ' ' },
+        { type: 'NFC' },
+        { type: 'Strip', strip_left: false, strip_right: true },
+      ],
+    },
+    pre_tokenizer: {
+      type: 'Sequence',
+      pretokenizers: [...(config.boolean('split_by_punct', false) ? [punctuation] : []), metaspace],
+    },
+    post_processor: null,
+    decoder: metaspace,
+    model: {
+      type: 'Unigram',
+      unk_id: found < 0 ? config.count('unk_id', 1, 0) : found,
+      vocab: pieces,
+      byte_fallback: false,
+    },
+  };
+}
+
 /** ALBERT's: straight quotes, no accents, lower case, then SentencePiece's table. */
 function albertNormalizer(normalizer: Json | null, config: Fields): Json {
   const quotes = (pattern: string): Json => ({ type: 'Replace', pattern: { String: pattern }, content: '"' });
@@ -234,16 +296,18 @@ export function classTemplate(
       throw new TokenizerError(`${config.file}: '${key}_token' is missing`);
     return [token, id];
   };
-  if (name === 'RobertaTokenizer') {
+  if (name === 'RobertaTokenizer' || name === 'MPNetTokenizer') {
+    const flag = (key: string, usual: boolean) =>
+      name === 'RobertaTokenizer' ? config.boolean(key, usual) : usual;
     return {
       type: 'RobertaProcessing',
       sep: need('sep'),
       cls: need('cls'),
-      trim_offsets: config.boolean('trim_offsets', true),
-      add_prefix_space: config.boolean('add_prefix_space', false),
+      trim_offsets: flag('trim_offsets', true),
+      add_prefix_space: flag('add_prefix_space', false),
     };
   }
-  const bert = name === 'BertTokenizer' || name === 'AlbertTokenizer';
+  const bert = ['BertTokenizer', 'AlbertTokenizer', 'DebertaV2Tokenizer'].includes(name);
   const [first, last] = bert ? [need('cls'), need('sep')] : [need('bos'), need('eos')];
   const special = ([id]: [string, number], type_id: number) => ({ SpecialToken: { id, type_id } });
   const text = (id: string, type_id: number) => ({ Sequence: { id, type_id } });

@@ -94,6 +94,7 @@ export function loadTokenizer(texts: FileTexts, path: (name: string) => string):
     usualTokens(className, named === null),
     className === 'CamembertTokenizer' ? NOTHING_USED : [],
     className === 'TokenizersBackend',
+    className === 'MPNetTokenizer',
   );
   const folder: Folder = { texts, path, className, file, config, special };
   return assemble(folder, readParts(folder));
@@ -151,7 +152,7 @@ function readParts(folder: Folder): Parts {
 /** The `model` part, built from vocabulary files. */
 function vocabularyModel({ className, texts, path }: Folder): Fields {
   const { 'vocab.txt': words, 'vocab.json': bpe, 'merges.txt': merges } = texts;
-  if (className === 'BertTokenizer' && words !== undefined)
+  if (['BertTokenizer', 'MPNetTokenizer'].includes(className) && words !== undefined)
     return new Fields({ vocab: parseVocabTxt(words) }, path('vocab.txt'));
   if (className === 'RobertaTokenizer' && bpe !== undefined && merges !== undefined) {
     return new Fields(
@@ -161,6 +162,7 @@ function vocabularyModel({ className, texts, path }: Folder): Fields {
   }
   const wanted: Partial<Record<ClassName, string>> = {
     BertTokenizer: 'no tokenizer.json and no vocab.txt',
+    MPNetTokenizer: 'no tokenizer.json and no vocab.txt',
     RobertaTokenizer: 'no tokenizer.json, and no vocab.json with merges.txt beside it',
   };
   throw new TokenizerError(
@@ -257,7 +259,8 @@ function readSettings({ className, file, config }: Folder): Settings {
   const side = (key: string, part: string): Side =>
     config.choice(key, sides, file?.optionalObject(part)?.choice('direction', sides, 'right') ?? 'right');
   const usualTypes =
-    className === 'BertTokenizer' && !config.string('tokenizer_class', '').startsWith('DistilBert');
+    className === 'DebertaV2Tokenizer' ||
+    (className === 'BertTokenizer' && !config.string('tokenizer_class', '').startsWith('DistilBert'));
   return {
     modelMaxLength: readLimit(config),
     paddingSide: side('padding_side', 'padding'),

@@ -127,6 +127,7 @@ async function run({ type, task, values }: Case, fp16: boolean): Promise<void> {
     numAttentionHeads: 2,
     intermediateSize: 36,
     maxPositionEmbeddings: 16,
+    padTokenId: 1,
     numLabels: task === 'answers' ? 2 : 3,
     ...values,
   });

@@ -22,6 +22,23 @@ describe.each(families)('a %s config that transformers wrote', (family) => {
       distilbert: { qaDropout: 0.3, seqClassifDropout: 0.25 },
       albert: { classifierDropout: 0.3, embeddingSize: 10, numHiddenGroups: 2 },
       electra: { summaryLastDropout: 0.3, embeddingSize: 10 },
+      'deberta-v2': {
+        poolerDropout: 0.3,
+        classifierDropout: 0.25,
+        positionBuckets: 6,
+        posAttType: ['p2c', 'c2p'],
+        shareAttKey: true,
+        positionBiasedInput: false,
+      },
+      modernbert: {
+        hiddenDropoutProb: 0,
+        attentionProbsDropoutProb: 0.15,
+        mlpDropout: 0.05,
+        embeddingDropout: 0.3,
+        classifierDropout: 0.25,
+        layerTypes: ['full_attention', 'sliding_attention', 'full_attention'],
+      },
+      mpnet: { relativeAttentionNumBuckets: 32, typeVocabSize: 0 },
     };
     const heads = own[family] ?? { classifierDropout: 0.3 };
     expect(config).toMatchObject({ modelType: family, numLabels: 3, hiddenDropoutProb: 0.15, ...heads });
@@ -59,6 +76,40 @@ describe('defaults', () => {
       seq_classif_dropout: 0.2,
       sinusoidal_pos_embds: false,
       vocab_size: 30522,
+    });
+    expect(AutoConfig.forModel('deberta-v2')).toMatchObject({
+      vocabSize: 128100,
+      hiddenSize: 1536,
+      layerNormEps: 1e-7,
+      typeVocabSize: 0,
+      relativeAttention: false,
+      maxRelativePositions: -1,
+      positionBuckets: -1,
+      positionBiasedInput: true,
+      posAttType: [],
+      legacy: true,
+      poolerHiddenAct: 'gelu',
+    });
+    expect(AutoConfig.forModel('modernbert')).toMatchObject({
+      vocabSize: 50368,
+      padTokenId: 50283,
+      numHiddenLayers: 22,
+      intermediateSize: 1152,
+      maxPositionEmbeddings: 8192,
+      layerNormEps: 1e-5,
+      localAttention: 128,
+      globalAttnEveryNLayers: 3,
+      globalRopeTheta: 160000,
+      localRopeTheta: 10000,
+      attentionProbsDropoutProb: 0,
+      decoderBias: true,
+      normBias: false,
+    });
+    expect(AutoConfig.forModel('mpnet')).toMatchObject({
+      vocabSize: 30527,
+      padTokenId: 1,
+      layerNormEps: 1e-12,
+      relativeAttentionNumBuckets: 32,
     });
     expect(AutoConfig.forModel('albert')).toMatchObject({
       vocabSize: 30000,

@@ -66,6 +66,7 @@ const configs = (type: ModelType) =>
         numAttentionHeads: 2,
         intermediateSize: 20,
         maxPositionEmbeddings: 12,
+        padTokenId: 1,
         tieWordEmbeddings,
         // None of the numbers drawn may come near the mark.
         initializerRange: 0.5,

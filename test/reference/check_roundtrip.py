@@ -23,7 +23,7 @@ OUTPUTS = {"ElectraForPreTraining": ("logits",), "AlbertForPreTraining": ("predi
            "ForSequenceClassification": ("logits",), "ForTokenClassification": ("logits",), "ForMaskedLM": ("logits",),
            "ForQuestionAnswering": ("start_logits", "end_logits"), "Model": ("last_hidden_state",)}
 # Families whose positions begin after the padding id.
-PADDED_POSITIONS = ("roberta", "xlm-roberta", "camembert")
+PADDED_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
 
 def tokenized(folder, texts):

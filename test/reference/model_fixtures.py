@@ -16,9 +16,9 @@ from unittest.mock import patch
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
-    AlbertConfig, AutoModelForMaskedLM, AutoModelForMultipleChoice, AutoModelForPreTraining, AutoModelForQuestionAnswering,
+    AlbertConfig, DebertaV2Config, AutoModelForMaskedLM, AutoModelForMultipleChoice, AutoModelForPreTraining, AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoModel, BertConfig, BertForPreTraining,
-    CamembertConfig, DistilBertConfig, ElectraConfig, RobertaConfig, Trainer, XLMRobertaConfig, get_constant_schedule, get_constant_schedule_with_warmup,
+    CamembertConfig, DistilBertConfig, ElectraConfig, MPNetConfig, ModernBertConfig, RobertaConfig, Trainer, XLMRobertaConfig, get_constant_schedule, get_constant_schedule_with_warmup,
     get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup, get_scheduler,
 )
 
@@ -57,6 +57,10 @@ def of_sizes(hidden, heads, inner, vocab, positions, layers=2, keys=BERTS, **mor
 TINY, TINIER = (16, 2, 20, 29, 12), (6, 2, 5, 17, 9)
 UNTIED = dict(layers=1, tie_word_embeddings=False)
 ROBERTA = dict(type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2, initializer_range=0.2)
+MODERN = dict(pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2, initializer_range=0.2)
+DEBERTA = dict(pad_token_id=0, initializer_range=0.2)
+DISTANCES = dict(relative_attention=True, position_buckets=6, share_att_key=True, norm_rel_ebd="layer_norm", pos_att_type=["p2c", "c2p"],
+                 position_biased_input=False, type_vocab_size=0)
 TYPED = dict(type_vocab_size=2, pad_token_id=0, initializer_range=0.2)
 LM_HEAD = dict(words="roberta.embeddings.word_embeddings.weight", first_position=2,
                ties={"lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight",
@@ -92,6 +96,25 @@ FAMILIES = {
               "predictions.decoder.bias": "predictions.bias"},
         dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob"),
         token_types=True, awkward=True),
+    "mpnet": Family(
+        MPNetConfig, of_sizes(36, 3, 37, 101, 34, pad_token_id=1, bos_token_id=0, eos_token_id=2, initializer_range=0.2), 7,
+        of_sizes(*TINY, **UNTIED), words="mpnet.embeddings.word_embeddings.weight", first_position=2,
+        ties={"lm_head.decoder.weight": "mpnet.embeddings.word_embeddings.weight", "lm_head.decoder.bias": "lm_head.bias"},
+        awkward=True),
+    # A window of 8 tokens on either side: every token of the tasks' batches, and fewer of longer ones.
+    "modernbert": Family(
+        ModernBertConfig, of_sizes(36, 3, 37, 101, 40, layers=3, global_attn_every_n_layers=2, local_attention=16, norm_bias=True, **MODERN), 8,
+        of_sizes(*TINY, global_attn_every_n_layers=1, **MODERN, **UNTIED), words="model.embeddings.tok_embeddings.weight",
+        ties={"decoder.weight": "model.embeddings.tok_embeddings.weight"},
+        dropouts=("attention_dropout", "mlp_dropout", "embedding_dropout", "classifier_dropout"), activation="hidden_activation",
+        awkward=True),
+    # As version 3 is: distances alone, in buckets, projected by the layers of queries and keys.
+    "deberta-v2": Family(
+        DebertaV2Config, of_sizes(36, 3, 37, 101, 40, **DEBERTA, **DISTANCES), 9,
+        of_sizes(*TINY, **DEBERTA, **DISTANCES, **UNTIED), words="deberta.embeddings.word_embeddings.weight",
+        ties={"cls.predictions.decoder.weight": "deberta.embeddings.word_embeddings.weight",
+              "cls.predictions.decoder.bias": "cls.predictions.bias"},
+        dropouts=("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout"), awkward=True),
 }
 
 
@@ -233,6 +256,39 @@ def choices(family):
     case(f"{family}-choice", model, inputs, dict(labels=torch.tensor([2, 0])))
 
 
+def windows(family):
+    """ModernBERT's local attention in texts longer than a window, and the other values of its flags."""
+    g = generator_of(111, family)
+    torch.manual_seed(113)
+    inputs = batch(family, [21, 16], g)
+    labels = torch.randint(0, 5, inputs["input_ids"].shape, generator=g)
+    labels[inputs["attention_mask"] == 0] = -100
+    case(f"{family}-local", perturb(AutoModelForTokenClassification.from_config(config_of(family, num_labels=5), **EAGER), g), inputs, dict(labels=labels))
+    flags = dict(norm_bias=False, attention_bias=True, mlp_bias=True, classifier_bias=True, decoder_bias=False)
+    config = config_of(family, num_labels=3, classifier_pooling="mean", hidden_activation="silu", classifier_activation="tanh").to_dict() | flags
+    make = lambda auto: perturb(auto.from_config(FAMILIES[family].config(**config), **EAGER), g)
+    inputs = awkward(family, batch(family, [9, 4, 1], g), g)
+    case(f"{family}-mean", make(AutoModelForSequenceClassification), inputs, dict(labels=torch.tensor([2, 0, 1, 1, 2])))
+    labels = torch.full(inputs["input_ids"].shape, -100)
+    labels[0, 2], labels[1, 1], labels[3, 5] = 17, 60, 99
+    case(f"{family}-unbiased", make(AutoModelForMaskedLM), inputs, dict(labels=labels))
+
+
+def disentangled(family):
+    """DeBERTa's other flags: absolute positions and types too, projections and no buckets of distances, one kind of scores, the newer head."""
+    g = generator_of(121, family)
+    torch.manual_seed(123)
+    inputs = batch(family, [9, 4, 1], g)
+    inputs["token_type_ids"] = (torch.arange(9) > 4).long().expand(3, 9) * inputs["attention_mask"]
+    labels = torch.full(inputs["input_ids"].shape, -100)
+    labels[0, 2], labels[1, 1], labels[2, 0] = 17, 60, 99
+    flags = dict(relative_attention=True, pos_att_type="c2p|p2c", max_relative_positions=5, position_biased_input=True, type_vocab_size=2, legacy=False)
+    sizes = of_sizes(36, 3, 37, 101, 40, **DEBERTA)
+    for name, more in (("newer", {}), ("content", dict(pos_att_type=["c2p"], relative_attention=False, legacy=True)), ("positions", dict(pos_att_type=["p2c"], position_buckets=4))):
+        config = FAMILIES[family].make(sizes | flags | more)
+        case(f"{family}-{name}", perturb(AutoModelForMaskedLM.from_config(config, **EAGER), g), inputs, dict(labels=labels))
+
+
 def replaced(family):
     """ELECTRA's pre-training: which tokens are not the text's own. What lies beneath padding does not count."""
     g = generator_of(91, family)
@@ -320,7 +376,8 @@ KEPT = ("position_embeddings.weight", "layer.0.attention.self.query.weight", "la
         "classifier.bias", "out_proj.weight", "out_proj.bias", "layer.0.attention.q_lin.weight", "layer.1.ffn.lin1.bias",
         "layer.1.output_layer_norm.weight", "groups.0.albert_layers.0.attention.query.weight",
         "groups.1.albert_layers.0.ffn.bias", "groups.1.albert_layers.0.full_layer_layer_norm.weight",
-        "embedding_hidden_mapping_in.weight", "pooler.weight")
+        "embedding_hidden_mapping_in.weight", "pooler.weight", "layer.0.attention.attn.q.weight", "relative_attention_bias.weight", "layers.0.attn.Wqkv.weight",
+        "layers.1.attn.Wo.weight", "layers.1.mlp.Wi.weight", "layers.2.attn_norm.weight", "head.dense.weight", "final_norm.weight", "layer.0.attention.self.query_proj.weight", "rel_embeddings.weight")
 
 
 def curve(family):
@@ -582,6 +639,8 @@ if __name__ == "__main__":
         outputs(family)
         untied(family)
     replaced("electra")
+    windows("modernbert")
+    disentangled("deberta-v2")
     pairs("bert", "next_sentence_label")
     pairs("albert", "sentence_order_label")
     relative("bert", "relative_key")

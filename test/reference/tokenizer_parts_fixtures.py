@@ -218,6 +218,45 @@ def albert_json():
     return json.loads(t.to_str())
 
 
+def modernbert_json():
+    """RoBERTa's pieces split as GPT-NeoX does: NFC first, runs of spaces as added tokens, special tokens at the end."""
+    vocab, pairs = roberta_vocab()
+    vocab = {piece: i for i, piece in enumerate(p for p in vocab if p not in ("<s>", "<pad>", "</s>", "<unk>", "<mask>"))}
+    t = Tokenizer(models.BPE(vocab, pairs))
+    t.normalizer, t.pre_tokenizer, t.decoder = normalizers.NFC(), pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=True), decoders.ByteLevel()
+    t.add_tokens([AddedToken(" " * n, normalized=True) for n in (4, 3, 2)])
+    t.add_special_tokens([AddedToken(x, special=True, normalized=False, lstrip=x == "[MASK]") for x in ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")])
+    t.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=[(x, t.token_to_id(x)) for x in ("[CLS]", "[SEP]")])
+    return json.loads(t.to_str())
+
+
+DEBERTA = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+
+
+def deberta_json():
+    """sentence_piece_json's pieces in DeBERTa's order, its mask added to them, split as its published tokenizer.json says."""
+    pieces = [p for p in sentence_piece_json(["<pad>"])["model"]["vocab"] if p[0] not in ("<pad>", "<mask>")]
+    t = Tokenizer(models.Unigram([*((x, 0.0) for x in DEBERTA), *(tuple(p) for p in pieces)], unk_id=3))
+    table = normalizers.Precompiled(base64.b64decode((Path(__file__).parent / "precompiled.b64").read_text()))
+    t.normalizer = normalizers.Sequence([normalizers.Strip(), table, normalizers.Replace(Regex(" {2,}"), " ")])
+    t.pre_tokenizer, t.decoder = pre_tokenizers.Sequence([pre_tokenizers.Metaspace()]), decoders.Metaspace()
+    t.add_special_tokens([*DEBERTA[:3], AddedToken("[UNK]", normalized=True, special=True), "[MASK]"])
+    t.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
+    return json.loads(t.to_str())
+
+
+MPNET = ["<s>", "<pad>", "</s>", "<unk>", "[UNK]", "<mask>"]
+
+
+def mpnet_json():
+    """BERT's words between MPNet's own tokens, as its published tokenizer.json has them."""
+    t = Tokenizer(models.WordPiece({w: i for i, w in enumerate([*MPNET[:5], *WORDS, MPNET[5]])}, unk_token="[UNK]"))
+    t.normalizer, t.pre_tokenizer, t.decoder = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()
+    t.add_special_tokens([*MPNET[:5], AddedToken("<mask>", lstrip=True, special=True, normalized=False)])
+    t.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), True, False)
+    return json.loads(t.to_str())
+
+
 def folders():
     """Name, files, and calls beyond those that every folder gets."""
     out = []
@@ -288,7 +327,7 @@ def folders():
 
 
 def published(out, words):
-    """Folders of DistilBERT, XLM-RoBERTa, CamemBERT, ALBERT and ELECTRA as the hub has them, and as transformers 4 and 5 save them."""
+    """Folders of DistilBERT, XLM-RoBERTa, CamemBERT, ALBERT, MPNet, DeBERTa, ModernBERT and ELECTRA as the hub has them, and as transformers 4 and 5 save them."""
     def add(model, name, **files):
         files = {file.replace("_json", ".json"): content for file, content in files.items()}
         out.append((f"{model}, {name}", {"config.json": dict(model_type=model), **files}, [
@@ -329,6 +368,36 @@ def published(out, words):
     add("albert", "without a table", tokenizer_json={**spm, "normalizer": None})
     add("albert", "without a template", tokenizer_json={**spm, "post_processor": None}, tokenizer_config_json=dict(cls_token="[MASK]"))
     add("albert", "as it is", tokenizer_json=spm, tokenizer_config_json=dict(tokenizer_class="PreTrainedTokenizerFast", pad_token="<pad>", mask_token="[MASK]"))
+    words = "\n".join([*MPNET[:5], *WORDS, MPNET[5]]) + "\n"
+    json_file = mpnet_json()
+    named = dict(bos_token="<s>", cls_token="<s>", eos_token="</s>", pad_token="<pad>", sep_token="</s>", unk_token="[UNK]")
+    decoder = {str(t["id"]): TOK(t["content"], lstrip=t["content"] == "<mask>") for t in json_file["added_tokens"]}
+    add("mpnet", "vocab.txt alone", **{"vocab.txt": words})
+    add("mpnet", "published", tokenizer_json=json_file, tokenizer_config_json=dict(do_lower_case=True, model_max_length=512), **{"vocab.txt": words})
+    add("mpnet", "of transformers 4", tokenizer_json=json_file, special_tokens_map_json=dict(**named, mask_token=TOK("<mask>", lstrip=True, special=False)), tokenizer_config_json=dict(
+        added_tokens_decoder=decoder, clean_up_tokenization_spaces=True, do_lower_case=True, mask_token="<mask>", model_max_length=512, strip_accents=None, tokenize_chinese_chars=True, tokenizer_class="MPNetTokenizer", **named))
+    add("mpnet", "of transformers 5", tokenizer_json=json_file, tokenizer_config_json=dict(backend="tokenizers", do_lower_case=True, is_local=False, mask_token="<mask>", model_max_length=512, strip_accents=None, tokenize_chinese_chars=True,
+        tokenizer_class="MPNetTokenizer", **named))
+    for config in (dict(do_lower_case=False), dict(strip_accents=False), dict(mask_token=TOK("<mask>", __type="AddedToken")), dict(mask_token="[UNK]"), dict(trim_offsets=False, add_prefix_space=True), dict(tokenizer_class="MPNetTokenizerFast")):
+        add("mpnet", json.dumps(config)[:90], tokenizer_json=json_file, tokenizer_config_json=config)
+    add("mpnet", "as it is", tokenizer_json=json_file, tokenizer_config_json=dict(tokenizer_class="PreTrainedTokenizerFast", pad_token="<pad>", mask_token="<mask>"))
+    json_file = deberta_json()
+    named = dict(bos_token="[CLS]", cls_token="[CLS]", eos_token="[SEP]", mask_token="[MASK]", pad_token="[PAD]", sep_token="[SEP]", unk_token="[UNK]")
+    add("deberta-v2", "published", tokenizer_json=json_file, tokenizer_config_json=dict(do_lower_case=False, vocab_type="spm"))
+    add("deberta-v2", "of transformers 4", tokenizer_json=json_file, special_tokens_map_json=named | dict(unk_token=TOK("[UNK]", special=False, normalized=True)), tokenizer_config_json=dict(
+        added_tokens_decoder={str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in json_file["added_tokens"]}, clean_up_tokenization_spaces=False, do_lower_case=False, model_max_length=512, sp_model_kwargs={}, split_by_punct=False,
+        tokenizer_class="DebertaV2Tokenizer", vocab_type="spm", **named))
+    add("deberta-v2", "of transformers 5", tokenizer_json=json_file, tokenizer_config_json=dict(add_prefix_space=True, backend="tokenizers", do_lower_case=False, is_local=False, model_max_length=512, split_by_punct=False, tokenizer_class="DebertaV2Tokenizer", unk_id=3, **named))
+    for config in (dict(do_lower_case=True), dict(split_by_punct=True), dict(add_prefix_space=False), dict(unk_token="a"), dict(tokenizer_class="DebertaV2TokenizerFast", cls_token="[SEP]", sep_token="[CLS]")):
+        add("deberta-v2", json.dumps(config)[:90], tokenizer_json=json_file, tokenizer_config_json=config)
+    add("deberta-v2", "as it is", tokenizer_json=json_file, tokenizer_config_json=dict(tokenizer_class="PreTrainedTokenizerFast", pad_token="[PAD]", mask_token="[MASK]"))
+    add("modernbert", "published", tokenizer_json=modernbert_json(), special_tokens_map_json=dict(cls_token=TOK("[CLS]", special=False), mask_token=TOK("[MASK]", lstrip=True, special=False), pad_token=TOK("[PAD]", special=False), sep_token=TOK("[SEP]", special=False), unk_token=TOK("[UNK]", special=False)),
+        tokenizer_config_json=dict(added_tokens_decoder={str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in modernbert_json()["added_tokens"]}, clean_up_tokenization_spaces=True, cls_token="[CLS]", mask_token="[MASK]", model_input_names=["input_ids", "attention_mask"],
+            model_max_length=8192, pad_token="[PAD]", sep_token="[SEP]", tokenizer_class="PreTrainedTokenizerFast", unk_token="[UNK]"))
+    add("modernbert", "without tokenizer_config.json", tokenizer_json=modernbert_json())
+    add("modernbert", "of transformers 5", tokenizer_json=modernbert_json(), tokenizer_config_json=dict(backend="tokenizers", clean_up_tokenization_spaces=True, cls_token="[CLS]", is_local=False, mask_token="[MASK]", model_input_names=["input_ids", "attention_mask"],
+        model_max_length=8192, pad_token="[PAD]", sep_token="[SEP]", tokenizer_class="TokenizersBackend", unk_token="[UNK]"))
+    words = "\n".join([*BERT, *WORDS]) + "\n"
     add("electra", "vocab.txt alone", **{"vocab.txt": words})
     add("electra", "of transformers 4", tokenizer_json=bert_json(), tokenizer_config_json=dict(do_lower_case=True, tokenizer_class="ElectraTokenizer"))
 

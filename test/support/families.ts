@@ -39,6 +39,16 @@ export const tasks = {
 /** As `tasks`, and what a family has of its own. */
 export const tasksOf = (family: ModelType) => ({
   ...tasks,
+  ...(family === 'modernbert' && {
+    local: AutoModelForTokenClassification,
+    mean: AutoModelForSequenceClassification,
+    unbiased: AutoModelForMaskedLM,
+  }),
+  ...(family === 'deberta-v2' && {
+    newer: AutoModelForMaskedLM,
+    content: AutoModelForMaskedLM,
+    positions: AutoModelForMaskedLM,
+  }),
   ...(family === 'electra' && { replaced: AutoModelForPreTraining }),
   ...(['albert', 'bert'].includes(family) && { pairs: AutoModelForPreTraining }),
   ...(['bert', 'electra'].includes(family) && { relative_key_query: AutoModelForSequenceClassification }),

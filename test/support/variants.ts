@@ -119,7 +119,8 @@ function askForAttention(): void {
         for (const dropout of [false, true])
           for (const maxComputeWorkgroupStorageSize of [16_384, most]) {
             const allowed = { ...limits, maxComputeWorkgroupStorageSize };
-            attentionVariants({ ...adapter, limits: allowed }, { size, dropout, dtype });
+            for (const window of [false, true])
+              attentionVariants({ ...adapter, limits: allowed }, { size, dropout, window, dtype });
           }
 }
 

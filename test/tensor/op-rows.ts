@@ -1,13 +1,16 @@
 /** The op table: at least one row for each registered operation. ops.test.ts and half.test.ts test it. */
 
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
+import { byDistance } from '../../src/tensor/ops/distances.ts';
 import * as elementwise from '../../src/tensor/ops/elementwise.ts';
 import { embedding, positionIds } from '../../src/tensor/ops/embedding.ts';
 import { feedForward } from '../../src/tensor/ops/feed-forward.ts';
+import { gated } from '../../src/tensor/ops/gated.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../../src/tensor/ops/loss.ts';
 import { linear, matmul } from '../../src/tensor/ops/matmul.ts';
 import { addLayerNorm, layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
 import { mean, sum } from '../../src/tensor/ops/reduction.ts';
+import { rotary } from '../../src/tensor/ops/rotary.ts';
 import { takeRows } from '../../src/tensor/ops/rows.ts';
 import { narrow, permute, reshape } from '../../src/tensor/ops/view.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -417,12 +420,14 @@ const addLayerNormRows: OpRow[] = normShapes.map((shape, index) => ({
 
 /**
  * Attention over tokens [.., width]: a token sees the tokens of its own sequence that the mask does not hide.
- * `sequences` has, for each sequence, its first token and the token after its last.
+ * `sequences` has, for each sequence, its first token and the token after its last. `window`: the largest
+ * distance that is seen.
  */
 function attentionOf(
   { q, k, v, mask }: Record<string, NdArray>,
   heads: number,
   sequences: readonly (readonly [number, number])[],
+  window = Number.POSITIVE_INFINITY,
 ): NdArray {
   const width = lastDim(q!.shape);
   const size = width / heads;
@@ -432,6 +437,7 @@ function attentionOf(
       for (let head = 0; head < heads; head += 1) {
         const weights = Array.from({ length: end - first }, (_, n) => {
           if (mask !== undefined && mask.data[first + n] === 0) return 0;
+          if (Math.abs(first + n - i) > window) return 0;
           const [a, b] = [i * width + head * size, (first + n) * width + head * size];
           return Math.exp(sumOver(size, (d) => q!.data[a + d]! * k!.data[b + d]!) / Math.sqrt(size));
         });
@@ -505,6 +511,8 @@ const masks = {
   ),
 };
 
+const within = (window?: number): string => (window === undefined ? '' : `, within ${window}`);
+
 const selfAttentionRows: OpRow[] = [
   { shape: [2, 13, 3 * 12], heads: 2, mask: masks.ends },
   { shape: [2, 19, 3 * 16], heads: 2, mask: masks.front },
@@ -512,14 +520,18 @@ const selfAttentionRows: OpRow[] = [
   { shape: [3, 70, 3 * 32], heads: 1, mask: masks.tiles },
   { shape: [1, 37, 3 * 64], heads: 2, mask: undefined },
   { shape: [1, 11, 3 * 128], heads: 2, mask: undefined },
-].map(({ shape, heads, mask }, index) => ({
+  { shape: [2, 13, 3 * 12], heads: 2, mask: masks.ends, window: 2 },
+  { shape: [2, 19, 3 * 16], heads: 2, mask: masks.front, window: 0 },
+  { shape: [3, 70, 3 * 32], heads: 1, mask: masks.tiles, window: 9 },
+  { shape: [1, 37, 3 * 64], heads: 2, mask: undefined, window: 12 },
+].map(({ shape, heads, mask, window }, index) => ({
   op: 'selfAttention',
-  note: `[${shape.join(',')}], ${heads} heads${mask ? ', masked' : ''}`,
+  note: `[${shape.join(',')}], ${heads} heads${mask ? ', masked' : ''}${within(window)}`,
   shapes: { qkv: shape },
   ...(mask && { integers: { mask } }),
   range: 1.5,
-  run: (t) => selfAttention(t.qkv!, { heads, mask: t.mask }),
-  reference: (r) => attentionOf({ ...r, ...split(r.qkv!) }, heads, padded(shape[0]!, shape[1]!)),
+  run: (t) => selfAttention(t.qkv!, { heads, mask: t.mask, window }),
+  reference: (r) => attentionOf({ ...r, ...split(r.qkv!) }, heads, padded(shape[0]!, shape[1]!), window),
   atol: 5e-6,
   gradAtol: 5e-5,
   ...(index === 0 && {
@@ -541,17 +553,22 @@ const raggedRows: OpRow[] = [
   // Kernels loop over the chunks of wide heads: a size that is not a multiple of four, and the widest head.
   { starts: [0, 3, 7], width: 260, heads: 2 },
   { starts: [0, 4, 6], width: 256, heads: 1 },
-].map(({ starts, width, heads }, index) => {
+  // Local attention: windows smaller and larger than tiles, and than a sequence.
+  { starts: [0, 1, 12, 12, 17], width: 12, heads: 2, window: 3 },
+  { starts: [0, 31, 63, 64, 131], width: 64, heads: 1, window: 8 },
+  { starts: [0, 33, 98], width: 96, heads: 1, window: 40 },
+  { starts: [0, 12, 15], width: 260, heads: 2, window: 1 },
+].map(({ starts, width, heads, window }, index) => {
   const sequences = starts.slice(1).map((end, b): [number, number] => [starts[b]!, end]);
   const length = Math.max(...sequences.map(([first, end]) => end - first));
   return {
     op: 'selfAttention',
-    note: `${heads} heads of ${width / heads}, sequences from ${starts.join(', ')}`,
+    note: `${heads} heads of ${width / heads}, sequences from ${starts.join(', ')}${within(window)}`,
     shapes: { qkv: [starts.at(-1)!, 3 * width] },
     integers: { starts: nd([starts.length], starts) },
     range: 1.5,
-    run: (t) => selfAttention(t.qkv!, { heads, starts: t.starts, length }),
-    reference: (r) => attentionOf(split(r.qkv!), heads, sequences),
+    run: (t) => selfAttention(t.qkv!, { heads, starts: t.starts, length, window }),
+    reference: (r) => attentionOf(split(r.qkv!), heads, sequences, window),
     atol: 5e-6,
     gradAtol: 5e-5,
     ...(index === 0 && { bad: [{ qkv: [1, 17, 36] }, { qkv: [18, 36] }] }),
@@ -785,7 +802,106 @@ const moveRows: OpRow[] = [
   })),
 ];
 
+const distances: OpRow[] = (
+  [
+    [[3, 9], 'none'],
+    [[1], 'none'],
+    [[2, 3, 4, 7], 'query'],
+    [[5, 9], 'query'],
+    [[3, 4, 7], 'key'],
+    [[1, 1], 'key'],
+  ] as const
+).map(([shape, rows], index) => ({
+  op: 'byDistance',
+  note: `[${shape.join(',')}] of ${rows}`,
+  shapes: { x: shape },
+  run: ({ x }) => byDistance(x!, rows),
+  reference: ({ x }) => {
+    const length = (shape.at(-1)! + 1) / 2;
+    const lead = shape.slice(0, rows === 'none' ? -1 : -2);
+    return build([...lead, length, length], (index) => {
+      const [i, j] = index.slice(-2) as [number, number];
+      const row = { none: [], query: [i], key: [j] }[rows];
+      return at(x!, [...index.slice(0, -2), ...row, i - j + length - 1]);
+    });
+  },
+  atol: 0,
+  ...(index === 0 && { bad: [{ x: [6] }] }),
+  ...(index === 3 && { bad: [{ x: [4, 6] }, { x: [3, 7] }, { x: [7] }] }),
+}));
+
+const activationOf = {
+  gelu: geluOf,
+  relu: (x: number) => Math.max(x, 0),
+  none: (x: number) => x,
+} as const;
+
+const gatedRows: OpRow[] = (
+  [
+    [[1, 2], 'gelu'],
+    [[3, 5, 14], 'gelu'],
+    [[37, 24], 'gelu'],
+    [[5, 8], 'relu'],
+    [[2, 6], 'none'],
+  ] as const
+).map(([shape, activation], index) => ({
+  op: 'gated',
+  note: `[${shape.join(',')}], ${activation}`,
+  shapes: { x: shape },
+  range: 3,
+  // No kink of ReLU near a number.
+  ...(activation === 'relu' && { shift: { x: 0.013 } }),
+  run: ({ x }) => gated(x!, activation),
+  reference: ({ x }) => {
+    const width = lastDim(shape) / 2;
+    return build([...shape.slice(0, -1), width], (index) => {
+      const [lead, c] = [index.slice(0, -1), index.at(-1)!];
+      return activationOf[activation](at(x!, [...lead, c])) * at(x!, [...lead, c + width]);
+    });
+  },
+  atol: 5e-6,
+  ...(index === 0 && { bad: [{ x: [3, 5] }] }),
+}));
+
+const rotaryRows: OpRow[] = [
+  { shape: [1, 6], size: 2, positions: [3] },
+  { shape: [2, 3, 36], size: 6, positions: [0, 1, 2] },
+  { shape: [9, 24], size: 8, positions: [0, 4, 2, 2, 3, 1, 0, 1, 4] },
+  { shape: [2, 5, 96], size: 16, positions: [0, 1, 2, 3, 4, 1, 2, 3, 4, 0] },
+].map(({ shape, size, positions }, index) => {
+  const angles = build([5, size], ([at, c]) => {
+    const angle = at! / 7 ** (((c! % (size / 2)) * 2) / size);
+    return c! < size / 2 ? Math.cos(angle) : Math.sin(angle);
+  });
+  return {
+    op: 'rotary',
+    note: `[${shape.join(',')}], heads of ${size}`,
+    shapes: { qkv: shape },
+    integers: { positions: nd([positions.length], positions) },
+    run: ({ qkv, positions: at }) =>
+      rotary(qkv!, at!, qkv!.device.tensor(Float32Array.from(angles.data), [5, size])),
+    reference: ({ qkv }) => {
+      const width = lastDim(shape);
+      return build(shape, (_, flat) => {
+        const [row, column] = [Math.floor(flat / width), flat % width];
+        if (column >= (2 * width) / 3) return qkv!.data[flat]!;
+        const [half, d] = [size / 2, column % size];
+        const [cosine, sine] = [0, half].map((part) =>
+          at(angles, [positions[row % positions.length]!, part + (d % half)]),
+        );
+        const other = d < half ? -qkv!.data[flat + half]! : qkv!.data[flat - half]!;
+        return qkv!.data[flat]! * cosine! + other * sine!;
+      });
+    },
+    atol: 1e-6,
+    ...(index === 0 && { bad: [{ qkv: [1, 7] }] }),
+  };
+});
+
 export const opRows: readonly OpRow[] = [
+  ...gatedRows,
+  ...rotaryRows,
+  ...distances,
   ...pointwise('gelu', elementwise.gelu, geluOf),
   ...pointwise('gelu_tanh', (x) => elementwise.gelu(x, { approximate: 'tanh' }), geluTanhOf, 6),
   ...pointwise('quick_gelu', elementwise.quickGelu, activationsOf.quick_gelu),

@@ -6,6 +6,7 @@ import { BertForSequenceClassification } from '../../src/models/bert.ts';
 import type { PreTrainedModel } from '../../src/models/common/pretrained.ts';
 import type { TaskOutput } from '../../src/models/common/tasks.ts';
 import { makeConfig } from '../../src/models/config.ts';
+import type { ModelType } from '../../src/models/registry.ts';
 import { LayerNorm, type Linear } from '../../src/nn/layers.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { type Device, requestDevice } from '../../src/tensor/device.ts';
@@ -63,20 +64,27 @@ beforeEach(() => {
   device.current.manualSeed(1);
 });
 
+/** Families whose forward pass uploads what the host knows of distances or positions, which is not recorded. */
+const uploading: readonly ModelType[] = ['deberta-v2', 'modernbert', 'mpnet'];
+
 describe.each(families)('%s', (family) => {
+  const replays = !uploading.includes(family);
+
   it.each(Object.entries(heads))('replays %s', async (name, auto) => {
     const inputOf = (...of: Parameters<typeof textOf>): Text => {
       const text = textOf(...of);
       return name === 'choice' ? { ...text, shape: [1, ...text.shape] } : text;
     };
-    const model = await auto.fromConfig(makeConfig(family, sizes), { device: device.current });
+    const model = await auto.fromConfig(makeConfig(family, { ...sizes, padTokenId: 1 }), {
+      device: device.current,
+    });
     const { live } = device.current.statistics();
     await check(model, inputOf(9, 1), false);
     await check(model, inputOf(5, 2), false);
-    await check(model, inputOf(9, 3), true);
-    await check(model, inputOf(5, 4), true);
+    await check(model, inputOf(9, 3), replays);
+    await check(model, inputOf(5, 4), replays);
     await check(model, inputOf(9, 5, 2), false);
-    await check(model, inputOf(9, 6), true);
+    await check(model, inputOf(9, 6), replays);
     expect(device.current.statistics().live).toBe(live);
     model.dispose();
   });

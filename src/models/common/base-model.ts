@@ -1,11 +1,11 @@
 /** `BaseModel`, a model without a head, and `EncoderModel`, the one of embeddings, encoder and pooler. */
 import type { Embedding } from '../../nn/layers.ts';
 import type { Module } from '../../nn/module.ts';
-import type { Device } from '../../tensor/device.ts';
+import type { Device, NormalOptions } from '../../tensor/device.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { NameRule } from '../files/weight-names.ts';
 import type { ConfigTable, PretrainedConfig } from './config.ts';
-import type { Embeddings } from './embeddings.ts';
+import type { Embeddings, InputEmbeddings } from './embeddings.ts';
 import { Encoder, encoderNames, type LayerStack, Pooler } from './encoder.ts';
 import { checkInputs, type ModelInputs, modelInputNames } from './inputs.ts';
 import { PreTrainedModel } from './pretrained.ts';
@@ -42,6 +42,8 @@ export interface BaseModel<Prefix extends string = string> extends PreTrainedMod
   forward(inputs: ModelInputs): BaseModelOutput;
   /** Parts from the top down: the parts above the layers (maybe none), the layers, the embeddings. */
   groups(): Module[][];
+  /** How a matrix of that name in files, of this model or of a head's, is drawn. Default: `initializer_range`. */
+  drawing?(name: string): NormalOptions;
   /** Fills weights that do not start at random, after all are drawn. Only those in `which`, if given. */
   initOwnWeights?(which?: ReadonlySet<Tensor>): void;
 }
@@ -52,8 +54,9 @@ export interface BaseOptions {
 }
 
 /** Parts of a family's encoder. */
-interface EncoderTraits<Prefix extends string, Stack extends LayerStack> extends Traits<Prefix> {
-  readonly Embeddings: new (device: Device, config: PretrainedConfig) => Embeddings;
+interface EncoderTraits<Prefix extends string, Stack extends LayerStack, Words extends InputEmbeddings>
+  extends Traits<Prefix> {
+  readonly Embeddings: new (device: Device, config: PretrainedConfig) => Words;
   /** The layers. Default: `Encoder`. */
   readonly Encoder?: new (
     device: Device,
@@ -64,19 +67,23 @@ interface EncoderTraits<Prefix extends string, Stack extends LayerStack> extends
 }
 
 /** An encoder with its embeddings. */
-export abstract class EncoderModel<Prefix extends string = string, Stack extends LayerStack = Encoder>
+export abstract class EncoderModel<
+    Prefix extends string = string,
+    Stack extends LayerStack = Encoder,
+    Words extends InputEmbeddings = Embeddings,
+  >
   extends PreTrainedModel
   implements BaseModel<Prefix>
 {
   readonly traits: Traits<Prefix>;
-  readonly embeddings: Embeddings;
+  readonly embeddings: Words;
   readonly encoder: Stack;
   readonly pooler: Pooler | null;
 
   constructor(
     config: PretrainedConfig,
     { device, addPoolingLayer = true }: BaseOptions,
-    traits: EncoderTraits<Prefix, Stack>,
+    traits: EncoderTraits<Prefix, Stack, Words>,
   ) {
     super(config, device);
     this.traits = { ...traits, names: [...encoderNames, ...(traits.names ?? [])] };
@@ -123,13 +130,17 @@ export abstract class EncoderModel<Prefix extends string = string, Stack extends
 }
 
 /** The class of an encoder with a family's traits, for the family's model to extend. */
-export function encoderModel<Prefix extends string, Stack extends LayerStack = Encoder>(
-  traits: EncoderTraits<Prefix, Stack>,
+export function encoderModel<
+  Prefix extends string,
+  Stack extends LayerStack = Encoder,
+  Words extends InputEmbeddings = Embeddings,
+>(
+  traits: EncoderTraits<Prefix, Stack, Words>,
 ): new (
   config: PretrainedConfig,
   options: BaseOptions,
-) => EncoderModel<Prefix, Stack> {
-  return class extends EncoderModel<Prefix, Stack> {
+) => EncoderModel<Prefix, Stack, Words> {
+  return class extends EncoderModel<Prefix, Stack, Words> {
     constructor(config: PretrainedConfig, options: BaseOptions) {
       super(config, options, traits);
     }

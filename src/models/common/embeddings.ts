@@ -8,6 +8,15 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import type { PretrainedConfig } from './config.ts';
 import { checkRange, type ModelInputs } from './inputs.ts';
 
+/** What a base model asks of its embeddings. */
+export interface InputEmbeddings extends Module {
+  readonly word_embeddings: Embedding;
+  /** The longest text that has positions. */
+  readonly maxLength: number;
+  /** → [B, L, H]. */
+  forward(inputs: ModelInputs): Tensor;
+}
+
 /** Positions count from 0; a family that counts in another way overrides `maxLength` and `positions`. */
 export class Embeddings extends Module {
   readonly word_embeddings: Embedding;

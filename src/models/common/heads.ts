@@ -13,12 +13,13 @@ import type { Tensor } from '../../tensor/tensor.ts';
 import { activationOf, type HiddenActivation } from './activations.ts';
 import type { BaseModel, BaseModelOutput } from './base-model.ts';
 import { type PretrainedConfig, problemTypeOf } from './config.ts';
+import type { ModelInputs } from './inputs.ts';
 
 /** A head: modules that become properties of the model, under names that the family may change for files. */
 export interface Head<Parts extends object> {
   parts(config: PretrainedConfig, device: Device, base: BaseModel): Parts;
   /** Computes logits from the base model's output by the parts, which are read from the model. */
-  logits(parts: Parts, output: BaseModelOutput): Tensor;
+  logits(parts: Parts, output: BaseModelOutput, inputs: Pick<ModelInputs, 'attentionMask'>): Tensor;
   /** Whether `logits` reads `poolerOutput`. Default false. */
   readonly pooler?: boolean;
   /** Path of the layer with a row for each class, if the task has classes. */
@@ -61,17 +62,17 @@ export const answerSpan = head({
 
 /**
  * The projection to the vocabulary. If the config ties it, its weight is the matrix of the word embeddings,
- * and its bias the head's, if that has one.
+ * and its bias the head's, if that has one; null: it has none.
  */
 export function decoderOf(
   device: Device,
   { vocabSize, tieWordEmbeddings }: PretrainedConfig,
   words: Tensor,
-  headBias?: Tensor,
+  headBias?: Tensor | null,
 ): Linear {
   const width = words.shape[1]!;
-  if (!tieWordEmbeddings) return new Linear(device, width, vocabSize);
-  const bias = headBias ?? biasParameter(device, vocabSize);
+  if (!tieWordEmbeddings) return new Linear(device, width, vocabSize, { bias: headBias !== null });
+  const bias = headBias === undefined ? biasParameter(device, vocabSize) : headBias;
   // Shared memory is filled by its owners.
   return skipInit(() => new Linear(device, width, vocabSize, { memory: { weight: words, bias } }));
 }

@@ -50,15 +50,18 @@ export class Packing {
 
   /**
    * How to pack a batch with this attention mask, int32 [batch, length]. null if there is no padding, if a
-   * text begins with padding (heads read first tokens), or if the mask was computed on the GPU. The tensors
-   * belong to the open scope.
+   * text begins with padding (heads read first tokens), or if the mask was computed on the GPU; with
+   * `gapless`, if there is padding between a text's tokens. The tensors belong to the open scope.
    */
-  static of(mask: Tensor | undefined): Packing | null {
+  static of(mask: Tensor | undefined, gapless = false): Packing | null {
     const values = mask?.integers;
     if (mask === undefined || values === null || values === undefined) return null;
     const [batch, length] = mask.shape as [number, number];
     const begins = (b: number): boolean => values[b * length] !== 0;
-    if (!values.includes(0) || !Array.from({ length: batch }, (_, b) => b).every(begins)) return null;
+    const texts = Array.from({ length: batch }, (_, b) => b);
+    const gap = (at: number): boolean => at % length > 0 && values[at] !== 0 && values[at - 1] === 0;
+    if (!values.includes(0) || !texts.every(begins)) return null;
+    if (gapless && values.some((_, at) => gap(at))) return null;
     return new Packing(mask.device, values, [batch, length]);
   }
 
@@ -66,6 +69,12 @@ export class Packing {
   pack(x: Tensor): Tensor {
     const [batch, length] = this.shape;
     return takeRows(reshape(x, [batch * length, -1]), this.rows, this.back);
+  }
+
+  /** int32 [tokens] of numbers of every place of the batch, or of one text; 0 for a row of zeros. */
+  packIntegers(values: Int32Array): Tensor {
+    const rows = this.rows.integers!;
+    return this.rows.device.tensor(rows.map((at) => (at < 0 ? 0 : values[at % values.length]!)));
   }
 
   /** [tokens, width] → [batch, length, width], zero for padding. */

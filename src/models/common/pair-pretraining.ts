@@ -72,7 +72,7 @@ export function pairPreTraining<Label extends string, Logits extends string>(
       checkInputs(this.architecture, inputs, inputNames);
       return this.device.tidy(() => {
         const output = this.base.forward(baseInputs(inputs));
-        const predictionLogits = this.headLogits(output);
+        const predictionLogits = this.headLogits(output, inputs);
         const part = Reflect.get(this, names.part) as { forward(x: Tensor): Tensor };
         const pairs = to(part.forward(output.poolerOutput!), 'float32');
         const { labels, [names.label as Label]: answers } = inputs;

@@ -71,6 +71,7 @@ export abstract class PreTrainedModel extends Module {
   initWeights(which?: ReadonlySet<Tensor>): void {
     const std = this.config.initializerRange;
     const parameters = this.namedParameters();
+    const names = new Map(parameters.map(([name, tensor]) => [tensor, name]));
     const left = new Set(
       parameters.map(([, tensor]) => tensor).filter((tensor) => which?.has(tensor) ?? true),
     );
@@ -78,7 +79,8 @@ export abstract class PreTrainedModel extends Module {
       if (module instanceof Linear || module instanceof Embedding) {
         // Tied weights are drawn by the first that has them.
         if (!left.delete(module.weight)) continue;
-        drawParts([module.weight], (drawn) => this.device.fillNormal(drawn, { std }));
+        const how = this.base.drawing?.(names.get(module.weight)!) ?? { std };
+        drawParts([module.weight], (drawn) => this.device.fillNormal(drawn, how));
         if (module instanceof Embedding) module.zeroPadding();
       } else if (module instanceof LayerNorm && left.delete(module.weight)) {
         this.device.fill(module.weight, 1);

@@ -64,8 +64,8 @@ export abstract class HeadedModel extends PreTrainedModel {
     return (layer as Linear | undefined) ?? null;
   }
 
-  protected headLogits(output: BaseModelOutput): Tensor {
-    return to(this.head.logits(this, output), 'float32');
+  protected headLogits(output: BaseModelOutput, inputs: Pick<ModelInputs, 'attentionMask'>): Tensor {
+    return to(this.head.logits(this, output, inputs), 'float32');
   }
 }
 
@@ -102,8 +102,8 @@ export class TaskModel extends HeadedModel {
     });
   }
 
-  protected logits(output: BaseModelOutput, _inputs: LabelledInputs): Tensor {
-    return this.headLogits(output);
+  protected logits(output: BaseModelOutput, inputs: LabelledInputs): Tensor {
+    return this.headLogits(output, inputs);
   }
 
   protected loss(logits: Tensor, labels: Tensor): Tensor {
@@ -140,9 +140,10 @@ export class MaskedLm extends TaskModel {
     return super.forward(inputs);
   }
 
-  protected override logits(output: BaseModelOutput, { positions }: MaskedLmInputs): Tensor {
-    if (positions === undefined) return this.headLogits(output);
-    return this.headLogits({ lastHiddenState: gatherPositions(output.lastHiddenState, positions) });
+  protected override logits(output: BaseModelOutput, inputs: MaskedLmInputs): Tensor {
+    const { positions } = inputs;
+    if (positions === undefined) return this.headLogits(output, inputs);
+    return this.headLogits({ lastHiddenState: gatherPositions(output.lastHiddenState, positions) }, inputs);
   }
 }
 
@@ -183,7 +184,7 @@ export class QuestionAnswering extends HeadedModel {
     return this.device.tidy(() => {
       // The softmax over positions includes padding, so its states are always computed.
       const output = this.base.forward({ ...baseInputs(inputs), skipPadding: false });
-      const logits = this.headLogits(output);
+      const logits = this.headLogits(output, inputs);
       const [startLogits, endLogits] = [select(logits, 2, 0), select(logits, 2, 1)];
       const result = { startLogits, endLogits, ...handedOn(output) };
       if (startPositions === undefined || endPositions === undefined) return result;

@@ -18,6 +18,8 @@ import { checkDropout } from './elementwise.ts';
 interface Options {
   heads: number;
   dropout: DropoutKey | undefined;
+  /** The largest distance between a query and a key that it sees. */
+  window?: number | undefined;
 }
 
 interface Dims {
@@ -40,10 +42,10 @@ const slotsOf = ({ mask, starts }: Bounds) => ({
   knownStarts: starts?.integers ?? undefined,
 });
 
-function forward(inputs: Projections, bounds: Bounds, y: Tensor, dims: Dims, { dropout }: Options) {
+function forward(inputs: Projections, bounds: Bounds, y: Tensor, dims: Dims, { dropout, window }: Options) {
   const stats = y.device.raw([dims.heads, dims.tokens, 2]);
   const outputs = { o: y.slot, stats: stats.slot };
-  attentionKernel(y.device.gpu, { inputs, ...slotsOf(bounds), ...dims, dropout, ...outputs });
+  attentionKernel(y.device.gpu, { inputs, ...slotsOf(bounds), ...dims, dropout, window, ...outputs });
   return { stats };
 }
 
@@ -53,10 +55,10 @@ function backward(
   dy: Tensor,
   gradients: Projections,
   dims: Dims,
-  { dropout }: Options,
+  { dropout, window }: Options,
 ): void {
   const outputs = { o: saved.y.slot, stats: saved.stats.slot, dy: dy.slot, gradients };
-  attentionGradient(dy.device.gpu, { inputs, ...slotsOf(saved), ...dims, dropout, ...outputs });
+  attentionGradient(dy.device.gpu, { inputs, ...slotsOf(saved), ...dims, dropout, window, ...outputs });
 }
 
 function checkHeads(op: string, given: string, width: number, heads: number): void {
@@ -219,6 +221,16 @@ export interface SelfAttentionOptions extends AttentionOptions {
   starts?: Tensor | undefined;
   /** Length of the longest sequence; needed beside `starts`. */
   length?: number | undefined;
+  /** Largest distance between a query and a key that it sees (local attention); a whole number. Default: any. */
+  window?: number | undefined;
+}
+
+/** The window for the kernels: none if it shows everything. Throws `ShapeError`. */
+function windowOf(window: number | undefined, length: number): number | undefined {
+  if (window === undefined) return undefined;
+  if (!Number.isInteger(window) || window < 0)
+    throw new ShapeError(`selfAttention: window is ${window}`, { remedy: 'use a whole number, 0 or more' });
+  return window >= length - 1 ? undefined : window;
 }
 
 /**
@@ -232,10 +244,12 @@ export function selfAttention(qkv: Tensor, options: SelfAttentionOptions): Tenso
     ...attentionOptionNames,
     starts: true,
     length: true,
+    window: true,
   });
   const { heads, mask, starts, length } = options;
+  const window = windowOf(options.window, length ?? qkv.shape.at(-2) ?? 0);
   const dropout = dropoutKey(qkv, options.dropout);
   return withAutocast(qkv, (input) =>
-    selfAttentionOp({ qkv: input, mask, starts }, { heads, dropout, length }),
+    selfAttentionOp({ qkv: input, mask, starts }, { heads, dropout, length, window }),
   );
 }

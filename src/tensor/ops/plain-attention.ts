@@ -1,7 +1,7 @@
 /** Attention as separate ops, which keeps the matrix of weights for callers that ask for it. */
 import type { Tensor } from '../tensor.ts';
 import type { AttentionOptions } from './attention.ts';
-import { add, dropout as drop, type FloatDtype, scale, to } from './elementwise.ts';
+import { add, dropout as drop, type FloatDtype, mul, scale, to } from './elementwise.ts';
 import { embedding } from './embedding.ts';
 import { matmul } from './matmul.ts';
 import { softmax } from './normalize.ts';
@@ -22,7 +22,24 @@ function maskBias(mask: Tensor): Tensor {
   return reshape(embedding(device.tensor([LOWEST, 0], [2, 1]), mask), shape);
 }
 
-interface PlainAttentionOptions extends AttentionOptions {
+/** The bias [L, L] for keys that are too far: so large that a padding's, added to it, does not overflow. */
+function windowBias({ device, shape }: Tensor, window: number | undefined): Tensor | undefined {
+  const length = shape[1]!;
+  if (window === undefined || window >= length - 1) return undefined;
+  const far = (at: number) => Math.abs(Math.floor(at / length) - (at % length)) > window;
+  const values = Float32Array.from({ length: length * length }, (_, at) => (far(at) ? -1e30 : 0));
+  return device.tensor(values, [length, length]);
+}
+
+export interface PlainAttentionOptions extends AttentionOptions {
+  /** float32, added to the scores: broadcasts to [B, heads, L, L]. */
+  bias?: Tensor | undefined;
+  /** float32 [B, 1, L, 1], by which the scores are multiplied before. */
+  queries?: Tensor | undefined;
+  /** Products that are summed up before they are scaled by 1 / √(products · size). Default 1. */
+  products?: number | undefined;
+  /** Largest distance between a query and a key that it sees. Default: any. */
+  window?: number | undefined;
   /**
    * What to add to the products of queries and keys, both [B, heads, L, size], before they are scaled: a
    * tensor that broadcasts to [B, heads, L, L].
@@ -37,7 +54,7 @@ interface PlainAttentionOptions extends AttentionOptions {
  */
 export function plainSelfAttention(
   qkv: Tensor,
-  { heads, mask, dropout = 0, more }: PlainAttentionOptions,
+  { heads, mask, bias, queries, more, products = 1, window, dropout = 0 }: PlainAttentionOptions,
 ): { result: Tensor; weights: Tensor } {
   const [batch, length, columns] = qkv.shape as [number, number, number];
   const width = columns / 3;
@@ -47,7 +64,11 @@ export function plainSelfAttention(
   const [query, key, value] = [select(parts, 0, 0), select(parts, 0, 1), select(parts, 0, 2)];
   const product = to(matmul(query, key, { transposeB: true }), 'float32');
   const sum = more === undefined ? product : add(product, to(more(query, key), 'float32'));
-  const scores = scale(sum, 1 / Math.sqrt(size));
+  const scaled = scale(sum, 1 / Math.sqrt(products * size));
+  const scores = [bias, windowBias(qkv, window)].reduce<Tensor>(
+    (total, one) => (one === undefined ? total : add(total, one)),
+    queries === undefined ? scaled : mul(scaled, queries),
+  );
   const seen = mask === undefined ? scores : add(scores, maskBias(mask));
   const weights = drop(softmax(seen), dropout);
   const mixed = matmul(to(weights, qkv.dtype as FloatDtype), value);
