@@ -45,7 +45,10 @@ const calls: Record<string, () => unknown> = {
   Lion: () => make(d.Lion, [tensor()], typo),
   'a group of Lion': () => make(d.Lion, [{ params: [tensor()], ...typo }]),
   'a group of AdamW': () => make(d.AdamW, [{ params: [tensor()], ...typo }]),
-  'AdamW.step': () => loosely(adamw().step)(typo),
+  'AdamW.step': () => {
+    const optimizer = adamw();
+    return loosely(optimizer.step.bind(optimizer))(typo);
+  },
   clipFactor: () => loosely(d.clipFactor)([tensor()], 1, typo),
   GradScaler: () => make(d.GradScaler, device.current, typo),
   getScheduler: () => loosely(d.getScheduler)('linear', adamw(), typo),
