@@ -4,6 +4,9 @@
 //   LOSS: per row logsumexp(x) − x[target], and what MEAN and BACKWARD need.
 //   MEAN: result = Σ losses / max(Σ valid, 1), and that count.
 //   BACKWARD: dx = (softmax(x) − onehot(target)) · dy / count.
+// WEIGHTED: classes have weights w, and a part s of each target is spread over all classes (label smoothing). As
+// in PyTorch, a row's loss is (1 − s) · w[target] · loss + s / cols · Σ w[c] · (logsumexp(x) − x[c]), and it counts
+// w[target].
 #if PART == mean
 struct Params { rows: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -25,14 +28,18 @@ fn main(@builtin(local_invocation_index) local: u32) {
     for (var i = 0u; i < 64u; i += 1u) {
       all += sums[i];
     }
-    let n = max(all.y, 1.0);
+    let n = select(1.0, all.y, all.y > 0.0);
     loss[0] = all.x / n;
     count[0] = n;
   }
 }
 #else
 #include <common/rows>
-struct Params { rows: u32, cols: u32, share: u32, ignore: i32, clamped: u32 }
+struct Params { rows: u32, cols: u32, share: u32, ignore: i32, clamped: u32,
+#if WEIGHTED
+  smoothing: f32,
+#endif
+}
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> targets: array<i32>;
@@ -40,11 +47,17 @@ struct Params { rows: u32, cols: u32, share: u32, ignore: i32, clamped: u32 }
 // precise for large logits.
 #if PART == loss
 @group(0) @binding(3) var<storage, read_write> stats: array<vec4f>;
+#if WEIGHTED
+@group(0) @binding(4) var<storage, read> weights: array<Element>;
+#endif
 #else
 @group(0) @binding(3) var<storage, read> stats: array<vec4f>;
 @group(0) @binding(4) var<storage, read> count: array<f32>;
 @group(0) @binding(5) var<storage, read> dy: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dx: array<Element>;
+#if WEIGHTED
+@group(0) @binding(7) var<storage, read> weights: array<Element>;
+#endif
 
 // The one-hot row of class `hit`, from element `i` on.
 fn onehot(i: u32, hit: i32) -> Element {
@@ -64,11 +77,29 @@ fn class_of(value: i32) -> i32 {
 #include <common/pinned_rows>
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
 #include <common/row_ranges>
+#if WEIGHTED
+  // What the other classes have of a target, each times its weight.
+  let spread = params.smoothing / f32(params.cols);
+#if PART == backward
+  var weight_sums = Element();
+  for (var i = lane; i < width; i += TEAM) {
+    weight_sums += weights[i];
+  }
+  let all_weights = team_sum(total_of(weight_sums), lane);
+#endif
+#endif
   for (var row = share.x; row < share.y; row += 1u) {
     let at = row * width;
     let target_class = class_of(targets[row]);
 #if PART == loss
 #include <common/online_softmax>
+#if WEIGHTED
+    var far = Element();
+    for (var i = lane; i < width; i += TEAM) {
+      far += weights[i] * (log(total) + (highest - x[at + i]));
+    }
+    let smoothed = team_sum(total_of(far), lane);
+#endif
     if (lane == 0u) {
       let counts = target_class != params.ignore;
       // Labels from the CPU are checked there. Any other class outside the row gives NaN, which a training
@@ -82,17 +113,39 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #endif
       let log_total = log(total);
       let loss = select(bitcast<f32>(0x7fc00000u + params.rows * 0u), log_total + (highest - logit), inside);
-      stats[row] = vec4f(select(0.0, loss, counts), select(0.0, 1.0, counts), highest, log_total);
+#if WEIGHTED
+#if WIDTH == 1
+      let weight = weights[class_at];
+#else
+      let weight = weights[class_at / WIDTH][class_at % WIDTH];
+#endif
+      let row_loss = (1.0 - params.smoothing) * weight * loss + spread * smoothed;
+#else
+      let weight = 1.0;
+      let row_loss = loss;
+#endif
+      stats[row] = vec4f(select(0.0, row_loss, counts), select(0.0, weight, counts), highest, log_total);
     }
 #else
     let stat = stats[row];
+#if WEIGHTED
+    let factor = select(0.0, dy[0] / count[0], target_class != params.ignore);
+    let own = (1.0 - params.smoothing) * stat.y;
+#else
     let factor = stat.y * dy[0] / count[0];
+#endif
 #for rest in 0..2
     for (var i = from${rest}; i < to${rest}; i += STEP${rest}) {
 #for u in 0..UNROLL * (1 - rest) + rest
       {
         let column = i + ${u}u * TEAM;
+#if WEIGHTED
+        let chance = exp((x[at + column] - stat.z) - stat.w);
+        let rest = own * (chance - onehot(column, target_class)) + spread * (chance * all_weights - weights[column]);
+        dx[at + column] = rest * factor;
+#else
         dx[at + column] = (exp((x[at + column] - stat.z) - stat.w) - onehot(column, target_class)) * factor;
+#endif
       }
 #end
     }

@@ -136,6 +136,7 @@ export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from 
 export { type ClipFactorOptions, clipFactor, clipGradNorm } from './optim/clip.ts';
 export { GradScaler, type GradScalerOptions, type GradScalerState } from './optim/grad-scaler.ts';
 export { flatGradients } from './optim/gradients.ts';
+export { Lion, type LionGroup, type LionOptions } from './optim/lion.ts';
 export type { Optimizer } from './optim/optimizer.ts';
 export * from './optim/schedule.ts';
 export { type SentenceExample, sentenceCollator } from './sentence/collate.ts';
@@ -194,6 +195,7 @@ export {
   entityReport,
 } from './tasks/entity-metrics.ts';
 export type { FileFront } from './tasks/file-front.ts';
+export { dataFiles, holdOut, readAll } from './tasks/read.ts';
 export { readFor, taskNamed, taskNames, taskOfFile, taskOfFolder, taskOfModel } from './tasks/registry.ts';
 export { type AnsweredQuestion, answerF1, normalizeAnswer, squadMetrics } from './tasks/squad-metrics.ts';
 export { type Entity, entitiesOf, type Scheme, schemes } from './tasks/tags.ts';

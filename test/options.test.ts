@@ -44,8 +44,13 @@ const calls: Record<string, () => unknown> = {
   LayerNorm: () => make(d.LayerNorm, device.current, 2, typo),
   numParameters: () => loosely(new d.Linear(device.current, 2, 2).numParameters)(typo),
   AdamW: () => make(d.AdamW, [tensor()], typo),
+  Lion: () => make(d.Lion, [tensor()], typo),
+  'a group of Lion': () => make(d.Lion, [{ params: [tensor()], ...typo }]),
   'a group of AdamW': () => make(d.AdamW, [{ params: [tensor()], ...typo }]),
-  'AdamW.step': () => loosely(adamw().step)(typo),
+  'AdamW.step': () => {
+    const optimizer = adamw();
+    return loosely(optimizer.step.bind(optimizer))(typo);
+  },
   clipFactor: () => loosely(d.clipFactor)([tensor()], 1, typo),
   GradScaler: () => make(d.GradScaler, device.current, typo),
   getScheduler: () => loosely(d.getScheduler)('linear', adamw(), typo),
@@ -125,8 +130,6 @@ describe('an option there is not', () => {
 
 describe('names from Python', () => {
   const names = [
-    'labelSmoothingFactor',
-    'warmupRatio',
     'bf16',
     'learning_rate',
     'evaluationStrategy',
@@ -167,7 +170,7 @@ describe('values there are not', () => {
     'an activation': () => loosely(d.linear)(tensor(), tensor(), undefined, 'gelu_new'),
     'a family of kernels': () => loosely(d.requestDevice)({ kernels: 'cuda' }),
     'one beta': () => make(d.AdamW, [tensor()], { betas: [0.9] }),
-    'a schedule': () => loosely(d.getScheduler)('polynomial', adamw(), { numTrainingSteps: 1 }),
+    'a schedule': () => loosely(d.getScheduler)('sawtooth', adamw(), { numTrainingSteps: 1 }),
     'no folder': () => loosely(d.AutoModel.fromPretrained)(undefined),
     'a device by name': () => loosely(d.AutoModel.fromPretrained)(single, { device: 'gpu' }),
     'names that are null': () =>

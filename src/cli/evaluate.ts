@@ -1,7 +1,7 @@
 /** `dawngrad evaluate`: computes metrics of a trained model on labeled data. */
 import type { Command } from 'commander';
 import { namesOf } from '../models/common/class-names.ts';
-import { readFor } from '../tasks/registry.ts';
+import { readAll } from '../tasks/read.ts';
 import { Trainer } from '../train/trainer.ts';
 import {
   addDataOptions,
@@ -19,7 +19,7 @@ import { checkJsonLines, checkKept, writeJsonLines } from './write.ts';
 
 interface EvaluateOptions extends CommonOptions, DataOptions, TaskOptions {
   model: string;
-  data: string;
+  data: string[];
   batchSize: number;
   maxEvalSamples?: number;
   predictions?: string;
@@ -31,7 +31,7 @@ export function addEvaluate(program: Command): void {
     .command('evaluate')
     .description('report how well a trained model does on labelled data')
     .requiredOption('--model <folder or id>', 'fine-tuned model')
-    .requiredOption('--data <file>', 'labelled data, as for finetune')
+    .requiredOption('--data <files...>', 'labelled data, as for finetune')
     .option('--batch-size <n>', 'texts in a batch', integer, 32)
     .option('--max-eval-samples <n>', 'use the first n texts only', integer)
     .option('--predictions <file>', 'write the predictions there too, as JSON lines')
@@ -45,7 +45,7 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
   await checkJsonLines(options.predictions);
   const found = await taskOf(options.model, options.task);
   checkKept(options.predictions, found.task);
-  const file = await readFor(found.task, options.data, tableOptions(options, true));
+  const file = await readAll(found.task, options.data, tableOptions(options, true));
   for (const line of file.about) console.error(line);
   const { device, model, tokenizer, task, bound } = await loadTrained(found, options);
   const warning = task.warning?.(model.config, file.examples) ?? null;
@@ -73,7 +73,7 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
   else {
     const { length } = features.examples;
     console.log(
-      `${length} ${task.things} of ${options.data}:\n${formatEvaluation(result, namesOf(model.config))}`,
+      `${length} ${task.things} of ${file.path}:\n${formatEvaluation(result, namesOf(model.config))}`,
     );
   }
   device.destroy();

@@ -11,7 +11,8 @@ import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig } from '../models/files/load.ts';
 import { defined } from '../options.ts';
 import { SENTENCE_FILES } from '../sentence/folder.ts';
-import { readFor, taskNamed, taskOfFile } from '../tasks/registry.ts';
+import { dataFiles, holdOut, readAll } from '../tasks/read.ts';
+import { taskNamed, taskOfFile } from '../tasks/registry.ts';
 import type { Decision, Task, TaskFile } from '../tasks/task.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
@@ -27,6 +28,7 @@ import {
   checkPositive,
   type DataOptions,
   integer,
+  number,
   openDevice,
   problemTypes,
   required,
@@ -44,9 +46,10 @@ import { checkJsonLines, checkKept, writeJsonLines } from './write.ts';
 
 interface FinetuneOptions extends CommonOptions, DataOptions, TaskOptions {
   model?: string;
-  train?: string;
-  eval?: string;
-  test?: string;
+  train?: string | string[];
+  eval?: string | string[];
+  test?: string | string[];
+  trainSplit?: number;
   output?: string;
   example?: boolean;
   fromScratch?: boolean;
@@ -76,9 +79,10 @@ export function addFinetune(program: Command): void {
     .description('fine-tune a checkpoint for a task')
     .option('--example', 'use the sentiment example that ships with the package')
     .option('--model <folder or id>', 'checkpoint to start from: a folder, or a hub id')
-    .option('--train <file>', 'training data; docs/tasks.md has the files of each task')
-    .option('--eval <file>', 'data to evaluate on after every epoch')
-    .option('--test <file>', 'data to report on at the end')
+    .option('--train <files...>', 'training data, patterns too; docs/tasks.md has the files of each task')
+    .option('--eval <files...>', 'data to evaluate on after every epoch')
+    .option('--test <files...>', 'data to report on at the end')
+    .option('--train-split <share>', 'evaluate on a share of the training data, which is held out', number)
     .option('--output <folder>', 'where the fine-tuned model goes')
     .option('--max-train-samples <n>', 'train on the first n texts only', integer)
     .option('--max-eval-samples <n>', 'evaluate and test on the first n texts only', integer)
@@ -185,18 +189,23 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   device.destroy();
 }
 
+const evaluates = (options: FinetuneOptions): boolean =>
+  options.eval !== undefined || options.trainSplit !== undefined;
+
 /** Throws `UsageError` for options that need others. */
 function checkOptions(options: FinetuneOptions): void {
   const needs = (remedy: string, there: boolean, names: Record<string, unknown>): void => {
     for (const [name, value] of Object.entries(names))
       if (value !== undefined && !there) throw new UsageError(`${name} needs evaluations`, { remedy });
   };
-  needs('pass --eval', options.eval !== undefined, {
+  if (options.trainSplit !== undefined && options.eval !== undefined)
+    throw new UsageError('there are --eval and --train-split', { remedy: 'give one of them' });
+  needs('pass --eval or --train-split', evaluates(options), {
     '--early-stopping': options.earlyStopping,
     '--metric': options.metric,
     '--eval-steps': options.evalSteps,
   });
-  needs('pass --eval or --test', options.eval !== undefined || options.test !== undefined, {
+  needs('pass --eval or --test', evaluates(options) || options.test !== undefined, {
     '--predictions': options.predictions,
     '--max-eval-samples': options.maxEvalSamples,
   });
@@ -213,17 +222,22 @@ interface Files {
 
 /** Reads the data for the task asked for, or for the one that the training data look like. */
 async function readFiles(options: FinetuneOptions): Promise<{ task: Task; files: Files }> {
-  const path = required(options.train, '--train');
+  const [path] = await dataFiles(required(options.train, '--train'));
   const table = tableOptions(options, true);
-  const task = options.task === undefined ? (await taskOfFile(path, table)).task : taskNamed(options.task);
+  const task = options.task === undefined ? (await taskOfFile(path!, table)).task : taskNamed(options.task);
   checkTaskOptions(options, task);
   checkKept(options.predictions, task);
-  const read = async (one: string | undefined) => (one === undefined ? null : readFor(task, one, table));
-  const files = {
-    train: await readFor(task, path, table),
-    eval: await read(options.eval),
-    test: await read(options.test),
-  };
+  const read = async (some: string | string[] | undefined) =>
+    some === undefined ? null : readAll(task, some, table);
+  const [whole, test] = [
+    await readAll(task, required(options.train, '--train'), table),
+    await read(options.test),
+  ];
+  const [train, held] =
+    options.trainSplit === undefined
+      ? [whole, await read(options.eval)]
+      : holdOut(task, whole, options.trainSplit, options.seed);
+  const files = { train, eval: held, test };
   const all = [files.train, files.eval, files.test].filter((file) => file !== null);
   task.check?.(all);
   for (const file of all) for (const line of file.about) console.error(line);
@@ -321,14 +335,14 @@ function checkRoom({ maxLength }: FinetuneOptions, tokenizer: PreTrainedTokenize
 }
 
 function trainingArguments(options: FinetuneOptions, outputDir: string) {
-  const evaluates = options.eval !== undefined;
+  const evaluated = evaluates(options);
   const strategy = (steps: number | undefined) =>
     steps === undefined ? ('epoch' as const) : ('steps' as const);
   return {
     ...argumentsFrom(options, 'finetune'),
     outputDir,
-    evalStrategy: evaluates ? strategy(options.evalSteps) : ('no' as const),
+    evalStrategy: evaluated ? strategy(options.evalSteps) : ('no' as const),
     saveStrategy: strategy(options.saveSteps),
-    loadBestModelAtEnd: evaluates,
+    loadBestModelAtEnd: evaluated,
   };
 }

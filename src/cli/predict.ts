@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { linesOf } from '../data/chunks.ts';
 import { DataError, UsageError } from '../errors.ts';
-import { readFor } from '../tasks/registry.ts';
+import { readAll } from '../tasks/read.ts';
 import type { Features, Input, Row, Task } from '../tasks/task.ts';
 import { Trainer } from '../train/trainer.ts';
 import {
@@ -138,7 +138,7 @@ async function examples(
 ): Promise<Iterable<unknown> | AsyncIterable<unknown>> {
   const { data, pair } = options;
   if (data !== undefined) {
-    const file = await readFor(task, data, { ...tableOptions(options, false), readLabels: false });
+    const file = await readAll(task, data, { ...tableOptions(options, false), readLabels: false });
     for (const line of file.about) console.error(line);
     return file.examples;
   }

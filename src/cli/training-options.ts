@@ -1,5 +1,6 @@
 /** The options of `finetune` and `pretrain` that are training arguments, made from the table of arguments. */
 import { type Command, Option } from 'commander';
+import { UsageError } from '../errors.ts';
 import { defined } from '../options.ts';
 import { argumentNames, argumentTable, type TrainingArguments } from '../train/arguments.ts';
 import { integer, number } from './options.ts';
@@ -7,7 +8,31 @@ import { integer, number } from './options.ts';
 type ArgumentName = (typeof argumentNames)[number];
 type TrainingCommand = 'finetune' | 'pretrain';
 
-const parsers = { integer, number };
+/** Numbers where a text is one. */
+const value = (text: string): number | string =>
+  text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
+
+/** `numCycles=2,minLr=0.1`. Throws `UsageError` for a part without a name. */
+function settings(text: string): Record<string, number | string> {
+  const pairs = text.split(',').map((part) => {
+    const at = part.lastIndexOf('=');
+    if (at < 1)
+      throw new UsageError(`'${part}' is not of the form name=value`, { remedy: 'as in numCycles=2' });
+    return [part.slice(0, at).trim(), value(part.slice(at + 1))];
+  });
+  return Object.fromEntries(pairs) as Record<string, number | string>;
+}
+
+/** `balanced`, `1,2.5`, or `ham=1,spam=2.5`. */
+function weights(text: string): unknown {
+  if (text === 'balanced') return text;
+  return text.includes('=') ? settings(text) : text.split(',').map(value);
+}
+
+/** `none`, or names with commas between them. */
+const names = (text: string): string | string[] => (text === 'none' ? text : text.split(','));
+
+const parsers = { integer, number, settings, weights, names };
 
 /** A command's default for an argument; null: none. */
 function settingOf(name: ArgumentName, command: TrainingCommand): unknown {

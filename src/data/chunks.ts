@@ -1,7 +1,7 @@
 /** Reads text files in chunks that end at a line or row end, so that a large file is never held in memory. */
-import { platform } from '#platform';
 import { joined } from '../arrays.ts';
 import { countOf, encodingOf, LineDecoder, mayBeMark } from './encoding.ts';
+import { readBytes } from './packed.ts';
 
 /**
  * Some whole rows of a file. Lines end with '\n' or '\r\n'; in a file without any '\n' they end with '\r',
@@ -26,11 +26,11 @@ export interface ChunkOptions extends ReadOptions {
 }
 
 /**
- * Reads a file in order, without its byte-order mark. Throws `FileError` if it cannot be read, and
+ * Reads a file in order, without its byte-order mark; gzip is unpacked, and Parquet read as JSON lines. Throws `FileError` if it cannot be read, and
  * `DataError` naming the line that is not valid in the encoding.
  */
 export async function* readChunks(path: string, options: ChunkOptions = {}): AsyncGenerator<Chunk> {
-  const chunks = decoded(path, readBytes(path, options.chunkBytes), options.encoding);
+  const chunks = decoded(path, readBytes(path, options), options.encoding);
   yield* options.quoted === true ? wholeRows(chunks) : chunks;
 }
 
@@ -39,7 +39,7 @@ export async function* readChunks(path: string, options: ChunkOptions = {}): Asy
  * line. Throws like `readChunks`.
  */
 export async function* readLines(path: string, options: ReadOptions = {}): AsyncGenerator<string> {
-  yield* linesOf(path, readBytes(path, options.chunkBytes), options.encoding);
+  yield* linesOf(path, readBytes(path, options), options.encoding);
 }
 
 /**
@@ -169,16 +169,6 @@ function lastRowEnd(text: string, openAtStart: boolean): number {
     from = to + 1;
   }
   return end;
-}
-
-async function* readBytes(path: string, chunkBytes = 2 ** 22): AsyncGenerator<Uint8Array> {
-  const file = await platform.openFile(path);
-  try {
-    for (let at = 0; at < file.size; at += chunkBytes)
-      yield await file.read(at, Math.min(chunkBytes, file.size - at));
-  } finally {
-    await file.close();
-  }
 }
 
 /** The parts in one array; a single part as it is. */

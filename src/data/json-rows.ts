@@ -99,7 +99,7 @@ export function parseLine(path: string, line: string, number: number): Record<st
 }
 
 function remedyFor(line: string): string {
-  if (/^\s*\[/.test(line)) return 'the file is one JSON list: write one object a line, without [ and ]';
+  if (/^\s*\[/.test(line)) return 'write one object a line, or one list of objects for the whole file';
   if (/:\s*(NaN|-?Infinity)\b/.test(line)) return 'JSON has no NaN or Infinity: mend or remove the row';
   return 'write one object a line';
 }

@@ -7,8 +7,10 @@ import { cellReader } from './cells.ts';
 import { type Chunk, type ReadOptions, readChunks } from './chunks.ts';
 import { type ColumnNames, type ColumnOptions, columnOptionNames } from './columns.ts';
 import { encodingNamed } from './encoding.ts';
+import { jsonLines } from './json-array.ts';
 import { jsonReader } from './json-rows.ts';
 import type { LabelCell } from './label-cells.ts';
+import { endingOf } from './packed.ts';
 
 export type TableFormat = 'tsv' | 'csv' | 'jsonl';
 
@@ -86,7 +88,8 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
     });
   const format = options.format ?? formatOf(path);
   const reader = format === 'jsonl' ? jsonReader(path, options) : cellReader(path, format, options);
-  const chunks = readChunks(path, { ...options, quoted: format === 'csv' });
+  const text = readChunks(path, { ...options, quoted: format === 'csv' });
+  const chunks = format === 'jsonl' ? jsonLines(path, text) : text;
   const rows: TextRow[] = [];
   for await (const chunk of chunks) for (const row of reader.read(chunk)) rows.push(row);
   const { layout } = reader;
@@ -125,15 +128,15 @@ function checkFirstRow(path: string, [first, ...others]: readonly TextRow[]): vo
 }
 
 export function formatOf(path: string): TableFormat {
-  const ending = /\.([a-z]+)$/i.exec(path)?.[1]?.toLowerCase();
+  const ending = endingOf(path);
   if (ending === 'tsv' || ending === 'csv') return ending;
-  if (ending === 'jsonl' || ending === 'ndjson' || ending === 'json') return 'jsonl';
-  const packed = /\.(gz|zip|bz2|xz|zst|7z|xlsx?|ods|parquet|arrow|pkl)$/i.exec(path)?.[1]?.toLowerCase();
-  if (packed !== undefined)
-    throw new DataError(`${path}: .${packed} files are not read`, {
-      remedy: 'unpack or export it as .tsv, .csv or .jsonl',
+  if (['jsonl', 'ndjson', 'json', 'parquet'].includes(ending)) return 'jsonl';
+  if (/^(zip|bz|xz|zst|z|xlsx?|ods|arrow|pkl)$/.test(ending) || /\.(bz2|7z)$/i.test(path))
+    throw new DataError(`${path}: .${path.split('.').at(-1)} files are not read`, {
+      remedy: 'unpack or export it as .tsv, .csv, .jsonl or .parquet',
     });
   throw new DataError(`${path}: cannot tell the format from the name`, {
-    remedy: "end the name with .tsv, .csv or .jsonl, or pass --format (format: 'tsv', 'csv' or 'jsonl')",
+    remedy:
+      "end the name with .tsv, .csv, .jsonl or .parquet, or pass --format (format: 'tsv', 'csv' or 'jsonl')",
   });
 }

@@ -3,6 +3,7 @@ import { DataError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { type ReadOptions, readLines } from './chunks.ts';
 import { unitsAt } from './code-points.ts';
+import { endingOf } from './packed.ts';
 import {
   columnIn,
   type DataRecord,
@@ -53,7 +54,8 @@ export const spanNames = ['entities', 'spans', 'label', 'labels'];
 const textNames = ['text', 'sentence', 'content'];
 
 /** File names that hold columns of words and tags. */
-export const isColumnsFile = (path: string): boolean => /\.(conll\w*|bio|iob2?|bioes|col)$/i.test(path);
+export const isColumnsFile = (path: string): boolean =>
+  /\.(conll\w*|bio|iob2?|bioes|col)(\.gz)?$/i.test(path);
 
 /**
  * Reads texts with tags. Files named .conll, .bio, .iob or .txt have a word a line, its tag in the last
@@ -62,7 +64,10 @@ export const isColumnsFile = (path: string): boolean => /\.(conll\w*|bio|iob2?|b
  */
 export async function readTaggedTexts(path: string, options: TaggedTextOptions = {}): Promise<TaggedText[]> {
   checkOptions('readTaggedTexts', options, taggedTextOptionNames);
-  if (options.format === undefined && (isColumnsFile(path) || !/\.(jsonl|ndjson|json)$/i.test(path)))
+  if (
+    options.format === undefined &&
+    (isColumnsFile(path) || !/^(jsonl|ndjson|json|parquet)$/.test(endingOf(path)))
+  )
     return readColumns(path, options);
   const records = await readRecords(path, recordOptions(options));
   return records.map((record) => fromRecord(record, options));

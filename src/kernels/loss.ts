@@ -3,9 +3,13 @@ import type { GpuContext } from '../gpu/context.ts';
 import { elementGrid, kernel, launch, rowWindows, type Slot, slice, windows } from './launch.ts';
 import { rowKernel, shareRows } from './rows.ts';
 
-const rowLoss = rowKernel('cross_entropy', { PART: 'loss' }, { unroll: 4 });
+const rowKernels = (WEIGHTED: boolean) => ({
+  loss: rowKernel('cross_entropy', { PART: 'loss', WEIGHTED }, { unroll: 4 }),
+  backward: rowKernel('cross_entropy', { PART: 'backward', WEIGHTED }, { unroll: 4 }),
+});
+const plain = rowKernels(false);
+const weighted = rowKernels(true);
 const meanLoss = kernel('cross_entropy', { PART: 'mean' });
-const backward = rowKernel('cross_entropy', { PART: 'backward' }, { unroll: 4 });
 const pairKernel = (LOSS: 'mse' | 'bce') => ({
   forward: kernel('pair_loss', { LOSS, BACKWARD: false }),
   backward: kernel('pair_loss', { LOSS, BACKWARD: true }),
@@ -25,18 +29,26 @@ export interface CrossEntropyLaunch {
   clampTargets: boolean;
   /** [rows, 4]: each row's loss, 1 if it counts, and the two parts of its logsumexp. */
   stats: Slot;
-  /** [1]: the number of rows that count. */
+  /** Weights of classes, [cols], and the part of each target that is spread over all classes. */
+  weighting?: { weight: Slot; smoothing: number } | undefined;
+  /** [1]: the number of rows that count, or the sum of their targets' weights. */
   valid: Slot;
+}
+
+function weightingOf(weighting: CrossEntropyLaunch['weighting']) {
+  if (weighting === undefined) return { kernels: plain, more: [], floats: [] };
+  return { kernels: weighted, more: [weighting.weight], floats: [weighting.smoothing] };
 }
 
 /** loss: [1], the mean over the rows that count. */
 export function crossEntropy(gpu: GpuContext, options: CrossEntropyLaunch & { loss: Slot }): void {
-  const { x, targets, rows, cols, ignoreIndex, clampTargets, stats, valid, loss } = options;
+  const { x, targets, rows, cols, ignoreIndex, clampTargets, stats, valid, loss, weighting } = options;
   const rule = [ignoreIndex >>> 0, clampTargets ? 1 : 0];
+  const { kernels, more, floats } = weightingOf(weighting);
   for (const w of rowWindows(gpu, rows, cols)) {
-    const slots = [slice(x, w, cols), slice(targets, w), slice(stats, w, 4)];
+    const slots = [slice(x, w, cols), slice(targets, w), slice(stats, w, 4), ...more];
     const { share, grid } = shareRows(gpu, w.count);
-    launch(gpu, rowLoss(gpu, cols, x), slots, { uints: [w.count, cols, share, ...rule] }, grid);
+    launch(gpu, kernels.loss(gpu, cols, x), slots, { uints: [w.count, cols, share, ...rule], floats }, grid);
   }
   launch(gpu, meanLoss, [stats, loss, valid], { uints: [rows] }, [1, 1, 1]);
 }
@@ -45,12 +57,27 @@ export function crossEntropyGradient(
   gpu: GpuContext,
   options: CrossEntropyLaunch & { dy: Slot; dx: Slot },
 ): void {
-  const { x, targets, rows, cols, ignoreIndex, clampTargets, stats, valid, dy, dx } = options;
+  const { x, targets, rows, cols, ignoreIndex, clampTargets, stats, valid, dy, dx, weighting } = options;
   const rule = [ignoreIndex >>> 0, clampTargets ? 1 : 0];
+  const { kernels, more, floats } = weightingOf(weighting);
   for (const w of rowWindows(gpu, rows, cols)) {
-    const slots = [slice(x, w, cols), slice(targets, w), slice(stats, w, 4), valid, dy, slice(dx, w, cols)];
+    const slots = [
+      slice(x, w, cols),
+      slice(targets, w),
+      slice(stats, w, 4),
+      valid,
+      dy,
+      slice(dx, w, cols),
+      ...more,
+    ];
     const { share, grid } = shareRows(gpu, w.count);
-    launch(gpu, backward(gpu, cols, x), slots, { uints: [w.count, cols, share, ...rule] }, grid);
+    launch(
+      gpu,
+      kernels.backward(gpu, cols, x),
+      slots,
+      { uints: [w.count, cols, share, ...rule], floats },
+      grid,
+    );
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Launchers for AdamW and for clipping by the global norm. A dispatch takes as many runs of adjacent elements
+ * Launchers for optimizers and for clipping by the global norm. A dispatch takes as many runs of adjacent elements
  * as the adapter binds buffers, because a model has hundreds of parameters, most of them small.
  */
 import type { GpuContext } from '../gpu/context.ts';
@@ -47,16 +47,18 @@ function inVectors(slot: Slot): Slot {
   return slot.size === undefined ? slot : { ...slot, size: Math.ceil(slot.size / bytes) * bytes };
 }
 
-const adamwKernels = {
-  plain: variants('adamw', Math.floor((MOST_BUFFERS - 1) / 3), { COPIES: false }),
-  copying: variants('adamw', Math.floor((MOST_BUFFERS - 1) / 4), { COPIES: true }),
-};
+const updateKernels = (shader: string) => ({
+  plain: variants(shader, Math.floor((MOST_BUFFERS - 1) / 3), { COPIES: false }),
+  copying: variants(shader, Math.floor((MOST_BUFFERS - 1) / 4), { COPIES: true }),
+});
+const adamwKernels = updateKernels('adamw');
+const lionKernels = updateKernels('lion');
 
 /** Adjacent elements of one parameter or of several. */
-export interface AdamWRun {
+export interface UpdateRun {
   value: Slot;
   gradient: Slot;
-  /** Blocks of 64 first moments, each followed by the second moments of the same elements. */
+  /** Blocks of 64 first moments, each followed by the second moments of the same elements, if there are any. */
   moments: Slot;
   /** float16: also takes the new values; for all runs of a launch or for none. */
   copy: Slot | null;
@@ -67,43 +69,69 @@ export interface AdamWRun {
   step: number;
 }
 
-export interface AdamWLaunch {
-  /** At most `adamwRuns`. */
-  runs: readonly AdamWRun[];
+export interface OptimizerLaunch {
+  /** At most `optimizerRuns`. */
+  runs: readonly UpdateRun[];
   /** [norm, factor]; the kernel multiplies gradients by the factor. */
   scale: Slot;
   /** Whether to leave everything as it is if the norm is not finite. */
   skipNonFinite: boolean;
+}
+
+/** Runs that one launch takes, with copies or without. */
+export function optimizerRuns(gpu: GpuContext, copies: boolean): number {
+  return runsPerDispatch(gpu, copies ? 4 : 3, 1);
+}
+
+/** Elements per invocation. */
+const UPDATE_RUN = { cpu: 512, gpu: 16 };
+
+/** `floats`: what all runs share; `ofRun`: what each has of its own. */
+function update(
+  gpu: GpuContext,
+  kernels: ReturnType<typeof updateKernels>,
+  { runs, scale, skipNonFinite }: OptimizerLaunch,
+  { floats, ofRun }: { floats: readonly number[]; ofRun: (run: UpdateRun) => readonly number[] },
+): void {
+  const total = runs.reduce((sum, { count }) => sum + padded(count), 0);
+  const slots = [scale];
+  for (const { value, gradient, moments, copy } of runs) {
+    slots.push(inVectors(gradient), inVectors(value), moments);
+    if (copy !== null) slots.push(inVectors(copy));
+  }
+  const uints = [total, Number(skipNonFinite), ...runs.map(({ count }) => count)];
+  const grid = elementGrid(Math.ceil(total / UPDATE_RUN[gpu.kernels]));
+  const variant = kernels[runs[0]?.copy ? 'copying' : 'plain'][runs.length - 1]!;
+  launch(gpu, variant, slots, { uints, floats: [...floats, ...runs.flatMap(ofRun)] }, grid);
+}
+
+export interface AdamWLaunch extends OptimizerLaunch {
   beta1: number;
   beta2: number;
   eps: number;
 }
 
-/** Runs that one launch of `adamw` takes, with copies or without. */
-export function adamwRuns(gpu: GpuContext, copies: boolean): number {
-  return runsPerDispatch(gpu, copies ? 4 : 3, 1);
+export function adamw(gpu: GpuContext, { beta1, beta2, eps, ...launched }: AdamWLaunch): void {
+  update(gpu, adamwKernels, launched, {
+    floats: [beta1, beta2, eps, 1 - beta1, 1 - beta2],
+    ofRun: ({ lr, weightDecay, step }) => [
+      1 - lr * weightDecay,
+      lr / (1 - beta1 ** step),
+      Math.sqrt(1 - beta2 ** step),
+    ],
+  });
 }
 
-/** Elements per invocation of AdamW. */
-const ADAMW_RUN = { cpu: 512, gpu: 16 };
+export interface LionLaunch extends OptimizerLaunch {
+  beta1: number;
+  beta2: number;
+}
 
-export function adamw(gpu: GpuContext, o: AdamWLaunch): void {
-  const { runs, beta1, beta2 } = o;
-  let total = 0;
-  const sizes: number[] = [];
-  const floats = [beta1, beta2, o.eps, 1 - beta1, 1 - beta2];
-  const slots = [o.scale];
-  for (const { value, gradient, moments, copy, count, lr, weightDecay, step } of runs) {
-    total += padded(count);
-    sizes.push(count);
-    floats.push(1 - lr * weightDecay, lr / (1 - beta1 ** step), Math.sqrt(1 - beta2 ** step));
-    slots.push(inVectors(gradient), inVectors(value), moments);
-    if (copy !== null) slots.push(inVectors(copy));
-  }
-  const variants = adamwKernels[runs[0]?.copy ? 'copying' : 'plain'];
-  const uints = [total, Number(o.skipNonFinite), ...sizes];
-  const grid = elementGrid(Math.ceil(total / ADAMW_RUN[gpu.kernels]));
-  launch(gpu, variants[runs.length - 1]!, slots, { uints, floats }, grid);
+export function lion(gpu: GpuContext, { beta1, beta2, ...launched }: LionLaunch): void {
+  update(gpu, lionKernels, launched, {
+    floats: [1 - beta1, 1 - beta2],
+    ofRun: ({ lr, weightDecay }) => [1 - lr * weightDecay, lr],
+  });
 }
 
 const partialKernels = {

@@ -1,6 +1,5 @@
-/** The moments of AdamW, in the layout of the parameters' chunks. */
+/** The moments of an optimizer, in the layout of the parameters' chunks. */
 import { cached } from '../cached.ts';
-import { CheckpointError } from '../errors.ts';
 import { ALIGNED } from '../kernels/launch.ts';
 import { padded } from '../kernels/optimizer.ts';
 import type { Device } from '../tensor/device.ts';
@@ -9,10 +8,8 @@ import type { Shape } from '../tensor/shape.ts';
 import { Storage } from '../tensor/storage.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** Blocks of so many first moments, each followed by the second moments of the same elements. */
+/** Blocks of so many first moments, each followed by the second moments of the same elements, if there are any. */
 const BLOCK = padded(1);
-/** Bytes of the moments of one element. */
-const MOMENT_BYTES = 8;
 
 /** One kind of moment of one parameter, to be read. */
 export interface MomentView {
@@ -25,12 +22,6 @@ export interface Piece {
   readonly plane: Plane;
   readonly at: number;
   readonly count: number;
-}
-
-/** The most elements whose moments one buffer holds: it must be possible to bind it as a whole. */
-function windowSize({ gpu }: Device): number {
-  const most = Math.min(gpu.maxBindingBytes, gpu.limits.maxBufferSize) / MOMENT_BYTES;
-  return Math.max(Math.floor(most / ALIGNED) * ALIGNED, BLOCK);
 }
 
 /** Joins adjacent places. */
@@ -48,23 +39,36 @@ function spansOf(places: readonly Place[]): { chunk: Chunk; at: number; end: num
 export class MomentStore {
   private readonly planes = new Map<Chunk, Plane[]>();
   private readonly reserved = new Set<Place>();
+  /** Bytes of the moments of one element. */
+  private readonly bytes: number;
+
+  /** `each`: moments of an element. */
+  constructor(private readonly each: 1 | 2) {
+    this.bytes = 4 * each;
+  }
+
+  /** The most elements whose moments one buffer holds: it must be possible to bind it as a whole. */
+  private windowSize({ gpu }: Device): number {
+    const most = Math.min(gpu.maxBindingBytes, gpu.limits.maxBufferSize) / this.bytes;
+    return Math.max(Math.floor(most / ALIGNED) * ALIGNED, BLOCK);
+  }
 
   /** Whether runs begin at multiples that float16 copies can be bound at. */
   storesCopies(device: Device): boolean {
-    return windowSize(device) % ALIGNED === 0;
+    return this.windowSize(device) % ALIGNED === 0;
   }
 
   /** Makes moments of zero for places without any; adjacent places share buffers as large as can be bound. */
   reserve(device: Device, places: readonly Place[]): void {
     const missing = [...new Set(places)].filter((place) => !this.reserved.has(place));
-    const most = windowSize(device);
+    const most = this.windowSize(device);
     for (const { chunk, at, end } of spansOf(missing)) {
       const planes = cached(this.planes, chunk, () => []);
       for (let from = at; from < end; from += most) {
         const to = Math.min(from + most, end);
-        const memory = new Storage(device, padded(to - from) * MOMENT_BYTES);
+        const memory = new Storage(device, padded(to - from) * this.bytes);
         device.gpu.recorder.clear({ buffer: memory.buffer }, memory.bytes);
-        planes.push(new Plane(memory, MOMENT_BYTES, from, to));
+        planes.push(new Plane(memory, this.bytes, from, to));
       }
     }
     for (const place of missing) this.reserved.add(place);
@@ -81,18 +85,18 @@ export class MomentStore {
     return pieces;
   }
 
-  view(value: Tensor, place: Place, which: 'first' | 'second'): MomentView {
+  /** A parameter's moments of one kind: 0 for the first, 1 for the second. */
+  view(value: Tensor, place: Place, which: number): MomentView {
     return {
       shape: value.shape,
       float32Data: async () => {
         const all = new Float32Array(place.size);
         for (const { plane, at, count } of this.pieces(place)) {
           const { buffer, offset, size } = plane.slot(at, padded(count));
-          const both = new Float32Array(await value.device.gpu.read(buffer, offset!, size!));
-          const start = which === 'first' ? 0 : BLOCK;
+          const held = new Float32Array(await value.device.gpu.read(buffer, offset!, size!));
           for (let done = 0; done < count; done += BLOCK) {
-            const from = 2 * done + start;
-            all.set(both.subarray(from, from + Math.min(BLOCK, count - done)), at - place.at + done);
+            const from = this.each * done + which * BLOCK;
+            all.set(held.subarray(from, from + Math.min(BLOCK, count - done)), at - place.at + done);
           }
         }
         return all;
@@ -100,24 +104,19 @@ export class MomentStore {
     };
   }
 
-  /** Overwrites a parameter's moments. Throws `CheckpointError` if the sizes differ. */
-  write({ device }: Tensor, place: Place, expAvg: Float32Array, expAvgSq: Float32Array): void {
-    if (expAvg.length !== place.size || expAvgSq.length !== place.size) {
-      throw new CheckpointError(
-        `AdamW: moments of ${expAvg.length} and ${expAvgSq.length} elements for a parameter of ${place.size}`,
-      );
-    }
+  /** Overwrites a parameter's moments, as many kinds as there are. All have the parameter's size. */
+  write({ device }: Tensor, place: Place, moments: readonly Float32Array[]): void {
     this.reserve(device, [place]);
     for (const { plane, at, count } of this.pieces(place)) {
-      const both = new Float32Array(2 * padded(count));
+      const held = new Float32Array(this.each * padded(count));
       for (let done = 0; done < count; done += BLOCK) {
         const from = at - place.at + done;
         const to = from + Math.min(BLOCK, count - done);
-        both.set(expAvg.subarray(from, to), 2 * done);
-        both.set(expAvgSq.subarray(from, to), 2 * done + BLOCK);
+        for (const [which, values] of moments.entries())
+          held.set(values.subarray(from, to), this.each * done + which * BLOCK);
       }
       const { buffer, offset } = plane.slot(at, padded(count));
-      device.gpu.recorder.write(buffer, offset!, both);
+      device.gpu.recorder.write(buffer, offset!, held);
     }
   }
 

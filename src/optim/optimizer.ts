@@ -1,6 +1,6 @@
-/** What a training asks of an optimizer, AdamW or one of your own. */
+/** What a training asks of an optimizer, one of the package's or one of your own. */
 import type { Tensor } from '../tensor/tensor.ts';
-import type { ParameterState, StepOptions } from './adamw.ts';
+import type { ParameterState, SavedState, StepOptions } from './moment-optimizer.ts';
 
 export interface Optimizer {
   /** Groups of parameters. The schedule sets `lr` to `initialLr` times its factor. */
@@ -19,5 +19,5 @@ export interface Optimizer {
    */
   state?(value: Tensor): ParameterState | undefined;
   reserve?(values: readonly Tensor[]): void;
-  loadState?(value: Tensor, state: { step: number; expAvg: Float32Array; expAvgSq: Float32Array }): void;
+  loadState?(value: Tensor, state: SavedState): void;
 }

@@ -91,6 +91,7 @@ export const platform: Platform = {
   checkWritable: readOnly,
   sweep: readOnly,
   writeFolder: readOnly,
+  append: readOnly,
   downloadModel: async (id) => {
     throw new FileError(`'${id}' is not a model's address`, {
       remedy: 'give the URL of a folder that holds config.json',

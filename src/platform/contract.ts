@@ -121,6 +121,8 @@ export interface Platform {
     existing: ExistingFolder,
     body: (folder: FolderWriter) => Promise<void>,
   ): Promise<void>;
+  /** Appends to a file, which is made with its folders if it is not there. */
+  append(path: string, bytes: Uint8Array): Promise<void>;
   /** Downloads a model from the hub into the cache, unless cached. Returns the snapshot's folder. */
   downloadModel(id: string, download: ModelDownload): Promise<string>;
   /**

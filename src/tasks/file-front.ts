@@ -1,5 +1,6 @@
 /** The beginning of a data file, by which tasks recognize their own. */
 import { readChunks } from '../data/chunks.ts';
+import { endingOf } from '../data/packed.ts';
 import type { RecordOptions } from '../data/records.ts';
 import { checkFile } from '../data/table.ts';
 
@@ -21,8 +22,12 @@ const FRONT_LINES = 200;
 export async function readFront(path: string, options: RecordOptions = {}): Promise<FileFront> {
   await checkFile(path);
   const { format, encoding, delimiter } = options;
-  const ending = format ?? /\.([a-z]+)$/i.exec(path)?.[1]?.toLowerCase() ?? '';
-  const kind = /^(jsonl|ndjson|json)$/.test(ending) ? 'json' : /^(tsv|csv)$/.test(ending) ? 'rows' : 'lines';
+  const ending = format ?? endingOf(path);
+  const kind = /^(jsonl|ndjson|json|parquet)$/.test(ending)
+    ? 'json'
+    : /^(tsv|csv)$/.test(ending)
+      ? 'rows'
+      : 'lines';
   let text = '';
   for await (const chunk of readChunks(path, { chunkBytes: FRONT_BYTES, ...(encoding && { encoding }) })) {
     ({ text } = chunk);

@@ -158,6 +158,8 @@ export interface Task<E = unknown, F = unknown> {
   read(path: string, options: TableOptions): Promise<TaskFile<E>>;
   /** An example without a label. Throws `UsageError` if the task needs another kind of input. */
   example(input: Input): E;
+  /** What examples that are held out are to have their share of: the label, in an order of its own. */
+  stratum?(example: E): string;
   /** Refuses files that do not go together, with `DataError`. */
   check?(files: readonly TaskFile<E>[]): void;
   /** Decides from training data. Throws `DataError` if they are ambiguous. */

@@ -1,4 +1,5 @@
 /** One class, any number of classes, or a value for a text or a pair of texts. */
+import { cached } from '../cached.ts';
 import { type Collator, dataCollatorWithPadding } from '../data/collate.ts';
 import { type Example, encodeTable } from '../data/dataset.ts';
 import { encodeLabels, type LabelSet, labelsOfModel } from '../data/labels.ts';
@@ -20,9 +21,17 @@ interface TextExample {
 
 const loose = (row: TextRow): TextExample => ({ row, table: { path: 'the text', rows: [row] } });
 
-/** The table of some of its rows. */
+/** The rows of some examples as one table. */
 function tableOf(examples: readonly TextExample[]): TextTable {
-  return { ...examples[0]!.table, rows: examples.map(({ row }) => row) };
+  const paths = [...new Set(examples.map(({ table }) => table.path))];
+  return { ...examples[0]!.table, path: paths.join(', '), rows: examples.map(({ row }) => row) };
+}
+
+/** A table for each file, so that messages name it. */
+function tablesOf(examples: readonly TextExample[]): TextTable[] {
+  const tables = new Map<TextTable, TextRow[]>();
+  for (const { table, row } of examples) cached(tables, table, () => []).push(row);
+  return [...tables].map(([table, rows]) => ({ ...table, rows }));
 }
 
 const hasPairs = (examples: readonly TextExample[]): boolean => examples[0]?.row.pair !== undefined;
@@ -52,8 +61,14 @@ export const textClassification: Task<TextExample, Example> = {
 
   check: checkPairs,
 
+  // Numbers as text that sorts by their size.
+  stratum: ({ row: { label } }) =>
+    typeof label === 'string' && /^-?[\d.]+$/.test(label)
+      ? (Number(label) + 1e9).toFixed(6)
+      : JSON.stringify(label ?? null),
+
   decide({ examples }, options) {
-    const decision = decideTask(examples[0]!.table, options);
+    const decision = decideTask(tableOf(examples), options);
     return decided(decision, hasPairs(examples), options.model);
   },
 
@@ -85,16 +100,16 @@ export const textClassification: Task<TextExample, Example> = {
     const floatLabels = labels.problemType !== 'single_label_classification';
     return {
       encode(examples) {
-        const table = tableOf(examples);
-        const known = table.rows.every(({ label }) => label !== undefined);
-        const encoded = encodeTable(table, known ? encodeLabels(table, labels) : null, tokenizer, {
-          maxLength,
-          truncation,
+        const tables = tablesOf(examples);
+        const known = tables.every(({ rows }) => rows.every(({ label }) => label !== undefined));
+        const features = tables.flatMap((table) => {
+          const encoded = encodeTable(table, known ? encodeLabels(table, labels) : null, tokenizer, {
+            maxLength,
+            truncation,
+          });
+          return table.rows.map((_, at) => encoded.get(at));
         });
-        return featureList(
-          examples,
-          examples.map((_, at) => encoded.get(at)),
-        );
+        return featureList(examples, features);
       },
       collate: dataCollatorWithPadding({ ...padding, floatLabels }) as Collator<Example>,
 

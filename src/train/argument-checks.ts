@@ -19,20 +19,15 @@ const advice: Advice = {
   dataloaderNumWorkers: 'leave it out: the next batch is made while the GPU computes',
   evaluationStrategy: 'its name is evalStrategy',
   gradientCheckpointing: 'leave it out: use smaller batches and gradientAccumulationSteps',
-  labelSmoothingFactor: 'there is no label smoothing',
   logLevel: 'leave it out: see callbacks',
-  loggingDir: 'leave it out: loss_log.jsonl and trainer_state.json are written to outputDir',
+  loggingDir: 'leave it out: the log, and runs/ of TensorBoard, are written to outputDir',
   loggingStrategy: 'use loggingSteps',
-  lrSchedulerKwargs: 'leave it out, or write the loop yourself: examples/loop.ts',
   noCuda: "choose the adapter: requestDevice({ adapter: 'software' })",
-  optim: 'leave it out: it is AdamW',
   overwriteOutputDir: 'leave it out: a model in outputDir is replaced, checkpoints stay',
   pushToHub: 'leave it out: upload outputDir with huggingface_hub',
   removeUnusedColumns: 'leave it out',
-  reportTo: 'leave it out: see callbacks',
   resumeFromCheckpoint: 'pass it to train({ resumeFromCheckpoint })',
   useCpu: "choose the adapter: requestDevice({ adapter: 'software' })",
-  warmupRatio: 'use warmupSteps: below 1 it is a share of all steps',
 };
 
 /** Throws `ConfigError` naming the first argument whose value is not of its kind. */

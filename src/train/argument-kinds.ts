@@ -1,5 +1,7 @@
 /** Kinds of values that training arguments take. */
 import { schedulerTypes } from '../optim/schedule.ts';
+import { optimizerNames } from './optimizers.ts';
+import { trackerNames } from './tracker-names.ts';
 
 export interface ArgumentKind {
   holds(value: unknown): boolean;
@@ -7,7 +9,7 @@ export interface ArgumentKind {
   /** A value that does not hold, for a message. */
   show(value: unknown): string;
   /** How the command reads it; absent: as text. */
-  parse?: 'integer' | 'number';
+  parse?: 'integer' | 'number' | 'settings' | 'weights' | 'names';
   /** The only values, for the command's help. */
   choices?: readonly string[];
 }
@@ -52,3 +54,44 @@ export const amount = kind(
 /** Checked elsewhere: by AdamW, and by `checkSeed`. */
 export const beta = kind(() => true, '');
 export const seed = kind(() => true, '', { parse: 'integer' });
+export const part = kind(
+  (value) => Number.isFinite(value) && (value as number) >= 0 && (value as number) < 1,
+  'use a number from 0 to below 1',
+  { show: String, parse: 'number' },
+);
+export const share = kind(
+  (value) => Number.isFinite(value) && (value as number) > 0 && (value as number) <= 1,
+  'use a number above 0, up to 1',
+  { show: String, parse: 'number' },
+);
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+/** Checked further by the schedule. */
+export const settings = kind(
+  (value) =>
+    isObject(value) && Object.values(value).every((one) => ['number', 'string'].includes(typeof one)),
+  'use an object of numbers: { numCycles: 2 }',
+  { parse: 'settings' },
+);
+const weigh = (value: unknown): boolean => Number.isFinite(value) && (value as number) >= 0;
+export const weights = kind(
+  (value) =>
+    value === 'balanced' ||
+    ((Array.isArray(value) || isObject(value)) &&
+      Object.values(value).length > 0 &&
+      Object.values(value).every(weigh)),
+  "use 'balanced', or a number of 0 or more for each class: in a list, or by name",
+  { parse: 'weights' },
+);
+export const optimizer = kind(
+  (value) => (optimizerNames as readonly unknown[]).includes(value),
+  `use one of ${optimizerNames.join(', ')}`,
+  { choices: optimizerNames },
+);
+export const trackers = kind(
+  (value) =>
+    value === 'none' ||
+    (Array.isArray(value) && value.every((one) => (trackerNames as readonly unknown[]).includes(one))),
+  `use 'none', or a list of ${trackerNames.join(', ')}`,
+  { parse: 'names' },
+);

@@ -2,8 +2,10 @@
  * `TrainingArguments`: transformers' names in camelCase and its defaults, and the table that checks, the
  * command's options, resuming and docs/training.md read.
  */
-import type { SchedulerType } from '../optim/schedule.ts';
+import type { SchedulerKwargs, SchedulerType } from '../optim/schedule.ts';
 import * as k from './argument-kinds.ts';
+import type { OptimizerName } from './optimizers.ts';
+import type { Tracker } from './tracker-names.ts';
 
 export type IntervalStrategy = 'no' | 'steps' | 'epoch';
 
@@ -17,6 +19,10 @@ export interface TrainingArguments {
   perDeviceEvalBatchSize: number;
   learningRate: number;
   weightDecay: number;
+  /** transformers' names; weights are float32 here, whatever the name says. */
+  optim: OptimizerName;
+  /** A layer's rate is that of the layer above times this: the head has the highest, the embeddings the lowest. */
+  layerwiseLrDecay: number;
   adamBeta1: number;
   adamBeta2: number;
   adamEpsilon: number;
@@ -25,10 +31,23 @@ export interface TrainingArguments {
   /** Gradients are clipped to this joint norm; 0 switches clipping off. */
   maxGradNorm: number;
   lrSchedulerType: SchedulerType;
+  /** What the schedule takes besides. */
+  lrSchedulerKwargs: SchedulerKwargs | null;
   /** Steps, or below 1 a share of all steps. */
   warmupSteps: number;
+  /** Share of all steps; counts if `warmupSteps` is 0. */
+  warmupRatio: number;
+  /** Part of each target that is spread over all classes, as transformers' `LabelSmoother` does. */
+  labelSmoothingFactor: number;
+  /**
+   * Weights of classes in the loss, as PyTorch's `weight`: in the order of the classes or by name; `balanced`
+   * makes them of the training data, as scikit-learn does: examples / (classes · examples of the class).
+   */
+  classWeights: 'balanced' | readonly number[] | Readonly<Record<string, number>> | null;
   gradientAccumulationSteps: number;
   loggingSteps: number;
+  /** Trackers that get the log: `tensorboard` writes events, `html` a page of curves. */
+  reportTo: 'none' | readonly Tracker[];
   /** Also logs the first step. */
   loggingFirstStep: boolean;
   evalStrategy: IntervalStrategy;
@@ -61,10 +80,10 @@ export interface TrainingArguments {
 
 /**
  * What happens if an argument differs from that of the checkpoint a training resumes from. `place`: the place
- * in the data would move, so it is refused; `course`: the new value applies from here on, which is reported;
+ * in the data would move, so it is refused; `state`: the checkpoint's state would not fit, so it is refused; `course`: the new value applies from here on, which is reported;
  * `best`: the search for the best model starts anew, which is reported; `free`: nothing.
  */
-export type ResumeEffect = 'place' | 'course' | 'best' | 'free';
+export type ResumeEffect = 'place' | 'state' | 'course' | 'best' | 'free';
 
 /** A row of the table. */
 export interface Argument<T> {
@@ -127,6 +146,15 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     option: '--weight-decay <w>',
     pretrain: { default: 0.01 },
   }),
+  optim: argument(k.optimizer, 'adamw_torch', 'optimizer', {
+    option: '--optim <name>',
+    note: '`adamw_torch` (AdamW) or `lion_32bit`',
+    resume: 'state',
+  }),
+  layerwiseLrDecay: argument(k.share, 1, "a layer's learning rate, as a share of that of the layer above", {
+    option: '--layerwise-lr-decay <share>',
+    note: 'the head has `learningRate`',
+  }),
   adamBeta1: argument(k.beta, 0.9, "decay of AdamW's mean of gradients"),
   adamBeta2: argument(k.beta, 0.999, "decay of AdamW's mean of their squares"),
   adamEpsilon: argument(k.amount, 1e-8, 'added to the root of those squares'),
@@ -134,10 +162,28 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     option: '--warmup-steps <n>',
     pretrain: { default: 0.05 },
   }),
+  warmupRatio: argument(k.part, 0, 'warm-up as a share of all steps, without --warmup-steps', {
+    option: '--warmup-ratio <share>',
+  }),
   lrSchedulerType: argument(k.schedule, 'linear', 'course of the learning rate', {
     option: '--scheduler <name>',
-    note: '`linear`, `cosine`, `constant` or `constant_with_warmup`',
+    note: 'see [below](#the-learning-rate)',
   }),
+  lrSchedulerKwargs: argument(k.orNull(k.settings), null, 'what the schedule takes besides, `numCycles=2`', {
+    option: '--scheduler-args <name=value,...>',
+  }),
+  labelSmoothingFactor: argument(k.part, 0, 'part of each target that is spread over all classes', {
+    option: '--label-smoothing <part>',
+  }),
+  classWeights: argument(
+    k.orNull(k.weights),
+    null,
+    'weights of classes: `balanced`, or `a=2,b=1`, or `2,1`',
+    {
+      option: '--class-weights <weights>',
+      note: 'null: all the same',
+    },
+  ),
   maxGradNorm: argument(k.amount, 1, 'clip gradients to this norm; 0 switches clipping off', {
     option: '--max-grad-norm <norm>',
   }),
@@ -210,6 +256,10 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
   loggingSteps: argument(k.count, 500, 'steps between entries of the loss log', {
     option: '--logging-steps <n>',
     finetune: 10,
+  }),
+  reportTo: argument(k.trackers, 'none', 'trackers: `tensorboard`, `html`, with commas between them', {
+    resume: 'free',
+    option: '--report-to <trackers>',
   }),
   loggingFirstStep: argument(k.flag, false, 'log the first step too', { resume: 'free', finetune: true }),
   seed: argument(k.seed, 42, 'of order, dropout and new weights', {

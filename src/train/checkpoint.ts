@@ -8,6 +8,7 @@ import { openSafetensors, type SafetensorsFile } from '../models/files/safetenso
 import { type TensorToWrite, writeSafetensors } from '../models/files/safetensors-writer.ts';
 import { partToWrite, writeModel } from '../models/files/save.ts';
 import { type FileWeight, storedWeights } from '../models/files/weight-names.ts';
+import type { SavedState } from '../optim/moment-optimizer.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
 import type { FolderWriter } from '../platform/contract.ts';
 import { formatShape, sameShape, sizeOf } from '../tensor/shape.ts';
@@ -49,7 +50,8 @@ export async function saveCheckpoint(content: CheckpointContent): Promise<string
     if (moments === undefined) continue;
     optimizerSteps[name] = moments.step;
     tensors.push(partToWrite(`${MOMENTS[0]}.${name}`, moments.expAvg, weight));
-    tensors.push(partToWrite(`${MOMENTS[1]}.${name}`, moments.expAvgSq, weight));
+    if (moments.expAvgSq !== undefined)
+      tensors.push(partToWrite(`${MOMENTS[1]}.${name}`, moments.expAvgSq, weight));
   }
   await platform.writeFolder(path, 'replace', async (folder) => {
     await writeFinal(folder, content);
@@ -186,7 +188,7 @@ async function readMoments(
   path: string,
   file: SafetensorsFile,
   parts: readonly (FileWeight & { name: string; step: number })[],
-): Promise<{ step: number; expAvg: Float32Array; expAvgSq: Float32Array }> {
+): Promise<SavedState> {
   const [{ name, tensor, step }] = parts as [(typeof parts)[number]];
   const whole = parts.reduce((total, { shape }) => total + sizeOf(shape), 0) === tensor.size;
   if (!whole || parts.some((part) => part.step !== step))
@@ -206,7 +208,8 @@ async function readMoments(
     }
     return joined;
   };
-  return { step, expAvg: await join(MOMENTS[0]), expAvgSq: await join(MOMENTS[1]) };
+  const second = file.tensors.has(`${MOMENTS[1]}.${name}`);
+  return { step, expAvg: await join(MOMENTS[0]), expAvgSq: second ? await join(MOMENTS[1]) : undefined };
 }
 
 /** Reads a checkpoint's weights into a model of the same shape. */

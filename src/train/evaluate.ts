@@ -9,6 +9,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { arraysOf, joinBatches, type NamedArray } from './arrays.ts';
 import { lossWeight } from './inputs.ts';
+import type { LossRule } from './losses.ts';
 import { type Evaluation, evaluateLogits, type Metrics } from './metrics.ts';
 import { type ComputeLoss, predictBatches, type TrainableModel } from './predict.ts';
 
@@ -101,10 +102,11 @@ export async function evaluateModel(
   model: TrainableModel,
   loader: { dataset: Dataset<unknown>; batches(): Iterable<Batch> },
   { fp16, labelNames }: TrainingArguments,
-  hooks: EvaluationHooks,
+  hooks: EvaluationHooks & Partial<Pick<LossRule, 'weightOf'>>,
   readsAll = false,
 ): Promise<{ evaluation: Evaluation; prediction: EvalPrediction }> {
   const { computeMetrics, preprocessLogitsForMetrics: preprocess, computeLoss } = hooks;
+  const { weightOf = (batch: Batch) => lossWeight(model, batch) } = hooks;
   const outputs: Arrays<NamedArray>[] = [];
   const labels: Arrays<NamedArray<BatchArray>>[] = [];
   const wanted = (name: string): boolean => labelNames?.includes(name) ?? isLabel(name);
@@ -125,7 +127,7 @@ export async function evaluateModel(
     );
     labels.push(Object.fromEntries(arraysOf(batch).filter(([name]) => wanted(name))));
     if (loss === null) continue;
-    const weight = lossWeight(model, batch);
+    const weight = weightOf(batch);
     lossSum += loss * weight;
     total += weight;
     losses += 1;

@@ -14,7 +14,9 @@ import { readSaved, type TrainerState } from './state.ts';
 
 /** The schema of an argument: a value of its default's type; any, if the default is null. */
 function like(value: unknown): v.GenericSchema {
-  if (value === null) return v.nullable(v.union([v.string(), v.number(), v.boolean(), v.array(v.string())]));
+  const plain = v.union([v.string(), v.number(), v.boolean()]);
+  if (value === null) return v.nullable(v.union([plain, v.array(plain), v.record(v.string(), plain)]));
+  if (value === 'none') return v.union([v.literal('none'), v.array(v.string())]);
   return typeof value === 'number' ? v.number() : typeof value === 'boolean' ? v.boolean() : v.string();
 }
 
@@ -53,7 +55,14 @@ function sameSteps(before: SavedArguments, now: SavedArguments): boolean {
   return ordered && textsPerStep(before) === textsPerStep(now);
 }
 
-const show = (value: unknown): string => (typeof value === 'string' ? `'${value}'` : String(value));
+const show = (value: unknown): string =>
+  typeof value === 'string'
+    ? `'${value}'`
+    : typeof value === 'object'
+      ? JSON.stringify(value)
+      : String(value);
+
+const same = (a: unknown, b: unknown): boolean => a === b || show(a) === show(b);
 
 /**
  * Compares the arguments with those of a checkpoint. Throws `ConfigError` naming the first argument that
@@ -64,19 +73,23 @@ export function compareArguments(
   now: SavedArguments,
   checkpoint: string,
 ): Comparison {
-  const same = sameSteps(before, now);
+  const sameTexts = sameSteps(before, now);
   const split = ['perDeviceTrainBatchSize', 'gradientAccumulationSteps'];
   const notes: string[] = [];
   let bestIsVoid = false;
   for (const name of argumentNames) {
     const [old, value] = [before[name], now[name]];
     const effect = argumentTable[name].resume;
-    if (old === value || effect === 'free') continue;
+    if (same(old, value) || effect === 'free') continue;
     const what = `${name} is ${show(value)}, in '${checkpoint}' it was ${show(old)}`;
-    if (effect === 'place' && !(same && split.includes(name))) {
+    if (effect === 'state')
+      throw new ConfigError(what, {
+        remedy: `resume with ${name} ${show(old)}: its state is of another kind`,
+      });
+    if (effect === 'place' && !(sameTexts && split.includes(name))) {
       const product = `, or keep perDeviceTrainBatchSize times gradientAccumulationSteps at ${textsPerStep(before)}`;
       throw new ConfigError(what, {
-        remedy: `resume with ${name} ${String(old)}${split.includes(name) ? product : ''}: texts would be trained twice or not at all`,
+        remedy: `resume with ${name} ${show(old)}${split.includes(name) ? product : ''}: texts would be trained twice or not at all`,
       });
     }
     if (effect === 'best') bestIsVoid = true;

@@ -28,6 +28,7 @@ import type { Progress } from './progress.ts';
 import { compareArguments, compareData, dataMark } from './resume.ts';
 import { freshState, type LogEntry } from './state.ts';
 import { TrainingStep } from './step.ts';
+import { trackersOf } from './trackers.ts';
 import type { Trainer, TrainerOptions, TrainOutput } from './trainer.ts';
 
 /** Steps that the host may be ahead of the GPU. */
@@ -75,7 +76,7 @@ export class TrainingRun {
     }
     if (args.fp16) model.device.requireFloat16();
     this.best = new BestModel(trainer);
-    this.callbacks = options.callbacks ?? [];
+    this.callbacks = [...(options.callbacks ?? []), ...trackersOf(args.reportTo)];
     this.loader = new DataLoader(options.trainDataset, {
       batchSize: args.perDeviceTrainBatchSize,
       collate: trainer.collate(),
@@ -101,7 +102,7 @@ export class TrainingRun {
       args,
       maxSteps: state.maxSteps,
       reduce: options.reduceGradients,
-      computeLoss: options.computeLoss,
+      ...trainer.lossHooks(),
       optimizer: options.optimizer,
     });
     model.device.manualSeed(args.seed);

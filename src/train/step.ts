@@ -3,7 +3,6 @@ import type { Batch } from '../data/collate.ts';
 import { userError } from '../data/example-checks.ts';
 import { ConfigError } from '../errors.ts';
 import { addInPlace } from '../kernels/pointwise.ts';
-import { AdamW } from '../optim/adamw.ts';
 import { clipFactor, scaleByFactor } from '../optim/clip.ts';
 import { GradScaler } from '../optim/grad-scaler.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
@@ -12,6 +11,7 @@ import { scale } from '../tensor/ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { lossWeight, sharesOf } from './inputs.ts';
+import { makeOptimizer } from './optimizers.ts';
 import { type ComputeLoss, forwardBatch, type TrainableModel } from './predict.ts';
 
 /** Changes the values of the parameters' gradients in place. */
@@ -31,21 +31,10 @@ export interface StepOptions {
   /** Runs between backward and clipping; the phase is left out without it. */
   reduce?: ReduceGradients | undefined;
   computeLoss?: ComputeLoss | undefined;
+  /** What the loss of a batch is a mean over, if not `lossWeight`. */
+  weightOf?: ((batch: Batch) => number) | undefined;
   /** Default: AdamW. */
   optimizer?: MakeOptimizer | undefined;
-}
-
-/** AdamW over all weights of a model, in two groups: with and without weight decay. */
-function makeOptimizer(model: TrainableModel, args: TrainingArguments): AdamW {
-  const undecayed = model.undecayedParameters();
-  const group = (decayed: boolean) => model.parameters().filter((one) => undecayed.has(one) !== decayed);
-  return new AdamW(
-    [
-      { params: group(true), weightDecay: args.weightDecay },
-      { params: group(false), weightDecay: 0 },
-    ],
-    { lr: args.learningRate, betas: [args.adamBeta1, args.adamBeta2], eps: args.adamEpsilon },
-  );
 }
 
 /**
@@ -66,7 +55,8 @@ export class TrainingStep {
   constructor(private readonly options: StepOptions) {
     const { model, args, maxSteps } = options;
     const { device } = model;
-    const { warmupSteps, lrSchedulerType } = args;
+    const { lrSchedulerType, lrSchedulerKwargs } = args;
+    const warmup = args.warmupSteps || args.warmupRatio;
     this.parameters = model.parameters();
     this.optimizer = (options.optimizer ?? makeOptimizer)(model, args);
     if (args.fp16 && this.optimizer.readsGradScale !== true)
@@ -74,8 +64,9 @@ export class TrainingStep {
         remedy: 'train in float32, or let its step multiply gradients by the factor and set readsGradScale',
       });
     this.scheduler = getScheduler(lrSchedulerType, this.optimizer, {
-      numWarmupSteps: warmupSteps < 1 ? Math.ceil(warmupSteps * maxSteps) : warmupSteps,
+      numWarmupSteps: warmup < 1 ? Math.ceil(warmup * maxSteps) : warmup,
       numTrainingSteps: maxSteps,
+      ...(lrSchedulerKwargs !== null && { schedulerSpecificKwargs: lrSchedulerKwargs }),
     });
     this.lossSum = device.raw([1]);
     this.norm = device.raw([2]);
@@ -89,8 +80,8 @@ export class TrainingStep {
    * batch is weighted by what its loss is a mean over (`lossWeight`). Returns the learning rate used.
    */
   async run(batches: readonly Batch[]): Promise<number> {
-    const { model, reduce } = this.options;
-    const shares = sharesOf(batches.map((batch) => lossWeight(model, batch)));
+    const { model, reduce, weightOf = (batch: Batch) => lossWeight(model, batch) } = this.options;
+    const shares = sharesOf(batches.map(weightOf));
     for (const [at, batch] of batches.entries()) {
       const scope = model.device.scope();
       try {

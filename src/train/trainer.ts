@@ -13,6 +13,7 @@ import { resolveArguments } from './argument-checks.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { checkCallbacks, type TrainerCallback } from './callbacks.ts';
 import { type EvalPrediction, type EvaluationHooks, evaluateModel } from './evaluate.ts';
+import { type LossRule, lossRule } from './losses.ts';
 import type { Evaluation } from './metrics.ts';
 import type { TrainableModel } from './predict.ts';
 import { TrainingRun } from './run.ts';
@@ -103,6 +104,8 @@ export class Trainer {
   readonly args: TrainingArguments;
   readonly model: TrainableModel;
   state: TrainerState;
+  /** Made when it is first needed. */
+  private loss: [LossRule | null] | undefined;
 
   /** Throws `ConfigError` for options and arguments that cannot be used. */
   constructor(private readonly options: TrainerOptions) {
@@ -114,6 +117,14 @@ export class Trainer {
     checkCallbacks(options.callbacks);
     this.args = resolveArguments(options.args);
     this.model = options.model;
+    const { labelSmoothingFactor, classWeights } = this.args;
+    if (options.computeLoss !== undefined && (labelSmoothingFactor !== 0 || classWeights !== null))
+      throw new ConfigError(
+        'computeLoss replaces the loss that labelSmoothingFactor and classWeights change',
+        {
+          remedy: 'leave one out; crossEntropy takes labelSmoothing and weight',
+        },
+      );
     this.state = freshState(this.args);
   }
 
@@ -191,12 +202,13 @@ export class Trainer {
   private async run(dataset: Dataset<unknown>, prefix: string, readsAll: boolean) {
     const { args, model } = this;
     const started = performance.now();
+    const hooks = { ...this.options, ...this.lossHooks() };
     const loader = new DataLoader(dataset, {
       batchSize: args.perDeviceEvalBatchSize,
       collate: this.collate(),
       shuffle: false,
     });
-    const { evaluation, prediction } = await evaluateModel(model, loader, args, this.options, readsAll);
+    const { evaluation, prediction } = await evaluateModel(model, loader, args, hooks, readsAll);
     const seconds = (performance.now() - started) / 1000;
     const named = Object.entries(evaluation.metrics).map(([name, value]) => [`${prefix}_${name}`, value]);
     const metrics = {
@@ -205,6 +217,14 @@ export class Trainer {
       [`${prefix}_samples_per_second`]: Number((dataset.length / seconds).toFixed(3)),
     };
     return { evaluation: { ...evaluation, metrics }, prediction };
+  }
+
+  /** @internal The user's loss, or that of the arguments. */
+  lossHooks(): Partial<LossRule> {
+    const { computeLoss, trainDataset } = this.options;
+    if (computeLoss !== undefined) return { computeLoss };
+    this.loss ??= [lossRule(this.args, this.model.config, trainDataset)];
+    return this.loss[0] ?? {};
   }
 
   /** @internal The collator, the default one included. */

@@ -31,8 +31,8 @@ describe('a path', () => {
     expect(await message(readTable(scratch))).toBe(
       "FileError: 'FOLDER' is a folder · give the data file in it",
     );
-    expect(await message(read('a.tsv.gz', ''))).toContain(
-      'a.tsv.gz: .gz files are not read · unpack or export it',
+    expect(await message(read('a.tsv.zst', ''))).toContain(
+      'a.tsv.zst: .zst files are not read · unpack or export it',
     );
     expect(await message(read('a.txt', 'x'))).toContain("or pass --format (format: 'tsv', 'csv' or 'jsonl')");
   });
@@ -187,7 +187,6 @@ describe('cells', () => {
     const messages = [
       await message(read('joined.tsv', 'text\tlabel\na\tx\n\uFEFFtext\tlabel\nb\ty\n')),
       await message(read('alike.csv', 'text,label,label\na,x,1\n')),
-      await message(read('list.json', '[{"text":"a","label":"x"},\n{"text":"b","label":"y"}]\n')),
       await message(read('nan.jsonl', '{"text":"a","score":0.5}\n{"text":"b","score":NaN}\n')),
     ];
     expect(messages).toMatchSnapshot();

@@ -3,7 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { AutoModelForMaskedLM, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import { Linear } from '../../src/nn/layers.ts';
 import { AdamW, type AdamWOptions } from '../../src/optim/adamw.ts';
-import { getCosineScheduleWithWarmup, getScheduler, type SchedulerType } from '../../src/optim/schedule.ts';
+import {
+  getCosineScheduleWithWarmup,
+  getScheduler,
+  type SchedulerKwargs,
+  type SchedulerType,
+} from '../../src/optim/schedule.ts';
 import { useDevice } from '../support/device.ts';
 import { models, readJson } from '../support/fixtures.ts';
 import { weightsOf } from '../support/weights.ts';
@@ -16,6 +21,7 @@ interface OptimFixture {
     warmup_steps: number;
     training_steps: number;
     cycles?: number;
+    kwargs?: Record<string, number | string>;
     values: number[];
   }[];
   weight_decay: Record<string, { decay: string[]; no_decay: string[] }>;
@@ -25,19 +31,33 @@ const fixture = await readJson<OptimFixture>(`${models}optim.json`);
 describe('schedules', () => {
   it.each(
     fixture.schedules.map(
-      (s) => [`${s.type}, ${s.warmup_steps} of ${s.training_steps}, ${s.cycles ?? 0.5} waves`, s] as const,
+      (s) =>
+        [
+          `${s.type}, ${s.warmup_steps} of ${s.training_steps}, ${s.kwargs === undefined ? `${s.cycles ?? 0.5} waves` : JSON.stringify(s.kwargs)}`,
+          s,
+        ] as const,
     ),
-  )('%s', (_, { type, warmup_steps, training_steps, cycles, values }) => {
+  )('%s', (_, { type, warmup_steps, training_steps, cycles, kwargs = {}, values }) => {
     const weight = device.current.zeros([1]);
-    const optimizer = new AdamW([{ params: [weight] }, { params: [], lr: 2 }], { lr: 1 });
-    const steps = { numWarmupSteps: warmup_steps, numTrainingSteps: training_steps };
+    const optimizer = new AdamW([{ params: [weight] }, { params: [], lr: 0.5 }], { lr: 1 });
+    const schedulerSpecificKwargs = Object.fromEntries(
+      Object.entries(kwargs).map(([name, value]) => [
+        name.replace(/_(.)/g, (_all, letter: string) => letter.toUpperCase()),
+        value,
+      ]),
+    );
+    const steps = {
+      numWarmupSteps: warmup_steps,
+      numTrainingSteps: training_steps,
+      schedulerSpecificKwargs,
+    };
     const scheduler =
       cycles === undefined
         ? getScheduler(type, optimizer, steps)
         : getCosineScheduleWithWarmup(optimizer, warmup_steps, training_steps, cycles);
     for (const expected of values) {
       expect(scheduler.getLastLr()[0]).toBeCloseTo(expected, 12);
-      expect(scheduler.getLastLr()[1]).toBeCloseTo(2 * expected, 12);
+      expect(scheduler.getLastLr()[1]).toBeCloseTo(expected / 2, 12);
       scheduler.step();
     }
     const middle = Math.floor(values.length / 2);
@@ -51,6 +71,21 @@ describe('schedules', () => {
     expect(() =>
       getScheduler('sawtooth' as SchedulerType, optimizer, { numTrainingSteps: 1 }),
     ).toThrowErrorMatchingSnapshot();
+  });
+});
+
+describe('arguments of a schedule', () => {
+  const make = (type: SchedulerType, schedulerSpecificKwargs: SchedulerKwargs) => () =>
+    getScheduler(type, new AdamW([], {}), { numTrainingSteps: 9, schedulerSpecificKwargs });
+  it.each<[SchedulerType, SchedulerKwargs]>([
+    ['linear', { power: 2 }],
+    ['cosine_with_min_lr', {}],
+    ['cosine_with_min_lr', { minLr: 0, minLrRate: 0 }],
+    ['polynomial', { lrEnd: 1 }],
+    ['warmup_stable_decay', {}],
+    ['warmup_stable_decay', { numDecaySteps: 3, decayType: 'sine' as never }],
+  ])('are checked: %s %j', (type, kwargs) => {
+    expect(make(type, kwargs)).toThrowErrorMatchingSnapshot();
   });
 });
 

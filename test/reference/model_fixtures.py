@@ -19,7 +19,7 @@ from transformers import (
     AlbertConfig, DebertaV2Config, AutoModelForMaskedLM, AutoModelForMultipleChoice, AutoModelForPreTraining, AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoModel, BertConfig, BertForPreTraining,
     CamembertConfig, DistilBertConfig, ElectraConfig, MPNetConfig, ModernBertConfig, RobertaConfig, Trainer, XLMRobertaConfig, get_constant_schedule, get_constant_schedule_with_warmup,
-    get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup,
+    get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup, get_scheduler,
 )
 
 OUT = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "fixtures" / "models"
@@ -431,6 +431,15 @@ def optimization():
     schedules.append(dict(type="constant", warmup_steps=0, training_steps=5, values=rates(get_constant_schedule, 8)))
     schedules += [dict(type="constant_with_warmup", warmup_steps=w, training_steps=6,
                        values=rates(lambda o: get_constant_schedule_with_warmup(o, w), 9)) for w in (0, 4)]
+    named = [("cosine_with_restarts", {}), ("cosine_with_restarts", dict(num_cycles=3)), ("polynomial", {}),
+             ("polynomial", dict(lr_end=0.1, power=2.0)), ("inverse_sqrt", {}), ("inverse_sqrt", dict(timescale=7)),
+             ("cosine_with_min_lr", dict(min_lr=0.2)), ("cosine_with_min_lr", dict(min_lr_rate=0.1, num_cycles=1)),
+             ("warmup_stable_decay", dict(num_decay_steps=5)), ("warmup_stable_decay", dict(num_decay_steps=5,
+              num_stable_steps=6, warmup_type="cosine", decay_type="1-sqrt", min_lr_ratio=0.1)),
+             ("warmup_stable_decay", dict(num_decay_steps=7, warmup_type="1-sqrt", decay_type="linear"))]
+    schedules += [dict(type=kind, warmup_steps=w, training_steps=16, kwargs=kwargs,
+                       values=rates(lambda o: get_scheduler(kind, o, w, 16, kwargs), 20))
+                  for kind, kwargs in named for w in (0, 4)]
     split = {}
     for folder in sorted(OUT.glob("*-single")) + sorted(OUT.glob("*-mlm")):
         auto = AutoModelForSequenceClassification if folder.name.endswith("single") else AutoModelForMaskedLM

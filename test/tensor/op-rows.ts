@@ -641,6 +641,20 @@ const positionRow: OpRow = {
   atol: 0,
 };
 
+/** PyTorch's formula of weights and label smoothing. */
+function weightedCrossEntropyOf(x: NdArray, targets: NdArray, weight: number[], smoothing: number): NdArray {
+  const n = lastDim(x.shape);
+  let [total, count] = [0, 0];
+  for (const [row, wanted] of targets.data.entries()) {
+    if (wanted === -100) continue;
+    const logSum = Math.log(sumOver(n, (c) => Math.exp(x.data[row * n + c]!)));
+    const loss = (c: number): number => weight[c]! * (logSum - x.data[row * n + c]!);
+    total += (1 - smoothing) * loss(wanted) + (smoothing / n) * sumOver(n, loss);
+    count += weight[wanted]!;
+  }
+  return nd([], [total / (count || 1)]);
+}
+
 function crossEntropyOf(x: NdArray, targets: NdArray): NdArray {
   const n = lastDim(x.shape);
   const losses: number[] = [];
@@ -679,6 +693,36 @@ const lossRows: OpRow[] = [
     run: (t) => crossEntropy(t.x!, t.targets!, { ignoreIndex: 4, clampTargets: true }),
     reference: (r) => crossEntropyOf(r.x!, nd([3], [-100, 2, 0])),
   },
+  ...[
+    { x: [3, 5], targets: nd([3], [0, 4, 2]) },
+    { x: [4, 7], targets: nd([4], [1, -100, 6, 1]) },
+    { x: [2, 3], targets: nd([2], [-100, -100]) },
+    { x: [67, 2], targets: build([67], ([i]) => i! % 2) },
+    { x: [6, 148], targets: nd([6], [0, 147, 3, -100, 77, 130]) },
+  ].flatMap(({ x, targets }) => {
+    const classes = x.at(-1)!;
+    const ones = Array.from({ length: classes }, () => 1);
+    const weights = ones.map((_, c) => (c === 1 ? 0 : 0.1 + 0.3 * (c % 3)));
+    return [
+      { smoothing: 0.1, weights: null },
+      { smoothing: 0, weights },
+      { smoothing: 0.25, weights },
+    ].map(({ smoothing, weights: given }) => ({
+      op: 'crossEntropy',
+      note: `[${x.join(',')}], smoothed by ${smoothing}${given === null ? '' : ', with weights'}`,
+      shapes: { x },
+      integers: { targets },
+      range: 3,
+      run: (t: Record<string, Tensor>) =>
+        crossEntropy(t.x!, t.targets!, {
+          labelSmoothing: smoothing,
+          ...(given !== null && { weight: t.x!.device.tensor(Float32Array.from(given)) }),
+        }),
+      reference: (r: Record<string, NdArray>) =>
+        weightedCrossEntropyOf(r.x!, targets, given ?? ones, smoothing),
+      atol: 4e-6,
+    }));
+  }),
   ...[[3], [4, 5], [130]].map((shape) => ({
     op: 'mseLoss',
     note: `[${shape.join(',')}]`,

@@ -37,6 +37,7 @@ const options = () =>
 
 const meanings: Record<ResumeEffect, string> = {
   place: 'refused: texts would be trained twice or not at all',
+  state: "refused: the checkpoint has another optimizer's state",
   course: 'the new value applies from here on, and the training reports it',
   best: 'the search for the best model starts anew, and the training reports it',
   free: 'nothing',

@@ -1,5 +1,16 @@
 /** The files and folders of `Platform` on node:fs; every export is one of its functions. */
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
+import {
+  appendFile,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+} from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { FileError, OutputExistsError } from '../../errors.ts';
 import type { ExistingFolder, FileSink, FileSource, FolderWriter } from '../contract.ts';
@@ -48,6 +59,13 @@ export async function readText(path: string): Promise<string> {
 
 export async function remove(path: string): Promise<void> {
   await guard('remove', path, () => rm(path, { recursive: true, force: true }));
+}
+
+export async function append(path: string, bytes: Uint8Array): Promise<void> {
+  await guard('write', path, async () => {
+    await mkdir(dirname(path), { recursive: true });
+    await appendFile(path, bytes);
+  });
 }
 
 export async function openFile(path: string): Promise<FileSource> {

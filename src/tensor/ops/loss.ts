@@ -3,7 +3,7 @@
 import { AutogradError, ShapeError } from '../../errors.ts';
 import { crossEntropyGradient, crossEntropy as crossEntropyKernel, pairLoss } from '../../kernels/loss.ts';
 import { sum as sumKernel } from '../../kernels/reduce.ts';
-import { type Advice, checkOptions, type OptionNames } from '../../options.ts';
+import { type Advice, check, checkOptions, type OptionNames } from '../../options.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import { isGradEnabled } from '../tape.ts';
@@ -20,31 +20,49 @@ export interface CrossEntropyOptions {
    * rule for answer spans.
    */
   clampTargets?: boolean;
+  /** Part of each target that is spread evenly over all classes, from 0 to below 1. Default 0. */
+  labelSmoothing?: number;
+  /** float32 [classes]: weights of the targets, and in the mean. Gradients do not reach it. */
+  weight?: Tensor | undefined;
 }
 
-const crossEntropyOptionNames: OptionNames<CrossEntropyOptions> = { ignoreIndex: true, clampTargets: true };
+const crossEntropyOptionNames: OptionNames<CrossEntropyOptions> = {
+  ignoreIndex: true,
+  clampTargets: true,
+  labelSmoothing: true,
+  weight: true,
+};
 
 /** Remedies for options of PyTorch's losses that are missing here. */
 const advice: Advice = {
   reduction: 'leave it out: a loss is the mean',
-  weight: 'there are no weights of classes',
-  posWeight: 'there are no weights of classes',
-  labelSmoothing: 'there is no label smoothing',
+  weight: 'only crossEntropy has weights of classes',
+  posWeight: 'only crossEntropy has weights of classes',
+  labelSmoothing: 'only crossEntropy has label smoothing',
 };
 
-const launchOf = ({ x, targets, stats, valid }: Record<'x' | 'targets' | 'stats' | 'valid', Tensor>) => ({
+type Launched = Record<'x' | 'targets' | 'stats' | 'valid', Tensor> & { weight?: Tensor | undefined };
+type OpOptions = Required<Pick<CrossEntropyOptions, 'ignoreIndex' | 'clampTargets' | 'labelSmoothing'>>;
+
+const launchOf = (
+  { x, targets, stats, valid, weight }: Launched,
+  { ignoreIndex, clampTargets, labelSmoothing }: OpOptions,
+) => ({
   x: x.slot,
   targets: targets.slot,
   stats: stats.slot,
   valid: valid.slot,
   rows: targets.size,
   cols: x.shape.at(-1)!,
+  ignoreIndex,
+  clampTargets,
+  weighting: weight && { weight: weight.slot, smoothing: labelSmoothing },
 });
 
 const crossEntropyOp = defineOp({
   name: 'crossEntropy',
-  inputs: { x: 'float32', targets: 'int32' },
-  shape: ({ x, targets }, { ignoreIndex, clampTargets }: Required<CrossEntropyOptions>) => {
+  inputs: { x: 'float32', targets: 'int32', weight: 'float32?' },
+  shape: ({ x, targets, weight }, { ignoreIndex, clampTargets }: OpOptions) => {
     if (x.rank < 1 || !sameShape(x.shape.slice(0, -1), targets.shape) || x.size === 0) {
       throw new ShapeError(
         `crossEntropy: logits ${formatShape(x.shape)} · targets ${formatShape(targets.shape)}`,
@@ -52,6 +70,10 @@ const crossEntropyOp = defineOp({
       );
     }
     const classes = x.shape.at(-1)!;
+    if (weight !== undefined && !sameShape(weight.shape, [classes]))
+      throw new ShapeError(`crossEntropy: weight ${formatShape(weight.shape)} · ${classes} classes`, {
+        remedy: 'give a weight for each class',
+      });
     const stray = clampTargets
       ? undefined
       : targets.integers?.find((target) => target !== ignoreIndex && (target < 0 || target >= classes));
@@ -62,28 +84,39 @@ const crossEntropyOp = defineOp({
     }
     return { shape: [], dtype: 'float32' };
   },
-  forward: ({ x, targets }, y, options) => {
+  forward: ({ x, targets, weight }, y, options) => {
     const extras = { stats: x.device.raw([targets.size, 4]), valid: x.device.raw([1]) };
-    crossEntropyKernel(x.device.gpu, { ...launchOf({ x, targets, ...extras }), ...options, loss: y.slot });
+    crossEntropyKernel(x.device.gpu, {
+      ...launchOf({ x, targets, weight, ...extras }, options),
+      loss: y.slot,
+    });
     return extras;
   },
-  saves: ['x', 'targets', 'stats', 'valid'],
+  saves: ['x', 'targets', 'stats', 'valid', 'weight'],
   backward: ({ dy, saved, options }) => {
     const dx = dy.device.raw(saved.x.shape);
-    crossEntropyGradient(dy.device.gpu, { ...launchOf(saved), ...options, dy: dy.slot, dx: dx.slot });
+    crossEntropyGradient(dy.device.gpu, { ...launchOf(saved, options), dy: dy.slot, dx: dx.slot });
     return { x: dx };
   },
 });
 
 /**
  * −log softmax(logits)[target], averaged over the targets that are not `ignoreIndex`; 0 if all are ignored
- * (PyTorch gives NaN). logits float32 [..., classes], targets int32 [...] → []. Throws `ShapeError` if shapes
- * do not fit, or for a target outside the classes if the host knows the targets.
+ * (PyTorch gives NaN). With `weight` and `labelSmoothing` as in PyTorch: a target counts its class's weight.
+ * logits float32 [..., classes], targets int32 [...] → []. Throws `ShapeError` if shapes do not fit, or for a
+ * target outside the classes if the host knows the targets; `ConfigError` for a smoothing that is no part.
  */
 export function crossEntropy(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
   checkOptions('crossEntropy', options, crossEntropyOptionNames, advice);
-  const { ignoreIndex = IGNORED, clampTargets = false } = options;
-  return crossEntropyOp({ x: logits, targets }, { ignoreIndex, clampTargets });
+  const { ignoreIndex = IGNORED, clampTargets = false, labelSmoothing = 0 } = options;
+  const part = labelSmoothing >= 0 && labelSmoothing < 1;
+  check('crossEntropy: labelSmoothing', labelSmoothing, part, 'use a number from 0 to below 1');
+  const plain = labelSmoothing === 0 ? undefined : logits.device.ones([logits.shape.at(-1) ?? 1]);
+  const { weight = plain } = options;
+  return crossEntropyOp(
+    { x: logits, targets, weight: weight?.detach() },
+    { ignoreIndex, clampTargets, labelSmoothing },
+  );
 }
 
 function definePairLoss(

@@ -1,0 +1,75 @@
+/** Reads the files of a task: several at once, by patterns, and a part of them held out. */
+import { platform } from '#platform';
+import { Random } from '../data/random.ts';
+import type { TableOptions } from '../data/table.ts';
+import { FileError } from '../errors.ts';
+import { check } from '../options.ts';
+import { readFor } from './registry.ts';
+import type { Task, TaskFile } from './task.ts';
+
+/** Turns `*` and `?` in the last part of a path into the names that are there, sorted. */
+async function expand(path: string): Promise<string[]> {
+  const at = path.lastIndexOf('/') + 1;
+  const [folder, pattern] = [path.slice(0, at) || '.', path.slice(at)];
+  if (!/[*?]/.test(pattern) || (await platform.exists(path))) return [path];
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+  const names = (await platform.isFolder(folder)) ? await platform.list(folder) : [];
+  const found = names.filter((name) => !name.startsWith('.') && new RegExp(`^${source}$`).test(name));
+  if (found.length === 0) throw new FileError(`no file is called '${path}'`, { remedy: 'check the pattern' });
+  return found.map((name) => path.slice(0, at) + name);
+}
+
+/** The files that some paths and patterns name, in order. Throws `FileError` for a pattern without any. */
+export async function dataFiles(paths: string | readonly string[]): Promise<string[]> {
+  return (await Promise.all([paths].flat().map(expand))).flat();
+}
+
+/** Reads several files as one. Throws as `readFor` does, and `DataError` for files that do not go together. */
+export async function readAll(
+  task: Task,
+  paths: string | readonly string[],
+  options: TableOptions,
+): Promise<TaskFile<unknown>> {
+  const names = await dataFiles(paths);
+  const files: TaskFile<unknown>[] = [];
+  for (const name of names) files.push(await readFor(task, name, options));
+  const [first, ...others] = files as [TaskFile<unknown>, ...TaskFile<unknown>[]];
+  if (others.length === 0) return first;
+  task.check?.(files);
+  return {
+    path: `${first.path} and ${others.length} more`,
+    examples: files.flatMap(({ examples }) => examples),
+    about: files.flatMap(({ about }) => about),
+  };
+}
+
+/**
+ * Holds out a share of examples, the same for the same seed. Examples of a class (or of like values) are shared
+ * out evenly, if the task knows them. Throws `ConfigError` for a share that leaves no example on one side.
+ */
+export function holdOut<E>(
+  task: Task<E>,
+  { examples, ...file }: TaskFile<E>,
+  share: number,
+  seed: number,
+): [train: TaskFile<E>, held: TaskFile<E>] {
+  const count = Math.round(examples.length * share);
+  const fits = share > 0 && share < 1 && count > 0 && count < examples.length;
+  check(
+    'the share to hold out',
+    share,
+    fits,
+    `use a number between 0 and 1: there are ${examples.length} examples`,
+  );
+  const order = new Random(seed).permutation(examples.length);
+  const strata = examples.map((example) => task.stratum?.(example) ?? '');
+  order.sort((a, b) => (strata[a]! < strata[b]! ? -1 : strata[a]! > strata[b]! ? 1 : 0));
+  const held = new Set(Array.from({ length: count }, (_, k) => order[Math.floor((k + 0.5) / share)]!));
+  return [
+    { ...file, examples: examples.filter((_, at) => !held.has(at)) },
+    { path: `${file.path} (held out)`, about: [], examples: examples.filter((_, at) => held.has(at)) },
+  ];
+}
