@@ -18,6 +18,13 @@ export {
   type TextTable,
 } from './data/table.ts';
 export { decideTask, type TaskDecision, type TaskOptions } from './data/task.ts';
+export {
+  readTextSets,
+  type TextSet,
+  type TextSetKind,
+  type TextSetOptions,
+  type TextSets,
+} from './data/text-sets.ts';
 export { readTaggedTexts, type TaggedText, type TaggedTextOptions } from './data/tokens.ts';
 export * from './errors.ts';
 export {
@@ -131,6 +138,41 @@ export { GradScaler, type GradScalerOptions, type GradScalerState } from './opti
 export { flatGradients } from './optim/gradients.ts';
 export type { Optimizer } from './optim/optimizer.ts';
 export * from './optim/schedule.ts';
+export { type SentenceExample, sentenceCollator } from './sentence/collate.ts';
+export { CrossEncoder, type Ranked, type RankOptions, type ScoreOptions } from './sentence/cross-encoder.ts';
+export { neighborMetrics, retrievalMetrics, similarityMetrics } from './sentence/evaluation.ts';
+export type { SentenceSettings } from './sentence/folder.ts';
+export {
+  type LabelKind,
+  SentenceLoss,
+  type SentenceLossInputs,
+  type SentenceLossOutput,
+} from './sentence/losses/loss.ts';
+export { MatryoshkaLoss, type MatryoshkaOptions } from './sentence/losses/matryoshka.ts';
+export { type LossName, lossNames, usualLoss } from './sentence/losses/names.ts';
+export {
+  CachedMultipleNegativesRankingLoss,
+  type CachedNegativesOptions,
+  MultipleNegativesRankingLoss,
+  type NegativesOptions,
+} from './sentence/losses/ranking.ts';
+export { CoSENTLoss, CosineSimilarityLoss } from './sentence/losses/scored-pairs.ts';
+export { BatchAllTripletLoss, TripletLoss, type TripletOptions } from './sentence/losses/triplets.ts';
+export type { PoolingMode } from './sentence/pooling.ts';
+export {
+  type EncodeTextsOptions,
+  type SentenceInputs,
+  type SentenceOptions,
+  type SentenceOutput,
+  SentenceTransformer,
+} from './sentence/sentence-transformer.ts';
+export { pairwiseSimilarity, type SimilarityFunction, similarityMatrix } from './sentence/similarity.ts';
+export {
+  type SentenceRow,
+  type SentenceTrainerOptions,
+  SentenceTransformerTrainer,
+  sentenceDataset,
+} from './sentence/trainer.ts';
 export {
   type AnsweredWindow,
   type RankedAnswer,
@@ -152,7 +194,7 @@ export {
   entityReport,
 } from './tasks/entity-metrics.ts';
 export type { FileFront } from './tasks/file-front.ts';
-export { readFor, taskNamed, taskNames, taskOfFile, taskOfModel } from './tasks/registry.ts';
+export { readFor, taskNamed, taskNames, taskOfFile, taskOfFolder, taskOfModel } from './tasks/registry.ts';
 export { type AnsweredQuestion, answerF1, normalizeAnswer, squadMetrics } from './tasks/squad-metrics.ts';
 export { type Entity, entitiesOf, type Scheme, schemes } from './tasks/tags.ts';
 export type {
@@ -167,6 +209,7 @@ export type {
   TaskFile,
 } from './tasks/task.ts';
 export { autocast, isAutocastEnabled } from './tensor/autocast.ts';
+export { checkpoint } from './tensor/checkpoint.ts';
 export {
   type Device,
   type DeviceOptions,
@@ -200,13 +243,14 @@ export {
   to,
 } from './tensor/ops/elementwise.ts';
 export { embedding } from './tensor/ops/embedding.ts';
+export { maxTokens, type NormalizeOptions, normalize } from './tensor/ops/embeddings.ts';
 export { bceWithLogits, crossEntropy, mseLoss } from './tensor/ops/loss.ts';
 export { linear, type MatmulOptions, matmul } from './tensor/ops/matmul.ts';
 export { addLayerNorm, layerNorm, softmax } from './tensor/ops/normalize.ts';
 export { mean, sum } from './tensor/ops/reduction.ts';
 export { narrow, permute, reshape, select, transpose } from './tensor/ops/view.ts';
 export type { Shape } from './tensor/shape.ts';
-export { isGradEnabled, noGrad } from './tensor/tape.ts';
+export { enableGrad, isGradEnabled, noGrad } from './tensor/tape.ts';
 export { type Dtype, Tensor } from './tensor/tensor.ts';
 export { AutoTokenizer } from './text/auto.ts';
 export {

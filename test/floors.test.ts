@@ -21,6 +21,7 @@ const floors = [
   'src/onnx/',
   'src/data/',
   'src/train/',
+  'src/sentence/',
   'src/tasks/',
   'src/cli/',
   'src/index.ts',

@@ -23,6 +23,8 @@ const config = () => d.AutoConfig.forModel('bert', { hiddenSize: 8, numAttention
 const adamw = (): dawngrad.AdamW => new d.AdamW([tensor()]);
 const single = `${models}bert-single`;
 const tokens = new URL('../examples/sentiment/model', import.meta.url).pathname;
+const sentences = new URL('./reference/fixtures/sentence/model', import.meta.url).pathname;
+const sentence = () => d.SentenceTransformer.fromPretrained(sentences, { device: device.current });
 const tokenizer = () => d.AutoTokenizer.fromPretrained(tokens);
 
 const calls: Record<string, () => unknown> = {
@@ -86,6 +88,22 @@ const calls: Record<string, () => unknown> = {
     loosely(d.dataCollatorForTokenClassification)({ padTokenId: 0, ...typo }),
   dataCollatorForLanguageModeling: () =>
     loosely(d.dataCollatorForLanguageModeling)({ padTokenId: 0, ...typo }),
+  normalize: () => loosely(d.normalize)(tensor(), typo),
+  SentenceTransformer: () => make(d.SentenceTransformer, {}, typo),
+  'SentenceTransformer.fromPretrained': () => loosely(d.SentenceTransformer.fromPretrained)(sentences, typo),
+  'SentenceTransformer.encode': async () => loosely((await sentence()).encode)(['a'], typo),
+  'SentenceTransformer.savePretrained': async () =>
+    loosely((await sentence()).savePretrained)('/nowhere', typo),
+  SentenceTransformerTrainer: () => make(d.SentenceTransformerTrainer, typo),
+  'CrossEncoder.predict': () => loosely(d.CrossEncoder.prototype.predict)([], typo),
+  'CrossEncoder.rank': () => loosely(d.CrossEncoder.prototype.rank)('a', [], typo),
+  MultipleNegativesRankingLoss: () => make(d.MultipleNegativesRankingLoss, {}, typo),
+  CachedMultipleNegativesRankingLoss: () => make(d.CachedMultipleNegativesRankingLoss, {}, typo),
+  CoSENTLoss: () => make(d.CoSENTLoss, {}, typo),
+  TripletLoss: () => make(d.TripletLoss, {}, typo),
+  BatchAllTripletLoss: () => make(d.BatchAllTripletLoss, {}, typo),
+  MatryoshkaLoss: () => make(d.MatryoshkaLoss, {}, {}, typo),
+  readTextSets: () => loosely(d.readTextSets)('x', typo),
   savePretrained: async () => {
     const model = await d.AutoModel.fromConfig(config(), { device: device.current });
     return loosely(model.savePretrained.bind(model))('/nowhere', typo);

@@ -57,6 +57,7 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
     processingClass: tokenizer,
     dataCollator: bound.collate,
     ...(bound.computeMetrics && { computeMetrics: bound.computeMetrics }),
+    ...(bound.computeLoss && { computeLoss: bound.computeLoss }),
     args: { outputDir: options.model, perDeviceEvalBatchSize: options.batchSize, fp16 },
   });
   let result: Awaited<ReturnType<Trainer['evaluate']>>;

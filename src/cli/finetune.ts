@@ -10,6 +10,7 @@ import { hasTrainedClassifier } from '../models/files/class-head.ts';
 import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig } from '../models/files/load.ts';
 import { defined } from '../options.ts';
+import { SENTENCE_FILES } from '../sentence/folder.ts';
 import type { CardContent } from '../tasks/model-card.ts';
 import { readFor, taskNamed, taskOfFile } from '../tasks/registry.ts';
 import type { Decision, Task, TaskFile } from '../tasks/task.ts';
@@ -156,6 +157,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
       ...(evalDataset && { evalDataset }),
       dataCollator: bound.collate,
       ...(bound.computeMetrics && { computeMetrics: bound.computeMetrics }),
+      ...(bound.computeLoss && { computeLoss: bound.computeLoss }),
       args,
       callbacks,
     },
@@ -243,7 +245,7 @@ async function readFiles(options: FinetuneOptions): Promise<{ task: Task; files:
 
 /** What the data or the checkpoint decide, printed a line each. */
 async function decide(
-  { problemType, head, fromScratch }: FinetuneOptions,
+  { problemType, head, loss, fromScratch }: FinetuneOptions,
   task: Task,
   data: TaskFile<unknown>,
   { folder, config, resumes }: { folder: string; config: PretrainedConfig; resumes: boolean },
@@ -261,8 +263,10 @@ async function decide(
         remedy: 'leave it out, or start a new training',
       });
   } else {
-    const trained = fromScratch !== true && (await hasTrainedClassifier(folder, config, task.model));
-    decision = task.decide(data, defined({ problemType, head, model: trained ? config : undefined }));
+    const { model } = task;
+    const trained =
+      fromScratch !== true && model !== null && (await hasTrainedClassifier(folder, config, model));
+    decision = task.decide(data, defined({ problemType, head, loss, model: trained ? config : undefined }));
   }
   for (const line of decision.about) console.error(line);
   return decision;
@@ -285,7 +289,12 @@ async function prepare(
 ): Promise<Trained & { decision: Decision }> {
   const folder =
     checkpoint ??
-    (await resolveModel(required(options.model, '--model'), { onProgress: downloadProgress() }));
+    (await resolveModel(
+      required(options.model, '--model'),
+      { onProgress: downloadProgress() },
+      'all',
+      SENTENCE_FILES,
+    ));
   const config = await loadConfig(folder);
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const resumes = checkpoint !== undefined;
@@ -305,7 +314,12 @@ async function prepare(
           ...(keepsHead !== null && { head: keepsHead ? 'keep' : 'new' }),
           onReport: ({ text }) => text !== '' && console.error(text),
         });
-  const bound = task.bind(tokenizer, model.config, encodingOptions(options, task, { tokenizer, model }));
+  const bound = task.bind(
+    tokenizer,
+    model.config,
+    encodingOptions(options, task, { tokenizer, model }),
+    model,
+  );
   checkRoom(options, tokenizer, task.pairs(data.examples));
   return { device, model: model as TrainableModel, tokenizer, task, bound, decision };
 }

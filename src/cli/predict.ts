@@ -16,7 +16,7 @@ import {
 } from './options.ts';
 import { addTaskOptions, checkTaskOptions, type TaskOptions } from './task-options.ts';
 import { loadTrained, taskOf } from './trained.ts';
-import { checkJsonLines, writeJsonLines } from './write.ts';
+import { checkJsonLines, writeRows } from './write.ts';
 
 interface PredictOptions extends CommonOptions, DataOptions, TaskOptions {
   model: string;
@@ -39,7 +39,7 @@ export function addPredict(program: Command): void {
     .option('--data <file>', 'data file as for finetune, without labels or with labels that are not read')
     .option('--pair <text>', 'second text, for models of pairs; the text of a question')
     .option('--pairs', 'a line of standard input holds two texts with a tab between')
-    .option('--output <file>', 'write the lines of JSON there')
+    .option('--output <file>', 'write the lines of JSON there; vectors as NumPy if the name ends with .npy')
     .option('--batch-size <n>', 'texts in a batch', integer, 32)
     .option('--json', 'print JSON for arguments too');
   addModelOptions(addDataOptions(addTaskOptions(command, 'predict'))).action(predict);
@@ -58,6 +58,7 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
   const trainer = new Trainer({
     model,
     dataCollator: bound.collate,
+    ...(bound.computeLoss && { computeLoss: bound.computeLoss }),
     args: { outputDir: options.model, perDeviceEvalBatchSize: batchSize, fp16 },
   });
   const json = texts.length === 0 || options.json === true;
@@ -92,7 +93,7 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
     // Also if a later line is refused.
     await printed;
   }
-  if (output !== undefined) await writeJsonLines(output, written);
+  if (output !== undefined) await writeRows(output, written);
   device.destroy();
 }
 

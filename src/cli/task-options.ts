@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { ConfigError, UsageError } from '../errors.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { defined } from '../options.ts';
+import { lossNames } from '../sentence/losses/names.ts';
 import { aggregations } from '../tasks/entity-groups.ts';
 import { taskNames } from '../tasks/registry.ts';
 import type { EncodingOptions, Task } from '../tasks/task.ts';
@@ -38,6 +39,7 @@ const row = (
 
 const answers = ['question-answering'];
 const masks = ['fill-mask'];
+const vectors = ['sentence-similarity'];
 const rows = (): readonly Row[] => [
   {
     ...row('--task <task>', 'told from the data, or from the model, if not given', all, null),
@@ -64,6 +66,27 @@ const rows = (): readonly Row[] => [
   ),
   row('--mlm-probability <p>', 'share of tokens to predict (0.15)', ['finetune', 'evaluate'], masks, number),
   row('--whole-word-mask', 'mask all tokens of a word together', ['finetune', 'evaluate'], masks),
+  {
+    ...row('--loss <loss>', '', ['finetune'], vectors),
+    option: new Option(
+      '--loss <loss>',
+      "what vectors learn by, by sentence-transformers' name (told from the data)",
+    ).choices([...lossNames]),
+  },
+  {
+    ...row('--matryoshka-dims <list>', '', ['finetune'], vectors),
+    option: new Option(
+      '--matryoshka-dims <list>',
+      'lengths to which vectors may be cut, with commas between: all of them learn',
+    ).argParser((text) => text.split(',').map(integer)),
+  },
+  row(
+    '--mini-batch-size <n>',
+    'texts that a cached loss computes at once (32)',
+    ['finetune'],
+    vectors,
+    integer,
+  ),
   row('--top-k <n>', 'words to give for each mask (5)', ['predict'], masks, integer),
 ];
 
@@ -84,7 +107,7 @@ export function checkTaskOptions(options: TaskOptions, task: Task): void {
     });
   }
   const { mlmProbability, docStride } = options;
-  for (const name of ['maxAnswerLength', 'nBest', 'topK', 'maxLength'] as const)
+  for (const name of ['maxAnswerLength', 'nBest', 'topK', 'maxLength', 'miniBatchSize'] as const)
     checkPositive(`--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`, options[name]);
   if (docStride !== undefined && docStride < 0)
     throw new UsageError(`--doc-stride is ${docStride}`, { remedy: 'use a whole number of tokens' });
@@ -106,14 +129,15 @@ export function encodingOptions(
   checkTaskOptions(options, task);
   const most = model.base.maxLength;
   const limit = Math.min(most, tokenizer.modelMaxLength);
-  const maxLength = options.maxLength ?? Math.min(task.maxLength ?? limit, limit);
+  const usual = task.usualLength?.(model) ?? task.maxLength ?? limit;
+  const maxLength = options.maxLength ?? Math.min(usual, limit);
   if (maxLength > most)
     throw new ConfigError(`--max-length ${maxLength}: the model has positions for 1 to ${most} tokens`);
   const { truncation, docStride, aggregation, maxAnswerLength, nBest, nullThreshold } = options;
-  const { mlmProbability, wholeWordMask, topK, seed } = options;
+  const { mlmProbability, wholeWordMask, topK, seed, loss, matryoshkaDims, miniBatchSize } = options;
   return {
     maxLength,
     ...defined({ truncation, docStride, aggregation, maxAnswerLength, nBest, nullThreshold }),
-    ...defined({ mlmProbability, wholeWordMask, topK, seed }),
+    ...defined({ mlmProbability, wholeWordMask, topK, seed, loss, matryoshkaDims, miniBatchSize }),
   };
 }

@@ -3,7 +3,8 @@ import { ConfigError } from '../errors.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { resolveModel } from '../models/files/hub.ts';
 import { type LoadReport, loadConfig } from '../models/files/load.ts';
-import { taskNamed, taskOfModel } from '../tasks/registry.ts';
+import { SENTENCE_FILES } from '../sentence/folder.ts';
+import { taskNamed, taskOfFolder } from '../tasks/registry.ts';
 import type { Bound, Task } from '../tasks/task.ts';
 import type { Device } from '../tensor/device.ts';
 import { AutoTokenizer } from '../text/auto.ts';
@@ -26,9 +27,9 @@ export async function taskOf(
   idOrFolder: string,
   asked: string | undefined,
 ): Promise<{ folder: string; task: Task }> {
-  const folder = await resolveModel(idOrFolder, { onProgress: downloadProgress() });
+  const folder = await resolveModel(idOrFolder, { onProgress: downloadProgress() }, 'all', SENTENCE_FILES);
   const config = await loadConfig(folder);
-  return { folder, task: asked === undefined ? taskOfModel(folder, config) : taskNamed(asked) };
+  return { folder, task: asked === undefined ? await taskOfFolder(folder, config) : taskNamed(asked) };
 }
 
 /**
@@ -50,7 +51,7 @@ export async function loadTrained(
   });
   for (const report of reports) checkReport(folder, task, model, report);
   const encoding = encodingOptions(options, task, { tokenizer, model });
-  const bound = task.bind(tokenizer, model.config, encoding);
+  const bound = task.bind(tokenizer, model.config, encoding, model);
   return { device, model: model as TrainableModel, tokenizer, task, bound };
 }
 

@@ -1,4 +1,4 @@
-/** Writes predictions as JSON lines. */
+/** Writes predictions as JSON lines, or vectors as NumPy does. */
 import { platform } from '#platform';
 import { FileError, UsageError } from '../errors.ts';
 import type { Row, Task } from '../tasks/task.ts';
@@ -30,4 +30,33 @@ export async function writeJsonLines(path: string, rows: readonly Row[]): Promis
   const { folder, name } = parts(path);
   const text = rows.map(({ json }) => `${JSON.stringify(json)}\n`).join('');
   await platform.writeFolder(folder, 'merge', (writer) => writer.writeText(name, text));
+}
+
+/** As `writeJsonLines`, or float32 vectors if the name ends with `.npy`. Throws `UsageError` for rows without. */
+export async function writeRows(path: string, rows: readonly Row[]): Promise<void> {
+  const { folder, name } = parts(path);
+  if (!/\.npy$/i.test(name)) return writeJsonLines(path, rows);
+  const vectors = rows.flatMap(({ vector }) => vector ?? []);
+  if (vectors.length < rows.length)
+    throw new UsageError(`'${path}': .npy holds vectors, and these predictions are none`, {
+      remedy: 'end the name with .jsonl',
+    });
+  const bytes = npy(vectors);
+  await platform.writeFolder(folder, 'merge', (writer) =>
+    writer.writeFile(name, (sink) => sink.write(bytes)),
+  );
+}
+
+/** NumPy's format 1.0, of float32 [rows, width]: its header fills up 64 bytes, or a multiple of them. */
+function npy(rows: readonly Float32Array[]): Uint8Array {
+  const width = rows[0]?.length ?? 0;
+  const head = `{'descr': '<f4', 'fortran_order': False, 'shape': (${rows.length}, ${width}), }`;
+  const length = Math.ceil((head.length + 11) / 64) * 64;
+  const bytes = new Uint8Array(length + rows.length * width * 4);
+  bytes.set([0x93, ...new TextEncoder().encode('NUMPY'), 1, 0, (length - 10) & 0xff, (length - 10) >> 8]);
+  bytes.set(new TextEncoder().encode(`${head.padEnd(length - 11)}\n`), 10);
+  const view = new DataView(bytes.buffer, length);
+  for (const [row, values] of rows.entries())
+    for (const [at, value] of values.entries()) view.setFloat32((row * width + at) * 4, value, true);
+  return bytes;
 }

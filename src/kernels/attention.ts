@@ -192,6 +192,12 @@ function chooseTechnique(adapter: Adapter, part: Part, { size, dtype, window }: 
   return (fits && broadcast[subgroupSize]?.[part]) || whole;
 }
 
+/** Whether the adapter's matrices compute heads of this size, of float16. */
+export function attentionUsesMatrices(adapter: Adapter, size: number): boolean {
+  const sides: Sides = { size, dtype: 'float16', dropout: false, window: false };
+  return chooseTechnique(adapter, 'forward', sides).suffix === '_matrices';
+}
+
 /** Variants made so far, by technique and number: their names are long. */
 const made = new Map<Technique, Map<number, KernelVariant>>();
 

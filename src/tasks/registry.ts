@@ -3,10 +3,12 @@ import type { TableOptions } from '../data/table.ts';
 import { ConfigError, DataError, UsageError } from '../errors.ts';
 import type { PretrainedConfig } from '../models/common/config.ts';
 import { knownFamily } from '../models/config.ts';
+import { isSentenceFolder } from '../sentence/folder.ts';
 import { readFront } from './file-front.ts';
 import { fillMask } from './fill-mask.ts';
 import { multipleChoice } from './multiple-choice.ts';
 import { questionAnswering } from './question-answering.ts';
+import { sentenceSimilarity } from './sentence-similarity.ts';
 import type { Task, TaskFile } from './task.ts';
 import { textClassification } from './text-classification.ts';
 import { tokenClassification } from './token-classification.ts';
@@ -16,6 +18,7 @@ export const tasks: readonly Task[] = [
   questionAnswering,
   multipleChoice,
   tokenClassification,
+  sentenceSimilarity,
   textClassification,
   fillMask,
 ];
@@ -42,13 +45,19 @@ export async function taskOfFile(path: string, options: TableOptions): Promise<{
 /** The task that a model was trained for, by the `architectures` of its config. Throws `ConfigError`. */
 export function taskOfModel(folder: string, config: PretrainedConfig): Task {
   const [architecture] = [config.raw.architectures].flat();
-  const { tasks: classes } = knownFamily(config.modelType);
-  const found = tasks.find(({ model }) => classes[model]?.name === architecture);
+  const { tasks: classes, Model } = knownFamily(config.modelType);
+  if (architecture === Model.name) return sentenceSimilarity as Task;
+  const found = tasks.find(({ model }) => model !== null && classes[model]?.name === architecture);
   if (found !== undefined) return found;
   if (architecture === undefined) return textClassification as Task;
   throw new ConfigError(`'${folder}' is a ${String(architecture)}, which no task trains`, {
     remedy: `fine-tune it first, or pass --task: ${taskNames.join(', ')}`,
   });
+}
+
+/** As `taskOfModel`, for a folder that may be one of sentence-transformers. */
+export async function taskOfFolder(folder: string, config: PretrainedConfig): Promise<Task> {
+  return (await isSentenceFolder(folder)) ? (sentenceSimilarity as Task) : taskOfModel(folder, config);
 }
 
 /** Options of `readTable` by the command's names. */
@@ -61,8 +70,9 @@ const columnOptions = {
 } as const;
 
 /**
- * Reads a file for a task. Throws `UsageError` for an option that does not go with its files, and `DataError` naming the task that the file looks like if it is another: a
- * file of texts serves fill-mask too, and chosen columns may make texts of any file.
+ * Reads a file for a task. Throws `UsageError` for an option that does not go with its files, and `DataError`
+ * naming the task that the file looks like if it is another: a file of texts serves fill-mask too, one of texts
+ * or pairs sentence-similarity, and chosen columns may make texts of any file.
  */
 export async function readFor(task: Task, path: string, options: TableOptions): Promise<TaskFile<unknown>> {
   for (const [name, option] of Object.entries(columnOptions))
@@ -74,7 +84,8 @@ export async function readFor(task: Task, path: string, options: TableOptions): 
   const { task: likely, why } = await taskOfFile(path, options);
   const chosen = options.textColumn !== undefined && ['text-classification', 'fill-mask'].includes(task.name);
   const texts = task === fillMask && likely === textClassification;
-  if (likely === task || chosen || texts) return task.read(path, options);
+  const sets = task === sentenceSimilarity && [textClassification, fillMask].includes(likely as never);
+  if (likely === task || chosen || texts || sets) return task.read(path, options);
   throw new DataError(`${path} looks like ${likely.name} (${why}), and ${task.name} takes ${task.files}`, {
     remedy: `pass --task ${likely.name}, or another file`,
   });

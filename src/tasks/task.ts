@@ -8,8 +8,10 @@ import type { Family } from '../models/common/family.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import type { ConfigOverrides } from '../models/config.ts';
 import { checkChoice, checkOptions, type OptionNames } from '../options.ts';
+import type { LossName } from '../sentence/losses/names.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { ComputeMetrics, EvalPrediction } from '../train/evaluate.ts';
+import type { ComputeLoss } from '../train/predict.ts';
 import { type Aggregation, aggregations } from './entity-groups.ts';
 import type { FileFront } from './file-front.ts';
 
@@ -52,6 +54,8 @@ export interface DecisionOptions {
   head?: 'keep' | 'new';
   /** The config of a checkpoint with a trained head for this task. */
   model?: PretrainedConfig;
+  /** The loss of embeddings to learn by. */
+  loss?: LossName;
 }
 
 /** How examples are encoded and answers read; every task takes what it knows. */
@@ -78,6 +82,12 @@ export interface EncodingOptions {
   topK?: number;
   /** Of the masks. Default 42. */
   seed?: number;
+  /** The loss of embeddings. Default: the usual one for the data. */
+  loss?: LossName;
+  /** Lengths of shortened embeddings that learn too. */
+  matryoshkaDims?: readonly number[];
+  /** Texts that a cached loss computes at once. Default 32. */
+  miniBatchSize?: number;
 }
 
 const encodingOptionNames: OptionNames<EncodingOptions> = {
@@ -92,6 +102,9 @@ const encodingOptionNames: OptionNames<EncodingOptions> = {
   wholeWordMask: true,
   topK: true,
   seed: true,
+  loss: true,
+  matryoshkaDims: true,
+  miniBatchSize: true,
 };
 
 /** Throws `ConfigError` for an option that no task has. */
@@ -104,6 +117,8 @@ export function checkEncoding(options: EncodingOptions): void {
 export interface Row {
   json: Record<string, unknown>;
   text: string;
+  /** The row of a `.npy` file. */
+  vector?: Float32Array;
 }
 
 /** A task with a model's tokenizer and classes. */
@@ -113,6 +128,8 @@ export interface Bound<E, F = unknown> {
   collate(examples: readonly F[], indices: readonly number[], stream: number): Batch;
   /** Reads the predictions of `Features`. Undefined: the metrics of the model's problem type. */
   readonly computeMetrics?: ComputeMetrics;
+  /** Runs in place of the model's `forward`. */
+  readonly computeLoss?: ComputeLoss;
   /** A row for each example. */
   predictions(prediction: EvalPrediction, features: Features<E, F>): Row[];
 }
@@ -120,8 +137,8 @@ export interface Bound<E, F = unknown> {
 /** Examples of type `E` become features of type `F`. */
 export interface Task<E = unknown, F = unknown> {
   readonly name: string;
-  /** The model's class in each family. */
-  readonly model: keyof Family['tasks'];
+  /** The model's class in each family; null for one around models without a head. */
+  readonly model: keyof Family['tasks'] | null;
   readonly auto: AutoClass<PreTrainedModel>;
   /** What its files hold: `words with tags`. */
   readonly files: string;
@@ -129,6 +146,8 @@ export interface Task<E = unknown, F = unknown> {
   readonly things: string;
   /** Tokens of a text unless asked otherwise; null: as many as the model takes. */
   readonly maxLength: number | null;
+  /** As `maxLength`, where the model says it. */
+  usualLength?(model: PreTrainedModel): number | null;
   /** Options of files that `read` knows, besides format and encoding; undefined: all. */
   readonly columns?: readonly (keyof TableOptions)[];
   /** Whether the predictions of labelled data are worth keeping. Default true. */
@@ -151,7 +170,12 @@ export interface Task<E = unknown, F = unknown> {
   warning?(config: PretrainedConfig, examples: readonly E[]): string | null;
   /** What to do with a trained model, and the arguments of `predict` for it. */
   nextStep(config: PretrainedConfig, tokenizer: PreTrainedTokenizer): { what: string; words: string };
-  bind(tokenizer: PreTrainedTokenizer, config: PretrainedConfig, options: EncodingOptions): Bound<E, F>;
+  bind(
+    tokenizer: PreTrainedTokenizer,
+    config: PretrainedConfig,
+    options: EncodingOptions,
+    model: PreTrainedModel,
+  ): Bound<E, F>;
 }
 
 /** The features of examples, in a list. */

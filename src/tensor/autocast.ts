@@ -19,6 +19,11 @@ export function autocast<T>(body: () => T): T {
   return mode.run(body);
 }
 
+/** @internal Runs a synchronous `body` in the types of its tensors, within `autocast` too. */
+export function withoutAutocast<T>(body: () => T): T {
+  return mode.suspend(body);
+}
+
 /** @internal Runs `use` on x, cast to float16 if autocast is on. */
 export function withAutocast(x: Tensor, use: (x: Tensor) => Tensor): Tensor {
   if (!mode.active || x.dtype !== 'float32') return use(x);

@@ -6,6 +6,17 @@ export class Mode {
     return this.depth > 0;
   }
 
+  /** Runs a synchronous `body` with the mode off. */
+  suspend<T>(body: () => T): T {
+    const { depth } = this;
+    this.depth = 0;
+    try {
+      return body();
+    } finally {
+      this.depth = depth;
+    }
+  }
+
   /** Runs `body` with the mode on, until an async body settles; do not start other work meanwhile. */
   run<T>(body: () => T): T {
     this.depth += 1;

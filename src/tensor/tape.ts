@@ -47,6 +47,11 @@ export function noGrad<T>(body: () => T): T {
   return disabled.run(body);
 }
 
+/** Runs a synchronous `body` with recording, within `noGrad` too. */
+export function enableGrad<T>(body: () => T): T {
+  return disabled.suspend(body);
+}
+
 /**
  * Records how `output` came from those `inputs` that want a gradient. The node takes over the `saved`
  * aliases.

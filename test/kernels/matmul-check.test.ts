@@ -2,6 +2,8 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DeviceLostError } from '../../src/errors.ts';
 import type { SubgroupMatrix } from '../../src/gpu/subgroup-matrix.ts';
+import { attentionUsesMatrices } from '../../src/kernels/attention.ts';
+import { attendsRight } from '../../src/kernels/attention-check.ts';
 import { checkSubgroupMatrices, multipliesRight } from '../../src/kernels/matmul/check.ts';
 import { candidates, chooseMatmul } from '../../src/kernels/matmul/choose.ts';
 import type { MatmulTechnique } from '../../src/kernels/matmul/techniques.ts';
@@ -73,6 +75,23 @@ it.each([
   spy.mockRestore();
 });
 
+it.for([
+  ['wrong', 40, false],
+  ['right', 0, true],
+] as const)('finds attention %s', async ([_, off, right], context) => {
+  const { gpu } = asGpu.current;
+  if (!gpu.float16) context.skip('this adapter has no float16');
+  const write = gpu.recorder.write.bind(gpu.recorder);
+  const spy = vi.spyOn(gpu.recorder, 'write').mockImplementation((buffer, offset, data) => {
+    // The value of an early key, of which each result has a small part.
+    const values = Float32Array.from(data as Float32Array<ArrayBuffer>);
+    if (values.length === 72 * 96) values[7 * 96 + 70]! += off * 1024;
+    return write(buffer, offset, values);
+  });
+  expect(await attendsRight(gpu)).toBe(right);
+  spy.mockRestore();
+});
+
 describe('of an adapter with matrix units', () => {
   const half = { ...product, dtype: 'float16' } as const;
   const units: SubgroupMatrix = { component: 'f16', M: 16, N: 16, K: 16, lanes: 8, maxLanes: 8 };
@@ -93,7 +112,7 @@ describe('of an adapter with matrix units', () => {
     const { gpu } = asGpu.current;
     if (!gpu.float16) context.skip('this adapter has no float16');
     const [standIn] = candidates(device.current.gpu, product);
-    await checkSubgroupMatrices(gpu, [standIn!]);
+    await checkSubgroupMatrices(gpu, [standIn!], false);
     expect(gpu.subgroupMatrices).toEqual([units]);
     expect(chooseMatmul(gpu, half).shader).toBe('matmul_subgroup_matrix');
     expect(warn).not.toHaveBeenCalled();
@@ -109,6 +128,16 @@ describe('of an adapter with matrix units', () => {
     expect(warn).toHaveBeenCalledExactlyOnceWith(
       `the matrix units of ${gpu.description} multiply wrong: dawngrad does without them`,
     );
+  });
+
+  it('does without those that attend wrong', async (context) => {
+    const { gpu } = asGpu.current;
+    if (!gpu.float16 || before.length > 0) context.skip('this adapter may have such matrices');
+    gpu.subgroupMatrices = [{ ...units, M: 8, lanes: gpu.subgroupSize }];
+    expect(attentionUsesMatrices(gpu, 32)).toBe(true);
+    await checkSubgroupMatrices(gpu, candidates(device.current.gpu, product).slice(0, 1), true);
+    expect(gpu.subgroupMatrices).toEqual([]);
+    expect(warn).toHaveBeenCalledOnce();
   });
 
   it('does without those that the adapter refuses, and says so', async (context) => {

@@ -30,7 +30,7 @@ async function bound(name: Name, options: Partial<EncodingOptions> = {}) {
     onReport: () => {},
   })) as TrainableModel;
   const file = await task.read(`${folder(name)}/${files[name]}`, {});
-  const ready = task.bind(tokenizer, model.config, { maxLength: 48, ...options });
+  const ready = task.bind(tokenizer, model.config, { maxLength: 48, ...options }, model);
   return { task, model, file, ready };
 }
 
@@ -175,7 +175,7 @@ describe('token classification', () => {
   it('joins the words for a tokenizer whose tokens have the space before them', async () => {
     const tokenizer = await AutoTokenizer.fromPretrained(`${fixtures}tokenizers/roberta`);
     const { task, model, file } = await bound('token-classification');
-    const { encode } = task.bind(tokenizer, model.config, { maxLength: 48 });
+    const { encode } = task.bind(tokenizer, model.config, { maxLength: 48 }, model);
     const features = encode(file.examples);
     for (const [row, example] of (file.examples as { text: string; words: [number, number][] }[]).entries()) {
       const { inputIds, words, first } = features.get(row) as {

@@ -4,6 +4,7 @@ import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
 import { byDistance } from '../../src/tensor/ops/distances.ts';
 import * as elementwise from '../../src/tensor/ops/elementwise.ts';
 import { embedding, positionIds } from '../../src/tensor/ops/embedding.ts';
+import { maxTokens, normalize } from '../../src/tensor/ops/embeddings.ts';
 import { feedForward } from '../../src/tensor/ops/feed-forward.ts';
 import { gated } from '../../src/tensor/ops/gated.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../../src/tensor/ops/loss.ts';
@@ -345,6 +346,45 @@ const softmaxRows: OpRow[] = [
   reference: ({ x }) => softmaxOf(x!),
   atol: 2e-6,
 }));
+
+const normalizeRows: OpRow[] = [[3], [5, 7], [2, 3, 66], [4, 132], [70, 148]].map((shape) => ({
+  op: 'normalize',
+  note: `[${shape.join(',')}]`,
+  shapes: { x: shape },
+  run: ({ x }) => normalize(x!),
+  reference: ({ x }) => {
+    const n = lastDim(shape);
+    const length = (flat: number): number =>
+      Math.sqrt(sumOver(n, (c) => x!.data[flat - (flat % n) + c]! ** 2));
+    return build(shape, (_, flat) => x!.data[flat]! / length(flat));
+  },
+  ...(shape.length === 1 && { bad: [{ x: [] }, { x: [2, 0] }] }),
+}));
+
+const maxTokensRows: OpRow[] = [
+  [2, 3, 5],
+  [3, 5, 64],
+  [150, 2, 3],
+].map((shape) => {
+  const [texts, length, width] = shape as [number, number, number];
+  const mask = build([texts, length], ([text, token]) => (token === text! % length ? 0 : 1));
+  return {
+    op: 'maxTokens',
+    note: `[${shape.join(',')}], each text without one of its tokens`,
+    shapes: { x: shape },
+    integers: { mask },
+    run: (t) => maxTokens(t.x!, t.mask!),
+    reference: (r) =>
+      build([texts, width], ([text, column]) =>
+        Math.max(
+          ...Array.from({ length }, (_, token) =>
+            at(mask, [text!, token]) === 0 ? -Infinity : at(r.x!, [text!, token, column!]),
+          ),
+        ),
+      ),
+    ...(texts === 2 && { bad: [{ x: [2, 4, 5] }, { x: [2, 3] }] }),
+  };
+});
 
 function layerNormOf(x: NdArray, weight: NdArray, bias: NdArray | undefined, eps: number): NdArray {
   const n = lastDim(x.shape);
@@ -883,6 +923,8 @@ export const opRows: readonly OpRow[] = [
   ...reductions('sum', sum),
   ...reductions('mean', mean),
   ...softmaxRows,
+  ...normalizeRows,
+  ...maxTokensRows,
   ...layerNormRows,
   ...addLayerNormRows,
   ...unbiasedNormRows,

@@ -4,9 +4,9 @@
  */
 import { DeviceLostError, GpuError } from '../../errors.ts';
 import type { GpuContext } from '../../gpu/context.ts';
-import type { PooledBuffer } from '../../gpu/pool.ts';
-import type { Slot } from '../launch.ts';
-import { cast } from '../pointwise.ts';
+import { attentionUsesMatrices } from '../attention.ts';
+import { attendsRight, SIZE } from '../attention-check.ts';
+import { trial } from '../trial.ts';
 import type { MatmulShape } from './choose.ts';
 import { matmul } from './matmul.ts';
 import { subgroupMatrixTechniques } from './subgroup-matrix.ts';
@@ -52,39 +52,16 @@ export async function multipliesRight(
   const { m, n } = SIZES;
   const exact = dtype === 'float32';
   const [va, vb] = [numbers(m, exact ? 'even' : 'none'), numbers(n, exact ? 'odd' : 'none')];
-  const buffers: PooledBuffer[] = [];
-  const acquire = (elements: number): Slot => {
-    const buffer = gpu.pool.acquire(elements * 4);
-    buffers.push(buffer);
-    return { buffer };
-  };
-  const filled = (values: Float32Array<ArrayBuffer>): Slot => {
-    const slot = acquire(values.length);
-    gpu.recorder.write(slot.buffer, 0, values);
-    return slot;
-  };
-  const operand = (values: Float32Array<ArrayBuffer>): Slot => {
-    const x = filled(values);
-    if (dtype === 'float32') return x;
-    const y: Slot = { ...acquire(values.length), dtype };
-    cast(gpu, { x, y, count: values.length });
-    return y;
-  };
-  try {
-    const [a, b] = [operand(laid(va, !transposeA)), operand(laid(vb, transposeB))];
+  return trial(gpu, async (fill) => {
+    const [a, b] = [fill(laid(va, !transposeA), dtype), fill(laid(vb, transposeB), dtype)];
     // Memory from the pool may hold the right result of another technique.
-    const c = filled(new Float32Array(m * n).fill(-1));
-    const sums = transposeA ? filled(new Float32Array(m).fill(-1)) : undefined;
+    const c = fill(new Float32Array(m * n).fill(-1));
+    const sums = transposeA ? fill(new Float32Array(m).fill(-1)) : undefined;
     matmul(gpu, { a, b, c, sums, ...SIZES, transposeA, transposeB, technique });
     const vc = new Float32Array(await gpu.read(c.buffer, 0, m * n * 4));
     const vs = sums && new Float32Array(await gpu.read(sums.buffer, 0, m * 4));
     return areProducts(va, vb, vc) && (vs === undefined || areSums(va, vs));
-  } catch (error) {
-    if (error instanceof DeviceLostError || !(error instanceof GpuError)) throw error;
-    return false;
-  } finally {
-    for (const buffer of buffers) gpu.pool.release(buffer);
-  }
+  });
 }
 
 function areProducts(a: Float32Array, b: Float32Array, c: Float32Array): boolean {
@@ -123,7 +100,7 @@ async function hearLoss(gpu: GpuContext): Promise<void> {
 }
 
 /**
- * Multiplies by the subgroup matrices that products of float16 would be given to. If a number is wrong, says
+ * Multiplies, and attends, by the subgroup matrices that float16 would be given to. If a number is wrong, says
  * so and takes the matrices from the context. (float32 uses them only if `tuneMatmul` measured them, which
  * checks them itself.) Does nothing on an adapter without them. Throws `DeviceLostError`.
  */
@@ -132,15 +109,21 @@ export async function checkSubgroupMatrices(
   techniques: readonly MatmulTechnique[] = gpu.kernels === 'gpu' && gpu.float16
     ? subgroupMatrixTechniques(gpu, 'float16')
     : [],
+  attends = techniques.length > 0 && attentionUsesMatrices(gpu, SIZE),
 ): Promise<void> {
+  if (!(await computeRight(gpu, techniques)) || (attends && !(await attendsRight(gpu)))) {
+    await hearLoss(gpu);
+    gpu.subgroupMatrices = [];
+    console.warn(`the matrix units of ${gpu.description} multiply wrong: dawngrad does without them`);
+  }
+}
+
+async function computeRight(gpu: GpuContext, techniques: readonly MatmulTechnique[]): Promise<boolean> {
   for (const [i, technique] of techniques.entries()) {
     // Each is a shader to compile, so the larger tiles only once.
     for (const sides of i === 0 ? WAYS : WAYS.slice(0, 1)) {
-      if (await multipliesRight(gpu, technique, { ...sides, dtype: 'float16' })) continue;
-      await hearLoss(gpu);
-      gpu.subgroupMatrices = [];
-      console.warn(`the matrix units of ${gpu.description} multiply wrong: dawngrad does without them`);
-      return;
+      if (!(await multipliesRight(gpu, technique, { ...sides, dtype: 'float16' }))) return false;
     }
   }
+  return true;
 }

@@ -94,6 +94,11 @@ export abstract class PreTrainedModel extends Module {
     this.base.initOwnWeights?.(which);
   }
 
+  /** @internal Texts of further files in a saved folder, by name. */
+  extraFiles(): Readonly<Record<string, string>> {
+    return {};
+  }
+
   /** @internal Gives a tied weight, by its name in files, memory of its own for a checkpoint to fill. */
   untie(name: string): void {
     const { path, tensor } = this.fileWeights().get(name)!;

@@ -44,6 +44,7 @@ export async function resolveModel(
   idOrFolder: string,
   options: HubOptions = {},
   part: ModelPart = 'all',
+  more: readonly string[] = [],
 ): Promise<string> {
   if (typeof idOrFolder !== 'string')
     throw new FileError(`${JSON.stringify(idOrFolder)} is no folder and no hub id`, {
@@ -64,7 +65,7 @@ export async function resolveModel(
       required: part === 'tokenizer' ? [] : [CONFIG_NAME],
       optional: part === 'config' ? [] : TOKENIZER_FILES,
       // The model's type decides the tokenizer's class if the tokenizer's files do not name it.
-      beside: part === 'tokenizer' ? [CONFIG_NAME] : [],
+      beside: [...(part === 'tokenizer' ? [CONFIG_NAME] : []), ...more],
       weights: part === 'all' ? WEIGHTS : null,
     });
   } catch (cause) {

@@ -42,6 +42,7 @@ export async function writeModel(
     partToWrite(weight.name, weight.tensor, weight, dtype),
   );
   await folder.writeFile(WEIGHTS_NAME, (sink) => writeSafetensors(sink, tensors));
+  for (const [name, text] of Object.entries(model.extraFiles())) await folder.writeText(name, text);
 }
 
 /** Saves config.json and model.safetensors so that the folder's files appear whole or not at all. */

@@ -1,0 +1,168 @@
+/** Texts that belong together: pairs, triplets, pairs with scores; and single texts, with classes or without. */
+import { DataError } from '../errors.ts';
+import { checkOptions, type OptionNames } from '../options.ts';
+import { readLines } from './chunks.ts';
+import { type DataRecord, nameIn, type RecordOptions, readRecords, textIn } from './records.ts';
+import { checkFile } from './table.ts';
+
+/** What a file holds, told from its columns. */
+export type TextSetKind = 'texts' | 'labelled' | 'scored' | 'pairs' | 'triplets';
+
+export interface TextSet {
+  kind: TextSetKind;
+  /** A text; a pair; or an anchor, its match, and texts that do not match. */
+  texts: readonly string[];
+  /** A score from −1 to 1, or the number of a class; null without. */
+  label: number | null;
+  place: string;
+}
+
+export interface TextSetOptions extends RecordOptions {
+  textColumn?: string | number;
+  textPairColumn?: string | number;
+  labelColumn?: string | number;
+  /** Whether to read labels and negatives. Default true. */
+  readLabels?: boolean;
+}
+
+const optionNames: OptionNames<TextSetOptions> = {
+  encoding: true,
+  format: true,
+  delimiter: true,
+  textColumn: true,
+  textPairColumn: true,
+  labelColumn: true,
+  readLabels: true,
+};
+
+export interface TextSets {
+  sets: readonly TextSet[];
+  kind: TextSetKind;
+  /** What scores were divided by; 1 unless they are scored pairs. */
+  scale: number;
+  /** Names of the columns, as they are used. */
+  columns: readonly string[];
+}
+
+const firstNames = [
+  'anchor',
+  'query',
+  'question1',
+  'sentence1',
+  '#1 string',
+  'text_a',
+  'premise',
+  'question',
+  'text',
+  'sentence',
+  'review',
+  'content',
+];
+const secondNames = [
+  'positive',
+  'passage',
+  'document',
+  'answer',
+  'question2',
+  'sentence2',
+  '#2 string',
+  'text_b',
+  'hypothesis',
+];
+const labelNames = ['label', 'labels', 'score', 'similarity', 'similarity_score', 'quality', 'is_duplicate'];
+const NEGATIVE = /^negative(_?\d+)?$/i;
+
+interface Columns {
+  kind: TextSetKind;
+  texts: readonly string[];
+  label: string | undefined;
+}
+
+/**
+ * Reads a file whose columns say what it holds: `text`; `text` and `label`; `sentence1`, `sentence2` and
+ * `score`; `anchor` and `positive`; `negative`, or `negative_1`, …, besides. A `.txt` file has a text a line.
+ * Scores above 1 are divided by 5, 10 or 100, whichever makes them 1 at most. Throws `DataError` naming the
+ * place, or the columns.
+ */
+export async function readTextSets(path: string, options: TextSetOptions = {}): Promise<TextSets> {
+  checkOptions('readTextSets', options, optionNames);
+  if (options.format === undefined && /\.txt$/i.test(path)) return readPlain(path, options);
+  const records = await readRecords(path, options);
+  const columns = columnsOf(path, records[0]!, options);
+  const { kind, texts, label } = columns;
+  const classes = new Map<string, number>();
+  const sets = records.map((record): TextSet => {
+    const found = label === undefined ? null : labelIn(record, label, kind, classes);
+    return { kind, texts: texts.map((name) => textIn(record, name)), label: found, place: record.place };
+  });
+  const used = { kind, columns: [...texts, ...(label === undefined ? [] : [label])] };
+  if (kind !== 'scored') return { sets, scale: 1, ...used };
+  const scale = scaleOf(path, sets);
+  return { sets: sets.map((set) => ({ ...set, label: set.label! / scale })), scale, ...used };
+}
+
+async function readPlain(path: string, options: TextSetOptions): Promise<TextSets> {
+  await checkFile(path);
+  const sets: TextSet[] = [];
+  let line = 0;
+  const { encoding } = options;
+  for await (const text of readLines(path, encoding === undefined ? {} : { encoding })) {
+    line += 1;
+    if (text.trim() === '') continue;
+    sets.push({ kind: 'texts', texts: [text], label: null, place: `${path}: line ${line}` });
+  }
+  if (sets.length === 0) throw new DataError(`${path}: there is no text`);
+  return { sets, kind: 'texts', scale: 1, columns: ['text'] };
+}
+
+function columnsOf(path: string, record: DataRecord, options: TextSetOptions): Columns {
+  const names = Object.keys(record.values);
+  const there = `columns: ${names.slice(0, 20).join(', ')}`;
+  const chosen = (column: string | number | undefined): string | undefined => {
+    if (column === undefined) return undefined;
+    const name = typeof column === 'number' ? names[column] : column;
+    if (name !== undefined && names.includes(name)) return name;
+    throw new DataError(`${path}: there is no column '${column}'`, { remedy: there });
+  };
+  const { readLabels = true } = options;
+  const first = chosen(options.textColumn) ?? nameIn(record, firstNames);
+  if (first === undefined)
+    throw new DataError(`${path}: cannot tell which column holds the text`, {
+      remedy: `name it with --text-column (${there})`,
+    });
+  // A text chosen by name has no match but one chosen too.
+  const guessed = options.textColumn === undefined ? nameIn(record, secondNames) : undefined;
+  const second = chosen(options.textPairColumn) ?? guessed;
+  const asked = chosen(options.labelColumn);
+  const label = readLabels ? (asked ?? nameIn(record, labelNames)) : undefined;
+  const negatives = readLabels ? names.filter((name) => NEGATIVE.test(name)) : [];
+  if (second === undefined)
+    return { kind: label === undefined ? 'texts' : 'labelled', texts: [first], label };
+  if (negatives.length > 0)
+    return { kind: 'triplets', texts: [first, second, ...negatives], label: undefined };
+  return { kind: label === undefined ? 'pairs' : 'scored', texts: [first, second], label };
+}
+
+function labelIn(record: DataRecord, name: string, kind: TextSetKind, classes: Map<string, number>): number {
+  const text = textIn(record, name).trim();
+  if (kind === 'labelled') {
+    if (!classes.has(text)) classes.set(text, classes.size);
+    return classes.get(text)!;
+  }
+  const score = Number(text);
+  if (text !== '' && Number.isFinite(score)) return score;
+  throw new DataError(`${record.place}: the score '${text}' in '${name}' is no number`, {
+    remedy: 'write how alike the two texts are, from 0 to 1, or name another column with --label-column',
+  });
+}
+
+/** The usual scales of scores: of cosines, and 0 to 5, 10 or 100. */
+const scales = [1, 5, 10, 100];
+
+function scaleOf(path: string, sets: readonly TextSet[]): number {
+  const most = Math.max(...sets.map(({ label }) => label!));
+  const least = Math.min(...sets.map(({ label }) => label!));
+  const scale = least < -1 ? undefined : scales.find((one) => most <= one);
+  if (scale !== undefined && (least >= 0 || scale === 1)) return scale;
+  throw new DataError(`${path}: scores go from ${least} to ${most}`, { remedy: 'write scores from 0 to 1' });
+}

@@ -1,0 +1,92 @@
+/** A vector for a text from the states of its tokens, as sentence-transformers' `Pooling` module. */
+import { ConfigError } from '../errors.ts';
+import { withoutAutocast } from '../tensor/autocast.ts';
+import { add, mul } from '../tensor/ops/elementwise.ts';
+import { maxTokens } from '../tensor/ops/embeddings.ts';
+import { matmul } from '../tensor/ops/matmul.ts';
+import { reshape } from '../tensor/ops/view.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+
+/** In the order in which several modes are concatenated, with their keys in `1_Pooling/config.json`. */
+export const poolingKeys = {
+  cls: 'pooling_mode_cls_token',
+  max: 'pooling_mode_max_tokens',
+  mean: 'pooling_mode_mean_tokens',
+  mean_sqrt_len_tokens: 'pooling_mode_mean_sqrt_len_tokens',
+  weightedmean: 'pooling_mode_weightedmean_tokens',
+  lasttoken: 'pooling_mode_lasttoken',
+} as const;
+
+export type PoolingMode = keyof typeof poolingKeys;
+
+export const poolingModes = Object.keys(poolingKeys) as readonly PoolingMode[];
+
+/** Weights of a text's tokens in its vector; `first`: its first token, `seen`: those that are pooled. */
+type Weights = (seen: readonly number[], first: number) => (token: number) => number;
+
+const weightsOf: Record<Exclude<PoolingMode, 'max'>, Weights> = {
+  cls:
+    ([head = 0]) =>
+    (token) =>
+      Number(token === head),
+  mean: (seen) => () => 1 / seen.length,
+  mean_sqrt_len_tokens: (seen) => () => 1 / Math.sqrt(seen.length),
+  weightedmean: (seen, first) => {
+    const total = seen.reduce((sum, token) => sum + token - first + 1, 0);
+    return (token) => (token - first + 1) / total;
+  },
+  lasttoken: (seen) => (token) => Number(token === seen.at(-1)),
+};
+
+/** Values of a mask. Throws `ConfigError` if it was computed on the GPU. */
+function valuesOf(mask: Tensor): Int32Array {
+  if (mask.integers !== null) return mask.integers;
+  throw new ConfigError('pooling: the mask was computed on the GPU', {
+    remedy: 'pass an int32 tensor made of values',
+  });
+}
+
+/**
+ * states [texts, length, width] → [texts, modes · width]. `mask` int32 [texts, length] has ones for tokens;
+ * `seen`, if given, for those that are pooled, without the prompt's say. float32 under `autocast` too.
+ */
+export function pool(
+  states: Tensor,
+  modes: readonly PoolingMode[],
+  { mask, seen = mask }: { mask: Tensor; seen?: Tensor | undefined },
+): Tensor {
+  return withoutAutocast(() => {
+    const largest = modes.includes('max') ? maxTokens(states, seen) : null;
+    if (modes.length === 1 && largest !== null) return largest;
+    const [texts, length, width] = states.shape as [number, number, number];
+    const weights = tokenWeights(modes, valuesOf(mask), valuesOf(seen), [texts, length]);
+    const parts = matmul(states.device.tensor(weights, [texts, modes.length, length]), states);
+    if (largest === null) return reshape(parts, [texts, -1]);
+    const place = Float32Array.from(modes, (mode) => Number(mode === 'max'));
+    const spread = mul(reshape(largest, [texts, 1, width]), states.device.tensor(place, [modes.length, 1]));
+    return reshape(add(parts, spread), [texts, -1]);
+  });
+}
+
+/** [texts, modes, length]; zeros for `max`, which is no sum. */
+function tokenWeights(
+  modes: readonly PoolingMode[],
+  mask: Int32Array,
+  seen: Int32Array,
+  [texts, length]: readonly [number, number],
+): Float32Array {
+  const weights = new Float32Array(texts * modes.length * length);
+  for (let text = 0; text < texts; text += 1) {
+    const first = Math.max(0, mask.subarray(text * length, (text + 1) * length).indexOf(1));
+    const tokens: number[] = [];
+    for (let token = 0; token < length; token += 1) if (seen[text * length + token] !== 0) tokens.push(token);
+    for (const [at, mode] of modes.entries()) {
+      if (mode === 'max') continue;
+      const weight = weightsOf[mode](tokens, first);
+      // A text without a token has the state of its first place, as in Python, for `cls` alone.
+      for (const token of tokens.length === 0 && mode === 'cls' ? [0] : tokens)
+        weights[(text * modes.length + at) * length + token] = weight(token);
+    }
+  }
+  return weights;
+}
