@@ -11,6 +11,7 @@ import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig } from '../models/files/load.ts';
 import { defined } from '../options.ts';
 import { SENTENCE_FILES } from '../sentence/folder.ts';
+import type { CardContent } from '../tasks/model-card.ts';
 import { dataFiles, holdOut, readAll } from '../tasks/read.ts';
 import { taskNamed, taskOfFile } from '../tasks/registry.ts';
 import type { Decision, Task, TaskFile } from '../tasks/task.ts';
@@ -19,6 +20,7 @@ import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { resolveArguments } from '../train/argument-checks.ts';
 import { EarlyStoppingCallback } from '../train/callbacks.ts';
 import type { TrainableModel } from '../train/predict.ts';
+import { baseName, hubId, writeCard } from './card.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -168,6 +170,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   if (outcome.interruptedAt !== null) return;
   console.error(formatOutcome(outcome, options.metric ?? 'loss'));
   const [name, reported] = testDataset ? ['test', testDataset] : ['evaluation', evalDataset];
+  let scores: CardContent['scores'] = null;
   if (reported) {
     const known = reported === evalDataset ? outcome.evaluation : null;
     let evaluation = known ?? null;
@@ -177,10 +180,20 @@ async function finetune(options: FinetuneOptions): Promise<void> {
       evaluation ??= result;
     }
     evaluation ??= await trainer.evaluate(reported);
+    const { path } = (testDataset ? files.test : files.eval)!;
+    scores = { metrics: evaluation.metrics, file: baseName(path), count: reported.examples.length };
     console.log(
       `\n${name}, ${reported.examples.length} ${task.things}:\n${formatEvaluation(evaluation, namesOf(model.config))}`,
     );
   }
+  await writeCard(output, {
+    task: task.name,
+    model,
+    base: options.fromScratch === true ? null : await hubId(options.model),
+    args: trainer.args,
+    train: { count, things: task.things, file: baseName(files.train.path) },
+    scores,
+  });
   const { what, words } = task.nextStep(model.config, tokenizer);
   const shown = options.example === true ? '"I loved every minute of it"' : words;
   console.log(

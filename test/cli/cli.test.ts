@@ -51,6 +51,13 @@ beforeAll(async () => {
 afterAll(() => rm(scratch, { recursive: true, force: true }));
 
 describe('finetune, evaluate, predict', () => {
+  it('writes a model card', async () => {
+    const card = await readFile(join(trained, 'README.md'), 'utf8');
+    expect(card).toContain('pipeline_tag: text-classification\n');
+    expect(card).toContain('40 texts of\n`small.tsv` with dawngrad.');
+    expect(card).toMatch(/^\| accuracy \| [\d.]+ \|$/m);
+  });
+
   it('writes what transformers would', async () => {
     const names = await readdir(trained);
     expect(names).toEqual(

@@ -1,0 +1,40 @@
+/** The model card's YAML and text. */
+import { expect, it } from 'vitest';
+import { AutoModelForMultipleChoice, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
+import { modelCard } from '../../src/tasks/model-card.ts';
+import { resolveArguments } from '../../src/train/argument-checks.ts';
+import { useDevice } from '../support/device.ts';
+import { models } from '../support/fixtures.ts';
+
+const device = useDevice();
+const args = resolveArguments({ outputDir: 'out', learningRate: 5e-4 });
+
+it('has task, data, scores, settings and how to load', async () => {
+  const model = await AutoModelForSequenceClassification.fromPretrained(`${models}bert-single`, {
+    device: device.current,
+  });
+  const metrics = { eval_loss: 0.25, eval_accuracy: 0.912345, eval_f1: null, eval_runtime: 3 };
+  const scores = { metrics, file: 'dev "1": a.tsv', count: 20 };
+  const train = { count: 100, things: 'texts', file: 'train.tsv' };
+  const content = {
+    name: 'out',
+    task: 'text-classification',
+    model,
+    base: 'google/bert',
+    args,
+    train,
+    scores,
+  };
+  expect(modelCard(content)).toMatchSnapshot();
+  model.dispose();
+});
+
+it('does without scores, classes, pipelines and a known origin', async () => {
+  const model = await AutoModelForMultipleChoice.fromPretrained(`${models}bert-choice`, {
+    device: device.current,
+  });
+  const train = { count: 1, things: 'questions', file: 'a.jsonl' };
+  const content = { name: 'out', task: 'multiple-choice', model, base: null, args, train, scores: null };
+  expect(modelCard(content)).toMatchSnapshot();
+  model.dispose();
+});
