@@ -84,6 +84,11 @@ export class MPNetEncoder extends Encoder {
     return { mask, plain: true, bias: byDistance(permute(biases, [1, 0]), 'none') };
   }
 
+  /** The bias does not shrink, as in transformers, which tells biases by their names. */
+  override ownUndecayed(): readonly Tensor[] {
+    return [this.relative_attention_bias.weight];
+  }
+
   /** The bias thaws with the first layer. */
   override groups(): Module[][] {
     const groups = super.groups();
