@@ -255,9 +255,9 @@ describe('settings that cannot be', () => {
     [['--gradient-accumulation', '0'], '--gradient-accumulation is 0 · use an integer of 1 or more'],
     [['--warmup-steps', '-1'], '--warmup-steps is -1 · use a number of 0 or more'],
     [['--early-stopping', '0'], '--early-stopping is 0 · use an integer of 1 or more'],
-    [['--early-stopping', '1'], '--early-stopping needs evaluations · pass --eval'],
-    [['--metric', 'accuracy'], '--metric needs evaluations · pass --eval'],
-    [['--eval-steps', '5'], '--eval-steps needs evaluations · pass --eval'],
+    [['--early-stopping', '1'], '--early-stopping needs evaluations · pass --eval or --train-split'],
+    [['--metric', 'accuracy'], '--metric needs evaluations · pass --eval or --train-split'],
+    [['--eval-steps', '5'], '--eval-steps needs evaluations · pass --eval or --train-split'],
     [['--seed', '4294967296'], '--seed is 4294967296 · use an integer from 0 to 4294967295'],
     [['--max-length', '0'], '--max-length is 0 · use an integer of 1 or more'],
   ])('%s are refused at once, in the name that was given', async (options, message) => {
