@@ -1,5 +1,5 @@
 /** The size of subgroups that kernels count on: the adapter's only one, or one that they ask for. */
-import type { Defines } from './wgsl.ts';
+import { assembleShader, type Defines } from './wgsl.ts';
 
 export const SUBGROUP_SIZE_CONTROL = 'subgroup-size-control' as GPUFeatureName;
 
@@ -29,9 +29,7 @@ export async function subgroupsOf(device: GPUDevice): Promise<Subgroups> {
 
 /** Whether the adapter takes the size: browsers may report wider bounds than it has. */
 async function compiles(device: GPUDevice, size: number): Promise<boolean> {
-  const code = `enable subgroups;
-enable subgroup_size_control;
-@compute @workgroup_size(${size}) @subgroup_size(${size}) fn main() {}`;
+  const code = assembleShader('common/pinned_trial', { PINNED: true, LANES: size });
   for (const kind of ['validation', 'internal'] as const) device.pushErrorScope(kind);
   const module = device.createShaderModule({ code });
   device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: 'main' } });
