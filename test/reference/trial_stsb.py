@@ -2,9 +2,10 @@
 
     python test/reference/trial_stsb.py --train train.tsv --validation validation.tsv --order order.json --steps 200
 
-Steps of CosineSimilarityLoss with AdamW and a linear schedule, and clipping to norm 1, as the Trainer's; prints JSON
-with Pearson and Spearman of cosines on the validation rows, times 100, after the training (--before: and before). order.json: a list of row
-numbers. --compare reads a folder that dawngrad saved, and JSON lines of its vectors, and prints the largest difference.
+Steps of CosineSimilarityLoss with AdamW and a linear schedule, and clipping to norm 1, as the
+Trainer's; prints JSON with Pearson and Spearman of cosines on the validation rows, times 100, after
+the training (--before: and before). order.json: a list of row numbers. --compare reads a folder
+that dawngrad saved, and JSON lines of its vectors, and prints the largest difference.
 """
 
 import argparse
