@@ -47,9 +47,9 @@ function inVectors(slot: Slot): Slot {
   return slot.size === undefined ? slot : { ...slot, size: Math.ceil(slot.size / bytes) * bytes };
 }
 
-const updateKernels = (shader: string) => ({
-  plain: variants(shader, Math.floor((MOST_BUFFERS - 1) / 3), { COPIES: false }),
-  copying: variants(shader, Math.floor((MOST_BUFFERS - 1) / 4), { COPIES: true }),
+const updateKernels = (RULE: 'adamw' | 'lion') => ({
+  plain: variants('moment_update', Math.floor((MOST_BUFFERS - 1) / 3), { RULE, COPIES: false }),
+  copying: variants('moment_update', Math.floor((MOST_BUFFERS - 1) / 4), { RULE, COPIES: true }),
 });
 const adamwKernels = updateKernels('adamw');
 const lionKernels = updateKernels('lion');

@@ -76,6 +76,21 @@ export class LambdaLR {
   }
 }
 
+/** `cycles` waves of a cosine, between 1 and 0; half a wave falls from 1 to 0. */
+const wave = (progress: number, cycles: number): number =>
+  0.5 * (1 + Math.cos(Math.PI * cycles * 2 * progress));
+
+/** Up linearly over the warm-up, then the factor for the share of the other steps that is done. */
+function decaying(
+  optimizer: Pick<Optimizer, 'groups'>,
+  numWarmupSteps: number,
+  numTrainingSteps: number,
+  factor: (progress: number) => number,
+): LambdaLR {
+  const span = Math.max(1, numTrainingSteps - numWarmupSteps);
+  return warmedUp(optimizer, numWarmupSteps, (step) => Math.max(0, factor((step - numWarmupSteps) / span)));
+}
+
 /** Up linearly over the warm-up, then the factor that `after` gives. */
 function warmedUp(
   optimizer: Pick<Optimizer, 'groups'>,
@@ -108,11 +123,7 @@ export function getCosineScheduleWithWarmup(
   numTrainingSteps: number,
   numCycles = 0.5,
 ): LambdaLR {
-  const span = Math.max(1, numTrainingSteps - numWarmupSteps);
-  return warmedUp(optimizer, numWarmupSteps, (step) => {
-    const progress = (step - numWarmupSteps) / span;
-    return Math.max(0, 0.5 * (1 + Math.cos(Math.PI * numCycles * 2 * progress)));
-  });
+  return decaying(optimizer, numWarmupSteps, numTrainingSteps, (progress) => wave(progress, numCycles));
 }
 
 export function getConstantSchedule(optimizer: Pick<Optimizer, 'groups'>): LambdaLR {
@@ -133,11 +144,9 @@ export function getCosineWithHardRestartsScheduleWithWarmup(
   numTrainingSteps: number,
   numCycles = 1,
 ): LambdaLR {
-  const span = Math.max(1, numTrainingSteps - numWarmupSteps);
-  return warmedUp(optimizer, numWarmupSteps, (step) => {
-    const progress = (step - numWarmupSteps) / span;
-    return progress >= 1 ? 0 : Math.max(0, 0.5 * (1 + Math.cos(Math.PI * ((numCycles * progress) % 1))));
-  });
+  return decaying(optimizer, numWarmupSteps, numTrainingSteps, (progress) =>
+    progress >= 1 ? 0 : wave((numCycles * progress) % 1, 0.5),
+  );
 }
 
 /**
@@ -158,11 +167,8 @@ export function getCosineWithMinLrScheduleWithWarmup(
       },
     );
   const least = minLrRate ?? minLr! / initialRate(optimizer);
-  const span = Math.max(1, numTrainingSteps - numWarmupSteps);
-  return warmedUp(optimizer, numWarmupSteps, (step) => {
-    const progress = (step - numWarmupSteps) / span;
-    return Math.max(0, 0.5 * (1 + Math.cos(Math.PI * numCycles * 2 * progress)) * (1 - least) + least);
-  });
+  const factor = (progress: number): number => wave(progress, numCycles) * (1 - least) + least;
+  return decaying(optimizer, numWarmupSteps, numTrainingSteps, factor);
 }
 
 /**
@@ -221,7 +227,7 @@ export function getWsdSchedule(
   const { numCycles = 0.5, numStableSteps = numTrainingSteps - numWarmupSteps - numDecaySteps } = kwargs;
   const falling: Record<Course, (progress: number) => number> = {
     linear: (progress) => 1 - progress,
-    cosine: (progress) => 0.5 * (1 + Math.cos(Math.PI * numCycles * 2 * progress)),
+    cosine: (progress) => wave(progress, numCycles),
     '1-sqrt': (progress) => 1 - Math.sqrt(progress),
   };
   const above = (factor: number): number => Math.max(0, factor * (1 - least) + least);

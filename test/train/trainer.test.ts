@@ -110,7 +110,7 @@ describe('steady state', () => {
         this: typeof recorder,
         ...rest
       ) {
-        if (rest[0].gpu.label.startsWith('adamw')) updates.push(updates.pop()! + 1);
+        if (rest[0].gpu.label.startsWith('moment_update')) updates.push(updates.pop()! + 1);
         return Object.getPrototypeOf(recorder).dispatch.apply(recorder, rest);
       });
       updates.push(0);
