@@ -11,7 +11,7 @@ struct Params { rows: u32, cols: u32, share: u32, eps: f32 }
 @group(0) @binding(2) var<storage, read_write> y: array<StoredElement>;
 #endif
 
-@compute @workgroup_size(TEAM)
+#include <common/pinned_rows>
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
 #include <common/row_ranges>
   for (var row = share.x; row < share.y; row += 1u) {
