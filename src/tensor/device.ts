@@ -1,6 +1,6 @@
 /** `Device`: makes tensors and decides how long they live. */
 
-import { ConfigError, DawngradError, DeviceLostError, DtypeError, ShapeError } from '../errors.ts';
+import { ConfigError, DawngradError, DeviceLostError, DtypeError, GpuError, ShapeError } from '../errors.ts';
 import { GpuContext } from '../gpu/context.ts';
 import { bytesOf, type Dtype } from '../gpu/dtype.ts';
 import type { GpuOptions } from '../gpu/options.ts';
@@ -365,6 +365,14 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<Device
     console.warn(`${gpu.description} was lost while its matrix units were tried: dawngrad does without them`);
     return new Device(await GpuContext.request({ ...options, matrixUnits: false }));
   }
-  await tuneStep(gpu);
+  try {
+    await tuneStep(gpu);
+  } catch (error) {
+    // Without an answer the usual table serves.
+    if (!(error instanceof GpuError) || error instanceof DeviceLostError) {
+      gpu.destroy();
+      throw error;
+    }
+  }
   return new Device(gpu);
 }
