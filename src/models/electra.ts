@@ -24,7 +24,6 @@ import {
   questionAnswering,
   sequenceClassification,
   TaskModel,
-  type TaskOutput,
   taskFactory,
   tokenClassification,
 } from './common/tasks.ts';
@@ -119,16 +118,7 @@ const discriminator = head({
  * others. The loss is the mean over the tokens that the mask shows.
  */
 class ReplacedTokens extends TaskModel {
-  override forward(inputs: LabelledInputs): TaskOutput {
-    return this.device.tidy(() => {
-      const { labels, ...unlabelled } = inputs;
-      const output = super.forward(labels === undefined ? inputs : unlabelled);
-      if (labels === undefined) return { ...output };
-      return { ...output, loss: this.lossOf(output.logits, labels, inputs.attentionMask) };
-    });
-  }
-
-  private lossOf(logits: Tensor, labels: Tensor, mask: Tensor | undefined): Tensor {
+  protected override loss(logits: Tensor, labels: Tensor, { attentionMask: mask }: LabelledInputs): Tensor {
     const where = `${this.architecture}.forward`;
     if (!sameShape(labels.shape, logits.shape))
       throw new ShapeError(

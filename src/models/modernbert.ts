@@ -31,7 +31,7 @@ import {
 } from './common/encoder.ts';
 import type { Family } from './common/family.ts';
 import { classifierDropout, decoderOf, gatherPositions, type Head, head } from './common/heads.ts';
-import type { ModelInputs } from './common/inputs.ts';
+import { checkRange, type ModelInputs } from './common/inputs.ts';
 import { activation, fixed, flag, key, layers, notNegative, probability, size } from './common/keys.ts';
 import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { rotaryAngles } from './common/rotary.ts';
@@ -123,7 +123,8 @@ class ModernBertEmbeddings extends Module implements InputEmbeddings {
     this.maxLength = modern.maxPositionEmbeddings;
   }
 
-  forward({ inputIds }: ModelInputs): Tensor {
+  forward({ inputIds, positionIds }: ModelInputs): Tensor {
+    if (positionIds !== undefined) checkRange('positionIds', positionIds, this.maxLength);
     return inputIds.device.tidy(() =>
       this.dropout.forward(this.norm.forward(this.word_embeddings.forward(inputIds))),
     );

@@ -1,5 +1,6 @@
 /** What ELECTRA has of its own: embeddings of another width, replaced tokens, the summary of a choice. */
 import { describe, expect, it } from 'vitest';
+import { DtypeError } from '../../src/errors.ts';
 import {
   AutoConfig,
   AutoModel,
@@ -92,6 +93,7 @@ describe('replaced tokens', () => {
     expect(() => model.forward({ inputIds, labels: device.current.zeros([1, 3]) })).toThrow(
       `${name}labels came from the GPU`,
     );
+    expect(() => model.forward({ inputIds, labels: [0, 1, 0] as never })).toThrow(DtypeError);
     model.dispose();
   });
 

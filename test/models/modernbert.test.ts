@@ -134,13 +134,15 @@ describe('refuses', () => {
     expect(made({ hiddenSize: 15 })).toThrow('heads an odd size');
   });
 
-  it('positions that only the GPU knows', () => {
+  it('positions that only the GPU knows, and ones beyond the model', () => {
     const model = new ModernBertModel(configOf(), { device: device.current });
     using _scope = device.current.scope();
     const inputIds = device.current.tensor(Int32Array.of(5, 6, 7), [1, 3]);
     const positionIds = device.current.zeros([1, 3], 'int32');
     positionIds.overwritten();
     expect(() => model.forward({ inputIds, positionIds })).toThrow('positionIds came from the GPU');
+    const far = device.current.tensor(Int32Array.of(0, 1, 1_000_000_000), [1, 3]);
+    expect(() => model.forward({ inputIds, positionIds: far })).toThrow('positionIds: 1000000000 is outside');
     model.dispose();
   });
 });

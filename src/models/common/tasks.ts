@@ -98,7 +98,7 @@ export class TaskModel extends HeadedModel {
       const more = handedOn(output);
       return inputs.labels === undefined
         ? { logits, ...more }
-        : { loss: this.loss(logits, inputs.labels), logits, ...more };
+        : { loss: this.loss(logits, inputs.labels, inputs), logits, ...more };
     });
   }
 
@@ -106,7 +106,7 @@ export class TaskModel extends HeadedModel {
     return this.headLogits(output, inputs);
   }
 
-  protected loss(logits: Tensor, labels: Tensor): Tensor {
+  protected loss(logits: Tensor, labels: Tensor, _inputs: LabelledInputs): Tensor {
     return crossEntropy(logits, labels);
   }
 }
