@@ -7,6 +7,10 @@ export type OptionNames<T> = Readonly<Record<keyof T & string, true>>;
 /** Remedies for known wrong names (from PyTorch or transformers), keyed by name. */
 export type Advice = Readonly<Record<string, string>>;
 
+/** transformers' spelling of a name: `batch_size` of `batchSize`. */
+export const snakeCase = (name: string): string =>
+  name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
 /** Normalizes case and separators, so that `label_smoothing` and `labelSmoothing` compare as equal. */
 function plain(name: string): string {
   return name.replaceAll(/[_-]/g, '').toLowerCase();

@@ -1,7 +1,9 @@
 /** A graph under construction, and the messages of onnx.proto (ONNX 1.16) that it becomes. */
+
 import { ConfigError } from '../errors.ts';
 import type { FileSink } from '../platform/contract.ts';
 import { float32ToFloat16 } from '../tensor/float16.ts';
+import { sizeOf } from '../tensor/shape.ts';
 import type { Axis, Dim } from './dims.ts';
 import { bytes, bytesHead, float, integer, message } from './protobuf.ts';
 
@@ -73,7 +75,6 @@ function nodeMessage({ op, inputs, outputs, attributes }: Node): Uint8Array {
   );
 }
 
-const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
 const itemBytes: Readonly<Record<ElementType, number>> = {
   float32: 4,
   int32: 4,
@@ -84,15 +85,16 @@ const itemBytes: Readonly<Record<ElementType, number>> = {
 
 async function rawData({ name, type, read }: Initializer): Promise<Uint8Array> {
   const values = await read();
-  if (type === 'float16' && Array.from(values).some((value) => Math.abs(value) > LARGEST_HALF))
+  const floats = values instanceof Float32Array ? values : Float32Array.from(values);
+  if (type === 'float16' && floats.some((value) => Math.abs(value) > LARGEST_HALF))
     throw new ConfigError(`weight '${name}' has a value beyond ±${LARGEST_HALF}, the largest float16`, {
       remedy: 'export fp32 only',
     });
   const data =
     type === 'float16'
-      ? float32ToFloat16(Float32Array.from(values))
+      ? float32ToFloat16(floats)
       : type === 'float32'
-        ? Float32Array.from(values)
+        ? floats
         : BigInt64Array.from(values as number[], BigInt);
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

@@ -1,8 +1,10 @@
 /** The operations of a model's forward pass, recorded with inputs of two sizes. */
 import { ConfigError } from '../errors.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
+import { snakeCase } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
 import { type AppliedOp, watchOps } from '../tensor/op.ts';
+import { sizeOf } from '../tensor/shape.ts';
 import { noGrad } from '../tensor/tape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { type Axis, type Dim, Dims, traced } from './dims.ts';
@@ -47,8 +49,6 @@ interface Run {
   leaves: Map<number, Tensor>;
 }
 
-const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-
 /** Names and axes of a model's inputs. */
 export interface InputPlan {
   readonly names: readonly string[];
@@ -57,7 +57,7 @@ export interface InputPlan {
 
 function inputTensors(device: Device, { names, axes }: InputPlan, trace: 0 | 1): Record<string, Tensor> {
   const shape = axes.map((axis) => traced[axis][trace]);
-  const size = shape.reduce((product, dim) => product * dim, 1);
+  const size = sizeOf(shape);
   return Object.fromEntries(
     names.map((name) => {
       const tensor = device.tensor(new Int32Array(size).fill(name === 'attentionMask' ? 1 : 0), shape);

@@ -1,7 +1,8 @@
 /** The model card that goes with a fine-tuned model: `README.md` as the hub reads it. */
 import { namesOf } from '../models/common/class-names.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
-import type { TrainingArguments } from '../train/arguments.ts';
+import { snakeCase } from '../options.ts';
+import { argumentNames, argumentTable, type TrainingArguments } from '../train/arguments.ts';
 import type { Metrics } from '../train/metrics.ts';
 
 export interface CardContent {
@@ -24,7 +25,6 @@ export const CARD_MARK = '<!-- written by dawngrad; change it and delete this li
 
 /** YAML reads JSON's strings. */
 const yaml = (text: string): string => JSON.stringify(text);
-const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** Scores by name, without times; the loss first. */
 function scoreEntries(metrics: Metrics): [string, number][] {
@@ -57,7 +57,7 @@ function frontMatter({ name, task, base, scores }: CardContent): string[] {
         ];
   return [
     '---',
-    'library_name: transformers',
+    `library_name: ${task === 'sentence-similarity' ? 'sentence-transformers' : 'transformers'}`,
     `pipeline_tag: ${task}`,
     ...(base === null ? [] : [`base_model: ${yaml(base)}`]),
     'tags:',
@@ -67,8 +67,9 @@ function frontMatter({ name, task, base, scores }: CardContent): string[] {
   ];
 }
 
-/** Arguments worth telling, by transformers' names. */
-const told = [
+/** Arguments that are told whatever they are; others if they were changed and say how a model learns. */
+const told: readonly (keyof TrainingArguments)[] = [
+  'optim',
   'learningRate',
   'perDeviceTrainBatchSize',
   'gradientAccumulationSteps',
@@ -81,18 +82,37 @@ const told = [
   'freezeEncoderEpochs',
   'unfreezeLayersPerEpoch',
   'seed',
-] as const satisfies readonly (keyof TrainingArguments)[];
+];
 
 function settings(args: TrainingArguments): string[] {
-  const rows = told.map((name) => `| ${snakeCase(name)} | ${args[name]} |`);
-  const steps = args.maxSteps > 0 ? [`| max_steps | ${args.maxSteps} |`] : [];
-  return ['| argument | value |', '| --- | --- |', ...rows, ...steps];
+  const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
+  const changed = argumentNames.filter(
+    (name) =>
+      !told.includes(name) &&
+      argumentTable[name].resume !== 'free' &&
+      shown(args[name]) !== shown(argumentTable[name].default),
+  );
+  const rows = [...told, ...changed].map((name) => `| ${snakeCase(name)} | ${shown(args[name])} |`);
+  return ['| argument | value |', '| --- | --- |', ...rows];
 }
 
 /** Tasks that Python's and transformers.js' pipelines know. */
 const piped = ['text-classification', 'token-classification', 'question-answering', 'fill-mask'];
 
 function loading({ task, model }: CardContent, folder: string): string[] {
+  if (task === 'sentence-similarity')
+    return [
+      '```python',
+      'from sentence_transformers import SentenceTransformer',
+      `vectors = SentenceTransformer("${folder}").encode(["a text"])`,
+      '```',
+      '',
+      '```js',
+      "import { SentenceTransformer } from 'dawngrad';",
+      `const model = await SentenceTransformer.fromPretrained('${folder}');`,
+      "const vectors = await model.encode(['a text']);",
+      '```',
+    ];
   const Auto = `AutoModel${model.architecture.slice(model.architecture.search(/For|$/))}`;
   const python = piped.includes(task)
     ? ['from transformers import pipeline', `pipe = pipeline("${task}", "${folder}")`]
@@ -162,7 +182,7 @@ export function modelCard(content: CardContent): string {
     '',
     '## Settings',
     '',
-    'AdamW; names and meanings are those of transformers.',
+    'Names and meanings are those of transformers.',
     '',
     ...settings(args),
     '',

@@ -7,7 +7,7 @@ import { noGrad } from '../tensor/tape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { NamedArray } from './arrays.ts';
 import { type BatchTensors, toTensors } from './inputs.ts';
-import { keepRecording, replayed } from './replay.ts';
+import { keepRecording, mayReplay, replayed } from './replay.ts';
 
 /** A model that the `Trainer` can train. */
 export interface TrainableModel extends PreTrainedModel {
@@ -141,15 +141,14 @@ function runBatch<B extends Batch>(
   const scope = device.scope();
   try {
     const inputs = toTensors(device, batch);
-    const [{ loss, ...others }, recording] = device.gpu.recorder.capture(() =>
-      noGrad(() => forwardTensors(model, inputs, fp16, computeLoss)),
-    );
+    const forward = () => noGrad(() => forwardTensors(model, inputs, fp16, computeLoss));
+    const keeps = reads === undefined && computeLoss === undefined && mayReplay(batch);
+    const [{ loss, ...others }, recording] = keeps ? device.gpu.recorder.capture(forward) : [forward(), null];
     const named = Object.entries(others).filter(
       (entry): entry is [string, Tensor] =>
         entry[1] instanceof Tensor && (reads?.(entry[0], entry[1]) ?? true),
     );
-    if (reads === undefined && computeLoss === undefined && recording !== null)
-      keepRecording(model, [batch, fp16], recording, inputs, named);
+    if (recording !== null) keepRecording(model, [batch, fp16], recording, inputs, named);
     return predictionOf(batch, readAll(named), loss?.float32Data() ?? null);
   } finally {
     scope.close();

@@ -166,6 +166,9 @@ function keyOf(batch: Batch, fp16: boolean): string | null {
   return [fp16 || isAutocastEnabled(), ...arrays.map(([name, { shape }]) => `${name} ${shape}`)].join();
 }
 
+/** Whether a batch's inference may be recorded and repeated. */
+export const mayReplay = (batch: Batch): boolean => keyOf(batch, false) !== null;
+
 /** Records a batch as one before it, and gives its outputs; null if the model has to compute them. */
 export function replayed(
   model: PreTrainedModel,

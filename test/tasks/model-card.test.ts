@@ -29,6 +29,35 @@ it('has task, data, scores, settings and how to load', async () => {
   model.dispose();
 });
 
+it('tells what was changed, and how to load vectors', async () => {
+  const model = await AutoModelForSequenceClassification.fromPretrained(`${models}bert-single`, {
+    device: device.current,
+  });
+  const changed = resolveArguments({
+    outputDir: 'out',
+    optim: 'lion_32bit',
+    labelSmoothingFactor: 0.1,
+    maxSteps: 5,
+  });
+  const train = { count: 1, things: 'pairs', file: 'a.tsv' };
+  const content = {
+    name: 'out',
+    task: 'sentence-similarity',
+    model,
+    base: null,
+    args: changed,
+    train,
+    scores: null,
+  };
+  const card = modelCard(content);
+  for (const row of ['| optim | lion_32bit |', '| label_smoothing_factor | 0.1 |', '| max_steps | 5 |'])
+    expect(card).toContain(row);
+  expect(card).toContain('library_name: sentence-transformers');
+  expect(card).not.toContain('AutoModel');
+  expect(card).not.toContain('logging_steps');
+  model.dispose();
+});
+
 it('does without scores, classes, pipelines and a known origin', async () => {
   const model = await AutoModelForMultipleChoice.fromPretrained(`${models}bert-choice`, {
     device: device.current,
