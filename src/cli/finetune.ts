@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { platform } from '#platform';
 import { ConfigError, UsageError } from '../errors.ts';
 import { namesOf } from '../models/common/class-names.ts';
-import type { PretrainedConfig, ProblemType } from '../models/common/config.ts';
+import type { PretrainedConfig } from '../models/common/config.ts';
 import { withOverrides } from '../models/config.ts';
 import { hasTrainedClassifier } from '../models/files/class-head.ts';
 import { resolveModel } from '../models/files/hub.ts';
@@ -32,7 +32,6 @@ import {
   integer,
   number,
   openDevice,
-  problemTypes,
   required,
   resumedFrom,
   shellCommand,
@@ -64,8 +63,6 @@ interface FinetuneOptions extends CommonOptions, DataOptions, TaskOptions {
   saveSteps?: number;
   earlyStopping?: number;
   metric?: string;
-  problemType?: ProblemType;
-  head?: 'keep' | 'new';
   seed: number;
 }
 
@@ -100,13 +97,6 @@ export function addFinetune(program: Command): void {
     ],
     saveTotalLimit: [
       new Option('--early-stopping <n>', 'stop after n evaluations without improvement').argParser(integer),
-    ],
-    loggingFirstStep: [
-      new Option('--problem-type <type>', 'told from the labels if not given').choices([...problemTypes]),
-      new Option(
-        '--head <what>',
-        "a trained classifier: keep it with the model's classes, or draw a new one (told from the labels' names if not given)",
-      ).choices(['keep', 'new']),
     ],
   });
   addModelOptions(addDataOptions(addTaskOptions(addResumeOption(command), 'finetune')));
@@ -264,10 +254,6 @@ async function decide(
   data: TaskFile<unknown>,
   { folder, config, resumes }: { folder: string; config: PretrainedConfig; resumes: boolean },
 ): Promise<Decision> {
-  if (problemType !== undefined && task.name !== 'text-classification')
-    throw new UsageError(`--problem-type is for text-classification, and the task is ${task.name}`, {
-      remedy: 'leave it out',
-    });
   let decision: Decision;
   if (resumes) {
     decision = task.ofModel(config, data.examples);

@@ -1,6 +1,7 @@
 /** Options of single tasks: what each command has of them, and what they say to the task. */
 import { type Command, Option } from 'commander';
 import { ConfigError, UsageError } from '../errors.ts';
+import type { ProblemType } from '../models/common/config.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { defined } from '../options.ts';
 import { lossNames } from '../sentence/losses/names.ts';
@@ -8,12 +9,14 @@ import { aggregations } from '../tasks/entity-groups.ts';
 import { taskNames } from '../tasks/registry.ts';
 import type { EncodingOptions, Task } from '../tasks/task.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
-import { checkPositive, integer, number } from './options.ts';
+import { checkPositive, integer, number, problemTypes } from './options.ts';
 
 type CommandName = 'finetune' | 'evaluate' | 'predict';
 
 export interface TaskOptions extends Partial<EncodingOptions> {
   task?: string;
+  problemType?: ProblemType;
+  head?: 'keep' | 'new';
 }
 
 interface Row {
@@ -37,6 +40,8 @@ const row = (
   return { option: parser === undefined ? option : option.argParser(parser), commands, tasks };
 };
 
+const classes = ['text-classification'];
+const classifiers = [...classes, 'token-classification'];
 const answers = ['question-answering'];
 const masks = ['fill-mask'];
 const vectors = ['sentence-similarity'];
@@ -46,6 +51,19 @@ const rows = (): readonly Row[] => [
     option: new Option('--task <task>', 'told from the data, or from the model, if not given').choices([
       ...taskNames,
     ]),
+  },
+  {
+    ...row('--problem-type <type>', '', ['finetune'], classes),
+    option: new Option('--problem-type <type>', 'told from the labels if not given').choices([
+      ...problemTypes,
+    ]),
+  },
+  {
+    ...row('--head <what>', '', ['finetune'], classifiers),
+    option: new Option(
+      '--head <what>',
+      "a trained classifier: keep it with the model's classes, or draw a new one (told from the labels' names if not given)",
+    ).choices(['keep', 'new']),
   },
   row('--doc-stride <n>', 'tokens that the windows over a long text share (128)', all, long, integer),
   {

@@ -86,12 +86,13 @@ function fromRecord(record: DataRecord, { labelColumn, readLabels = true }: Choi
   // SWAG begins the endings' sentence in `sent2`; elsewhere a question may follow the text.
   const begun = ['sent2', 'question'].find((name) => name !== promptName && values[name] !== undefined);
   const start = begun === undefined ? '' : textIn(record, begun);
-  const label = columnIn(record, labelColumn);
   return {
     prompt: textIn(record, promptName),
     endings: choices.map((choice) => (start === '' ? choice : `${start} ${choice}`)),
     choices,
-    label: readLabels ? labelOf(record, label ?? nameIn(record, labelNames), choices) : null,
+    label: readLabels
+      ? labelOf(record, columnIn(record, labelColumn) ?? nameIn(record, labelNames), choices)
+      : null,
     place,
   };
 }

@@ -88,3 +88,10 @@ async function* unpacked(
 export function endingOf(path: string): string {
   return /\.([a-z]+)$/i.exec(path.replace(/\.gz$/i, ''))?.[1]?.toLowerCase() ?? '';
 }
+
+/** What a file holds, by its format or else its name: JSON's records, rows of cells, or lines of text. */
+export function kindOfFile(path: string, format?: string): 'json' | 'rows' | 'lines' {
+  const ending = format ?? endingOf(path);
+  if (/^(jsonl|ndjson|json|parquet)$/.test(ending)) return 'json';
+  return /^(tsv|csv)$/.test(ending) ? 'rows' : 'lines';
+}

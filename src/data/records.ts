@@ -128,9 +128,21 @@ export function recordOptions({ format, encoding, delimiter }: RecordOptions): R
   return defined({ format, encoding, delimiter });
 }
 
-/** A column by its name, or by its number among a record's names. */
-export function columnIn({ values }: DataRecord, column: string | number | undefined): string | undefined {
-  return typeof column === 'number' ? Object.keys(values)[column] : column;
+/**
+ * A column by its name, or by its number among a record's names; undefined if none is asked for. Throws
+ * `DataError` for one that the record has not.
+ */
+export function columnIn(
+  { values, place }: DataRecord,
+  column: string | number | undefined,
+): string | undefined {
+  if (column === undefined) return undefined;
+  const names = Object.keys(values);
+  const name = typeof column === 'number' ? names[column] : column;
+  if (name !== undefined && names.includes(name)) return name;
+  throw new DataError(`${place} has no column '${column}'`, {
+    remedy: `columns: ${names.slice(0, 20).join(', ')}`,
+  });
 }
 
 /** The first of some names that a record has; undefined if it has none. */

@@ -2,7 +2,8 @@
 import { DataError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { readLines } from './chunks.ts';
-import { type DataRecord, nameIn, type RecordOptions, readRecords, textIn } from './records.ts';
+import { endingOf } from './packed.ts';
+import { columnIn, type DataRecord, nameIn, type RecordOptions, readRecords, textIn } from './records.ts';
 import { checkFile } from './table.ts';
 
 /** What a file holds, told from its columns. */
@@ -86,7 +87,7 @@ interface Columns {
  */
 export async function readTextSets(path: string, options: TextSetOptions = {}): Promise<TextSets> {
   checkOptions('readTextSets', options, optionNames);
-  if (options.format === undefined && /\.txt$/i.test(path)) return readPlain(path, options);
+  if (options.format === undefined && endingOf(path) === 'txt') return readPlain(path, options);
   const records = await readRecords(path, options);
   const columns = columnsOf(path, records[0]!, options);
   const { kind, texts, label } = columns;
@@ -118,12 +119,7 @@ async function readPlain(path: string, options: TextSetOptions): Promise<TextSet
 function columnsOf(path: string, record: DataRecord, options: TextSetOptions): Columns {
   const names = Object.keys(record.values);
   const there = `columns: ${names.slice(0, 20).join(', ')}`;
-  const chosen = (column: string | number | undefined): string | undefined => {
-    if (column === undefined) return undefined;
-    const name = typeof column === 'number' ? names[column] : column;
-    if (name !== undefined && names.includes(name)) return name;
-    throw new DataError(`${path}: there is no column '${column}'`, { remedy: there });
-  };
+  const chosen = (column: string | number | undefined) => columnIn(record, column);
   const { readLabels = true } = options;
   const first = chosen(options.textColumn) ?? nameIn(record, firstNames);
   if (first === undefined)
@@ -133,8 +129,7 @@ function columnsOf(path: string, record: DataRecord, options: TextSetOptions): C
   // A text chosen by name has no match but one chosen too.
   const guessed = options.textColumn === undefined ? nameIn(record, secondNames) : undefined;
   const second = chosen(options.textPairColumn) ?? guessed;
-  const asked = chosen(options.labelColumn);
-  const label = readLabels ? (asked ?? nameIn(record, labelNames)) : undefined;
+  const label = readLabels ? (chosen(options.labelColumn) ?? nameIn(record, labelNames)) : undefined;
   const negatives = readLabels ? names.filter((name) => NEGATIVE.test(name)) : [];
   if (second === undefined)
     return { kind: label === undefined ? 'texts' : 'labelled', texts: [first], label };

@@ -3,7 +3,7 @@ import { DataError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { type ReadOptions, readLines } from './chunks.ts';
 import { unitsAt } from './code-points.ts';
-import { endingOf } from './packed.ts';
+import { kindOfFile } from './packed.ts';
 import {
   columnIn,
   type DataRecord,
@@ -64,10 +64,7 @@ export const isColumnsFile = (path: string): boolean =>
  */
 export async function readTaggedTexts(path: string, options: TaggedTextOptions = {}): Promise<TaggedText[]> {
   checkOptions('readTaggedTexts', options, taggedTextOptionNames);
-  if (
-    options.format === undefined &&
-    (isColumnsFile(path) || !/^(jsonl|ndjson|json|parquet)$/.test(endingOf(path)))
-  )
+  if (options.format === undefined && (isColumnsFile(path) || kindOfFile(path) !== 'json'))
     return readColumns(path, options);
   const records = await readRecords(path, recordOptions(options));
   return records.map((record) => fromRecord(record, options));
@@ -153,8 +150,8 @@ function fromRecord(record: DataRecord, options: TaggedTextOptions): TaggedText 
     });
   if (Array.isArray(values[text])) {
     const words = listIn(record, text).map(String);
-    const name = columnIn(record, labelColumn) ?? nameIn(record, tagNames);
     if (!readLabels) return joinWords(words, null, place);
+    const name = columnIn(record, labelColumn) ?? nameIn(record, tagNames);
     if (name === undefined)
       throw new DataError(`${place} has no tags`, { remedy: "name them 'tags', or pass --label-column" });
     const tags = listIn(record, name).map(String);
@@ -164,12 +161,13 @@ function fromRecord(record: DataRecord, options: TaggedTextOptions): TaggedText 
       });
     return joinWords(words, tags, place);
   }
+  if (!readLabels) return fromSpans(textIn(record, text), null, place);
   const name = columnIn(record, labelColumn) ?? nameIn(record, spanNames);
-  if (readLabels && name === undefined)
+  if (name === undefined)
     throw new DataError(`${place} has no entities`, {
       remedy: "name them 'entities', or pass --label-column",
     });
-  return fromSpans(textIn(record, text), readLabels ? listIn(record, name!) : null, place);
+  return fromSpans(textIn(record, text), listIn(record, name), place);
 }
 
 interface Span {

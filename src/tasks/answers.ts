@@ -73,8 +73,9 @@ function candidates(
     logit: start[from]! + end[to]!,
     score: starts.get(from)! * ends.get(to)!,
   });
+  const bestEnds = largest(end, nBest);
   const found = largest(start, nBest).flatMap((from) =>
-    largest(end, nBest)
+    bestEnds
       .filter((to) => places[from] && places[to] && to >= from && to - from < most)
       .map((to) => candidate(from, to)),
   );

@@ -1,6 +1,6 @@
 /** The beginning of a data file, by which tasks recognize their own. */
 import { readChunks } from '../data/chunks.ts';
-import { endingOf } from '../data/packed.ts';
+import { kindOfFile } from '../data/packed.ts';
 import type { RecordOptions } from '../data/records.ts';
 import { checkFile } from '../data/table.ts';
 
@@ -22,12 +22,7 @@ const FRONT_LINES = 200;
 export async function readFront(path: string, options: RecordOptions = {}): Promise<FileFront> {
   await checkFile(path);
   const { format, encoding, delimiter } = options;
-  const ending = format ?? endingOf(path);
-  const kind = /^(jsonl|ndjson|json|parquet)$/.test(ending)
-    ? 'json'
-    : /^(tsv|csv)$/.test(ending)
-      ? 'rows'
-      : 'lines';
+  const kind = kindOfFile(path, format);
   let text = '';
   for await (const chunk of readChunks(path, { chunkBytes: FRONT_BYTES, ...(encoding && { encoding }) })) {
     ({ text } = chunk);

@@ -2,6 +2,7 @@
 
 import { readLines } from '../data/chunks.ts';
 import { type Batch, dataCollatorForLanguageModeling, dataCollatorWithPadding } from '../data/collate.ts';
+import { endingOf, kindOfFile } from '../data/packed.ts';
 import { columnIn, nameIn, readRecords, recordOptions, textIn } from '../data/records.ts';
 import { checkFile } from '../data/table.ts';
 import { ConfigError, DataError, UsageError } from '../errors.ts';
@@ -49,7 +50,7 @@ export const fillMask: Task<Passage, PassageFeature> = {
   // The masks of labelled data are drawn.
   keepsPredictions: false,
 
-  looks: ({ kind, path }) => (kind === 'lines' && /\.txt$/i.test(path) ? 'it is plain text' : null),
+  looks: ({ kind, path }) => (kind === 'lines' && endingOf(path) === 'txt' ? 'it is plain text' : null),
 
   async read(path, options) {
     const { textColumn, readLabels = true, format, encoding } = options;
@@ -57,7 +58,7 @@ export const fillMask: Task<Passage, PassageFeature> = {
     const add = (text: string, place: string): void => {
       if (text.trim() !== '') examples.push({ text, draws: readLabels, place });
     };
-    if (format !== undefined || /\.(jsonl|ndjson|json|csv|tsv)$/i.test(path)) {
+    if (kindOfFile(path, format) !== 'lines') {
       for (const record of await readRecords(path, recordOptions(options))) {
         const name = columnIn(record, textColumn) ?? nameIn(record, textNames);
         if (name === undefined)

@@ -67,7 +67,9 @@ export function holdOut<E>(
   const order = new Random(seed).permutation(examples.length);
   const strata = examples.map((example) => task.stratum?.(example) ?? '');
   order.sort((a, b) => (strata[a]! < strata[b]! ? -1 : strata[a]! > strata[b]! ? 1 : 0));
-  const held = new Set(Array.from({ length: count }, (_, k) => order[Math.floor((k + 0.5) / share)]!));
+  const held = new Set(
+    Array.from({ length: count }, (_, k) => order[Math.floor(((k + 0.5) * examples.length) / count)]!),
+  );
   return [
     { ...file, examples: examples.filter((_, at) => !held.has(at)) },
     { path: `${file.path} (held out)`, about: [], examples: examples.filter((_, at) => held.has(at)) },

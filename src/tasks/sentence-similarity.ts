@@ -16,6 +16,7 @@ import type { NamedArray } from '../train/arrays.ts';
 import type { ComputeLoss } from '../train/predict.ts';
 import { nameOf } from './file-front.ts';
 import {
+  checkEncoding,
   type Decision,
   type EncodingOptions,
   type Features,
@@ -23,6 +24,7 @@ import {
   type Row,
   type Task,
 } from './task.ts';
+import { encodeText } from './text-windows.ts';
 
 const labelKinds: Record<TextSetKind, LabelKind> = {
   texts: 'none',
@@ -113,23 +115,17 @@ export const sentenceSimilarity: Task<TextSet, SentenceExample> = {
   bind(tokenizer, _config, options, model) {
     if (!(model instanceof SentenceTransformer))
       throw new ConfigError('sentence-similarity takes a SentenceTransformer');
-    const { maxLength, truncation = true } = options;
+    checkEncoding(options);
+    const { maxLength } = options;
     const { padTokenId, paddingSide } = tokenizer;
     model.settings = { ...model.settings, maxSeqLength: maxLength };
-    const encodeText = (text: string, place: string) => {
-      const lower = model.settings.doLowerCase ? text.toLowerCase() : text;
-      const encoding = tokenizer.encode(lower, undefined, { truncation, maxLength });
-      if (encoding.inputIds.length > maxLength)
-        throw new DataError(`${place} has ${encoding.inputIds.length} tokens, the model takes ${maxLength}`, {
-          remedy: 'switch truncation on, or shorten the text',
-        });
-      return encoding;
-    };
+    const encoded = (text: string, place: string) =>
+      encodeText(tokenizer, { text: model.settings.doLowerCase ? text.toLowerCase() : text, place }, options);
     const encodeSet = ({ kind, texts, label, place }: TextSet): SentenceExample => {
       // Vectors of texts alone are for use, with the prompt that `encode` puts before them.
       const prompt = kind === 'texts' ? model.defaultPrompt : '';
       return {
-        texts: texts.map((text) => encodeText(prompt + text, place)),
+        texts: texts.map((text) => encoded(prompt + text, place)),
         label,
         classes: kind === 'labelled',
       };

@@ -6,7 +6,14 @@ import { isNumber } from '../data/label-checks.ts';
 import { labelsOfModel } from '../data/labels.ts';
 import { recordOptions } from '../data/records.ts';
 import { classesOfModel } from '../data/task.ts';
-import { fromSpans, readTaggedTexts, spanNames, type TaggedText, tagNames } from '../data/tokens.ts';
+import {
+  fromSpans,
+  isColumnsFile,
+  readTaggedTexts,
+  spanNames,
+  type TaggedText,
+  tagNames,
+} from '../data/tokens.ts';
 import { DataError, UsageError } from '../errors.ts';
 import { AutoModelForTokenClassification } from '../models/auto.ts';
 import { classFinder, namesOf, shownNames } from '../models/common/class-names.ts';
@@ -40,7 +47,7 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
 
   looks(front) {
     const { kind, lines, text } = front;
-    if (/\.(conll\w*|bio|iob2?|bioes)$/i.test(front.path)) return 'its name is that of columns of words';
+    if (isColumnsFile(front.path)) return 'its name is that of columns of words';
     if (kind === 'json') {
       const list = /"(tokens|words)"\s*:\s*\[/.exec(text)?.[1];
       const tags = nameOf(front, tagNames);

@@ -117,6 +117,23 @@ describe('wrong input', () => {
     expect(await failure('predict', '--model', model, '--top-k', '3', 'a')).toMatch(
       /--top-k is for fill-mask/,
     );
+    const finetune = [
+      'finetune',
+      '--model',
+      model,
+      '--output',
+      'no',
+      '--train',
+      file('token-classification'),
+    ];
+    expect(await failure(...finetune, '--problem-type', 'regression')).toMatch(
+      /--problem-type is for text-classification/,
+    );
+    const choices = ['--train', file('multiple-choice'), '--task', 'multiple-choice', '--output', 'no'];
+    expect(await failure('finetune', '--model', model, ...choices, '--head', 'new')).toMatch(/--head is for/);
+    expect(await failure('finetune', '--model', model, ...choices, '--label-column', '9')).toMatch(
+      /has no column '9' · columns: /,
+    );
     const question = join(fixtures, 'tasks/question-answering');
     expect(await failure('predict', '--model', question, 'Who?')).toMatch(/takes a question and a text/);
   });

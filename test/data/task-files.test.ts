@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readChoices } from '../../src/data/choices.ts';
 import { charactersAt, unitsAt } from '../../src/data/code-points.ts';
+import { kindOfFile } from '../../src/data/packed.ts';
 import { readQuestions } from '../../src/data/questions.ts';
-import { readRecords } from '../../src/data/records.ts';
+import { columnIn, readRecords } from '../../src/data/records.ts';
 import { readTaggedTexts, type TaggedText } from '../../src/data/tokens.ts';
 import { DataError } from '../../src/errors.ts';
 
@@ -42,6 +43,25 @@ describe('records', () => {
       const records = await readRecords(await file(name, text));
       expect(records.map(({ values }) => values)).toEqual(expected);
     });
+
+  it('are told from the name or the format', () => {
+    const kinds = ['a.json', 'a.jsonl.gz', 'a.parquet', 'a.csv.gz', 'a.txt.gz', 'a'].map((name) =>
+      kindOfFile(name),
+    );
+    expect(kinds).toEqual(['json', 'json', 'json', 'rows', 'lines', 'lines']);
+    expect(kindOfFile('a.txt', 'jsonl')).toBe('json');
+  });
+
+  it('have the column that is asked for, or the place is named', async () => {
+    const [record] = await readRecords(await file('columns.csv', 'a,b\nx,1\n'));
+    expect([columnIn(record!, 1), columnIn(record!, 'a'), columnIn(record!, undefined)]).toEqual([
+      'b',
+      'a',
+      undefined,
+    ]);
+    expect(() => columnIn(record!, 2)).toThrow(/columns.csv: line 2 has no column '2' · columns: a, b/);
+    expect(() => columnIn(record!, 'c')).toThrow(DataError);
+  });
 
   it('names the place of what is no record', async () => {
     await expect(readRecords(await file('n.json', '[1]'))).rejects.toThrow(/entry 1 is not an object/);

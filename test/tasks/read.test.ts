@@ -82,6 +82,16 @@ describe('held out', () => {
     expect(textsOf(holdOut(task, whole, 0.2, 8)[1])).not.toBe(textsOf(held));
   });
 
+  it.each([
+    [5, 0.1],
+    [10, 0.25],
+    [15, 0.1],
+    [7, 0.9],
+  ])('of %d examples and a share of %d is the rounded number', async (size, share) => {
+    const whole = await readAll(task, file(`some-${size}-${share}.tsv`, rows.slice(0, size)), {});
+    expect(holdOut(task, whole, share, 1)[1].examples).toHaveLength(Math.round(size * share));
+  });
+
   it('is spread over values by their size', async () => {
     const values = Array.from({ length: 100 }, (_, at) => [`${at}`, `${(at * 37) % 100}.5`] as const);
     const whole = await readAll(task, file('values.tsv', values), {});
