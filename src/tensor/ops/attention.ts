@@ -42,7 +42,13 @@ const slotsOf = ({ mask, starts }: Bounds) => ({
   knownStarts: starts?.integers ?? undefined,
 });
 
-function forward(inputs: Projections, bounds: Bounds, y: Tensor, dims: Dims, { dropout, window }: Options) {
+/** The window for the kernels: none if it shows everything. */
+const windowOf = ({ window = Infinity }: Options, { length }: Dims): number | undefined =>
+  window >= length - 1 ? undefined : window;
+
+function forward(inputs: Projections, bounds: Bounds, y: Tensor, dims: Dims, options: Options) {
+  const { dropout } = options;
+  const window = windowOf(options, dims);
   const stats = y.device.raw([dims.heads, dims.tokens, 2]);
   const outputs = { o: y.slot, stats: stats.slot };
   attentionKernel(y.device.gpu, { inputs, ...slotsOf(bounds), ...dims, dropout, window, ...outputs });
@@ -55,8 +61,10 @@ function backward(
   dy: Tensor,
   gradients: Projections,
   dims: Dims,
-  { dropout, window }: Options,
+  options: Options,
 ): void {
+  const { dropout } = options;
+  const window = windowOf(options, dims);
   const outputs = { o: saved.y.slot, stats: saved.stats.slot, dy: dy.slot, gradients };
   attentionGradient(dy.device.gpu, { inputs, ...slotsOf(saved), ...dims, dropout, window, ...outputs });
 }
@@ -225,14 +233,6 @@ export interface SelfAttentionOptions extends AttentionOptions {
   window?: number | undefined;
 }
 
-/** The window for the kernels: none if it shows everything. Throws `ShapeError`. */
-function windowOf(window: number | undefined, length: number): number | undefined {
-  if (window === undefined) return undefined;
-  if (!Number.isInteger(window) || window < 0)
-    throw new ShapeError(`selfAttention: window is ${window}`, { remedy: 'use a whole number, 0 or more' });
-  return window >= length - 1 ? undefined : window;
-}
-
 /**
  * Attention over one tensor whose rows hold a token's query, key and value in this order, as one matrix
  * product gives them. qkv [batch, length, 3 · heads · size] → [batch, length, heads · size]; with `starts`:
@@ -246,8 +246,9 @@ export function selfAttention(qkv: Tensor, options: SelfAttentionOptions): Tenso
     length: true,
     window: true,
   });
-  const { heads, mask, starts, length } = options;
-  const window = windowOf(options.window, length ?? qkv.shape.at(-2) ?? 0);
+  const { heads, mask, starts, length, window } = options;
+  if (window !== undefined && (!Number.isInteger(window) || window < 0))
+    throw new ShapeError(`selfAttention: window is ${window}`, { remedy: 'use a whole number, 0 or more' });
   const dropout = dropoutKey(qkv, options.dropout);
   return withAutocast(qkv, (input) =>
     selfAttentionOp({ qkv: input, mask, starts }, { heads, dropout, length, window }),
