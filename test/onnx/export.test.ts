@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AutoModel, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
+import { makeConfig } from '../../src/models/config.ts';
+import type { ModelType } from '../../src/models/registry.ts';
 import { Linear } from '../../src/nn/layers.ts';
 import { exportOnnx } from '../../src/onnx/export.ts';
 import { Graph } from '../../src/onnx/graph.ts';
@@ -110,6 +112,67 @@ describe.each(families)('%s', (family) => {
     const tensors = await readTensors(`${fixture}/batches.safetensors`);
     for (const [name, { inputs }] of Object.entries(batches))
       expectOutputs(file, inputs, (output) => tensors.get(`${name}.${output}`));
+  });
+});
+
+describe('of a file, texts of any length', () => {
+  const sizes = {
+    vocabSize: 61,
+    hiddenSize: 12,
+    numHiddenLayers: 2,
+    numAttentionHeads: 2,
+    intermediateSize: 8,
+  };
+  const kinds: [ModelType, object][] = [
+    ['mpnet', { maxPositionEmbeddings: 160 }],
+    ['modernbert', { maxPositionEmbeddings: 160, localAttention: 6, globalAttnEveryNLayers: 2 }],
+    [
+      'deberta-v2',
+      {
+        maxPositionEmbeddings: 40,
+        relativeAttention: true,
+        positionBuckets: 8,
+        positionBiasedInput: false,
+        posAttType: ['c2p', 'p2c'],
+      },
+    ],
+    ['deberta-v2', { maxPositionEmbeddings: 160, relativeAttention: true, posAttType: ['p2c'] }],
+    ['bert', { maxPositionEmbeddings: 160, positionEmbeddingType: 'relative_key_query' }],
+  ];
+  const make = (family: ModelType, more: object) =>
+    AutoModelForSequenceClassification.fromConfig(
+      makeConfig(family, { ...sizes, padTokenId: 1, initializerRange: 0.3, ...more }),
+      { device: device.current },
+    );
+
+  it.each(kinds)('are what the model computes: %s %o', async (family, more) => {
+    device.current.manualSeed(3);
+    const model = await make(family, more);
+    model.eval();
+    await exportOnnx(model, folder, { dtypes: ['fp32'] });
+    const file = await exported();
+    for (const length of [1, 2, 9, 150]) {
+      const shown = Math.ceil(length / 2);
+      const row = (at: number) => Array.from({ length }, (_, i) => 2 + ((i * 7 + at) % 50));
+      const batch = {
+        input_ids: [row(0), row(5).fill(1, shown)],
+        attention_mask: [new Array<number>(length).fill(1), new Array<number>(length).fill(1).fill(0, shown)],
+      };
+      using _scope = device.current.scope();
+      const logits = await model.forward(modelInputs(device.current, batch)).logits.float32Data();
+      expectOutputs(file, batch, () => logits);
+    }
+    model.dispose();
+  });
+
+  it.each([kinds[1]!, kinds[4]!])('are refused beyond the longest: %s', async (family, more) => {
+    const model = await make(family, { ...more, maxPositionEmbeddings: 12 });
+    await exportOnnx(model, folder, { dtypes: ['fp32'] });
+    model.dispose();
+    const file = await exported();
+    const run = (length: number) => runOnnx(file, feeds(file, { input_ids: [new Array(length).fill(5)] }));
+    expect(run(12).size).toBe(1);
+    expect(() => run(13)).toThrow('Gather: id');
   });
 });
 
