@@ -59,14 +59,41 @@ function feeds({ inputs }: OnnxModel, batch: Partial<FixtureInputs>): Record<str
   );
 }
 
-/** Every output of a file against transformers' of the same name, within 1e-4. */
+/** Every output of a file against transformers' of the same name. */
 function expectOutputs(
   file: OnnxModel,
   batch: Partial<FixtureInputs>,
   expected: (name: string) => Float32Array | undefined,
+  within = 1e-4,
 ): void {
   for (const [name, { data }] of runOnnx(file, feeds(file, batch)))
-    expect(maxDifference(data, expected(name)!), name).toBeLessThan(1e-4);
+    expect(maxDifference(data, expected(name)!), name).toBeLessThan(within);
+}
+
+/** Products with weights, and lookups in them, are of integers: of a scale a column, or of one for a table. */
+function expectQuantized(small: OnnxModel, file: OnnxModel): void {
+  const weights = [...file.initializers].filter(([name]) => /\.(weight|transposed)$/.test(name));
+  const floats = new Set(weights.map(([name]) => name));
+  const readers = small.nodes.filter(({ op }) => op === 'MatMul' || op === 'Gather');
+  expect(readers.flatMap(({ inputs }) => inputs.filter((name) => floats.has(name)))).toEqual([]);
+  const quantized = weights.filter(([name]) => small.initializers.has(`${name}_quantized`));
+  expect(quantized.length).toBeGreaterThan(5);
+  for (const [name, { data, shape }] of quantized) {
+    const part = (suffix: string) => small.initializers.get(`${name}_${suffix}`)!;
+    const [values, scale, zero] = [part('quantized'), part('scale'), part('zero_point')];
+    expect(values.type).toBe('int8');
+    const table = file.nodes.some(({ op, inputs }) => op === 'Gather' && inputs[0] === name);
+    expect([scale.shape, zero.shape]).toEqual(table ? [[], []] : [[shape[1]], [shape[1]]]);
+    expect(zero.data.every((one) => one === 0)).toBe(true);
+    const largest = scale.data.map(() => 0);
+    const off = data.map((value, at) => {
+      const group = at % scale.data.length;
+      largest[group] = Math.max(largest[group]!, Math.abs(values.data[at]!));
+      return Math.abs(values.data[at]! - value / scale.data[group]!);
+    });
+    expect(Math.max(...off)).toBeLessThanOrEqual(0.5001);
+    expect(largest.every((one) => one === 127)).toBe(true);
+  }
 }
 
 describe.each(families)('%s', (family) => {
@@ -79,13 +106,12 @@ describe.each(families)('%s', (family) => {
     expect(device.current.statistics().live).toBe(before);
     model.dispose();
     const [file, half] = [await exported(), await exported('model_fp16')];
+    const small = await exported('model_quantized');
     expect(file.opsets).toEqual({ '': 17 });
     expect(file.irVersion).toBe(8);
     expect({ inputs: file.inputs, outputs: file.outputs }).toMatchSnapshot();
-    expect({ inputs: half.inputs, outputs: half.outputs }).toEqual({
-      inputs: file.inputs,
-      outputs: file.outputs,
-    });
+    for (const { inputs, outputs } of [half, small])
+      expect({ inputs, outputs }).toEqual({ inputs: file.inputs, outputs: file.outputs });
     for (const [name, { data, type }] of file.initializers) {
       const rounded = half.initializers.get(name)!;
       expect(rounded.type).toBe(type === 'float32' ? 'float16' : type);
@@ -96,7 +122,10 @@ describe.each(families)('%s', (family) => {
     }
     const { inputs } = await readJson<{ inputs: FixtureInputs }>(`${fixture}/expected.json`);
     const tensors = await readTensors(`${fixture}/expected.safetensors`);
-    expectOutputs(file, inputs, (name) => tensors.get(`out.${name}`) ?? tensors.get(name));
+    const expected = (name: string) => tensors.get(`out.${name}`) ?? tensors.get(name);
+    expectOutputs(file, inputs, expected);
+    expectQuantized(small, file);
+    expectOutputs(small, inputs, expected, 0.3);
   });
 
   it('batches at the edges', async () => {
@@ -274,7 +303,7 @@ describe('what a model computes', () => {
 it('refuses a file that protobuf could not read, before it reads a weight', async () => {
   const graph = new Graph('float32');
   const read = async () => expect.unreachable();
-  const weight = graph.initializer({ name: 'w', shape: [2 ** 15, 2 ** 14], type: 'float32', read });
+  const weight = graph.weight({ name: 'w', shape: [2 ** 15, 2 ** 14], type: 'float32', read });
   graph.output('logits', weight);
   const port = { name: 'logits', type: 'float32', shape: [2 ** 15, 2 ** 14] } as const;
   const sink = { write: async () => expect.unreachable() };
@@ -285,7 +314,7 @@ it('refuses a file that protobuf could not read, before it reads a weight', asyn
 
 it('refuses unknown options', async () => {
   const model = await bert();
-  const wrong = [{ dtype: 'fp32' }, { dtypes: [] }, { dtypes: ['q8'] }] as object[];
+  const wrong = [{ dtype: 'fp32' }, { dtypes: [] }, { dtypes: ['q4'] }] as object[];
   for (const options of wrong)
     await expect(exportOnnx(model, folder, options)).rejects.toThrowErrorMatchingSnapshot();
   model.dispose();

@@ -18,7 +18,7 @@ import onnx
 import onnxruntime
 from safetensors.numpy import load_file
 
-LIMITS = {"model": 1e-4, "model_fp16": 0.05}
+LIMITS = {"model": 1e-4, "model_fp16": 0.05, "model_quantized": 1.0}
 
 
 def difference(path, fixture):

@@ -39,7 +39,14 @@ const text = (field: Field | undefined): string =>
 const messages = (fields: Fields, number: number): Fields[] =>
   (fields.get(number) ?? []).map((bytes) => fieldsOf(bytes as Uint8Array));
 
-const types: Record<number, string> = { 1: 'float32', 6: 'int32', 7: 'int64', 9: 'bool', 10: 'float16' };
+const types: Record<number, string> = {
+  1: 'float32',
+  3: 'int8',
+  6: 'int32',
+  7: 'int64',
+  9: 'bool',
+  10: 'float16',
+};
 
 interface Port {
   name: string;
@@ -81,7 +88,9 @@ function tensorOf(fields: Fields): [string, NdArray & { type: string }] {
       ? new Float32Array(buffer)
       : type === 'float16'
         ? float16ToFloat32(new Uint16Array(buffer))
-        : Array.from(new BigInt64Array(buffer), Number);
+        : type === 'int8'
+          ? new Int8Array(buffer)
+          : Array.from(new BigInt64Array(buffer), Number);
   if (values.length !== sizeOf(shape)) throw new Error(`tensor of ${values.length} elements, not [${shape}]`);
   return [text(fields.get(8)![0]), { ...nd(shape, values), type }];
 }
@@ -296,7 +305,29 @@ function softmax([x]: NdArray[]): NdArray {
   });
 }
 
+/** x in steps of its own, 0 to 255, with the step and the number that stands for 0 (ONNX's definition). */
+function quantized([x]: NdArray[]): NdArray[] {
+  const [lowest, highest] = [Math.min(0, ...x!.data), Math.max(0, ...x!.data)];
+  const step = Math.fround((highest - lowest) / 255);
+  const even = (value: number) => {
+    const down = Math.floor(value);
+    const odd = value - down === 0.5 ? down % 2 !== 0 : value - down > 0.5;
+    return down + Number(odd);
+  };
+  const limited = (value: number) => Math.min(Math.max(value, 0), 255);
+  const zero = step === 0 ? 0 : limited(even(-lowest / step));
+  const values = map(x!, (value) => limited((step === 0 ? 0 : even(value / step)) + zero));
+  return [values, nd([], [step]), nd([], [zero])];
+}
+
+const subtract = broadcast((a, b) => a - b);
+
 const compute: Record<string, Compute> = {
+  DynamicQuantizeLinear: (inputs) => quantized(inputs),
+  DequantizeLinear: ([x, scale, zero]) => map(x!, (value) => (value - zero!.data[0]!) * scale!.data[0]!),
+  // Zero points are one number, or one for each column.
+  MatMulInteger: ([a, b, zeroA, zeroB]) =>
+    product([subtract([a!, zeroA!], {}) as NdArray, subtract([b!, zeroB!], {}) as NdArray]),
   Add: broadcast((a, b) => a + b),
   Sub: broadcast((a, b) => a - b),
   Mul: broadcast((a, b) => a * b),
