@@ -26,7 +26,7 @@ const LARGEST_HALF = 65_504;
 const SMALL = 64;
 
 /** An attribute of a node: a number of the kind that the operator wants, or whole numbers. */
-export type Attribute =
+type Attribute =
   | { readonly float: number }
   | { readonly int: number }
   | { readonly ints: readonly number[] };
