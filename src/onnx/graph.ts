@@ -26,10 +26,7 @@ const LARGEST_HALF = 65_504;
 const SMALL = 64;
 
 /** An attribute of a node: a number of the kind that the operator wants, or whole numbers. */
-type Attribute =
-  | { readonly float: number }
-  | { readonly int: number }
-  | { readonly ints: readonly number[] };
+type Attribute = { readonly float: number } | { readonly int: number } | { readonly ints: readonly number[] };
 type Attributes = Readonly<Record<string, Attribute>>;
 
 export interface Node {
@@ -242,7 +239,7 @@ export class Graph {
       throw new ConfigError(
         `${where}: ${total} bytes in ${this.type} are more than an ONNX file holds, 2 GiB`,
         {
-          remedy: this.type === 'float32' ? 'export fp16 only' : 'this model cannot be exported',
+          remedy: this.type === 'float32' ? 'export fp16 or q8 only' : 'export q8 only',
         },
       );
     const opset = bytes(8, message(bytes(1, ''), integer(2, OPSET)));

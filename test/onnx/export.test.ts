@@ -308,7 +308,7 @@ it('refuses a file that protobuf could not read, before it reads a weight', asyn
   const port = { name: 'logits', type: 'float32', shape: [2 ** 15, 2 ** 14] } as const;
   const sink = { write: async () => expect.unreachable() };
   await expect(graph.write(sink, 'Large', [], [port])).rejects.toThrow(
-    /^Large: 21\d+ bytes in float32 .* · export fp16 only/,
+    /^Large: 21\d+ bytes in float32 .* · export fp16 or q8 only/,
   );
 });
 
