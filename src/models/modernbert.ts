@@ -8,9 +8,9 @@ import type { Activation } from '../kernels/activations.ts';
 import { Dropout, Embedding, LayerNorm, Linear } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import type { Device, NormalOptions } from '../tensor/device.ts';
-import { byDistance } from '../tensor/ops/distances.ts';
-import { add, div, type FloatDtype, mul, relu, scale, to } from '../tensor/ops/elementwise.ts';
-import { embedding } from '../tensor/ops/embedding.ts';
+import { eq, where } from '../tensor/ops/compare.ts';
+import { add, div, type FloatDtype, mul, scale, to } from '../tensor/ops/elementwise.ts';
+import { embedding, positionIds } from '../tensor/ops/embedding.ts';
 import { gated } from '../tensor/ops/gated.ts';
 import { matmul } from '../tensor/ops/matmul.ts';
 import { mean, sum } from '../tensor/ops/reduction.ts';
@@ -34,7 +34,7 @@ import type { Family } from './common/family.ts';
 import { classifierDropout, decoderOf, type Head, head } from './common/heads.ts';
 import { checkRange, type ModelInputs } from './common/inputs.ts';
 import { activation, fixed, flag, key, layers, notNegative, probability, size } from './common/keys.ts';
-import { distanceRule, lengthTable } from './common/length-tables.ts';
+import { lengthTable } from './common/length-tables.ts';
 import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { rotaryAngles } from './common/rotary.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
@@ -345,19 +345,15 @@ function weighted(states: Tensor, weights: Tensor): Tensor {
   return reshape(matmul(to(weights, states.dtype as FloatDtype), states), [batch, width]);
 }
 
-/** 1 for tokens that come no later than another. */
-const before = distanceRule(2, (distance) => Number(distance <= 0), { saturates: true, floats: true });
-
 /** [B, L, H] → [B, H], the first token that the mask shows; of a text without any, the first one. */
 function firstShown(states: Tensor, { attentionMask: mask }: Inputs): Tensor {
-  if (mask === undefined) return select(states, 1, 0);
-  const shown = shownAs(mask);
-  const upTo = byDistance(lengthTable(states.device, mask.shape[1]!, before), 'none');
-  // Of the tokens shown up to each, itself among them, only the first has one.
-  const counts = to(matmul(shown, upTo), 'float32');
-  const first = mul(shown, relu(scale(counts, -1, 2)));
-  const none = to(reshape(scale(sum(first, 2), -1, 1), [-1, 1]), states.dtype as FloatDtype);
-  return add(weighted(states, first), mul(none, select(states, 1, 0)));
+  const firsts = select(states, 1, 0);
+  if (mask === undefined) return firsts;
+  const [batch, length] = mask.shape as [number, number];
+  // Of the tokens that the mask shows, counted from 1.
+  const first = where(eq(positionIds(mask, 0), 1), 1, mask.device.zeros([]));
+  const none = to(scale(sum(first, 1, true), -1, 1), states.dtype as FloatDtype);
+  return add(weighted(states, reshape(first, [batch, 1, length])), mul(none, firsts));
 }
 
 const parts = (config: PretrainedConfig, device: Device) => ({

@@ -12,8 +12,9 @@ import type { Tensor } from '../tensor/tensor.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { Axis, Dims } from './dims.ts';
 import { type FloatType, Graph, type Port, portShape } from './graph.ts';
-import { type Context, convert, filled, ruled } from './operators.ts';
+import { convert } from './operators.ts';
 import { quantize } from './quantize.ts';
+import { type Context, filled, ruled } from './sizes.ts';
 import { type InputPlan, type Trace, type Traced, type TracedOp, traceModel } from './trace.ts';
 
 /** Element types by transformers.js' names (its option `dtype`), with the suffixes of its files. */

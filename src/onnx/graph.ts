@@ -193,7 +193,7 @@ export class Graph {
   ): string {
     const make = () => [this.constant({ name: this.fresh(prefix), shape, type, read: async () => values })];
     if (values.length > SMALL) return make()[0]!;
-    return cached(this.known, JSON.stringify([type, shape, Array.from(values)]), make)[0]!;
+    return cached(this.known, JSON.stringify([type, shape, Array.from(values).join()]), make)[0]!;
   }
 
   /** Leaves what no output needs, and writes the file. Throws `ConfigError` if it would be too long. */

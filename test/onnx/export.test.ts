@@ -10,7 +10,13 @@ import { Linear } from '../../src/nn/layers.ts';
 import { exportOnnx } from '../../src/onnx/export.ts';
 import { Graph } from '../../src/onnx/graph.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../../src/tensor/float16.ts';
-import { add, dropout, mul, scale } from '../../src/tensor/ops/elementwise.ts';
+import { eq, ge, gt, le, lt, maximum, minimum, ne, where } from '../../src/tensor/ops/compare.ts';
+import { add, dropout, mul, scale, sub } from '../../src/tensor/ops/elementwise.ts';
+import { amax, amin, argmax, argmin } from '../../src/tensor/ops/extremes.ts';
+import { abs, clamp, log, pow, sqrt } from '../../src/tensor/ops/functions.ts';
+import { cat, stack } from '../../src/tensor/ops/join.ts';
+import { mean } from '../../src/tensor/ops/reduction.ts';
+import { narrow, select } from '../../src/tensor/ops/view.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { AutoTokenizer } from '../../src/text/auto.ts';
 import { useDevice } from '../support/device.ts';
@@ -262,6 +268,46 @@ describe('what a model computes', () => {
       return this.strange(super.forward(x));
     }
   }
+
+  /** [batch, 2] → [batch, 2], by operations that no family has. */
+  const others: Record<string, (y: Tensor) => Tensor> = {
+    comparisons: (y) =>
+      [eq, ne, lt, le, gt, ge]
+        .map((compare, at) => where(compare(y, y.device.tensor([0.25 * at, 0])), scale(y, at + 1), 0.5))
+        .reduce((a, b) => add(a, b)),
+    functions: (y) =>
+      [log(add(pow(y, 2), y.device.ones([]))), sqrt(abs(y)), clamp(y, { min: -0.1, max: 0.2 })].reduce(
+        (a, b) => add(a, b),
+      ),
+    limits: (y) => sub(clamp(y, { max: 0.1 }), clamp(y, { min: -0.1 })),
+    'larger and smaller': (y) => {
+      const fixed = y.device.tensor([0.1, -0.1]);
+      return add(pow(abs(maximum(y, fixed)), fixed), scale(minimum(y, fixed), 3));
+    },
+    extremes: (y) => add(sub(scale(y, 2), amax(y, 1, true)), mul(amin(y, -1, true), y)),
+    positions: (y) => {
+      const best = argmax(y, 1, true);
+      return add(where(eq(best, argmin(y)), y, scale(y, 3)), where(gt(best, 0), 1, y));
+    },
+    joining: (y) => {
+      const doubled = cat([y, scale(y, 2), scale(y, 3)], 1);
+      return add(narrow(doubled, 1, 1, 2), select(stack([y, scale(y, 5)], 1), 1, 1));
+    },
+    means: (y) => add(scale(y, 2), mean(y, 1, true)),
+  };
+  it.each(Object.entries(others))('is what the file has: %s', async (_, other) => {
+    const model = await bert();
+    const { classifier } = model as unknown as { classifier: Linear };
+    const strange = new Strange(model.config.hiddenSize, other);
+    classifier.dispose();
+    Object.assign(model, { classifier: strange });
+    await exportOnnx(model, folder);
+    const { inputs } = await readJson<{ inputs: FixtureInputs }>(`${models}bert-single/expected.json`);
+    using _scope = device.current.scope();
+    const logits = await model.forward(modelInputs(device.current, inputs)).logits.float32Data();
+    expectOutputs(await exported(), inputs, () => logits);
+    model.dispose();
+  });
 
   const strangers: Record<string, [(y: Tensor) => Tensor, string]> = {
     'an operation without a counterpart': [
