@@ -31,6 +31,7 @@ import type { Family } from './common/family.ts';
 import { answerSpan, classifierDropout, head, LmHead } from './common/heads.ts';
 import { checkRange, type ModelInputs } from './common/inputs.ts';
 import { activation, fixed, flag, index, key, probability, size } from './common/keys.ts';
+import { distanceRule, type LengthRule, lengthTable } from './common/length-tables.ts';
 import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 import type { NameRule } from './files/weight-names.ts';
@@ -180,16 +181,16 @@ export function logBucket(distance: number, buckets: number, most: number): numb
   return sign(distance) * (ceil(steps) + middle);
 }
 
-/** The row of the embeddings for each distance from −(L − 1) to L − 1. */
-function rowsOf(length: number, config: DebertaConfig): Int32Array {
+/** The row of the embeddings for each distance. */
+function rowsOf(config: DebertaConfig): LengthRule {
   const { positionBuckets, maxRelativePositions, maxPositionEmbeddings } = config;
   const most = maxRelativePositions < 1 ? maxPositionEmbeddings : maxRelativePositions;
   const span = spanOf(config);
-  return Int32Array.from({ length: 2 * length - 1 }, (_, at) => {
-    const distance = at - length + 1;
+  const row = (distance: number) => {
     const place = positionBuckets > 0 ? logBucket(distance, positionBuckets, most) : distance;
     return Math.min(Math.max(place + span, 0), 2 * span - 1);
-  });
+  };
+  return distanceRule(Math.max(most, span) + 1, row, { saturates: true });
 }
 
 class DisentangledSelfAttention extends SelfAttention {
@@ -280,13 +281,12 @@ export class DebertaEncoder extends LayerStack {
   readonly rel_embeddings: Embedding | null;
   /** Of the embeddings of distances; null unless `norm_rel_ebd` asks for it. */
   readonly LayerNorm: LayerNorm | null;
+  private readonly rows: LengthRule;
 
-  constructor(
-    device: Device,
-    private readonly config: PretrainedConfig,
-  ) {
+  constructor(device: Device, config: PretrainedConfig) {
     super(config);
     const deberta = config as DebertaConfig;
+    this.rows = rowsOf(deberta);
     checkWidths(deberta);
     const { hiddenSize: H, layerNormEps: eps, numHiddenLayers } = config;
     this.layer = Array.from(
@@ -317,7 +317,7 @@ export class DebertaEncoder extends LayerStack {
     const seen = { plain: true, mask: undefined, ...(mask && hidingPadding(mask)) } as const;
     const { rel_embeddings: table } = this;
     if (table === null) return seen;
-    const rows = table.weight.device.tensor(rowsOf(length, this.config as DebertaConfig));
+    const rows = lengthTable(table.weight.device, length, this.rows);
     const normal = this.LayerNorm === null ? table.weight : this.LayerNorm.forward(table.weight);
     return { ...seen, distances: { table: normal, rows } };
   }

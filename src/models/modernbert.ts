@@ -8,7 +8,8 @@ import type { Activation } from '../kernels/activations.ts';
 import { Dropout, Embedding, LayerNorm, Linear } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import type { Device, NormalOptions } from '../tensor/device.ts';
-import { add, div, type FloatDtype, to } from '../tensor/ops/elementwise.ts';
+import { byDistance } from '../tensor/ops/distances.ts';
+import { add, div, type FloatDtype, mul, relu, scale, to } from '../tensor/ops/elementwise.ts';
 import { embedding } from '../tensor/ops/embedding.ts';
 import { gated } from '../tensor/ops/gated.ts';
 import { matmul } from '../tensor/ops/matmul.ts';
@@ -30,9 +31,10 @@ import {
   type StackedLayer,
 } from './common/encoder.ts';
 import type { Family } from './common/family.ts';
-import { classifierDropout, decoderOf, gatherPositions, type Head, head } from './common/heads.ts';
+import { classifierDropout, decoderOf, type Head, head } from './common/heads.ts';
 import { checkRange, type ModelInputs } from './common/inputs.ts';
 import { activation, fixed, flag, key, layers, notNegative, probability, size } from './common/keys.ts';
+import { distanceRule, lengthTable } from './common/length-tables.ts';
 import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { rotaryAngles } from './common/rotary.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
@@ -236,6 +238,7 @@ export class ModernBertEncoder extends LayerStack {
   protected override readonly local: boolean;
   private readonly thetas: Readonly<Record<LayerType, number>>;
   private readonly size: number;
+  private readonly longest: number;
 
   constructor(device: Device, config: PretrainedConfig) {
     super(config);
@@ -249,6 +252,7 @@ export class ModernBertEncoder extends LayerStack {
       full_attention: ropeParameters?.full_attention?.rope_theta ?? modern.globalRopeTheta,
       sliding_attention: ropeParameters?.sliding_attention?.rope_theta ?? modern.localRopeTheta,
     };
+    this.longest = config.maxPositionEmbeddings;
     this.size = hiddenSize / numAttentionHeads;
     if (this.size % 2 !== 0)
       throw new ConfigError(`hidden_size ${hiddenSize} gives ${numAttentionHeads} heads an odd size`, {
@@ -265,8 +269,11 @@ export class ModernBertEncoder extends LayerStack {
   }
 
   protected override rotaryAngles(device: Device, count: number): RotaryPositions['angles'] {
-    const table = (type: LayerType) =>
-      device.tensor(rotaryAngles(count, this.size, this.thetas[type]), [count, this.size]);
+    const { size, thetas, longest } = this;
+    const table = (type: LayerType) => {
+      const values = (length: number) => rotaryAngles(length, size, thetas[type]);
+      return lengthTable(device, count, { over: 'positions', longest, values }, size);
+    };
     return Object.fromEntries(layerTypes.map((type) => [type, table(type)]));
   }
 
@@ -324,24 +331,33 @@ type Inputs = Pick<ModelInputs, 'attentionMask'>;
 /** [B, L, H] → [B, H], the mean of the tokens that the mask shows. */
 function meanOf(states: Tensor, { attentionMask: mask }: Inputs): Tensor {
   if (mask === undefined) return mean(states, 1);
-  const [batch, length, width] = states.shape as [number, number, number];
-  const shown = reshape(embedding(states.device.tensor([0, 1], [2, 1]), mask), [batch, 1, length]);
-  const shares = to(div(shown, sum(shown, 2, true)), states.dtype as FloatDtype);
-  return reshape(matmul(shares, states), [batch, width]);
+  const shown = shownAs(mask);
+  return weighted(states, div(shown, sum(shown, 2, true)));
 }
 
-/** [B, L, H] → [B, H], the first token that the mask shows. */
+/** 1 where the mask shows a token, else 0: float32 [B, 1, L]. */
+const shownAs = (mask: Tensor): Tensor =>
+  reshape(embedding(mask.device.tensor([0, 1], [2, 1]), mask), [mask.shape[0]!, 1, mask.shape[1]!]);
+
+/** The sum of states [B, L, H] by weights float32 [B, 1, L]: [B, H]. */
+function weighted(states: Tensor, weights: Tensor): Tensor {
+  const [batch, , width] = states.shape as [number, number, number];
+  return reshape(matmul(to(weights, states.dtype as FloatDtype), states), [batch, width]);
+}
+
+/** 1 for tokens that come no later than another. */
+const before = distanceRule(2, (distance) => Number(distance <= 0), { saturates: true, floats: true });
+
+/** [B, L, H] → [B, H], the first token that the mask shows; of a text without any, the first one. */
 function firstShown(states: Tensor, { attentionMask: mask }: Inputs): Tensor {
   if (mask === undefined) return select(states, 1, 0);
-  const [batch, length] = mask.shape as [number, number];
-  const shown = mask.integers;
-  if (shown === null)
-    throw new ConfigError('attentionMask came from the GPU', {
-      remedy: 'make an int32 tensor of numbers on the CPU: device.tensor(Int32Array.from(values), shape)',
-    });
-  const first = (text: number) => Math.max(0, shown.subarray(text * length, (text + 1) * length).indexOf(1));
-  const places = Int32Array.from({ length: batch }, (_, text) => text * length + first(text));
-  return gatherPositions(states, states.device.tensor(places));
+  const shown = shownAs(mask);
+  const upTo = byDistance(lengthTable(states.device, mask.shape[1]!, before), 'none');
+  // Of the tokens shown up to each, itself among them, only the first has one.
+  const counts = to(matmul(shown, upTo), 'float32');
+  const first = mul(shown, relu(scale(counts, -1, 2)));
+  const none = to(reshape(scale(sum(first, 2), -1, 1), [-1, 1]), states.dtype as FloatDtype);
+  return add(weighted(states, first), mul(none, select(states, 1, 0)));
 }
 
 const parts = (config: PretrainedConfig, device: Device) => ({

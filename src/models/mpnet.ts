@@ -12,6 +12,7 @@ import { Encoder, type PlainlySeen } from './common/encoder.ts';
 import type { Family } from './common/family.ts';
 import { answerSpan, eachToken, pooled, vocabulary } from './common/heads.ts';
 import { fixed, key, size } from './common/keys.ts';
+import { distanceRule, lengthTable } from './common/length-tables.ts';
 import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 import type { NameRule } from './files/weight-names.ts';
@@ -68,6 +69,8 @@ export function distanceBucket(distance: number): number {
   return distance < 0 ? half + bucket : bucket;
 }
 
+const buckets = distanceRule(FARTHEST + 1, distanceBucket, { saturates: true });
+
 export class MPNetEncoder extends Encoder {
   readonly relative_attention_bias: Embedding;
 
@@ -79,8 +82,7 @@ export class MPNetEncoder extends Encoder {
 
   protected override plainly(length: number, mask: Tensor | undefined): PlainlySeen {
     const { weight } = this.relative_attention_bias;
-    const buckets = Int32Array.from({ length: 2 * length - 1 }, (_, at) => distanceBucket(at - length + 1));
-    const biases = this.relative_attention_bias.forward(weight.device.tensor(buckets));
+    const biases = this.relative_attention_bias.forward(lengthTable(weight.device, length, buckets));
     return { mask, plain: true, bias: byDistance(permute(biases, [1, 0]), 'none') };
   }
 

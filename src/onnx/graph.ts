@@ -1,26 +1,29 @@
 /** A graph under construction, and the messages of onnx.proto (ONNX 1.16) that it becomes. */
 
+import { cached } from '../cached.ts';
 import { ConfigError } from '../errors.ts';
 import type { FileSink } from '../platform/contract.ts';
 import { float32ToFloat16 } from '../tensor/float16.ts';
 import { sizeOf } from '../tensor/shape.ts';
-import type { Axis, Dim } from './dims.ts';
+import type { Dim } from './dims.ts';
 import { bytes, bytesHead, float, integer, message } from './protobuf.ts';
 
 /** Numbers of `TensorProto.DataType`. */
-export const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
+const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 type ElementType = keyof typeof elementTypes;
 
 /** The type of weights and of what is computed; inputs are int64 and results float32. */
 export type FloatType = 'float32' | 'float16';
 
 /** The operators of this version are known to ONNX Runtime 1.13 and later. */
-export const OPSET = 17;
+const OPSET = 17;
 const IR_VERSION = 8;
 /** The longest message that protobuf reads. */
 const LONGEST = 2 ** 31 - 1;
 /** The largest float16. */
 const LARGEST_HALF = 65_504;
+/** Constants up to this size are the same if their values are. */
+const SMALL = 64;
 
 /** An attribute of a node: a number of the kind that the operator wants, or whole numbers. */
 export type Attribute =
@@ -48,7 +51,7 @@ export interface Initializer {
 export interface Port {
   readonly name: string;
   readonly type: ElementType;
-  readonly shape: readonly (number | Axis)[];
+  readonly shape: readonly (number | string)[];
 }
 
 function attributeMessage([name, value]: [string, Attribute]): Uint8Array {
@@ -102,6 +105,8 @@ async function rawData({ name, type, read }: Initializer): Promise<Uint8Array> {
 export class Graph {
   private readonly nodes: Node[] = [];
   private readonly initializers = new Map<string, Initializer>();
+  /** Names of what nodes and small constants give, by what they are. */
+  private readonly known = new Map<string, string[]>();
   private count = 0;
 
   constructor(readonly type: FloatType) {}
@@ -111,15 +116,17 @@ export class Graph {
     return `${op}_${this.count}`;
   }
 
-  /** Adds a node with several results and returns their names. */
+  /** Adds a node with several results, unless there is one like it, and returns their names. */
   split(op: string, inputs: readonly string[], results: number, attributes: Attributes = {}): string[] {
-    const name = this.fresh(op);
-    const outputs = Array.from({ length: results }, (_, at) => (results === 1 ? name : `${name}_${at}`));
-    this.nodes.push({ op, inputs, outputs, attributes });
-    return outputs;
+    return cached(this.known, JSON.stringify([op, inputs, results, attributes]), () => {
+      const name = this.fresh(op);
+      const outputs = Array.from({ length: results }, (_, at) => (results === 1 ? name : `${name}_${at}`));
+      this.nodes.push({ op, inputs, outputs, attributes });
+      return outputs;
+    });
   }
 
-  /** Adds a node and returns the name of its result. */
+  /** Adds a node, unless there is one like it, and returns the name of its result. */
   node(op: string, inputs: readonly string[], attributes: Attributes = {}): string {
     return this.split(op, inputs, 1, attributes)[0]!;
   }
@@ -142,12 +149,31 @@ export class Graph {
 
   /** An int64 constant, a vector unless `shape` says otherwise. */
   ints(values: ArrayLike<number>, shape: readonly number[] = [values.length]): string {
-    return this.initializer({ name: this.fresh('ints'), shape, type: 'int64', read: async () => values });
+    return this.constant('ints', 'int64', values, shape);
   }
 
-  /** A constant of the graph's float type, a scalar unless `shape` says otherwise. */
+  /**
+   * A constant of the graph's float type, a scalar unless `shape` says otherwise. Values that stand for
+   * infinity become the type's largest.
+   */
   floats(values: ArrayLike<number>, shape: readonly number[] = []): string {
-    return this.initializer({ name: this.fresh('floats'), shape, type: this.type, read: async () => values });
+    const { type } = this;
+    const clamped = (value: number) => Math.min(Math.max(value, -LARGEST_HALF), LARGEST_HALF);
+    const held = type === 'float16' ? Array.from(values, clamped) : values;
+    return this.constant('floats', type, held, shape);
+  }
+
+  private constant(
+    prefix: string,
+    type: ElementType,
+    values: ArrayLike<number>,
+    shape: readonly number[],
+  ): string {
+    const make = () => [
+      this.initializer({ name: this.fresh(prefix), shape, type, read: async () => values }),
+    ];
+    if (values.length > SMALL) return make()[0]!;
+    return cached(this.known, JSON.stringify([type, shape, Array.from(values)]), make)[0]!;
   }
 
   /** Leaves what no output needs, and writes the file. Throws `ConfigError` if it would be too long. */
@@ -206,8 +232,8 @@ export class Graph {
 }
 
 /** A port's shape. Products of sizes have no name of their own. */
-export function portShape(dims: readonly Dim[]): (number | Axis)[] {
+export function portShape(dims: readonly Dim[]): (number | string)[] {
   return dims.map(({ factor, axes }) =>
-    axes.length === 0 ? factor : factor === 1 && axes.length === 1 ? axes[0]! : (axes.join('_x_') as Axis),
+    axes.length === 0 ? factor : [...(factor === 1 ? [] : [factor]), ...axes].join('_x_'),
   );
 }

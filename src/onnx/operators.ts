@@ -1,7 +1,9 @@
 /** The nodes that compute what an operation of the engine computes. */
 import { ConfigError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
-import { type Axis, type Dim, type Dims, sameDim } from './dims.ts';
+import type { LengthRule } from '../models/common/length-tables.ts';
+import type { DistanceRows } from '../tensor/ops/distances.ts';
+import { type Dim, type Dims, type Measure, sameDim } from './dims.ts';
 import type { Graph } from './graph.ts';
 import type { TracedOp } from './trace.ts';
 
@@ -15,11 +17,11 @@ export interface Context {
   name(op: TracedOp, input: string): string;
   /** The same, with its last two dimensions swapped. */
   swapped(op: TracedOp, input: string): string;
-  /** A vector of one element: a size of the inputs. */
-  size(axis: Axis): string;
 }
 
 type Convert = (op: TracedOp, context: Context) => string;
+
+const LOWEST = -3.4028234663852886e38;
 
 const option = <T>({ options }: TracedOp): T => options[0] as T;
 
@@ -29,11 +31,63 @@ function sizeOption(op: TracedOp, name: string, { sizes }: Context): Dim {
   return sizes.of(a!, b!);
 }
 
+/** A size of the inputs, or what follows from it, as a vector of one element. */
+function measured(context: Context, measure: Measure): string {
+  const { graph, sizes } = context;
+  if (measure !== 'distances') {
+    const start = sizes.axes.indexOf(measure);
+    return graph.node('Shape', ['input_ids'], { start: { int: start }, end: { int: start + 1 } });
+  }
+  const length = measured(context, 'sequence_length');
+  return graph.node('Sub', [graph.node('Add', [length, length]), graph.ints([1])]);
+}
+
 /** A size as a vector of one element. */
-function sizeVector({ factor, axes }: Dim, { graph, size }: Context): string {
+function sizeVector({ factor, axes }: Dim, context: Context): string {
+  const { graph } = context;
   if (axes.length === 0) return graph.ints([factor]);
-  const all = axes.map(size).reduce((product, next) => graph.node('Mul', [product, next]));
+  const all = axes
+    .map((axis) => measured(context, axis))
+    .reduce((product, next) => graph.node('Mul', [product, next]));
   return factor === 1 ? all : graph.node('Mul', [all, graph.ints([factor])]);
+}
+
+/** Sizes as a vector. */
+function shapeVector(dims: readonly Dim[], context: Context): string {
+  const parts = dims.map((dim) => sizeVector(dim, context));
+  return context.graph.node('Concat', parts, { axis: { int: 0 } });
+}
+
+/** A tensor whose elements are all one value. */
+export function filled(value: string, dims: readonly Dim[], context: Context): string {
+  return context.graph.node('Expand', [value, shapeVector(dims, context)]);
+}
+
+/** The positions of a text: int64 [L]. */
+function positions(context: Context): string {
+  const { graph } = context;
+  const [zero, one] = [0, 1].map((value) => graph.ints([value], [])) as [string, string];
+  const length = graph.node('Squeeze', [measured(context, 'sequence_length'), graph.ints([0])]);
+  return graph.node('Range', [zero, length, one]);
+}
+
+/** Positions of queries [L, 1] and of keys [1, L]. */
+function queriesAndKeys(context: Context): [string, string] {
+  const { graph } = context;
+  const along = (axis: number) => graph.node('Unsqueeze', [positions(context), graph.ints([axis])]);
+  return [along(1), along(0)];
+}
+
+/** A table by length: its rows among those of the longest text's table. */
+export function ruled(table: string, { over, longest, saturates }: LengthRule, context: Context): string {
+  const { graph } = context;
+  if (over === 'positions') return graph.node('Gather', [table, positions(context)], { axis: { int: 0 } });
+  const last = graph.ints([longest - 1], []);
+  const length = graph.node('Squeeze', [measured(context, 'sequence_length'), graph.ints([0])]);
+  const one = graph.ints([1], []);
+  const distances = graph.node('Range', [graph.node('Sub', [one, length]), length, one]);
+  const near = saturates ? graph.node('Clip', [distances, graph.ints([1 - longest], []), last]) : distances;
+  return graph.node('Gather', [table, graph.node('Add', [near, last])], { axis: { int: 0 } });
 }
 
 /** Reshapes to sizes of which any may depend on the inputs'. */
@@ -119,32 +173,74 @@ function normalized(op: TracedOp, { graph, name }: Context, x: string): string {
 }
 
 /** softmax(q·kᵀ / √size) · v of each head; q, k, v and the result [B, L, heads · size]. */
-function attended(
-  { graph }: Context,
-  [q, k, v]: readonly string[],
-  { heads, width, mask }: { heads: number; width: number; mask: string },
-): string {
+function attended(op: TracedOp, context: Context, [q, k, v]: readonly string[]): string {
+  const { graph } = context;
+  const { heads, window } = option<{ heads: number; window?: number }>(op);
+  const width = op.y.dims.at(-1)!.factor;
   const size = width / heads;
+  const seen = seenKeys(context.name(op, 'mask'), window, context);
   const apart = (x: string, order: readonly number[]): string =>
     graph.node('Transpose', [graph.node('Reshape', [x, graph.ints([0, 0, heads, size])])], {
       perm: { ints: order },
     });
   const [query, key, value] = [apart(q!, [0, 2, 1, 3]), apart(k!, [0, 2, 3, 1]), apart(v!, [0, 2, 1, 3])];
   const scores = times(graph, graph.node('MatMul', [query, key]), 1 / Math.sqrt(size));
-  const weights = graph.node('Softmax', [mask === '' ? scores : masked(graph, scores, mask)], {
-    axis: { int: -1 },
-  });
+  const lowest = graph.floats([LOWEST]);
+  const shown = seen === '' ? scores : graph.node('Where', [seen, scores, lowest]);
+  const weights = graph.node('Softmax', [shown], { axis: { int: -1 } });
   const mixed = graph.node('Transpose', [graph.node('MatMul', [weights, value])], {
     perm: { ints: [0, 2, 1, 3] },
   });
   return graph.node('Reshape', [mixed, graph.ints([0, 0, width])]);
 }
 
-/** Scores [B, heads, L, L], the lowest number for keys that the mask [B, L] hides. */
-function masked(graph: Graph, scores: string, mask: string): string {
-  const seen = graph.node('Unsqueeze', [graph.cast(mask, 'bool'), graph.ints([1, 2])]);
-  const lowest = graph.floats([graph.type === 'float32' ? -3.4028234663852886e38 : -65_504]);
-  return graph.node('Where', [seen, scores, lowest]);
+/** Which keys a query sees, of those that a mask [B, L] shows and of those near by: broadcasts to [B, heads, L, L]. */
+function seenKeys(mask: string, window: number | undefined, context: Context): string {
+  const { graph } = context;
+  const shown = mask === '' ? '' : graph.node('Unsqueeze', [graph.cast(mask, 'bool'), graph.ints([1, 2])]);
+  if (window === undefined) return shown;
+  const distances = graph.node('Abs', [graph.node('Sub', queriesAndKeys(context))]);
+  const near = graph.node('LessOrEqual', [distances, graph.ints([window], [])]);
+  return shown === '' ? near : graph.node('And', [shown, near]);
+}
+
+/** Queries and keys of each head, turned by the angles of their positions; see `rotary`. */
+function turned(op: TracedOp, { graph, name }: Context): string {
+  const columns = op.y.dims.at(-1)!.factor;
+  const size = op.inputs.angles!.dims[1]!.factor;
+  const halves = [size / 2, size / 2];
+  const split = (x: string, sizes: readonly number[]) =>
+    graph.split('Split', [x, graph.ints(sizes)], sizes.length, { axis: { int: -1 } });
+  const [turning, values] = split(name(op, 'qkv'), [(columns / 3) * 2, columns / 3]) as [string, string];
+  const angles = graph.node('Gather', [name(op, 'angles'), name(op, 'positions')], { axis: { int: 0 } });
+  const [cosine, sine] = split(graph.node('Unsqueeze', [angles, graph.ints([1])]), halves) as [
+    string,
+    string,
+  ];
+  const apart = graph.node('Reshape', [turning, graph.ints([0, 0, (columns / 3 / size) * 2, size])]);
+  const [a, b] = split(apart, halves) as [string, string];
+  const product = (x: string, y: string) => graph.node('Mul', [x, y]);
+  const first = graph.node('Sub', [product(a, cosine), product(b, sine)]);
+  const second = graph.node('Add', [product(b, cosine), product(a, sine)]);
+  const together = graph.node('Concat', [first, second], { axis: { int: -1 } });
+  const flat = graph.node('Reshape', [together, graph.ints([0, 0, (columns / 3) * 2])]);
+  return graph.node('Concat', [flat, values], { axis: { int: -1 } });
+}
+
+/** Values for each distance, laid out by query and key; see `byDistance`. */
+function laidOut(op: TracedOp, context: Context): string {
+  const { graph } = context;
+  const { rows } = option<{ rows: DistanceRows }>(op);
+  const [query, key] = queriesAndKeys(context);
+  const length = measured(context, 'sequence_length');
+  const last = graph.node('Sub', [length, graph.ints([1])]);
+  const place = graph.node('Add', [graph.node('Sub', [query, key]), last]);
+  const x = context.name(op, 'x');
+  if (rows === 'none') return graph.node('Gather', [x, place], { axis: { int: -1 } });
+  const row = graph.node('Mul', [rows === 'query' ? query : key, measured(context, 'distances')]);
+  const lead = op.y.dims.slice(0, -2).map(() => 0);
+  const flat = graph.node('Reshape', [x, graph.ints([...lead, -1])]);
+  return graph.node('Gather', [flat, graph.node('Add', [row, place])], { axis: { int: -1 } });
 }
 
 function reduction(node: string): Convert {
@@ -180,7 +276,8 @@ const converts: Readonly<Record<string, Convert>> = {
     const scaled = times(graph, name(op, 'x'), scale);
     return shift === 0 ? scaled : graph.node('Add', [scaled, graph.floats([shift])]);
   },
-  embedding: (op, { graph, name }) => graph.node('Gather', [name(op, 'table'), name(op, 'ids')]),
+  embedding: (op, { graph, name }) =>
+    graph.node('Gather', [name(op, 'table'), name(op, 'ids')], { axis: { int: 0 } }),
   positionIds: (op, { graph, name }) => {
     const { padding } = option<{ padding: number }>(op);
     const first = graph.ints([padding], []);
@@ -231,17 +328,19 @@ const converts: Readonly<Record<string, Convert>> = {
     return linear(op, context, hidden, { weight: 'outerWeight', bias: 'outerBias' });
   },
   attention: (op, context) => {
-    const width = op.y.dims.at(-1)!.factor;
-    const { heads } = option<{ heads: number }>(op);
     const inputs = ['q', 'k', 'v'].map((input) => context.name(op, input));
-    return attended(context, inputs, { heads, width, mask: context.name(op, 'mask') });
+    return attended(op, context, inputs);
   },
   selfAttention: (op, context) => {
-    const width = op.y.dims.at(-1)!.factor;
-    const { heads } = option<{ heads: number }>(op);
     const parts = context.graph.split('Split', [context.name(op, 'qkv')], 3, { axis: { int: -1 } });
-    return attended(context, parts, { heads, width, mask: context.name(op, 'mask') });
+    return attended(op, context, parts);
   },
+  gated: (op, { graph, name }) => {
+    const [a, b] = graph.split('Split', [name(op, 'x')], 2, { axis: { int: -1 } }) as [string, string];
+    return graph.node('Mul', [activations[option<Activation>(op)](graph, a), b]);
+  },
+  rotary: turned,
+  byDistance: laidOut,
 };
 
 /** Adds an operation's nodes and returns the name of its result. Throws `ConfigError` if it has none. */

@@ -224,12 +224,55 @@ function sliced([x, starts, ends, axes]: NdArray[]): NdArray {
   );
 }
 
-function split([x]: NdArray[], outputs: number): NdArray[] {
-  const width = x!.shape.at(-1)! / outputs;
-  const shape = [...x!.shape.slice(0, -1), width];
-  return Array.from({ length: outputs }, (_, part) =>
-    build(shape, (index) => atBroadcast(x!, [...index.slice(0, -1), index.at(-1)! + part * width])),
-  );
+/** Parts of the last dimension, of the sizes that are given or equal ones. */
+function split([x, sizes]: NdArray[], outputs: number): NdArray[] {
+  const width = x!.shape.at(-1)!;
+  const widths = sizes?.data ?? new Float64Array(outputs).fill(width / outputs);
+  if (widths.reduce((sum, one) => sum + one, 0) !== width)
+    throw new Error(`Split of ${width} into ${widths}`);
+  let start = 0;
+  return Array.from(widths, (size) => {
+    const from = start;
+    start += size;
+    return build([...x!.shape.slice(0, -1), size], (index) =>
+      atBroadcast(x!, [...index.slice(0, -1), index.at(-1)! + from]),
+    );
+  });
+}
+
+/** Arrays one after the other along their last dimension. */
+function joined(parts: NdArray[], { axis }: Attributes): NdArray {
+  const [first] = parts;
+  const rank = first!.shape.length;
+  if (((axis as number) + rank) % rank !== rank - 1) throw new Error('Concat of another dimension');
+  const width = parts.reduce((sum, { shape }) => sum + shape.at(-1)!, 0);
+  const rows = sizeOf(first!.shape) / first!.shape.at(-1)!;
+  const data = new Float64Array(rows * width);
+  let column = 0;
+  for (const part of parts) {
+    const size = part.shape.at(-1)!;
+    for (let row = 0; row < rows; row += 1)
+      data.set(part.data.slice(row * size, (row + 1) * size), row * width + column);
+    column += size;
+  }
+  return { shape: [...first!.shape.slice(0, -1), width], data };
+}
+
+/** Slices of x along a dimension, one for each id. */
+function gathered([x, ids]: NdArray[], { axis }: Attributes): NdArray {
+  const at = ((axis as number) + x!.shape.length) % x!.shape.length;
+  const [lead, rest] = [x!.shape.slice(0, at), x!.shape.slice(at + 1)];
+  const [size, inner] = [x!.shape[at]!, sizeOf(rest)];
+  const shape = [...lead, ...ids!.shape, ...rest];
+  const data = new Float64Array(sizeOf(shape));
+  for (let flat = 0; flat < data.length; flat += 1) {
+    const row = Math.floor(flat / inner);
+    const id = ids!.data[row % ids!.data.length]!;
+    if (id < 0 || id >= size) throw new Error(`Gather: id ${id}`);
+    const outer = Math.floor(row / ids!.data.length);
+    data[flat] = x!.data[(outer * size + id) * inner + (flat % inner)]!;
+  }
+  return { shape, data };
 }
 
 function normalized([x, weight, bias]: NdArray[], { epsilon }: Attributes): NdArray {
@@ -259,7 +302,20 @@ const compute: Record<string, Compute> = {
   Mul: broadcast((a, b) => a * b),
   Div: broadcast((a, b) => a / b),
   Equal: broadcast((a, b) => Number(a === b)),
+  LessOrEqual: broadcast((a, b) => Number(a <= b)),
+  And: broadcast((a, b) => Number(a !== 0 && b !== 0)),
   Not: each((x) => Number(x === 0)),
+  Abs: each(Math.abs),
+  Clip: ([x, lowest, highest]) =>
+    map(x!, (value) => Math.min(Math.max(value, lowest!.data[0]!), highest!.data[0]!)),
+  Range: (bounds) => {
+    const [start, limit, step] = bounds.map(({ data }) => data[0]!) as [number, number, number];
+    const length = Math.max(0, Math.ceil((limit - start) / step));
+    return nd(
+      [length],
+      Array.from({ length }, (_, at) => start + at * step),
+    );
+  },
   Cast: ([x], { to }) => map(x!, (value) => (types[to as number] === 'bool' ? Number(value !== 0) : value)),
   Identity: ([x]) => x!,
   Erf: each(erf),
@@ -268,14 +324,7 @@ const compute: Record<string, Compute> = {
   Sigmoid: each((x) => 1 / (1 + Math.exp(-x))),
   Exp: each(Math.exp),
   MatMul: (inputs) => product(inputs),
-  Gather: ([table, ids]) => {
-    const width = table!.shape[1]!;
-    return build([...ids!.shape, width], (_, flat) => {
-      const id = ids!.data[Math.floor(flat / width)]!;
-      if (id < 0 || id >= table!.shape[0]!) throw new Error(`Gather: id ${id}`);
-      return table!.data[id * width + (flat % width)]!;
-    });
-  },
+  Gather: gathered,
   CumSum: ([x]) => {
     let sum = 0;
     return rows(x!, (row) => {
@@ -287,11 +336,16 @@ const compute: Record<string, Compute> = {
     const sizes = x!.shape.slice(start as number, end as number);
     return nd([sizes.length], sizes);
   },
-  Concat: (parts) =>
-    nd(
-      [parts.length],
-      parts.map(({ data }) => data[0]!),
-    ),
+  Concat: joined,
+  Expand: ([x, to]) => {
+    const shape = broadcastShapes('Expand', x!.shape, Array.from(to!.data));
+    return { shape, data: broadcastTo(x!, shape) };
+  },
+  Squeeze: ([x, axes]) => {
+    if (Array.from(axes!.data).some((axis) => x!.shape[axis] !== 1))
+      throw new Error(`Squeeze of [${x!.shape}]`);
+    return { shape: x!.shape.filter((_, d) => !axes!.data.includes(d)), data: x!.data };
+  },
   Unsqueeze: ([x, axes]) => {
     const shape = [...x!.shape];
     for (const axis of axes!.data) shape.splice(axis, 0, 1);
@@ -308,6 +362,17 @@ const compute: Record<string, Compute> = {
   Transpose: ([x], { perm }) => transposed(x!, perm as number[]),
   Slice: (inputs) => sliced(inputs),
   Softmax: (inputs) => softmax(inputs),
+  ReduceSum: ([x, axes], { keepdims }) => {
+    const axis = axes!.data[0]!;
+    const shape = x!.shape.map((size, d) => (d === axis ? 1 : size));
+    const data = new Float64Array(sizeOf(shape));
+    const inner = sizeOf(x!.shape.slice(axis + 1));
+    const size = x!.shape[axis]!;
+    x!.data.forEach((value, flat) => {
+      data[Math.floor(flat / inner / size) * inner + (flat % inner)]! += value;
+    });
+    return { shape: keepdims === 1 ? shape : shape.filter((_, d) => d !== axis), data };
+  },
   LayerNormalization: normalized,
 };
 

@@ -15,6 +15,7 @@ import type { NameRule } from '../files/weight-names.ts';
 import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
 import type { ModelInputs } from './inputs.ts';
+import { type LengthRule, lengthTable } from './length-tables.ts';
 import { Packing } from './packing.ts';
 import { distanceScores } from './relative-positions.ts';
 
@@ -204,9 +205,11 @@ export abstract class LayerStack extends Module {
   /** Whether padding can be left out: distances between packed tokens are not known. */
   private readonly packs: boolean;
 
-  constructor({ positionEmbeddingType }: PretrainedConfig) {
+  constructor({ positionEmbeddingType, maxPositionEmbeddings: longest }: PretrainedConfig) {
     super();
     this.packs = positionEmbeddingType === 'absolute';
+    const values = (length: number) => Int32Array.from({ length }, (_, at) => at);
+    this.counted = { over: 'positions', longest, values };
   }
 
   /** The layers as they compute; the same one may come several times. */
@@ -223,6 +226,9 @@ export abstract class LayerStack extends Module {
 
   /** Angles of the positions 0 to count − 1, for layers with rotary positions. */
   protected rotaryAngles?(device: Device, count: number): RotaryPositions['angles'];
+
+  /** The positions of texts whose positions are not given. */
+  private readonly counted: LengthRule;
 
   /**
    * [B, L, H] → states, float32 under `autocast` too. Without `outputHiddenStates`, each state is freed when
@@ -249,13 +255,13 @@ export abstract class LayerStack extends Module {
     packing: Packing | null,
   ): RotaryPositions | undefined {
     if (this.rotaryAngles === undefined) return undefined;
-    const known =
-      given === undefined ? Int32Array.from({ length: shape[1]! }, (_, at) => at) : given.integers;
+    const all = given ?? lengthTable(device, shape[1]!, this.counted);
+    const known = all.integers;
     if (known === null)
       throw new ConfigError('positionIds came from the GPU', {
         remedy: 'make an int32 tensor of numbers on the CPU: device.tensor(Int32Array.from(values), shape)',
       });
-    const positions = packing === null ? (given ?? device.tensor(known)) : packing.packIntegers(known);
+    const positions = packing === null ? all : packing.packIntegers(known);
     return { positions, angles: this.rotaryAngles(device, known.reduce((a, b) => Math.max(a, b), 0) + 1) };
   }
 

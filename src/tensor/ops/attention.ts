@@ -48,6 +48,10 @@ export const slotsOf = ({ mask, starts }: Bounds) => ({
   knownStarts: starts?.integers ?? undefined,
 });
 
+/** The window for the kernels: none if it shows everything. */
+const windowOf = ({ window = Infinity }: Options, { length }: Dims): number | undefined =>
+  window >= length - 1 ? undefined : window;
+
 /** What kernels take of layers that add numbers to scores. */
 type Added = Pick<AttentionLaunch, 'bias' | 'scale'>;
 
@@ -57,9 +61,11 @@ export function attentionForward(
   bounds: Bounds,
   y: Tensor,
   dims: Dims,
-  { dropout, window }: Options,
+  options: Options,
   added: Added = {},
 ): { stats: Tensor } {
+  const { dropout } = options;
+  const window = windowOf(options, dims);
   const stats = y.device.raw([dims.heads, dims.tokens, 2]);
   const outputs = { o: y.slot, stats: stats.slot };
   attentionKernel(y.device.gpu, {
@@ -84,10 +90,12 @@ export function attentionBackward(
   dy: Tensor,
   gradients: Projections,
   dims: Dims,
-  { dropout, window }: Options,
+  options: Options,
   added: Added = {},
 ): Tensor | null {
   const { device } = dy;
+  const { dropout } = options;
+  const window = windowOf(options, dims);
   const dbias = added.bias === undefined ? null : device.raw([dims.tokens, dims.heads, dims.length]);
   // Kernels pass over keys that the mask hides.
   if (dbias !== null && saved.mask !== undefined) device.fill(dbias, 0);
@@ -346,14 +354,6 @@ export interface SelfAttentionOptions extends PackedOptions {
   window?: number | undefined;
 }
 
-/** The window for the kernels: none if it shows everything. Throws `ShapeError`. */
-function windowOf(window: number | undefined, length: number): number | undefined {
-  if (window === undefined) return undefined;
-  if (!Number.isInteger(window) || window < 0)
-    throw new ShapeError(`selfAttention: window is ${window}`, { remedy: 'use a whole number, 0 or more' });
-  return window >= length - 1 ? undefined : window;
-}
-
 /**
  * Attention over one tensor whose rows hold a token's query, key and value in this order, as one matrix
  * product gives them. qkv [batch, length, 3 · heads · size] → [batch, length, heads · size]; with `starts`:
@@ -366,8 +366,9 @@ export function selfAttention(qkv: Tensor, options: SelfAttentionOptions): Tenso
     window: true,
     bias: true,
   });
-  const { heads, mask, starts, bias, length } = options;
-  const window = windowOf(options.window, length ?? qkv.shape.at(-2) ?? 0);
+  const { heads, mask, starts, bias, length, window } = options;
+  if (window !== undefined && (!Number.isInteger(window) || window < 0))
+    throw new ShapeError(`selfAttention: window is ${window}`, { remedy: 'use a whole number, 0 or more' });
   const dropout = dropoutKey(qkv, options.dropout);
   return withAutocast(qkv, (input) =>
     selfAttentionOp({ qkv: input, mask, starts, bias }, { heads, dropout, length, window }),
