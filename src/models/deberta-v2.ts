@@ -8,10 +8,12 @@ import type { Activation } from '../kernels/activations.ts';
 import { biasParameter, Dropout, Embedding, LayerNorm, Linear } from '../nn/layers.ts';
 import { Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
+import type { DistanceAttentionOptions } from '../tensor/ops/distance-attention.ts';
 import { byDistance, type DistanceRows } from '../tensor/ops/distances.ts';
 import { add, type FloatDtype, mul, scale, to } from '../tensor/ops/elementwise.ts';
 import { embedding } from '../tensor/ops/embedding.ts';
 import { linear, matmul } from '../tensor/ops/matmul.ts';
+import { mean } from '../tensor/ops/reduction.ts';
 import { narrow, permute, reshape, select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { activationOf } from './common/activations.ts';
@@ -24,6 +26,7 @@ import {
   EncoderLayer,
   LayerStack,
   type PlainlySeen,
+  type RelativePositions,
   type SeenTokens,
   SelfAttention,
 } from './common/encoder.ts';
@@ -31,7 +34,8 @@ import type { Family } from './common/family.ts';
 import { answerSpan, classifierDropout, head, LmHead } from './common/heads.ts';
 import { checkRange, type ModelInputs } from './common/inputs.ts';
 import { activation, fixed, flag, index, key, probability, size } from './common/keys.ts';
-import { distanceRule, type LengthRule, lengthTable } from './common/length-tables.ts';
+import { distanceRule, type LengthRule } from './common/length-tables.ts';
+import { DistanceRule } from './common/relative-positions.ts';
 import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 import type { NameRule } from './files/weight-names.ts';
@@ -214,28 +218,39 @@ class DisentangledSelfAttention extends SelfAttention {
 
   override forward(x: Tensor, seen: SeenTokens): Attended {
     const { numAttentionHeads: heads, attentionProbsDropoutProb, posAttType } = this.deberta;
-    const { distances } = seen as PlainlySeen;
-    const more =
-      distances === undefined || posAttType.length === 0
-        ? undefined
-        : (query: Tensor, key: Tensor) => this.distanceScores(query, key, distances);
+    const plain = 'plain' in seen ? seen.plainDistances : undefined;
     const dropout = this.training ? attentionProbsDropoutProb : 0;
     // The sum of as many products has the variance of one.
-    return attend(this.qkv.forward(x), seen, { heads, dropout, more, products: 1 + posAttType.length });
+    const options = { heads, dropout, products: 1 + posAttType.length };
+    const qkv = this.qkv.forward(x);
+    const { result, ...more } = attend(qkv, seen, options, {
+      plainly: { more: plain && ((query, key) => this.distanceScores(query, key, plain)) },
+      tables: ({ table }) => this.tablesOf(table!),
+    });
+    return { result: seen.shown === undefined ? result : showing(result, qkv, seen.shown), ...more };
   }
 
-  /** Contents of queries by distances, and distances by contents of keys: [B, heads, L, L]. */
-  private distanceScores(query: Tensor, key: Tensor, distances: Distances): Tensor {
-    const table = this.pos_dropout.forward(distances.table);
+  /** Projections of embeddings of distances: what queries, and keys, are multiplied by. */
+  private tablesOf(embeddings: Tensor): Pick<DistanceAttentionOptions, 'byQuery' | 'byKey'> {
+    const table = this.pos_dropout.forward(embeddings);
     const { shareAttKey, posAttType, hiddenSize: H } = this.deberta;
     const both = shareAttKey ? this.qkv.forward(table) : null;
     const projected = (layer: Linear | null, first: number) =>
       both === null ? layer!.forward(table) : narrow(both, 1, first, H);
-    const scores = {
-      c2p: () => this.scoresOf(query, projected(this.pos_key_proj, H), distances.rows, 'query'),
-      p2c: () => this.scoresOf(key, projected(this.pos_query_proj, 0), distances.rows, 'key'),
+    return {
+      byQuery: posAttType.includes('c2p') ? projected(this.pos_key_proj, H) : undefined,
+      byKey: posAttType.includes('p2c') ? projected(this.pos_query_proj, 0) : undefined,
     };
-    return posAttType.map((type) => scores[type]()).reduce((a, b) => add(a, b));
+  }
+
+  /** Contents of queries by distances, and distances by contents of keys: [B, heads, L, L]. */
+  private distanceScores(query: Tensor, key: Tensor, { table, rows }: PlainDistances): Tensor {
+    const { byQuery, byKey } = this.tablesOf(table);
+    const scores = [
+      byQuery && this.scoresOf(query, byQuery, rows, 'query'),
+      byKey && this.scoresOf(key, byKey, rows, 'key'),
+    ];
+    return scores.filter((one) => one !== undefined).reduce((a, b) => add(a, b));
   }
 
   /** x [B, heads, L, size] by a table [n, H] of distances, of which `rows` has each one's: [B, heads, L, L]. */
@@ -247,10 +262,18 @@ class DisentangledSelfAttention extends SelfAttention {
   }
 }
 
-/** Embeddings of distances [2 · span, H], and the row of each distance from −(L − 1) to L − 1. */
-interface Distances {
-  table: Tensor;
-  rows: Tensor;
+type PlainDistances = NonNullable<PlainlySeen['plainDistances']>;
+
+/**
+ * The result of attention for tokens that are shown; the mean of all values, with equal weights, for those
+ * that the mask hides, as in transformers.
+ */
+function showing(result: Tensor, qkv: Tensor, shown: Tensor): Tensor {
+  const dtype = result.dtype as FloatDtype;
+  const width = result.shape[2]!;
+  const values = to(narrow(qkv, 2, 2 * width, width), 'float32');
+  const alike = mul(mean(values, 1, true), scale(shown, -1, 1));
+  return add(mul(result, to(shown, dtype)), to(alike, dtype));
 }
 
 /** transformers hides padding from keys, and everything from padding: the weights of its rows are all equal. */
@@ -282,11 +305,15 @@ export class DebertaEncoder extends LayerStack {
   /** Of the embeddings of distances; null unless `norm_rel_ebd` asks for it. */
   readonly LayerNorm: LayerNorm | null;
   private readonly rows: LengthRule;
+  /** null if scores do not depend on distances. */
+  private readonly byDistance: DistanceRule | null;
 
   constructor(device: Device, config: PretrainedConfig) {
     super(config);
     const deberta = config as DebertaConfig;
     this.rows = rowsOf(deberta);
+    const depends = deberta.relativeAttention && deberta.posAttType.length > 0;
+    this.byDistance = depends ? new DistanceRule(this.rows, 2 * spanOf(deberta)) : null;
     checkWidths(deberta);
     const { hiddenSize: H, layerNormEps: eps, numHiddenLayers } = config;
     this.layer = Array.from(
@@ -317,9 +344,27 @@ export class DebertaEncoder extends LayerStack {
     const seen = { plain: true, mask: undefined, ...(mask && hidingPadding(mask)) } as const;
     const { rel_embeddings: table } = this;
     if (table === null) return seen;
-    const rows = lengthTable(table.weight.device, length, this.rows);
-    const normal = this.LayerNorm === null ? table.weight : this.LayerNorm.forward(table.weight);
-    return { ...seen, distances: { table: normal, rows } };
+    const rows = this.tables.of(table.weight.device, length, this.rows);
+    return { ...seen, plainDistances: { table: this.normalized(table), rows } };
+  }
+
+  private normalized({ weight }: Embedding): Tensor {
+    return this.LayerNorm === null ? weight : this.LayerNorm.forward(weight);
+  }
+
+  override get knowsDistances(): boolean {
+    return true;
+  }
+
+  protected override relative(device: Device, length: number, mask: Tensor | undefined): RelativePositions {
+    const { rel_embeddings: embeddings } = this;
+    const hides = mask?.integers?.includes(0) ?? mask !== undefined;
+    const shown = hides ? shownAs(mask!, [...mask!.shape, 1]) : undefined;
+    if (embeddings === null || this.byDistance === null) return { shown };
+    const distances = this.byDistance.of(this.tables, device, length);
+    const { low, count } = distances;
+    const table = narrow(this.normalized(embeddings), 0, low, count);
+    return { shown, distances: { ...distances, table } };
   }
 }
 

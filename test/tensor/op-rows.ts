@@ -729,11 +729,12 @@ const distanceAttentionRows: OpRow[] = distanceCases.map((one, index) => {
   const low = rowOf(1 - length) - 1;
   const count = rowOf(length - 1) + 2 - low;
   const products = 1 + sides.length;
+  const scale = 1 / Math.sqrt((products * width) / heads);
   const run = (t: Record<string, Tensor>): Tensor => {
     const { device } = t.qkv!;
     const firsts = device.tensor(firstsOf(rows, 2 * middle + 1));
     const { mask, starts, byQuery, byKey } = t;
-    const more = { rows: device.tensor(rows), firsts, low, products, length, byQuery, byKey };
+    const more = { rows: device.tensor(rows), firsts, low, scale, length, byQuery, byKey };
     return distanceAttention(t.qkv!, { heads, mask, starts, ...more });
   };
   const reference = (r: Record<string, NdArray>): NdArray => {

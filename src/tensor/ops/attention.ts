@@ -2,11 +2,11 @@
 
 import { ShapeError } from '../../errors.ts';
 import {
-  type AttentionLaunch,
   attentionGradient,
   attention as attentionKernel,
   MAX_HEAD_SIZE,
   type Projections,
+  type ScoreBias,
 } from '../../kernels/attention.ts';
 import { biasOfDistances, sumByDistance } from '../../kernels/distance-scores.ts';
 import type { DropoutKey } from '../../kernels/pointwise.ts';
@@ -24,6 +24,8 @@ export interface Options {
   dropout: DropoutKey | undefined;
   /** The largest distance between a query and a key that it sees. */
   window?: number | undefined;
+  /** Default: 1 / √size. */
+  scale?: number | undefined;
 }
 
 /** @internal */
@@ -52,9 +54,6 @@ export const slotsOf = ({ mask, starts }: Bounds) => ({
 const windowOf = ({ window = Infinity }: Options, { length }: Dims): number | undefined =>
   window >= length - 1 ? undefined : window;
 
-/** What kernels take of layers that add numbers to scores. */
-type Added = Pick<AttentionLaunch, 'bias' | 'scale'>;
-
 /** @internal Fills y; what it returns, backward needs. */
 export function attentionForward(
   inputs: Projections,
@@ -62,9 +61,9 @@ export function attentionForward(
   y: Tensor,
   dims: Dims,
   options: Options,
-  added: Added = {},
+  bias?: ScoreBias,
 ): { stats: Tensor } {
-  const { dropout } = options;
+  const { dropout, scale } = options;
   const window = windowOf(options, dims);
   const stats = y.device.raw([dims.heads, dims.tokens, 2]);
   const outputs = { o: y.slot, stats: stats.slot };
@@ -74,7 +73,8 @@ export function attentionForward(
     ...dims,
     dropout,
     window,
-    ...added,
+    scale,
+    bias,
     ...outputs,
   });
   return { stats };
@@ -91,12 +91,12 @@ export function attentionBackward(
   gradients: Projections,
   dims: Dims,
   options: Options,
-  added: Added = {},
+  bias?: ScoreBias,
 ): Tensor | null {
   const { device } = dy;
-  const { dropout } = options;
+  const { dropout, scale } = options;
   const window = windowOf(options, dims);
-  const dbias = added.bias === undefined ? null : device.raw([dims.tokens, dims.heads, dims.length]);
+  const dbias = bias === undefined ? null : device.raw([dims.tokens, dims.heads, dims.length]);
   // Kernels pass over keys that the mask hides.
   if (dbias !== null && saved.mask !== undefined) device.fill(dbias, 0);
   attentionGradient(device.gpu, {
@@ -105,7 +105,8 @@ export function attentionBackward(
     ...dims,
     dropout,
     window,
-    ...added,
+    scale,
+    bias,
     o: saved.y.slot,
     stats: saved.stats.slot,
     dy: dy.slot,
@@ -252,8 +253,8 @@ function checkBias(bias: Tensor, { heads, length }: Dims, window: number | undef
     );
 }
 
-const addedOf = (bias: Tensor | undefined): Added =>
-  bias === undefined ? {} : { bias: biasOfDistances(bias.slot, bias.shape[1]!) };
+const scoreBiasOf = (bias: Tensor | undefined): ScoreBias | undefined =>
+  bias && biasOfDistances(bias.slot, bias.shape[1]!);
 
 /** The gradient of a bias [heads, width] from those of the scores. */
 function biasGradient(scores: Tensor, starts: Tensor | undefined, dims: Dims, width: number): Tensor {
@@ -277,7 +278,7 @@ const selfAttentionOp = defineOp({
   },
   forward: ({ qkv, mask, starts, bias }, y, options) => {
     const dims = fusedDims(qkv.shape, starts, options);
-    return attentionForward({ qkv: qkv.slot }, { mask, starts }, y, dims, options, addedOf(bias));
+    return attentionForward({ qkv: qkv.slot }, { mask, starts }, y, dims, options, scoreBiasOf(bias));
   },
   saves: ['qkv', 'mask', 'starts', 'bias', 'y', 'stats'],
   backward: ({ dy, saved, options, needs }) => {
@@ -285,8 +286,9 @@ const selfAttentionOp = defineOp({
     const { starts, bias } = saved;
     const qkv = dy.device.raw(shape, dy.dtype);
     const dims = fusedDims(shape, starts, options);
-    const added = addedOf(bias);
-    const scores = attentionBackward({ qkv: slot }, saved, dy, { qkv: qkv.slot }, dims, options, added);
+    const gradients = { qkv: qkv.slot };
+    const added = scoreBiasOf(bias);
+    const scores = attentionBackward({ qkv: slot }, saved, dy, gradients, dims, options, added);
     if (scores === null) return { qkv };
     const dbias = needs.bias ? biasGradient(scores, starts, dims, bias!.shape[1]!) : undefined;
     scores.dispose();
@@ -335,6 +337,8 @@ export interface PackedOptions extends AttentionOptions {
   starts?: Tensor | undefined;
   /** Length of the longest sequence; needed beside `starts`. */
   length?: number | undefined;
+  /** By which products of queries and keys are multiplied. Default: 1 / √size. */
+  scale?: number | undefined;
 }
 
 /** @internal */
@@ -342,6 +346,7 @@ export const packedOptionNames: OptionNames<PackedOptions> = {
   ...attentionOptionNames,
   starts: true,
   length: true,
+  scale: true,
 };
 
 export interface SelfAttentionOptions extends PackedOptions {
@@ -366,11 +371,11 @@ export function selfAttention(qkv: Tensor, options: SelfAttentionOptions): Tenso
     window: true,
     bias: true,
   });
-  const { heads, mask, starts, bias, length, window } = options;
+  const { heads, mask, starts, bias, length, window, scale } = options;
   if (window !== undefined && (!Number.isInteger(window) || window < 0))
     throw new ShapeError(`selfAttention: window is ${window}`, { remedy: 'use a whole number, 0 or more' });
   const dropout = dropoutKey(qkv, options.dropout);
   return withAutocast(qkv, (input) =>
-    selfAttentionOp({ qkv: input, mask, starts, bias }, { heads, dropout, length, window }),
+    selfAttentionOp({ qkv: input, mask, starts, bias }, { heads, dropout, length, window, scale }),
   );
 }

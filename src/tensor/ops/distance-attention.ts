@@ -29,7 +29,7 @@ import {
 } from './attention.ts';
 
 /** The row of a table of embeddings for each distance of a query from a key. */
-export interface DistanceRows {
+export interface DistancePlaces {
   /** int32 [2 · n − 1]: of the distances from −(n − 1) to n − 1, n at least the longest sequence; rising. */
   rows: Tensor;
   /**
@@ -43,7 +43,6 @@ export interface DistanceRows {
 
 interface Options extends FusedOptions {
   low: number;
-  products: number;
 }
 
 interface Inputs extends Bounds {
@@ -88,7 +87,7 @@ function checkTables({ qkv, starts, byQuery, byKey, rows, firsts }: Inputs, opti
 function launchOf(
   { qkv, starts, byQuery, byKey, rows, firsts }: Inputs,
   dims: Dims,
-  { low, products }: Options,
+  { low, scale }: Options,
 ): { launch: DistanceScoresLaunch; memory: readonly Tensor[] } {
   const { device, dtype } = qkv;
   const [count] = (byQuery ?? byKey)!.shape as [number];
@@ -107,12 +106,10 @@ function launchOf(
     low,
     products: ofTables.slot,
     scores: scores.slot,
-    scale: scaleOf(dims, products),
+    scale: scale ?? 1 / Math.sqrt(dims.size),
   };
   return { launch, memory: [scores, ofTables] };
 }
-
-const scaleOf = ({ size }: Dims, products: number): number => 1 / Math.sqrt(products * size);
 
 const dispose = (memory: readonly Tensor[]): void => {
   for (const tensor of memory) tensor.dispose();
@@ -139,8 +136,8 @@ const distanceAttentionOp = defineOp({
     const dims = fusedDims(qkv.shape, starts, options);
     const { launch, memory } = launchOf(inputs, dims, options);
     distanceScores(y.device.gpu, launch);
-    const added = { bias: biasOfScores(launch), scale: launch.scale };
-    const kept = attentionForward({ qkv: qkv.slot }, inputs, y, dims, options, added);
+    const bias = biasOfScores(launch);
+    const kept = attentionForward({ qkv: qkv.slot }, inputs, y, dims, options, bias);
     dispose(memory);
     return kept;
   },
@@ -153,8 +150,8 @@ const distanceAttentionOp = defineOp({
     // Computed again: kept, they would take as much memory as the scores of every layer.
     distanceScores(device.gpu, launch);
     const qkv = device.raw(shape, dy.dtype);
-    const added = { bias: biasOfScores(launch), scale: launch.scale };
-    const dscores = attentionBackward({ qkv: slot }, saved, dy, { qkv: qkv.slot }, dims, options, added)!;
+    const bias = biasOfScores(launch);
+    const dscores = attentionBackward({ qkv: slot }, saved, dy, { qkv: qkv.slot }, dims, options, bias)!;
     const byQuery = needs.byQuery ? gradient('byQuery') : undefined;
     const byKey = needs.byKey ? gradient('byKey') : undefined;
     distanceGradients(device.gpu, {
@@ -168,16 +165,14 @@ const distanceAttentionOp = defineOp({
   },
 });
 
-export interface DistanceAttentionOptions extends PackedOptions, DistanceRows {
+export interface DistanceAttentionOptions extends PackedOptions, DistancePlaces {
   /** Embeddings of distances that queries, or keys, are multiplied by: [n, heads · size]. At least one. */
   byQuery?: Tensor | undefined;
   byKey?: Tensor | undefined;
-  /** Products that are summed up before they are scaled by 1 / √(products · size). Default 1. */
-  products?: number | undefined;
 }
 
 /**
- * `selfAttention` with scores (q·k + q·byQuery[d] + k·byKey[d]) / √(products · size), d the row of the
+ * `selfAttention` with scores (q·k + q·byQuery[d] + k·byKey[d]) · scale, d the row of the
  * distance of a query from a key: qkv [batch, length, 3 · heads · size] → [batch, length, heads · size]; with
  * `starts`: [tokens, 3 · heads · size] → [tokens, heads · size]. Memory of length² exists only while a layer
  * is computed. Throws `ShapeError` if shapes, starts or rows do not fit.
@@ -190,9 +185,8 @@ export function distanceAttention(qkv: Tensor, options: DistanceAttentionOptions
     low: true,
     byQuery: true,
     byKey: true,
-    products: true,
   });
-  const { heads, mask, starts, length, rows, firsts, low, products = 1 } = options;
+  const { heads, mask, starts, length, rows, firsts, low, scale } = options;
   const dropout = dropoutKey(qkv, options.dropout);
   const cast = (x: Tensor | undefined, use: (x: Tensor | undefined) => Tensor): Tensor =>
     x === undefined ? use(x) : withAutocast(x, use);
@@ -201,14 +195,14 @@ export function distanceAttention(qkv: Tensor, options: DistanceAttentionOptions
       cast(options.byKey, (byKey) =>
         distanceAttentionOp(
           { qkv: input, byQuery, byKey, rows, firsts, mask, starts },
-          { heads, dropout, length, low, products },
+          { heads, dropout, length, low, scale },
         ),
       ),
     ),
   );
 }
 
-/** `firsts` of `DistanceRows`, for `count` rows in all. */
+/** `firsts` of `DistancePlaces`, for `count` rows in all. */
 export function firstsOf(rows: Int32Array, count: number): Int32Array {
   const firsts = new Int32Array(count + 1).fill(rows.length);
   for (let at = rows.length - 1; at >= 0; at -= 1) firsts[rows[at]!] = at;
