@@ -1,7 +1,7 @@
 /** The operations of a model's forward pass, recorded with inputs of two sizes. */
 import { ConfigError } from '../errors.ts';
-import { type LengthRule, lengthRuleOf } from '../models/common/length-tables.ts';
 import { LayerStack } from '../models/common/encoder.ts';
+import { type LengthRule, lengthRuleOf } from '../models/common/length-tables.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { snakeCase } from '../options.ts';
 import type { Device } from '../tensor/device.ts';

@@ -2,23 +2,19 @@
  * The transformer encoder (Vaswani et al., 2017), LayerNorm after each half of a layer. Property names are
  * the keys of most checkpoints. B batch, L length, H hidden size, I intermediate size.
  */
-import { ConfigError } from '../../errors.ts';
 import type { Activation } from '../../kernels/activations.ts';
 import { Dropout, Embedding, LayerNorm, Linear } from '../../nn/layers.ts';
 import { declarePure, Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { selfAttention } from '../../tensor/ops/attention.ts';
+import { type DistanceAttentionOptions, distanceAttention } from '../../tensor/ops/distance-attention.ts';
 import { type PlainAttentionOptions, plainSelfAttention } from '../../tensor/ops/plain-attention.ts';
-import {
-  type DistanceAttentionOptions,
-  distanceAttention,
-} from '../../tensor/ops/distance-attention.ts';
 import { select } from '../../tensor/ops/view.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { NameRule } from '../files/weight-names.ts';
 import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
-import type { ModelInputs } from './inputs.ts';
+import { hostValues, type ModelInputs } from './inputs.ts';
 import { type LengthRule, LengthTables } from './length-tables.ts';
 import { Packing } from './packing.ts';
 import { type Distances, distanceScores, distanceTables, HeadDistanceRule } from './relative-positions.ts';
@@ -320,11 +316,7 @@ export abstract class LayerStack extends Module {
   ): RotaryPositions | undefined {
     if (this.rotaryAngles === undefined) return undefined;
     const all = given ?? this.tables.of(device, shape[1]!, this.counted);
-    const known = all.integers;
-    if (known === null)
-      throw new ConfigError('positionIds came from the GPU', {
-        remedy: 'make an int32 tensor of numbers on the CPU: device.tensor(Int32Array.from(values), shape)',
-      });
+    const known = hostValues('positionIds', all);
     const positions = packing === null ? all : packing.packIntegers(known);
     return { positions, angles: this.rotaryAngles(device, known.reduce((a, b) => Math.max(a, b), 0) + 1) };
   }

@@ -55,7 +55,7 @@ interface Range {
 /** The rows between two, and more up to a multiple of four, if there are as many. */
 function rangeOf(first: number, last: number, all: number): Range {
   const wanted = Math.ceil((last + 1 - first) / 4) * 4;
-  const count = wanted > all ? all : wanted;
+  const count = Math.min(wanted, all);
   return { low: Math.min(first, all - count), count };
 }
 
