@@ -1,5 +1,6 @@
 /** The operations of a model's forward pass, recorded with inputs of two sizes. */
 import { ConfigError } from '../errors.ts';
+import { LayerStack } from '../models/common/encoder.ts';
 import { type LengthRule, lengthRuleOf } from '../models/common/length-tables.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { snakeCase } from '../options.ts';
@@ -93,7 +94,11 @@ function run(model: PreTrainedModel, plan: InputPlan, trace: 0 | 1): Run {
     known.add(op.y.id);
   };
   const forward = (model as unknown as { forward(inputs: object): Record<string, Tensor> }).forward;
-  const optional = { skipPadding: false, outputHiddenStates: false, outputAttentions: false };
+  // Scores by distance have nodes where attention is computed the plain way, which gives its weights.
+  const outputAttentions = [...model.modules()].some(
+    (module) => module instanceof LayerStack && module.knowsDistances,
+  );
+  const optional = { skipPadding: false, outputHiddenStates: false, outputAttentions };
   const outputs = watchOps(watch, () => noGrad(() => forward.call(model, { ...inputs, ...optional })));
   return { ops, inputs, outputs, leaves };
 }

@@ -1,4 +1,5 @@
 /** Tables that a model makes for the length of a text, each with the rule by which another length has its own. */
+import { cached } from '../../cached.ts';
 import type { Device } from '../../tensor/device.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 
@@ -22,6 +23,34 @@ export function lengthTable(device: Device, length: number, rule: LengthRule, wi
   const table = device.tensor(values, width === undefined ? [values.length] : [values.length / width, width]);
   rules.set(table, rule);
   return table;
+}
+
+/** Lengths whose tables are kept. */
+const MOST_KEPT = 16;
+
+/** A module's tables, kept from one text to the next of the same length. */
+export class LengthTables {
+  private readonly kept = new Map<LengthRule, Map<number, Tensor>>();
+
+  /** As `lengthTable`, but the table belongs to no scope. */
+  of(device: Device, length: number, rule: LengthRule, width?: number): Tensor {
+    const tables = cached(this.kept, rule, () => new Map<number, Tensor>());
+    const known = tables.get(length);
+    const table = known?.disposed === false ? known : device.keep(lengthTable(device, length, rule, width));
+    // The latest comes last.
+    tables.delete(length);
+    tables.set(length, table);
+    const [oldest] = tables.keys();
+    if (tables.size > MOST_KEPT) {
+      tables.get(oldest!)!.dispose();
+      tables.delete(oldest!);
+    }
+    return table;
+  }
+
+  get all(): Tensor[] {
+    return [...this.kept.values()].flatMap((tables) => [...tables.values()]);
+  }
 }
 
 /** The rule of a tensor that `lengthTable` made. */
