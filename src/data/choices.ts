@@ -1,10 +1,10 @@
 /** Texts with several endings, one of which is right: SWAG's CSV, and records with a list of choices. */
 import { DataError } from '../errors.ts';
+import { isObject } from '../json.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import {
   columnIn,
   type DataRecord,
-  isObject,
   listIn,
   nameIn,
   type RecordOptions,

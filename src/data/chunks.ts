@@ -26,8 +26,8 @@ export interface ChunkOptions extends ReadOptions {
 }
 
 /**
- * Reads a file in order, without its byte-order mark; gzip is unpacked, and Parquet read as JSON lines. Throws `FileError` if it cannot be read, and
- * `DataError` naming the line that is not valid in the encoding.
+ * Reads a file in order, without its byte-order mark; gzip is unpacked, and Parquet read as JSON lines. Throws
+ * `FileError` if it cannot be read, and `DataError` naming the line that is not valid in the encoding.
  */
 export async function* readChunks(path: string, options: ChunkOptions = {}): AsyncGenerator<Chunk> {
   const chunks = decoded(path, readBytes(path, options), options.encoding);

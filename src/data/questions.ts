@@ -1,10 +1,10 @@
 /** Questions about texts: SQuAD's files, and records of question, context and answers. */
 import { DataError } from '../errors.ts';
+import { isObject } from '../json.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { unitsAt } from './code-points.ts';
 import {
   type DataRecord,
-  isObject,
   nameIn,
   type RecordOptions,
   readRecords,

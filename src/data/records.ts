@@ -4,7 +4,8 @@ import { shownNames } from '../models/common/class-names.ts';
 import { defined, type OptionNames } from '../options.ts';
 import { parseCells, usualDelimiter } from './cells.ts';
 import { type ReadOptions, readChunks } from './chunks.ts';
-import { parseLine } from './json-rows.ts';
+import { jsonEntries } from './json-entries.ts';
+import { parseEntry, placeOf } from './json-rows.ts';
 import { checkFile, formatOf, type TableFormat } from './table.ts';
 
 /** Values by name, and their place in the file. */
@@ -43,60 +44,8 @@ export async function readRecords(path: string, options: RecordOptions = {}): Pr
 }
 
 async function* jsonRecords(path: string, options: RecordOptions): AsyncGenerator<DataRecord> {
-  const held: string[] = [];
-  let document: boolean | null = null;
-  for await (const { text, linesBefore } of readChunks(path, options)) {
-    document ??= text.trim() === '' ? null : isDocument(text);
-    if (document === true) {
-      held.push(text);
-      continue;
-    }
-    for (const [at, line] of text.split('\n').entries()) {
-      if (line.trim() === '') continue;
-      const number = linesBefore + at + 1;
-      yield { values: parseLine(path, line, number), place: `${path}: line ${number}` };
-    }
-  }
-  if (document === true) yield* documentRecords(path, held.join(''));
-}
-
-/** Whether a file is one JSON value, rather than one a line. */
-function isDocument(text: string): boolean {
-  const [first = '', ...others] = text.split('\n').filter((line) => line.trim() !== '');
-  if (/^\s*\[/.test(first)) return true;
-  try {
-    const value: unknown = JSON.parse(first);
-    return others.length === 0 && isObject(value) && Array.isArray(value.data);
-  } catch {
-    // A line that is broken and yet whole belongs to JSON lines, whose reader names it.
-    return /^\s*\{\s*$|^\s*\{\s*"[^"]*"\s*:\s*[[{]?\s*$|"data"\s*:\s*\[/.test(first);
-  }
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function* documentRecords(path: string, text: string): Generator<DataRecord> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new DataError(`${path} is not JSON: ${(cause as Error).message}`, {
-      remedy: 'write an array of objects, or one object a line',
-      cause,
-    });
-  }
-  const list = isObject(value) ? value.data : value;
-  if (!Array.isArray(list))
-    throw new DataError(`${path}: the object has no list 'data'`, {
-      remedy: 'write an array of objects, or one object a line',
-    });
-  for (const [at, values] of list.entries()) {
-    const place = `${path}: entry ${at + 1}`;
-    if (!isObject(values)) throw new DataError(`${place} is not an object`, { remedy: 'give it names' });
-    yield { values, place };
-  }
+  for await (const entry of jsonEntries(path, readChunks(path, options)))
+    yield { values: parseEntry(path, entry), place: placeOf(path, entry) };
 }
 
 async function* rowRecords(

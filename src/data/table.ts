@@ -7,7 +7,7 @@ import { cellReader } from './cells.ts';
 import { type Chunk, type ReadOptions, readChunks } from './chunks.ts';
 import { type ColumnNames, type ColumnOptions, columnOptionNames } from './columns.ts';
 import { encodingNamed } from './encoding.ts';
-import { jsonLines } from './json-array.ts';
+import { jsonEntries } from './json-entries.ts';
 import { jsonReader } from './json-rows.ts';
 import type { LabelCell } from './label-cells.ts';
 import { endingOf } from './packed.ts';
@@ -87,12 +87,18 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
       remedy: "use ',', ';', or a tab",
     });
   const format = options.format ?? formatOf(path);
-  const reader = format === 'jsonl' ? jsonReader(path, options) : cellReader(path, format, options);
   const text = readChunks(path, { ...options, quoted: format === 'csv' });
-  const chunks = format === 'jsonl' ? jsonLines(path, text) : text;
   const rows: TextRow[] = [];
-  for await (const chunk of chunks) for (const row of reader.read(chunk)) rows.push(row);
-  const { layout } = reader;
+  let layout: TableLayout | null = null;
+  if (format === 'jsonl') {
+    const reader = jsonReader(path, options);
+    for await (const entry of jsonEntries(path, text)) rows.push(reader.read(entry));
+    ({ layout } = reader);
+  } else {
+    const reader = cellReader(path, format, options);
+    for await (const chunk of text) for (const row of reader.read(chunk)) rows.push(row);
+    ({ layout } = reader);
+  }
   if (rows.length === 0 || layout === null)
     throw new DataError(`${path}: there are no rows`, { remedy: 'the file is empty, or has only a header' });
   if (options.header === undefined && !layout.header) checkFirstRow(path, rows);

@@ -1,5 +1,6 @@
 /** Texts with a tag for each word: CoNLL columns, records of words and tags, or records of spans. */
 import { DataError } from '../errors.ts';
+import { isObject } from '../json.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { type ReadOptions, readLines } from './chunks.ts';
 import { unitsAt } from './code-points.ts';
@@ -7,7 +8,6 @@ import { kindOfFile } from './packed.ts';
 import {
   columnIn,
   type DataRecord,
-  isObject,
   listIn,
   nameIn,
   type RecordOptions,

@@ -97,6 +97,9 @@ export const platform: Platform = {
       remedy: 'give the URL of a folder that holds config.json',
     });
   },
+  openDataset: async (id) => {
+    throw new FileError(`a page cannot download the data set '${id}'`, { remedy: 'give the URLs of files' });
+  },
   readCache: async (name) => storage()?.getItem(`dawngrad/${name}`) ?? null,
   writeCache: async (name, text) => storage()?.setItem(`dawngrad/${name}`, text),
   packagePath: (name) => new URL(`../../${name}`, import.meta.url).href,

@@ -90,6 +90,17 @@ export interface ModelDownload extends HubOptions {
   beside?: readonly string[];
 }
 
+/** A data set of the hub at one commit. */
+export interface DatasetSnapshot {
+  readonly id: string;
+  /** All its files. */
+  readonly paths: readonly string[];
+  /** What its card says in YAML, or null. */
+  readonly card: unknown;
+  /** Downloads some of its files, unless cached, and returns where they are. */
+  fetch(paths: readonly string[]): Promise<string[]>;
+}
+
 export interface Platform {
   readonly name: 'node' | 'deno' | 'browser';
   /** @internal */
@@ -125,6 +136,8 @@ export interface Platform {
   append(path: string, bytes: Uint8Array): Promise<void>;
   /** Downloads a model from the hub into the cache, unless cached. Returns the snapshot's folder. */
   downloadModel(id: string, download: ModelDownload): Promise<string>;
+  /** Throws `NotFoundError` if the hub has no such data set, `FileError` if it cannot be had. */
+  openDataset(id: string, options: HubOptions): Promise<DatasetSnapshot>;
   /**
    * Reads or writes a small text that is kept between runs. Reading gives null if there is none; writing does
    * nothing if the host cannot keep it.

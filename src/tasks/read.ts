@@ -1,5 +1,6 @@
 /** Reads the files of a task: several at once, by patterns, and a part of them held out. */
 import { platform } from '#platform';
+import { globPattern, isPattern } from '../data/glob.ts';
 import { Random } from '../data/random.ts';
 import type { TableOptions } from '../data/table.ts';
 import { FileError } from '../errors.ts';
@@ -11,13 +12,10 @@ import type { Task, TaskFile } from './task.ts';
 async function expand(path: string): Promise<string[]> {
   const at = path.lastIndexOf('/') + 1;
   const [folder, pattern] = [path.slice(0, at) || '.', path.slice(at)];
-  if (!/[*?]/.test(pattern) || (await platform.exists(path))) return [path];
-  const source = pattern
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.');
+  if (!isPattern(pattern) || (await platform.exists(path))) return [path];
+  const wanted = globPattern(pattern);
   const names = (await platform.isFolder(folder)) ? await platform.list(folder) : [];
-  const found = names.filter((name) => !name.startsWith('.') && new RegExp(`^${source}$`).test(name));
+  const found = names.filter((name) => !name.startsWith('.') && wanted.test(name));
   if (found.length === 0) throw new FileError(`no file is called '${path}'`, { remedy: 'check the pattern' });
   return found.map((name) => path.slice(0, at) + name);
 }

@@ -64,7 +64,7 @@ describe('records', () => {
   });
 
   it('names the place of what is no record', async () => {
-    await expect(readRecords(await file('n.json', '[1]'))).rejects.toThrow(/entry 1 is not an object/);
+    await expect(readRecords(await file('n.json', '[1]'))).rejects.toThrow(/entry 1 is not a JSON object/);
     await expect(readRecords(await file('o.json', '{\n"a": 1\n}'))).rejects.toThrow(/no list 'data'/);
     await expect(readRecords(await file('w.tsv', 'a\tb\nx\n'))).rejects.toThrow(/line 2 has 1 columns/);
     await expect(readRecords(await file('e.jsonl', '\n'))).rejects.toThrow(/no records/);
