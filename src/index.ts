@@ -5,6 +5,12 @@ export { type Choices, type ChoicesOptions, readChoices } from './data/choices.t
 export * from './data/collate.ts';
 export { type ChoiceExample, dataCollatorForMultipleChoice } from './data/collate-choices.ts';
 export { ArrayDataset, type Dataset, type Example, encodeTable } from './data/dataset.ts';
+export {
+  type DatasetOptions,
+  type DatasetSplit,
+  type HubDataset,
+  hubDataset,
+} from './data/hub-dataset.ts';
 export type { LabelCell, LabelItem } from './data/label-cells.ts';
 export { encodeLabels, inferLabels, type Label, type LabelSet, labelsOfModel } from './data/labels.ts';
 export { DataLoader, type DataLoaderOptions } from './data/loader.ts';
@@ -95,6 +101,7 @@ export {
 } from './models/electra.ts';
 export type { DownloadProgress, HubOptions } from './models/files/hub.ts';
 export type { LoadOptions, LoadReport } from './models/files/load.ts';
+export { type Pushed, type PushOptions, pushFolder, pushTarget } from './models/files/push.ts';
 export { type SaveOptions, saveModel } from './models/files/save.ts';
 export {
   ModernBertForMaskedLM,

@@ -1,6 +1,7 @@
 /** Which files of a repository hold a data set's configurations and splits, by the rules of Python's `datasets`. */
 import { cached } from '../cached.ts';
 import { isObject } from '../json.ts';
+import { type ClassNames, classNamesIn } from './class-names.ts';
 import { globPattern } from './glob.ts';
 import { endingOf } from './packed.ts';
 
@@ -136,35 +137,14 @@ function usualOf(configs: ReadonlyMap<string, unknown>): string | null {
 }
 
 /** Names of classes by column, as a card's `dataset_info` gives them for a configuration. */
-export function cardClassNames(card: unknown, config: string): Readonly<Record<string, readonly string[]>> {
+export function cardClassNames(card: unknown, config: string): ClassNames {
   const infos = isObject(card) ? [card.dataset_info].flat().filter(isObject) : [];
-  const info =
-    infos.find(({ config_name }) => (config_name ?? 'default') === config) ??
-    (infos.length === 1 ? infos[0] : undefined);
-  const features: unknown = info?.features;
-  if (!Array.isArray(features)) return {};
+  const own = infos.find(({ config_name: name }) => (name ?? 'default') === config);
+  const features: unknown = (own ?? (infos.length === 1 ? infos[0] : undefined))?.features;
   const out: Record<string, readonly string[]> = {};
-  for (const feature of features.filter(isObject)) {
-    const names = namesIn(feature);
+  for (const feature of Array.isArray(features) ? features.filter(isObject) : []) {
+    const names = classNamesIn(feature);
     if (names !== null) out[String(feature.name)] = names;
   }
   return out;
-}
-
-/** `{ dtype: { class_label: { names: { '0': … } } } }`, also within `sequence` and `list`. */
-function namesIn(feature: unknown): string[] | null {
-  if (!isObject(feature)) return null;
-  const { dtype, sequence, list } = feature;
-  const label: unknown = isObject(feature.class_label)
-    ? feature.class_label
-    : isObject(dtype)
-      ? dtype.class_label
-      : undefined;
-  if (!isObject(label)) return namesIn(sequence) ?? namesIn(list);
-  const { names } = label;
-  if (Array.isArray(names)) return names.map(String);
-  if (!isObject(names)) return null;
-  return Object.entries(names)
-    .sort(([a], [b]) => Number(a) - Number(b))
-    .map(([, name]) => String(name));
 }

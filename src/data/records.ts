@@ -4,6 +4,7 @@ import { shownNames } from '../models/common/class-names.ts';
 import { defined, type OptionNames } from '../options.ts';
 import { parseCells, usualDelimiter } from './cells.ts';
 import { type ReadOptions, readChunks } from './chunks.ts';
+import { type ClassNames, nameOfClass } from './class-names.ts';
 import { jsonEntries } from './json-entries.ts';
 import { parseEntry, placeOf } from './json-rows.ts';
 import { checkFile, formatOf, type TableFormat } from './table.ts';
@@ -20,12 +21,15 @@ export interface RecordOptions extends Pick<ReadOptions, 'encoding'> {
   format?: TableFormat;
   /** Between the cells of CSV or TSV. */
   delimiter?: string;
+  /** Names of classes by column, in files that hold their numbers. */
+  classNames?: ClassNames;
 }
 
 export const recordOptionNames: OptionNames<RecordOptions> = {
   format: true,
   encoding: true,
   delimiter: true,
+  classNames: true,
 };
 
 /**
@@ -38,9 +42,17 @@ export async function readRecords(path: string, options: RecordOptions = {}): Pr
   const format = options.format ?? formatOf(path);
   const records = format === 'jsonl' ? jsonRecords(path, options) : rowRecords(path, format, options);
   const out: DataRecord[] = [];
-  for await (const record of records) out.push(record);
+  for await (const record of records) out.push(withNames(record, options.classNames));
   if (out.length === 0) throw new DataError(`${path}: there are no records`, { remedy: 'check the file' });
   return out;
+}
+
+function withNames(record: DataRecord, classNames: ClassNames | undefined): DataRecord {
+  if (classNames === undefined) return record;
+  const named = Object.entries(classNames)
+    .filter(([column]) => record.values[column] !== undefined)
+    .map(([column, names]) => [column, nameOfClass(record.values[column], names)]);
+  return { ...record, values: { ...record.values, ...Object.fromEntries(named) } };
 }
 
 async function* jsonRecords(path: string, options: RecordOptions): AsyncGenerator<DataRecord> {
@@ -73,8 +85,8 @@ async function* rowRecords(
 }
 
 /** What a table's options say about its records. */
-export function recordOptions({ format, encoding, delimiter }: RecordOptions): RecordOptions {
-  return defined({ format, encoding, delimiter });
+export function recordOptions({ format, encoding, delimiter, classNames }: RecordOptions): RecordOptions {
+  return defined({ format, encoding, delimiter, classNames });
 }
 
 /**

@@ -5,6 +5,7 @@ import { DataError, FileError } from '../errors.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import { cellReader } from './cells.ts';
 import { type Chunk, type ReadOptions, readChunks } from './chunks.ts';
+import { type ClassNames, nameOfClass } from './class-names.ts';
 import { type ColumnNames, type ColumnOptions, columnOptionNames } from './columns.ts';
 import { encodingNamed } from './encoding.ts';
 import { jsonEntries } from './json-entries.ts';
@@ -24,6 +25,8 @@ export interface TableOptions extends ColumnOptions, ReadOptions {
    * has a usual column name (text, sentence, label, …).
    */
   header?: boolean;
+  /** Names of classes by column, in files that hold their numbers. */
+  classNames?: ClassNames;
 }
 
 const tableOptionNames: OptionNames<TableOptions> = {
@@ -33,6 +36,7 @@ const tableOptionNames: OptionNames<TableOptions> = {
   header: true,
   encoding: true,
   chunkBytes: true,
+  classNames: true,
 };
 
 /** Remedies for pandas' names. */
@@ -103,7 +107,15 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
     throw new DataError(`${path}: there are no rows`, { remedy: 'the file is empty, or has only a header' });
   if (options.header === undefined && !layout.header) checkFirstRow(path, rows);
   const { label } = layout.columns;
+  nameClasses(rows, typeof label === 'string' ? options.classNames?.[label] : undefined);
   return { path, rows, layout, ...(typeof label === 'object' && label !== null && { classes: label }) };
+}
+
+/** Puts names in place of classes' numbers; a number without a name stays, and −1 is no label. */
+function nameClasses(rows: readonly TextRow[], names: readonly string[] | undefined): void {
+  if (names === undefined) return;
+  for (const row of rows)
+    if (row.label !== undefined) row.label = (nameOfClass(row.label, names) ?? '') as LabelCell;
 }
 
 /** Throws `FileError` unless there is a file. */

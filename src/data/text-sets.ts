@@ -3,7 +3,15 @@ import { DataError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { readLines } from './chunks.ts';
 import { endingOf } from './packed.ts';
-import { columnIn, type DataRecord, nameIn, type RecordOptions, readRecords, textIn } from './records.ts';
+import {
+  columnIn,
+  type DataRecord,
+  nameIn,
+  type RecordOptions,
+  readRecords,
+  recordOptionNames,
+  textIn,
+} from './records.ts';
 import { checkFile } from './table.ts';
 
 /** What a file holds, told from its columns. */
@@ -27,9 +35,7 @@ export interface TextSetOptions extends RecordOptions {
 }
 
 const optionNames: OptionNames<TextSetOptions> = {
-  encoding: true,
-  format: true,
-  delimiter: true,
+  ...recordOptionNames,
   textColumn: true,
   textPairColumn: true,
   labelColumn: true,

@@ -7,6 +7,7 @@ import { readCache, writeCache } from './node/cache.ts';
 import { openDataset } from './node/datasets.ts';
 import { downloadModel } from './node/download.ts';
 import * as files from './node/files.ts';
+import { hubAccount, upload } from './node/push.ts';
 import { waitForGpu } from './node/wait.ts';
 
 export const platform: Platform = {
@@ -15,6 +16,8 @@ export const platform: Platform = {
   waitForGpu,
   downloadModel,
   openDataset,
+  hubAccount,
+  upload,
   // This file is two folders below the package root, both as source and compiled.
   packagePath: (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url)),
   joinPath: join,

@@ -13,6 +13,8 @@ export interface CardContent {
   model: PreTrainedModel;
   /** Hub id of the checkpoint that the training began with; null if it has none. */
   base: string | null;
+  /** Hub id of the data set that the model was trained on; null for files. */
+  dataset: string | null;
   args: TrainingArguments;
   /** Examples that were trained on: how many, what they are called, and the name of their file. */
   train: { count: number; things: string; file: string };
@@ -36,7 +38,7 @@ function scoreEntries(metrics: Metrics): [string, number][] {
   });
 }
 
-function frontMatter({ name, task, base, scores }: CardContent): string[] {
+function frontMatter({ name, task, base, dataset, scores }: CardContent): string[] {
   const found = scores === null ? [] : scoreEntries(scores.metrics).filter(([score]) => score !== 'loss');
   const index =
     scores === null || found.length === 0
@@ -60,6 +62,7 @@ function frontMatter({ name, task, base, scores }: CardContent): string[] {
     `library_name: ${task === 'sentence-similarity' ? 'sentence-transformers' : 'transformers'}`,
     `pipeline_tag: ${task}`,
     ...(base === null ? [] : [`base_model: ${yaml(base)}`]),
+    ...(dataset === null ? [] : ['datasets:', `- ${yaml(dataset)}`]),
     'tags:',
     '- dawngrad',
     ...index,

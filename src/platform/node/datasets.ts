@@ -117,21 +117,20 @@ function snapshot(commit: Commit, { paths, card }: Listing, options: HubOptions)
 function refusal(id: string, error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof FileError) return error;
   const { statusCode } = error as { statusCode?: number };
-  const gated =
-    statusCode === 403 || /gated|restricted|must (have access|be authenticated)/i.test(error.message);
   if (statusCode === undefined) return error;
-  if (gated)
-    return new FileError(`the hub does not give out the data set '${id}': ${error.message}`, {
+  const reason = error.message.replace(/\.? URL: .*$/s, '');
+  if (statusCode === 403 || /gated|restricted|be authenticated/i.test(reason))
+    return new FileError(`the hub does not give out the data set '${id}': ${reason}`, {
       remedy: "ask for access on the data set's page, and set HF_TOKEN to a token that may read it",
       cause: error,
     });
-  if (statusCode !== 404 && statusCode !== 401)
-    return new FileError(`the data set '${id}' could not be downloaded: ${error.message}`, {
-      remedy: 'try again',
+  if (statusCode === 404 || statusCode === 401)
+    return new NotFoundError(`there is no data set '${id}' on the hub: ${reason}`, {
+      remedy: 'check the name; HF_TOKEN gives access to private ones',
       cause: error,
     });
-  return new NotFoundError(`there is no data set '${id}' on the hub: ${error.message}`, {
-    remedy: 'check the name; HF_TOKEN gives access to private ones',
+  return new FileError(`the data set '${id}' could not be downloaded: ${reason}`, {
+    remedy: 'try again',
     cause: error,
   });
 }
