@@ -42,7 +42,9 @@ export async function openDataset(
   return null;
 }
 
-/** Files if there are some, else a split of the data set; null without either. Throws `UsageError` for both. */
+/**
+ * Files if there are some, else a split of the data set; null without either. Throws `UsageError` for both.
+ */
 export async function sourceOf(
   dataset: HubDataset | null,
   given: {
@@ -77,14 +79,15 @@ export async function onlySource(
   return source;
 }
 
-/** Reads a source for a task. Throws as `readAll` does. */
+/** Reads a source for a task, which was `told` from one of its files. Throws as `readAll` does. */
 export async function readSource(
   task: Task,
   { paths, split }: DataSource,
   options: TableOptions,
+  told?: string,
 ): Promise<TaskFile<unknown>> {
-  if (split === undefined) return readAll(task, paths, options);
-  const file = await readAll(task, paths, { ...options, classNames: split.classNames });
+  if (split === undefined) return readAll(task, paths, options, told);
+  const file = await readAll(task, paths, { ...options, classNames: split.classNames }, told);
   return { ...file, path: split.name };
 }
 

@@ -21,6 +21,7 @@ import { resolveArguments } from '../train/argument-checks.ts';
 import { EarlyStoppingCallback } from '../train/callbacks.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import { hubId, shownName, writeCard } from './card.ts';
+import { readClassWeights } from './class-weights.ts';
 import {
   configOption,
   type DatasetOptions,
@@ -144,6 +145,7 @@ function withExample(options: FinetuneOptions, command: Command): FinetuneOption
 async function finetune(options: FinetuneOptions): Promise<void> {
   const output = required(options.output, '--output');
   const args = trainingArguments(options, output);
+  if (args.classWeights !== undefined) args.classWeights = await readClassWeights(args.classWeights);
   // Rejects invalid arguments before reading anything.
   resolveArguments(args);
   const callbacks =
@@ -271,17 +273,15 @@ async function readFiles(
   });
   const training = required(source ?? undefined, '--train (or --dataset)');
   const table = tableOptions(options, true);
-  const task =
-    options.task === undefined
-      ? (await taskOfFile(await firstFile(training), table)).task
-      : taskNamed(options.task);
+  const told = options.task === undefined ? await firstFile(training) : undefined;
+  const task = told === undefined ? taskNamed(options.task!) : (await taskOfFile(told, table)).task;
   checkTaskOptions(options, task);
   checkKept(options.predictions, task);
   const read = async (files: string | string[] | undefined, name: string, part: string | undefined) => {
     const some = await sourceOf(dataset, { files: [name, files], split: [`${name}-split`, part] });
     return some === null ? null : readSource(task, some, table);
   };
-  const whole = await readSource(task, training, table);
+  const whole = await readSource(task, training, table, told);
   const test = await read(options.test, '--test', testSplit);
   const [train, held] =
     options.trainSplit === undefined
@@ -309,6 +309,9 @@ async function decide(
       throw new ConfigError(`--problem-type ${problemType}: the checkpoint was trained for ${trained}`, {
         remedy: 'leave it out, or start a new training',
       });
+    // The command that resumes repeats the options of the first one.
+    if (head !== undefined) console.error(`note: --head ${head}: a resumed training keeps its head`);
+    if (loss !== undefined) decision = { ...decision, about: task.decide(data, { loss }).about };
   } else {
     const { model } = task;
     const trained =

@@ -37,8 +37,8 @@ export function addPushOptions(command: Command): Command {
 const accessOf = ({ hubToken }: PushCommandOptions) => (hubToken === undefined ? {} : { token: hubToken });
 
 /**
- * The id that a training is to be pushed to, or null. Throws as `pushTarget` does, so that a push which cannot succeed
- * is known before the training, and `UsageError` for options without a push.
+ * The id that a training is to be pushed to, or null. Throws as `pushTarget` does, so that a push which
+ * cannot succeed is known before the training, and `UsageError` for options without a push.
  */
 export async function trainingTarget(options: TrainingPushOptions, output: string): Promise<string | null> {
   const { pushToHub, hubModelId, hubToken, hubPrivateRepo } = options;

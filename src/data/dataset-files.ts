@@ -1,4 +1,7 @@
-/** Which files of a repository hold a data set's configurations and splits, by the rules of Python's `datasets`. */
+/**
+ * Which files of a repository hold a data set's configurations and splits, by the rules of Python's
+ * `datasets`.
+ */
 import { cached } from '../cached.ts';
 import { isObject } from '../json.ts';
 import { type ClassNames, classNamesIn } from './class-names.ts';
@@ -62,7 +65,10 @@ function grouped(paths: readonly string[], splitOf: (path: string) => string | n
   return out;
 }
 
-/** Splits told from names: `data/NAME-00000-of-00001.parquet`, then names of files, then of folders; else all train. */
+/**
+ * Splits told from names: `data/NAME-00000-of-00001.parquet`, then names of files, then of folders; else all
+ * train.
+ */
 function inferred(paths: readonly string[]): Splits {
   const kinds = new Map<string, number>();
   for (const path of paths) kinds.set(endingOf(path), (kinds.get(endingOf(path)) ?? 0) + 1);
@@ -116,7 +122,10 @@ export function datasetFiles(all: readonly string[], card: unknown): DatasetFile
   return { configs, usual };
 }
 
-/** The files of the branch that the hub converts: `config/split/0000.parquet`; `partial-` marks the first part of one. */
+/**
+ * The files of the branch that the hub converts: `config/split/0000.parquet`; `partial-` marks the first part
+ * of one.
+ */
 export function convertedFiles(all: readonly string[]): DatasetFiles {
   const configs = new Map<string, Splits>();
   for (const path of [...all].sort()) {

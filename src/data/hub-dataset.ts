@@ -38,10 +38,11 @@ const CONVERTED = 'refs/convert/parquet';
 const ID = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*){0,2}$/;
 
 /**
- * Opens `owner/name`, `name`, or either with a configuration after another slash: `glue/sst2`. Files are those
- * that the data set's card names, or whose names tell the split; if none of them can be read, those of the branch
- * that the hub converts to Parquet. Throws `NotFoundError` for a data set that the hub has not, `FileError` for one
- * that it does not give out, `ConfigError` for a configuration that is unknown or not named.
+ * Opens `owner/name`, `name`, or either with a configuration after another slash: `glue/sst2`. Files are
+ * those that the data set's card names, or whose names tell the split; if none of them can be read, those of
+ * the branch that the hub converts to Parquet. Throws `NotFoundError` for a data set that the hub has not,
+ * `FileError` for one that it does not give out, `ConfigError` for a configuration that is unknown or not
+ * named.
  */
 export async function hubDataset(id: string, options: DatasetOptions = {}): Promise<HubDataset> {
   checkOptions('hubDataset', options, optionNames);

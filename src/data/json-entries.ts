@@ -12,9 +12,9 @@ export interface JsonEntry {
 }
 
 /**
- * Yields objects in order: a line each, the entries of a list, or those of an object's list `data`, as in SQuAD's
- * files. Only the text of a list is held as a whole. Throws `DataError` for a list without an end, and for an object
- * over several lines without `data`.
+ * Yields objects in order: a line each, the entries of a list, or those of an object's list `data`, as in
+ * SQuAD's files. Only the text of a list is held as a whole. Throws `DataError` for a list without an end,
+ * and for an object over several lines without `data`.
  */
 export async function* jsonEntries(path: string, chunks: AsyncIterable<Chunk>): AsyncGenerator<JsonEntry> {
   let document: boolean | null = null;

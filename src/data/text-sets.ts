@@ -1,7 +1,9 @@
-/** Texts that belong together: pairs, triplets, pairs with scores; and single texts, with classes or without. */
+/**
+ * Texts that belong together: pairs, triplets, pairs with scores; and single texts, with classes or without.
+ */
 import { DataError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
-import { readLines } from './chunks.ts';
+import { textLines } from './chunks.ts';
 import { endingOf } from './packed.ts';
 import {
   columnIn,
@@ -111,13 +113,8 @@ export async function readTextSets(path: string, options: TextSetOptions = {}): 
 async function readPlain(path: string, options: TextSetOptions): Promise<TextSets> {
   await checkFile(path);
   const sets: TextSet[] = [];
-  let line = 0;
-  const { encoding } = options;
-  for await (const text of readLines(path, encoding === undefined ? {} : { encoding })) {
-    line += 1;
-    if (text.trim() === '') continue;
+  for await (const { text, line } of textLines(path, options))
     sets.push({ kind: 'texts', texts: [text], label: null, place: `${path}: line ${line}` });
-  }
   if (sets.length === 0) throw new DataError(`${path}: there is no text`);
   return { sets, kind: 'texts', scale: 1, columns: ['text'] };
 }

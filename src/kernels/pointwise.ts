@@ -45,7 +45,10 @@ export function family(shader: string, defines: Defines = {}): Family {
   return byDtype((T) => bothWidths(shader, { ...defines, T }));
 }
 
-/** @internal The variant for a slot's type, and how many numbers it reads at once: four if that divides every count. */
+/**
+ * @internal The variant for a slot's type, and how many numbers it reads at once: four if that divides every
+ * count.
+ */
 export function fitting(
   variants: Family,
   slot: Slot,
@@ -133,10 +136,7 @@ export interface BinaryLaunch {
 export const MAX_STRIDED_RANK = 6;
 
 /** (size, strides…) of each dimension, last first, padded with size 1. */
-export function stridedScalars(
-  shape: readonly number[],
-  ...strides: readonly (readonly number[])[]
-): number[] {
+function stridedScalars(shape: readonly number[], ...strides: readonly (readonly number[])[]): number[] {
   const out: number[] = [];
   for (let d = 0; d < MAX_STRIDED_RANK; d += 1) {
     const at = shape.length - 1 - d;

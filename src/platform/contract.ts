@@ -101,12 +101,13 @@ export interface HubAccount {
   mayWrite: boolean;
 }
 
-/** A file to upload: its place in the repository, and its bytes or the path that has them. */
+/** @internal A file to upload: its place in the repository, and its bytes or the path that has them. */
 export interface HubFile {
   path: string;
   content: Blob | string;
 }
 
+/** @internal */
 export interface HubUpload extends PushAccess {
   files: readonly HubFile[];
   /** Of the commit. */
@@ -165,7 +166,10 @@ export interface Platform {
   openDataset(id: string, options: HubOptions): Promise<DatasetSnapshot>;
   /** Throws `ConfigError` without a token, `FileError` if the hub does not take it. */
   hubAccount(options: PushAccess): Promise<HubAccount>;
-  /** Uploads files to a model's repository, which is made if it is not there, as one commit. Throws `FileError`. */
+  /**
+   * @internal Uploads files to a model's repository, which is made if it is not there, as one commit. Throws
+   * `FileError`.
+   */
   upload(id: string, upload: HubUpload): Promise<{ url: string; commit: string }>;
   /**
    * Reads or writes a small text that is kept between runs. Reading gives null if there is none; writing does

@@ -207,8 +207,8 @@ export class SentenceTransformer extends PreTrainedModel {
   }
 
   /**
-   * Inputs int32 [texts, length] or [batch, columns, length]. Throws `ShapeError` if they do not fit the model,
-   * `ConfigError` for an unknown input.
+   * Inputs int32 [texts, length] or [batch, columns, length]. Throws `ShapeError` if they do not fit the
+   * model, `ConfigError` for an unknown input.
    */
   forward(inputs: SentenceInputs): SentenceOutput {
     return this.device.tidy(() => {

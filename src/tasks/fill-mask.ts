@@ -1,12 +1,13 @@
 /** Words for a mask: masked language modelling goes on with a text of your own. */
 
-import { readLines } from '../data/chunks.ts';
+import { textLines } from '../data/chunks.ts';
 import { type Batch, dataCollatorForLanguageModeling, dataCollatorWithPadding } from '../data/collate.ts';
 import { endingOf, kindOfFile } from '../data/packed.ts';
 import { columnIn, nameIn, readRecords, recordOptions, textIn } from '../data/records.ts';
 import { checkFile } from '../data/table.ts';
 import { ConfigError, DataError, UsageError } from '../errors.ts';
 import { AutoModelForMaskedLM } from '../models/auto.ts';
+import { defined } from '../options.ts';
 import type { Encoding } from '../text/assemble.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { softmaxRows } from '../train/metrics.ts';
@@ -69,11 +70,8 @@ export const fillMask: Task<Passage, PassageFeature> = {
       }
     } else {
       await checkFile(path);
-      let line = 0;
-      for await (const text of readLines(path, encoding === undefined ? {} : { encoding })) {
-        line += 1;
+      for await (const { text, line } of textLines(path, defined({ encoding })))
         add(text, `${path}: line ${line}`);
-      }
     }
     if (examples.length === 0) throw new DataError(`${path}: there is no text`);
     return { path, examples, about: [`${path}: ${examples.length} passages`] };

@@ -3,7 +3,7 @@ import { namesOf } from '../models/common/class-names.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { snakeCase } from '../options.ts';
 import { argumentNames, argumentTable, type TrainingArguments } from '../train/arguments.ts';
-import type { Metrics } from '../train/metrics.ts';
+import { isTiming, type Metrics } from '../train/metrics.ts';
 
 export interface CardContent {
   /** Of the model, for people. */
@@ -32,9 +32,7 @@ const yaml = (text: string): string => JSON.stringify(text);
 function scoreEntries(metrics: Metrics): [string, number][] {
   return Object.entries(metrics).flatMap(([name, value]): [string, number][] => {
     const score = name.replace(/^eval_/, '');
-    const isScore =
-      typeof value === 'number' && !/^(runtime|samples_per_second|steps_per_second|epoch)$/.test(score);
-    return isScore ? [[score, value]] : [];
+    return typeof value === 'number' && !isTiming(score) ? [[score, value]] : [];
   });
 }
 

@@ -160,6 +160,8 @@ export interface Task<E = unknown, F = unknown> {
   example(input: Input): E;
   /** What examples that are held out are to have their share of: the label, in an order of its own. */
   stratum?(example: E): string;
+  /** What examples share that are not to be torn apart by holding some of them out: their context. */
+  group?(example: E): string;
   /** Refuses files that do not go together, with `DataError`. */
   check?(files: readonly TaskFile<E>[]): void;
   /** Decides from training data. Throws `DataError` if they are ambiguous. */

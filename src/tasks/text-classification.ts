@@ -67,6 +67,9 @@ export const textClassification: Task<TextExample, Example> = {
       ? (Number(label) + 1e9).toFixed(6)
       : JSON.stringify(label ?? null),
 
+  // Of pairs, several may have their first text in common: a premise, a question.
+  group: ({ row: { text, pair } }) => (pair === undefined ? '' : text),
+
   decide({ examples }, options) {
     const decision = decideTask(tableOf(examples), options);
     return decided(decision, hasPairs(examples), options.model);

@@ -12,6 +12,8 @@ import type { ComputeLoss } from './predict.ts';
 /** A loss in place of the model's own. */
 export interface LossRule {
   computeLoss: ComputeLoss;
+  /** Frees what the loss keeps on the device; the next batch uploads it again. */
+  dispose(): void;
   /** What the loss of a batch is a mean over: the weights of its labels. */
   weightOf(batch: Batch): number;
 }
@@ -19,8 +21,8 @@ export interface LossRule {
 const remedy = 'leave labelSmoothingFactor and classWeights out, or pass computeLoss';
 
 /**
- * Null if the arguments ask for none. Throws `ConfigError` for weights that do not go with the model's classes,
- * or that cannot be made of the training data.
+ * Null if the arguments ask for none. Throws `ConfigError` for weights that do not go with the model's
+ * classes, or that cannot be made of the training data.
  */
 export function lossRule(
   { labelSmoothingFactor, classWeights }: TrainingArguments,
@@ -32,7 +34,12 @@ export function lossRule(
     classWeights === 'balanced'
       ? balanced(trainDataset, namesOf(config))
       : classWeights && inOrder(classWeights, namesOf(config));
+  let uploaded: Tensor | null = null;
   return {
+    dispose() {
+      uploaded?.dispose();
+      uploaded = null;
+    },
     computeLoss(model, { labels, ...inputs }) {
       if (labels === undefined && inputs.startPositions === undefined) return model.forward(inputs as never);
       if (labels?.dtype !== 'int32')
@@ -45,9 +52,10 @@ export function lossRule(
       const outputs = model.forward(inputs as never) as { logits?: Tensor };
       if (outputs.logits === undefined) throw new ConfigError('the model gives no logits', { remedy });
       const { device } = outputs.logits;
+      if (weights !== null) uploaded ??= device.keep(device.tensor(weights));
       const loss = crossEntropy(outputs.logits, labels, {
         labelSmoothing: labelSmoothingFactor,
-        weight: weights === null ? undefined : device.tensor(weights),
+        weight: uploaded ?? undefined,
       });
       return { ...outputs, loss };
     },

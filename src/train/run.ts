@@ -376,6 +376,7 @@ export class TrainingRun {
   private release(): void {
     for (const tensor of this.trainer.model.parameters()) tensor.requiresGrad = !this.fixed.has(tensor);
     this.step.dispose();
+    this.trainer.disposeLoss();
   }
 }
 

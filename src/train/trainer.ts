@@ -37,8 +37,8 @@ export interface TrainerOptions extends EvaluationHooks {
   callbacks?: TrainerCallback[];
   /**
    * Called between backward and clipping with the model's parameters, to change the values of their gradients
-   * (`parameter.grad`, or all of them: `flatGradients`) in place. With `fp16`, gradients are multiplied by the
-   * loss scale.
+   * (`parameter.grad`, or all of them: `flatGradients`) in place. With `fp16`, gradients are multiplied by
+   * the loss scale.
    */
   reduceGradients?: ReduceGradients;
   /** Makes the optimizer; its rates follow the schedule of the arguments. Default: AdamW. */
@@ -208,7 +208,9 @@ export class Trainer {
       collate: this.collate(),
       shuffle: false,
     });
-    const { evaluation, prediction } = await evaluateModel(model, loader, args, hooks, readsAll);
+    const { evaluation, prediction } = await evaluateModel(model, loader, args, hooks, readsAll).finally(
+      () => modelsInUse.has(model) || this.disposeLoss(),
+    );
     const seconds = (performance.now() - started) / 1000;
     const named = Object.entries(evaluation.metrics).map(([name, value]) => [`${prefix}_${name}`, value]);
     const metrics = {
@@ -225,6 +227,11 @@ export class Trainer {
     if (computeLoss !== undefined) return { computeLoss };
     this.loss ??= [lossRule(this.args, this.model.config, trainDataset)];
     return this.loss[0] ?? {};
+  }
+
+  /** @internal Frees what the loss of the arguments keeps on the device. */
+  disposeLoss(): void {
+    this.loss?.[0]?.dispose();
   }
 
   /** @internal The collator, the default one included. */

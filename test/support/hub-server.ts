@@ -1,4 +1,6 @@
-/** A local server that answers the few requests that the hub gets for models and data sets, and takes uploads. */
+/**
+ * A local server that answers the few requests that the hub gets for models and data sets, and takes uploads.
+ */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -115,10 +115,10 @@ export abstract class PreTrainedModel extends Module {
   }
 
   /**
-   * Pushes config.json and model.safetensors to the hub, as one commit; a repository that is not there is made.
-   * Without an owner in `id`, the token's account is it. Throws `ConfigError` for a name that the hub does not
-   * take, without a token (`token`, else HF_TOKEN, else a log-in's) or for one that may not write there, and
-   * `FileError` if the push fails.
+   * Pushes config.json and model.safetensors to the hub, as one commit; a repository that is not there is
+   * made. Without an owner in `id`, the token's account is it. Throws `ConfigError` for a name that the hub
+   * does not take, without a token (`token`, else HF_TOKEN, else a log-in's) or for one that may not write
+   * there, and `FileError` if the push fails.
    */
   async pushToHub(id: string, options: PushOptions = {}): Promise<Pushed> {
     return pushWritten(id, this.architecture, (folder) => writeModel(folder, this), options);

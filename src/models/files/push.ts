@@ -37,8 +37,9 @@ function checkName(id: string): void {
 }
 
 /**
- * The full id that a push would go to; without an owner, the account is it. Throws `ConfigError` for a name that the
- * hub does not take, without a token, and for one that may not write there, `FileError` if the hub does not know it.
+ * The full id that a push would go to; without an owner, the account is it. Throws `ConfigError` for a name
+ * that the hub does not take, without a token, and for one that may not write there, `FileError` if the hub
+ * does not know it.
  */
 export async function pushTarget(id: string, options: PushAccess = {}): Promise<string> {
   checkName(id);
@@ -107,8 +108,8 @@ async function filesIn(folder: string, inside = ''): Promise<HubFile[]> {
 }
 
 /**
- * Pushes a model's folder to the hub as one commit, without checkpoints of a training; a repository that is not
- * there is made. Throws as `pushTarget` does, and `FileError` for a folder that holds no model.
+ * Pushes a model's folder to the hub as one commit, without checkpoints of a training; a repository that is
+ * not there is made. Throws as `pushTarget` does, and `FileError` for a folder that holds no model.
  */
 export async function pushFolder(folder: string, id: string, options: PushOptions = {}): Promise<Pushed> {
   if (!(await platform.isFolder(folder)))

@@ -1,6 +1,6 @@
 /**
- * Data sets from the hub, in the cache layout of Python's huggingface_hub. Which files a commit has, and what its
- * card says, is kept beside the snapshots, so that the cache alone serves later.
+ * Data sets from the hub, in the cache layout of Python's huggingface_hub. Which files a commit has, and what
+ * its card says, is kept beside the snapshots, so that the cache alone serves later.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

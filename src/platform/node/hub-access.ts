@@ -1,4 +1,6 @@
-/** How the hub is reached: its address, the token, a fetch whose errors name it, and the folder for downloads. */
+/**
+ * How the hub is reached: its address, the token, a fetch whose errors name it, and the folder for downloads.
+ */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FileError } from '../../errors.ts';
