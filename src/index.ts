@@ -139,6 +139,7 @@ export {
 export { Dropout, Embedding, LayerNorm, Linear, skipInit } from './nn/layers.ts';
 export { Module } from './nn/module.ts';
 export { exportOnnx, type OnnxDtype, type OnnxOptions } from './onnx/export.ts';
+export { Adafactor, type AdafactorGroup, type AdafactorOptions } from './optim/adafactor.ts';
 export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from './optim/adamw.ts';
 export { type ClipFactorOptions, clipFactor, clipGradNorm } from './optim/clip.ts';
 export { GradScaler, type GradScalerOptions, type GradScalerState } from './optim/grad-scaler.ts';

@@ -4,8 +4,9 @@ import { ConfigError, FileError } from '../errors.ts';
 import { parseJson } from '../models/files/json.ts';
 
 /**
- * The value of --class-weights: a name that ends with `.json` is a file with an object of weights by class, or a
- * list of them in the order of the classes. Throws `FileError` if it is missing, `ConfigError` if it is not JSON.
+ * The value of --class-weights: a name that ends with `.json` is a file with an object of weights by class,
+ * or a list of them in the order of the classes. Throws `FileError` if it is missing, `ConfigError` if it is
+ * not JSON.
  */
 export async function readClassWeights<T>(given: T): Promise<T> {
   if (typeof given !== 'string' || !isWeightsFile(given)) return given;

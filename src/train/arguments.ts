@@ -152,7 +152,7 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
   }),
   optim: argument(k.optimizer, 'adamw_torch', 'optimizer', {
     option: '--optim <name>',
-    note: '`adamw_torch` (AdamW) or `lion_32bit`',
+    note: '`adamw_torch` (AdamW), `lion_32bit` or `adafactor`',
     resume: 'state',
   }),
   layerwiseLrDecay: argument(k.share, 1, "a layer's learning rate, as a share of that of the layer above", {
