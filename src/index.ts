@@ -17,6 +17,13 @@ export { DataLoader, type DataLoaderOptions } from './data/loader.ts';
 export { type Answer, type Question, type QuestionOptions, readQuestions } from './data/questions.ts';
 export type { DataRecord, RecordOptions } from './data/records.ts';
 export {
+  isStream,
+  type StreamDataset,
+  StreamLoader,
+  type StreamLoaderOptions,
+  type TrainDataset,
+} from './data/stream.ts';
+export {
   readTable,
   type TableLayout,
   type TableOptions,

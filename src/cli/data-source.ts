@@ -3,6 +3,7 @@ import { type DatasetSplit, type HubDataset, hubDataset } from '../data/hub-data
 import type { TableOptions } from '../data/table.ts';
 import { UsageError } from '../errors.ts';
 import { dataFiles, readAll } from '../tasks/read.ts';
+import type { Reading } from '../tasks/registry.ts';
 import type { Task, TaskFile } from '../tasks/task.ts';
 import { downloadProgress } from './progress.ts';
 
@@ -79,16 +80,19 @@ export async function onlySource(
   return source;
 }
 
-/** Reads a source for a task, which was `told` from one of its files. Throws as `readAll` does. */
+/** A table's options, and what the data set says about its files. */
+export const optionsOf = ({ split }: DataSource, options: TableOptions): TableOptions =>
+  split === undefined ? options : { ...options, classNames: split.classNames };
+
+/** Reads a source for a task. Throws as `readAll` does. */
 export async function readSource(
   task: Task,
-  { paths, split }: DataSource,
+  source: DataSource,
   options: TableOptions,
-  told?: string,
+  reading: Reading = {},
 ): Promise<TaskFile<unknown>> {
-  if (split === undefined) return readAll(task, paths, options, told);
-  const file = await readAll(task, paths, { ...options, classNames: split.classNames }, told);
-  return { ...file, path: split.name };
+  const file = await readAll(task, source.paths, optionsOf(source, options), reading);
+  return source.split === undefined ? file : { ...file, path: source.split.name };
 }
 
 /** The first file, by which a task is told. */

@@ -12,8 +12,6 @@ import { loadConfig } from '../models/files/load.ts';
 import { defined } from '../options.ts';
 import { SENTENCE_FILES } from '../sentence/folder.ts';
 import type { CardContent } from '../tasks/model-card.ts';
-import { holdOut } from '../tasks/read.ts';
-import { taskNamed, taskOfFile } from '../tasks/registry.ts';
 import type { Decision, Task, TaskFile } from '../tasks/task.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
@@ -22,15 +20,8 @@ import { EarlyStoppingCallback } from '../train/callbacks.ts';
 import type { TrainableModel } from '../train/predict.ts';
 import { hubId, shownName, writeCard } from './card.ts';
 import { readClassWeights } from './class-weights.ts';
-import {
-  configOption,
-  type DatasetOptions,
-  datasetOption,
-  firstFile,
-  openDataset,
-  readSource,
-  sourceOf,
-} from './data-source.ts';
+import { configOption, type DatasetOptions, datasetOption } from './data-source.ts';
+import { readFiles } from './finetune-data.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -45,20 +36,26 @@ import {
   required,
   resumedFrom,
   shellCommand,
-  tableOptions,
 } from './options.ts';
 import { downloadProgress } from './progress.ts';
 import { addPushOptions, pushTraining, type TrainingPushOptions, trainingTarget } from './push.ts';
 import { formatEvaluation, formatOutcome } from './report.ts';
-import { addTaskOptions, checkTaskOptions, encodingOptions, type TaskOptions } from './task-options.ts';
+import {
+  addStreamingOptions,
+  checkStreamedLabels,
+  checkStreaming,
+  type StreamingOptions,
+} from './streaming.ts';
+import { addTaskOptions, encodingOptions, type TaskOptions } from './task-options.ts';
 import { train } from './train.ts';
 import type { Trained } from './trained.ts';
 import { addTrainingOptions, argumentsFrom } from './training-options.ts';
-import { checkJsonLines, checkKept, writeJsonLines } from './write.ts';
+import { checkJsonLines, writeJsonLines } from './write.ts';
 
-interface FinetuneOptions
+export interface FinetuneOptions
   extends CommonOptions,
     DataOptions,
+    StreamingOptions,
     DatasetOptions,
     TaskOptions,
     TrainingPushOptions {
@@ -122,6 +119,7 @@ export function addFinetune(program: Command): void {
       new Option('--early-stopping <n>', 'stop after n evaluations without improvement').argParser(integer),
     ],
   });
+  addStreamingOptions(command);
   addModelOptions(addDataOptions(addTaskOptions(addPushOptions(addResumeOption(command)), 'finetune')));
   command.action((options: FinetuneOptions) => finetune(withExample(options, command)));
 }
@@ -155,16 +153,17 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   checkOptions(options);
   await checkJsonLines(options.predictions);
   const target = await trainingTarget(options, output);
-  const { task, files, dataset } = await readFiles(options);
+  const { task, files, dataset, streamed } = await readFiles(options);
   const checkpoint = await resumedFrom(options.resume, output);
   if (checkpoint === undefined) await checkOutput(output, options.overwrite === true);
   const { device, model, tokenizer, bound, decision } = await prepare(options, task, files.train, checkpoint);
   const encoded = (file: TaskFile<unknown> | null, most: number | undefined) =>
     file === null ? null : bound.encode(file.examples.slice(0, most));
-  const trainDataset = encoded(files.train, options.maxTrainSamples)!;
+  const stream = streamed?.stream(bound, options.maxTrainSamples);
+  const trainDataset = stream ?? encoded(files.train, options.maxTrainSamples)!;
   const evalDataset = encoded(files.eval, options.maxEvalSamples);
   const testDataset = encoded(files.test, options.maxEvalSamples);
-  const count = trainDataset.examples.length;
+  const count = Math.min(files.train.examples.length, options.maxTrainSamples ?? Number.POSITIVE_INFINITY);
   const evaluated = evalDataset === null ? '' : `, evaluating on ${evalDataset.examples.length}`;
   const learned = decision.labels === '' ? '' : `: ${decision.labels}`;
   console.error(`training on ${count} ${task.things}${evaluated}${learned}`);
@@ -245,53 +244,10 @@ function checkOptions(options: FinetuneOptions): void {
     '--predictions': options.predictions,
     '--max-eval-samples': options.maxEvalSamples,
   });
+  checkStreaming(options);
   checkPositive('--max-length', options.maxLength);
   checkPositive('--max-train-samples', options.maxTrainSamples);
   checkPositive('--max-eval-samples', options.maxEvalSamples);
-}
-
-interface Files {
-  train: TaskFile<unknown>;
-  eval: TaskFile<unknown> | null;
-  test: TaskFile<unknown> | null;
-}
-
-/** Reads the data for the task asked for, or for the one that the training data look like. */
-async function readFiles(
-  options: FinetuneOptions,
-): Promise<{ task: Task; files: Files; dataset: string | null }> {
-  const { evalSplit, testSplit, split } = options;
-  const dataset = await openDataset(options, {
-    '--split': split,
-    '--eval-split': evalSplit,
-    '--test-split': testSplit,
-  });
-  const trainSplit = dataset === null ? undefined : (split ?? 'train');
-  const source = await sourceOf(dataset, {
-    files: ['--train', options.train],
-    split: ['--split', trainSplit],
-  });
-  const training = required(source ?? undefined, '--train (or --dataset)');
-  const table = tableOptions(options, true);
-  const told = options.task === undefined ? await firstFile(training) : undefined;
-  const task = told === undefined ? taskNamed(options.task!) : (await taskOfFile(told, table)).task;
-  checkTaskOptions(options, task);
-  checkKept(options.predictions, task);
-  const read = async (files: string | string[] | undefined, name: string, part: string | undefined) => {
-    const some = await sourceOf(dataset, { files: [name, files], split: [`${name}-split`, part] });
-    return some === null ? null : readSource(task, some, table);
-  };
-  const whole = await readSource(task, training, table, told);
-  const test = await read(options.test, '--test', testSplit);
-  const [train, held] =
-    options.trainSplit === undefined
-      ? [whole, await read(options.eval, '--eval', evalSplit)]
-      : holdOut(task, whole, options.trainSplit, options.seed);
-  const files = { train, eval: held, test };
-  const all = [files.train, files.eval, files.test].filter((file) => file !== null);
-  task.check?.(all);
-  for (const file of all) for (const line of file.about) console.error(line);
-  return { task, files, dataset: dataset?.id ?? null };
 }
 
 /** What the data or the checkpoint decide, printed a line each. */
@@ -350,6 +306,7 @@ async function prepare(
   const resumes = checkpoint !== undefined;
   const decision = await decide(options, task, data, { folder, config, resumes });
   checkMetric(options, decision);
+  if (options.streaming === true) checkStreamedLabels(decision);
   const device = await openDevice(options);
   // Loading the model draws its new weights.
   device.manualSeed(options.seed);

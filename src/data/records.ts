@@ -38,13 +38,18 @@ export const recordOptionNames: OptionNames<RecordOptions> = {
  * what is no record.
  */
 export async function readRecords(path: string, options: RecordOptions = {}): Promise<DataRecord[]> {
+  const out: DataRecord[] = [];
+  for await (const record of recordsOf(path, options)) out.push(record);
+  if (out.length === 0) throw new DataError(`${path}: there are no records`, { remedy: 'check the file' });
+  return out;
+}
+
+/** The records as they are read. Throws as `readRecords` does. */
+export async function* recordsOf(path: string, options: RecordOptions): AsyncGenerator<DataRecord> {
   await checkFile(path);
   const format = options.format ?? formatOf(path);
   const records = format === 'jsonl' ? jsonRecords(path, options) : rowRecords(path, format, options);
-  const out: DataRecord[] = [];
-  for await (const record of records) out.push(withNames(record, options.classNames));
-  if (out.length === 0) throw new DataError(`${path}: there are no records`, { remedy: 'check the file' });
-  return out;
+  for await (const record of records) yield withNames(record, options.classNames);
 }
 
 function withNames(record: DataRecord, classNames: ClassNames | undefined): DataRecord {

@@ -82,6 +82,33 @@ export interface RowReader {
  * and column for anything else.
  */
 export async function readTable(path: string, options: TableOptions = {}): Promise<TextTable> {
+  return readTableAs(path, options, (row) => row);
+}
+
+/** @internal `readTable`, holding of each row what `keep` makes of it. */
+export async function readTableAs(
+  path: string,
+  options: TableOptions,
+  keep: (row: TextRow) => TextRow,
+): Promise<TextTable> {
+  const rows: TextRow[] = [];
+  let layout: TableLayout | null = null;
+  for await (const some of tableRows(path, options)) {
+    layout = some.layout;
+    for (const row of some.rows) rows.push(keep(row));
+  }
+  if (rows.length === 0 || layout === null)
+    throw new DataError(`${path}: there are no rows`, { remedy: 'the file is empty, or has only a header' });
+  if (options.header === undefined && !layout.header) checkFirstRow(path, rows);
+  const { label } = layout.columns;
+  return { path, rows, layout, ...(typeof label === 'object' && label !== null && { classes: label }) };
+}
+
+/** @internal The rows as they are read, some at a time. Throws like `readTable`. */
+export async function* tableRows(
+  path: string,
+  options: TableOptions,
+): AsyncGenerator<{ rows: TextRow[]; layout: TableLayout }> {
   checkOptions('readTable', options, tableOptionNames, advice);
   await checkFile(path);
   const { encoding, delimiter } = options;
@@ -92,23 +119,21 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
     });
   const format = options.format ?? formatOf(path);
   const text = readChunks(path, { ...options, quoted: format === 'csv' });
-  const rows: TextRow[] = [];
-  let layout: TableLayout | null = null;
+  const named = (rows: TextRow[], layout: TableLayout | null) => {
+    const label = layout?.columns.label;
+    nameClasses(rows, typeof label === 'string' ? options.classNames?.[label] : undefined);
+    return { rows, layout: layout! };
+  };
   if (format === 'jsonl') {
     const reader = jsonReader(path, options);
-    for await (const entry of jsonEntries(path, text)) rows.push(reader.read(entry));
-    ({ layout } = reader);
+    for await (const entry of jsonEntries(path, text)) yield named([reader.read(entry)], reader.layout);
   } else {
     const reader = cellReader(path, format, options);
-    for await (const chunk of text) for (const row of reader.read(chunk)) rows.push(row);
-    ({ layout } = reader);
+    for await (const chunk of text) {
+      const rows = reader.read(chunk);
+      if (rows.length > 0) yield named(rows, reader.layout);
+    }
   }
-  if (rows.length === 0 || layout === null)
-    throw new DataError(`${path}: there are no rows`, { remedy: 'the file is empty, or has only a header' });
-  if (options.header === undefined && !layout.header) checkFirstRow(path, rows);
-  const { label } = layout.columns;
-  nameClasses(rows, typeof label === 'string' ? options.classNames?.[label] : undefined);
-  return { path, rows, layout, ...(typeof label === 'object' && label !== null && { classes: label }) };
 }
 
 /** Puts names in place of classes' numbers; a number without a name stays, and −1 is no label. */

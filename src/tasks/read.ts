@@ -5,7 +5,7 @@ import { Random } from '../data/random.ts';
 import type { TableOptions } from '../data/table.ts';
 import { FileError } from '../errors.ts';
 import { check } from '../options.ts';
-import { readFor } from './registry.ts';
+import { type Reading, readFor } from './registry.ts';
 import type { Task, TaskFile } from './task.ts';
 
 /** Turns `*` and `?` in the last part of a path into the names that are there, sorted. */
@@ -26,18 +26,17 @@ export async function dataFiles(paths: string | readonly string[]): Promise<stri
 }
 
 /**
- * Reads several files as one; `told` as for `readFor`. Throws as `readFor` does, and `DataError` for files
- * that do not go together.
+ * Reads several files as one. Throws as `readFor` does, and `DataError` for files that do not go together.
  */
 export async function readAll(
   task: Task,
   paths: string | readonly string[],
   options: TableOptions,
-  told?: string,
+  reading: Reading = {},
 ): Promise<TaskFile<unknown>> {
   const names = await dataFiles(paths);
   const files: TaskFile<unknown>[] = [];
-  for (const name of names) files.push(await readFor(task, name, options, told));
+  for (const name of names) files.push(await readFor(task, name, options, reading));
   const [first, ...others] = files as [TaskFile<unknown>, ...TaskFile<unknown>[]];
   if (others.length === 0) return first;
   task.check?.(files);

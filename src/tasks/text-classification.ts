@@ -3,7 +3,7 @@ import { cached } from '../cached.ts';
 import { type Collator, dataCollatorWithPadding } from '../data/collate.ts';
 import { type Example, encodeTable } from '../data/dataset.ts';
 import { encodeLabels, type LabelSet, labelsOfModel } from '../data/labels.ts';
-import { readTable, type TextRow, type TextTable } from '../data/table.ts';
+import { readTable, readTableAs, type TextRow, type TextTable, tableRows } from '../data/table.ts';
 import { decideTask, type TaskDecision } from '../data/task.ts';
 import { DataError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
@@ -12,6 +12,7 @@ import type { PretrainedConfig } from '../models/common/config.ts';
 import { checkFinite, metricNames, softmaxRows } from '../train/metrics.ts';
 import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
 import { checkEncoding, type Decision, featureList, type Row, type Task, type TaskFile } from './task.ts';
+import { ThinRows } from './thin-rows.ts';
 
 /** A row, with the table that says how its label is written. */
 interface TextExample {
@@ -55,6 +56,22 @@ export const textClassification: Task<TextExample, Example> = {
   async read(path, options) {
     const table = await readTable(path, options);
     return { path, examples: table.rows.map((row) => ({ row, table })), about: [describeColumns(table)] };
+  },
+
+  streaming: {
+    async survey(path, options) {
+      const { thin, digest } = new ThinRows();
+      const table = await readTableAs(path, options, thin);
+      const examples = table.rows.map((row) => ({ row, table }));
+      return { path, examples, about: [describeColumns(table)], digest: `${digest}` };
+    },
+    async *rows(path, options) {
+      let table: TextTable = { path, rows: [] };
+      for await (const { rows, layout } of tableRows(path, options)) {
+        if (table.layout !== layout) table = { path, rows: [], layout };
+        for (const row of rows) yield { row, table };
+      }
+    },
   },
 
   example: ({ text, pair }) => loose({ text, line: 0, ...(pair !== undefined && { pair }) }),

@@ -1,6 +1,6 @@
 /** The loss of a training with label smoothing or weights of classes. */
 import type { Batch } from '../data/collate.ts';
-import type { Dataset } from '../data/dataset.ts';
+import { isStream, type TrainDataset } from '../data/stream.ts';
 import { ConfigError } from '../errors.ts';
 import { namesOf } from '../models/common/class-names.ts';
 import type { PretrainedConfig } from '../models/common/config.ts';
@@ -27,7 +27,7 @@ const remedy = 'leave labelSmoothingFactor and classWeights out, or pass compute
 export function lossRule(
   { labelSmoothingFactor, classWeights }: TrainingArguments,
   config: PretrainedConfig,
-  trainDataset: Dataset<unknown> | undefined,
+  trainDataset: TrainDataset | undefined,
 ): LossRule | null {
   if (labelSmoothingFactor === 0 && classWeights === null) return null;
   const weights =
@@ -87,10 +87,14 @@ function inOrder(
 }
 
 /** scikit-learn's `compute_class_weight('balanced')`. */
-function balanced(dataset: Dataset<unknown> | undefined, names: readonly string[]): Float32Array {
+function balanced(dataset: TrainDataset | undefined, names: readonly string[]): Float32Array {
   if (dataset === undefined)
     throw new ConfigError("classWeights is 'balanced', and there are no training data", {
       remedy: 'pass trainDataset, or a list of weights',
+    });
+  if (isStream(dataset))
+    throw new ConfigError("classWeights is 'balanced', and the training data are a stream", {
+      remedy: 'give a number for each class',
     });
   const counts = names.map(() => 0);
   for (let index = 0; index < dataset.length; index += 1) {

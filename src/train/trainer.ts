@@ -5,6 +5,7 @@ import { type Batch, dataCollatorWithPadding } from '../data/collate.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { checkDataset } from '../data/example-checks.ts';
 import { DataLoader } from '../data/loader.ts';
+import { isStream, type TrainDataset } from '../data/stream.ts';
 import { ConfigError } from '../errors.ts';
 import { problemTypeOf } from '../models/common/config.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
@@ -28,7 +29,8 @@ interface Collate {
 export interface TrainerOptions extends EvaluationHooks {
   model: TrainableModel;
   args: Partial<TrainingArguments> & { outputDir: string };
-  trainDataset?: Dataset<unknown>;
+  /** Examples by index; or a stream of rows that are read anew each epoch. */
+  trainDataset?: TrainDataset;
   evalDataset?: Dataset<unknown>;
   /** The tokenizer: saved with the model, and tells the default collator how to pad. */
   processingClass?: PreTrainedTokenizer;
@@ -112,7 +114,7 @@ export class Trainer {
     checkOptions('Trainer', options, trainerOptionNames, advice);
     if (options.model === undefined)
       throw new ConfigError('Trainer: there is no model', { remedy: 'pass model' });
-    checkDataset('trainDataset', options.trainDataset);
+    if (!isStream(options.trainDataset)) checkDataset('trainDataset', options.trainDataset);
     checkDataset('evalDataset', options.evalDataset);
     checkCallbacks(options.callbacks);
     this.args = resolveArguments(options.args);

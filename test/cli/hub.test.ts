@@ -172,13 +172,10 @@ describe('a push', () => {
 
   it('keeps the token out of the command that resumes', async () => {
     const args = ['finetune', '--model', model, '--output', join(scratch, 'cut'), '--dataset', 'glue/sst2'];
-    const { stderr } = await dawngrad(
-      [...args, '--epochs', '10', '--push-to-hub', '--hub-token', 'hf_ann'],
-      {
-        env: { ...env, HF_TOKEN: '' },
-        interruptAt: /step [1-9]\d*\/30/,
-      },
-    );
+    const { stderr } = await dawngrad([...args, '--epochs', '10', '--push-to-hub', '--hub-token', 'hf_ann'], {
+      env: { ...env, HF_TOKEN: '' },
+      interruptAt: /step [1-9]\d*\/30/,
+    });
     expect(stderr).toContain('resume with:');
     expect(stderr).toContain('--push-to-hub');
     expect(stderr).not.toContain('hf_ann');
