@@ -62,7 +62,9 @@ export const textClassification: Task<TextExample, Example> = {
     async survey(path, options) {
       const { thin, digest } = new ThinRows();
       const table = await readTableAs(path, options, thin);
-      const examples = table.rows.map((row) => ({ row, table }));
+      // Rows that are one object are one example.
+      const known = new Map<TextRow, TextExample>();
+      const examples = table.rows.map((row) => cached(known, row, () => ({ row, table })));
       return { path, examples, about: [describeColumns(table)], digest: `${digest}` };
     },
     async *rows(path, options) {
