@@ -4,10 +4,15 @@ import { isObject } from '../json.ts';
 /** Names of classes by column. */
 export type ClassNames = Readonly<Record<string, readonly string[]>>;
 
-/** A class's name for its number, also within lists; null for −1, which stands for no label. */
-export function nameOfClass(value: unknown, names: readonly string[]): unknown {
-  if (Array.isArray(value)) return value.map((item) => nameOfClass(item, names));
-  if (typeof value !== 'number' && !(typeof value === 'string' && /^-?\d+$/.test(value))) return value;
+/**
+ * A class's name for its number, also within lists; null for −1, which stands for no label. `digits`: a text
+ * of digits is a number, as in cells; elsewhere it may be a name.
+ */
+export function nameOfClass(value: unknown, names: readonly string[], digits = false): unknown {
+  if (Array.isArray(value)) return value.map((item) => nameOfClass(item, names, digits));
+  const isNumber =
+    typeof value === 'number' || (digits && typeof value === 'string' && /^-?\d+$/.test(value));
+  if (!isNumber) return value;
   const number = Number(value);
   return number === -1 ? null : (names[number] ?? value);
 }

@@ -55,7 +55,9 @@ export async function hubDataset(id: string, options: DatasetOptions = {}): Prom
   let found = { snapshot, files: datasetFiles(snapshot.paths, snapshot.card) };
   const wanted = config ?? inId;
   const lacks = wanted !== undefined && !found.files.configs.has(wanted);
-  if (found.files.configs.size === 0 || lacks) found = (await converted(snapshot.id, access)) ?? found;
+  const usual = access.revision === undefined;
+  if (usual && (found.files.configs.size === 0 || lacks))
+    found = (await converted(snapshot.id, access)) ?? found;
   return configOf(snapshot, found, wanted);
 }
 

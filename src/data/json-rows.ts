@@ -1,6 +1,7 @@
 /** Reads the rows of JSON-lines files. */
 import { DataError } from '../errors.ts';
 import { isObject, type JsonObject } from '../json.ts';
+import { nameOfClass } from './class-names.ts';
 import { type Columns, chooseColumns } from './columns.ts';
 import type { JsonEntry } from './json-entries.ts';
 import type { LabelCell, LabelItem } from './label-cells.ts';
@@ -26,6 +27,9 @@ export function jsonReader(path: string, options: TableOptions): JsonReader {
         reader.layout = { format: 'jsonl', delimiter: null, header: true, columns: names };
       }
       const { pair, label } = columns;
+      const names =
+        label === null || typeof label !== 'number' ? undefined : options.classNames?.[keys[label]!];
+      const named = (given: unknown): unknown => (names === undefined ? given : nameOfClass(given, names));
       const textCell = (key: string): string => String(scalar(path, line, key, value[key]));
       return {
         text: textCell(keys[columns.text]!),
@@ -33,7 +37,7 @@ export function jsonReader(path: string, options: TableOptions): JsonReader {
         ...(label !== null && {
           label:
             typeof label === 'number'
-              ? labelCell(path, line, keys[label]!, value[keys[label]!], text)
+              ? labelCell(path, line, keys[label]!, named(value[keys[label]!]), text)
               : label.map((at) => scalar(path, line, keys[at]!, value[keys[at]!])),
         }),
         line,

@@ -49,14 +49,14 @@ export async function* recordsOf(path: string, options: RecordOptions): AsyncGen
   await checkFile(path);
   const format = options.format ?? formatOf(path);
   const records = format === 'jsonl' ? jsonRecords(path, options) : rowRecords(path, format, options);
-  for await (const record of records) yield withNames(record, options.classNames);
+  for await (const record of records) yield withNames(record, options.classNames, format !== 'jsonl');
 }
 
-function withNames(record: DataRecord, classNames: ClassNames | undefined): DataRecord {
+function withNames(record: DataRecord, classNames: ClassNames | undefined, digits: boolean): DataRecord {
   if (classNames === undefined) return record;
   const named = Object.entries(classNames)
     .filter(([column]) => record.values[column] !== undefined)
-    .map(([column, names]) => [column, nameOfClass(record.values[column], names)]);
+    .map(([column, names]) => [column, nameOfClass(record.values[column], names, digits)]);
   return { ...record, values: { ...record.values, ...Object.fromEntries(named) } };
 }
 

@@ -119,28 +119,28 @@ export async function* tableRows(
     });
   const format = options.format ?? formatOf(path);
   const text = readChunks(path, { ...options, quoted: format === 'csv' });
-  const named = (rows: TextRow[], layout: TableLayout | null) => {
-    const label = layout?.columns.label;
-    nameClasses(rows, typeof label === 'string' ? options.classNames?.[label] : undefined);
-    return { rows, layout: layout! };
-  };
   if (format === 'jsonl') {
     const reader = jsonReader(path, options);
-    for await (const entry of jsonEntries(path, text)) yield named([reader.read(entry)], reader.layout);
+    for await (const entry of jsonEntries(path, text))
+      yield { rows: [reader.read(entry)], layout: reader.layout! };
   } else {
     const reader = cellReader(path, format, options);
     for await (const chunk of text) {
       const rows = reader.read(chunk);
-      if (rows.length > 0) yield named(rows, reader.layout);
+      if (rows.length === 0) continue;
+      const layout = reader.layout!;
+      const { label } = layout.columns;
+      nameClasses(rows, typeof label === 'string' ? options.classNames?.[label] : undefined);
+      yield { rows, layout };
     }
   }
 }
 
-/** Puts names in place of classes' numbers; a number without a name stays, and −1 is no label. */
+/** Puts names in place of classes' numbers in cells; a number without a name stays, and −1 is no label. */
 function nameClasses(rows: readonly TextRow[], names: readonly string[] | undefined): void {
   if (names === undefined) return;
   for (const row of rows)
-    if (row.label !== undefined) row.label = (nameOfClass(row.label, names) ?? '') as LabelCell;
+    if (row.label !== undefined) row.label = (nameOfClass(row.label, names, true) ?? '') as LabelCell;
 }
 
 /** Throws `FileError` unless there is a file. */

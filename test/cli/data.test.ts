@@ -343,7 +343,7 @@ describe('--streaming', () => {
       'training on 16 texts, evaluating on 16: 2 classes (0 negative, 1 positive)',
     );
     expect(trained.stdout).toMatch(/accuracy +1\.0000/);
-  }, 120_000);
+  });
 
   it.each([
     [

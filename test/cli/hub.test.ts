@@ -106,7 +106,7 @@ describe('a data set by its id', () => {
       'test',
     );
     expect(JSON.parse(predicted.stdout)).toMatchObject({ text: 'the day was good', label: 'positive' });
-  }, 60_000);
+  });
 
   it.each([
     ['no data set', ['--dataset', 'org/none'], "there is no data set 'org/none' on the hub"],
@@ -144,7 +144,7 @@ describe('a push', () => {
     );
     expect(Object.keys(files).filter((name) => /optimizer|checkpoint/.test(name))).toEqual([]);
     expect(String(Buffer.from(files['README.md']!))).toContain('# ann/pushed');
-  }, 60_000);
+  });
 
   it('that fails keeps the folder and says how to go on', async () => {
     user.fails = true;
@@ -158,7 +158,7 @@ describe('a push', () => {
     const again = await run('push', folder, 'ann/song', '--hub-private-repo');
     expect(again.stdout, again.stderr).toContain(`pushed to ${hub.url}/ann/song`);
     expect(Object.keys(hub.uploaded['ann/song']!.files)).toContain('model.safetensors');
-  }, 60_000);
+  });
 
   it.each([
     ['a wrong token', ['--push-to-hub', '--hub-token', 'hf_wrong'], 'the token of the hub is not valid'],
@@ -179,5 +179,5 @@ describe('a push', () => {
     expect(stderr).toContain('resume with:');
     expect(stderr).toContain('--push-to-hub');
     expect(stderr).not.toContain('hf_ann');
-  }, 60_000);
+  });
 });

@@ -1,5 +1,5 @@
 /** Data sets from a hub that this test serves itself. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -146,6 +146,30 @@ describe('a data set of the hub', () => {
     const { files, classNames } = await (await hubDataset('nyu-mll/glue/sst2', options)).split('validation');
     const { rows } = await readTable(files[0]!, { classNames });
     expect(rows.map((row) => row.label)).toEqual(['negative', '']);
+  });
+
+  it('leaves names that are digits, where they are no numbers', async () => {
+    const classNames = { label: ['2', '1'] };
+    const path = join(cacheDir, 'digits');
+    await writeFile(
+      `${path}.jsonl`,
+      '{"text":"a","label":1}\n{"text":"b","label":"1"}\n{"text":"c","label":0}\n',
+    );
+    await writeFile(`${path}.csv`, 'text,label\na,1\nb,0\n');
+    const labels = async (ending: string) =>
+      (await readTable(`${path}.${ending}`, { classNames })).rows.map((row) => row.label);
+    const values = async (ending: string) =>
+      (await readRecords(`${path}.${ending}`, { classNames })).map((one) => one.values.label);
+    for (const read of [labels, values]) {
+      expect(await read('jsonl')).toEqual(['1', '1', '2']);
+      expect(await read('csv')).toEqual(['1', '2']);
+    }
+  });
+
+  it('does not fall back if a revision is asked for', async () => {
+    expect(String(await failure('org/scripted', { revision: sha('b1') }))).toMatch(
+      /no files of a kind that is read/,
+    );
   });
 
   it('names classes within lists', async () => {
