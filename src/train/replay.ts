@@ -48,7 +48,7 @@ class Watch {
         else if (value instanceof Tensor) this.addWeight(value);
     }
     this.add(gpu, 'subgroupMatrices');
-    this.add(gpu.tuning, 'size');
+    this.add(gpu.tuning, 'changes');
   }
 
   private addAll(owner: object): void {
