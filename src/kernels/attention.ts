@@ -182,7 +182,8 @@ function matrixTechnique(adapter: Adapter, part: Part, size: number): Technique 
         width % N === 0 &&
         head % N === 0 &&
         COLUMNS <= subgroups * LANES;
-      if (!whole || bytes > Math.min(MATRIX_BYTES * subgroups, limits.maxComputeWorkgroupStorageSize)) continue;
+      if (!whole || bytes > Math.min(MATRIX_BYTES * subgroups, limits.maxComputeWorkgroupStorageSize))
+        continue;
       if (subgroups * LANES > limits.maxComputeInvocationsPerWorkgroup) continue;
       const defines = { SIZE: size, M, N, K, LANES, BLOCKS: blocks, SPLIT, COLUMNS, OWN, TILE };
       const key = Object.values(defines).join(' ');

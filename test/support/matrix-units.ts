@@ -75,7 +75,8 @@ function rewriteLine(line: string, number: number): string {
       before.push(`var ${name}: ${first}; ${loop(first, `${name}[i] = ${source};`)}`);
       rest = declared === undefined ? rest.slice(0, call.index) + name + rest.slice(end + 1) : '';
     } else {
-      if (rest.slice(0, call.index).trim() !== `${three} =`) throw new Error(`not added up in place: ${line}`);
+      if (rest.slice(0, call.index).trim() !== `${three} =`)
+        throw new Error(`not added up in place: ${line}`);
       const product = `f32(${one}[row * K + k]) * f32(${two}[k * N + column])`;
       const sum = `var sum = ${three}[i]; for (var k = 0u; k < K + none; k += 1u) { sum += ${product}; }`;
       rest = loop('Result', `${sum} ${three}[i] = sum;`);
@@ -96,7 +97,8 @@ export function withoutMatrixUnits(code: string, { M, N, K, lanes }: SubgroupMat
     .split('\n')
     .map((line, number) => {
       if (ALIAS.test(line)) return '';
-      if (line.trim() === ') {') return `${line}\n  lane = index % LANES;\n  none = select(0u, 1u, group.x == 60000u);\n  let subgroup = index / LANES; let subgroups = GROUP / LANES;`;
+      if (line.trim() === ') {')
+        return `${line}\n  lane = index % LANES;\n  none = select(0u, 1u, group.x == 60000u);\n  let subgroup = index / LANES; let subgroups = GROUP / LANES;`;
       return rewriteLine(line, number);
     });
   const enables = lines.filter((line) => line.startsWith('enable '));
@@ -113,17 +115,17 @@ export function withoutMatrixUnits(code: string, { M, N, K, lanes }: SubgroupMat
   ].join('\n');
 }
 
-/**
- * Lends the context such units if it has none and computes in float16. Subgroups have `lanes` invocations; an
- * adapter may have sizes up to `maxLanes`, as AMD's: those of attention have that many.
- */
-export function lendMatrixUnits(gpu: GpuContext, lanes = 32, maxLanes = lanes): void {
+/** The sizes of AMD's subgroups: products have the smallest, attention the largest. */
+export const AS_AMD = { lanes: 32, maxLanes: 64 } as const;
+
+/** Lends the context such units, if it has none and computes in float16. */
+export function lendMatrixUnits(gpu: GpuContext, lanes: Pick<SubgroupMatrix, 'lanes' | 'maxLanes'>): void {
   if (gpu.subgroupMatrices.length > 0 || !gpu.float16) return;
-  const matrix: SubgroupMatrix = { component: 'f16', M: 16, N: 16, K: 16, lanes, maxLanes };
+  const matrix: SubgroupMatrix = { component: 'f16', M: 16, N: 16, K: 16, ...lanes };
   gpu.subgroupMatrices = [matrix];
   const make = gpu.device.createShaderModule.bind(gpu.device);
   gpu.device.createShaderModule = (module) => {
-    const used = module.label?.startsWith('attention') ? maxLanes : lanes;
+    const used = module.label?.startsWith('attention') ? lanes.maxLanes : lanes.lanes;
     return make({ ...module, code: withoutMatrixUnits(module.code, { ...matrix, lanes: used }) });
   };
 }

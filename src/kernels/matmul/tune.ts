@@ -81,6 +81,8 @@ export async function tuneStep(gpu: GpuContext): Promise<void> {
     const { low } = await time(usual, TRIAL_SECONDS);
     return (await time(other, TRIAL_SECONDS)).low < GAIN * low;
   });
+  // Else idle memory that nothing asks for again would let the pool give up what a model uses.
+  gpu.trim();
   gpu.tuning.step = (faster ? other : usual).step;
   // A choice that cannot be kept is measured again.
   await writeTuning(gpu.description, gpu.tuning).catch(() => {});
