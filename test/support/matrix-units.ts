@@ -118,9 +118,9 @@ export function withoutMatrixUnits(code: string, { M, N, K, lanes }: SubgroupMat
 /** The sizes of AMD's subgroups: products have the smallest, attention the largest. */
 export const AS_AMD = { lanes: 32, maxLanes: 64 } as const;
 
-/** Lends the context such units, if it has none and computes in float16. */
-export function lendMatrixUnits(gpu: GpuContext, lanes: Pick<SubgroupMatrix, 'lanes' | 'maxLanes'>): void {
-  if (gpu.subgroupMatrices.length > 0 || !gpu.float16) return;
+/** Lends the context such units, if it has none and computes in float16; says whether it did. */
+export function lendMatrixUnits(gpu: GpuContext, lanes: Pick<SubgroupMatrix, 'lanes' | 'maxLanes'>): boolean {
+  if (gpu.subgroupMatrices.length > 0 || !gpu.float16) return false;
   const matrix: SubgroupMatrix = { component: 'f16', M: 16, N: 16, K: 16, ...lanes };
   gpu.subgroupMatrices = [matrix];
   const make = gpu.device.createShaderModule.bind(gpu.device);
@@ -128,4 +128,5 @@ export function lendMatrixUnits(gpu: GpuContext, lanes: Pick<SubgroupMatrix, 'la
     const used = module.label?.startsWith('attention') ? lanes.maxLanes : lanes.lanes;
     return make({ ...module, code: withoutMatrixUnits(module.code, { ...matrix, lanes: used }) });
   };
+  return true;
 }
