@@ -25,13 +25,19 @@ export interface Reference {
 const yes = (text: string): Cell => ({ state: 'yes', text });
 const no = (text: string): Cell => ({ state: 'no', text });
 const none = (text: string): Cell => ({ state: 'none', text });
-const noFiles = none('no command on a browser’s platform');
+const asDawn = none('as in Dawn’s row');
+
+/** Why a project has no command; null if it has one. */
+function withoutCommand({ host }: Project): Cell | null {
+  if (host.installer === 'jsr') return none('JSR has the library alone');
+  return host.ownWebGpu ? none('no command on a browser’s platform') : null;
+}
 
 const program = (name: string): string => fileURLToPath(new URL(`programs/${name}`, import.meta.url));
 
 /** Types, found in each way that compilers have, without types of the compiler's own. */
 export async function types(project: Project): Promise<Cell> {
-  if (project.host.ownWebGpu) return none('those of Dawn’s row');
+  if (project.host.ownWebGpu || project.host.installer === 'jsr') return asDawn;
   const names = Object.keys(await import('../../src/index.ts'));
   const code = withNames(names, guideProgram());
   for (const [title, options] of Object.entries({
@@ -46,7 +52,8 @@ export async function types(project: Project): Promise<Cell> {
 
 /** The smoke subset of the op table, as one file of JavaScript that takes packages from the project. */
 export async function operations(project: Project): Promise<Cell> {
-  const { ownWebGpu, program: runtime } = project.host;
+  const { ownWebGpu, program: runtime, installer } = project.host;
+  if (installer === 'jsr') return asDawn;
   const name = `operations-${ownWebGpu ? 'own' : 'dawn'}.mjs`;
   await build({
     entryPoints: [program('operations.ts')],
@@ -132,7 +139,8 @@ const CSV = 'text,label\n"what a lovely, lovely day",positive\n"the soup was ""h
 
 /** The whole embedded fine-tune by the command, and an evaluation of the model on a CSV file. */
 export async function command(project: Project, reference: Reference): Promise<Cell> {
-  if (project.host.ownWebGpu) return noFiles;
+  const missing = withoutCommand(project);
+  if (missing !== null) return missing;
   const output = join(project.folder, 'out');
   const ended = await project.command(finetune(output));
   if (ended.code !== 0) return no(reasonOf(ended));
@@ -148,7 +156,8 @@ export async function command(project: Project, reference: Reference): Promise<C
 
 /** `info` names the runtime and its version. */
 export async function info(project: Project, version: string): Promise<Cell> {
-  if (project.host.ownWebGpu) return noFiles;
+  const missing = withoutCommand(project);
+  if (missing !== null) return missing;
   const ended = await project.command(['info', '--json']);
   if (ended.code !== 0) return no(reasonOf(ended));
   const { runtime } = JSON.parse(ended.stdout) as { runtime: string };
@@ -157,7 +166,8 @@ export async function info(project: Project, version: string): Promise<Cell> {
 
 /** Ctrl-C while it trains: exit code 130, and a checkpoint from which the training goes on to its end. */
 export async function interrupt(project: Project): Promise<Cell> {
-  if (project.host.ownWebGpu) return noFiles;
+  const missing = withoutCommand(project);
+  if (missing !== null) return missing;
   const output = join(project.folder, 'interrupted');
   const steps = ['--max-steps', '40'];
   const ended = await project.command(finetune(output, ...steps), {

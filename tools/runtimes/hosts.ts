@@ -1,7 +1,11 @@
 /** The runtimes of the matrix: where each comes from, and how it installs a package and runs a program. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { dryRun, publishInto } from './jsr.ts';
 import { type Ended, execute, type RunOptions, reasonOf } from './shell.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface Host {
   /** As in the table. */
@@ -11,8 +15,8 @@ export interface Host {
   program: 'node' | 'bun' | 'deno';
   /** Before the script's name. */
   args: readonly string[];
-  /** What installs the tarball. */
-  installer: 'npm' | 'bun';
+  /** What installs the tarball; JSR has sources in its place. */
+  installer: 'npm' | 'bun' | 'jsr';
   /** It has a WebGPU of its own, takes the browser's platform, and reads files by URL. */
   ownWebGpu: boolean;
 }
@@ -37,6 +41,13 @@ export const hosts: readonly Host[] = [
     args: ['run', '-A', '--conditions=browser'],
     ownWebGpu: true,
   },
+  {
+    name: 'Deno 2, from JSR',
+    ...deno,
+    args: ['run', '-A', '--node-modules-dir=none', '--import-map=imports.json'],
+    installer: 'jsr',
+    ownWebGpu: false,
+  },
 ];
 
 /** The path of a host's program, which npm downloads unless it has it; or why there is none. */
@@ -60,7 +71,11 @@ export class Project {
   }
 
   /** Installs the tarball as a user does. */
-  install(tarball: string): Promise<Ended> {
+  async install(tarball: string): Promise<Ended> {
+    if (this.host.installer === 'jsr') {
+      const tried = await dryRun(this.program, root);
+      return tried.code === 0 ? publishInto(this.program, root, this.folder) : tried;
+    }
     // npm runs in the Node that comes first.
     const env = { PATH: `${dirname(this.program)}:${process.env.PATH}` };
     return this.host.installer === 'bun'
@@ -77,9 +92,9 @@ export class Project {
     return execute(this.program, all, { cwd: this.folder, ...options });
   }
 
-  /** A path in the installed package. */
+  /** A path in the installed package; JSR's has no examples. */
   inPackage(name: string): string {
-    return join(this.folder, 'node_modules/dawngrad', name);
+    return join(this.host.installer === 'jsr' ? root : join(this.folder, 'node_modules/dawngrad'), name);
   }
 
   /** Runs the installed command. */

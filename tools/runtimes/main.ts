@@ -59,16 +59,18 @@ async function cell(host: Host, column: Column, body: () => Promise<Cell>): Prom
 
 /** A project of the host's in which the package is installed, once for all hosts from one package. */
 async function install(host: Host, program: string, tarball: string): Promise<[Project, Cell]> {
-  const shared = projects.get(host.from);
+  const origin = host.installer === 'jsr' ? 'jsr' : host.from;
+  const shared = projects.get(origin);
   if (shared !== undefined)
     return [new Project(host, shared.folder, program), { state: 'yes', text: 'as above' }];
-  const folder = join(work, host.from);
+  const folder = join(work, origin);
   mkdirSync(folder);
-  writeFileSync(join(folder, 'package.json'), '{"name":"empty","private":true,"type":"module"}\n');
+  if (host.installer !== 'jsr')
+    writeFileSync(join(folder, 'package.json'), '{"name":"empty","private":true,"type":"module"}\n');
   const project = new Project(host, folder, program);
   const ended = await project.install(tarball);
   if (ended.code !== 0) return [project, { state: 'no', text: reasonOf(ended) }];
-  projects.set(host.from, project);
+  projects.set(origin, project);
   return [project, { state: 'yes', text: `by ${host.installer}` }];
 }
 
