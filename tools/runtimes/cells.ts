@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { guideProgram, resolutions, typeErrors, withNames } from '../../test/support/consumer.ts';
 import type { Project } from './hosts.ts';
-import { type Ended, reasonOf } from './shell.ts';
+import { type Ended, hasTerminal, reasonOf } from './shell.ts';
 
 /** `no`: it failed. `none`: the runtime cannot do this, as the pages say. */
 export interface Cell {
@@ -164,20 +164,25 @@ export async function info(project: Project, version: string): Promise<Cell> {
   return runtime.endsWith(version) ? yes(runtime) : no(`it says ${runtime}`);
 }
 
-/** Ctrl-C while it trains: exit code 130, and a checkpoint from which the training goes on to its end. */
+const SHOW_CURSOR = '\x1b[?25h';
+
+/**
+ * Ctrl-C on a terminal while the progress bar runs: exit code 130, the cursor is there again, and there is a
+ * checkpoint from which the training goes on to its end.
+ */
 export async function interrupt(project: Project): Promise<Cell> {
   const missing = withoutCommand(project);
   if (missing !== null) return missing;
   const output = join(project.folder, 'interrupted');
   const steps = ['--max-steps', '40'];
-  const ended = await project.command(finetune(output, ...steps), {
-    signal: { when: 'step ', name: 'SIGINT' },
-  });
-  if (ended.code !== 130) return no(`SIGINT: ${reasonOf(ended)}`);
+  const options = { terminal: hasTerminal, interruptAt: '| loss 0.' };
+  const ended = await project.command(finetune(output, ...steps), options);
+  if (ended.code !== 130) return no(reasonOf(ended));
+  if (hasTerminal && !ended.stdout.includes(SHOW_CURSOR)) return no('130, but the cursor stays hidden');
   const saved = readdirSync(output).find((name) => name.startsWith('checkpoint-'));
   if (saved === undefined) return no('130, but no checkpoint was saved');
-  const resumed = await project.command(
-    finetune(output, ...steps, '--resume').filter((one) => one !== '--overwrite'),
-  );
-  return resumed.code === 0 ? yes('130, checkpoint, resumed') : no(`resuming: ${reasonOf(resumed)}`);
+  const again = ['finetune', '--example', '--output', output, ...steps, '--resume'];
+  const resumed = await project.command(again);
+  if (resumed.code !== 0) return no(`resuming: ${reasonOf(resumed)}`);
+  return yes(`130, checkpoint, resumed${hasTerminal ? '' : '; without a terminal'}`);
 }

@@ -1,6 +1,13 @@
 /** Runs programs, and says how they ended. */
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { stripVTControlCharacters } from 'node:util';
+
+/** Of util-linux: gives a program a terminal. */
+const SCRIPT = '/usr/bin/script';
+export const hasTerminal = existsSync(SCRIPT);
+
+const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
 
 export interface Ended {
   /** Null if it ran past its time. */
@@ -14,17 +21,28 @@ export interface RunOptions {
   env?: Record<string, string>;
   /** Default 300. */
   seconds?: number;
-  /** A signal sent once standard error holds the text. */
-  signal?: { when: string; name: NodeJS.Signals };
+  /** Runs it on a terminal of its own, whose output is `stdout`. */
+  terminal?: boolean;
+  /** Ctrl-C once the output holds the text: typed on a terminal, else as a signal. */
+  interruptAt?: string;
 }
 
 /** Runs a program to its end. One that cannot be started ends with code 127. */
 export function execute(command: string, args: readonly string[], options: RunOptions): Promise<Ended> {
-  const { cwd, env = {}, seconds = 300, signal } = options;
+  const { cwd, env = {}, seconds = 300, terminal = false, interruptAt } = options;
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd, env: { ...process.env, ...env } });
+    const [started, given] = terminal
+      ? [SCRIPT, ['-qec', [command, ...args].map(quoted).join(' '), '/dev/null']]
+      : [command, args];
+    const child = spawn(started, given, { cwd, env: { ...process.env, ...env } });
     const ended: Ended = { code: null, stdout: '', stderr: '' };
-    let open = signal !== undefined;
+    let open = interruptAt !== undefined;
+    const interrupt = (): void => {
+      if (!open || !`${ended.stdout}${ended.stderr}`.includes(interruptAt!)) return;
+      open = false;
+      if (terminal) child.stdin.write('\x03');
+      else child.kill('SIGINT');
+    };
     let late = false;
     const timer = setTimeout(() => {
       late = true;
@@ -32,12 +50,11 @@ export function execute(command: string, args: readonly string[], options: RunOp
     }, 1000 * seconds);
     child.stdout.on('data', (bytes: Buffer) => {
       ended.stdout += bytes;
+      interrupt();
     });
     child.stderr.on('data', (bytes: Buffer) => {
       ended.stderr += bytes;
-      if (!open || !ended.stderr.includes(signal!.when)) return;
-      open = false;
-      child.kill(signal!.name);
+      interrupt();
     });
     child.on('error', (error) => {
       clearTimeout(timer);
