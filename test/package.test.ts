@@ -112,6 +112,12 @@ describe('the package', () => {
     expect(JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))).not.toHaveProperty('repository');
   });
 
+  it('has the same version for JSR', async () => {
+    const read = async (name: string) => JSON.parse(await readFile(join(root, name), 'utf8')) as object;
+    const { version, license } = (await read('package.json')) as Record<string, string>;
+    expect(await read('jsr.json')).toMatchObject({ version, license });
+  });
+
   it('holds examples that name the package', async () => {
     for (const path of packed.filter((name) => /^examples\/.*\.ts$/.test(name))) {
       const text = await readFile(join(root, path), 'utf8');

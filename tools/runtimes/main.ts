@@ -108,16 +108,16 @@ async function rowOf(host: Host, tarball: string): Promise<Row> {
 
 const marks = { yes: '', no: '**failed**: ', none: '–: ' };
 
+/** A Markdown table whose columns are aligned, as the formatter leaves it. */
 function tableOf(rows: ReadonlyMap<Host, Row>): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  const shown = ({ state, text }: Cell): string => `${marks[state]}${text.replaceAll('|', '\\|')}`;
-  const body = [...rows].map(([host, row]) =>
-    line([
-      host.name,
-      ...columns.map((column) => (row[column] === undefined ? 'not run' : shown(row[column]))),
-    ]),
-  );
-  return [line(['runtime', ...columns]), line(['', ...columns].map(() => '---')), ...body].join('\n');
+  const shown = (cell: Cell | undefined): string =>
+    cell === undefined ? 'not run' : `${marks[cell.state]}${cell.text.replaceAll('|', '\\|')}`;
+  const body = [...rows].map(([host, row]) => [host.name, ...columns.map((column) => shown(row[column]))]);
+  const head = ['runtime', ...columns];
+  const widths = head.map((_, at) => Math.max(...[head, ...body].map((cells) => cells[at]!.length)));
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((text, at) => text.padEnd(widths[at]!)).join(' | ')} |`;
+  return [head, widths.map((width) => '-'.repeat(width)), ...body].map(line).join('\n');
 }
 
 const BEGIN = '<!-- npm run runtimes -- --write -->';
