@@ -23,6 +23,17 @@ for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addExport,
 // saves its work.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
+// Bun paints each line of `console.error` red on a terminal, and that of `console.warn` yellow.
+if (process.versions.bun !== undefined) {
+  for (const level of ['error', 'warn'] as const) {
+    const painted = console[level];
+    console[level] = (...values: unknown[]): void => {
+      if (values.length === 1 && typeof values[0] === 'string') process.stderr.write(`${values[0]}\n`);
+      else painted(...values);
+    };
+  }
+}
+
 try {
   await program.parseAsync();
 } catch (error) {
