@@ -9,13 +9,14 @@ import { addInfo, packageVersion } from './info.ts';
 import { inCommandNames } from './names.ts';
 import { addPredict } from './predict.ts';
 import { addPretrain } from './pretrain.ts';
+import { addPush } from './push.ts';
 import { addTune } from './tune.ts';
 
 const program = new Command('dawngrad')
   .description('Fine-tune BERT, RoBERTa and their kin on WebGPU.')
   .version(await packageVersion())
   .showHelpAfterError('(see --help)');
-for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addExport, addTune, addInfo])
+for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addExport, addPush, addTune, addInfo])
   add(program);
 
 // Ignores write errors: Ctrl-C ends `tee` first, and `head` closes the pipe early. The command continues and
