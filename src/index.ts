@@ -5,11 +5,24 @@ export { type Choices, type ChoicesOptions, readChoices } from './data/choices.t
 export * from './data/collate.ts';
 export { type ChoiceExample, dataCollatorForMultipleChoice } from './data/collate-choices.ts';
 export { ArrayDataset, type Dataset, type Example, encodeTable } from './data/dataset.ts';
+export {
+  type DatasetOptions,
+  type DatasetSplit,
+  type HubDataset,
+  hubDataset,
+} from './data/hub-dataset.ts';
 export type { LabelCell, LabelItem } from './data/label-cells.ts';
 export { encodeLabels, inferLabels, type Label, type LabelSet, labelsOfModel } from './data/labels.ts';
 export { DataLoader, type DataLoaderOptions } from './data/loader.ts';
 export { type Answer, type Question, type QuestionOptions, readQuestions } from './data/questions.ts';
 export type { DataRecord, RecordOptions } from './data/records.ts';
+export {
+  isStream,
+  type StreamDataset,
+  StreamLoader,
+  type StreamLoaderOptions,
+  type TrainDataset,
+} from './data/stream.ts';
 export {
   readTable,
   type TableLayout,
@@ -95,6 +108,7 @@ export {
 } from './models/electra.ts';
 export type { DownloadProgress, HubOptions } from './models/files/hub.ts';
 export type { LoadOptions, LoadReport } from './models/files/load.ts';
+export { type Pushed, type PushOptions, pushFolder, pushTarget } from './models/files/push.ts';
 export { type SaveOptions, saveModel } from './models/files/save.ts';
 export {
   ModernBertForMaskedLM,
@@ -132,6 +146,7 @@ export {
 export { Dropout, Embedding, LayerNorm, Linear, skipInit } from './nn/layers.ts';
 export { Module } from './nn/module.ts';
 export { exportOnnx, type OnnxDtype, type OnnxOptions } from './onnx/export.ts';
+export { Adafactor, type AdafactorGroup, type AdafactorOptions } from './optim/adafactor.ts';
 export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from './optim/adamw.ts';
 export { type ClipFactorOptions, clipFactor, clipGradNorm } from './optim/clip.ts';
 export { GradScaler, type GradScalerOptions, type GradScalerState } from './optim/grad-scaler.ts';
@@ -226,6 +241,7 @@ export {
   type SelfAttentionOptions,
   selfAttention,
 } from './tensor/ops/attention.ts';
+export { eq, ge, gt, le, lt, maximum, minimum, ne, where } from './tensor/ops/compare.ts';
 export {
   add,
   div,
@@ -246,6 +262,9 @@ export {
 } from './tensor/ops/elementwise.ts';
 export { embedding } from './tensor/ops/embedding.ts';
 export { maxTokens, type NormalizeOptions, normalize } from './tensor/ops/embeddings.ts';
+export { amax, amin, argmax, argmin, type Extremes, max, min } from './tensor/ops/extremes.ts';
+export { abs, type ClampOptions, clamp, log, pow, sqrt } from './tensor/ops/functions.ts';
+export { cat, stack } from './tensor/ops/join.ts';
 export { bceWithLogits, crossEntropy, mseLoss } from './tensor/ops/loss.ts';
 export { linear, type MatmulOptions, matmul } from './tensor/ops/matmul.ts';
 export { addLayerNorm, layerNorm, softmax } from './tensor/ops/normalize.ts';

@@ -12,14 +12,23 @@ import type { Tensor } from '../tensor/tensor.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { Axis, Dims } from './dims.ts';
 import { type FloatType, Graph, type Port, portShape } from './graph.ts';
-import { type Context, convert, filled, ruled } from './operators.ts';
+import { convert } from './operators.ts';
+import { quantize } from './quantize.ts';
+import { type Context, filled, ruled } from './sizes.ts';
 import { type InputPlan, type Trace, type Traced, type TracedOp, traceModel } from './trace.ts';
 
 /** Element types by transformers.js' names (its option `dtype`), with the suffixes of its files. */
 const files = {
   fp32: { type: 'float32', name: 'onnx/model.onnx' },
   fp16: { type: 'float16', name: 'onnx/model_fp16.onnx' },
-} as const satisfies Record<string, { type: FloatType; name: string }>;
+  q8: { type: 'float32', name: 'onnx/model_quantized.onnx', quantized: true },
+} as const satisfies Record<string, GraphKind & { name: string }>;
+
+interface GraphKind {
+  type: FloatType;
+  /** Whether products and tables are of 8 bits. */
+  quantized?: boolean;
+}
 
 export type OnnxDtype = keyof typeof files;
 export const onnxDtypes = Object.keys(files) as OnnxDtype[];
@@ -27,7 +36,10 @@ export const onnxDtypes = Object.keys(files) as OnnxDtype[];
 export interface OnnxOptions {
   /** Its files are written too; a pipeline needs them. */
   tokenizer?: PreTrainedTokenizer;
-  /** `fp32`: onnx/model.onnx; `fp16`: onnx/model_fp16.onnx, half as large. Default: both. */
+  /**
+   * `fp32`: onnx/model.onnx; `fp16`: onnx/model_fp16.onnx, half as large; `q8`: onnx/model_quantized.onnx, a
+   * quarter as large, which transformers.js takes in browsers unless told otherwise. Default: all.
+   */
   dtypes?: readonly OnnxDtype[];
   /** What to do if the folder exists. Default `merge`. */
   existing?: ExistingFolder;
@@ -89,7 +101,7 @@ class Values implements Context {
     if (weight !== undefined) {
       const { path, tensor } = weight;
       const { shape } = tensor;
-      return this.graph.initializer({
+      return this.graph.weight({
         name: path,
         shape,
         type: this.graph.type,
@@ -128,7 +140,7 @@ class Values implements Context {
           out[column * rows + row] = values[row * columns + column]!;
       return out;
     };
-    return this.graph.initializer({
+    return this.graph.weight({
       name: `${path}.transposed`,
       shape: [columns, rows],
       type: this.graph.type,
@@ -141,7 +153,7 @@ class Values implements Context {
 async function writeGraph(
   sink: FileSink,
   model: PreTrainedModel,
-  { trace, type }: { trace: Trace; type: FloatType },
+  { trace, type, quantized = false }: { trace: Trace } & GraphKind,
 ): Promise<void> {
   const where = model.architecture;
   const values = new Values(where, type, model, trace);
@@ -154,6 +166,7 @@ async function writeGraph(
   const outputs = results.map(
     ([name, { dims }]): Port => ({ name, type: 'float32', shape: portShape(dims) }),
   );
+  if (quantized) quantize(values.graph);
   await values.graph.write(sink, where, inputs, outputs);
 }
 
@@ -182,8 +195,8 @@ export async function exportOnnx(
     await writer.writeText(CONFIG_NAME, config);
     await tokenizer?.write(writer);
     for (const dtype of dtypes) {
-      const { name, type } = files[dtype];
-      await writer.writeFile(name, (sink) => writeGraph(sink, model, { trace, type }));
+      const { name, ...kind } = files[dtype];
+      await writer.writeFile(name, (sink) => writeGraph(sink, model, { trace, ...kind }));
     }
   });
 }

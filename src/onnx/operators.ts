@@ -1,23 +1,11 @@
 /** The nodes that compute what an operation of the engine computes. */
 import { ConfigError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
-import type { LengthRule } from '../models/common/length-tables.ts';
 import type { DistanceRows } from '../tensor/ops/distances.ts';
-import { type Dim, type Dims, type Measure, sameDim } from './dims.ts';
+import { type Dim, sameDim } from './dims.ts';
 import type { Graph } from './graph.ts';
+import { type Context, measured, queriesAndKeys, sizeVector } from './sizes.ts';
 import type { TracedOp } from './trace.ts';
-
-/** Looks up and names values while operations become nodes. */
-export interface Context {
-  readonly graph: Graph;
-  /** The model's class. */
-  readonly where: string;
-  readonly sizes: Dims;
-  /** The name of an operation's input; '' if it is absent. */
-  name(op: TracedOp, input: string): string;
-  /** The same, with its last two dimensions swapped. */
-  swapped(op: TracedOp, input: string): string;
-}
 
 type Convert = (op: TracedOp, context: Context) => string;
 
@@ -29,65 +17,6 @@ const option = <T>({ options }: TracedOp): T => options[0] as T;
 function sizeOption(op: TracedOp, name: string, { sizes }: Context): Dim {
   const [a, b] = op.options.map((options) => (options as Record<string, number>)[name]!);
   return sizes.of(a!, b!);
-}
-
-/** A size of the inputs, or what follows from it, as a vector of one element. */
-function measured(context: Context, measure: Measure): string {
-  const { graph, sizes } = context;
-  if (measure !== 'distances') {
-    const start = sizes.axes.indexOf(measure);
-    return graph.node('Shape', ['input_ids'], { start: { int: start }, end: { int: start + 1 } });
-  }
-  const length = measured(context, 'sequence_length');
-  return graph.node('Sub', [graph.node('Add', [length, length]), graph.ints([1])]);
-}
-
-/** A size as a vector of one element. */
-function sizeVector({ factor, axes }: Dim, context: Context): string {
-  const { graph } = context;
-  if (axes.length === 0) return graph.ints([factor]);
-  const all = axes
-    .map((axis) => measured(context, axis))
-    .reduce((product, next) => graph.node('Mul', [product, next]));
-  return factor === 1 ? all : graph.node('Mul', [all, graph.ints([factor])]);
-}
-
-/** Sizes as a vector. */
-function shapeVector(dims: readonly Dim[], context: Context): string {
-  const parts = dims.map((dim) => sizeVector(dim, context));
-  return context.graph.node('Concat', parts, { axis: { int: 0 } });
-}
-
-/** A tensor whose elements are all one value. */
-export function filled(value: string, dims: readonly Dim[], context: Context): string {
-  return context.graph.node('Expand', [value, shapeVector(dims, context)]);
-}
-
-/** The positions of a text: int64 [L]. */
-function positions(context: Context): string {
-  const { graph } = context;
-  const [zero, one] = [0, 1].map((value) => graph.ints([value], [])) as [string, string];
-  const length = graph.node('Squeeze', [measured(context, 'sequence_length'), graph.ints([0])]);
-  return graph.node('Range', [zero, length, one]);
-}
-
-/** Positions of queries [L, 1] and of keys [1, L]. */
-function queriesAndKeys(context: Context): [string, string] {
-  const { graph } = context;
-  const along = (axis: number) => graph.node('Unsqueeze', [positions(context), graph.ints([axis])]);
-  return [along(1), along(0)];
-}
-
-/** A table by length: its rows among those of the longest text's table. */
-export function ruled(table: string, { over, longest, saturates }: LengthRule, context: Context): string {
-  const { graph } = context;
-  if (over === 'positions') return graph.node('Gather', [table, positions(context)], { axis: { int: 0 } });
-  const last = graph.ints([longest - 1], []);
-  const length = graph.node('Squeeze', [measured(context, 'sequence_length'), graph.ints([0])]);
-  const one = graph.ints([1], []);
-  const distances = graph.node('Range', [graph.node('Sub', [one, length]), length, one]);
-  const near = saturates ? graph.node('Clip', [distances, graph.ints([1 - longest], []), last]) : distances;
-  return graph.node('Gather', [table, graph.node('Add', [near, last])], { axis: { int: 0 } });
 }
 
 /** Reshapes to sizes of which any may depend on the inputs'. */
@@ -243,6 +172,41 @@ function laidOut(op: TracedOp, context: Context): string {
   return graph.node('Gather', [flat, graph.node('Add', [row, place])], { axis: { int: -1 } });
 }
 
+/** Integers that are 1 or 0, as the engine's comparisons give. */
+const comparison =
+  (node: string): Convert =>
+  (op, { graph, name }) =>
+    graph.cast(graph.node(node, [name(op, 'a'), name(op, 'b')]), 'int64');
+
+const unary =
+  (node: string): Convert =>
+  (op, { graph, name }) =>
+    graph.node(node, [name(op, 'x')]);
+
+/** The position of an extreme, the first of equal ones. */
+const position =
+  (node: string): Convert =>
+  (op, context) => {
+    const { graph, name } = context;
+    const { dim, keepdim } = option<{ dim: number | undefined; keepdim: boolean }>(op);
+    const { dims } = op.inputs.x!;
+    if (dim !== undefined) {
+      const axis = { int: (dim + dims.length) % dims.length };
+      return graph.node(node, [name(op, 'x')], { axis, keepdims: { int: Number(keepdim) } });
+    }
+    const flat = graph.node('Reshape', [name(op, 'x'), graph.ints([-1])]);
+    const found = graph.node(node, [flat], { axis: { int: 0 }, keepdims: { int: 0 } });
+    return graph.node('Reshape', [found, graph.ints(op.y.dims.map(() => 1))]);
+  };
+
+/** Values between two limits, of which either may be infinite. */
+function limited(op: TracedOp, { graph, name }: Context): string {
+  const { low, high } = option<{ low: number; high: number }>(op);
+  const x = name(op, 'x');
+  const raised = Number.isFinite(low) ? graph.node('Max', [x, graph.floats([low])]) : x;
+  return Number.isFinite(high) ? graph.node('Min', [raised, graph.floats([high])]) : raised;
+}
+
 function reduction(node: string): Convert {
   return (op, { graph, name }) => {
     const { dim, keepdim } = option<{ dim: number | undefined; keepdim: boolean }>(op);
@@ -268,6 +232,33 @@ const converts: Readonly<Record<string, Convert>> = {
   sub: binary('Sub'),
   mul: binary('Mul'),
   div: binary('Div'),
+  pow: binary('Pow'),
+  maximum: binary('Max'),
+  minimum: binary('Min'),
+  eq: comparison('Equal'),
+  ne: (op, { graph, name }) =>
+    graph.cast(graph.node('Not', [graph.node('Equal', [name(op, 'a'), name(op, 'b')])]), 'int64'),
+  lt: comparison('Less'),
+  le: comparison('LessOrEqual'),
+  gt: comparison('Greater'),
+  ge: comparison('GreaterOrEqual'),
+  where: (op, { graph, name }) =>
+    graph.node('Where', [graph.cast(name(op, 'condition'), 'bool'), name(op, 'a'), name(op, 'b')]),
+  log: unary('Log'),
+  sqrt: unary('Sqrt'),
+  abs: unary('Abs'),
+  clamp: limited,
+  power: (op, { graph, name }) =>
+    graph.node('Pow', [name(op, 'x'), graph.floats([option<{ low: number }>(op).low])]),
+  cat: (op, { graph, name }) => {
+    const parts = Object.keys(op.inputs).map((input) => name(op, input));
+    const given = parts.filter((part) => part !== '');
+    return graph.node('Concat', given, { axis: { int: option<{ dim: number }>(op).dim } });
+  },
+  argmax: position('ArgMax'),
+  argmin: position('ArgMin'),
+  amax: reduction('ReduceMax'),
+  amin: reduction('ReduceMin'),
   sum: reduction('ReduceSum'),
   mean: reduction('ReduceMean'),
   softmax: (op, { graph, name }) => graph.node('Softmax', [name(op, 'x')], { axis: { int: -1 } }),

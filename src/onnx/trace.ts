@@ -29,7 +29,7 @@ export interface TracedOp {
  * A tensor that is neither computed nor a weight nor an input: its values; the one value of a tensor whose
  * size depends on the inputs'; or the rule by which a table depends on the length.
  */
-export type Constant = { readonly dims: readonly Dim[]; readonly integer: boolean } & (
+type Constant = { readonly dims: readonly Dim[]; readonly integer: boolean } & (
   | { readonly values: ArrayLike<number> }
   | { readonly value: number }
   | { readonly rule: LengthRule }

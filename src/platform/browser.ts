@@ -76,6 +76,10 @@ const readOnly = async (): Promise<never> => {
   });
 };
 
+const noPush = async (): Promise<never> => {
+  throw new FileError('a browser page cannot push to the hub', { remedy: 'push from Node or Deno' });
+};
+
 export const platform: Platform = {
   name: 'browser',
   requestAdapter,
@@ -97,6 +101,11 @@ export const platform: Platform = {
       remedy: 'give the URL of a folder that holds config.json',
     });
   },
+  openDataset: async (id) => {
+    throw new FileError(`a page cannot download the data set '${id}'`, { remedy: 'give the URLs of files' });
+  },
+  hubAccount: noPush,
+  upload: noPush,
   readCache: async (name) => storage()?.getItem(`dawngrad/${name}`) ?? null,
   writeCache: async (name, text) => storage()?.setItem(`dawngrad/${name}`, text),
   packagePath: (name) => new URL(`../../${name}`, import.meta.url).href,

@@ -10,7 +10,13 @@ import { Linear } from '../../src/nn/layers.ts';
 import { exportOnnx } from '../../src/onnx/export.ts';
 import { Graph } from '../../src/onnx/graph.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../../src/tensor/float16.ts';
-import { add, dropout, mul, scale } from '../../src/tensor/ops/elementwise.ts';
+import { eq, ge, gt, le, lt, maximum, minimum, ne, where } from '../../src/tensor/ops/compare.ts';
+import { add, dropout, mul, scale, sub } from '../../src/tensor/ops/elementwise.ts';
+import { amax, amin, argmax, argmin } from '../../src/tensor/ops/extremes.ts';
+import { abs, clamp, log, pow, sqrt } from '../../src/tensor/ops/functions.ts';
+import { cat, stack } from '../../src/tensor/ops/join.ts';
+import { mean } from '../../src/tensor/ops/reduction.ts';
+import { narrow, select } from '../../src/tensor/ops/view.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { AutoTokenizer } from '../../src/text/auto.ts';
 import { useDevice } from '../support/device.ts';
@@ -60,14 +66,41 @@ function feeds({ inputs }: OnnxModel, batch: Partial<FixtureInputs>): Record<str
   );
 }
 
-/** Every output of a file against transformers' of the same name, within 1e-4. */
+/** Every output of a file against transformers' of the same name. */
 function expectOutputs(
   file: OnnxModel,
   batch: Partial<FixtureInputs>,
   expected: (name: string) => Float32Array | undefined,
+  within = 1e-4,
 ): void {
   for (const [name, { data }] of runOnnx(file, feeds(file, batch)))
-    expect(maxDifference(data, expected(name)!), name).toBeLessThan(1e-4);
+    expect(maxDifference(data, expected(name)!), name).toBeLessThan(within);
+}
+
+/** Products with weights, and lookups in them, are of integers: of a scale a column, or of one for a table. */
+function expectQuantized(small: OnnxModel, file: OnnxModel): void {
+  const weights = [...file.initializers].filter(([name]) => /\.(weight|transposed)$/.test(name));
+  const floats = new Set(weights.map(([name]) => name));
+  const readers = small.nodes.filter(({ op }) => op === 'MatMul' || op === 'Gather');
+  expect(readers.flatMap(({ inputs }) => inputs.filter((name) => floats.has(name)))).toEqual([]);
+  const quantized = weights.filter(([name]) => small.initializers.has(`${name}_quantized`));
+  expect(quantized.length).toBeGreaterThan(5);
+  for (const [name, { data, shape }] of quantized) {
+    const part = (suffix: string) => small.initializers.get(`${name}_${suffix}`)!;
+    const [values, scale, zero] = [part('quantized'), part('scale'), part('zero_point')];
+    expect(values.type).toBe('int8');
+    const table = file.nodes.some(({ op, inputs }) => op === 'Gather' && inputs[0] === name);
+    expect([scale.shape, zero.shape]).toEqual(table ? [[], []] : [[shape[1]], [shape[1]]]);
+    expect(zero.data.every((one) => one === 0)).toBe(true);
+    const largest = scale.data.map(() => 0);
+    const off = data.map((value, at) => {
+      const group = at % scale.data.length;
+      largest[group] = Math.max(largest[group]!, Math.abs(values.data[at]!));
+      return Math.abs(values.data[at]! - value / scale.data[group]!);
+    });
+    expect(Math.max(...off)).toBeLessThanOrEqual(0.5001);
+    expect(largest.every((one) => one === 127)).toBe(true);
+  }
 }
 
 describe.each(families)('%s', (family) => {
@@ -80,13 +113,12 @@ describe.each(families)('%s', (family) => {
     expect(liveBesideTables(model)).toBe(before);
     model.dispose();
     const [file, half] = [await exported(), await exported('model_fp16')];
+    const small = await exported('model_quantized');
     expect(file.opsets).toEqual({ '': 17 });
     expect(file.irVersion).toBe(8);
     expect({ inputs: file.inputs, outputs: file.outputs }).toMatchSnapshot();
-    expect({ inputs: half.inputs, outputs: half.outputs }).toEqual({
-      inputs: file.inputs,
-      outputs: file.outputs,
-    });
+    for (const { inputs, outputs } of [half, small])
+      expect({ inputs, outputs }).toEqual({ inputs: file.inputs, outputs: file.outputs });
     for (const [name, { data, type }] of file.initializers) {
       const rounded = half.initializers.get(name)!;
       expect(rounded.type).toBe(type === 'float32' ? 'float16' : type);
@@ -97,7 +129,10 @@ describe.each(families)('%s', (family) => {
     }
     const { inputs } = await readJson<{ inputs: FixtureInputs }>(`${fixture}/expected.json`);
     const tensors = await readTensors(`${fixture}/expected.safetensors`);
-    expectOutputs(file, inputs, (name) => tensors.get(`out.${name}`) ?? tensors.get(name));
+    const expected = (name: string) => tensors.get(`out.${name}`) ?? tensors.get(name);
+    expectOutputs(file, inputs, expected);
+    expectQuantized(small, file);
+    expectOutputs(small, inputs, expected, 0.3);
   });
 
   it('batches at the edges', async () => {
@@ -235,6 +270,46 @@ describe('what a model computes', () => {
     }
   }
 
+  /** [batch, 2] → [batch, 2], by operations that no family has. */
+  const others: Record<string, (y: Tensor) => Tensor> = {
+    comparisons: (y) =>
+      [eq, ne, lt, le, gt, ge]
+        .map((compare, at) => where(compare(y, y.device.tensor([0.25 * at, 0])), scale(y, at + 1), 0.5))
+        .reduce((a, b) => add(a, b)),
+    functions: (y) =>
+      [log(add(pow(y, 2), y.device.ones([]))), sqrt(abs(y)), clamp(y, { min: -0.1, max: 0.2 })].reduce(
+        (a, b) => add(a, b),
+      ),
+    limits: (y) => sub(clamp(y, { max: 0.1 }), clamp(y, { min: -0.1 })),
+    'larger and smaller': (y) => {
+      const fixed = y.device.tensor([0.1, -0.1]);
+      return add(pow(abs(maximum(y, fixed)), fixed), scale(minimum(y, fixed), 3));
+    },
+    extremes: (y) => add(sub(scale(y, 2), amax(y, 1, true)), mul(amin(y, -1, true), y)),
+    positions: (y) => {
+      const best = argmax(y, 1, true);
+      return add(where(eq(best, argmin(y)), y, scale(y, 3)), where(gt(best, 0), 1, y));
+    },
+    joining: (y) => {
+      const doubled = cat([y, scale(y, 2), scale(y, 3)], 1);
+      return add(narrow(doubled, 1, 1, 2), select(stack([y, scale(y, 5)], 1), 1, 1));
+    },
+    means: (y) => add(scale(y, 2), mean(y, 1, true)),
+  };
+  it.each(Object.entries(others))('is what the file has: %s', async (_, other) => {
+    const model = await bert();
+    const { classifier } = model as unknown as { classifier: Linear };
+    const strange = new Strange(model.config.hiddenSize, other);
+    classifier.dispose();
+    Object.assign(model, { classifier: strange });
+    await exportOnnx(model, folder);
+    const { inputs } = await readJson<{ inputs: FixtureInputs }>(`${models}bert-single/expected.json`);
+    using _scope = device.current.scope();
+    const logits = await model.forward(modelInputs(device.current, inputs)).logits.float32Data();
+    expectOutputs(await exported(), inputs, () => logits);
+    model.dispose();
+  });
+
   const strangers: Record<string, [(y: Tensor) => Tensor, string]> = {
     'an operation without a counterpart': [
       (y) => dropout(y, 0.5),
@@ -275,18 +350,18 @@ describe('what a model computes', () => {
 it('refuses a file that protobuf could not read, before it reads a weight', async () => {
   const graph = new Graph('float32');
   const read = async () => expect.unreachable();
-  const weight = graph.initializer({ name: 'w', shape: [2 ** 15, 2 ** 14], type: 'float32', read });
+  const weight = graph.weight({ name: 'w', shape: [2 ** 15, 2 ** 14], type: 'float32', read });
   graph.output('logits', weight);
   const port = { name: 'logits', type: 'float32', shape: [2 ** 15, 2 ** 14] } as const;
   const sink = { write: async () => expect.unreachable() };
   await expect(graph.write(sink, 'Large', [], [port])).rejects.toThrow(
-    /^Large: 21\d+ bytes in float32 .* · export fp16 only/,
+    /^Large: 21\d+ bytes in float32 .* · export fp16 or q8 only/,
   );
 });
 
 it('refuses unknown options', async () => {
   const model = await bert();
-  const wrong = [{ dtype: 'fp32' }, { dtypes: [] }, { dtypes: ['q8'] }] as object[];
+  const wrong = [{ dtype: 'fp32' }, { dtypes: [] }, { dtypes: ['q4'] }] as object[];
   for (const options of wrong)
     await expect(exportOnnx(model, folder, options)).rejects.toThrowErrorMatchingSnapshot();
   model.dispose();

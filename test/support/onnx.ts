@@ -39,7 +39,14 @@ const text = (field: Field | undefined): string =>
 const messages = (fields: Fields, number: number): Fields[] =>
   (fields.get(number) ?? []).map((bytes) => fieldsOf(bytes as Uint8Array));
 
-const types: Record<number, string> = { 1: 'float32', 6: 'int32', 7: 'int64', 9: 'bool', 10: 'float16' };
+const types: Record<number, string> = {
+  1: 'float32',
+  3: 'int8',
+  6: 'int32',
+  7: 'int64',
+  9: 'bool',
+  10: 'float16',
+};
 
 interface Port {
   name: string;
@@ -81,7 +88,9 @@ function tensorOf(fields: Fields): [string, NdArray & { type: string }] {
       ? new Float32Array(buffer)
       : type === 'float16'
         ? float16ToFloat32(new Uint16Array(buffer))
-        : Array.from(new BigInt64Array(buffer), Number);
+        : type === 'int8'
+          ? new Int8Array(buffer)
+          : Array.from(new BigInt64Array(buffer), Number);
   if (values.length !== sizeOf(shape)) throw new Error(`tensor of ${values.length} elements, not [${shape}]`);
   return [text(fields.get(8)![0]), { ...nd(shape, values), type }];
 }
@@ -240,23 +249,51 @@ function split([x, sizes]: NdArray[], outputs: number): NdArray[] {
   });
 }
 
-/** Arrays one after the other along their last dimension. */
+/** Arrays one after the other along a dimension. */
 function joined(parts: NdArray[], { axis }: Attributes): NdArray {
-  const [first] = parts;
-  const rank = first!.shape.length;
-  if (((axis as number) + rank) % rank !== rank - 1) throw new Error('Concat of another dimension');
-  const width = parts.reduce((sum, { shape }) => sum + shape.at(-1)!, 0);
-  const rows = sizeOf(first!.shape) / first!.shape.at(-1)!;
-  const data = new Float64Array(rows * width);
-  let column = 0;
+  const { shape } = parts[0]!;
+  const at = ((axis as number) + shape.length) % shape.length;
+  const whole = parts.reduce((sum, part) => sum + part.shape[at]!, 0);
+  const inner = sizeOf(shape.slice(at + 1));
+  const outer = sizeOf(shape.slice(0, at));
+  const data = new Float64Array(outer * whole * inner);
+  let start = 0;
   for (const part of parts) {
-    const size = part.shape.at(-1)!;
-    for (let row = 0; row < rows; row += 1)
-      data.set(part.data.slice(row * size, (row + 1) * size), row * width + column);
-    column += size;
+    const size = part.shape[at]! * inner;
+    for (let row = 0; row < outer; row += 1)
+      data.set(part.data.slice(row * size, (row + 1) * size), row * whole * inner + start);
+    start += size;
   }
-  return { shape: [...first!.shape.slice(0, -1), width], data };
+  return { shape: shape.map((size, d) => (d === at ? whole : size)), data };
 }
+
+/** One number of each line along a dimension, or of all numbers. */
+function reduced(
+  x: NdArray,
+  axis: number | undefined,
+  keepdims: boolean,
+  of: (line: Float64Array) => number,
+): NdArray {
+  const at = axis ?? 0;
+  const taken = axis === undefined ? x.shape.length : 1;
+  const [before, after] = [x.shape.slice(0, at), x.shape.slice(at + taken)];
+  const kept = keepdims ? x.shape.slice(at, at + taken).map(() => 1) : [];
+  const size = sizeOf(x.shape.slice(at, at + taken));
+  const inner = sizeOf(after);
+  const data = Float64Array.from({ length: sizeOf(before) * inner }, (_, flat) => {
+    const first = Math.floor(flat / inner) * size * inner + (flat % inner);
+    return of(Float64Array.from({ length: size }, (_, i) => x.data[first + i * inner]!));
+  });
+  return { shape: [...before, ...kept, ...after], data };
+}
+
+const sumOf = (line: Float64Array): number => line.reduce((sum, value) => sum + value, 0);
+const reduction =
+  (of: (line: Float64Array) => number): Compute =>
+  ([x, given], { axes, axis, keepdims }) => {
+    const [from] = given === undefined ? [((axes as number[] | undefined) ?? [])[0] ?? axis] : given.data;
+    return reduced(x!, from as number | undefined, keepdims === 1, of);
+  };
 
 /** Slices of x along a dimension, one for each id. */
 function gathered([x, ids]: NdArray[], { axis }: Attributes): NdArray {
@@ -296,12 +333,42 @@ function softmax([x]: NdArray[]): NdArray {
   });
 }
 
+/** x in steps of its own, 0 to 255, with the step and the number that stands for 0 (ONNX's definition). */
+function quantized([x]: NdArray[]): NdArray[] {
+  const [lowest, highest] = [Math.min(0, ...x!.data), Math.max(0, ...x!.data)];
+  const step = Math.fround((highest - lowest) / 255);
+  const even = (value: number) => {
+    const down = Math.floor(value);
+    const odd = value - down === 0.5 ? down % 2 !== 0 : value - down > 0.5;
+    return down + Number(odd);
+  };
+  const limited = (value: number) => Math.min(Math.max(value, 0), 255);
+  const zero = step === 0 ? 0 : limited(even(-lowest / step));
+  const values = map(x!, (value) => limited((step === 0 ? 0 : even(value / step)) + zero));
+  return [values, nd([], [step]), nd([], [zero])];
+}
+
+const subtract = broadcast((a, b) => a - b);
+
 const compute: Record<string, Compute> = {
+  DynamicQuantizeLinear: (inputs) => quantized(inputs),
+  DequantizeLinear: ([x, scale, zero]) => map(x!, (value) => (value - zero!.data[0]!) * scale!.data[0]!),
+  // Zero points are one number, or one for each column.
+  MatMulInteger: ([a, b, zeroA, zeroB]) =>
+    product([subtract([a!, zeroA!], {}) as NdArray, subtract([b!, zeroB!], {}) as NdArray]),
   Add: broadcast((a, b) => a + b),
   Sub: broadcast((a, b) => a - b),
   Mul: broadcast((a, b) => a * b),
   Div: broadcast((a, b) => a / b),
   Equal: broadcast((a, b) => Number(a === b)),
+  Pow: broadcast((a, b) => a ** b),
+  Max: broadcast(Math.max),
+  Min: broadcast(Math.min),
+  Log: each(Math.log),
+  Sqrt: each(Math.sqrt),
+  Less: broadcast((a, b) => Number(a < b)),
+  Greater: broadcast((a, b) => Number(a > b)),
+  GreaterOrEqual: broadcast((a, b) => Number(a >= b)),
   LessOrEqual: broadcast((a, b) => Number(a <= b)),
   And: broadcast((a, b) => Number(a !== 0 && b !== 0)),
   Not: each((x) => Number(x === 0)),
@@ -351,28 +418,21 @@ const compute: Record<string, Compute> = {
     for (const axis of axes!.data) shape.splice(axis, 0, 1);
     return { shape, data: x!.data };
   },
-  Where: ([seen, x, other]) => {
-    const shown = broadcastTo(seen!, x!.shape);
-    return {
-      shape: x!.shape,
-      data: x!.data.map((value, flat) => (shown[flat] === 1 ? value : other!.data[0]!)),
-    };
+  Where: (given) => {
+    const shape = given.map((one) => one.shape).reduce((a, b) => broadcastShapes('Where', a, b));
+    const [seen, x, other] = given.map((one) => broadcastTo(one, shape));
+    return { shape, data: x!.map((value, flat) => (seen![flat] === 1 ? value : other![flat]!)) };
   },
   Reshape: (inputs) => reshaped(inputs),
   Transpose: ([x], { perm }) => transposed(x!, perm as number[]),
   Slice: (inputs) => sliced(inputs),
   Softmax: (inputs) => softmax(inputs),
-  ReduceSum: ([x, axes], { keepdims }) => {
-    const axis = axes!.data[0]!;
-    const shape = x!.shape.map((size, d) => (d === axis ? 1 : size));
-    const data = new Float64Array(sizeOf(shape));
-    const inner = sizeOf(x!.shape.slice(axis + 1));
-    const size = x!.shape[axis]!;
-    x!.data.forEach((value, flat) => {
-      data[Math.floor(flat / inner / size) * inner + (flat % inner)]! += value;
-    });
-    return { shape: keepdims === 1 ? shape : shape.filter((_, d) => d !== axis), data };
-  },
+  ReduceSum: reduction(sumOf),
+  ReduceMean: reduction((line) => sumOf(line) / line.length),
+  ReduceMax: reduction((line) => Math.max(...line)),
+  ReduceMin: reduction((line) => Math.min(...line)),
+  ArgMax: reduction((line) => line.indexOf(Math.max(...line))),
+  ArgMin: reduction((line) => line.indexOf(Math.min(...line))),
   LayerNormalization: normalized,
 };
 

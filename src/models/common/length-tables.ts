@@ -56,18 +56,13 @@ export class LengthTables {
 /** The rule of a tensor that `lengthTable` made. */
 export const lengthRuleOf = (tensor: Tensor): LengthRule | undefined => rules.get(tensor);
 
-/**
- * A rule over distances: `of` gives the row of each, an integer unless `floats`, and does not change from
- * `longest` − 1 on if it `saturates`.
- */
+/** A rule over distances: `of` gives the row of each, and is constant from `longest` − 1 on if it `saturates`. */
 export function distanceRule(
   longest: number,
   of: (distance: number) => number,
-  { saturates = false, floats = false }: { saturates?: boolean; floats?: boolean } = {},
+  { saturates = false }: { saturates?: boolean } = {},
 ): LengthRule {
-  const values = (length: number) => {
-    const rows = Array.from({ length: 2 * length - 1 }, (_, at) => of(at - length + 1));
-    return floats ? Float32Array.from(rows) : Int32Array.from(rows);
-  };
+  const values = (length: number) =>
+    Int32Array.from({ length: 2 * length - 1 }, (_, at) => of(at - length + 1));
   return { over: 'distances', longest, saturates, values };
 }
