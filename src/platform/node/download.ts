@@ -10,11 +10,13 @@ import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { FileError } from '../../errors.ts';
 import type { ModelDownload } from '../contract.ts';
+import { cachedSnapshot, wantedFiles } from '../hub-files.ts';
 import { expandPath, type HubEnvironment, hubEnvironment } from './environment.ts';
-import { exists } from './files.ts';
+import { exists, readText } from './files.ts';
 import { discard, sweepEntries, temporaryPath } from './temporary.ts';
 
 const COMMIT = /^[0-9a-f]{40}$/;
+const files = { exists, readText, joinPath: join };
 
 /** The hub did not answer, or answered with a server error; cached files may still serve. */
 class HubUnreachable extends FileError {}
@@ -36,7 +38,7 @@ export async function downloadModel(id: string, download: ModelDownload): Promis
   const { revision = 'main' } = download;
   const offline = download.localFilesOnly ?? environment.offline;
   if (offline || COMMIT.test(revision)) {
-    const cached = await cachedSnapshot(repo, revision, download);
+    const cached = await cachedSnapshot(files, repo, revision, download);
     if (cached !== null) return cached;
   }
   if (offline) {
@@ -48,41 +50,11 @@ export async function downloadModel(id: string, download: ModelDownload): Promis
   try {
     return await fetchSnapshot(id, repo, revision, download);
   } catch (error) {
-    const cached = error instanceof HubUnreachable ? await cachedSnapshot(repo, revision, download) : null;
+    const cached =
+      error instanceof HubUnreachable ? await cachedSnapshot(files, repo, revision, download) : null;
     if (cached !== null) return cached;
     throw error;
   }
-}
-
-/** The snapshot left by an earlier download, or null if it lacks a file of the model. */
-async function cachedSnapshot(
-  repo: string,
-  revision: string,
-  download: ModelDownload,
-): Promise<string | null> {
-  const commit = await readFile(join(repo, 'refs', revision), 'utf8').catch(() => revision);
-  const snapshot = join(repo, 'snapshots', commit.trim());
-  if (!(await exists(snapshot))) return null;
-  const weights = await cachedWeights(snapshot, download.weights);
-  if (weights === null) return null;
-  const needed = [...download.required, ...weights];
-  for (const name of needed) if (!(await exists(join(snapshot, name)))) return null;
-  if (needed.length > 0) return snapshot;
-  // If no file is required, at least one of the optional files must exist.
-  for (const name of download.optional) if (await exists(join(snapshot, name))) return snapshot;
-  return null;
-}
-
-/** The weight files that a snapshot must have, or null if neither the single file nor an index is there. */
-async function cachedWeights(
-  snapshot: string,
-  weights: ModelDownload['weights'],
-): Promise<readonly string[] | null> {
-  if (weights === null) return [];
-  if (await exists(join(snapshot, weights.single))) return [weights.single];
-  const path = join(snapshot, weights.index);
-  const text = await readFile(path, 'utf8').catch(() => null);
-  return text === null ? null : weights.shardsOf(path, text);
 }
 
 /** A fetch whose errors name the hub. */
@@ -150,26 +122,6 @@ async function fetchSnapshot(
   }
   if (revision !== sha) await whole(join(repo, 'refs', revision), (temporary) => writeFile(temporary, sha));
   return snapshot;
-}
-
-/** The files to download; an index stands for its shards. Throws `FileError` if a required one is missing. */
-function wantedFiles(id: string, present: readonly string[], download: ModelDownload): string[] {
-  const { required, optional, beside = [], weights } = download;
-  for (const name of required) {
-    if (!present.includes(name))
-      throw new FileError(`'${id}' has no ${name} on the hub`, {
-        remedy: 'choose another model or revision',
-      });
-  }
-  const names = [...required, ...[...optional, ...beside].filter((name) => present.includes(name))];
-  if (weights === null) return names;
-  const found = [weights.single, weights.index].find((name) => present.includes(name));
-  if (found === undefined) {
-    throw new FileError(`'${id}' has no safetensors weights on the hub`, {
-      remedy: `choose a model or revision with ${weights.single}`,
-    });
-  }
-  return [...names, found];
 }
 
 /** Streams a file into the blobs; it gets its final name only once complete. */
