@@ -42,7 +42,7 @@ export async function serve({ files = {}, fallback = false }: SiteOptions = {}):
   const requests: string[] = [];
   const server = createServer(async ({ url, method, headers }, response) => {
     const path = decodeURIComponent(new URL(url!, 'http://site').pathname);
-    const text = path === '/' ? PAGE : files[path];
+    const text = files[path] ?? (path === '/' ? PAGE : undefined);
     const bytes = text === undefined ? await readFile(join(ROOT, path)).catch(() => null) : Buffer.from(text);
     const missing = bytes === null;
     const type = missing ? '.html' : extname(path) || '.html';
@@ -78,7 +78,7 @@ export function openChromium(): Promise<Browser> {
 }
 
 /** A page of a site; what it logs and throws goes to `log`. */
-export async function openPage(browser: Browser, site: Site, log: string[]): Promise<Page> {
+export async function openPage(browser: Pick<Browser, 'newPage'>, site: Site, log: string[]): Promise<Page> {
   const page = await browser.newPage();
   page.on('console', (message) => log.push(`${message.type()}: ${message.text()}`));
   page.on('pageerror', (error) => log.push(`error: ${error.stack ?? error.message}`));
