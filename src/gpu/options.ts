@@ -1,6 +1,7 @@
 /** Options for requesting a device. They avoid WebGPU types, which not every TypeScript setup has. */
 import type { OptionNames } from '../options.ts';
 import type { AdapterRequest } from '../platform/contract.ts';
+import type { CompileProgress } from './pipelines.ts';
 
 export interface GpuOptions extends AdapterRequest {
   /** Bytes of one buffer that a kernel may bind. Default: the adapter's limit (tests lower it). */
@@ -14,6 +15,8 @@ export interface GpuOptions extends AdapterRequest {
   subgroups?: false;
   /** `false`: does not use the adapter's matrix units, nor request the experimental feature. */
   matrixUnits?: false;
+  /** Called while kernels are compiled ahead of a model's first step or prediction. */
+  onCompile?: (progress: CompileProgress) => void;
 }
 
 export const gpuOptionNames: OptionNames<GpuOptions> = {
@@ -22,6 +25,7 @@ export const gpuOptionNames: OptionNames<GpuOptions> = {
   kernels: true,
   subgroups: true,
   matrixUnits: true,
+  onCompile: true,
 };
 
 export type KernelFamily = 'cpu' | 'gpu';
