@@ -15,81 +15,11 @@ import { rotary } from '../../src/tensor/ops/rotary.ts';
 import { takeRows } from '../../src/tensor/ops/rows.ts';
 import { narrow, permute, reshape } from '../../src/tensor/ops/view.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
-import { at, atBroadcast, build, erf, map, type NdArray, nd, sumOver } from '../support/ndarray.ts';
-
-type Shapes = Readonly<Record<string, readonly number[]>>;
-/** Values of integer inputs, which take no gradient. */
-type Integers = Readonly<Record<string, NdArray>>;
-
-export interface OpRow {
-  /** Name of the registered operation. */
-  op: string;
-  /** Distinguishes this row from the others of the op. */
-  note: string;
-  shapes: Shapes;
-  integers?: Integers;
-  /** Factor of the random inputs, which are in [-1, 1). */
-  range?: number;
-  /** Added to the random inputs, by name. */
-  shift?: Readonly<Record<string, number>>;
-  run: (inputs: Record<string, Tensor>) => Tensor;
-  reference: (inputs: Record<string, NdArray>) => NdArray;
-  atol?: number;
-  gradAtol?: number;
-  /** Inputs without a gradient. */
-  constant?: readonly string[];
-  /** Shapes that must throw; a snapshot holds the messages. */
-  bad?: readonly Shapes[];
-}
+import { at, build, erf, map, type NdArray, nd, sumOver } from '../support/ndarray.ts';
+import { functionRows } from './function-rows.ts';
+import { broadcasting, type OpRow, pointwise } from './op-row.ts';
 
 const lastDim = (shape: readonly number[]): number => shape.at(-1)!;
-
-function pointwise(op: string, run: (x: Tensor) => Tensor, f: (x: number) => number, range = 4): OpRow[] {
-  return [[1], [7, 13], [3, 5, 17], [1029]].map((shape) => ({
-    op,
-    note: `[${shape.join(',')}]`,
-    shapes: { x: shape },
-    range,
-    run: ({ x }) => run(x!),
-    reference: ({ x }) => map(x!, f),
-    atol: 2e-6,
-  }));
-}
-
-const arithmetic = { add: elementwise.add, sub: elementwise.sub, mul: elementwise.mul, div: elementwise.div };
-
-function broadcasting(op: 'add' | 'sub' | 'mul' | 'div', f: (a: number, b: number) => number): OpRow[] {
-  const cases: [readonly number[], readonly number[], readonly number[]][] = [
-    [
-      [5, 7],
-      [5, 7],
-      [5, 7],
-    ],
-    [[3, 5, 7], [7], [3, 5, 7]],
-    [
-      [3, 5, 7],
-      [5, 7],
-      [3, 5, 7],
-    ],
-    [
-      [3, 1, 7],
-      [5, 1],
-      [3, 5, 7],
-    ],
-    [[2, 3], [], [2, 3]],
-    [[1], [4, 1], [4, 1]],
-  ];
-  return cases.map(([a, b, shape], index) => ({
-    op,
-    note: `[${a.join(',')}] with [${b.join(',')}]`,
-    shapes: { a, b },
-    shift: op === 'div' ? { b: 2.5 } : {},
-    run: (t) => arithmetic[op](t.a!, t.b!),
-    reference: (r) => build(shape, (i) => f(atBroadcast(r.a!, i), atBroadcast(r.b!, i))),
-    atol: 2e-6,
-    ...(index === 0 && { bad: [{ a: [2, 3], b: [2] }] }),
-  }));
-}
 
 interface Product {
   a: readonly number[];
@@ -943,22 +873,22 @@ export const opRows: readonly OpRow[] = [
   ...rotaryRows,
   ...distances,
   ...pointwise('gelu', elementwise.gelu, geluOf),
-  ...pointwise('gelu_tanh', (x) => elementwise.gelu(x, { approximate: 'tanh' }), geluTanhOf, 6),
+  ...pointwise('gelu_tanh', (x) => elementwise.gelu(x, { approximate: 'tanh' }), geluTanhOf, { range: 6 }),
   ...pointwise('quick_gelu', elementwise.quickGelu, activationsOf.quick_gelu),
   ...pointwise('tanh', elementwise.tanh, Math.tanh),
   ...pointwise('relu', elementwise.relu, activationsOf.relu),
   ...pointwise('sigmoid', elementwise.sigmoid, activationsOf.sigmoid),
   ...pointwise('silu', elementwise.silu, activationsOf.silu),
-  ...pointwise('exp', elementwise.exp, Math.exp, 1),
+  ...pointwise('exp', elementwise.exp, Math.exp, { range: 1 }),
   ...pointwise(
     'affine',
     (x) => elementwise.scale(x, -2.5, 0.75),
     (x) => -2.5 * x + 0.75,
   ),
-  ...broadcasting('add', (a, b) => a + b),
-  ...broadcasting('sub', (a, b) => a - b),
-  ...broadcasting('mul', (a, b) => a * b),
-  ...broadcasting('div', (a, b) => a / b),
+  ...broadcasting('add', elementwise.add, (a, b) => a + b),
+  ...broadcasting('sub', elementwise.sub, (a, b) => a - b),
+  ...broadcasting('mul', elementwise.mul, (a, b) => a * b),
+  ...broadcasting('div', elementwise.div, (a, b) => a / b, { shift: { b: 2.5 } }),
   ...matmulRows,
   ...linearRows,
   takeRowsRow,
@@ -979,4 +909,5 @@ export const opRows: readonly OpRow[] = [
   positionRow,
   ...lossRows,
   ...moveRows,
+  ...functionRows,
 ];
