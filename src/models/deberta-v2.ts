@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
 import { biasParameter, Dropout, Embedding, LayerNorm, Linear } from '../nn/layers.ts';
-import { Module } from '../nn/module.ts';
+import { declareOwn, Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
 import { byDistance, type DistanceRows } from '../tensor/ops/distances.ts';
 import { add, type FloatDtype, mul, scale, to } from '../tensor/ops/elementwise.ts';
@@ -426,3 +426,5 @@ export const debertaV2 = {
   },
   tokenizerDefaults: { tokenizer_class: 'DebertaV2Tokenizer' },
 } as const satisfies Family;
+
+declareOwn(DebertaEmbeddings, DisentangledSelfAttention, DebertaEncoder, ContextPooler, NewerHead);

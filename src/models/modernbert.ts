@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
 import { Dropout, Embedding, LayerNorm, Linear } from '../nn/layers.ts';
-import { Module } from '../nn/module.ts';
+import { declareOwn, Module } from '../nn/module.ts';
 import type { Device, NormalOptions } from '../tensor/device.ts';
 import { add, div, type FloatDtype, to } from '../tensor/ops/elementwise.ts';
 import { embedding } from '../tensor/ops/embedding.ts';
@@ -407,3 +407,5 @@ export const modernbert = {
   },
   tokenizerDefaults: { tokenizer_class: 'PreTrainedTokenizerFast' },
 } as const satisfies Family;
+
+declareOwn(ModernBertEmbeddings, Attention, Mlp, ModernBertLayer, ModernBertEncoder, PredictionHead);

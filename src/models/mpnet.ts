@@ -1,7 +1,7 @@
 /** MPNet (Song et al., 2020): BERT's encoder with a bias of attention for each distance, shared by all layers. */
 import * as v from 'valibot';
 import { Embedding } from '../nn/layers.ts';
-import type { Module } from '../nn/module.ts';
+import { declareOwn, type Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
 import { byDistance } from '../tensor/ops/distances.ts';
 import { permute } from '../tensor/ops/view.ts';
@@ -124,3 +124,5 @@ export const mpnet = {
   },
   tokenizerDefaults: { tokenizer_class: 'MPNetTokenizer' },
 } as const satisfies Family;
+
+declareOwn(MPNetEmbeddings, MPNetEncoder);

@@ -12,6 +12,7 @@ import { hubOptionNames, resolveModel } from '../models/files/hub.ts';
 import type { LoadOptions } from '../models/files/load.ts';
 import { type SaveOptions, writeModel } from '../models/files/save.ts';
 import type { FileWeight } from '../models/files/weight-names.ts';
+import { declareOwn } from '../nn/module.ts';
 import { check, checkOptions, type OptionNames } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
 import { normalize } from '../tensor/ops/embeddings.ts';
@@ -365,3 +366,5 @@ function flattened(inputs: SentenceInputs): SentenceInputs {
   ]);
   return Object.fromEntries(entries) as unknown as SentenceInputs;
 }
+
+declareOwn(SentenceTransformer);

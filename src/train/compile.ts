@@ -53,7 +53,7 @@ export async function compileAhead(
   const parts = cached(known, model, () => new Set());
   if (parts.has(name)) return;
   parts.add(name);
-  if (!model.isPure) return;
+  if (!model.isOwn) return;
   const variants = await rehearse(model, act);
   await model.device.gpu.compile(variants);
 }
