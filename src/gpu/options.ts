@@ -1,7 +1,13 @@
 /** Options for requesting a device. They avoid WebGPU types, which not every TypeScript setup has. */
 import type { OptionNames } from '../options.ts';
 import type { AdapterRequest } from '../platform/contract.ts';
-import type { CompileProgress } from './pipelines.ts';
+
+/** How far a compilation ahead of use is. */
+export interface CompileProgress {
+  /** Kernels that are ready. */
+  compiled: number;
+  total: number;
+}
 
 export interface GpuOptions extends AdapterRequest {
   /** Bytes of one buffer that a kernel may bind. Default: the adapter's limit (tests lower it). */

@@ -1,5 +1,6 @@
 /** Caches compute pipelines, one per kernel variant, each compiled once per device. */
 import { cached } from '../cached.ts';
+import type { CompileProgress } from './options.ts';
 import { assembleShader, type Defines } from './wgsl.ts';
 
 /** One shader file with one set of defines. Its entry point is `main`; binding 0 holds its scalars. */
@@ -19,13 +20,6 @@ export interface Pipeline {
 interface Layout {
   readonly bind: GPUBindGroupLayout;
   readonly pipeline: GPUPipelineLayout;
-}
-
-/** How far a compilation ahead of use is. */
-export interface CompileProgress {
-  /** Kernels that are ready. */
-  compiled: number;
-  total: number;
 }
 
 /** Access of the bindings 1, 2, … in order: `r` for read-only storage, `w` for read-write storage. */

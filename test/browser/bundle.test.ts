@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, createLogger } from 'vite';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { parseAst } from 'vitest/node';
 import { bundleForBrowsers } from '../../tools/browser-bundle.ts';
 import { bundle, weigh } from '../support/bundle.ts';
 
@@ -64,7 +65,10 @@ it('comes as modules that a page loads by their addresses', async () => {
   expect(names).toContain('dawngrad.js');
   for (const name of names) {
     const text = await readFile(join(folder, name), 'utf8');
-    const imported = [...text.matchAll(/\b(?:from|import)\(?["']([^"']+)["']/g)].map(([, path]) => path!);
+    const imported = parseAst(text).body.flatMap((node) =>
+      'source' in node && node.source !== null ? [String(node.source.value)] : [],
+    );
+    imported.push(...[...text.matchAll(/\bimport\("([^"]+)"\)/g)].map(([, path]) => path!));
     for (const path of imported) expect(names, `${name} imports ${path}`).toContain(path.replace('./', ''));
   }
 });

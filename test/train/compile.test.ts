@@ -1,6 +1,6 @@
 /** Kernels compiled ahead: a rehearsal asks for all that the step asks for, and leaves no trace. */
 import { expect, it, vi } from 'vitest';
-import type { CompileProgress } from '../../src/gpu/pipelines.ts';
+import type { CompileProgress } from '../../src/gpu/options.ts';
 import {
   AutoConfig,
   AutoModelForMaskedLM,
