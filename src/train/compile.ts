@@ -4,6 +4,7 @@
  */
 import { cached } from '../cached.ts';
 import type { KernelVariant } from '../gpu/pipelines.ts';
+import { LengthTables } from '../models/common/length-tables.ts';
 import { Module } from '../nn/module.ts';
 import { isAutocastEnabled } from '../tensor/autocast.ts';
 import { Device } from '../tensor/device.ts';
@@ -16,6 +17,7 @@ function copyTo<M extends Module>(device: Device, model: M): M {
   const make = (value: unknown): unknown => {
     if (value instanceof Device) return device;
     if (value instanceof Tensor) return copyTensor(device, value);
+    if (value instanceof LengthTables) return new LengthTables();
     if (Array.isArray(value)) return value.map(copy);
     return value instanceof Module ? Object.create(Object.getPrototypeOf(value) as object) : value;
   };

@@ -1,6 +1,7 @@
 /** The op table: at least one row for each registered operation. ops.test.ts and half.test.ts test it. */
 
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
+import { distanceAttention, firstsOf } from '../../src/tensor/ops/distance-attention.ts';
 import { byDistance } from '../../src/tensor/ops/distances.ts';
 import * as elementwise from '../../src/tensor/ops/elementwise.ts';
 import { embedding, positionIds } from '../../src/tensor/ops/embedding.ts';
@@ -388,16 +389,27 @@ const addLayerNormRows: OpRow[] = normShapes.map((shape, index) => ({
   }),
 }));
 
+type OfPair = (head: number, query: number, key: number) => number;
+interface Added {
+  before?: OfPair;
+  after?: OfPair;
+  /** Products that are summed up before they are scaled by 1 / √(products · size). */
+  products?: number;
+}
+const none: OfPair = () => 0;
+
 /**
  * Attention over tokens [.., width]: a token sees the tokens of its own sequence that the mask does not hide.
  * `sequences` has, for each sequence, its first token and the token after its last. `window`: the largest
- * distance that is seen.
+ * distance that is seen. `added`: what is added to the product of a query and a key, both counted over all
+ * tokens, before or after it is scaled.
  */
 function attentionOf(
   { q, k, v, mask }: Record<string, NdArray>,
   heads: number,
   sequences: readonly (readonly [number, number])[],
   window = Number.POSITIVE_INFINITY,
+  added: Added = {},
 ): NdArray {
   const width = lastDim(q!.shape);
   const size = width / heads;
@@ -409,7 +421,10 @@ function attentionOf(
           if (mask !== undefined && mask.data[first + n] === 0) return 0;
           if (Math.abs(first + n - i) > window) return 0;
           const [a, b] = [i * width + head * size, (first + n) * width + head * size];
-          return Math.exp(sumOver(size, (d) => q!.data[a + d]! * k!.data[b + d]!) / Math.sqrt(size));
+          const { before = none, after = none, products = 1 } = added;
+          const product =
+            sumOver(size, (d) => q!.data[a + d]! * k!.data[b + d]!) + before(head, i, first + n);
+          return Math.exp(product / Math.sqrt(products * size) + after(head, i, first + n));
         });
         const total = weights.reduce((sum, weight) => sum + weight, 0);
         for (let c = head * size; total > 0 && c < (head + 1) * size; c += 1) {
@@ -542,6 +557,150 @@ const raggedRows: OpRow[] = [
     atol: 5e-6,
     gradAtol: 5e-5,
     ...(index === 0 && { bad: [{ qkv: [1, 17, 36] }, { qkv: [18, 36] }] }),
+  };
+});
+
+/** The number of a bias [heads, width] for a pair's distance. */
+const ofDistance =
+  ({ shape, data }: NdArray): OfPair =>
+  (head, query, key) =>
+    data[head * shape[1]! + (shape[1]! - 1) / 2 + query - key]!;
+
+const biasedRows: OpRow[] = [
+  { shape: [2, 13, 3 * 12], heads: 2, mask: masks.ends, width: 25 },
+  { shape: [2, 19, 3 * 16], heads: 2, mask: masks.front, width: 41 },
+  { shape: [2, 9, 3 * 32], heads: 1, mask: masks.whole, width: 17 },
+  { shape: [3, 70, 3 * 32], heads: 1, mask: masks.tiles, width: 139 },
+  { shape: [1, 37, 3 * 64], heads: 2, mask: undefined, width: 99 },
+  { shape: [1, 1, 3 * 8], heads: 2, mask: undefined, width: 1 },
+  { shape: [1, 11, 3 * 128], heads: 2, mask: undefined, width: 21 },
+].map(({ shape, heads, mask, width }, index) => ({
+  op: 'selfAttention',
+  note: `[${shape.join(',')}], ${heads} heads${mask ? ', masked' : ''}, bias of ${width} distances`,
+  shapes: { qkv: shape, bias: [heads, width] },
+  ...(mask && { integers: { mask } }),
+  range: 1.5,
+  run: (t) => selfAttention(t.qkv!, { heads, mask: t.mask, bias: t.bias }),
+  reference: (r) =>
+    attentionOf({ ...r, ...split(r.qkv!) }, heads, padded(shape[0]!, shape[1]!), undefined, {
+      after: ofDistance(r.bias!),
+    }),
+  atol: 5e-6,
+  gradAtol: 5e-5,
+  ...(index === 0 && {
+    bad: [
+      { qkv: [2, 13, 36], bias: [2, 23] },
+      { qkv: [2, 13, 36], bias: [2, 26] },
+      { qkv: [2, 13, 36], bias: [1, 25] },
+    ],
+  }),
+}));
+
+const raggedBiasedRows: OpRow[] = [
+  { starts: [0, 1, 12, 12, 17], width: 12, heads: 2 },
+  { starts: [0, 5, 6, 39], width: 64, heads: 2 },
+  { starts: [0, 1, 32, 64, 97], width: 32, heads: 1 },
+  { starts: [0, 31, 63, 64, 97], width: 64, heads: 1 },
+  { starts: [0, 33, 98], width: 96, heads: 1 },
+  { starts: [0, 3, 7], width: 260, heads: 2 },
+].map(({ starts, width, heads }) => {
+  const sequences = starts.slice(1).map((end, b): [number, number] => [starts[b]!, end]);
+  const length = Math.max(...sequences.map(([first, end]) => end - first));
+  return {
+    op: 'selfAttention',
+    note: `${heads} heads of ${width / heads}, sequences from ${starts.join(', ')}, bias`,
+    shapes: { qkv: [starts.at(-1)!, 3 * width], bias: [heads, 2 * length + 3] },
+    integers: { starts: nd([starts.length], starts) },
+    range: 1.5,
+    run: (t) => selfAttention(t.qkv!, { heads, starts: t.starts, length, bias: t.bias }),
+    reference: (r) => attentionOf(split(r.qkv!), heads, sequences, undefined, { after: ofDistance(r.bias!) }),
+    atol: 5e-6,
+    gradAtol: 5e-5,
+  };
+});
+
+/** The row of embeddings of a distance: far ones share a row. */
+const sharedRow = (distance: number, middle: number): number =>
+  middle +
+  Math.sign(distance) * Math.min(Math.abs(distance), 2 + Math.ceil(Math.log2(1 + Math.abs(distance))));
+
+interface DistanceCase {
+  /** Of a padded batch; or the starts of sequences. */
+  size?: [batch: number, length: number];
+  starts?: number[];
+  mask?: NdArray;
+  width: number;
+  heads: number;
+  sides: readonly ('byQuery' | 'byKey')[];
+}
+
+const distanceCases: DistanceCase[] = [
+  { size: [2, 13], width: 12, heads: 2, mask: masks.ends, sides: ['byQuery', 'byKey'] },
+  { size: [2, 19], width: 16, heads: 2, mask: masks.front, sides: ['byQuery'] },
+  { size: [3, 70], width: 32, heads: 1, mask: masks.tiles, sides: ['byKey'] },
+  { size: [1, 37], width: 64, heads: 2, sides: ['byQuery', 'byKey'] },
+  { size: [1, 1], width: 8, heads: 2, sides: ['byQuery', 'byKey'] },
+  { starts: [0, 1, 12, 12, 17], width: 12, heads: 2, sides: ['byQuery', 'byKey'] },
+  { starts: [0, 31, 63, 64, 97], width: 64, heads: 1, sides: ['byKey'] },
+  { starts: [0, 33, 98], width: 96, heads: 1, sides: ['byQuery', 'byKey'] },
+  { starts: [0, 3, 7], width: 260, heads: 2, sides: ['byQuery'] },
+];
+
+const distanceAttentionRows: OpRow[] = distanceCases.map((one, index) => {
+  const { size, starts = [], mask, width, heads, sides } = one;
+  const sequences = size
+    ? padded(...size)
+    : starts.slice(1).map((end, b): [number, number] => [starts[b]!, end]);
+  const length = Math.max(...sequences.map(([first, end]) => end - first));
+  const tokens = sequences.at(-1)![1];
+  const middle = 11;
+  const rowOf = (distance: number) => sharedRow(distance, middle);
+  const rows = Int32Array.from({ length: 2 * length + 3 }, (_, at) => rowOf(at - length - 1));
+  const low = rowOf(1 - length) - 1;
+  const count = rowOf(length - 1) + 2 - low;
+  const products = 1 + sides.length;
+  const scale = 1 / Math.sqrt((products * width) / heads);
+  const run = (t: Record<string, Tensor>): Tensor => {
+    const { device } = t.qkv!;
+    const firsts = device.tensor(firstsOf(rows, 2 * middle + 1));
+    const { mask, starts, byQuery, byKey } = t;
+    const more = { rows: device.tensor(rows), firsts, low, scale, length, byQuery, byKey };
+    return distanceAttention(t.qkv!, { heads, mask, starts, ...more });
+  };
+  const reference = (r: Record<string, NdArray>): NdArray => {
+    const parts = split(r.qkv!);
+    const head = width / heads;
+    const product = (of: NdArray, by: NdArray, token: number, at: number, distance: number): number => {
+      const [a, b] = [token * width + at * head, (rowOf(distance) - low) * width + at * head];
+      return sumOver(head, (d) => of.data[a + d]! * by.data[b + d]!);
+    };
+    const before: OfPair = (at, i, j) =>
+      (r.byQuery ? product(parts.q, r.byQuery, i, at, i - j) : 0) +
+      (r.byKey ? product(parts.k, r.byKey, j, at, i - j) : 0);
+    return attentionOf({ ...r, ...parts }, heads, sequences, undefined, { before, products });
+  };
+  const tables = Object.fromEntries(sides.map((side) => [side, [count, width]]));
+  return {
+    op: 'distanceAttention',
+    note: `${heads} heads of ${width / heads}, ${size ? `[${size}]` : starts.join(', ')}, ${sides.join(' and ')}`,
+    shapes: { qkv: size ? [...size, 3 * width] : [tokens, 3 * width], ...tables },
+    ...(mask && { integers: { mask } }),
+    ...(!size && { integers: { starts: nd([starts.length], starts) } }),
+    range: 1.2,
+    run,
+    reference,
+    atol: 5e-6,
+    gradAtol: 5e-5,
+    ...(index === 0 && {
+      bad: [
+        { qkv: [2, 13, 36] },
+        { qkv: [2, 13, 36], byQuery: [count, 11] },
+        { qkv: [2, 13, 36], byQuery: [count, 12], byKey: [count - 1, 12] },
+        { qkv: [2, 13, 36], byQuery: [count - 3, 12], byKey: [count - 3, 12] },
+        { qkv: [2, 13, 36], byQuery: [99, 12] },
+        { qkv: [2, 15, 36], byQuery: [count, 12] },
+      ],
+    }),
   };
 });
 
@@ -904,6 +1063,9 @@ export const opRows: readonly OpRow[] = [
   ...unbiasedNormRows,
   ...attentionRows,
   ...selfAttentionRows,
+  ...biasedRows,
+  ...raggedBiasedRows,
+  ...distanceAttentionRows,
   ...raggedRows,
   ...embeddingRows,
   positionRow,

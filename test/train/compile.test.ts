@@ -8,7 +8,8 @@ import {
 } from '../../src/models/auto.ts';
 import { BertForSequenceClassification } from '../../src/models/bert.ts';
 import { modelTypes } from '../../src/models/registry.ts';
-import { type Device, requestDevice } from '../../src/tensor/device.ts';
+import { Device, requestDevice } from '../../src/tensor/device.ts';
+import { Tensor } from '../../src/tensor/tensor.ts';
 import { resolveArguments } from '../../src/train/argument-checks.ts';
 import { compileAhead } from '../../src/train/compile.ts';
 import { predictBatches, type TrainableModel } from '../../src/train/predict.ts';
@@ -24,6 +25,15 @@ const batch = {
   shape: [2, 4] as [number, number],
 };
 const labels = Int32Array.of(0, 1);
+
+/** Tensors that an object leads to. */
+function tensorsOf(value: unknown, seen = new Set<unknown>()): Tensor[] {
+  if (typeof value !== 'object' || value === null || value instanceof Device || seen.has(value)) return [];
+  seen.add(value);
+  if (value instanceof Tensor) return [value];
+  const parts = value instanceof Map ? [...value.keys(), ...value.values()] : Object.values(value);
+  return parts.flatMap((part) => tensorsOf(part, seen));
+}
 
 const step = (model: TrainableModel) => new TrainingStep({ model, args, maxSteps: 2 });
 
