@@ -66,10 +66,15 @@ it.each(modelTypes)(
     );
     expect(device.statistics().pipelines).toBeGreaterThan(before.pipelines + 9);
     expect(device.statistics()).toEqual({ ...before, pipelines: expect.any(Number) });
+    // A rehearsal that left a tensor of its own would be computed with.
+    const others = () => tensorsOf(model).filter((tensor) => tensor.device !== device);
+    expect(others()).toEqual([]);
     await step(model).run([{ ...batch, labels }]);
     expect(compile.mock.calls.map(([{ label }]) => label)).toEqual([]);
     for await (const _ of predictBatches(model, [batch])) break;
     expect(compile.mock.calls.map(([{ label }]) => label)).toEqual([]);
+    expect(others()).toEqual([]);
+    expect(tensorsOf(model).length).toBeGreaterThan(9);
     device.destroy();
   },
 );
