@@ -12,7 +12,7 @@ import { Recorder, type Slot, UNIFORM_BYTES } from './recorder.ts';
 import { recordingDevice } from './recording-device.ts';
 import { SUBGROUP_MATRIX, type SubgroupMatrix, subgroupMatricesOf } from './subgroup-matrix.ts';
 import { SUBGROUP_SIZE_CONTROL, type Subgroups, subgroupsOf } from './subgroups.ts';
-import { readTuning } from './tuning.ts';
+import { readTuning, type Tuning } from './tuning.ts';
 
 const WANTED_FEATURES: readonly GPUFeatureName[] = [
   'shader-f16',
@@ -55,8 +55,8 @@ export class GpuContext {
   /** The device's limits, read once: every access to WebGPU's own object goes through native code. */
   readonly limits: GpuLimits;
   readonly maxBindingBytes: number;
-  /** The fastest technique on this adapter for each class of work, as measured by `dawngrad tune`. */
-  readonly tuning = new Map<string, string>();
+  /** What was measured on this adapter, now or by `dawngrad tune`. */
+  readonly tuning: Tuning;
   private readonly life = new DeviceLife();
   private readonly onCompile: ((progress: CompileProgress) => void) | undefined;
   private failure: GpuError | null = null;
@@ -74,12 +74,17 @@ export class GpuContext {
     const requiredFeatures = wanted.filter((name) => found.adapter.features.has(name));
     const device = await found.adapter.requestDevice({ requiredLimits, requiredFeatures });
     const subgroups = options.subgroups === false ? { size: 0, pins: {} } : await subgroupsOf(device);
-    const context = new GpuContext(device, found, options, subgroups);
-    for (const [key, value] of await readTuning(found.description)) context.tuning.set(key, value);
-    return context;
+    return new GpuContext(device, found, options, subgroups, await readTuning(found.description));
   }
 
-  private constructor(device: GPUDevice, found: AdapterResult, options: GpuOptions, subgroups: Subgroups) {
+  private constructor(
+    device: GPUDevice,
+    found: AdapterResult,
+    options: GpuOptions,
+    subgroups: Subgroups,
+    tuning: Tuning,
+  ) {
+    this.tuning = tuning;
     const { adapter, description, software } = found;
     this.device = device;
     this.description = description;

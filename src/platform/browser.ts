@@ -43,6 +43,10 @@ function storage(): Storage | null {
 const of = (path: string): Pick<Platform, 'exists' | 'openFile' | 'readText'> =>
   isPlace(path) ? files : urls;
 
+const noPush = async (): Promise<never> => {
+  throw new FileError('a browser page cannot push to the hub', { remedy: 'push from Node or Deno' });
+};
+
 export const platform: Platform = {
   name: 'browser',
   requestAdapter,
@@ -65,6 +69,11 @@ export const platform: Platform = {
   writeFolder: files.writeFolder,
   append: files.append,
   downloadModel,
+  openDataset: async (id) => {
+    throw new FileError(`a page cannot download the data set '${id}'`, { remedy: 'give the URLs of files' });
+  },
+  hubAccount: noPush,
+  upload: noPush,
   readCache: async (name) => storage()?.getItem(`dawngrad/${name}`) ?? null,
   writeCache: async (name, text) => storage()?.setItem(`dawngrad/${name}`, text),
   packagePath: (name) => {

@@ -104,6 +104,43 @@ export interface PickedFile {
   readonly webkitRelativePath?: string;
 }
 
+/** How an upload reaches the hub. */
+export type PushAccess = Pick<HubOptions, 'token' | 'hubUrl'>;
+
+/** Whose a token is. */
+export interface HubAccount {
+  name: string;
+  orgs: readonly string[];
+  /** False if the token is for reading only. */
+  mayWrite: boolean;
+}
+
+/** @internal A file to upload: its place in the repository, and its bytes or the path that has them. */
+export interface HubFile {
+  path: string;
+  content: Blob | string;
+}
+
+/** @internal */
+export interface HubUpload extends PushAccess {
+  files: readonly HubFile[];
+  /** Of the commit. */
+  title: string;
+  /** Whether a new repository is private; undefined: as the account has it. */
+  isPrivate?: boolean;
+}
+
+/** A data set of the hub at one commit. */
+export interface DatasetSnapshot {
+  readonly id: string;
+  /** All its files. */
+  readonly paths: readonly string[];
+  /** What its card says in YAML, or null. */
+  readonly card: unknown;
+  /** Downloads some of its files, unless cached, and returns where they are. */
+  fetch(paths: readonly string[]): Promise<string[]>;
+}
+
 export interface Platform {
   readonly name: 'node' | 'deno' | 'browser';
   /** @internal */
@@ -146,6 +183,15 @@ export interface Platform {
   append(path: string, bytes: Uint8Array): Promise<void>;
   /** Downloads a model from the hub into the cache, unless cached. Returns the snapshot's folder. */
   downloadModel(id: string, download: ModelDownload): Promise<string>;
+  /** Throws `NotFoundError` if the hub has no such data set, `FileError` if it cannot be had. */
+  openDataset(id: string, options: HubOptions): Promise<DatasetSnapshot>;
+  /** Throws `ConfigError` without a token, `FileError` if the hub does not take it. */
+  hubAccount(options: PushAccess): Promise<HubAccount>;
+  /**
+   * @internal Uploads files to a model's repository, which is made if it is not there, as one commit. Throws
+   * `FileError`.
+   */
+  upload(id: string, upload: HubUpload): Promise<{ url: string; commit: string }>;
   /**
    * Reads or writes a small text that is kept between runs. Reading gives null if there is none; writing does
    * nothing if the host cannot keep it.

@@ -24,16 +24,13 @@ export function wantedFiles(id: string, present: readonly string[], download: Mo
 
 type Files = Pick<Platform, 'exists' | 'readText' | 'joinPath'>;
 
-/** The snapshot left by an earlier download, or null if it lacks a file of the model. */
+/** The folder of an earlier download, or null if it lacks a file of the model. */
 export async function cachedSnapshot(
   files: Files,
-  repo: string,
-  revision: string,
+  snapshot: string,
   download: ModelDownload,
 ): Promise<string | null> {
-  const { exists, readText, joinPath } = files;
-  const commit = await readText(joinPath(repo, 'refs', revision)).catch(() => revision);
-  const snapshot = joinPath(repo, 'snapshots', commit.trim());
+  const { exists, joinPath } = files;
   if (!(await exists(snapshot))) return null;
   const weights = await cachedWeights(files, snapshot, download.weights);
   if (weights === null) return null;

@@ -329,3 +329,54 @@ describe('weights and config that differ', () => {
     ]);
   });
 });
+
+describe('--streaming', () => {
+  it('reads the rows anew each epoch, and resumes', async () => {
+    const csv = await file(
+      'stream.csv',
+      `text,label\n${sentences.map(({ text, label }) => `${text},${label}\n`).join('')}`,
+    );
+    const args = ['--streaming', '--shuffle-buffer', '4', '--lr', '1e-3'];
+    const trained = await finetune('streamed', model, csv, ...args, '--epochs', '40', '--eval', csv);
+    expect(trained.code, trained.stderr).toBe(0);
+    expect(decisions(trained)).toContain(
+      'training on 16 texts, evaluating on 16: 2 classes (0 negative, 1 positive)',
+    );
+    expect(trained.stdout).toMatch(/accuracy +1\.0000/);
+  });
+
+  it.each([
+    [
+      'several labels',
+      'text\tlabel\na\tx,y\nb\ty\nc\tx\n',
+      ['--problem-type', 'multi_label_classification'],
+      'are read from the whole column',
+    ],
+    [
+      'another task',
+      'premise\tendings\n',
+      ['--task', 'multiple-choice'],
+      '--streaming: multiple-choice needs all examples at once',
+    ],
+    [
+      'data held out',
+      'text\tlabel\na\tx\n',
+      ['--train-split', '0.5'],
+      '--train-split holds out examples of data in memory',
+    ],
+  ])(
+    'is refused with %s',
+    async (name, text, args, message) => {
+      const { code, stderr } = await finetune(
+        name,
+        model,
+        await file(`${name}.tsv`, text),
+        '--streaming',
+        ...args,
+      );
+      expect(stderr).toContain(message);
+      expect(code).toBe(1);
+    },
+    60_000,
+  );
+});

@@ -17,6 +17,8 @@ export interface Key<T = unknown> {
   readonly default: T;
   /** Written only if it differs from the default, or over a key that the file had; null removes the key. */
   readonly omitted?: true;
+  /** Whether its numbers may have fractions. Python's classes refuse an integer for some of these keys. */
+  readonly float?: boolean;
   /** Checks and converts a file's value. Throws `ConfigError` beginning with `where`. */
   read(given: unknown, where: string): T;
 }
@@ -174,7 +176,8 @@ export function writeConfig(
   Object.assign(written, labelsToWrite(config, config.raw));
   delete written.num_labels;
   delete written.torch_dtype;
-  return `${stringifyPythonJson(written)}\n`;
+  const floats = Object.values(table).flatMap(({ json, float }) => (float && json !== null ? [json] : []));
+  return `${stringifyPythonJson(written, new Set(floats))}\n`;
 }
 
 /**

@@ -19,7 +19,10 @@ const files = { exists, readText, joinPath };
 export async function downloadModel(id: string, download: ModelDownload): Promise<string> {
   const { revision = 'main', cacheDir = CACHE, localFilesOnly = false } = download;
   const repo = joinPath(cacheDir, `models--${id.replaceAll('/', '--')}`);
-  const cached = () => cachedSnapshot(files, repo, revision, download);
+  const cached = async () => {
+    const commit = await readText(joinPath(repo, 'refs', revision)).catch(() => revision);
+    return cachedSnapshot(files, joinPath(repo, 'snapshots', commit), download);
+  };
   if (localFilesOnly || COMMIT.test(revision)) {
     const snapshot = await cached();
     if (snapshot !== null) return snapshot;
