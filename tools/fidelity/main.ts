@@ -4,6 +4,8 @@
  *     npm run fidelity
  *     npm run fidelity -- --python /path/to/python    # or DAWNGRAD_PYTHON: one that has the packages
  *     npm run fidelity -- --family bert electra       # prints these rows, and writes nothing
+ *     npm run fidelity -- --keep made                 # and after a change of the engine, in a few minutes:
+ *     npm run fidelity -- --reuse made
  */
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
@@ -14,7 +16,7 @@ import { modelTypes } from '../../src/models/registry.ts';
 import { type Device, requestDevice } from '../../src/tensor/device.ts';
 import { type Drift, drift } from './drift.ts';
 import { type Folders, measure, measureBack, measureHalf, type Row, sideOf } from './measure.ts';
-import { findPython, type Python } from './python.ts';
+import { findPython, type Python, run } from './python.ts';
 import { driftFailures, failuresOf, markdown, rowTable } from './report.ts';
 import { type Subject, subjects } from './subjects.ts';
 
@@ -35,8 +37,12 @@ const options = new Command('fidelity')
     ).choices(modelTypes),
   )
   .option('--keep <folder>', 'keep fixtures and saved models in this new folder')
+  .option(
+    '--reuse <folder>',
+    'take the fixtures that a whole run kept, and compare this engine with them again',
+  )
   .parse()
-  .opts<{ python?: string; family?: string[]; keep?: string }>();
+  .opts<{ python?: string; family?: string[]; keep?: string; reuse?: string }>();
 
 const stop = new AbortController();
 const say = (line: string): void => console.error(`${new Date().toISOString().slice(11, 19)} ${line}`);
@@ -48,8 +54,8 @@ async function scripts(reference: string): Promise<string[]> {
   return [first, ...all.filter((name) => name !== first), 'hub_environment.py'];
 }
 
-/** Runs the scripts in a copy of test/reference/; returns its folder of fixtures. */
-async function makeFixtures(python: Python, scratch: string, all: boolean): Promise<string> {
+/** Runs the scripts in a copy of test/reference/ in `scratch`, and the steps. */
+async function makeFixtures(python: Python, scratch: string, all: boolean): Promise<void> {
   const reference = join(scratch, 'reference');
   const fixtures = join(reference, 'fixtures');
   const source = join(root, 'test/reference');
@@ -70,7 +76,6 @@ async function makeFixtures(python: Python, scratch: string, all: boolean): Prom
   const names = options.family === undefined ? [] : subjects(options.family).map(({ name }) => name);
   const steps = join(reference, 'training_steps.py');
   await python.mustRun([steps, join(fixtures, 'models'), join(scratch, 'steps'), ...names]);
-  return fixtures;
 }
 
 /** Rows with their subjects. */
@@ -129,7 +134,9 @@ async function compareAll(scratch: string): Promise<{ rows: Row[]; drift: Drift[
   const versions = await python.versions();
   const wanted = subjects(options.family);
   await python.installLegacy();
-  const fixtures = await makeFixtures(python, scratch, options.family === undefined);
+  const made = options.reuse ?? scratch;
+  if (options.reuse === undefined) await makeFixtures(python, scratch, options.family === undefined);
+  const fixtures = join(made, 'reference/fixtures');
   const groups = options.family?.map((family) => `models, ${family}`);
   const found = await drift(
     fixtures,
@@ -138,7 +145,7 @@ async function compareAll(scratch: string): Promise<{ rows: Row[]; drift: Drift[
   );
   const folders: Folders = {
     models: join(fixtures, 'models'),
-    steps: join(scratch, 'steps'),
+    steps: join(made, 'steps'),
     saved: join(scratch, 'saved'),
     resaved: join(scratch, 'resaved'),
   };
@@ -171,6 +178,21 @@ async function compareAll(scratch: string): Promise<{ rows: Row[]; drift: Drift[
   }
 }
 
+/** Writes the page whole, formatted as every page is. */
+async function writePage(text: string): Promise<void> {
+  const draft = join(root, 'docs/fidelity-draft.md');
+  try {
+    await writeFile(draft, text);
+    const biome = join(root, 'node_modules/@biomejs/biome/bin/biome');
+    const args = [biome, 'format', '--write', draft];
+    const { code, stderr } = await run(process.execPath, args, { signal: stop.signal });
+    if (code !== 0) throw new Error(`biome format failed:\n${stderr}`);
+    await rename(draft, page);
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
 for (const name of ['SIGINT', 'SIGTERM'] as const)
   process.once(name, () => stop.abort(new Error(`stopped; docs/fidelity.md is as it was`)));
 
@@ -179,8 +201,7 @@ const scratch = options.keep ?? (await mkdtemp(join(tmpdir(), 'dawngrad-fidelity
 try {
   const { rows, drift: found, text } = await compareAll(scratch);
   if (options.family === undefined) {
-    await writeFile(`${page}.new`, text);
-    await rename(`${page}.new`, page);
+    await writePage(text);
     say('wrote docs/fidelity.md');
   } else console.log(rowTable(rows));
   const failures = [...rows.flatMap(failuresOf), ...driftFailures(found)];
