@@ -74,7 +74,9 @@ describe.each(families)('%s', (family) => {
       const text = textOf(...of);
       return name === 'choice' ? { ...text, shape: [1, ...text.shape] } : text;
     };
-    const model = await auto.fromConfig(makeConfig(family, { ...sizes, padTokenId: 1 }), {
+    const posAttType: ('c2p' | 'p2c')[] = ['c2p', 'p2c'];
+    const distances = family === 'deberta-v2' && { relativeAttention: true, posAttType };
+    const model = await auto.fromConfig(makeConfig(family, { ...sizes, ...distances, padTokenId: 1 }), {
       device: device.current,
     });
     const live = liveBesideTables(model);
