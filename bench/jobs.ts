@@ -42,7 +42,7 @@ export const jobSizes: readonly JobSize[] = [
   // As large as MiniLM, so that the costs of their attention can be compared.
   {
     family: 'mpnet',
-    name: 'MPNet of MiniLM',
+    name: 'MPNet-6',
     layers: 6,
     hidden: 384,
     heads: 12,
@@ -51,7 +51,7 @@ export const jobSizes: readonly JobSize[] = [
   },
   {
     family: 'deberta-v2',
-    name: 'DeBERTa of MiniLM',
+    name: 'DeBERTa-6',
     layers: 6,
     hidden: 384,
     heads: 12,
