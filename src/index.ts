@@ -106,6 +106,15 @@ export {
   ElectraForTokenClassification,
   ElectraModel,
 } from './models/electra.ts';
+export {
+  type CopyOptions,
+  copyFolder,
+  type FilesOptions,
+  mountFolder,
+  type PickedFile,
+  type PickedFolder,
+  zipFolder,
+} from './models/files/folders.ts';
 export type { DownloadProgress, HubOptions } from './models/files/hub.ts';
 export type { LoadOptions, LoadReport } from './models/files/load.ts';
 export { type Pushed, type PushOptions, pushFolder, pushTarget } from './models/files/push.ts';

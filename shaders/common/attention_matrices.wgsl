@@ -114,7 +114,7 @@ fn put_across(brought: Brought, index: u32) {
 #end
 }
 
-// Where the invocation brings chunks of its row to `own`: every TEAM / M-th, from part_of_invocation on.
+// Where an invocation's row of the workgroup begins in its block of `own`.
 fn own_line(index: u32) -> u32 {
   return index % ${M}u * ${LINE}u;
 }
@@ -156,7 +156,7 @@ fn accumulate(sums: ptr<function, Sums>, subgroup: u32) {
 #end
 }
 
-// The row of the workgroup that an invocation works on, and the first four columns, of OWN, that it has of it.
+// The row of the workgroup that an invocation works on, and which part of its columns.
 fn row_of_invocation(index: u32) -> u32 {
   return index / ${TEAM}u * ${M}u + index % ${M}u;
 }

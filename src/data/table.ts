@@ -147,7 +147,7 @@ function nameClasses(rows: readonly TextRow[], names: readonly string[] | undefi
 export async function checkFile(path: string): Promise<void> {
   if (!(await platform.exists(path)))
     throw new FileError(`data file '${path}' does not exist`, { remedy: 'check the path' });
-  if (await platform.isFolder(path))
+  if (!platform.isRemote(path) && (await platform.isFolder(path)))
     throw new FileError(`'${path}' is a folder`, { remedy: 'give the data file in it' });
 }
 

@@ -90,6 +90,20 @@ export interface ModelDownload extends HubOptions {
   beside?: readonly string[];
 }
 
+/** A folder's handle, as `showDirectoryPicker()` and a drop give it. */
+export interface PickedFolder {
+  readonly kind: 'directory';
+  readonly name: string;
+}
+
+/** A `File`, as an input and a drop give it. */
+export interface PickedFile {
+  readonly name: string;
+  readonly size: number;
+  /** Its path, if it came with a folder. */
+  readonly webkitRelativePath?: string;
+}
+
 /** How an upload reaches the hub. */
 export type PushAccess = Pick<HubOptions, 'token' | 'hubUrl'>;
 
@@ -138,6 +152,13 @@ export interface Platform {
   /** Names of the entries in a folder, sorted. */
   list(path: string): Promise<string[]>;
   joinPath(...parts: string[]): string;
+  /** Whether asking for a file that is not there costs a request, so that guesses are to be few. */
+  isRemote(path: string): boolean;
+  /**
+   * Gives a path to a folder, or to files, that the user of a browser picked. Throws `FileError` if there is
+   * nothing to mount, and where paths name folders already.
+   */
+  mount(source: PickedFolder | Iterable<PickedFile>): Promise<string>;
   /** Throws `FileError` naming the path if the file is missing. */
   openFile(path: string): Promise<FileSource>;
   readText(path: string): Promise<string>;

@@ -1,6 +1,7 @@
 /** Implements the platform in Node. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { FileError } from '../errors.ts';
 import type { Platform } from './contract.ts';
 import { requestAdapter } from './node/adapter.ts';
 import { readCache, writeCache } from './node/cache.ts';
@@ -21,6 +22,12 @@ export const platform: Platform = {
   // This file is two folders below the package root, both as source and compiled.
   packagePath: (name) => fileURLToPath(new URL(`../../${name}`, import.meta.url)),
   joinPath: join,
+  isRemote: () => false,
+  mount: async () => {
+    throw new FileError('mountFolder is for folders that the user of a browser picks', {
+      remedy: 'give the path of the folder',
+    });
+  },
   ...files,
   readCache,
   writeCache,

@@ -13,6 +13,7 @@ import type { LoadOptions } from '../models/files/load.ts';
 import { type Pushed, type PushOptions, pushWritten } from '../models/files/push.ts';
 import { type SaveOptions, writeModel } from '../models/files/save.ts';
 import type { FileWeight } from '../models/files/weight-names.ts';
+import { declareOwn } from '../nn/module.ts';
 import { check, checkOptions, type OptionNames } from '../options.ts';
 import type { FolderWriter } from '../platform/contract.ts';
 import type { Device } from '../tensor/device.ts';
@@ -358,3 +359,5 @@ function flattened(inputs: SentenceInputs): SentenceInputs {
   ]);
   return Object.fromEntries(entries) as unknown as SentenceInputs;
 }
+
+declareOwn(SentenceTransformer);

@@ -24,6 +24,7 @@ import {
   saveFinal,
   sweepOutput,
 } from './checkpoint.ts';
+import { compileAhead } from './compile.ts';
 import { applyFreezing } from './freeze.ts';
 import { computingWeights, countComputed, countTokens } from './inputs.ts';
 import type { Progress } from './progress.ts';
@@ -222,6 +223,7 @@ export class TrainingRun {
     const { state } = this.trainer;
     const total = (count: (batch: Batch) => number): number =>
       batches.reduce((sum, batch) => sum + count(batch), 0);
+    await this.compile(batches);
     const learningRate = await this.step.run(batches);
     const tokens = total(countTokens);
     this.learningRate = learningRate;
@@ -233,6 +235,18 @@ export class TrainingRun {
     await this.pace();
     const seconds = (performance.now() - this.started) / 1000;
     await callAll(this.callbacks, 'onStepEnd', this.context, { learningRate, tokens, seconds });
+  }
+
+  /** Compiles the kernels of the first step. The user's functions are not called for it. */
+  private async compile(batches: readonly Batch[]): Promise<void> {
+    const { trainer, options } = this;
+    const { args, state } = trainer;
+    await compileAhead(trainer.model, 'train', args.fp16, async (model) => {
+      const hooks = options.computeLoss === undefined ? trainer.lossHooks() : {};
+      const step = new TrainingStep({ model, args, maxSteps: state.maxSteps, ...hooks });
+      if (options.optimizer === undefined) await step.run(batches);
+      else step.backward(step.forward(batches[0]!), 1);
+    });
   }
 
   /** Keeps the host at most `STEPS_IN_FLIGHT` steps ahead of the GPU. */

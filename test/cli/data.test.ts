@@ -331,18 +331,17 @@ describe('weights and config that differ', () => {
 });
 
 describe('--streaming', () => {
-  it('reads the rows anew each epoch, and resumes', async () => {
+  it('reads the rows anew each epoch', async () => {
     const csv = await file(
       'stream.csv',
       `text,label\n${sentences.map(({ text, label }) => `${text},${label}\n`).join('')}`,
     );
-    const args = ['--streaming', '--shuffle-buffer', '4', '--lr', '1e-3'];
-    const trained = await finetune('streamed', model, csv, ...args, '--epochs', '40', '--eval', csv);
+    const args = ['--streaming', '--shuffle-buffer', '4', '--epochs', '3', '--test', csv];
+    const trained = await finetune('streamed', model, csv, ...args);
     expect(trained.code, trained.stderr).toBe(0);
-    expect(decisions(trained)).toContain(
-      'training on 16 texts, evaluating on 16: 2 classes (0 negative, 1 positive)',
-    );
-    expect(trained.stdout).toMatch(/accuracy +1\.0000/);
+    expect(decisions(trained)).toContain('training on 16 texts: 2 classes (0 negative, 1 positive)');
+    expect(trained.stderr).toContain('done after step 6');
+    expect(trained.stdout).toMatch(/test, 16 texts:/);
   });
 
   it.each([

@@ -132,7 +132,10 @@ async function answer(
   if (!['main', model.sha].includes(revision))
     return json(response, 404, { error: `Invalid rev id: ${revision}` });
   if (action === 'revision') {
-    const siblings = Object.keys(model.files).map((rfilename) => ({ rfilename }));
+    const sizes = new URL(request.url!, 'http://hub').searchParams.get('blobs') === 'true';
+    const siblings = Object.entries(model.files).map(([rfilename, { length: size }]) => {
+      return { rfilename, ...(sizes && { size }) };
+    });
     return json(response, 200, {
       _id: '1',
       id,

@@ -165,10 +165,11 @@ export async function info(project: Project, version: string): Promise<Cell> {
 }
 
 const SHOW_CURSOR = '\x1b[?25h';
+const RED = '\x1b[31m';
 
 /**
- * Ctrl-C on a terminal while the progress bar runs: exit code 130, the cursor is there again, and there is a
- * checkpoint from which the training goes on to its end.
+ * Ctrl-C on a terminal while the progress bar runs: exit code 130, the cursor is there again, lines are not painted,
+ * and there is a checkpoint from which the training goes on to its end.
  */
 export async function interrupt(project: Project): Promise<Cell> {
   const missing = withoutCommand(project);
@@ -179,6 +180,7 @@ export async function interrupt(project: Project): Promise<Cell> {
   const ended = await project.command(finetune(output, ...steps), options);
   if (ended.code !== 130) return no(reasonOf(ended));
   if (hasTerminal && !ended.stdout.includes(SHOW_CURSOR)) return no('130, but the cursor stays hidden');
+  if (ended.stdout.includes(RED)) return no('130, but the runtime paints messages red');
   const saved = readdirSync(output).find((name) => name.startsWith('checkpoint-'));
   if (saved === undefined) return no('130, but no checkpoint was saved');
   const again = ['finetune', '--example', '--output', output, ...steps, '--resume'];

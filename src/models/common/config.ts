@@ -40,7 +40,7 @@ export const encoderKeys = {
   /** Dropout before a classifier; null: `hiddenDropoutProb`. */
   classifierDropout: key('classifier_dropout', v.nullable(k.probability), null),
   maxPositionEmbeddings: key('max_position_embeddings', k.size, 512),
-  /** Relative types cost more: attention is then computed the plain way. */
+  /** Relative types cost more: a product of each query, or key, with the embedding of each distance. */
   positionEmbeddingType: {
     ...key('position_embedding_type', k.positionType, 'absolute'),
     omitted: true,

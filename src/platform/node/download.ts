@@ -6,16 +6,20 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FileError } from '../../errors.ts';
 import type { ModelDownload } from '../contract.ts';
-import { exists } from './files.ts';
+import { cachedSnapshot, wantedFiles } from '../hub-files.ts';
+import { exists, readText } from './files.ts';
 import { cachedCommit, cachedRepo, HubUnreachable, hubAccess, isCommit } from './hub-access.ts';
 import { fetchFiles, saveRef, snapshotOf } from './snapshot.ts';
+
+const files = { exists, readText, joinPath: join };
 
 /** See `Platform.downloadModel`. */
 export async function downloadModel(id: string, download: ModelDownload): Promise<string> {
   const { repo, cacheDir, offline } = cachedRepo('model', id, download);
   const { revision = 'main' } = download;
+  const snapshot = async () => snapshotOf({ repo, sha: await cachedCommit(repo, revision) });
   if (offline || isCommit(revision)) {
-    const cached = await cachedSnapshot(repo, revision, download);
+    const cached = await cachedSnapshot(files, await snapshot(), download);
     if (cached !== null) return cached;
   }
   if (offline) {
@@ -27,40 +31,11 @@ export async function downloadModel(id: string, download: ModelDownload): Promis
   try {
     return await fetchSnapshot(id, repo, revision, download);
   } catch (error) {
-    const cached = error instanceof HubUnreachable ? await cachedSnapshot(repo, revision, download) : null;
+    const cached =
+      error instanceof HubUnreachable ? await cachedSnapshot(files, await snapshot(), download) : null;
     if (cached !== null) return cached;
     throw error;
   }
-}
-
-/** The snapshot left by an earlier download, or null if it lacks a file of the model. */
-async function cachedSnapshot(
-  repo: string,
-  revision: string,
-  download: ModelDownload,
-): Promise<string | null> {
-  const snapshot = snapshotOf({ repo, sha: await cachedCommit(repo, revision) });
-  if (!(await exists(snapshot))) return null;
-  const weights = await cachedWeights(snapshot, download.weights);
-  if (weights === null) return null;
-  const needed = [...download.required, ...weights];
-  for (const name of needed) if (!(await exists(join(snapshot, name)))) return null;
-  if (needed.length > 0) return snapshot;
-  // If no file is required, at least one of the optional files must exist.
-  for (const name of download.optional) if (await exists(join(snapshot, name))) return snapshot;
-  return null;
-}
-
-/** The weight files that a snapshot must have, or null if neither the single file nor an index is there. */
-async function cachedWeights(
-  snapshot: string,
-  weights: ModelDownload['weights'],
-): Promise<readonly string[] | null> {
-  if (weights === null) return [];
-  if (await exists(join(snapshot, weights.single))) return [weights.single];
-  const path = join(snapshot, weights.index);
-  const text = await readFile(path, 'utf8').catch(() => null);
-  return text === null ? null : weights.shardsOf(path, text);
 }
 
 async function fetchSnapshot(
@@ -91,24 +66,4 @@ async function fetchSnapshot(
   }
   await saveRef(revision, commit);
   return snapshot;
-}
-
-/** The files to download; an index stands for its shards. Throws `FileError` if a required one is missing. */
-function wantedFiles(id: string, present: readonly string[], download: ModelDownload): string[] {
-  const { required, optional, beside = [], weights } = download;
-  for (const name of required) {
-    if (!present.includes(name))
-      throw new FileError(`'${id}' has no ${name} on the hub`, {
-        remedy: 'choose another model or revision',
-      });
-  }
-  const names = [...required, ...[...optional, ...beside].filter((name) => present.includes(name))];
-  if (weights === null) return names;
-  const found = [weights.single, weights.index].find((name) => present.includes(name));
-  if (found === undefined) {
-    throw new FileError(`'${id}' has no safetensors weights on the hub`, {
-      remedy: `choose a model or revision with ${weights.single}`,
-    });
-  }
-  return [...names, found];
 }
