@@ -54,6 +54,34 @@ async function scripts(reference: string): Promise<string[]> {
   return [first, ...all.filter((name) => name !== first), 'hub_environment.py'];
 }
 
+/** Runs scripts of a copy of test/reference/. */
+async function runScripts(python: Python, reference: string, names: readonly string[]): Promise<void> {
+  for (const [i, script] of names.entries()) {
+    say(`fixtures ${i + 1}/${names.length}: ${script}`);
+    await python.mustRun([join(reference, script)], { legacy: script === 'task_metrics_fixtures.py' });
+  }
+}
+
+/**
+ * Runs those scripts again that have changed since `kept` was made. Throws if the models are others, on which
+ * all else depends.
+ */
+async function refresh(python: Python, kept: string): Promise<void> {
+  const reference = join(kept, 'reference');
+  const source = join(root, 'test/reference');
+  const changed: string[] = [];
+  for (const script of [...(await scripts(source)), 'training_steps.py']) {
+    const text = await readFile(join(source, script), 'utf8');
+    const old = await readFile(join(reference, script), 'utf8').catch(() => '');
+    if (text !== old) changed.push(script);
+  }
+  const basic = changed.find((script) => ['model_fixtures.py', 'training_steps.py'].includes(script));
+  if (basic !== undefined)
+    throw new Error(`--reuse: ${basic} has changed since ${kept} was made · make it anew by --keep`);
+  for (const script of changed) await cp(join(source, script), join(reference, script));
+  await runScripts(python, reference, changed);
+}
+
 /** Runs the scripts in a copy of test/reference/ in `scratch`, and the steps. */
 async function makeFixtures(python: Python, scratch: string, all: boolean): Promise<void> {
   const reference = join(scratch, 'reference');
@@ -68,10 +96,7 @@ async function makeFixtures(python: Python, scratch: string, all: boolean): Prom
     await cp(join(source, 'fixtures', file), join(fixtures, file));
   }
   const wanted = all ? await scripts(reference) : ['model_fixtures.py'];
-  for (const [i, script] of wanted.entries()) {
-    say(`fixtures ${i + 1}/${wanted.length}: ${script}`);
-    await python.mustRun([join(reference, script)], { legacy: script === 'task_metrics_fixtures.py' });
-  }
+  await runScripts(python, reference, wanted);
   say('twenty steps of every model in PyTorch');
   const names = options.family === undefined ? [] : subjects(options.family).map(({ name }) => name);
   const steps = join(reference, 'training_steps.py');
@@ -136,6 +161,7 @@ async function compareAll(scratch: string): Promise<{ rows: Row[]; drift: Drift[
   await python.installLegacy();
   const made = options.reuse ?? scratch;
   if (options.reuse === undefined) await makeFixtures(python, scratch, options.family === undefined);
+  else await refresh(python, options.reuse);
   const fixtures = join(made, 'reference/fixtures');
   const groups = options.family?.map((family) => `models, ${family}`);
   const found = await drift(
