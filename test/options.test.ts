@@ -43,6 +43,10 @@ const calls: Record<string, () => unknown> = {
   Linear: () => make(d.Linear, device.current, 2, 2, typo),
   Embedding: () => make(d.Embedding, device.current, 2, 2, typo),
   LayerNorm: () => make(d.LayerNorm, device.current, 2, typo),
+  copyFolder: () => loosely(d.copyFolder)(tokens, 'none', typo),
+  zipFolder: async () => {
+    for await (const _ of loosely(d.zipFolder)(tokens, typo) as AsyncIterable<unknown>) break;
+  },
   numParameters: () => loosely(new d.Linear(device.current, 2, 2).numParameters)(typo),
   AdamW: () => make(d.AdamW, [tensor()], typo),
   Adafactor: () => make(d.Adafactor, [tensor()], typo),
