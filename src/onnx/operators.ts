@@ -323,6 +323,11 @@ const converts: Readonly<Record<string, Convert>> = {
     return attended(op, context, inputs);
   },
   selfAttention: (op, context) => {
+    if (op.inputs.bias !== undefined || option<{ scale?: number }>(op).scale !== undefined)
+      throw new ConfigError(
+        `${context.where}: attention with a bias or a scale has no counterpart in ONNX files`,
+        { remedy: 'this model cannot be exported' },
+      );
     const parts = context.graph.split('Split', [context.name(op, 'qkv')], 3, { axis: { int: -1 } });
     return attended(op, context, parts);
   },

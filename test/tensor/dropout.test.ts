@@ -213,24 +213,72 @@ describe('dropout of attention weights', () => {
     },
   );
 
-  it.each([32, 64])(
-    'draws the same with each family of kernels, in several tiles, of head size %i',
-    async (size) => {
-      const [length, heads] = [70, 2];
-      const shape = [1, length, 3 * heads * size];
-      using _scope = device.current.scope();
-      const values = await device.current.randn(shape).float32Data();
-      const run = async (where: Device) => {
-        using _inner = where.scope();
-        const qkv = where.tensor(values, shape);
-        qkv.requiresGrad = true;
-        where.manualSeed(5);
-        const y = selfAttention(qkv, { heads, dropout: 0.4 });
-        y.backward(where.tensor(values.subarray(0, y.size), y.shape));
-        return [await y.float32Data(), await qkv.grad!.float32Data()] as const;
+  const [length, heads] = [70, 2];
+  /** Results and gradients for values that `drawn` gives, with or without a bias. */
+  const biased = async (where: Device, size: number, values: Float32Array, bias?: Float32Array) => {
+    using _scope = where.scope();
+    const qkv = where.tensor(values, [1, length, 3 * heads * size]);
+    const added = bias && where.tensor(bias, [heads, 2 * length - 1]);
+    for (const leaf of [qkv, added]) if (leaf) leaf.requiresGrad = true;
+    where.manualSeed(5);
+    const y = selfAttention(qkv, { heads, dropout: 0.4, bias: added });
+    y.backward(where.tensor(values.subarray(0, y.size), y.shape));
+    const all = [y, qkv.grad!, ...(added ? [added.grad!] : [])];
+    return Promise.all(all.map((tensor) => tensor.float32Data()));
+  };
+  const drawn = (count: number): Promise<Float32Array> => {
+    using _scope = device.current.scope();
+    device.current.manualSeed(4);
+    return device.current.randn([count]).float32Data();
+  };
+
+  it.each([
+    [32, false],
+    [64, false],
+    [20, true],
+    [32, true],
+    [64, true],
+  ])(
+    'draws the same with each family of kernels, in several tiles, of head size %i, with a bias: %s',
+    async (size, withBias) => {
+      const values = await drawn(length * 3 * heads * size);
+      const bias = withBias ? values.slice(0, heads * (2 * length - 1)) : undefined;
+      const [cpu, gpu] = [
+        await biased(families.cpu.current, size, values, bias),
+        await biased(families.gpu.current, size, values, bias),
+      ];
+      expect(cpu).toHaveLength(withBias ? 3 : 2);
+      for (const [at, result] of cpu.entries()) expect(maxDifference(result, gpu[at]!)).toBeLessThan(2e-5);
+    },
+  );
+
+  it.each(Object.keys(families) as (keyof typeof families)[])(
+    'draws the same with a bias of zeros as without one: %s',
+    async (family) => {
+      const values = await drawn(length * 3 * heads * 32);
+      const { current } = families[family];
+      const plain = await biased(current, 32, values);
+      const zeros = await biased(current, 32, values, new Float32Array(heads * (2 * length - 1)));
+      for (const [at, result] of plain.entries())
+        expect(maxDifference(result, zeros[at]!)).toBeLessThan(1e-5);
+    },
+  );
+
+  it.each(Object.keys(families) as (keyof typeof families)[])(
+    'has a gradient of the bias that follows the mask, by a difference: %s',
+    async (family) => {
+      const values = await drawn(length * 3 * heads * 32);
+      const bias = (await drawn(heads * (2 * length - 1))).map((value) => 0.3 * value);
+      const { current } = families[family];
+      const gradient = (await biased(current, 32, values, bias))[2]!;
+      const norm = Math.hypot(...gradient);
+      const loss = async (step: number): Promise<number> => {
+        const moved = bias.map((value, at) => value + (step * gradient[at]!) / norm);
+        const [y] = await biased(current, 32, values, moved);
+        return y!.reduce((total, value, at) => total + value * values[at]!, 0);
       };
-      const [cpu, gpu] = [await run(families.cpu.current), await run(families.gpu.current)];
-      for (const at of [0, 1] as const) expect(maxDifference(cpu[at], gpu[at])).toBeLessThan(1e-5);
+      const slope = ((await loss(5e-2)) - (await loss(-5e-2))) / 0.1;
+      expect(Math.abs(slope / norm - 1)).toBeLessThan(5e-3);
     },
   );
 
