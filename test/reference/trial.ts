@@ -32,6 +32,8 @@ interface Trial extends Partial<Settings> {
   eval: string;
   /** How many examples to train on, from the top. */
   rows: number;
+  /** How many to evaluate on; default: all. */
+  tests?: number;
   columns?: TableOptions;
   options?: string[];
   /** Metrics of the table. */
@@ -41,7 +43,7 @@ interface Trial extends Partial<Settings> {
 const usual: Settings = {
   epochs: 1,
   batchSize: 16,
-  lr: 1e-4,
+  lr: 2e-4,
   weightDecay: 0.01,
   warmupRatio: 0.1,
   maxLength: 128,
@@ -50,24 +52,31 @@ const usual: Settings = {
 
 const trials: Record<string, Trial> = {
   sst2: { train: 'sst2/train.tsv', eval: 'sst2/validation.tsv', rows: 2000, shown: ['accuracy'] },
-  mrpc: { train: 'mrpc/train.tsv', eval: 'mrpc/validation.tsv', rows: 1000, shown: ['f1', 'accuracy'] },
+  mrpc: {
+    train: 'mrpc/train.tsv',
+    eval: 'mrpc/validation.tsv',
+    rows: 600,
+    lr: 3e-4,
+    shown: ['f1', 'accuracy'],
+  },
   stsb: {
-    train: 'sts-b/train.tsv',
-    eval: 'sts-b/validation.tsv',
-    rows: 1000,
+    train: 'made/stsb-train.tsv',
+    eval: 'made/stsb-validation.tsv',
+    rows: 719,
+    lr: 3e-4,
     shown: ['pearson', 'spearman'],
   },
   trec: {
     train: 'trec/train.tsv',
     eval: 'trec/test.tsv',
-    rows: 2000,
+    rows: 1500,
     columns: { textColumn: 2, labelColumn: 0 },
     shown: ['accuracy'],
   },
   'trec-labels': {
-    train: 'trec-labels/train.jsonl',
-    eval: 'trec-labels/test.jsonl',
-    rows: 2000,
+    train: 'made/trec-train.jsonl',
+    eval: 'made/trec-test.jsonl',
+    rows: 1500,
     lr: 5e-4,
     shown: ['f1', 'accuracy'],
   },
@@ -75,24 +84,24 @@ const trials: Record<string, Trial> = {
     task: 'token-classification',
     train: 'wnut17/train.conll',
     eval: 'wnut17/validation.conll',
-    rows: 1000,
-    lr: 2e-4,
+    rows: 700,
     shown: ['f1'],
   },
   xquad: {
     task: 'question-answering',
-    train: 'xquad/train.json',
-    eval: 'xquad/test.json',
-    rows: 950,
+    train: 'made/xquad-train.json',
+    eval: 'made/xquad-test.json',
+    rows: 120,
+    tests: 120,
     maxLength: 192,
     shown: ['exact_match', 'f1'],
   },
   'stsb-embeddings': {
     task: 'sentence-similarity',
-    train: 'sts-b/train.tsv',
-    eval: 'sts-b/validation.tsv',
-    rows: 1000,
-    lr: 2e-5,
+    train: 'made/stsb-train.tsv',
+    eval: 'made/stsb-validation.tsv',
+    rows: 719,
+    lr: 1e-4,
     options: ['--loss', 'CosineSimilarityLoss'],
     shown: ['spearman', 'pearson'],
   },
@@ -114,34 +123,37 @@ if (model === undefined || data === undefined || output === undefined)
   throw new Error('give --model, --data and --output');
 const more = process.argv.includes('--') ? process.argv.slice(process.argv.indexOf('--') + 1) : [];
 
-/** Files that are made of others: TREC with both levels as labels, and XQuAD split by article. */
+/**
+ * Files that are made of others: TREC with both levels as labels, XQuAD split by article, and every eighth
+ * (third) row of STS-B, which is sorted by source.
+ */
 function makeFiles(): void {
-  const write = (folder: string, name: string, text: string): void => {
-    mkdirSync(join(output!, folder), { recursive: true });
-    writeFileSync(join(output!, folder, name), text);
-  };
+  const read = (name: string): string[] => readFileSync(join(data!, name), 'utf8').trimEnd().split('\n');
+  const write = (name: string, text: string): void => writeFileSync(join(output!, 'made', name), text);
+  mkdirSync(join(output!, 'made'), { recursive: true });
   for (const name of ['train', 'test']) {
-    const rows = readFileSync(join(data!, `trec/${name}.tsv`), 'utf8')
-      .trimEnd()
-      .split('\n');
-    const records = rows.map((row) => {
+    const records = read(`trec/${name}.tsv`).map((row) => {
       const [coarse, fine, text] = row.split('\t');
       return JSON.stringify({ text, labels: [coarse, fine] });
     });
-    write('trec-labels', `${name}.jsonl`, `${records.join('\n')}\n`);
+    write(`trec-${name}.jsonl`, `${records.join('\n')}\n`);
   }
-  const articles = JSON.parse(readFileSync(join(data!, 'squad/xquad.en.json'), 'utf8')) as {
-    data: unknown[];
-  };
-  const test = (at: number): boolean => at % 5 === 4;
-  for (const [name, kept] of [
-    ['train', articles.data.filter((_, at) => !test(at))],
-    ['test', articles.data.filter((_, at) => test(at))],
-  ] as const)
-    write('xquad', `${name}.json`, JSON.stringify({ version: '1.1', data: kept }));
+  for (const [name, every] of [
+    ['train', 8],
+    ['validation', 3],
+  ] as const) {
+    const [header, ...rows] = read(`sts-b/${name}.tsv`);
+    const kept = rows.filter((_, at) => at % every === 0);
+    write(`stsb-${name}.tsv`, `${[header, ...kept].join('\n')}\n`);
+  }
+  const articles = JSON.parse(read('squad/xquad.en.json').join('\n')) as { data: unknown[] };
+  const split = (test: boolean): string =>
+    JSON.stringify({ version: '1.1', data: articles.data.filter((_, at) => (at % 5 === 4) === test) });
+  write('xquad-train.json', split(false));
+  write('xquad-test.json', split(true));
 }
 
-const pathOf = (file: string): string => join(/^(trec-labels|xquad)\//.test(file) ? output : data, file);
+const pathOf = (file: string): string => join(file.startsWith('made/') ? output : data, file);
 
 function commandOf({ train, eval: test, columns, options = [], ...trial }: Trial, seed: number): string[] {
   const { epochs, batchSize, lr, weightDecay, warmupRatio, maxLength, docStride } = { ...usual, ...trial };
@@ -153,6 +165,7 @@ function commandOf({ train, eval: test, columns, options = [], ...trial }: Trial
     ...(trial.task !== undefined && { '--task': trial.task }),
     ...(columns && { '--text-column': columns.textColumn, '--label-column': columns.labelColumn }),
     '--max-train-samples': trial.rows,
+    ...(trial.tests !== undefined && { '--max-eval-samples': trial.tests }),
     '--epochs': epochs,
     '--batch-size': batchSize,
     '--lr': lr,
@@ -185,7 +198,7 @@ async function ordersOf(trial: Trial, seeds: readonly number[]) {
     const loader = new DataLoader(dataset, { batchSize, collate, shuffle: true, seed });
     return Array.from({ length: epochs }, (_, epoch) => loader.order(epoch));
   });
-  return { orders, rows: dataset.examples.length, tests: test.examples.length };
+  return { orders, rows: dataset.examples.length, tests: test.examples.slice(0, trial.tests).length };
 }
 
 /** The metrics on the model card. */
