@@ -1,13 +1,13 @@
 """The Python side of trial.ts: fine-tunes on the same rows in the same order, with transformers and PyTorch.
 
-    python test/reference/trial.py trials                     # every run.json under trials/; writes python.json beside
+    python test/reference/trial.py trials [sst2 mrpc …]       # every run.json under trials/; writes python.json beside
     python test/reference/trial.py trials --table             # the Markdown table of all that is there
     python test/reference/trial.py --compare saved vectors.jsonl
 
 A loop as transformers' Trainer has it: AdamW without decay of biases and LayerNorm, a linear schedule with
 warm-up, gradients clipped to norm 1, dropout on. Features, labels and metrics are those of run_glue, run_ner,
 run_qa and sentence-transformers. --compare reads a folder of embeddings that dawngrad saved, and JSON lines
-of its vectors, and prints the largest difference.
+of its vectors, and prints the largest difference. Entities need seqeval 1.2.2.
 """
 
 import argparse
@@ -237,7 +237,9 @@ def batches_of(run, count):
     for order in run["orders"]:
         if sorted(order) != list(range(count)):
             raise SystemExit(f"{run['task']}: {count} features here, and {len(order)} in run.json")
-    return [order[at:at + size] for order in run["orders"] for at in range(0, count, size)]
+    batches = [order[at:at + size] for order in run["orders"] for at in range(0, count, size)]
+    most = run["args"].get("maxSteps", -1)
+    return batches[:most] if most > 0 else batches
 
 
 def head_task(run):
@@ -270,7 +272,7 @@ def embeddings(run):
     def metrics():
         a, b = (model.encode([pair[column] for pair in dev]) for column in range(2))
         cosines, gold = model.similarity_pairwise(a, b).numpy(), [pair[2] for pair in dev]
-        return dict(pearson=pearsonr(cosines, gold)[0], spearman=spearmanr(cosines, gold)[0])
+        return dict(pearson_cosine=pearsonr(cosines, gold)[0], spearman_cosine=spearmanr(cosines, gold)[0])
 
     before = metrics()
     curve = loop(model, model.named_parameters(), batches_of(run, len(train)), loss_of, run["args"])
@@ -311,6 +313,7 @@ def markdown(root):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("trials", nargs="?", type=Path, help="the folder that trial.ts wrote")
+    parser.add_argument("tasks", nargs="*", help="which of them, in this order; default: all")
     parser.add_argument("--table", action="store_true", help="print the table instead")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compare", nargs=2, metavar=("FOLDER", "JSONL"))
@@ -322,14 +325,16 @@ def main():
     if options.table:
         return markdown(options.trials)
     torch.set_num_threads(options.threads)
-    for path in sorted(options.trials.glob("*/seed-*/run.json"), key=lambda p: (p.parent.name, p)):
+    paths = sorted(path for task in options.tasks or ["*"] for path in options.trials.glob(f"{task}/seed-*/run.json"))
+    order = {task: at for at, task in enumerate(options.tasks)}
+    for path in sorted(paths, key=lambda p: (p.parent.name, order.get(p.parent.parent.name, 0))):
         out = path.parent / "python.json"
         if out.exists():
             continue
         run = json.loads(path.read_text())
         begin = time.perf_counter()
         try:
-            losses, metrics = (embeddings if run["task"] == "stsb-embeddings" else head_task)(run)
+            losses, metrics = (embeddings if run["args"].get("task") == "sentence-similarity" else head_task)(run)
         except Exception:
             traceback.print_exc()
             continue

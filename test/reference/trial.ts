@@ -18,6 +18,8 @@ import { root } from '../support/command.ts';
 
 interface Settings {
   epochs: number;
+  /** Counts in place of epochs if positive. */
+  maxSteps: number;
   batchSize: number;
   lr: number;
   weightDecay: number;
@@ -38,10 +40,13 @@ interface Trial extends Partial<Settings> {
   options?: string[];
   /** Metrics of the table. */
   shown: string[];
+  /** Only runs if asked for by name. */
+  apart?: true;
 }
 
 const usual: Settings = {
   epochs: 1,
+  maxSteps: -1,
   batchSize: 16,
   lr: 2e-4,
   weightDecay: 0.01,
@@ -103,7 +108,20 @@ const trials: Record<string, Trial> = {
     rows: 719,
     lr: 1e-4,
     options: ['--loss', 'CosineSimilarityLoss'],
-    shown: ['spearman', 'pearson'],
+    shown: ['spearman_cosine', 'pearson_cosine'],
+  },
+  'stsb-200-steps': {
+    task: 'sentence-similarity',
+    train: 'sts-b/train.tsv',
+    eval: 'sts-b/validation.tsv',
+    rows: 5749,
+    maxSteps: 200,
+    lr: 2e-5,
+    weightDecay: 0,
+    warmupRatio: 0,
+    options: ['--loss', 'CosineSimilarityLoss'],
+    shown: ['pearson_cosine', 'spearman_cosine'],
+    apart: true,
   },
 };
 
@@ -156,7 +174,10 @@ function makeFiles(): void {
 const pathOf = (file: string): string => join(file.startsWith('made/') ? output : data, file);
 
 function commandOf({ train, eval: test, columns, options = [], ...trial }: Trial, seed: number): string[] {
-  const { epochs, batchSize, lr, weightDecay, warmupRatio, maxLength, docStride } = { ...usual, ...trial };
+  const { epochs, maxSteps, batchSize, lr, weightDecay, warmupRatio, maxLength, docStride } = {
+    ...usual,
+    ...trial,
+  };
   const windows = trial.task === 'question-answering' ? { '--doc-stride': docStride } : {};
   const all = {
     '--model': model,
@@ -166,7 +187,7 @@ function commandOf({ train, eval: test, columns, options = [], ...trial }: Trial
     ...(columns && { '--text-column': columns.textColumn, '--label-column': columns.labelColumn }),
     '--max-train-samples': trial.rows,
     ...(trial.tests !== undefined && { '--max-eval-samples': trial.tests }),
-    '--epochs': epochs,
+    ...(maxSteps > 0 ? { '--max-steps': maxSteps } : { '--epochs': epochs }),
     '--batch-size': batchSize,
     '--lr': lr,
     '--weight-decay': weightDecay,
@@ -210,7 +231,8 @@ function metricsOf(folder: string): Record<string, number> {
 
 makeFiles();
 const seeds = values.seeds.split(',').map(Number);
-const names = positionals.length > 0 ? positionals : Object.keys(trials);
+const names =
+  positionals.length > 0 ? positionals : Object.keys(trials).filter((name) => trials[name]!.apart !== true);
 for (const seed of seeds) {
   for (const name of names) {
     const trial = trials[name];
