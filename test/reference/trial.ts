@@ -65,10 +65,11 @@ const trials: Record<string, Trial> = {
     shown: ['f1', 'accuracy'],
   },
   stsb: {
-    train: 'made/stsb-train.tsv',
-    eval: 'made/stsb-validation.tsv',
+    train: 'made/stsb-unit-train.tsv',
+    eval: 'made/stsb-unit-validation.tsv',
     rows: 719,
-    lr: 3e-4,
+    batchSize: 8,
+    lr: 1e-4,
     shown: ['pearson', 'spearman'],
   },
   trec: {
@@ -82,7 +83,8 @@ const trials: Record<string, Trial> = {
     train: 'made/trec-train.jsonl',
     eval: 'made/trec-test.jsonl',
     rows: 1500,
-    lr: 5e-4,
+    batchSize: 8,
+    lr: 5e-5,
     shown: ['f1', 'accuracy'],
   },
   wnut17: {
@@ -90,6 +92,8 @@ const trials: Record<string, Trial> = {
     train: 'wnut17/train.conll',
     eval: 'wnut17/validation.conll',
     rows: 700,
+    batchSize: 4,
+    lr: 3e-4,
     shown: ['f1'],
   },
   xquad: {
@@ -142,17 +146,21 @@ if (model === undefined || data === undefined || output === undefined)
 const more = process.argv.includes('--') ? process.argv.slice(process.argv.indexOf('--') + 1) : [];
 
 /**
- * Files that are made of others: TREC with both levels as labels, XQuAD split by article, and every eighth
- * (third) row of STS-B, which is sorted by source.
+ * Files that are made of others: TREC with both levels as labels, of the second those that 100 questions have;
+ * XQuAD split by article; every eighth (third) row of STS-B, which is sorted by source, also
+ * with scores from 0 to 1, because a new head takes long to learn a mean far from 0.
  */
 function makeFiles(): void {
   const read = (name: string): string[] => readFileSync(join(data!, name), 'utf8').trimEnd().split('\n');
   const write = (name: string, text: string): void => writeFileSync(join(output!, 'made', name), text);
   mkdirSync(join(output!, 'made'), { recursive: true });
+  const fine = read('trec/train.tsv').map((row) => row.split('\t')[1]!);
+  const frequent = new Set(fine.filter((name) => fine.filter((other) => other === name).length >= 100));
   for (const name of ['train', 'test']) {
     const records = read(`trec/${name}.tsv`).map((row) => {
-      const [coarse, fine, text] = row.split('\t');
-      return JSON.stringify({ text, labels: [coarse, fine] });
+      const [coarse, ...rest] = row.split('\t');
+      const labels = [coarse, ...rest.slice(0, 1).filter((label) => frequent.has(label))];
+      return JSON.stringify({ text: rest[1], labels });
     });
     write(`trec-${name}.jsonl`, `${records.join('\n')}\n`);
   }
@@ -163,6 +171,8 @@ function makeFiles(): void {
     const [header, ...rows] = read(`sts-b/${name}.tsv`);
     const kept = rows.filter((_, at) => at % every === 0);
     write(`stsb-${name}.tsv`, `${[header, ...kept].join('\n')}\n`);
+    const unit = kept.map((row) => row.replace(/[^\t]+$/, (score) => (Number(score) / 5).toFixed(4)));
+    write(`stsb-unit-${name}.tsv`, `${[header, ...unit].join('\n')}\n`);
   }
   const articles = JSON.parse(read('squad/xquad.en.json').join('\n')) as { data: unknown[] };
   const split = (test: boolean): string =>
