@@ -2,7 +2,7 @@
 
 import { summarize, type Timing } from '../src/gpu/measure.ts';
 import { AutoModelForSequenceClassification } from '../src/models/auto.ts';
-import { makeConfig } from '../src/models/config.ts';
+import { type ConfigOverrides, makeConfig } from '../src/models/config.ts';
 import { AdamW } from '../src/optim/adamw.ts';
 import { clipFactor } from '../src/optim/clip.ts';
 import { GradScaler } from '../src/optim/grad-scaler.ts';
@@ -14,12 +14,24 @@ import { type KernelTime, kernelTimes } from './lib/gpu-time.ts';
 
 export interface JobSize {
   name: string;
-  family: 'bert' | 'roberta';
+  family: 'bert' | 'roberta' | 'mpnet' | 'deberta-v2';
   layers: number;
   hidden: number;
   heads: number;
   vocabulary: number;
+  /** What the family's config has beside the sizes. */
+  values?: ConfigOverrides;
 }
+
+/** Version 3 of DeBERTa. */
+const disentangled: ConfigOverrides = {
+  relativeAttention: true,
+  positionBuckets: 256,
+  shareAttKey: true,
+  posAttType: ['p2c', 'c2p'],
+  normRelEbd: 'layer_norm',
+  positionBiasedInput: false,
+};
 
 export const jobSizes: readonly JobSize[] = [
   { family: 'bert', name: 'bert-tiny', layers: 2, hidden: 128, heads: 2, vocabulary: 30_522 },
@@ -27,6 +39,17 @@ export const jobSizes: readonly JobSize[] = [
   { family: 'bert', name: 'MiniLM', layers: 6, hidden: 384, heads: 12, vocabulary: 30_522 },
   { family: 'bert', name: 'bert-base', layers: 12, hidden: 768, heads: 12, vocabulary: 30_522 },
   { family: 'roberta', name: 'roberta-base', layers: 12, hidden: 768, heads: 12, vocabulary: 50_265 },
+  // As large as MiniLM, so that the costs of their attention can be compared.
+  { family: 'mpnet', name: 'MPNet of MiniLM', layers: 6, hidden: 384, heads: 12, vocabulary: 30_527 },
+  {
+    family: 'deberta-v2',
+    name: 'DeBERTa of MiniLM',
+    layers: 6,
+    hidden: 384,
+    heads: 12,
+    vocabulary: 30_522,
+    values: disentangled,
+  },
 ];
 
 export interface PhaseSeconds {
@@ -133,6 +156,7 @@ export function makeModel(device: Device, size: JobSize) {
     numHiddenLayers: size.layers,
     numAttentionHeads: size.heads,
     intermediateSize: 4 * size.hidden,
+    ...size.values,
   });
   return AutoModelForSequenceClassification.fromConfig(config, { device });
 }

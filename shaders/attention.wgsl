@@ -19,6 +19,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 #end
   var highest = -3.0e38;
   var total = 0.0;
+#if BIAS
+  let biases = bias_start(own, head, i);
+#endif
   let keys = within(vec2u(0u, own.y), i, 1u);
   for (var j = keys.x; j < keys.y; j += 1u) {
     if (!visible(own.x + j)) { continue; }
@@ -27,6 +30,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 #each c in 0..CHUNKS | chunks()
     score += dot(q[${c}], load_k(key + params.column_k, ${c}));
 #end
+#if BIAS
+    score += bias_of(own, biases, j);
+#endif
     if (score > highest) {
       let shrink = exp(max(highest - score, -100.0));
       total *= shrink;

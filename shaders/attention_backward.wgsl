@@ -27,6 +27,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 #end
   let lse = stats[first_stats + at].x;
   stats[first_stats + at] = vec2f(lse, delta);
+#if BIAS
+  let biases = bias_start(own, head, at);
+#endif
   let others = within(vec2u(0u, own.y), at, 1u);
   for (var j = others.x; j < others.y; j += 1u) {
     if (!visible(own.x + j)) { continue; }
@@ -41,7 +44,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
 #if DROPOUT
     slope *= dropout_of(plane, at, j);
 #endif
+#if BIAS
+    score += bias_of(own, biases, j);
+#endif
     let ds = exp(min(score - lse, 0.0)) * (slope - delta) * params.scale;
+#if BIAS
+    store_dbias(own, head, at, j, ds);
+#endif
 #each c in 0..CHUNKS | chunks()
     d[${c}] = fma(vec4f(ds), key[${c}], d[${c}]);
 #end
@@ -71,6 +80,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     score += dot(query[${c}], key[${c}]);
     slope += dot(g[${c}], value[${c}]);
 #end
+#if BIAS
+    score += bias_of(own, bias_start(own, head, i), at);
+#endif
     let row_stats = stats[first_stats + i];
     let weight = exp(min(score - row_stats.x, 0.0));
 #if DROPOUT

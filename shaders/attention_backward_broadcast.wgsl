@@ -27,6 +27,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   var d${r}_${c} = vec4f();
 #end
   let lse${r} = stats[first_stats + row${r}].x;
+#if BIAS
+  let biases${r} = bias_start(own, head, i${r});
+#endif
 #end
   let keys = within(seen_keys(own, lane), first, ${LANES * ROWS}u);
   // Nothing to do for a workgroup past the sequence's end.
@@ -37,7 +40,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let shown = select(0.0, params.scale, line + lane < end && visible(row));
 #for t in 0..LANES
 #for r in 0..ROWS
+#if BIAS
+    var s${r}_${t} = bias_of(own, biases${r}, line + ${t}u) - lse${r};
+#else
     var s${r}_${t} = -lse${r};
+#endif
     var p${r}_${t} = 0.0;
 #end
 #end
@@ -64,6 +71,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     s${r}_${t} = exp(min(s${r}_${t}, 0.0)) * (p${r}_${t} - delta${r}) * shown${t};
 #if WINDOW
     s${r}_${t} *= near(i${r}, line + ${t}u);
+#endif
+#if BIAS
+    store_dbias(own, head, i${r}, line + ${t}u, s${r}_${t});
 #endif
 #end
 #end
@@ -105,8 +115,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let inside_sequence = select(0.0, 1.0, line + lane < queries.y);
     let row_stats = stats[first_stats + row];
 #for t in 0..LANES
+#if BIAS
+    let biases${t} = bias_start(own, head, line + ${t}u);
+#endif
 #for r in 0..ROWS
+#if BIAS
+    var s${r}_${t} = bias_of(own, biases${t}, j${r});
+#else
     var s${r}_${t} = 0.0;
+#endif
     var p${r}_${t} = 0.0;
 #end
 #end

@@ -33,6 +33,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 #end
 #end
   delta = sum_over_x(delta, x, y);
+#if BIAS
+  let biases = bias_starts(own, head, first + y);
+#endif
   var sums: array<vec4f, ${4 * J}>;
   let starts_q = starts_${Y}(own, first, params.stride, column, index);
   let starts_grad = starts_${Y}(own, first, width, column, index);
@@ -65,10 +68,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
     slopes[${e}][${i}] *= dropout_of(plane, first + y + ${Y * i}u, key${e});
 #end
 #endif
-    scores[${e}] = exp(min(scores[${e}] * params.scale - lse, vec4f())) * (slopes[${e}] - delta)
+#if BIAS
+    let score${e} = scores[${e}] * params.scale + biases_of(own, biases, key${e});
+#else
+    let score${e} = scores[${e}] * params.scale;
+#endif
+    scores[${e}] = exp(min(score${e} - lse, vec4f())) * (slopes[${e}] - delta)
       * select(0.0, params.scale, shown${e});
 #if WINDOW
     scores[${e}] *= near_rows(first + y, ${Y}u, key${e});
+#endif
+#if BIAS
+#for i in 0..4
+    store_dbias(own, head, first + y + ${Y * i}u, key${e}, scores[${e}][${i}]);
+#end
 #endif
 #end
     put_weights(&scores, x, y);
@@ -134,10 +147,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
     let query${e} = line + x + ${X * e}u;
     let stats${e} = stats[first_stats + row_of(own, query${e})];
     let inside${e} = select(0.0, 1.0, query${e} < queries.y);
-#if WINDOW
-    let weight${e} = exp(min(scores[${e}] * params.scale - stats${e}.x, vec4f())) * inside${e} * near_rows(first + y, ${Y}u, query${e});
+#if BIAS
+    let biases${e} = bias_start(own, head, query${e});
+    scores[${e}] *= params.scale;
+#for i in 0..4
+    scores[${e}][${i}] += bias_of(own, biases${e}, first + y + ${Y * i}u);
+#end
 #else
-    let weight${e} = exp(min(scores[${e}] * params.scale - stats${e}.x, vec4f())) * inside${e};
+    scores[${e}] *= params.scale;
+#endif
+#if WINDOW
+    let weight${e} = exp(min(scores[${e}] - stats${e}.x, vec4f())) * inside${e} * near_rows(first + y, ${Y}u, query${e});
+#else
+    let weight${e} = exp(min(scores[${e}] - stats${e}.x, vec4f())) * inside${e};
 #endif
     var kept${e} = vec4f(1.0);
 #if DROPOUT

@@ -21,6 +21,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let q${r}_${c} = load_q(row_of(own, i${r}) * params.stride + column, ${c}u) * params.scale;
   var acc${r}_${c} = vec4f();
 #end
+#if BIAS
+  let biases${r} = bias_start(own, head, i${r});
+#endif
   var highest${r} = UNSEEN;
   var total${r} = 0.0;
 #end
@@ -37,6 +40,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 #for t in 0..LANES
 #for r in 0..ROWS
     var s${r}_${t} = subgroupBroadcast(start, ${t}u);
+#if BIAS
+    s${r}_${t} += bias_of(own, biases${r}, line + ${t}u);
+#endif
 #if WINDOW
     let near${r}_${t} = near(i${r}, line + ${t}u);
     s${r}_${t} = select(UNSEEN, s${r}_${t}, near${r}_${t} > 0.0);

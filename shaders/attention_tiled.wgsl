@@ -20,6 +20,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
   var highest = vec4f(UNSEEN);
   var total = vec4f();
   let starts_q = starts_${Y}(own, first, params.stride, column, index);
+#if BIAS
+  let biases = bias_starts(own, head, first + y);
+#endif
   let keys = within(seen_keys(own, index), first, ROWS);
   for (var line = keys.x; line < keys.y; line += COLUMNS) {
     var scores = array<vec4f, 4>();
@@ -40,7 +43,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
 #else
     let shown${e} = key${e} < keys.y && visible(row_of(own, key${e}));
 #endif
+#if BIAS
+    scores[${e}] = select(vec4f(UNSEEN), scores[${e}] * params.scale + biases_of(own, biases, key${e}), shown${e});
+#else
     scores[${e}] = select(vec4f(UNSEEN), scores[${e}] * params.scale, shown${e});
+#endif
     highest = max(highest, scores[${e}]);
 #end
     share(highest, x, y);

@@ -1,28 +1,15 @@
-// The largest value of each column over the tokens of a text that its mask shows, and the token that has it;
-// backward: the gradient goes to that token.
+// The largest value of each column over the tokens of a text that its mask shows, and the token that has it.
 #include <common/index>
 struct Params { texts: u32, length: u32, cols: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
-#if BACKWARD
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read> tokens: array<u32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
-#else
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> mask: array<i32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read_write> tokens: array<u32>;
-#endif
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) local: u32) {
   let at = flat_index(group, groups, local, 64u);
-#if BACKWARD
-  if (at >= params.texts * params.length * params.cols) { return; }
-  let token = at / params.cols;
-  let source = token / params.length * params.cols + at % params.cols;
-  dx[at] = select(0.0, dy[source], tokens[source] == token % params.length);
-#else
   if (at >= params.texts * params.cols) { return; }
   let first = at / params.cols * params.length;
   // The lowest float32, for a text without a token.
@@ -36,5 +23,4 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
   y[at] = best;
   tokens[at] = found;
-#endif
 }

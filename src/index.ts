@@ -226,6 +226,7 @@ export {
   type SelfAttentionOptions,
   selfAttention,
 } from './tensor/ops/attention.ts';
+export { eq, ge, gt, le, lt, maximum, minimum, ne, where } from './tensor/ops/compare.ts';
 export {
   add,
   div,
@@ -246,6 +247,9 @@ export {
 } from './tensor/ops/elementwise.ts';
 export { embedding } from './tensor/ops/embedding.ts';
 export { maxTokens, type NormalizeOptions, normalize } from './tensor/ops/embeddings.ts';
+export { amax, amin, argmax, argmin, type Extremes, max, min } from './tensor/ops/extremes.ts';
+export { abs, type ClampOptions, clamp, log, pow, sqrt } from './tensor/ops/functions.ts';
+export { cat, stack } from './tensor/ops/join.ts';
 export { bceWithLogits, crossEntropy, mseLoss } from './tensor/ops/loss.ts';
 export { linear, type MatmulOptions, matmul } from './tensor/ops/matmul.ts';
 export { addLayerNorm, layerNorm, softmax } from './tensor/ops/normalize.ts';

@@ -33,6 +33,7 @@ const calls: Record<string, () => unknown> = {
   'device.fillNormal': () => loosely(device.current.fillNormal.bind(device.current))(tensor(), typo),
   matmul: () => loosely(d.matmul)(tensor(), tensor(), typo),
   gelu: () => loosely(d.gelu)(tensor(), typo),
+  clamp: () => loosely(d.clamp)(tensor(), typo),
   crossEntropy: () => loosely(d.crossEntropy)(tensor(), device.current.zeros([2], 'int32'), typo),
   mseLoss: () => loosely(d.mseLoss)(tensor(), tensor(), typo),
   bceWithLogits: () => loosely(d.bceWithLogits)(tensor(), tensor(), typo),

@@ -31,6 +31,8 @@ const snippets = [
   "to(x, 'float16')",
   'device.manualSeed(42)',
   "gelu(x, { approximate: 'tanh' })",
+  'clamp(x, { min: 0, max: 1 })',
+  'const { values, indices } = max(x, -1, true)',
   'model.namedParameters()',
   'clipGradNorm(params, 1)',
   'optimizer.step({ gradScale: clipFactor(params, 1), skipNonFinite: true })',

@@ -1,7 +1,7 @@
 // Shared by the attention shaders: the layout of q, k and v, and rows of one head as CHUNKS four-vectors.
 // Tokens are rows, those of a sequence adjacent. q, k and v are columns of rows of `stride` elements, and may
 // be one buffer bound three times; o and its gradient have rows of heads · size. VEC: the head size is a
-// multiple of four.
+// multiple of four. BIAS: numbers are added to the scores, and q, k and v are one buffer, bound as q.
 #include <common/rng>
 #include <common/stored>
 struct Params {
@@ -9,12 +9,17 @@ struct Params {
   // The sequence that the grid begins with, and the token that the bindings of rows begin with.
   first_sequence: u32, first_token: u32,
   stride: u32, column_k: u32, column_v: u32,
-  // Whether binding 4 is the mask of keys, [tokens], or has the starts of sequences, [batch + 1]; else it is
+  // Whether `mask_or_starts` is the mask of keys, [tokens], or has the starts of sequences, [batch + 1]; else it is
   // not read.
   masked: u32, ragged: u32,
   seed: u32, stream: u32, threshold: u32,
   // The largest distance between a query and a key that it sees, if WINDOW.
   window: u32,
+#if BIAS
+  // Steps to the bias of another head, of another row of queries, of another query of the sequence, of another
+  // key of the sequence; and the element to start from.
+  bias_head: u32, bias_row: u32, bias_query: u32, bias_key: u32, bias_first: u32,
+#endif
   scale: f32, keep_scale: f32,
 }
 #if VEC
@@ -24,22 +29,20 @@ alias StoredElement = Stored;
 #endif
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<StoredElement>;
+#if BIAS
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+#else
 @group(0) @binding(2) var<storage, read> k: array<StoredElement>;
 @group(0) @binding(3) var<storage, read> v: array<StoredElement>;
-@group(0) @binding(4) var<storage, read> mask_or_starts: array<i32>;
+#endif
+@group(0) @binding(${4 - BIAS}) var<storage, read> mask_or_starts: array<i32>;
 
 // CHUNKS, unknown to compilers.
 fn chunks() -> u32 {
   return (params.size + 3u) / 4u;
 }
 
-// The first row of the sequence of a workgroup, and how many it has.
-fn sequence(group: u32) -> vec2u {
-  let b = params.first_sequence + group;
-  if (params.ragged == 0u) { return vec2u(b * params.length - params.first_token, params.length); }
-  let first = mask_or_starts[b];
-  return vec2u(u32(first) - params.first_token, u32(mask_or_starts[b + 1u] - first));
-}
+#include <common/sequence>
 
 // Whether the key in a row may be seen.
 fn visible(row: u32) -> bool {

@@ -19,6 +19,10 @@ fn load_${x}(at: u32, c: u32) -> vec4f {
 }
 #end
 
+#if BIAS
+fn load_k(at: u32, c: u32) -> vec4f { return load_q(at, c); }
+fn load_v(at: u32, c: u32) -> vec4f { return load_q(at, c); }
+#endif
 #for x in ${WRITTEN}
 fn store_${x}(at: u32, c: u32, value: vec4f) {
 #if VEC

@@ -27,6 +27,22 @@ fn near_rows(first: u32, step: u32, other: u32) -> vec4f {
 }
 
 #endif
+#if BIAS
+// `bias_start` of the rows' four queries, and what is added to their scores.
+fn bias_starts(own: vec2u, head: u32, first: u32) -> vec4u {
+  return vec4u(
+    bias_start(own, head, first), bias_start(own, head, first + ${Y}u),
+    bias_start(own, head, first + ${2 * Y}u), bias_start(own, head, first + ${3 * Y}u),
+  );
+}
+
+fn biases_of(own: vec2u, starts: vec4u, key: u32) -> vec4f {
+  return vec4f(
+    bias_of(own, starts.x, key), bias_of(own, starts.y, key), bias_of(own, starts.z, key), bias_of(own, starts.w, key),
+  );
+}
+
+#endif
 // Where the rows of a head begin that an invocation brings to the tile of N lines: 32 or 64, from token `first`
 // on.
 #for N in 8 16

@@ -15,7 +15,7 @@ import { downloadProgress } from './progress.ts';
 interface ExportOptions extends CommonOptions {
   output?: string;
   overwrite?: boolean;
-  dtypes?: OnnxDtype[];
+  dtype?: OnnxDtype[];
 }
 
 function dtypesOf(text: string): OnnxDtype[] {
@@ -33,7 +33,7 @@ export function addExport(program: Command): void {
     .option('--output <folder>', "where the files go (default: the model's own folder)")
     .option('--overwrite', 'write into a folder that holds a model')
     .option(
-      '--dtypes <list>',
+      '--dtype <list>',
       `types of the weights, a file each (default: ${onnxDtypes.join(',')})`,
       dtypesOf,
     );
@@ -52,7 +52,7 @@ async function exportModel(idOrFolder: string, options: ExportOptions): Promise<
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const device = await openDevice(options);
   const model = await loadAsSaved(folder, device);
-  const { dtypes } = options;
+  const { dtype: dtypes } = options;
   await exportOnnx(model, output, { tokenizer, ...(dtypes && { dtypes }) });
   console.log(`${model.architecture} saved to ${platform.joinPath(output, 'onnx')}`);
   device.destroy();

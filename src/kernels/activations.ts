@@ -13,3 +13,7 @@ export const activations = [
   'exp',
 ] as const;
 export type Activation = (typeof activations)[number];
+
+/** Further functions of a number, as in shaders/common/functions.wgsl and shaders/unary.wgsl. */
+export const numberFunctions = ['log', 'sqrt', 'abs', 'clamp', 'power'] as const;
+export type NumberFunction = (typeof numberFunctions)[number];

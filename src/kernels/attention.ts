@@ -2,17 +2,9 @@
 import { cached } from '../cached.ts';
 import type { GpuContext } from '../gpu/context.ts';
 import { type FloatDtype, floatDtypeOf, floatDtypes, wgslTypes } from '../gpu/dtype.ts';
-import {
-  ALIGNED,
-  GROUP_SIZE,
-  type Grid,
-  type KernelVariant,
-  kernel,
-  launch,
-  type Slot,
-  slice,
-} from './launch.ts';
+import { GROUP_SIZE, type Grid, type KernelVariant, kernel, launch, type Slot } from './launch.ts';
 import { type DropoutKey, dropoutThreshold } from './pointwise.ts';
+import { bindRows, type Operand, type Sequences, type SequenceWindow, sequenceWindows } from './sequences.ts';
 
 /**
  * Queries, keys and values, [tokens, heads · size] each; or side by side in one tensor, [tokens, 3 · heads ·
@@ -20,31 +12,35 @@ import { type DropoutKey, dropoutThreshold } from './pointwise.ts';
  */
 export type Projections = { q: Slot; k: Slot; v: Slot } | { qkv: Slot };
 
-export interface AttentionLaunch {
+/** float32 numbers that are added to scores, by the steps from one to another. */
+export interface ScoreBias {
+  slot: Slot;
+  /** To another head. */
+  head: number;
+  /** To another row of queries, of all sequences; 0 if all share the numbers. */
+  row: number;
+  /** To another query, or key, of the sequence. */
+  query: number;
+  key: number;
+  /** The element of the first head, row, query and key. */
+  first: number;
+}
+
+export interface AttentionLaunch extends Sequences {
   /** float16 or float32, as are the results and their gradients. */
   inputs: Projections;
   /** int32 [tokens]: 0 for a key that is padding. Not beside `starts`. */
   mask?: Slot | undefined;
-  /**
-   * int32 [batch + 1]: sequence b has the tokens from starts[b] to before starts[b + 1]; else each has
-   * `length`.
-   */
-  starts?: Slot | undefined;
-  /**
-   * The values of `starts`, if the host knows them; needed only if the tensors are larger than one binding.
-   */
-  knownStarts?: Int32Array | undefined;
-  batch: number;
-  /** Of all sequences together. */
-  tokens: number;
-  /** Of the longest sequence. */
-  length: number;
   heads: number;
   /** Width of one head. */
   size: number;
   dropout?: DropoutKey | undefined;
   /** The largest distance between a query and a key that it sees. Default: any. */
   window?: number | undefined;
+  /** For `qkv` in one tensor, without a window. */
+  bias?: ScoreBias | undefined;
+  /** By which products of queries and keys are multiplied. Default: 1 / √size. */
+  scale?: number | undefined;
 }
 
 const parts = ['forward', 'query', 'key'] as const;
@@ -56,6 +52,7 @@ export interface Sides {
   size: number;
   dropout: boolean;
   window: boolean;
+  bias: boolean;
   dtype: FloatDtype;
 }
 
@@ -179,12 +176,12 @@ function matrixTechnique(adapter: Adapter, part: Part, size: number): Technique 
 
 type Adapter = Pick<GpuContext, 'kernels' | 'subgroupSize' | 'subgroupMatrices' | 'limits'>;
 
-function chooseTechnique(adapter: Adapter, part: Part, { size, dtype, window }: Sides): Technique {
+function chooseTechnique(adapter: Adapter, part: Part, { size, dtype, window, bias }: Sides): Technique {
   const { kernels, subgroupSize } = adapter;
   const whole = size <= MAX_UNROLLED[kernels] ? plain : rolled;
   if (kernels === 'gpu') {
-    // Matrices know no window.
-    const fits = dtype === 'float16' && size <= TILED.most && !window;
+    // Matrices know neither a window nor a bias.
+    const fits = dtype === 'float16' && size <= TILED.most && !window && !bias;
     const units = fits ? matrixTechnique(adapter, part, size) : undefined;
     return units ?? tiled.get(size)?.[part] ?? whole;
   }
@@ -194,7 +191,7 @@ function chooseTechnique(adapter: Adapter, part: Part, { size, dtype, window }: 
 
 /** Whether the adapter's matrices compute heads of this size, of float16. */
 export function attentionUsesMatrices(adapter: Adapter, size: number): boolean {
-  const sides: Sides = { size, dtype: 'float16', dropout: false, window: false };
+  const sides: Sides = { size, dtype: 'float16', dropout: false, window: false, bias: false };
   return chooseTechnique(adapter, 'forward', sides).suffix === '_matrices';
 }
 
@@ -206,16 +203,22 @@ function variantOf(technique: Technique, part: Part, fused: boolean, sides: Side
   made.set(technique, known);
   const type = floatDtypes.indexOf(sides.dtype);
   const flags =
-    +fused | (+sides.dropout << 1) | (type << 2) | (parts.indexOf(part) << 3) | (+sides.window << 5);
-  const key = sides.size * 64 + flags;
+    +fused |
+    (+sides.dropout << 1) |
+    (type << 2) |
+    (parts.indexOf(part) << 3) |
+    (+sides.window << 5) |
+    (+sides.bias << 6);
+  const key = sides.size * 128 + flags;
   const variant = known.get(key) ?? makeVariant(technique, part, fused, sides);
   known.set(key, variant);
   return variant;
 }
 
 function makeVariant(technique: Technique, part: Part, FUSED: boolean, sides: Sides): KernelVariant {
-  const { size, dropout: DROPOUT, window: WINDOW, dtype } = sides;
-  const head = { VEC: size % 4 === 0, CHUNKS: Math.ceil(size / 4), DROPOUT, WINDOW, T: wgslTypes[dtype] };
+  const { size, dropout: DROPOUT, window: WINDOW, bias: BIAS, dtype } = sides;
+  const flags = { VEC: size % 4 === 0, DROPOUT, WINDOW, BIAS };
+  const head = { ...flags, CHUNKS: Math.ceil(size / 4), T: wgslTypes[dtype] };
   const all = { ...head, ...technique.defines };
   if (part === 'forward') return kernel(`attention${technique.suffix}`, all);
   return kernel(`attention_backward${technique.suffix}`, { PART: part, FUSED, ...all });
@@ -225,51 +228,18 @@ function makeVariant(technique: Technique, part: Part, FUSED: boolean, sides: Si
 export function attentionVariants(adapter: Adapter, sides: Sides): KernelVariant[] {
   const of = (part: Part, fused: boolean) =>
     variantOf(chooseTechnique(adapter, part, sides), part, fused, sides);
-  return [of('forward', false), of('query', false), of('key', false), of('key', true)];
+  const fused = [of('forward', false), of('query', false), of('key', true)];
+  return sides.bias ? fused : [...fused, of('key', false)];
 }
 
-function sidesOf({ inputs, size, dropout, window }: AttentionLaunch): Sides {
+function sidesOf({ inputs, size, dropout, window, bias }: AttentionLaunch): Sides {
   const dtype = floatDtypeOf('qkv' in inputs ? inputs.qkv : inputs.q);
-  return { size, dropout: dropout !== undefined, window: window !== undefined, dtype };
-}
-
-/** Sequences whose rows are bound together. */
-interface SequenceWindow {
-  first: number;
-  count: number;
-  /** The rows bound, from one at an aligned offset; undefined if all are. */
-  rows?: { first: number; end: number };
+  const flags = { dropout: dropout !== undefined, window: window !== undefined, bias: bias !== undefined };
+  return { size, dtype, ...flags };
 }
 
 function columnsOf({ inputs, heads, size }: AttentionLaunch): number {
   return ('qkv' in inputs ? 3 : 1) * heads * size;
-}
-
-/** Rows after which any tensor of rows is at an aligned offset again. */
-function alignedRows(width: number): number {
-  let rows = 1;
-  while ((rows * width) % ALIGNED !== 0) rows *= 2;
-  return rows;
-}
-
-/** One window if everything fits a binding, or if the starts are not known: `launch` then checks its size. */
-function sequenceWindows(gpu: GpuContext, o: AttentionLaunch): SequenceWindow[] {
-  const { batch, tokens, length, heads, size, knownStarts } = o;
-  const fits = (rows: number) => rows * columnsOf(o) * 4 <= gpu.maxBindingBytes;
-  const start = (b: number) => (o.starts === undefined ? b * length : knownStarts![b]!);
-  if (fits(tokens) || (o.starts !== undefined && knownStarts === undefined)) {
-    return [{ first: 0, count: batch }];
-  }
-  const align = alignedRows(heads * size);
-  const out: SequenceWindow[] = [];
-  for (let first = 0; first < batch; ) {
-    const row = start(first) - (start(first) % align);
-    let end = first + 1;
-    while (end < batch && fits(start(end + 1) - row)) end += 1;
-    out.push({ first, count: end - first, rows: { first: row, end: start(end) } });
-    first = end;
-  }
-  return out;
 }
 
 function scalars(o: AttentionLaunch, { first, rows }: SequenceWindow): { uints: number[]; floats: number[] } {
@@ -279,29 +249,24 @@ function scalars(o: AttentionLaunch, { first, rows }: SequenceWindow): { uints: 
   const key = o.dropout;
   const drop = key === undefined ? [0, 0, 0] : [key.seed, key.stream, dropoutThreshold(key.p)];
   const dims = [o.tokens, o.length, o.heads, o.size, first, rows?.first ?? 0];
+  const { bias } = o;
+  const steps = bias === undefined ? [] : [bias.head, bias.row, bias.query, bias.key, bias.first];
   return {
-    uints: [...dims, ...layout, ...flags, ...drop, o.window ?? 0],
-    floats: [1 / Math.sqrt(o.size), key === undefined ? 1 : 1 / (1 - key.p)],
+    uints: [...dims, ...layout, ...flags, ...drop, o.window ?? 0, ...steps.map((step) => step >>> 0)],
+    floats: [o.scale ?? 1 / Math.sqrt(o.size), key === undefined ? 1 : 1 / (1 - key.p)],
   };
 }
 
-/** A tensor to bind, and the elements of its rows if it is one of rows; others are bound whole. */
-type Operand = readonly [slot: Slot, columns?: number];
-
-function bind([slot, columns]: Operand, { rows }: SequenceWindow): Slot {
-  if (columns === undefined || rows === undefined) return slot;
-  const window = { first: rows.first, count: rows.end - rows.first, whole: false };
-  return slice(slot, window, columns);
-}
-
-/** Bindings 1 to 4. A buffer that is only read may be bound several times. */
+/** The first bindings. A buffer that is only read may be bound several times. */
 function inputOperands(o: AttentionLaunch): Operand[] {
-  const { inputs, mask, starts } = o;
+  const { inputs, mask, starts, bias } = o;
   const { q, k, v } = 'qkv' in inputs ? { q: inputs.qkv, k: inputs.qkv, v: inputs.qkv } : inputs;
   const columns = columnsOf(o);
   const bounds = mask ?? starts;
-  // Binding 4 must hold some buffer: q's if there is neither.
-  return [[q, columns], [k, columns], [v, columns], bounds === undefined ? [q, columns] : [bounds]];
+  // Some buffer must be bound: q's if there is neither.
+  const last: Operand = bounds === undefined ? [q, columns] : [bounds];
+  if (bias === undefined) return [[q, columns], [k, columns], [v, columns], last];
+  return [[q, columns], bias.row === 0 ? [bias.slot] : [bias.slot, bias.row], last];
 }
 
 function run(gpu: GpuContext, part: Part, o: AttentionLaunch, operands: readonly Operand[]): void {
@@ -309,11 +274,11 @@ function run(gpu: GpuContext, part: Part, o: AttentionLaunch, operands: readonly
   const technique = chooseTechnique(gpu, part, sides);
   const variant = variantOf(technique, part, part === 'key' && 'qkv' in o.inputs, sides);
   const all = [...inputOperands(o), ...operands];
-  for (const window of sequenceWindows(gpu, o)) {
+  for (const window of sequenceWindows(gpu, o, all)) {
     // Sequences before heads: adapters on the CPU give each core a run of workgroups, which then has some of
     // every sequence's length.
     const grid: Grid = [Math.ceil(o.length / technique.rows), window.count, o.heads];
-    const slots = all.map((operand) => bind(operand, window));
+    const slots = all.map((operand) => bindRows(operand, window));
     launch(gpu, variant, slots, scalars(o, window), grid);
   }
 }
@@ -333,6 +298,11 @@ export interface AttentionGradientLaunch extends AttentionLaunch {
   dy: Slot;
   /** Laid out as the inputs are. */
   gradients: Projections;
+  /**
+   * Beside a bias: float32 [tokens, heads, length], filled with the gradient of what was added to a query's
+   * score of a key, but not of keys that the mask hides.
+   */
+  dbias?: Slot | undefined;
 }
 
 export function attentionGradient(gpu: GpuContext, options: AttentionGradientLaunch): void {
@@ -342,6 +312,8 @@ export function attentionGradient(gpu: GpuContext, options: AttentionGradientLau
   const [dy, stats, o]: Operand[] = [[options.dy, width], [options.stats], [options.o, width]];
   const fused = 'qkv' in gradients;
   const [dq, ...rest] = fused ? [gradients.qkv, gradients.qkv] : [gradients.q, gradients.k, gradients.v];
-  run(gpu, 'query', options, [dy!, stats!, o!, [dq!, columns]]);
+  const { dbias, heads, length } = options;
+  const more: Operand[] = dbias === undefined ? [] : [[dbias, heads * length]];
+  run(gpu, 'query', options, [dy!, stats!, o!, [dq!, columns], ...more]);
   run(gpu, 'key', options, [dy!, stats!, ...rest.map((slot): Operand => [slot, columns])]);
 }

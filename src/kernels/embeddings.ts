@@ -20,22 +20,21 @@ export function unitRows(
   }
 }
 
-const maxForward = kernel('max_tokens', { BACKWARD: false });
-const maxBackward = kernel('max_tokens', { BACKWARD: true });
+const maxKernel = kernel('max_tokens');
 
 export interface MaxTokensLaunch {
   texts: number;
   length: number;
   cols: number;
+  x: Slot;
+  mask: Slot;
+  y: Slot;
   /** uint32 [texts, cols]: the token with the largest value. */
   tokens: Slot;
 }
 
 /** y [texts, cols]: the largest values of x [texts, length, cols] over the tokens that the mask shows. */
-export function maxTokens(
-  gpu: GpuContext,
-  options: MaxTokensLaunch & { x: Slot; mask: Slot; y: Slot },
-): void {
+export function maxTokens(gpu: GpuContext, options: MaxTokensLaunch): void {
   const { texts, length, cols, x, mask, y, tokens } = options;
   for (const w of rowWindows(gpu, texts, length * cols)) {
     const slots = [
@@ -44,14 +43,6 @@ export function maxTokens(
       slice(y, w, cols),
       slice(tokens, w, cols),
     ];
-    launch(gpu, maxForward, slots, { uints: [w.count, length, cols] }, elementGrid(w.count * cols));
-  }
-}
-
-export function maxTokensGradient(gpu: GpuContext, options: MaxTokensLaunch & { dy: Slot; dx: Slot }): void {
-  const { texts, length, cols, tokens, dy, dx } = options;
-  for (const w of rowWindows(gpu, texts, length * cols)) {
-    const slots = [slice(dy, w, cols), slice(tokens, w, cols), slice(dx, w, length * cols)];
-    launch(gpu, maxBackward, slots, { uints: [w.count, length, cols] }, elementGrid(w.count * length * cols));
+    launch(gpu, maxKernel, slots, { uints: [w.count, length, cols] }, elementGrid(w.count * cols));
   }
 }

@@ -1,8 +1,9 @@
 /** Launcher for gated linear units, forward and backward. */
 import type { GpuContext } from '../gpu/context.ts';
+import { floatDtypeOf } from '../gpu/dtype.ts';
 import { type Activation, activations } from './activations.ts';
+import { family, fitting } from './elements.ts';
 import { launch, loopGrid, rowWindows, type Slot, slice } from './launch.ts';
-import { family, fitting } from './pointwise.ts';
 
 const kernels = (BACKWARD: boolean) =>
   Object.fromEntries(
@@ -25,7 +26,7 @@ export interface GatedLaunch {
 /** y = activation(first half of x) · second half; or, if there is a `dy`, the gradient of x. */
 export function gated(gpu: GpuContext, { x, dy, y, rows, width, activation }: GatedLaunch): void {
   const variants = (dy === undefined ? forward : backward)[activation];
-  const { variant, width: numbers } = fitting(variants, x, width);
+  const { variant, width: numbers } = fitting(variants[floatDtypeOf(x)], width);
   for (const w of rowWindows(gpu, rows, 2 * width)) {
     const elements = (w.count * width) / numbers;
     const slots =

@@ -1,7 +1,8 @@
 /** Launcher for rotary positions, forward and backward. */
 import type { GpuContext } from '../gpu/context.ts';
+import { floatDtypeOf } from '../gpu/dtype.ts';
+import { family, fitting } from './elements.ts';
 import { launch, loopGrid, rowWindows, type Slot, slice } from './launch.ts';
-import { family, fitting } from './pointwise.ts';
 
 const forward = family('rotary', { SIGN: 1 });
 const backward = family('rotary', { SIGN: -1 });
@@ -25,7 +26,7 @@ export interface RotaryLaunch {
 /** Turns queries and keys by their positions' angles, or back; copies values. */
 export function rotary(gpu: GpuContext, options: RotaryLaunch): void {
   const { x, positions, positionCount, angles, y, rows, heads, size, back } = options;
-  const { variant, width } = fitting(back ? backward : forward, x, size / 2);
+  const { variant, width } = fitting((back ? backward : forward)[floatDtypeOf(x)], size / 2);
   const columns = 3 * heads * size;
   const half = size / 2 / width;
   for (const w of rowWindows(gpu, rows, columns)) {

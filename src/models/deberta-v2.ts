@@ -6,53 +6,37 @@ import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
 import { biasParameter, Dropout, Embedding, LayerNorm, Linear } from '../nn/layers.ts';
-import { Module } from '../nn/module.ts';
+import { declarePure, Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
-import { byDistance, type DistanceRows } from '../tensor/ops/distances.ts';
-import { add, type FloatDtype, mul, scale, to } from '../tensor/ops/elementwise.ts';
-import { embedding } from '../tensor/ops/embedding.ts';
-import { linear, matmul } from '../tensor/ops/matmul.ts';
-import { narrow, permute, reshape, select } from '../tensor/ops/view.ts';
+import { mul } from '../tensor/ops/elementwise.ts';
+import { linear } from '../tensor/ops/matmul.ts';
+import { narrow, select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { activationOf } from './common/activations.ts';
-import { encoderModel } from './common/base-model.ts';
+import { type BaseModel, encoderModel } from './common/base-model.ts';
 import { type ConfigValues, encoderKeys, type PretrainedConfig } from './common/config.ts';
-import type { InputEmbeddings } from './common/embeddings.ts';
 import {
-  type Attended,
-  attend,
-  EncoderLayer,
-  LayerStack,
-  type PlainlySeen,
-  type SeenTokens,
-  SelfAttention,
-} from './common/encoder.ts';
+  DisentangledSelfAttention,
+  disentangledKeys,
+  hidingPadding,
+  rowsOf,
+  spanOf,
+} from './common/disentangled.ts';
+import { Embeddings } from './common/embeddings.ts';
+import { EncoderLayer, LayerStack, type PlainlySeen, type RelativePositions } from './common/encoder.ts';
 import type { Family } from './common/family.ts';
 import { answerSpan, classifierDropout, head, LmHead } from './common/heads.ts';
-import { checkRange, type ModelInputs } from './common/inputs.ts';
+import { hidingMask, type ModelInputs, shownAs } from './common/inputs.ts';
 import { activation, fixed, flag, index, key, probability, size } from './common/keys.ts';
+import type { LengthRule } from './common/length-tables.ts';
 import { multipleChoice, rating } from './common/multiple-choice.ts';
+import { DistanceRule } from './common/relative-positions.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 import type { NameRule } from './files/weight-names.ts';
 
-const whole = v.pipe(v.number(), v.integer());
-const kinds = v.picklist(['c2p', 'p2c']);
-/** A list, or names between bars. */
-const attentionTypes = v.pipe(
-  v.nullable(v.union([v.string(), v.array(v.string())])),
-  v.transform((given) =>
-    typeof given === 'string'
-      ? given
-          .toLowerCase()
-          .split('|')
-          .map((name) => name.trim())
-      : (given ?? []),
-  ),
-  v.array(kinds),
-);
-
 const keys = {
   ...encoderKeys,
+  ...disentangledKeys,
   vocabSize: { ...encoderKeys.vocabSize, default: 128100 },
   hiddenSize: { ...encoderKeys.hiddenSize, default: 1536 },
   numHiddenLayers: { ...encoderKeys.numHiddenLayers, default: 24 },
@@ -62,17 +46,8 @@ const keys = {
   typeVocabSize: key('type_vocab_size', index, 0),
   classifierDropout: { ...encoderKeys.classifierDropout, json: 'cls_dropout', omitted: true },
   positionEmbeddingType: fixed<'absolute'>('absolute'),
-  relativeAttention: key('relative_attention', flag, false),
-  /** Distances up to which each has an embedding; below 1: `max_position_embeddings`. */
-  maxRelativePositions: key('max_relative_positions', whole, -1),
-  /** Buckets of distances on either side; below 1: none. */
-  positionBuckets: { ...key('position_buckets', whole, -1), omitted: true },
   /** Whether positions are added to the embeddings, too. */
   positionBiasedInput: key('position_biased_input', flag, true),
-  posAttType: key<('c2p' | 'p2c')[]>('pos_att_type', attentionTypes, []),
-  /** Whether distances are projected by the layers of queries and keys. */
-  shareAttKey: { ...key('share_att_key', flag, false), omitted: true },
-  normRelEbd: { ...key('norm_rel_ebd', v.string(), 'none'), omitted: true },
   poolerDropout: key('pooler_dropout', probability, 0),
   poolerHiddenAct: key('pooler_hidden_act', activation, 'gelu'),
   /** Whether the head of masked language modelling is transformers' older one. */
@@ -98,166 +73,17 @@ const names: readonly NameRule[] = [
   ['newer_head', 'lm_predictions.lm_head'],
 ];
 
-/** 1 where the mask shows a token, else 0: float32 of the given shape. */
-function shownAs(mask: Tensor, shape: readonly number[]): Tensor {
-  return reshape(embedding(mask.device.tensor([0, 1], [2, 1]), mask), shape);
-}
-
-/** Words, and positions and token types if the config has them; LayerNorm; zeros for padding; dropout. */
-class DebertaEmbeddings extends Module implements InputEmbeddings {
-  readonly word_embeddings: Embedding;
-  readonly position_embeddings: Embedding | null;
-  readonly token_type_embeddings: Embedding | null;
-  readonly LayerNorm: LayerNorm;
-  readonly dropout: Dropout;
-
-  constructor(
-    device: Device,
-    private readonly config: PretrainedConfig,
-  ) {
-    super();
-    const { vocabSize, hiddenSize: H, padTokenId, maxPositionEmbeddings, typeVocabSize } = config;
-    const { positionBiasedInput } = config as DebertaConfig;
-    this.word_embeddings = new Embedding(device, vocabSize, H, { paddingIdx: padTokenId });
-    this.position_embeddings = positionBiasedInput ? new Embedding(device, maxPositionEmbeddings, H) : null;
-    this.token_type_embeddings = typeVocabSize > 0 ? new Embedding(device, typeVocabSize, H) : null;
-    this.LayerNorm = new LayerNorm(device, H, { eps: config.layerNormEps });
-    this.dropout = new Dropout(config.hiddenDropoutProb);
+/** BERT's, with positions and token types if the config has them; zeros for padding. */
+class DebertaEmbeddings extends Embeddings {
+  constructor(device: Device, config: PretrainedConfig) {
+    super(device, config, { places: (config as DebertaConfig).positionBiasedInput });
   }
 
-  get maxLength(): number {
-    return this.config.maxPositionEmbeddings;
+  protected override normalized(sum: Tensor, { attentionMask }: ModelInputs): Tensor {
+    const normal = this.LayerNorm.forward(sum);
+    const mask = hidingMask(attentionMask);
+    return mask === undefined ? normal : mul(normal, shownAs(mask, [...mask.shape, 1]));
   }
-
-  forward({ inputIds, attentionMask, tokenTypeIds, positionIds }: ModelInputs): Tensor {
-    const { position_embeddings: positions, token_type_embeddings: types } = this;
-    const length = inputIds.shape[1]!;
-    if (positions !== null) {
-      if (positionIds !== undefined) checkRange('positionIds', positionIds, this.maxLength);
-      else if (length > this.maxLength)
-        throw new ConfigError(
-          `a sequence of ${length} tokens is longer than the model's ${this.maxLength} positions`,
-          {
-            remedy: 'truncate the text (truncation: true, or a smaller maxLength)',
-          },
-        );
-    }
-    if (types !== null && tokenTypeIds !== undefined)
-      checkRange('tokenTypeIds', tokenTypeIds, this.config.typeVocabSize);
-    return inputIds.device.tidy(() => {
-      let sum = this.word_embeddings.forward(inputIds);
-      if (positions !== null)
-        sum = add(
-          sum,
-          positionIds === undefined ? positions.forwardFirst(length) : positions.forward(positionIds),
-        );
-      if (types !== null)
-        sum = add(sum, tokenTypeIds === undefined ? types.forwardFirst(1) : types.forward(tokenTypeIds));
-      const normal = this.LayerNorm.forward(sum);
-      const shown =
-        attentionMask === undefined ? normal : mul(normal, shownAs(attentionMask, [...inputIds.shape, 1]));
-      return this.dropout.forward(shown);
-    });
-  }
-}
-
-/** Distances that embeddings tell apart, on either side. */
-function spanOf({ positionBuckets, maxRelativePositions, maxPositionEmbeddings }: DebertaConfig): number {
-  if (positionBuckets > 0) return positionBuckets;
-  return maxRelativePositions < 1 ? maxPositionEmbeddings : maxRelativePositions;
-}
-
-/**
- * The bucket of a query's position minus a key's: the distance itself up to half of the buckets, then growing
- * as its logarithm, up to `buckets` − 1 for `most` − 1. float32, as transformers computes it.
- */
-export function logBucket(distance: number, buckets: number, most: number): number {
-  const { abs, ceil, fround, log, sign } = Math;
-  const middle = Math.floor(buckets / 2);
-  if (abs(distance) <= middle) return distance;
-  const far = fround(log(fround(abs(distance) / middle)));
-  const steps = fround(fround(far / fround(log(fround((most - 1) / middle)))) * (middle - 1));
-  return sign(distance) * (ceil(steps) + middle);
-}
-
-/** The row of the embeddings for each distance from −(L − 1) to L − 1. */
-function rowsOf(length: number, config: DebertaConfig): Int32Array {
-  const { positionBuckets, maxRelativePositions, maxPositionEmbeddings } = config;
-  const most = maxRelativePositions < 1 ? maxPositionEmbeddings : maxRelativePositions;
-  const span = spanOf(config);
-  return Int32Array.from({ length: 2 * length - 1 }, (_, at) => {
-    const distance = at - length + 1;
-    const place = positionBuckets > 0 ? logBucket(distance, positionBuckets, most) : distance;
-    return Math.min(Math.max(place + span, 0), 2 * span - 1);
-  });
-}
-
-class DisentangledSelfAttention extends SelfAttention {
-  /** Projections of distances; null if those of queries and keys serve, or nothing needs them. */
-  readonly pos_key_proj: Linear | null;
-  readonly pos_query_proj: Linear | null;
-  readonly pos_dropout: Dropout;
-
-  constructor(
-    device: Device,
-    private readonly deberta: DebertaConfig,
-  ) {
-    super(device, deberta);
-    const { hiddenSize: H, relativeAttention, shareAttKey, posAttType } = deberta;
-    const project = (type: 'c2p' | 'p2c') =>
-      relativeAttention && !shareAttKey && posAttType.includes(type) ? new Linear(device, H, H) : null;
-    this.pos_key_proj = project('c2p');
-    this.pos_query_proj = project('p2c');
-    this.pos_dropout = new Dropout(deberta.hiddenDropoutProb);
-  }
-
-  override forward(x: Tensor, seen: SeenTokens): Attended {
-    const { numAttentionHeads: heads, attentionProbsDropoutProb, posAttType } = this.deberta;
-    const { distances } = seen as PlainlySeen;
-    const more =
-      distances === undefined || posAttType.length === 0
-        ? undefined
-        : (query: Tensor, key: Tensor) => this.distanceScores(query, key, distances);
-    const dropout = this.training ? attentionProbsDropoutProb : 0;
-    // The sum of as many products has the variance of one.
-    return attend(this.qkv.forward(x), seen, { heads, dropout, more, products: 1 + posAttType.length });
-  }
-
-  /** Contents of queries by distances, and distances by contents of keys: [B, heads, L, L]. */
-  private distanceScores(query: Tensor, key: Tensor, distances: Distances): Tensor {
-    const table = this.pos_dropout.forward(distances.table);
-    const { shareAttKey, posAttType, hiddenSize: H } = this.deberta;
-    const both = shareAttKey ? this.qkv.forward(table) : null;
-    const projected = (layer: Linear | null, first: number) =>
-      both === null ? layer!.forward(table) : narrow(both, 1, first, H);
-    const scores = {
-      c2p: () => this.scoresOf(query, projected(this.pos_key_proj, H), distances.rows, 'query'),
-      p2c: () => this.scoresOf(key, projected(this.pos_query_proj, 0), distances.rows, 'key'),
-    };
-    return posAttType.map((type) => scores[type]()).reduce((a, b) => add(a, b));
-  }
-
-  /** x [B, heads, L, size] by a table [n, H] of distances, of which `rows` has each one's: [B, heads, L, L]. */
-  private scoresOf(x: Tensor, table: Tensor, rows: Tensor, side: DistanceRows): Tensor {
-    const [batch, heads, , size] = x.shape as [number, number, number, number];
-    const each = permute(reshape(embedding(table, rows), [rows.size, heads, size]), [1, 0, 2]);
-    const none = to(x.device.zeros([batch, 1, 1, 1]), each.dtype as FloatDtype);
-    return byDistance(matmul(x, add(each, none), { transposeB: true }), side);
-  }
-}
-
-/** Embeddings of distances [2 · span, H], and the row of each distance from −(L − 1) to L − 1. */
-interface Distances {
-  table: Tensor;
-  rows: Tensor;
-}
-
-/** transformers hides padding from keys, and everything from padding: the weights of its rows are all equal. */
-function hidingPadding(mask: Tensor): Pick<PlainlySeen, 'bias' | 'queries'> {
-  const [batch, length] = mask.shape as [number, number];
-  const queries = shownAs(mask, [batch, 1, length, 1]);
-  const both = mul(queries, shownAs(mask, [batch, 1, 1, length]));
-  return { queries, bias: scale(both, 3.4e38, -3.4e38) };
 }
 
 /** Throws `ConfigError` for widths that are not those of `hidden_size`. */
@@ -280,13 +106,16 @@ export class DebertaEncoder extends LayerStack {
   readonly rel_embeddings: Embedding | null;
   /** Of the embeddings of distances; null unless `norm_rel_ebd` asks for it. */
   readonly LayerNorm: LayerNorm | null;
+  private readonly rows: LengthRule;
+  /** null if scores do not depend on distances. */
+  private readonly byDistance: DistanceRule | null;
 
-  constructor(
-    device: Device,
-    private readonly config: PretrainedConfig,
-  ) {
+  constructor(device: Device, config: PretrainedConfig) {
     super(config);
     const deberta = config as DebertaConfig;
+    this.rows = rowsOf(deberta);
+    const depends = deberta.relativeAttention && deberta.posAttType.length > 0;
+    this.byDistance = depends ? new DistanceRule(this.rows, 2 * spanOf(deberta)) : null;
     checkWidths(deberta);
     const { hiddenSize: H, layerNormEps: eps, numHiddenLayers } = config;
     this.layer = Array.from(
@@ -317,9 +146,27 @@ export class DebertaEncoder extends LayerStack {
     const seen = { plain: true, mask: undefined, ...(mask && hidingPadding(mask)) } as const;
     const { rel_embeddings: table } = this;
     if (table === null) return seen;
-    const rows = table.weight.device.tensor(rowsOf(length, this.config as DebertaConfig));
-    const normal = this.LayerNorm === null ? table.weight : this.LayerNorm.forward(table.weight);
-    return { ...seen, distances: { table: normal, rows } };
+    const rows = this.tables.of(table.weight.device, length, this.rows);
+    return { ...seen, plainDistances: { table: this.normalized(table), rows } };
+  }
+
+  private normalized({ weight }: Embedding): Tensor {
+    return this.LayerNorm === null ? weight : this.LayerNorm.forward(weight);
+  }
+
+  override get knowsDistances(): boolean {
+    return true;
+  }
+
+  protected override relative(device: Device, length: number, mask: Tensor | undefined): RelativePositions {
+    const { rel_embeddings: embeddings } = this;
+    const hiding = hidingMask(mask);
+    const shown = hiding && shownAs(hiding, [...hiding.shape, 1]);
+    if (embeddings === null || this.byDistance === null) return { shown };
+    const distances = this.byDistance.of(this.tables, device, length);
+    const { low, count } = distances;
+    const table = narrow(this.normalized(embeddings), 0, low, count);
+    return { shown, distances: { ...distances, table } };
   }
 }
 
@@ -380,12 +227,7 @@ class NewerHead extends Module {
   readonly bias: Tensor;
   private readonly activation: Activation;
 
-  constructor(
-    device: Device,
-    { hiddenSize, hiddenAct, layerNormEps, vocabSize }: PretrainedConfig,
-    /** Not a property: they are the base model's. */
-    private readonly words: () => Tensor,
-  ) {
+  constructor(device: Device, { hiddenSize, hiddenAct, layerNormEps, vocabSize }: PretrainedConfig) {
     super();
     this.dense = new Linear(device, hiddenSize, hiddenSize);
     this.LayerNorm = new LayerNorm(device, hiddenSize, { eps: layerNormEps });
@@ -393,18 +235,23 @@ class NewerHead extends Module {
     this.activation = activationOf(hiddenAct);
   }
 
-  forward(x: Tensor): Tensor {
+  /** `words`: the base model's embeddings. */
+  forward(x: Tensor, words: Embedding): Tensor {
     const normal = this.LayerNorm.forward(this.dense.forwardActivated(x, this.activation));
-    return linear(normal, this.words(), this.bias);
+    return linear(normal, words.weight, this.bias);
   }
 }
 
-const vocabulary = head<{ lm_head?: LmHead; newer_head?: NewerHead }>({
+declarePure(DebertaEmbeddings, DebertaEncoder, ContextPooler, NewerHead);
+
+/** `base`: the model's own, which `logits` reads beside its parts. */
+const vocabulary = head<{ lm_head?: LmHead; newer_head?: NewerHead; base?: BaseModel }>({
   parts: (config, device, { wordEmbeddings }) =>
     (config as DebertaConfig).legacy
       ? { lm_head: new LmHead(device, config, wordEmbeddings.weight, config.hiddenAct) }
-      : { newer_head: new NewerHead(device, config, () => wordEmbeddings.weight) },
-  logits: ({ lm_head, newer_head }, { lastHiddenState }) => (lm_head ?? newer_head!).forward(lastHiddenState),
+      : { newer_head: new NewerHead(device, config) },
+  logits: ({ lm_head, newer_head, base }, { lastHiddenState }) =>
+    lm_head?.forward(lastHiddenState) ?? newer_head!.forward(lastHiddenState, base!.wordEmbeddings),
 });
 
 export class DebertaV2ForSequenceClassification extends sequenceClassification(DebertaV2Model, pooled) {}

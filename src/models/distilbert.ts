@@ -64,7 +64,7 @@ export class DistilBertModel extends encoderModel({
   /** Position embeddings start sinusoidal on request; they learn all the same, as in transformers. */
   initOwnWeights(which?: ReadonlySet<Tensor>): void {
     const { sinusoidalPosEmbds, maxPositionEmbeddings, hiddenSize } = this.config as DistilBertConfig;
-    const { weight } = this.embeddings.position_embeddings;
+    const { weight } = this.embeddings.position_embeddings!;
     if (sinusoidalPosEmbds && which?.has(weight) !== false)
       weight.write(sinusoids(maxPositionEmbeddings, hiddenSize));
   }

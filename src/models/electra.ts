@@ -16,6 +16,7 @@ import { type ConfigValues, encoderKeys, type PretrainedConfig } from './common/
 import { type FactorizedConfig, FactorizedEmbeddings, factorizedKeys } from './common/factorized.ts';
 import type { Family } from './common/family.ts';
 import { answerSpan, decoderOf, eachToken, gatherPositions, head } from './common/heads.ts';
+import { hostValues } from './common/inputs.ts';
 import { activation, flag, key, probability } from './common/keys.ts';
 import { multipleChoice } from './common/multiple-choice.ts';
 import {
@@ -124,12 +125,9 @@ class ReplacedTokens extends TaskModel {
       throw new ShapeError(
         `${where}: labels ${formatShape(labels.shape)} do not fit inputIds ${formatShape(logits.shape)}`,
       );
-    const shown = mask === undefined ? new Int32Array(logits.size).fill(1) : mask.integers;
-    const values = labels.integers;
-    if (shown === null || values === null)
-      throw new ConfigError(`${where}: ${shown === null ? 'attentionMask' : 'labels'} came from the GPU`, {
-        remedy: 'make an int32 tensor of numbers on the CPU: device.tensor(Int32Array.from(values), shape)',
-      });
+    const shown =
+      mask === undefined ? new Int32Array(logits.size).fill(1) : hostValues(`${where}: attentionMask`, mask);
+    const values = hostValues(`${where}: labels`, labels);
     const places = Array.from(shown.keys()).filter((at) => shown[at] === 1);
     const stray = places.map((at) => values[at]!).find((value) => value !== 0 && value !== 1);
     if (stray !== undefined)

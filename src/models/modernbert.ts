@@ -6,15 +6,12 @@ import * as v from 'valibot';
 import { ConfigError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
 import { Dropout, Embedding, LayerNorm, Linear } from '../nn/layers.ts';
-import { Module } from '../nn/module.ts';
+import { declarePure, Module } from '../nn/module.ts';
 import type { Device, NormalOptions } from '../tensor/device.ts';
-import { add, div, type FloatDtype, to } from '../tensor/ops/elementwise.ts';
-import { embedding } from '../tensor/ops/embedding.ts';
+import { add, type FloatDtype, to } from '../tensor/ops/elementwise.ts';
 import { gated } from '../tensor/ops/gated.ts';
-import { matmul } from '../tensor/ops/matmul.ts';
-import { mean, sum } from '../tensor/ops/reduction.ts';
 import { rotary } from '../tensor/ops/rotary.ts';
-import { reshape, select } from '../tensor/ops/view.ts';
+import { select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { activationOf } from './common/activations.ts';
 import { encoderModel } from './common/base-model.ts';
@@ -30,11 +27,13 @@ import {
   type StackedLayer,
 } from './common/encoder.ts';
 import type { Family } from './common/family.ts';
-import { classifierDropout, decoderOf, gatherPositions, type Head, head } from './common/heads.ts';
+import { classifierDropout, decoderOf, type Head, head } from './common/heads.ts';
 import { checkRange, type ModelInputs } from './common/inputs.ts';
 import { activation, fixed, flag, key, layers, notNegative, probability, size } from './common/keys.ts';
+import type { LengthRule } from './common/length-tables.ts';
 import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { rotaryAngles } from './common/rotary.ts';
+import { firstShown, meanShown } from './common/shown-states.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 import type { NameRule } from './files/weight-names.ts';
 
@@ -234,8 +233,8 @@ export class ModernBertEncoder extends LayerStack {
   readonly layers: readonly ModernBertLayer[];
   readonly final_norm: LayerNorm;
   protected override readonly local: boolean;
-  private readonly thetas: Readonly<Record<LayerType, number>>;
   private readonly size: number;
+  private readonly angles: Readonly<Record<LayerType, LengthRule>>;
 
   constructor(device: Device, config: PretrainedConfig) {
     super(config);
@@ -245,11 +244,16 @@ export class ModernBertEncoder extends LayerStack {
     this.layers = types.map((type, layer) => new ModernBertLayer(device, modern, layer, type));
     this.final_norm = norm(device, modern);
     this.local = types.includes('sliding_attention');
-    this.thetas = {
-      full_attention: ropeParameters?.full_attention?.rope_theta ?? modern.globalRopeTheta,
-      sliding_attention: ropeParameters?.sliding_attention?.rope_theta ?? modern.localRopeTheta,
+    const size = hiddenSize / numAttentionHeads;
+    this.size = size;
+    const { maxPositionEmbeddings: longest, globalRopeTheta, localRopeTheta } = modern;
+    const turning = (theta: number): LengthRule => {
+      return { over: 'positions', longest, values: (length) => rotaryAngles(length, size, theta) };
     };
-    this.size = hiddenSize / numAttentionHeads;
+    this.angles = {
+      full_attention: turning(ropeParameters?.full_attention?.rope_theta ?? globalRopeTheta),
+      sliding_attention: turning(ropeParameters?.sliding_attention?.rope_theta ?? localRopeTheta),
+    };
     if (this.size % 2 !== 0)
       throw new ConfigError(`hidden_size ${hiddenSize} gives ${numAttentionHeads} heads an odd size`, {
         remedy: 'rotary positions turn pairs of numbers',
@@ -265,8 +269,7 @@ export class ModernBertEncoder extends LayerStack {
   }
 
   protected override rotaryAngles(device: Device, count: number): RotaryPositions['angles'] {
-    const table = (type: LayerType) =>
-      device.tensor(rotaryAngles(count, this.size, this.thetas[type]), [count, this.size]);
+    const table = (type: LayerType) => this.tables.of(device, count, this.angles[type], this.size);
     return Object.fromEntries(layerTypes.map((type) => [type, table(type)]));
   }
 
@@ -319,30 +322,9 @@ class PredictionHead extends Module {
   }
 }
 
+declarePure(ModernBertEmbeddings, Attention, Mlp, ModernBertLayer, ModernBertEncoder, PredictionHead);
+
 type Inputs = Pick<ModelInputs, 'attentionMask'>;
-
-/** [B, L, H] → [B, H], the mean of the tokens that the mask shows. */
-function meanOf(states: Tensor, { attentionMask: mask }: Inputs): Tensor {
-  if (mask === undefined) return mean(states, 1);
-  const [batch, length, width] = states.shape as [number, number, number];
-  const shown = reshape(embedding(states.device.tensor([0, 1], [2, 1]), mask), [batch, 1, length]);
-  const shares = to(div(shown, sum(shown, 2, true)), states.dtype as FloatDtype);
-  return reshape(matmul(shares, states), [batch, width]);
-}
-
-/** [B, L, H] → [B, H], the first token that the mask shows. */
-function firstShown(states: Tensor, { attentionMask: mask }: Inputs): Tensor {
-  if (mask === undefined) return select(states, 1, 0);
-  const [batch, length] = mask.shape as [number, number];
-  const shown = mask.integers;
-  if (shown === null)
-    throw new ConfigError('attentionMask came from the GPU', {
-      remedy: 'make an int32 tensor of numbers on the CPU: device.tensor(Int32Array.from(values), shape)',
-    });
-  const first = (text: number) => Math.max(0, shown.subarray(text * length, (text + 1) * length).indexOf(1));
-  const places = Int32Array.from({ length: batch }, (_, text) => text * length + first(text));
-  return gatherPositions(states, states.device.tensor(places));
-}
 
 const parts = (config: PretrainedConfig, device: Device) => ({
   pooling: (config as ModernBertConfig).classifierPooling,
@@ -365,7 +347,7 @@ const eachToken = classified((states) => states);
 const answerSpan = head({ parts, logits: eachToken.logits });
 const pooledBy = (first: (states: Tensor, inputs: Inputs) => Tensor) =>
   classified((states, inputs, pooling) =>
-    pooling === 'mean' ? meanOf(states, inputs) : first(states, inputs),
+    pooling === 'mean' ? meanShown(states, inputs.attentionMask) : first(states, inputs),
   );
 
 const vocabulary = head({
@@ -391,7 +373,7 @@ export class ModernBertForQuestionAnswering extends questionAnswering(ModernBert
 export class ModernBertForMaskedLM extends maskedLm(ModernBertModel, vocabulary) {}
 export class ModernBertForMultipleChoice extends multipleChoice(
   ModernBertModel,
-  rating(pooledBy(firstShown)),
+  rating(pooledBy((states, { attentionMask }) => firstShown(states, attentionMask))),
 ) {}
 
 export const modernbert = {

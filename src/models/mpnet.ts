@@ -1,17 +1,18 @@
 /** MPNet (Song et al., 2020): BERT's encoder with a bias of attention for each distance, shared by all layers. */
 import * as v from 'valibot';
 import { Embedding } from '../nn/layers.ts';
-import type { Module } from '../nn/module.ts';
+import { declarePure, type Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
 import { byDistance } from '../tensor/ops/distances.ts';
 import { permute } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { encoderModel } from './common/base-model.ts';
 import { type ConfigValues, encoderKeys, type PretrainedConfig } from './common/config.ts';
-import { Encoder, type PlainlySeen } from './common/encoder.ts';
+import { Encoder, type PlainlySeen, type RelativePositions } from './common/encoder.ts';
 import type { Family } from './common/family.ts';
 import { answerSpan, eachToken, pooled, vocabulary } from './common/heads.ts';
 import { fixed, key, size } from './common/keys.ts';
+import { distanceRule } from './common/length-tables.ts';
 import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 import type { NameRule } from './files/weight-names.ts';
@@ -68,6 +69,8 @@ export function distanceBucket(distance: number): number {
   return distance < 0 ? half + bucket : bucket;
 }
 
+const buckets = distanceRule(FARTHEST + 1, distanceBucket, { saturates: true });
+
 export class MPNetEncoder extends Encoder {
   readonly relative_attention_bias: Embedding;
 
@@ -77,11 +80,18 @@ export class MPNetEncoder extends Encoder {
     this.relative_attention_bias = new Embedding(device, relativeAttentionNumBuckets, numAttentionHeads);
   }
 
+  override get knowsDistances(): boolean {
+    return true;
+  }
+
   protected override plainly(length: number, mask: Tensor | undefined): PlainlySeen {
-    const { weight } = this.relative_attention_bias;
-    const buckets = Int32Array.from({ length: 2 * length - 1 }, (_, at) => distanceBucket(at - length + 1));
-    const biases = this.relative_attention_bias.forward(weight.device.tensor(buckets));
-    return { mask, plain: true, bias: byDistance(permute(biases, [1, 0]), 'none') };
+    const { bias } = this.relative(this.relative_attention_bias.weight.device, length);
+    return { mask, plain: true, bias: byDistance(bias!, 'none') };
+  }
+
+  protected override relative(device: Device, length: number): RelativePositions {
+    const rows = this.tables.of(device, length, buckets);
+    return { bias: permute(this.relative_attention_bias.forward(rows), [1, 0]) };
   }
 
   /** The bias does not shrink, as in transformers, which tells biases by their names. */
@@ -96,6 +106,8 @@ export class MPNetEncoder extends Encoder {
     return groups;
   }
 }
+
+declarePure(MPNetEmbeddings, MPNetEncoder);
 
 export class MPNetModel extends encoderModel({
   prefix: 'mpnet',

@@ -24,7 +24,7 @@ const keys = { ...relativeKeys, vocabSize: { ...encoderKeys.vocabSize, default: 
 /** Positions begin after the padding id, and padding keeps that id. */
 export class RobertaEmbeddings extends Embeddings {
   constructor(device: Device, config: PretrainedConfig) {
-    super(device, config, config.padTokenId ?? 1);
+    super(device, config, { positionPadding: config.padTokenId ?? 1 });
   }
 
   private get padding(): number {
@@ -36,7 +36,7 @@ export class RobertaEmbeddings extends Embeddings {
   }
 
   protected override positions(inputIds: Tensor): Tensor {
-    return this.position_embeddings.forward(positionIds(inputIds, this.padding));
+    return this.position_embeddings!.forward(positionIds(inputIds, this.padding));
   }
 }
 

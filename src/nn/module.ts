@@ -131,8 +131,16 @@ export abstract class Module {
     for (const tensor of this.parameters()) tensor.dropGradient();
   }
 
+  /**
+   * @internal Tensors that this module keeps beside its weights, and makes again if they are gone; not saved.
+   */
+  ownTables(): readonly Tensor[] {
+    return [];
+  }
+
   /** Frees all weights. */
   dispose(): void {
     for (const tensor of this.parameters()) tensor.dispose();
+    for (const module of this.modules()) for (const table of module.ownTables()) table.dispose();
   }
 }

@@ -6,31 +6,35 @@ import { ConfigError } from '../errors.ts';
 
 export type Axis = 'batch_size' | 'num_choices' | 'sequence_length';
 
-/** Sizes of the inputs in both traces. The quotients, and their products, all differ. */
-export const traced: Readonly<Record<Axis, readonly [number, number]>> = {
+/** Sizes that follow from those of the inputs: a text of L tokens has 2 · L − 1 distances between two. */
+export type Measure = Axis | 'distances';
+
+/** Sizes in both traces. The quotients, and their products, all differ. */
+export const traced: Readonly<Record<Measure, readonly [number, number]>> = {
   batch_size: [2, 3],
   num_choices: [3, 5],
   sequence_length: [4, 7],
+  distances: [7, 13],
 };
 
-/** The product of a number and of sizes of the inputs. */
+/** The product of a number and of sizes that follow from the inputs'. */
 export interface Dim {
   readonly factor: number;
-  readonly axes: readonly Axis[];
+  readonly axes: readonly Measure[];
 }
 
-const subsets = (axes: readonly Axis[]): Axis[][] =>
-  axes.reduce<Axis[][]>((sets, axis) => sets.flatMap((set) => [set, [...set, axis]]), [[]]);
+const subsets = (axes: readonly Measure[]): Measure[][] =>
+  axes.reduce<Measure[][]>((sets, axis) => sets.flatMap((set) => [set, [...set, axis]]), [[]]);
 
 /** How sizes follow from those of a model's inputs, which have `axes`. */
 export class Dims {
-  private readonly products: { axes: Axis[]; first: number; second: number }[];
+  private readonly products: { axes: Measure[]; first: number; second: number }[];
 
   constructor(
     readonly axes: readonly Axis[],
     private readonly where: string,
   ) {
-    this.products = subsets(axes).map((set) => {
+    this.products = subsets([...axes, 'distances']).map((set) => {
       const [first, second] = [0, 1].map((trace) =>
         set.reduce((product, axis) => product * traced[axis][trace]!, 1),
       );

@@ -7,18 +7,28 @@ import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { CONFIG_NAME } from '../models/files/checkpoint-files.ts';
 import { checkOptions } from '../options.ts';
 import type { ExistingFolder, FileSink } from '../platform/contract.ts';
+import { sizeOf } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import type { Axis, Dims } from './dims.ts';
 import { type FloatType, Graph, type Port, portShape } from './graph.ts';
-import { type Context, convert } from './operators.ts';
+import { convert } from './operators.ts';
+import { quantize } from './quantize.ts';
+import { type Context, filled, ruled } from './sizes.ts';
 import { type InputPlan, type Trace, type Traced, type TracedOp, traceModel } from './trace.ts';
 
 /** Element types by transformers.js' names (its option `dtype`), with the suffixes of its files. */
 const files = {
   fp32: { type: 'float32', name: 'onnx/model.onnx' },
   fp16: { type: 'float16', name: 'onnx/model_fp16.onnx' },
-} as const satisfies Record<string, { type: FloatType; name: string }>;
+  q8: { type: 'float32', name: 'onnx/model_quantized.onnx', quantized: true },
+} as const satisfies Record<string, GraphKind & { name: string }>;
+
+interface GraphKind {
+  type: FloatType;
+  /** Whether products and tables are of 8 bits. */
+  quantized?: boolean;
+}
 
 export type OnnxDtype = keyof typeof files;
 export const onnxDtypes = Object.keys(files) as OnnxDtype[];
@@ -26,18 +36,14 @@ export const onnxDtypes = Object.keys(files) as OnnxDtype[];
 export interface OnnxOptions {
   /** Its files are written too; a pipeline needs them. */
   tokenizer?: PreTrainedTokenizer;
-  /** `fp32`: onnx/model.onnx; `fp16`: onnx/model_fp16.onnx, half as large. Default: both. */
+  /**
+   * `fp32`: onnx/model.onnx; `fp16`: onnx/model_fp16.onnx, half as large; `q8`: onnx/model_quantized.onnx, a
+   * quarter as large, which transformers.js takes in browsers unless told otherwise. Default: all.
+   */
   dtypes?: readonly OnnxDtype[];
   /** What to do if the folder exists. Default `merge`. */
   existing?: ExistingFolder;
 }
-
-/** Families that compute tables for the length of a text, and what the tables hold. */
-export const refusedFamilies: Readonly<Record<string, string>> = {
-  mpnet: 'distances of tokens',
-  modernbert: 'rotary positions',
-  'deberta-v2': 'distances of tokens',
-};
 
 /** A base model's pooler is left out, as Optimum leaves it. */
 const unwritten = new Set(['pooler_output', 'loss']);
@@ -54,8 +60,6 @@ class Values implements Context {
   readonly graph: Graph;
   readonly sizes: Dims;
   private readonly names = new Map<number, string>();
-  private readonly swaps = new Map<number, string>();
-  private readonly shapes = new Map<Axis, string>();
   private readonly weights: ReadonlyMap<number, { path: string; tensor: Tensor }>;
   /** Weights that are read as they are. */
   private readonly plain: ReadonlySet<number>;
@@ -97,31 +101,32 @@ class Values implements Context {
     if (weight !== undefined) {
       const { path, tensor } = weight;
       const { shape } = tensor;
-      return this.graph.initializer({
+      return this.graph.weight({
         name: path,
         shape,
         type: this.graph.type,
         read: () => tensor.float32Data(),
       });
     }
-    const { shape, integer, values } = this.trace.constants.get(key)!;
-    return integer ? this.graph.ints(values, shape) : this.graph.floats(values, shape);
+    const constant = this.trace.constants.get(key)!;
+    const { dims, integer } = constant;
+    const hold = (values: ArrayLike<number>, shape: readonly number[]) =>
+      integer ? this.graph.ints(values, shape) : this.graph.floats(values, shape);
+    if ('value' in constant) return filled(hold([constant.value], []), dims, this);
+    const shape = dims.map(({ factor }) => factor);
+    if ('values' in constant) return hold(constant.values, shape);
+    const table = constant.rule.values(constant.rule.longest);
+    const [, ...width] = shape;
+    return ruled(hold(table, [table.length / sizeOf(width), ...width]), constant.rule, this);
   }
 
   readonly swapped = (op: TracedOp, input: string): string => {
     const { key, dims } = op.inputs[input]!;
-    const known = this.swaps.get(key);
-    if (known !== undefined) return known;
     const weight = this.weights.get(key);
-    let name: string;
-    if (weight !== undefined && dims.length === 2 && !this.plain.has(key)) name = this.transposed(weight);
-    else {
-      const order = dims.map((_, at) => at);
-      const perm = [...order.slice(0, -2), order.at(-1)!, order.at(-2)!];
-      name = this.graph.node('Transpose', [this.name(op, input)], { perm: { ints: perm } });
-    }
-    this.swaps.set(key, name);
-    return name;
+    if (weight !== undefined && dims.length === 2 && !this.plain.has(key)) return this.transposed(weight);
+    const order = dims.map((_, at) => at);
+    const perm = [...order.slice(0, -2), order.at(-1)!, order.at(-2)!];
+    return this.graph.node('Transpose', [this.name(op, input)], { perm: { ints: perm } });
   };
 
   /** A weight [out, in], stored as [in, out]: quantizers look for products with such weights. */
@@ -135,45 +140,20 @@ class Values implements Context {
           out[column * rows + row] = values[row * columns + column]!;
       return out;
     };
-    return this.graph.initializer({
+    return this.graph.weight({
       name: `${path}.transposed`,
       shape: [columns, rows],
       type: this.graph.type,
       read,
     });
   }
-
-  readonly size = (axis: Axis): string => {
-    const known = this.shapes.get(axis);
-    if (known !== undefined) return known;
-    const start = this.sizes.axes.indexOf(axis);
-    const bounds = { start: { int: start }, end: { int: start + 1 } };
-    const name = this.graph.node('Shape', ['input_ids'], bounds);
-    this.shapes.set(axis, name);
-    return name;
-  };
-}
-
-function checkFamily({ config: { modelType, positionEmbeddingType: positions } }: PreTrainedModel): void {
-  const table = refusedFamilies[modelType];
-  if (table !== undefined)
-    throw new ConfigError(
-      `exportOnnx: models of type '${modelType}' are not supported: they compute ${table} for each length`,
-      {
-        remedy: 'export one of another family',
-      },
-    );
-  if (positions !== 'absolute')
-    throw new ConfigError(`exportOnnx: position_embedding_type '${positions}' is not supported`, {
-      remedy: "only 'absolute' is",
-    });
 }
 
 /** Writes a traced model as an ONNX file. */
 async function writeGraph(
   sink: FileSink,
   model: PreTrainedModel,
-  { trace, type }: { trace: Trace; type: FloatType },
+  { trace, type, quantized = false }: { trace: Trace } & GraphKind,
 ): Promise<void> {
   const where = model.architecture;
   const values = new Values(where, type, model, trace);
@@ -186,6 +166,7 @@ async function writeGraph(
   const outputs = results.map(
     ([name, { dims }]): Port => ({ name, type: 'float32', shape: portShape(dims) }),
   );
+  if (quantized) quantize(values.graph);
   await values.graph.write(sink, where, inputs, outputs);
 }
 
@@ -208,15 +189,14 @@ export async function exportOnnx(
     throw new ConfigError(`exportOnnx: dtypes has ${stray === undefined ? 'no entry' : `'${stray}'`}`, {
       remedy: `use one of ${onnxDtypes.join(', ')}, or several`,
     });
-  checkFamily(model);
   const trace = await traceModel(model, planOf(model));
   await platform.writeFolder(folder, existing, async (writer) => {
     const config = writeConfig(model.base.traits.config, model.config, model.architecture, 'float32');
     await writer.writeText(CONFIG_NAME, config);
     await tokenizer?.write(writer);
     for (const dtype of dtypes) {
-      const { name, type } = files[dtype];
-      await writer.writeFile(name, (sink) => writeGraph(sink, model, { trace, type }));
+      const { name, ...kind } = files[dtype];
+      await writer.writeFile(name, (sink) => writeGraph(sink, model, { trace, ...kind }));
     }
   });
 }

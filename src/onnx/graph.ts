@@ -1,35 +1,35 @@
 /** A graph under construction, and the messages of onnx.proto (ONNX 1.16) that it becomes. */
 
+import { cached } from '../cached.ts';
 import { ConfigError } from '../errors.ts';
 import type { FileSink } from '../platform/contract.ts';
 import { float32ToFloat16 } from '../tensor/float16.ts';
 import { sizeOf } from '../tensor/shape.ts';
-import type { Axis, Dim } from './dims.ts';
+import type { Dim } from './dims.ts';
 import { bytes, bytesHead, float, integer, message } from './protobuf.ts';
 
 /** Numbers of `TensorProto.DataType`. */
-export const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
+const elementTypes = { float32: 1, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 type ElementType = keyof typeof elementTypes;
 
 /** The type of weights and of what is computed; inputs are int64 and results float32. */
 export type FloatType = 'float32' | 'float16';
 
 /** The operators of this version are known to ONNX Runtime 1.13 and later. */
-export const OPSET = 17;
+const OPSET = 17;
 const IR_VERSION = 8;
 /** The longest message that protobuf reads. */
 const LONGEST = 2 ** 31 - 1;
 /** The largest float16. */
 const LARGEST_HALF = 65_504;
+/** Constants up to this size are the same if their values are. */
+const SMALL = 64;
 
 /** An attribute of a node: a number of the kind that the operator wants, or whole numbers. */
-export type Attribute =
-  | { readonly float: number }
-  | { readonly int: number }
-  | { readonly ints: readonly number[] };
+type Attribute = { readonly float: number } | { readonly int: number } | { readonly ints: readonly number[] };
 type Attributes = Readonly<Record<string, Attribute>>;
 
-interface Node {
+export interface Node {
   readonly op: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -48,7 +48,7 @@ export interface Initializer {
 export interface Port {
   readonly name: string;
   readonly type: ElementType;
-  readonly shape: readonly (number | Axis)[];
+  readonly shape: readonly (number | string)[];
 }
 
 function attributeMessage([name, value]: [string, Attribute]): Uint8Array {
@@ -77,6 +77,7 @@ function nodeMessage({ op, inputs, outputs, attributes }: Node): Uint8Array {
 
 const itemBytes: Readonly<Record<ElementType, number>> = {
   float32: 4,
+  int8: 1,
   int32: 4,
   int64: 8,
   bool: 1,
@@ -91,17 +92,23 @@ async function rawData({ name, type, read }: Initializer): Promise<Uint8Array> {
       remedy: 'export fp32 only',
     });
   const data =
-    type === 'float16'
-      ? float32ToFloat16(floats)
-      : type === 'float32'
-        ? floats
-        : BigInt64Array.from(values as number[], BigInt);
+    values instanceof Int8Array
+      ? values
+      : type === 'float16'
+        ? float32ToFloat16(floats)
+        : type === 'float32'
+          ? floats
+          : BigInt64Array.from(values as number[], BigInt);
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 export class Graph {
-  private readonly nodes: Node[] = [];
-  private readonly initializers = new Map<string, Initializer>();
+  nodes: Node[] = [];
+  /** By name. */
+  readonly weights = new Map<string, Initializer>();
+  private readonly constants = new Map<string, Initializer>();
+  /** Names of what nodes and small constants give, by what they are. */
+  private readonly known = new Map<string, string[]>();
   private count = 0;
 
   constructor(readonly type: FloatType) {}
@@ -111,15 +118,32 @@ export class Graph {
     return `${op}_${this.count}`;
   }
 
-  /** Adds a node with several results and returns their names. */
-  split(op: string, inputs: readonly string[], results: number, attributes: Attributes = {}): string[] {
-    const name = this.fresh(op);
-    const outputs = Array.from({ length: results }, (_, at) => (results === 1 ? name : `${name}_${at}`));
-    this.nodes.push({ op, inputs, outputs, attributes });
-    return outputs;
+  /** Adds a node whose results have names. */
+  add(node: Node): void {
+    this.nodes.push(node);
   }
 
-  /** Adds a node and returns the name of its result. */
+  /** Goes over the nodes anew: `body` adds each, or others with its results; `makerOf` has a value's node. */
+  rewrite(body: (node: Node, makerOf: (value: string) => Node | undefined) => void): void {
+    const { nodes } = this;
+    const makers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+    this.nodes = [];
+    // A node that is like a later one must not stand for it before it is there.
+    this.known.clear();
+    for (const node of nodes) body(node, (value) => makers.get(value));
+  }
+
+  /** Adds a node with several results, unless there is one like it, and returns their names. */
+  split(op: string, inputs: readonly string[], results: number, attributes: Attributes = {}): string[] {
+    return cached(this.known, JSON.stringify([op, inputs, results, attributes]), () => {
+      const name = this.fresh(op);
+      const outputs = Array.from({ length: results }, (_, at) => (results === 1 ? name : `${name}_${at}`));
+      this.add({ op, inputs, outputs, attributes });
+      return outputs;
+    });
+  }
+
+  /** Adds a node, unless there is one like it, and returns the name of its result. */
   node(op: string, inputs: readonly string[], attributes: Attributes = {}): string {
     return this.split(op, inputs, 1, attributes)[0]!;
   }
@@ -128,26 +152,48 @@ export class Graph {
   output(name: string, value: string): void {
     const op = this.type === 'float32' ? 'Identity' : 'Cast';
     const attributes: Attributes = op === 'Cast' ? { to: { int: elementTypes.float32 } } : {};
-    this.nodes.push({ op, inputs: [value], outputs: [name], attributes });
+    this.add({ op, inputs: [value], outputs: [name], attributes });
   }
 
   cast(value: string, type: ElementType): string {
     return this.node('Cast', [value], { to: { int: elementTypes[type] } });
   }
 
-  initializer(initializer: Initializer): string {
-    this.initializers.set(initializer.name, initializer);
-    return initializer.name;
+  weight(weight: Initializer): string {
+    this.weights.set(weight.name, weight);
+    return weight.name;
+  }
+
+  constant(constant: Initializer): string {
+    this.constants.set(constant.name, constant);
+    return constant.name;
   }
 
   /** An int64 constant, a vector unless `shape` says otherwise. */
   ints(values: ArrayLike<number>, shape: readonly number[] = [values.length]): string {
-    return this.initializer({ name: this.fresh('ints'), shape, type: 'int64', read: async () => values });
+    return this.values('ints', 'int64', values, shape);
   }
 
-  /** A constant of the graph's float type, a scalar unless `shape` says otherwise. */
+  /**
+   * A constant of the graph's float type, a scalar unless `shape` says otherwise. Values that stand for
+   * infinity become the type's largest.
+   */
   floats(values: ArrayLike<number>, shape: readonly number[] = []): string {
-    return this.initializer({ name: this.fresh('floats'), shape, type: this.type, read: async () => values });
+    const { type } = this;
+    const clamped = (value: number) => Math.min(Math.max(value, -LARGEST_HALF), LARGEST_HALF);
+    const held = type === 'float16' ? Array.from(values, clamped) : values;
+    return this.values('floats', type, held, shape);
+  }
+
+  private values(
+    prefix: string,
+    type: ElementType,
+    values: ArrayLike<number>,
+    shape: readonly number[],
+  ): string {
+    const make = () => [this.constant({ name: this.fresh(prefix), shape, type, read: async () => values })];
+    if (values.length > SMALL) return make()[0]!;
+    return cached(this.known, JSON.stringify([type, shape, Array.from(values).join()]), make)[0]!;
   }
 
   /** Leaves what no output needs, and writes the file. Throws `ConfigError` if it would be too long. */
@@ -171,7 +217,9 @@ export class Graph {
       ...inputs.filter(({ name }) => needed.has(name)).map((port) => bytes(11, portMessage(port))),
       ...outputs.map((port) => bytes(12, portMessage(port))),
     );
-    const kept = [...this.initializers.values()].filter(({ name }) => needed.has(name));
+    const kept = [...this.weights.values(), ...this.constants.values()].filter(({ name }) =>
+      needed.has(name),
+    );
     const tensors = kept.map((one) => {
       const length = sizeOf(one.shape) * itemBytes[one.type];
       const dims = one.shape.map((size) => integer(1, size));
@@ -191,7 +239,7 @@ export class Graph {
       throw new ConfigError(
         `${where}: ${total} bytes in ${this.type} are more than an ONNX file holds, 2 GiB`,
         {
-          remedy: this.type === 'float32' ? 'export fp16 only' : 'this model cannot be exported',
+          remedy: this.type === 'float32' ? 'export fp16 or q8 only' : 'export q8 only',
         },
       );
     const opset = bytes(8, message(bytes(1, ''), integer(2, OPSET)));
@@ -206,8 +254,8 @@ export class Graph {
 }
 
 /** A port's shape. Products of sizes have no name of their own. */
-export function portShape(dims: readonly Dim[]): (number | Axis)[] {
+export function portShape(dims: readonly Dim[]): (number | string)[] {
   return dims.map(({ factor, axes }) =>
-    axes.length === 0 ? factor : factor === 1 && axes.length === 1 ? axes[0]! : (axes.join('_x_') as Axis),
+    axes.length === 0 ? factor : [...(factor === 1 ? [] : [factor]), ...axes].join('_x_'),
   );
 }

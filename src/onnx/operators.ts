@@ -1,25 +1,15 @@
 /** The nodes that compute what an operation of the engine computes. */
 import { ConfigError } from '../errors.ts';
 import type { Activation } from '../kernels/activations.ts';
-import { type Axis, type Dim, type Dims, sameDim } from './dims.ts';
+import type { DistanceRows } from '../tensor/ops/distances.ts';
+import { type Dim, sameDim } from './dims.ts';
 import type { Graph } from './graph.ts';
+import { type Context, measured, queriesAndKeys, sizeVector } from './sizes.ts';
 import type { TracedOp } from './trace.ts';
 
-/** Looks up and names values while operations become nodes. */
-export interface Context {
-  readonly graph: Graph;
-  /** The model's class. */
-  readonly where: string;
-  readonly sizes: Dims;
-  /** The name of an operation's input; '' if it is absent. */
-  name(op: TracedOp, input: string): string;
-  /** The same, with its last two dimensions swapped. */
-  swapped(op: TracedOp, input: string): string;
-  /** A vector of one element: a size of the inputs. */
-  size(axis: Axis): string;
-}
-
 type Convert = (op: TracedOp, context: Context) => string;
+
+const LOWEST = -3.4028234663852886e38;
 
 const option = <T>({ options }: TracedOp): T => options[0] as T;
 
@@ -27,13 +17,6 @@ const option = <T>({ options }: TracedOp): T => options[0] as T;
 function sizeOption(op: TracedOp, name: string, { sizes }: Context): Dim {
   const [a, b] = op.options.map((options) => (options as Record<string, number>)[name]!);
   return sizes.of(a!, b!);
-}
-
-/** A size as a vector of one element. */
-function sizeVector({ factor, axes }: Dim, { graph, size }: Context): string {
-  if (axes.length === 0) return graph.ints([factor]);
-  const all = axes.map(size).reduce((product, next) => graph.node('Mul', [product, next]));
-  return factor === 1 ? all : graph.node('Mul', [all, graph.ints([factor])]);
 }
 
 /** Reshapes to sizes of which any may depend on the inputs'. */
@@ -119,32 +102,109 @@ function normalized(op: TracedOp, { graph, name }: Context, x: string): string {
 }
 
 /** softmax(q·kᵀ / √size) · v of each head; q, k, v and the result [B, L, heads · size]. */
-function attended(
-  { graph }: Context,
-  [q, k, v]: readonly string[],
-  { heads, width, mask }: { heads: number; width: number; mask: string },
-): string {
+function attended(op: TracedOp, context: Context, [q, k, v]: readonly string[]): string {
+  const { graph } = context;
+  const { heads, window } = option<{ heads: number; window?: number }>(op);
+  const width = op.y.dims.at(-1)!.factor;
   const size = width / heads;
+  const seen = seenKeys(context.name(op, 'mask'), window, context);
   const apart = (x: string, order: readonly number[]): string =>
     graph.node('Transpose', [graph.node('Reshape', [x, graph.ints([0, 0, heads, size])])], {
       perm: { ints: order },
     });
   const [query, key, value] = [apart(q!, [0, 2, 1, 3]), apart(k!, [0, 2, 3, 1]), apart(v!, [0, 2, 1, 3])];
   const scores = times(graph, graph.node('MatMul', [query, key]), 1 / Math.sqrt(size));
-  const weights = graph.node('Softmax', [mask === '' ? scores : masked(graph, scores, mask)], {
-    axis: { int: -1 },
-  });
+  const lowest = graph.floats([LOWEST]);
+  const shown = seen === '' ? scores : graph.node('Where', [seen, scores, lowest]);
+  const weights = graph.node('Softmax', [shown], { axis: { int: -1 } });
   const mixed = graph.node('Transpose', [graph.node('MatMul', [weights, value])], {
     perm: { ints: [0, 2, 1, 3] },
   });
   return graph.node('Reshape', [mixed, graph.ints([0, 0, width])]);
 }
 
-/** Scores [B, heads, L, L], the lowest number for keys that the mask [B, L] hides. */
-function masked(graph: Graph, scores: string, mask: string): string {
-  const seen = graph.node('Unsqueeze', [graph.cast(mask, 'bool'), graph.ints([1, 2])]);
-  const lowest = graph.floats([graph.type === 'float32' ? -3.4028234663852886e38 : -65_504]);
-  return graph.node('Where', [seen, scores, lowest]);
+/** Which keys a query sees, of those that a mask [B, L] shows and of those near by: broadcasts to [B, heads, L, L]. */
+function seenKeys(mask: string, window: number | undefined, context: Context): string {
+  const { graph } = context;
+  const shown = mask === '' ? '' : graph.node('Unsqueeze', [graph.cast(mask, 'bool'), graph.ints([1, 2])]);
+  if (window === undefined) return shown;
+  const distances = graph.node('Abs', [graph.node('Sub', queriesAndKeys(context))]);
+  const near = graph.node('LessOrEqual', [distances, graph.ints([window], [])]);
+  return shown === '' ? near : graph.node('And', [shown, near]);
+}
+
+/** Queries and keys of each head, turned by the angles of their positions; see `rotary`. */
+function turned(op: TracedOp, { graph, name }: Context): string {
+  const columns = op.y.dims.at(-1)!.factor;
+  const size = op.inputs.angles!.dims[1]!.factor;
+  const halves = [size / 2, size / 2];
+  const split = (x: string, sizes: readonly number[]) =>
+    graph.split('Split', [x, graph.ints(sizes)], sizes.length, { axis: { int: -1 } });
+  const [turning, values] = split(name(op, 'qkv'), [(columns / 3) * 2, columns / 3]) as [string, string];
+  const angles = graph.node('Gather', [name(op, 'angles'), name(op, 'positions')], { axis: { int: 0 } });
+  const [cosine, sine] = split(graph.node('Unsqueeze', [angles, graph.ints([1])]), halves) as [
+    string,
+    string,
+  ];
+  const apart = graph.node('Reshape', [turning, graph.ints([0, 0, (columns / 3 / size) * 2, size])]);
+  const [a, b] = split(apart, halves) as [string, string];
+  const product = (x: string, y: string) => graph.node('Mul', [x, y]);
+  const first = graph.node('Sub', [product(a, cosine), product(b, sine)]);
+  const second = graph.node('Add', [product(b, cosine), product(a, sine)]);
+  const together = graph.node('Concat', [first, second], { axis: { int: -1 } });
+  const flat = graph.node('Reshape', [together, graph.ints([0, 0, (columns / 3) * 2])]);
+  return graph.node('Concat', [flat, values], { axis: { int: -1 } });
+}
+
+/** Values for each distance, laid out by query and key; see `byDistance`. */
+function laidOut(op: TracedOp, context: Context): string {
+  const { graph } = context;
+  const { rows } = option<{ rows: DistanceRows }>(op);
+  const [query, key] = queriesAndKeys(context);
+  const length = measured(context, 'sequence_length');
+  const last = graph.node('Sub', [length, graph.ints([1])]);
+  const place = graph.node('Add', [graph.node('Sub', [query, key]), last]);
+  const x = context.name(op, 'x');
+  if (rows === 'none') return graph.node('Gather', [x, place], { axis: { int: -1 } });
+  const row = graph.node('Mul', [rows === 'query' ? query : key, measured(context, 'distances')]);
+  const lead = op.y.dims.slice(0, -2).map(() => 0);
+  const flat = graph.node('Reshape', [x, graph.ints([...lead, -1])]);
+  return graph.node('Gather', [flat, graph.node('Add', [row, place])], { axis: { int: -1 } });
+}
+
+/** Integers that are 1 or 0, as the engine's comparisons give. */
+const comparison =
+  (node: string): Convert =>
+  (op, { graph, name }) =>
+    graph.cast(graph.node(node, [name(op, 'a'), name(op, 'b')]), 'int64');
+
+const unary =
+  (node: string): Convert =>
+  (op, { graph, name }) =>
+    graph.node(node, [name(op, 'x')]);
+
+/** The position of an extreme, the first of equal ones. */
+const position =
+  (node: string): Convert =>
+  (op, context) => {
+    const { graph, name } = context;
+    const { dim, keepdim } = option<{ dim: number | undefined; keepdim: boolean }>(op);
+    const { dims } = op.inputs.x!;
+    if (dim !== undefined) {
+      const axis = { int: (dim + dims.length) % dims.length };
+      return graph.node(node, [name(op, 'x')], { axis, keepdims: { int: Number(keepdim) } });
+    }
+    const flat = graph.node('Reshape', [name(op, 'x'), graph.ints([-1])]);
+    const found = graph.node(node, [flat], { axis: { int: 0 }, keepdims: { int: 0 } });
+    return graph.node('Reshape', [found, graph.ints(op.y.dims.map(() => 1))]);
+  };
+
+/** Values between two limits, of which either may be infinite. */
+function limited(op: TracedOp, { graph, name }: Context): string {
+  const { low, high } = option<{ low: number; high: number }>(op);
+  const x = name(op, 'x');
+  const raised = Number.isFinite(low) ? graph.node('Max', [x, graph.floats([low])]) : x;
+  return Number.isFinite(high) ? graph.node('Min', [raised, graph.floats([high])]) : raised;
 }
 
 function reduction(node: string): Convert {
@@ -172,6 +232,33 @@ const converts: Readonly<Record<string, Convert>> = {
   sub: binary('Sub'),
   mul: binary('Mul'),
   div: binary('Div'),
+  pow: binary('Pow'),
+  maximum: binary('Max'),
+  minimum: binary('Min'),
+  eq: comparison('Equal'),
+  ne: (op, { graph, name }) =>
+    graph.cast(graph.node('Not', [graph.node('Equal', [name(op, 'a'), name(op, 'b')])]), 'int64'),
+  lt: comparison('Less'),
+  le: comparison('LessOrEqual'),
+  gt: comparison('Greater'),
+  ge: comparison('GreaterOrEqual'),
+  where: (op, { graph, name }) =>
+    graph.node('Where', [graph.cast(name(op, 'condition'), 'bool'), name(op, 'a'), name(op, 'b')]),
+  log: unary('Log'),
+  sqrt: unary('Sqrt'),
+  abs: unary('Abs'),
+  clamp: limited,
+  power: (op, { graph, name }) =>
+    graph.node('Pow', [name(op, 'x'), graph.floats([option<{ low: number }>(op).low])]),
+  cat: (op, { graph, name }) => {
+    const parts = Object.keys(op.inputs).map((input) => name(op, input));
+    const given = parts.filter((part) => part !== '');
+    return graph.node('Concat', given, { axis: { int: option<{ dim: number }>(op).dim } });
+  },
+  argmax: position('ArgMax'),
+  argmin: position('ArgMin'),
+  amax: reduction('ReduceMax'),
+  amin: reduction('ReduceMin'),
   sum: reduction('ReduceSum'),
   mean: reduction('ReduceMean'),
   softmax: (op, { graph, name }) => graph.node('Softmax', [name(op, 'x')], { axis: { int: -1 } }),
@@ -180,7 +267,8 @@ const converts: Readonly<Record<string, Convert>> = {
     const scaled = times(graph, name(op, 'x'), scale);
     return shift === 0 ? scaled : graph.node('Add', [scaled, graph.floats([shift])]);
   },
-  embedding: (op, { graph, name }) => graph.node('Gather', [name(op, 'table'), name(op, 'ids')]),
+  embedding: (op, { graph, name }) =>
+    graph.node('Gather', [name(op, 'table'), name(op, 'ids')], { axis: { int: 0 } }),
   positionIds: (op, { graph, name }) => {
     const { padding } = option<{ padding: number }>(op);
     const first = graph.ints([padding], []);
@@ -231,17 +319,19 @@ const converts: Readonly<Record<string, Convert>> = {
     return linear(op, context, hidden, { weight: 'outerWeight', bias: 'outerBias' });
   },
   attention: (op, context) => {
-    const width = op.y.dims.at(-1)!.factor;
-    const { heads } = option<{ heads: number }>(op);
     const inputs = ['q', 'k', 'v'].map((input) => context.name(op, input));
-    return attended(context, inputs, { heads, width, mask: context.name(op, 'mask') });
+    return attended(op, context, inputs);
   },
   selfAttention: (op, context) => {
-    const width = op.y.dims.at(-1)!.factor;
-    const { heads } = option<{ heads: number }>(op);
     const parts = context.graph.split('Split', [context.name(op, 'qkv')], 3, { axis: { int: -1 } });
-    return attended(context, parts, { heads, width, mask: context.name(op, 'mask') });
+    return attended(op, context, parts);
   },
+  gated: (op, { graph, name }) => {
+    const [a, b] = graph.split('Split', [name(op, 'x')], 2, { axis: { int: -1 } }) as [string, string];
+    return graph.node('Mul', [activations[option<Activation>(op)](graph, a), b]);
+  },
+  rotary: turned,
+  byDistance: laidOut,
 };
 
 /** Adds an operation's nodes and returns the name of its result. Throws `ConfigError` if it has none. */

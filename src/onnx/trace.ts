@@ -1,5 +1,7 @@
 /** The operations of a model's forward pass, recorded with inputs of two sizes. */
 import { ConfigError } from '../errors.ts';
+import { LayerStack } from '../models/common/encoder.ts';
+import { type LengthRule, lengthRuleOf } from '../models/common/length-tables.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { snakeCase } from '../options.ts';
 import type { Device } from '../tensor/device.ts';
@@ -23,12 +25,15 @@ export interface TracedOp {
   readonly y: Traced;
 }
 
-/** A tensor that is neither computed nor a weight nor an input, with its values. */
-export interface Constant {
-  readonly shape: readonly number[];
-  readonly integer: boolean;
-  readonly values: ArrayLike<number>;
-}
+/**
+ * A tensor that is neither computed nor a weight nor an input: its values; the one value of a tensor whose
+ * size depends on the inputs'; or the rule by which a table depends on the length.
+ */
+type Constant = { readonly dims: readonly Dim[]; readonly integer: boolean } & (
+  | { readonly values: ArrayLike<number> }
+  | { readonly value: number }
+  | { readonly rule: LengthRule }
+);
 
 export interface Trace {
   readonly ops: readonly TracedOp[];
@@ -46,7 +51,12 @@ interface Run {
   inputs: Record<string, Tensor>;
   outputs: Record<string, Tensor>;
   /** Tensors that were there before the first operation read them, by id; not weights. */
-  leaves: Map<number, Tensor>;
+  leaves: Map<number, Leaf>;
+}
+
+interface Leaf {
+  tensor: Tensor;
+  rule: LengthRule | undefined;
 }
 
 /** Names and axes of a model's inputs. */
@@ -73,18 +83,22 @@ function run(model: PreTrainedModel, plan: InputPlan, trace: 0 | 1): Run {
   const inputs = inputTensors(model.device, plan, trace);
   const known = new Set([...model.parameters(), ...Object.values(inputs)].map(({ id }) => id));
   const ops: AppliedOp[] = [];
-  const leaves = new Map<number, Tensor>();
+  const leaves = new Map<number, Leaf>();
   const watch = (op: AppliedOp): void => {
     ops.push(op);
     for (const tensor of Object.values(op.inputs)) {
       if (tensor === undefined || known.has(tensor.id)) continue;
       known.add(tensor.id);
-      leaves.set(tensor.id, tensor.alias());
+      leaves.set(tensor.id, { tensor: tensor.alias(), rule: lengthRuleOf(tensor) });
     }
     known.add(op.y.id);
   };
   const forward = (model as unknown as { forward(inputs: object): Record<string, Tensor> }).forward;
-  const optional = { skipPadding: false, outputHiddenStates: false, outputAttentions: false };
+  // Scores by distance have nodes where attention is computed the plain way, which gives its weights.
+  const outputAttentions = [...model.modules()].some(
+    (module) => module instanceof LayerStack && module.knowsDistances,
+  );
+  const optional = { skipPadding: false, outputHiddenStates: false, outputAttentions };
   const outputs = watchOps(watch, () => noGrad(() => forward.call(model, { ...inputs, ...optional })));
   return { ops, inputs, outputs, leaves };
 }
@@ -142,21 +156,37 @@ class Pairs {
 const valuesOf = async (tensor: Tensor): Promise<ArrayLike<number>> =>
   tensor.integers ?? (await tensor.data());
 
-/** Throws `ConfigError` if a constant's values depend on the size of the inputs. */
-async function constantsOf(where: string, first: Run, second: Run): Promise<Map<number, Constant>> {
+const equal = (a: ArrayLike<number>, b: ArrayLike<number>): boolean =>
+  a.length === b.length && Array.from(a).every((value, at) => value === b[at]);
+
+/** What both traces say of a leaf. Throws `ConfigError` if its values depend on the size of the inputs. */
+async function constantOf(sizes: Dims, where: string, first: Leaf, second: Leaf): Promise<Constant> {
+  const [a, b] = [first.tensor, second.tensor];
+  const dims = a.shape.map((size, at) => sizes.of(size, b.shape[at]!));
+  const common = { dims, integer: a.dtype === 'int32' };
+  const [values, more] = [await valuesOf(a), await valuesOf(b)];
+  const { rule } = first;
+  const [short, long] = traced.sequence_length;
+  if (rule !== undefined && equal(values, rule.values(short)) && equal(more, rule.values(long)))
+    return { ...common, rule };
+  if (equal(values, more)) return { ...common, values };
+  const value = values[0]!;
+  if ([...Array.from(values), ...Array.from(more)].every((one) => one === value)) return { ...common, value };
+  throw new ConfigError(`${where}: a table that is computed for the length of the text has no counterpart`, {
+    remedy: 'this model cannot be exported',
+  });
+}
+
+async function constantsOf(
+  sizes: Dims,
+  where: string,
+  first: Run,
+  second: Run,
+): Promise<Map<number, Constant>> {
   const others = [...second.leaves.values()];
   const constants = new Map<number, Constant>();
-  for (const [key, tensor] of first.leaves) {
-    const [values, more] = [await valuesOf(tensor), await valuesOf(others[constants.size]!)];
-    if (values.length !== more.length || Array.from(values).some((value, at) => value !== more[at]))
-      throw new ConfigError(
-        `${where}: a table that is computed for the length of the text has no counterpart`,
-        {
-          remedy: 'this model cannot be exported',
-        },
-      );
-    constants.set(key, { shape: tensor.shape, integer: tensor.dtype === 'int32', values });
-  }
+  for (const [key, leaf] of first.leaves)
+    constants.set(key, await constantOf(sizes, where, leaf, others[constants.size]!));
   return constants;
 }
 
@@ -180,9 +210,9 @@ export async function traceModel(model: PreTrainedModel, plan: InputPlan): Promi
     const inputs = pairs.named(first.inputs, second.inputs);
     const ops = pairs.ops(first.ops, second.ops);
     const outputs = pairs.named(first.outputs, second.outputs);
-    return { ops, inputs, outputs, sizes, constants: await constantsOf(where, first, second) };
+    return { ops, inputs, outputs, sizes, constants: await constantsOf(sizes, where, first, second) };
   } finally {
     for (const { module, training } of modes) module.training = training;
-    for (const { leaves } of runs) for (const tensor of leaves.values()) tensor.dispose();
+    for (const { leaves } of runs) for (const { tensor } of leaves.values()) tensor.dispose();
   }
 }

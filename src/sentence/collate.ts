@@ -1,7 +1,7 @@
 /** Batches of texts in columns: anchors, their matches, other texts. */
 import { type Batch, dataCollatorWithPadding, type PaddingOptions } from '../data/collate.ts';
 import { DataError } from '../errors.ts';
-import type { EncodedText } from './sentence-transformer.ts';
+import type { EncodedText } from './batches.ts';
 
 /** The encoded texts of an example, one of each column. */
 export interface SentenceExample {

@@ -1,12 +1,12 @@
 /** `CrossEncoder`: how well two texts go together, from both at once, as in Python's sentence-transformers. */
-import { dataCollatorWithPadding, type PaddedBatch } from '../data/collate.ts';
 import { ConfigError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
 import type { LoadOptions } from '../models/files/load.ts';
-import { check, checkChoice, checkOptions, type OptionNames } from '../options.ts';
+import { checkChoice, checkOptions, type OptionNames } from '../options.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { predictBatches, type TrainableModel } from '../train/predict.ts';
+import { batchesByLength, checkBatchSize } from './batches.ts';
 
 export type ScoreActivation = 'sigmoid' | 'identity';
 
@@ -70,28 +70,14 @@ export class CrossEncoder {
   ): Promise<Float32Array> {
     checkOptions('CrossEncoder.predict', options, scoreNames);
     const { batchSize = 32, activationFn = this.activationFn } = options;
-    check('batchSize', batchSize, Number.isInteger(batchSize) && batchSize >= 1, 'use 1 or more');
+    checkBatchSize('batchSize', batchSize);
     checkChoice('activationFn', activationFn, Object.keys(activations));
     const { tokenizer, numLabels } = this;
     const maxLength = Math.min(tokenizer.modelMaxLength, this.model.base.maxLength);
     const encoded = pairs.map(([a, b]) => tokenizer.encode(a, b, { truncation: true, maxLength }));
-    const order = [...pairs.keys()].sort((a, b) => encoded[b]!.inputIds.length - encoded[a]!.inputIds.length);
-    const pad = dataCollatorWithPadding({
-      padTokenId: tokenizer.padTokenId,
-      paddingSide: tokenizer.paddingSide,
-    });
-    const batches = function* (): Generator<PaddedBatch> {
-      for (let first = 0; first < order.length; first += batchSize) {
-        const indices = order.slice(first, first + batchSize);
-        const texts = indices.map((index) => {
-          const { inputIds, tokenTypeIds } = encoded[index]!;
-          return { inputIds, tokenTypeIds };
-        });
-        yield pad(texts, indices);
-      }
-    };
+    const batches = batchesByLength(encoded, tokenizer, batchSize);
     const scores = new Float32Array(pairs.length * numLabels);
-    for await (const { batch, logits } of predictBatches(this.model, batches()))
+    for await (const { batch, logits } of predictBatches(this.model, batches))
       for (const [row, index] of batch.indices.entries())
         for (let label = 0; label < numLabels; label += 1)
           scores[index * numLabels + label] = activations[activationFn](logits[row * numLabels + label]!);

@@ -1,6 +1,6 @@
 /** `SentenceTransformer`: vectors of texts, as in Python's sentence-transformers. */
 import { platform } from '#platform';
-import { dataCollatorWithPadding, type PaddedBatch } from '../data/collate.ts';
+import type { PaddedBatch } from '../data/collate.ts';
 import { ConfigError, DataError } from '../errors.ts';
 import { AutoModel } from '../models/auto.ts';
 import type { BaseModel } from '../models/common/base-model.ts';
@@ -20,6 +20,7 @@ import { Tensor } from '../tensor/tensor.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { predictBatches } from '../train/predict.ts';
+import { batchesByLength, checkBatchSize, type EncodedText } from './batches.ts';
 import {
   defaultSettings,
   readSettings,
@@ -90,12 +91,6 @@ const settingNames: OptionNames<SentenceSettings> = {
   defaultPromptName: true,
   similarityFnName: true,
 };
-
-/** A text's tokens, as a collator takes them. */
-export interface EncodedText {
-  inputIds: readonly number[];
-  tokenTypeIds: readonly number[];
-}
 
 export class SentenceTransformer extends PreTrainedModel {
   readonly tokenizer: PreTrainedTokenizer | null;
@@ -233,7 +228,7 @@ export class SentenceTransformer extends PreTrainedModel {
     if (typeof texts === 'string') return (await this.encode([texts], options))[0]!;
     checkOptions('encode', options, encodeOptionNames, encodeAdvice);
     const { batchSize = 32, normalizeEmbeddings = false, truncateDim, outputValue } = options;
-    check('encode: batchSize', batchSize, Number.isInteger(batchSize) && batchSize >= 1, 'use 1 or more');
+    checkBatchSize('encode: batchSize', batchSize);
     check(
       'encode: outputValue',
       outputValue,
@@ -242,9 +237,8 @@ export class SentenceTransformer extends PreTrainedModel {
     );
     const prompt = this.promptOf(options);
     const encoded = texts.map((text, at) => this.tokenize(text, prompt, at));
-    const order = [...texts.keys()].sort((a, b) => encoded[b]!.inputIds.length - encoded[a]!.inputIds.length);
     const vectors: Float32Array[] = new Array<Float32Array>(texts.length);
-    const batches = this.batches(encoded, order, batchSize, prompt);
+    const batches = this.batches(encoded, batchSize, prompt);
     for await (const { batch, outputs } of predictBatches(this, batches)) {
       const { values, shape } = outputs.sentenceEmbedding!;
       const width = shape[1]!;
@@ -324,26 +318,14 @@ export class SentenceTransformer extends PreTrainedModel {
 
   private *batches(
     encoded: readonly EncodedText[],
-    order: readonly number[],
     batchSize: number,
     prompt: string,
   ): Generator<PaddedBatch> {
-    const { padTokenId, paddingSide } = this.requireTokenizer();
-    const pad = dataCollatorWithPadding({ padTokenId, paddingSide });
     // As Python counts it: the prompt's tokens without the last special one.
     const skipped =
       this.settings.includePrompt || prompt === '' ? 0 : this.tokenize(prompt).inputIds.length - 1;
-    for (let first = 0; first < order.length; first += batchSize) {
-      const indices = order.slice(first, first + batchSize);
-      const batch = pad(
-        indices.map((index) => ({
-          inputIds: encoded[index]!.inputIds,
-          tokenTypeIds: encoded[index]!.tokenTypeIds,
-        })),
-        indices,
-      );
+    for (const batch of batchesByLength(encoded, this.requireTokenizer(), batchSize))
       yield skipped === 0 ? batch : { ...batch, poolingMask: withoutPrompt(batch, skipped) };
-    }
   }
 }
 

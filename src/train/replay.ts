@@ -37,6 +37,7 @@ interface Plan {
 class Watch {
   private readonly properties: (readonly [owner: object, key: string | number, value: unknown])[] = [];
   private readonly keyCounts = new Map<object, number>();
+  private readonly tables = new Set<Tensor>();
   private readonly weights: (readonly [Tensor, PooledBuffer, offset: number, version: number])[] = [];
 
   constructor(model: Module, { gpu }: Device) {
@@ -49,6 +50,17 @@ class Watch {
     }
     this.add(gpu, 'subgroupMatrices');
     this.add(gpu.tuning, 'size');
+  }
+
+  /** Tables that modules keep come and go. */
+  addTables(model: Module): void {
+    for (const module of model.modules())
+      for (const table of module.ownTables()) if (!this.tables.has(table)) this.addTable(table);
+  }
+
+  private addTable(table: Tensor): void {
+    this.tables.add(table);
+    this.addWeight(table);
   }
 
   private addAll(owner: object): void {
@@ -130,6 +142,7 @@ class Plans {
       const [low, high] = this.ranges.get(name) ?? [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
       this.ranges.set(name, [Math.min(low, ...integers!), Math.max(high, ...integers!)]);
     }
+    this.watch!.addTables(this.model);
     const weights = this.watch!.buffers;
     this.byKey.set(key, {
       recording,

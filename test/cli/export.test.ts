@@ -20,7 +20,11 @@ it('writes what transformers.js reads into a folder of its own', async () => {
   expect(stdout).toBe(`BertForMaskedLM saved to ${join(output, 'onnx')}\n`);
   const names = ['config.json', 'onnx', 'tokenizer.json', 'tokenizer_config.json'];
   expect(await readdir(output)).toEqual(expect.arrayContaining(names));
-  expect(await readdir(join(output, 'onnx'))).toEqual(['model.onnx', 'model_fp16.onnx']);
+  expect(await readdir(join(output, 'onnx'))).toEqual([
+    'model.onnx',
+    'model_fp16.onnx',
+    'model_quantized.onnx',
+  ]);
   const again = await dawngrad(['export', example, '--output', output]);
   expect(again.code).toBe(1);
   expect(again.stderr).toContain(`output folder '${output}' exists · choose another, or pass --overwrite`);
@@ -31,7 +35,7 @@ it("writes into the model's own folder by default, the base model without its po
   await cp(example, folder, { recursive: true });
   const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as object;
   await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, architectures: ['BertModel'] }));
-  const { code, stderr } = await dawngrad(['export', folder, '--dtypes', 'fp32']);
+  const { code, stderr } = await dawngrad(['export', folder, '--dtype', 'fp32']);
   expect(code, stderr).toBe(0);
   expect(await readdir(join(folder, 'onnx'))).toEqual(['model.onnx']);
   expect(await readdir(folder)).toContain('model.safetensors');
@@ -54,7 +58,7 @@ it('says what is wrong', async () => {
   const rename = (architecture: string) =>
     writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, architectures: [architecture] }));
   expect(await failure('bert-base-uncased')).toMatchSnapshot();
-  expect(await failure(folder, '--dtypes', 'q8')).toMatchSnapshot();
+  expect(await failure(folder, '--dtype', 'q4')).toMatchSnapshot();
   await rename('BertForNextSentencePrediction');
   expect(await failure(folder)).toMatchSnapshot();
   await rename('BertForTokenClassification');

@@ -5,8 +5,9 @@ import {
   AutoModelForMaskedLM,
   AutoModelForSequenceClassification,
 } from '../../src/models/auto.ts';
+import { logBucket } from '../../src/models/common/disentangled.ts';
 import { parseConfig } from '../../src/models/config.ts';
-import { DebertaV2Model, logBucket } from '../../src/models/deberta-v2.ts';
+import { DebertaV2Model } from '../../src/models/deberta-v2.ts';
 import { useDevice } from '../support/device.ts';
 
 const device = useDevice();

@@ -6,9 +6,12 @@ import {
   AutoModelForMultipleChoice,
   AutoModelForSequenceClassification,
 } from '../../src/models/auto.ts';
+import { gatherPositions } from '../../src/models/common/heads.ts';
 import { parseConfig } from '../../src/models/config.ts';
 import { ModernBertModel } from '../../src/models/modernbert.ts';
+import { reshape } from '../../src/tensor/ops/view.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
 import { maxDifference } from '../support/fixtures.ts';
 
@@ -114,6 +117,31 @@ it('thaws the final norm with the head', async () => {
     ['ModernBertLayer'],
     ['ModernBertEmbeddings'],
   ]);
+  model.dispose();
+});
+
+it('rates each choice by its first token that the mask shows, known to the host or not', async () => {
+  const model = await AutoModelForMultipleChoice.fromConfig(configOf(), { device: device.current });
+  const parts = model as unknown as Record<'prediction_head' | 'classifier', { forward(x: Tensor): Tensor }>;
+  using _scope = device.current.scope();
+  const inputIds = device.current.tensor(
+    Int32Array.from({ length: 12 }, (_, at) => at + 3),
+    [1, 3, 4],
+  );
+  // Of a choice without a token transformers takes the first.
+  const mask = [0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0];
+  const attentionMask = device.current.tensor(Int32Array.from(mask), [1, 3, 4]);
+  const rate = () => noGrad(() => model.forward({ inputIds, attentionMask })).logits.float32Data();
+  const [states, known] = await Promise.all([
+    model.base.forward({ inputIds: reshape(inputIds, [3, 4]), attentionMask: reshape(attentionMask, [3, 4]) })
+      .lastHiddenState,
+    rate(),
+  ]);
+  const first = gatherPositions(states, device.current.tensor(Int32Array.of(2, 4, 8)));
+  const expected = await parts.classifier.forward(parts.prediction_head.forward(first)).float32Data();
+  expect(maxDifference(known, expected)).toBeLessThan(1e-6);
+  attentionMask.overwritten();
+  expect(await rate()).toEqual(known);
   model.dispose();
 });
 

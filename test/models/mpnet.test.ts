@@ -4,6 +4,7 @@ import { AutoConfig, AutoModelForSequenceClassification } from '../../src/models
 import { distanceBucket, MPNetModel } from '../../src/models/mpnet.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import { useDevice } from '../support/device.ts';
+import { liveBesideTables } from '../support/live.ts';
 
 const device = useDevice();
 const config = AutoConfig.forModel('mpnet', {
@@ -41,9 +42,9 @@ it('keeps no weights of attention that nobody asked for', async () => {
   using _scope = device.current.scope();
   const inputIds = device.current.tensor(Int32Array.of(5, 6, 7), [1, 3]);
   const live = (outputAttentions: boolean) => {
-    const before = device.current.statistics().live;
+    const before = liveBesideTables(model);
     const output = noGrad(() => model.forward({ inputIds, outputAttentions }));
-    return [device.current.statistics().live - before, output.attentions?.length];
+    return [liveBesideTables(model) - before, output.attentions?.length];
   };
   expect(live(false)).toEqual([2, undefined]);
   expect(live(true)).toEqual([4, 2]);

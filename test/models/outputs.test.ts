@@ -63,12 +63,16 @@ describe.each(families)('%s', (family) => {
     const model = await auto.fromPretrained(folder, { device: device.current });
     for (const [name, run] of Object.entries(runs)) {
       using _scope = device.current.scope();
-      const inputs: ModelInputs = {
-        ...modelInputs(device.current, run),
-        ...(run.position_ids && { positionIds: int32(device.current, run.position_ids) }),
-        outputHiddenStates: true,
-        outputAttentions: true,
+      const asked = { outputHiddenStates: true, outputAttentions: true };
+      const plain: ModelInputs = { ...modelInputs(device.current, run), ...asked };
+      const placed = run.position_ids && {
+        ...plain,
+        positionIds: int32(device.current, run.position_ids),
       };
+      // transformers ignores positions in a model that knows distances only.
+      const refuses = placed !== undefined && family === 'deberta-v2';
+      if (refuses) expect(() => model.forward(placed)).toThrow('this model knows distances only');
+      const inputs = refuses ? plain : (placed ?? plain);
       const got = await named(noGrad(() => model.forward(inputs)) as Outputs);
       const theirs = [...expected].filter(([key]) => key.startsWith(`${name}.`));
       expect([...got.keys()].sort()).toEqual(theirs.map(([key]) => key.slice(name.length + 1)).sort());

@@ -60,7 +60,8 @@ describe.each(['bert-relative_key', 'bert-relative_key_query', 'electra-relative
       expect(shown!.attentions!.map(({ shape }) => shape)).toEqual(
         model.base.encoder.order().map(() => [5, model.config.numAttentionHeads, 9, 9]),
       );
-      expect(await shown!.logits.float32Data()).toEqual(await plain!.logits.float32Data());
+      const logits = await Promise.all([plain!, shown!].map((output) => output.logits.float32Data()));
+      expect(maxDifference(logits[1]!, logits[0]!)).toBeLessThan(1e-5);
       model.dispose();
     });
 

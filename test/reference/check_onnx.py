@@ -5,7 +5,7 @@
 
 exports: a folder with an exported folder for each fixture, by its name (npm run check:onnx -- exports). Checks each
 file with onnx.checker, and prints the largest difference. Exit code 0 where every output of float32 files is within
-1e-4, and of float16 files within 0.05; 1 where not.
+1e-4, of float16 files within 0.05, and of quantized ones within 0.3; 1 where not.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import onnx
 import onnxruntime
 from safetensors.numpy import load_file
 
-LIMITS = {"model": 1e-4, "model_fp16": 0.05}
+LIMITS = {"model": 1e-4, "model_fp16": 0.05, "model_quantized": 0.3}
 
 
 def difference(path, fixture):
@@ -30,8 +30,12 @@ def difference(path, fixture):
     zeros = np.zeros_like(inputs["input_ids"])
     feeds = {i.name: np.array(inputs.get(i.name, zeros), dtype=np.int64) for i in session.get_inputs()}
     names = [output.name for output in session.get_outputs()]
-    pairs = zip(names, session.run(names, feeds), strict=True)
-    return max(float(np.abs(ours - expected.get(f"out.{name}", expected.get(name))).max()) for name, ours in pairs)
+    pairs = [
+        (ours, expected.get(f"out.{name}", expected.get(name)))
+        for name, ours in zip(names, session.run(names, feeds), strict=True)
+    ]
+    # transformers flattens DeBERTa's regression [batch, 1] where it has labels.
+    return max(float(np.abs(ours - theirs.reshape(ours.shape)).max()) for ours, theirs in pairs)
 
 
 def main():

@@ -39,7 +39,14 @@ const text = (field: Field | undefined): string =>
 const messages = (fields: Fields, number: number): Fields[] =>
   (fields.get(number) ?? []).map((bytes) => fieldsOf(bytes as Uint8Array));
 
-const types: Record<number, string> = { 1: 'float32', 6: 'int32', 7: 'int64', 9: 'bool', 10: 'float16' };
+const types: Record<number, string> = {
+  1: 'float32',
+  3: 'int8',
+  6: 'int32',
+  7: 'int64',
+  9: 'bool',
+  10: 'float16',
+};
 
 interface Port {
   name: string;
@@ -81,7 +88,9 @@ function tensorOf(fields: Fields): [string, NdArray & { type: string }] {
       ? new Float32Array(buffer)
       : type === 'float16'
         ? float16ToFloat32(new Uint16Array(buffer))
-        : Array.from(new BigInt64Array(buffer), Number);
+        : type === 'int8'
+          ? new Int8Array(buffer)
+          : Array.from(new BigInt64Array(buffer), Number);
   if (values.length !== sizeOf(shape)) throw new Error(`tensor of ${values.length} elements, not [${shape}]`);
   return [text(fields.get(8)![0]), { ...nd(shape, values), type }];
 }
@@ -224,12 +233,83 @@ function sliced([x, starts, ends, axes]: NdArray[]): NdArray {
   );
 }
 
-function split([x]: NdArray[], outputs: number): NdArray[] {
-  const width = x!.shape.at(-1)! / outputs;
-  const shape = [...x!.shape.slice(0, -1), width];
-  return Array.from({ length: outputs }, (_, part) =>
-    build(shape, (index) => atBroadcast(x!, [...index.slice(0, -1), index.at(-1)! + part * width])),
-  );
+/** Parts of the last dimension, of the sizes that are given or equal ones. */
+function split([x, sizes]: NdArray[], outputs: number): NdArray[] {
+  const width = x!.shape.at(-1)!;
+  const widths = sizes?.data ?? new Float64Array(outputs).fill(width / outputs);
+  if (widths.reduce((sum, one) => sum + one, 0) !== width)
+    throw new Error(`Split of ${width} into ${widths}`);
+  let start = 0;
+  return Array.from(widths, (size) => {
+    const from = start;
+    start += size;
+    return build([...x!.shape.slice(0, -1), size], (index) =>
+      atBroadcast(x!, [...index.slice(0, -1), index.at(-1)! + from]),
+    );
+  });
+}
+
+/** Arrays one after the other along a dimension. */
+function joined(parts: NdArray[], { axis }: Attributes): NdArray {
+  const { shape } = parts[0]!;
+  const at = ((axis as number) + shape.length) % shape.length;
+  const whole = parts.reduce((sum, part) => sum + part.shape[at]!, 0);
+  const inner = sizeOf(shape.slice(at + 1));
+  const outer = sizeOf(shape.slice(0, at));
+  const data = new Float64Array(outer * whole * inner);
+  let start = 0;
+  for (const part of parts) {
+    const size = part.shape[at]! * inner;
+    for (let row = 0; row < outer; row += 1)
+      data.set(part.data.slice(row * size, (row + 1) * size), row * whole * inner + start);
+    start += size;
+  }
+  return { shape: shape.map((size, d) => (d === at ? whole : size)), data };
+}
+
+/** One number of each line along a dimension, or of all numbers. */
+function reduced(
+  x: NdArray,
+  axis: number | undefined,
+  keepdims: boolean,
+  of: (line: Float64Array) => number,
+): NdArray {
+  const at = axis ?? 0;
+  const taken = axis === undefined ? x.shape.length : 1;
+  const [before, after] = [x.shape.slice(0, at), x.shape.slice(at + taken)];
+  const kept = keepdims ? x.shape.slice(at, at + taken).map(() => 1) : [];
+  const size = sizeOf(x.shape.slice(at, at + taken));
+  const inner = sizeOf(after);
+  const data = Float64Array.from({ length: sizeOf(before) * inner }, (_, flat) => {
+    const first = Math.floor(flat / inner) * size * inner + (flat % inner);
+    return of(Float64Array.from({ length: size }, (_, i) => x.data[first + i * inner]!));
+  });
+  return { shape: [...before, ...kept, ...after], data };
+}
+
+const sumOf = (line: Float64Array): number => line.reduce((sum, value) => sum + value, 0);
+const reduction =
+  (of: (line: Float64Array) => number): Compute =>
+  ([x, given], { axes, axis, keepdims }) => {
+    const [from] = given === undefined ? [((axes as number[] | undefined) ?? [])[0] ?? axis] : given.data;
+    return reduced(x!, from as number | undefined, keepdims === 1, of);
+  };
+
+/** Slices of x along a dimension, one for each id. */
+function gathered([x, ids]: NdArray[], { axis }: Attributes): NdArray {
+  const at = ((axis as number) + x!.shape.length) % x!.shape.length;
+  const [lead, rest] = [x!.shape.slice(0, at), x!.shape.slice(at + 1)];
+  const [size, inner] = [x!.shape[at]!, sizeOf(rest)];
+  const shape = [...lead, ...ids!.shape, ...rest];
+  const data = new Float64Array(sizeOf(shape));
+  for (let flat = 0; flat < data.length; flat += 1) {
+    const row = Math.floor(flat / inner);
+    const id = ids!.data[row % ids!.data.length]!;
+    if (id < 0 || id >= size) throw new Error(`Gather: id ${id}`);
+    const outer = Math.floor(row / ids!.data.length);
+    data[flat] = x!.data[(outer * size + id) * inner + (flat % inner)]!;
+  }
+  return { shape, data };
 }
 
 function normalized([x, weight, bias]: NdArray[], { epsilon }: Attributes): NdArray {
@@ -253,13 +333,56 @@ function softmax([x]: NdArray[]): NdArray {
   });
 }
 
+/** x in steps of its own, 0 to 255, with the step and the number that stands for 0 (ONNX's definition). */
+function quantized([x]: NdArray[]): NdArray[] {
+  const [lowest, highest] = [Math.min(0, ...x!.data), Math.max(0, ...x!.data)];
+  const step = Math.fround((highest - lowest) / 255);
+  const even = (value: number) => {
+    const down = Math.floor(value);
+    const odd = value - down === 0.5 ? down % 2 !== 0 : value - down > 0.5;
+    return down + Number(odd);
+  };
+  const limited = (value: number) => Math.min(Math.max(value, 0), 255);
+  const zero = step === 0 ? 0 : limited(even(-lowest / step));
+  const values = map(x!, (value) => limited((step === 0 ? 0 : even(value / step)) + zero));
+  return [values, nd([], [step]), nd([], [zero])];
+}
+
+const subtract = broadcast((a, b) => a - b);
+
 const compute: Record<string, Compute> = {
+  DynamicQuantizeLinear: (inputs) => quantized(inputs),
+  DequantizeLinear: ([x, scale, zero]) => map(x!, (value) => (value - zero!.data[0]!) * scale!.data[0]!),
+  // Zero points are one number, or one for each column.
+  MatMulInteger: ([a, b, zeroA, zeroB]) =>
+    product([subtract([a!, zeroA!], {}) as NdArray, subtract([b!, zeroB!], {}) as NdArray]),
   Add: broadcast((a, b) => a + b),
   Sub: broadcast((a, b) => a - b),
   Mul: broadcast((a, b) => a * b),
   Div: broadcast((a, b) => a / b),
   Equal: broadcast((a, b) => Number(a === b)),
+  Pow: broadcast((a, b) => a ** b),
+  Max: broadcast(Math.max),
+  Min: broadcast(Math.min),
+  Log: each(Math.log),
+  Sqrt: each(Math.sqrt),
+  Less: broadcast((a, b) => Number(a < b)),
+  Greater: broadcast((a, b) => Number(a > b)),
+  GreaterOrEqual: broadcast((a, b) => Number(a >= b)),
+  LessOrEqual: broadcast((a, b) => Number(a <= b)),
+  And: broadcast((a, b) => Number(a !== 0 && b !== 0)),
   Not: each((x) => Number(x === 0)),
+  Abs: each(Math.abs),
+  Clip: ([x, lowest, highest]) =>
+    map(x!, (value) => Math.min(Math.max(value, lowest!.data[0]!), highest!.data[0]!)),
+  Range: (bounds) => {
+    const [start, limit, step] = bounds.map(({ data }) => data[0]!) as [number, number, number];
+    const length = Math.max(0, Math.ceil((limit - start) / step));
+    return nd(
+      [length],
+      Array.from({ length }, (_, at) => start + at * step),
+    );
+  },
   Cast: ([x], { to }) => map(x!, (value) => (types[to as number] === 'bool' ? Number(value !== 0) : value)),
   Identity: ([x]) => x!,
   Erf: each(erf),
@@ -268,14 +391,7 @@ const compute: Record<string, Compute> = {
   Sigmoid: each((x) => 1 / (1 + Math.exp(-x))),
   Exp: each(Math.exp),
   MatMul: (inputs) => product(inputs),
-  Gather: ([table, ids]) => {
-    const width = table!.shape[1]!;
-    return build([...ids!.shape, width], (_, flat) => {
-      const id = ids!.data[Math.floor(flat / width)]!;
-      if (id < 0 || id >= table!.shape[0]!) throw new Error(`Gather: id ${id}`);
-      return table!.data[id * width + (flat % width)]!;
-    });
-  },
+  Gather: gathered,
   CumSum: ([x]) => {
     let sum = 0;
     return rows(x!, (row) => {
@@ -287,27 +403,36 @@ const compute: Record<string, Compute> = {
     const sizes = x!.shape.slice(start as number, end as number);
     return nd([sizes.length], sizes);
   },
-  Concat: (parts) =>
-    nd(
-      [parts.length],
-      parts.map(({ data }) => data[0]!),
-    ),
+  Concat: joined,
+  Expand: ([x, to]) => {
+    const shape = broadcastShapes('Expand', x!.shape, Array.from(to!.data));
+    return { shape, data: broadcastTo(x!, shape) };
+  },
+  Squeeze: ([x, axes]) => {
+    if (Array.from(axes!.data).some((axis) => x!.shape[axis] !== 1))
+      throw new Error(`Squeeze of [${x!.shape}]`);
+    return { shape: x!.shape.filter((_, d) => !axes!.data.includes(d)), data: x!.data };
+  },
   Unsqueeze: ([x, axes]) => {
     const shape = [...x!.shape];
     for (const axis of axes!.data) shape.splice(axis, 0, 1);
     return { shape, data: x!.data };
   },
-  Where: ([seen, x, other]) => {
-    const shown = broadcastTo(seen!, x!.shape);
-    return {
-      shape: x!.shape,
-      data: x!.data.map((value, flat) => (shown[flat] === 1 ? value : other!.data[0]!)),
-    };
+  Where: (given) => {
+    const shape = given.map((one) => one.shape).reduce((a, b) => broadcastShapes('Where', a, b));
+    const [seen, x, other] = given.map((one) => broadcastTo(one, shape));
+    return { shape, data: x!.map((value, flat) => (seen![flat] === 1 ? value : other![flat]!)) };
   },
   Reshape: (inputs) => reshaped(inputs),
   Transpose: ([x], { perm }) => transposed(x!, perm as number[]),
   Slice: (inputs) => sliced(inputs),
   Softmax: (inputs) => softmax(inputs),
+  ReduceSum: reduction(sumOf),
+  ReduceMean: reduction((line) => sumOf(line) / line.length),
+  ReduceMax: reduction((line) => Math.max(...line)),
+  ReduceMin: reduction((line) => Math.min(...line)),
+  ArgMax: reduction((line) => line.indexOf(Math.max(...line))),
+  ArgMin: reduction((line) => line.indexOf(Math.min(...line))),
   LayerNormalization: normalized,
 };
 

@@ -119,8 +119,10 @@ function askForAttention(): void {
         for (const dropout of [false, true])
           for (const maxComputeWorkgroupStorageSize of [16_384, most]) {
             const allowed = { ...limits, maxComputeWorkgroupStorageSize };
-            for (const window of [false, true])
-              attentionVariants({ ...adapter, limits: allowed }, { size, dropout, window, dtype });
+            for (const more of [{}, { window: true }, { bias: true }]) {
+              const sides = { size, dropout, dtype, window: false, bias: false, ...more };
+              attentionVariants({ ...adapter, limits: allowed }, sides);
+            }
           }
 }
 

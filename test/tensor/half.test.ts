@@ -9,7 +9,8 @@ import { float16Copy } from '../../src/tensor/parameters.ts';
 import { useDevice } from '../support/device.ts';
 import { operations } from './every-op.ts';
 import { asHalves, checkRow } from './op-check.ts';
-import { type OpRow, opRows } from './op-rows.ts';
+import type { OpRow } from './op-row.ts';
+import { opRows } from './op-rows.ts';
 
 /**
  * float16 has 11 bits: storing a number rounds it by at most 5e-4 of itself, and some results are sums of

@@ -6,14 +6,15 @@ import { mul, to } from '../../src/tensor/ops/elementwise.ts';
 import { sum } from '../../src/tensor/ops/reduction.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { type NdArray, randomArray, sumOver } from '../support/ndarray.ts';
-import type { OpRow } from './op-rows.ts';
+import type { OpRow } from './op-row.ts';
 
 /** Random values, rounded to float16 if `half`. */
 export function makeInputs(row: OpRow, half = false): Record<string, NdArray> {
   const floats = Object.entries(row.shapes).map(([name, shape], index): [string, NdArray] => {
-    const values = randomArray(shape, 100 + index).data.map(
-      (v) => Math.fround(v * (row.range ?? 1)) + (row.shift?.[name] ?? 0),
-    );
+    const values = randomArray(shape, 100 + index).data.map((v) => {
+      const ranged = Math.fround(v * (row.range ?? 1)) + (row.shift?.[name] ?? 0);
+      return row.whole ? Math.round(ranged) : ranged;
+    });
     return [name, { shape, data: half ? asHalves(values) : values }];
   });
   return { ...Object.fromEntries(floats), ...row.integers };

@@ -1,6 +1,7 @@
 /** The op table: at least one row for each registered operation. ops.test.ts and half.test.ts test it. */
 
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
+import { distanceAttention, firstsOf } from '../../src/tensor/ops/distance-attention.ts';
 import { byDistance } from '../../src/tensor/ops/distances.ts';
 import * as elementwise from '../../src/tensor/ops/elementwise.ts';
 import { embedding, positionIds } from '../../src/tensor/ops/embedding.ts';
@@ -15,81 +16,11 @@ import { rotary } from '../../src/tensor/ops/rotary.ts';
 import { takeRows } from '../../src/tensor/ops/rows.ts';
 import { narrow, permute, reshape } from '../../src/tensor/ops/view.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
-import { at, atBroadcast, build, erf, map, type NdArray, nd, sumOver } from '../support/ndarray.ts';
-
-type Shapes = Readonly<Record<string, readonly number[]>>;
-/** Values of integer inputs, which take no gradient. */
-type Integers = Readonly<Record<string, NdArray>>;
-
-export interface OpRow {
-  /** Name of the registered operation. */
-  op: string;
-  /** Distinguishes this row from the others of the op. */
-  note: string;
-  shapes: Shapes;
-  integers?: Integers;
-  /** Factor of the random inputs, which are in [-1, 1). */
-  range?: number;
-  /** Added to the random inputs, by name. */
-  shift?: Readonly<Record<string, number>>;
-  run: (inputs: Record<string, Tensor>) => Tensor;
-  reference: (inputs: Record<string, NdArray>) => NdArray;
-  atol?: number;
-  gradAtol?: number;
-  /** Inputs without a gradient. */
-  constant?: readonly string[];
-  /** Shapes that must throw; a snapshot holds the messages. */
-  bad?: readonly Shapes[];
-}
+import { at, build, erf, map, type NdArray, nd, sumOver } from '../support/ndarray.ts';
+import { functionRows } from './function-rows.ts';
+import { broadcasting, type OpRow, pointwise } from './op-row.ts';
 
 const lastDim = (shape: readonly number[]): number => shape.at(-1)!;
-
-function pointwise(op: string, run: (x: Tensor) => Tensor, f: (x: number) => number, range = 4): OpRow[] {
-  return [[1], [7, 13], [3, 5, 17], [1029]].map((shape) => ({
-    op,
-    note: `[${shape.join(',')}]`,
-    shapes: { x: shape },
-    range,
-    run: ({ x }) => run(x!),
-    reference: ({ x }) => map(x!, f),
-    atol: 2e-6,
-  }));
-}
-
-const arithmetic = { add: elementwise.add, sub: elementwise.sub, mul: elementwise.mul, div: elementwise.div };
-
-function broadcasting(op: 'add' | 'sub' | 'mul' | 'div', f: (a: number, b: number) => number): OpRow[] {
-  const cases: [readonly number[], readonly number[], readonly number[]][] = [
-    [
-      [5, 7],
-      [5, 7],
-      [5, 7],
-    ],
-    [[3, 5, 7], [7], [3, 5, 7]],
-    [
-      [3, 5, 7],
-      [5, 7],
-      [3, 5, 7],
-    ],
-    [
-      [3, 1, 7],
-      [5, 1],
-      [3, 5, 7],
-    ],
-    [[2, 3], [], [2, 3]],
-    [[1], [4, 1], [4, 1]],
-  ];
-  return cases.map(([a, b, shape], index) => ({
-    op,
-    note: `[${a.join(',')}] with [${b.join(',')}]`,
-    shapes: { a, b },
-    shift: op === 'div' ? { b: 2.5 } : {},
-    run: (t) => arithmetic[op](t.a!, t.b!),
-    reference: (r) => build(shape, (i) => f(atBroadcast(r.a!, i), atBroadcast(r.b!, i))),
-    atol: 2e-6,
-    ...(index === 0 && { bad: [{ a: [2, 3], b: [2] }] }),
-  }));
-}
 
 interface Product {
   a: readonly number[];
@@ -458,16 +389,27 @@ const addLayerNormRows: OpRow[] = normShapes.map((shape, index) => ({
   }),
 }));
 
+type OfPair = (head: number, query: number, key: number) => number;
+interface Added {
+  before?: OfPair;
+  after?: OfPair;
+  /** Products that are summed up before they are scaled by 1 / √(products · size). */
+  products?: number;
+}
+const none: OfPair = () => 0;
+
 /**
  * Attention over tokens [.., width]: a token sees the tokens of its own sequence that the mask does not hide.
  * `sequences` has, for each sequence, its first token and the token after its last. `window`: the largest
- * distance that is seen.
+ * distance that is seen. `added`: what is added to the product of a query and a key, both counted over all
+ * tokens, before or after it is scaled.
  */
 function attentionOf(
   { q, k, v, mask }: Record<string, NdArray>,
   heads: number,
   sequences: readonly (readonly [number, number])[],
   window = Number.POSITIVE_INFINITY,
+  added: Added = {},
 ): NdArray {
   const width = lastDim(q!.shape);
   const size = width / heads;
@@ -479,7 +421,10 @@ function attentionOf(
           if (mask !== undefined && mask.data[first + n] === 0) return 0;
           if (Math.abs(first + n - i) > window) return 0;
           const [a, b] = [i * width + head * size, (first + n) * width + head * size];
-          return Math.exp(sumOver(size, (d) => q!.data[a + d]! * k!.data[b + d]!) / Math.sqrt(size));
+          const { before = none, after = none, products = 1 } = added;
+          const product =
+            sumOver(size, (d) => q!.data[a + d]! * k!.data[b + d]!) + before(head, i, first + n);
+          return Math.exp(product / Math.sqrt(products * size) + after(head, i, first + n));
         });
         const total = weights.reduce((sum, weight) => sum + weight, 0);
         for (let c = head * size; total > 0 && c < (head + 1) * size; c += 1) {
@@ -612,6 +557,150 @@ const raggedRows: OpRow[] = [
     atol: 5e-6,
     gradAtol: 5e-5,
     ...(index === 0 && { bad: [{ qkv: [1, 17, 36] }, { qkv: [18, 36] }] }),
+  };
+});
+
+/** The number of a bias [heads, width] for a pair's distance. */
+const ofDistance =
+  ({ shape, data }: NdArray): OfPair =>
+  (head, query, key) =>
+    data[head * shape[1]! + (shape[1]! - 1) / 2 + query - key]!;
+
+const biasedRows: OpRow[] = [
+  { shape: [2, 13, 3 * 12], heads: 2, mask: masks.ends, width: 25 },
+  { shape: [2, 19, 3 * 16], heads: 2, mask: masks.front, width: 41 },
+  { shape: [2, 9, 3 * 32], heads: 1, mask: masks.whole, width: 17 },
+  { shape: [3, 70, 3 * 32], heads: 1, mask: masks.tiles, width: 139 },
+  { shape: [1, 37, 3 * 64], heads: 2, mask: undefined, width: 99 },
+  { shape: [1, 1, 3 * 8], heads: 2, mask: undefined, width: 1 },
+  { shape: [1, 11, 3 * 128], heads: 2, mask: undefined, width: 21 },
+].map(({ shape, heads, mask, width }, index) => ({
+  op: 'selfAttention',
+  note: `[${shape.join(',')}], ${heads} heads${mask ? ', masked' : ''}, bias of ${width} distances`,
+  shapes: { qkv: shape, bias: [heads, width] },
+  ...(mask && { integers: { mask } }),
+  range: 1.5,
+  run: (t) => selfAttention(t.qkv!, { heads, mask: t.mask, bias: t.bias }),
+  reference: (r) =>
+    attentionOf({ ...r, ...split(r.qkv!) }, heads, padded(shape[0]!, shape[1]!), undefined, {
+      after: ofDistance(r.bias!),
+    }),
+  atol: 5e-6,
+  gradAtol: 5e-5,
+  ...(index === 0 && {
+    bad: [
+      { qkv: [2, 13, 36], bias: [2, 23] },
+      { qkv: [2, 13, 36], bias: [2, 26] },
+      { qkv: [2, 13, 36], bias: [1, 25] },
+    ],
+  }),
+}));
+
+const raggedBiasedRows: OpRow[] = [
+  { starts: [0, 1, 12, 12, 17], width: 12, heads: 2 },
+  { starts: [0, 5, 6, 39], width: 64, heads: 2 },
+  { starts: [0, 1, 32, 64, 97], width: 32, heads: 1 },
+  { starts: [0, 31, 63, 64, 97], width: 64, heads: 1 },
+  { starts: [0, 33, 98], width: 96, heads: 1 },
+  { starts: [0, 3, 7], width: 260, heads: 2 },
+].map(({ starts, width, heads }) => {
+  const sequences = starts.slice(1).map((end, b): [number, number] => [starts[b]!, end]);
+  const length = Math.max(...sequences.map(([first, end]) => end - first));
+  return {
+    op: 'selfAttention',
+    note: `${heads} heads of ${width / heads}, sequences from ${starts.join(', ')}, bias`,
+    shapes: { qkv: [starts.at(-1)!, 3 * width], bias: [heads, 2 * length + 3] },
+    integers: { starts: nd([starts.length], starts) },
+    range: 1.5,
+    run: (t) => selfAttention(t.qkv!, { heads, starts: t.starts, length, bias: t.bias }),
+    reference: (r) => attentionOf(split(r.qkv!), heads, sequences, undefined, { after: ofDistance(r.bias!) }),
+    atol: 5e-6,
+    gradAtol: 5e-5,
+  };
+});
+
+/** The row of embeddings of a distance: far ones share a row. */
+const sharedRow = (distance: number, middle: number): number =>
+  middle +
+  Math.sign(distance) * Math.min(Math.abs(distance), 2 + Math.ceil(Math.log2(1 + Math.abs(distance))));
+
+interface DistanceCase {
+  /** Of a padded batch; or the starts of sequences. */
+  size?: [batch: number, length: number];
+  starts?: number[];
+  mask?: NdArray;
+  width: number;
+  heads: number;
+  sides: readonly ('byQuery' | 'byKey')[];
+}
+
+const distanceCases: DistanceCase[] = [
+  { size: [2, 13], width: 12, heads: 2, mask: masks.ends, sides: ['byQuery', 'byKey'] },
+  { size: [2, 19], width: 16, heads: 2, mask: masks.front, sides: ['byQuery'] },
+  { size: [3, 70], width: 32, heads: 1, mask: masks.tiles, sides: ['byKey'] },
+  { size: [1, 37], width: 64, heads: 2, sides: ['byQuery', 'byKey'] },
+  { size: [1, 1], width: 8, heads: 2, sides: ['byQuery', 'byKey'] },
+  { starts: [0, 1, 12, 12, 17], width: 12, heads: 2, sides: ['byQuery', 'byKey'] },
+  { starts: [0, 31, 63, 64, 97], width: 64, heads: 1, sides: ['byKey'] },
+  { starts: [0, 33, 98], width: 96, heads: 1, sides: ['byQuery', 'byKey'] },
+  { starts: [0, 3, 7], width: 260, heads: 2, sides: ['byQuery'] },
+];
+
+const distanceAttentionRows: OpRow[] = distanceCases.map((one, index) => {
+  const { size, starts = [], mask, width, heads, sides } = one;
+  const sequences = size
+    ? padded(...size)
+    : starts.slice(1).map((end, b): [number, number] => [starts[b]!, end]);
+  const length = Math.max(...sequences.map(([first, end]) => end - first));
+  const tokens = sequences.at(-1)![1];
+  const middle = 11;
+  const rowOf = (distance: number) => sharedRow(distance, middle);
+  const rows = Int32Array.from({ length: 2 * length + 3 }, (_, at) => rowOf(at - length - 1));
+  const low = rowOf(1 - length) - 1;
+  const count = rowOf(length - 1) + 2 - low;
+  const products = 1 + sides.length;
+  const scale = 1 / Math.sqrt((products * width) / heads);
+  const run = (t: Record<string, Tensor>): Tensor => {
+    const { device } = t.qkv!;
+    const firsts = device.tensor(firstsOf(rows, 2 * middle + 1));
+    const { mask, starts, byQuery, byKey } = t;
+    const more = { rows: device.tensor(rows), firsts, low, scale, length, byQuery, byKey };
+    return distanceAttention(t.qkv!, { heads, mask, starts, ...more });
+  };
+  const reference = (r: Record<string, NdArray>): NdArray => {
+    const parts = split(r.qkv!);
+    const head = width / heads;
+    const product = (of: NdArray, by: NdArray, token: number, at: number, distance: number): number => {
+      const [a, b] = [token * width + at * head, (rowOf(distance) - low) * width + at * head];
+      return sumOver(head, (d) => of.data[a + d]! * by.data[b + d]!);
+    };
+    const before: OfPair = (at, i, j) =>
+      (r.byQuery ? product(parts.q, r.byQuery, i, at, i - j) : 0) +
+      (r.byKey ? product(parts.k, r.byKey, j, at, i - j) : 0);
+    return attentionOf({ ...r, ...parts }, heads, sequences, undefined, { before, products });
+  };
+  const tables = Object.fromEntries(sides.map((side) => [side, [count, width]]));
+  return {
+    op: 'distanceAttention',
+    note: `${heads} heads of ${width / heads}, ${size ? `[${size}]` : starts.join(', ')}, ${sides.join(' and ')}`,
+    shapes: { qkv: size ? [...size, 3 * width] : [tokens, 3 * width], ...tables },
+    ...(mask && { integers: { mask } }),
+    ...(!size && { integers: { starts: nd([starts.length], starts) } }),
+    range: 1.2,
+    run,
+    reference,
+    atol: 5e-6,
+    gradAtol: 5e-5,
+    ...(index === 0 && {
+      bad: [
+        { qkv: [2, 13, 36] },
+        { qkv: [2, 13, 36], byQuery: [count, 11] },
+        { qkv: [2, 13, 36], byQuery: [count, 12], byKey: [count - 1, 12] },
+        { qkv: [2, 13, 36], byQuery: [count - 3, 12], byKey: [count - 3, 12] },
+        { qkv: [2, 13, 36], byQuery: [99, 12] },
+        { qkv: [2, 15, 36], byQuery: [count, 12] },
+      ],
+    }),
   };
 });
 
@@ -943,22 +1032,22 @@ export const opRows: readonly OpRow[] = [
   ...rotaryRows,
   ...distances,
   ...pointwise('gelu', elementwise.gelu, geluOf),
-  ...pointwise('gelu_tanh', (x) => elementwise.gelu(x, { approximate: 'tanh' }), geluTanhOf, 6),
+  ...pointwise('gelu_tanh', (x) => elementwise.gelu(x, { approximate: 'tanh' }), geluTanhOf, { range: 6 }),
   ...pointwise('quick_gelu', elementwise.quickGelu, activationsOf.quick_gelu),
   ...pointwise('tanh', elementwise.tanh, Math.tanh),
   ...pointwise('relu', elementwise.relu, activationsOf.relu),
   ...pointwise('sigmoid', elementwise.sigmoid, activationsOf.sigmoid),
   ...pointwise('silu', elementwise.silu, activationsOf.silu),
-  ...pointwise('exp', elementwise.exp, Math.exp, 1),
+  ...pointwise('exp', elementwise.exp, Math.exp, { range: 1 }),
   ...pointwise(
     'affine',
     (x) => elementwise.scale(x, -2.5, 0.75),
     (x) => -2.5 * x + 0.75,
   ),
-  ...broadcasting('add', (a, b) => a + b),
-  ...broadcasting('sub', (a, b) => a - b),
-  ...broadcasting('mul', (a, b) => a * b),
-  ...broadcasting('div', (a, b) => a / b),
+  ...broadcasting('add', elementwise.add, (a, b) => a + b),
+  ...broadcasting('sub', elementwise.sub, (a, b) => a - b),
+  ...broadcasting('mul', elementwise.mul, (a, b) => a * b),
+  ...broadcasting('div', elementwise.div, (a, b) => a / b, { shift: { b: 2.5 } }),
   ...matmulRows,
   ...linearRows,
   takeRowsRow,
@@ -974,9 +1063,13 @@ export const opRows: readonly OpRow[] = [
   ...unbiasedNormRows,
   ...attentionRows,
   ...selfAttentionRows,
+  ...biasedRows,
+  ...raggedBiasedRows,
+  ...distanceAttentionRows,
   ...raggedRows,
   ...embeddingRows,
   positionRow,
   ...lossRows,
   ...moveRows,
+  ...functionRows,
 ];

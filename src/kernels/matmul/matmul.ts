@@ -31,6 +31,11 @@ export interface MatmulLaunch extends Sizes {
   /** Elements from one matrix of a, or b, to the next; the matrix's size unless given. */
   batchStrideA?: number | undefined;
   batchStrideB?: number | undefined;
+  batchStrideC?: number | undefined;
+  /** Elements from one row of a matrix as it is stored to the next; its columns unless given. */
+  rowStrideA?: number | undefined;
+  rowStrideB?: number | undefined;
+  rowStrideC?: number | undefined;
   /** The one that suits adapter and shape unless given. */
   technique?: MatmulTechnique;
 }
@@ -45,13 +50,39 @@ interface ProductWindow {
   k: Range;
 }
 
+/** A stored matrix, and the elements from one matrix of the batch to the next. */
+interface Matrix {
+  rows: number;
+  columns: number;
+  /** Elements from one row to the next. */
+  stride: number;
+  batch: number;
+}
+
+function matrixOf(rows: number, columns: number, stride = columns, batch = rows * columns): Matrix {
+  return { rows, columns, stride, batch };
+}
+
+const matrixA = ({ m, k, transposeA, rowStrideA, batchStrideA }: MatmulLaunch): Matrix =>
+  transposeA ? matrixOf(k, m, rowStrideA, batchStrideA) : matrixOf(m, k, rowStrideA, batchStrideA);
+
+const matrixB = ({ n, k, transposeB, rowStrideB, batchStrideB }: MatmulLaunch): Matrix =>
+  transposeB ? matrixOf(n, k, rowStrideB, batchStrideB) : matrixOf(k, n, rowStrideB, batchStrideB);
+
+const matrixC = ({ m, n, rowStrideC, batchStrideC }: MatmulLaunch): Matrix =>
+  matrixOf(m, n, rowStrideC, batchStrideC);
+
+/** Elements from the first one of a batch to the last. */
+const spanOf = ({ rows, columns, stride, batch }: Matrix, count: number): number =>
+  batch * (count - 1) + stride * (rows - 1) + columns;
+
 /** c = activation(op(a) · op(b) + bias), or with `accumulate` added to c; see also `preactivation`. */
 export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
-  const { m, n, k, batch = 1, batchStrideA = m * k, batchStrideB = k * n } = o;
+  const { m, n, k, batch = 1 } = o;
   const spans = {
-    a: batchStrideA * (batch - 1) + m * k,
-    b: batchStrideB * (batch - 1) + k * n,
-    c: batch * m * n,
+    a: spanOf(matrixA(o), batch),
+    b: spanOf(matrixB(o), batch),
+    c: spanOf(matrixC(o), batch),
   };
   const whole = Math.max(spans.a, spans.b, spans.c) * 4 <= gpu.maxBindingBytes;
   // A batch too large to bind goes matrix by matrix, one of too many matrices in runs.
@@ -69,23 +100,26 @@ export function matmul(gpu: GpuContext, o: MatmulLaunch): void {
 
 /** The product of `batch` matrices from matrix `z` on. */
 function matricesOf(o: MatmulLaunch, z: number, batch: number): MatmulLaunch {
-  const { m, n, k, batchStrideA = m * k, batchStrideB = k * n, preactivation } = o;
-  const moved = (slot: Slot): Slot => shifted(slot, z * m * n);
+  const { preactivation } = o;
+  const moved = (slot: Slot): Slot => shifted(slot, z * matrixC(o).batch);
   return {
     ...o,
     batch,
-    a: shifted(o.a, z * batchStrideA),
-    b: shifted(o.b, z * batchStrideB),
+    a: shifted(o.a, z * matrixA(o).batch),
+    b: shifted(o.b, z * matrixB(o).batch),
     c: moved(o.c),
     preactivation: preactivation && { ...preactivation, slot: moved(preactivation.slot) },
   };
 }
 
 /** Windows of one matrix, those of k innermost: later ones add to what earlier ones left in c. */
-function windowsOf(gpu: GpuContext, { m, n, k, transposeA, transposeB }: MatmulLaunch): ProductWindow[] {
-  const mStep = Math.min(rowsThatFit(gpu, n, m), transposeA ? m : rowsThatFit(gpu, k, m));
-  const nStep = transposeB ? rowsThatFit(gpu, k, n) : n;
-  const kStep = Math.min(transposeA ? rowsThatFit(gpu, m, k) : k, transposeB ? k : rowsThatFit(gpu, n, k));
+function windowsOf(gpu: GpuContext, o: MatmulLaunch): ProductWindow[] {
+  const { m, n, k, transposeA, transposeB } = o;
+  const rowsA = rowsThatFit(gpu, matrixA(o));
+  const rowsB = rowsThatFit(gpu, matrixB(o));
+  const mStep = Math.min(rowsThatFit(gpu, matrixC(o)), transposeA ? m : rowsA);
+  const nStep = transposeB ? rowsB : n;
+  const kStep = Math.min(transposeA ? rowsA : k, transposeB ? k : rowsB);
   return ranges(m, mStep).flatMap((rows) =>
     ranges(n, nStep).flatMap((columns) =>
       ranges(k, kStep).map((inner) => ({ m: rows, n: columns, k: inner })),
@@ -99,10 +133,10 @@ function ranges(total: number, most: number): Range[] {
   return out;
 }
 
-/** Rows of `rowSize` elements that fit a binding; a multiple of four if not all do. */
-function rowsThatFit(gpu: GpuContext, rowSize: number, rows: number): number {
-  if (rows * rowSize * 4 <= gpu.maxBindingBytes) return rows;
-  const fit = Math.floor((gpu.maxBindingBytes - OFFSET_BYTES) / 4 / rowSize);
+/** Rows that fit a binding; a multiple of four if not all do. */
+function rowsThatFit(gpu: GpuContext, { rows, stride }: Matrix): number {
+  if (rows * stride * 4 <= gpu.maxBindingBytes) return rows;
+  const fit = Math.floor((gpu.maxBindingBytes - OFFSET_BYTES) / 4 / stride);
   return Math.max(fit >= 4 ? fit - (fit % 4) : fit, 1);
 }
 
@@ -112,19 +146,19 @@ function productOf(
   { m: [m0, m1], n: [n0, n1], k: [k0, k1] }: ProductWindow,
   spans?: Readonly<Record<'a' | 'b' | 'c', number>>,
 ): Product {
-  const { m, n, k, transposeA, transposeB, batch = 1, preactivation } = o;
-  const [strideA, strideB] = [transposeA ? m : k, transposeB ? k : n];
+  const { k, transposeA, transposeB, batch = 1, preactivation } = o;
+  const [ofA, ofB, ofC] = [matrixA(o), matrixB(o), matrixC(o)];
   // Bias, activation and its input belong to the last step over k.
   const last = k1 === k;
-  const ofA = transposeA ? ([k0, k1, m0] as const) : ([m0, m1, k0] as const);
-  const ofB = transposeB ? ([n0, n1, k0] as const) : ([k0, k1, n0] as const);
-  const bindC = (slot: Slot): At => bind(slot, n, [m0, m1, n0], spans?.c);
-  const [a, b, c] = [bind(o.a, strideA, ofA, spans?.a), bind(o.b, strideB, ofB, spans?.b), bindC(o.c)];
+  const partA = transposeA ? ([k0, k1, m0] as const) : ([m0, m1, k0] as const);
+  const partB = transposeB ? ([n0, n1, k0] as const) : ([k0, k1, n0] as const);
+  const bindC = (slot: Slot): At => bind(slot, ofC, [m0, m1, n0], spans?.c);
+  const [a, b, c] = [bind(o.a, ofA, partA, spans?.a), bind(o.b, ofB, partB, spans?.b), bindC(o.c)];
   // Field by field: V8 takes much longer for literals of spreads.
   return {
-    a: { slot: a.slot, offset: a.offset, stride: strideA, batch: o.batchStrideA ?? m * k },
-    b: { slot: b.slot, offset: b.offset, stride: strideB, batch: o.batchStrideB ?? k * n },
-    c: { slot: c.slot, offset: c.offset, stride: n, batch: m * n },
+    a: { slot: a.slot, offset: a.offset, stride: ofA.stride, batch: ofA.batch },
+    b: { slot: b.slot, offset: b.offset, stride: ofB.stride, batch: ofB.batch },
+    c: { slot: c.slot, offset: c.offset, stride: ofC.stride, batch: ofC.batch },
     m: m1 - m0,
     n: n1 - n0,
     k: k1 - k0,
@@ -149,11 +183,11 @@ function productOf(
  */
 function bind(
   slot: Slot,
-  rowSize: number,
+  { columns, stride }: Matrix,
   [first, end, skipped]: readonly [first: number, end: number, skipped: number],
   span?: number,
 ): At {
-  if (span === undefined) return bindRange(slot, first * rowSize, end * rowSize, skipped);
+  if (span === undefined) return bindRange(slot, first * stride, (end - 1) * stride + columns, skipped);
   return slot.offset === undefined ? { slot, offset: 0 } : bindRange(slot, 0, span, 0);
 }
 

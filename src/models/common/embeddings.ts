@@ -20,21 +20,28 @@ export interface InputEmbeddings extends Module {
 /** Positions count from 0; a family that counts in another way overrides `maxLength` and `positions`. */
 export class Embeddings extends Module {
   readonly word_embeddings: Embedding;
-  readonly position_embeddings: Embedding;
+  /** null if tokens have no places, only distances. */
+  readonly position_embeddings: Embedding | null;
   /** null if the config has no token types. */
   readonly token_type_embeddings: Embedding | null;
   readonly LayerNorm: LayerNorm;
   readonly dropout: Dropout;
   protected readonly config: PretrainedConfig;
 
-  /** `positionPadding`: a row of the position embeddings that stays zero. */
-  constructor(device: Device, config: PretrainedConfig, positionPadding?: number) {
+  /** `positionPadding`: a row of the position embeddings that stays zero; `places`: whether there are any. */
+  constructor(
+    device: Device,
+    config: PretrainedConfig,
+    { positionPadding, places = true }: { positionPadding?: number; places?: boolean } = {},
+  ) {
     super();
     const { hiddenSize: H, padTokenId, typeVocabSize } = config;
     this.config = config;
     this.word_embeddings = new Embedding(device, config.vocabSize, H, { paddingIdx: padTokenId });
     const positions = config.maxPositionEmbeddings;
-    this.position_embeddings = new Embedding(device, positions, H, { paddingIdx: positionPadding });
+    this.position_embeddings = places
+      ? new Embedding(device, positions, H, { paddingIdx: positionPadding })
+      : null;
     this.token_type_embeddings = typeVocabSize === 0 ? null : new Embedding(device, typeVocabSize, H);
     this.LayerNorm = new LayerNorm(device, H, { eps: config.layerNormEps });
     this.dropout = new Dropout(config.hiddenDropoutProb);
@@ -47,24 +54,27 @@ export class Embeddings extends Module {
 
   /** Position embeddings if the inputs give none, [L, H] or [B, L, H]. */
   protected positions(inputIds: Tensor): Tensor {
-    return this.position_embeddings.forwardFirst(inputIds.shape[1]!);
+    return this.position_embeddings!.forwardFirst(inputIds.shape[1]!);
   }
 
-  private positionsOf(inputIds: Tensor, given: Tensor | undefined): Tensor {
-    return given === undefined ? this.positions(inputIds) : this.position_embeddings.forward(given);
+  /** The sum, normalized. */
+  protected normalized(sum: Tensor, _inputs: ModelInputs): Tensor {
+    return this.LayerNorm.forward(sum);
   }
 
   /**
    * → [B, L, H]. Throws `ShapeError` for a text longer than the model's positions, or ids outside the
    * embeddings.
    */
-  forward({ inputIds, tokenTypeIds, positionIds }: ModelInputs): Tensor {
+  forward(inputs: ModelInputs): Tensor {
+    const { inputIds, tokenTypeIds, positionIds } = inputs;
+    const { position_embeddings: places } = this;
     const length = inputIds.shape[1]!;
-    const relative = this.config.positionEmbeddingType !== 'absolute';
+    const relative = places === null || this.config.positionEmbeddingType !== 'absolute';
     if (relative && positionIds !== undefined)
       throw new ConfigError('positionIds: this model knows distances only', { remedy: 'leave them out' });
     if (positionIds !== undefined) checkRange('positionIds', positionIds, this.config.maxPositionEmbeddings);
-    else if (length > this.maxLength) {
+    else if (places !== null && length > this.maxLength) {
       throw new ShapeError(
         `a sequence of ${length} tokens is longer than the model's ${this.maxLength} positions`,
         { remedy: 'truncate the text (truncation: true, or a smaller maxLength)' },
@@ -72,9 +82,11 @@ export class Embeddings extends Module {
     }
     return inputIds.device.tidy(() => {
       const words = this.word_embeddings.forward(inputIds);
-      const parts = [relative ? null : this.positionsOf(inputIds, positionIds), this.types(tokenTypeIds)];
+      const given = () =>
+        positionIds === undefined ? this.positions(inputIds) : places!.forward(positionIds);
+      const parts = [relative ? null : given(), this.types(tokenTypeIds)];
       const sum = parts.reduce<Tensor>((total, part) => (part === null ? total : add(total, part)), words);
-      return this.dropout.forward(this.LayerNorm.forward(sum));
+      return this.dropout.forward(this.normalized(sum, inputs));
     });
   }
 

@@ -2,21 +2,22 @@
  * The transformer encoder (Vaswani et al., 2017), LayerNorm after each half of a layer. Property names are
  * the keys of most checkpoints. B batch, L length, H hidden size, I intermediate size.
  */
-import { ConfigError, DawngradError } from '../../errors.ts';
 import type { Activation } from '../../kernels/activations.ts';
 import { Dropout, Embedding, LayerNorm, Linear } from '../../nn/layers.ts';
 import { declarePure, Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { selfAttention } from '../../tensor/ops/attention.ts';
+import { type DistanceAttentionOptions, distanceAttention } from '../../tensor/ops/distance-attention.ts';
 import { type PlainAttentionOptions, plainSelfAttention } from '../../tensor/ops/plain-attention.ts';
 import { select } from '../../tensor/ops/view.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { NameRule } from '../files/weight-names.ts';
 import { activationOf } from './activations.ts';
 import type { PretrainedConfig } from './config.ts';
-import type { ModelInputs } from './inputs.ts';
+import { hostValues, type ModelInputs } from './inputs.ts';
+import { type LengthRule, LengthTables } from './length-tables.ts';
 import { Packing } from './packing.ts';
-import { distanceScores } from './relative-positions.ts';
+import { type Distances, distanceScores, distanceTables, HeadDistanceRule } from './relative-positions.ts';
 
 /** Files keep the projections of an encoder's attention apart. */
 export const encoderNames: readonly NameRule[] = [
@@ -45,12 +46,13 @@ export class SelfAttention extends Module {
   forward(x: Tensor, seen: SeenTokens): Attended {
     const { distance_embedding: distances } = this;
     const { numAttentionHeads: heads, attentionProbsDropoutProb, positionEmbeddingType } = this.config;
-    const dropout = this.training ? attentionProbsDropoutProb : 0;
-    const more =
-      distances === null
-        ? undefined
-        : (query: Tensor, key: Tensor) => distanceScores(query, key, distances, positionEmbeddingType);
-    return attend(this.qkv.forward(x), seen, { heads, dropout, more });
+    const options = { heads, dropout: this.training ? attentionProbsDropoutProb : 0 };
+    const qkv = this.qkv.forward(x);
+    if (distances === null) return attend(qkv, seen, options);
+    return attend(qkv, seen, options, {
+      plainly: { more: (query, key) => distanceScores(query, key, distances, positionEmbeddingType) },
+      tables: (rows) => distanceTables(distances, rows, positionEmbeddingType),
+    });
   }
 }
 
@@ -66,9 +68,18 @@ export interface Attended {
  */
 export type SeenTokens = ({ mask: Tensor | undefined } | PlainlySeen | { starts: Tensor; length: number }) & {
   rotary?: RotaryPositions | undefined;
-};
+} & RelativePositions;
 
-/** What attention takes that is computed the plain way, and gives its weights. */
+/** What distances between tokens add to scores, in all layers. */
+export interface RelativePositions {
+  /** float32 [heads, 2 · L − 1]: see `selfAttention`. Of attention with weights it is another. */
+  bias?: Tensor | undefined;
+  distances?: Distances | undefined;
+  /** float32 [B, L, 1], 0 for tokens that see all alike, because the mask hides them; else 1. */
+  shown?: Tensor | undefined;
+}
+
+/** What attention takes that gives its weights, computed the plain way. */
 export interface PlainlySeen {
   mask: Tensor | undefined;
   plain: true;
@@ -77,7 +88,7 @@ export interface PlainlySeen {
   /** float32 [B, 1, L, 1], by which the scores are multiplied before: 0 for a query that sees nothing. */
   queries?: Tensor | undefined;
   /** Embeddings [n, H], and the row of each distance from −(L − 1) to L − 1. */
-  distances?: { table: Tensor; rows: Tensor } | undefined;
+  plainDistances?: { table: Tensor; rows: Tensor } | undefined;
 }
 
 /** What turns queries and keys: the tables by a name that the layers know. */
@@ -88,18 +99,42 @@ export interface RotaryPositions {
   angles: Readonly<Record<string, Tensor>>;
 }
 
-/** Attention of queries, keys and values among the tokens that they see; with `more`, the plain way. */
+/** Scores by distance that a layer has of its own. */
+interface LayerDistances {
+  plainly: Pick<PlainAttentionOptions, 'more'>;
+  /** The rows of its embeddings, as `distanceAttention` takes them. */
+  tables(distances: Distances): Pick<DistanceAttentionOptions, 'byQuery' | 'byKey'>;
+}
+
+interface AttendOptions {
+  heads: number;
+  dropout: number;
+  window?: number | undefined;
+  /** Products that are summed up before they are scaled by 1 / √(products · size). Default 1. */
+  products?: number | undefined;
+}
+
+/** Attention of queries, keys and values among the tokens that they see. */
 export function attend(
   qkv: Tensor,
   { rotary: _, ...seen }: SeenTokens,
-  { more, ...options }: Omit<PlainAttentionOptions, 'mask' | 'bias' | 'queries'>,
+  { products, ...options }: AttendOptions,
+  layer?: LayerDistances,
 ): Attended {
-  const plain = 'plain' in seen;
-  if (more === undefined && !plain) return { result: selfAttention(qkv, { ...seen, ...options }) };
-  if ('starts' in seen) throw new DawngradError('distances of packed tokens are unknown');
-  const { bias, queries } = plain ? seen : {};
-  const { result, weights } = plainSelfAttention(qkv, { mask: seen.mask, bias, queries, more, ...options });
-  return plain ? { result, weights } : { result };
+  if ('plain' in seen) {
+    const { mask, bias, queries } = seen;
+    return plainSelfAttention(qkv, { mask, bias, queries, products, ...options, ...layer?.plainly });
+  }
+  const { bias, distances, shown: __, ...tokens } = seen;
+  const { window, ...more } = options;
+  const scale = products && 1 / Math.sqrt((products * qkv.shape.at(-1)!) / 3 / options.heads);
+  if (layer === undefined || distances === undefined)
+    return { result: selfAttention(qkv, { ...tokens, ...more, bias, window, scale }) };
+  const { rows, firsts, low } = distances;
+  const places = { rows, firsts, low };
+  return {
+    result: distanceAttention(qkv, { ...tokens, ...more, ...places, ...layer.tables(distances), scale }),
+  };
 }
 
 /** Dense, dropout, residual, LayerNorm: the end of both halves of a layer. */
@@ -201,12 +236,19 @@ export interface StackedLayer extends Module {
 
 /** Layers, one after the other. A subclass has them under its files' names, and says in what order. */
 export abstract class LayerStack extends Module {
-  /** Whether padding can be left out: distances between packed tokens are not known. */
-  private readonly packs: boolean;
+  /** Tables by the length of texts. */
+  protected readonly tables = new LengthTables();
 
-  constructor({ positionEmbeddingType }: PretrainedConfig) {
+  constructor(private readonly values: PretrainedConfig) {
     super();
-    this.packs = positionEmbeddingType === 'absolute';
+    const { maxPositionEmbeddings: longest } = values;
+    const count = (length: number) => Int32Array.from({ length }, (_, at) => at);
+    this.counted = { over: 'positions', longest, values: count };
+    this.distances = new HeadDistanceRule(values);
+  }
+
+  override ownTables(): readonly Tensor[] {
+    return this.tables.all;
   }
 
   /** The layers as they compute; the same one may come several times. */
@@ -215,14 +257,33 @@ export abstract class LayerStack extends Module {
   /** Layers that thaw together, from the top down. */
   abstract groups(): Module[][];
 
-  /** What all layers see, if they compute attention the plain way whether its weights are asked for or not. */
-  protected plainly?(length: number, mask: Tensor | undefined): PlainlySeen;
+  /** What all layers see that give the weights of attention. */
+  protected plainly(_length: number, mask: Tensor | undefined): PlainlySeen {
+    return { mask, plain: true };
+  }
 
-  /** Whether layers see near tokens only, so that texts must be packed without gaps. */
+  /** What distances add to scores in texts of up to `length` tokens; `mask`: of those that are not packed. */
+  protected relative(device: Device, length: number, _mask: Tensor | undefined): RelativePositions {
+    if (this.values.positionEmbeddingType === 'absolute') return {};
+    return { distances: this.distances.of(this.tables, device, length) };
+  }
+
+  /** Whether scores depend on distances. */
+  get knowsDistances(): boolean {
+    return this.values.positionEmbeddingType !== 'absolute';
+  }
+
+  /** Whether layers see near tokens only. */
   protected readonly local: boolean = false;
 
   /** Angles of the positions 0 to count − 1, for layers with rotary positions. */
   protected rotaryAngles?(device: Device, count: number): RotaryPositions['angles'];
+
+  /** The positions of texts whose positions are not given. */
+  private readonly counted: LengthRule;
+
+  /** Of layers with embeddings of their own. */
+  private readonly distances: HeadDistanceRule;
 
   /**
    * [B, L, H] → states, float32 under `autocast` too. Without `outputHiddenStates`, each state is freed when
@@ -231,14 +292,19 @@ export abstract class LayerStack extends Module {
   forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds'>): EncoderOutput {
     const { attentionMask: mask, skipPadding, outputHiddenStates: all = false } = inputs;
     const { outputAttentions: weights = false } = inputs;
-    const plain =
-      this.plainly?.(embedded.shape[1]!, mask) ?? (weights ? { mask, plain: true as const } : null);
-    const packing = this.packs && skipPadding && plain === null ? Packing.of(mask, this.local) : null;
+    const { device, shape } = embedded;
+    // Where tokens between others are left out, distances are not what they were.
+    const gapless = this.local || this.knowsDistances;
+    const packing = skipPadding && !weights ? Packing.of(mask, gapless) : null;
     const rotary = this.rotaryPositions(embedded, inputs.positionIds, packing);
     if (packing === null) {
-      return this.run(embedded, { ...(plain ?? { mask }), rotary }, { all, weights });
+      const seen = weights
+        ? this.plainly(shape[1]!, mask)
+        : { mask, ...this.relative(device, shape[1]!, mask) };
+      return this.run(embedded, { ...seen, rotary }, { all, weights });
     }
-    const seen = { starts: packing.starts, length: packing.longest, rotary };
+    const { starts, longest: length } = packing;
+    const seen = { starts, length, rotary, ...this.relative(device, length, undefined) };
     const { states, attentions } = this.run(packing.pack(embedded), seen, { all, weights });
     return { states: (all ? states : states.slice(-1)).map((state) => packing.unpack(state)), attentions };
   }
@@ -249,13 +315,9 @@ export abstract class LayerStack extends Module {
     packing: Packing | null,
   ): RotaryPositions | undefined {
     if (this.rotaryAngles === undefined) return undefined;
-    const known =
-      given === undefined ? Int32Array.from({ length: shape[1]! }, (_, at) => at) : given.integers;
-    if (known === null)
-      throw new ConfigError('positionIds came from the GPU', {
-        remedy: 'make an int32 tensor of numbers on the CPU: device.tensor(Int32Array.from(values), shape)',
-      });
-    const positions = packing === null ? (given ?? device.tensor(known)) : packing.packIntegers(known);
+    const all = given ?? this.tables.of(device, shape[1]!, this.counted);
+    const known = hostValues('positionIds', all);
+    const positions = packing === null ? all : packing.packIntegers(known);
     return { positions, angles: this.rotaryAngles(device, known.reduce((a, b) => Math.max(a, b), 0) + 1) };
   }
 
@@ -267,7 +329,6 @@ export abstract class LayerStack extends Module {
       if (!keep.all && states.length > 1) states.pop()!.dispose();
       states.push(result);
       if (keep.weights) attentions.push(weights!);
-      else weights?.dispose();
     }
     return { states, attentions };
   }

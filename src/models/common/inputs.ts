@@ -1,6 +1,8 @@
 /** Inputs of models: their names, and checks of types, shapes and ranges. */
 import { ConfigError, DtypeError, ShapeError } from '../../errors.ts';
 import { type Advice, checkOptions, type OptionNames } from '../../options.ts';
+import { embedding } from '../../tensor/ops/embedding.ts';
+import { reshape } from '../../tensor/ops/view.ts';
 import { formatShape, sameShape } from '../../tensor/shape.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 
@@ -86,6 +88,24 @@ function checkShapes(where: string, inputs: ModelInputs): void {
     if (name === 'positionIds' && sameShape(tensor.shape, [1, inputIds.shape[1]!])) continue;
     throw new ShapeError(`${where}: ${name} ${formatShape(tensor.shape)} does not fit inputIds ${wanted}`);
   }
+}
+
+/** The values of an int32 tensor. Throws `ConfigError` if it was computed on the GPU. */
+export function hostValues(name: string, { integers }: Tensor): Int32Array {
+  if (integers !== null) return integers;
+  throw new ConfigError(`${name} came from the GPU`, {
+    remedy: 'make an int32 tensor of numbers on the CPU: device.tensor(Int32Array.from(values), shape)',
+  });
+}
+
+/** The mask, if it hides tokens as far as the host knows. */
+export function hidingMask(mask: Tensor | undefined): Tensor | undefined {
+  return mask?.integers?.includes(0) === false ? undefined : mask;
+}
+
+/** 1 where the mask shows a token, else 0: float32 of the given shape. */
+export function shownAs(mask: Tensor, shape: readonly number[]): Tensor {
+  return reshape(embedding(mask.device.tensor([0, 1], [2, 1]), mask), shape);
 }
 
 /** Throws `ShapeError` for an id outside a model's embeddings, if the CPU knows the ids. */

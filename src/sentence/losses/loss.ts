@@ -13,6 +13,21 @@ import type { SentenceInputs, SentenceTransformer } from '../sentence-transforme
 /** What labels a loss takes: none, a float32 score or an int32 class for each example. */
 export type LabelKind = 'none' | 'scores' | 'classes';
 
+/** The data that a loss takes. */
+export interface Taken {
+  /** Least and most columns of texts. */
+  readonly columns: readonly [number, number];
+  readonly labels: LabelKind;
+}
+
+export function takes(
+  { columns: [least, most], labels: kind }: Taken,
+  columns: number,
+  labels: LabelKind,
+): boolean {
+  return columns >= least && columns <= most && labels === kind;
+}
+
 export interface SentenceLossInputs extends SentenceInputs {
   labels?: Tensor | undefined;
 }
@@ -23,7 +38,7 @@ export interface SentenceLossOutput {
   sentenceEmbedding: Tensor;
 }
 
-export abstract class SentenceLoss {
+export abstract class SentenceLoss implements Taken {
   /** Least and most columns of texts. */
   abstract readonly columns: readonly [number, number];
   abstract readonly labels: LabelKind;
@@ -40,8 +55,7 @@ export abstract class SentenceLoss {
 
   /** Whether a batch has the columns and the labels that the loss takes. */
   fits(columns: number, labels: LabelKind): boolean {
-    const [least, most] = this.columns;
-    return columns >= least && columns <= most && labels === this.labels;
+    return takes(this, columns, labels);
   }
 
   /** A scalar of embeddings [B, C, H]; labels [B]. Throws `DataError` if they do not fit the loss. */

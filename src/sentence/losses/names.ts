@@ -1,6 +1,6 @@
 /** Losses by name, and the usual one for each kind of data. */
 import type { SentenceTransformer } from '../sentence-transformer.ts';
-import type { LabelKind, SentenceLoss } from './loss.ts';
+import { type LabelKind, type SentenceLoss, takes } from './loss.ts';
 import { MatryoshkaLoss } from './matryoshka.ts';
 import { CachedMultipleNegativesRankingLoss, MultipleNegativesRankingLoss } from './ranking.ts';
 import { CoSENTLoss, CosineSimilarityLoss } from './scored-pairs.ts';
@@ -49,8 +49,5 @@ export function makeLoss(
 
 /** Losses that take data of so many columns and such labels. */
 export function fittingLosses(columns: number, labels: LabelKind): LossName[] {
-  const two = ['MultipleNegativesRankingLoss', 'CachedMultipleNegativesRankingLoss'] as const;
-  if (labels === 'classes') return ['BatchAllTripletLoss'];
-  if (labels === 'scores') return ['CoSENTLoss', 'CosineSimilarityLoss'];
-  return columns < 2 ? [] : [...two, ...(columns === 3 ? (['TripletLoss'] as const) : [])];
+  return lossNames.filter((name) => takes(classes[name].takes, columns, labels));
 }

@@ -7,7 +7,7 @@ import { takeRows } from '../../tensor/ops/rows.ts';
 import { narrow, permute, reshape } from '../../tensor/ops/view.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { SentenceInputs, SentenceTransformer } from '../sentence-transformer.ts';
-import { column, cosSim, dotScore, SentenceLoss } from './loss.ts';
+import { column, cosSim, dotScore, SentenceLoss, type Taken } from './loss.ts';
 
 export interface NegativesOptions {
   /** Factor of the similarities, 1 / temperature. Default 20. */
@@ -30,8 +30,9 @@ const names = { scale: true, similarityFct: true } as const;
  * Columns: anchors, matches, and any number of hard negatives.
  */
 export class MultipleNegativesRankingLoss extends SentenceLoss {
-  override readonly columns = [2, Number.POSITIVE_INFINITY] as const;
-  override readonly labels = 'none';
+  static readonly takes: Taken = { columns: [2, Number.POSITIVE_INFINITY], labels: 'none' };
+  override readonly columns = MultipleNegativesRankingLoss.takes.columns;
+  override readonly labels = MultipleNegativesRankingLoss.takes.labels;
   readonly scale: number;
   private readonly similarity: (a: Tensor, b: Tensor) => Tensor;
 

@@ -5,7 +5,7 @@ import { crossEntropy, mseLoss } from '../../tensor/ops/loss.ts';
 import { reshape } from '../../tensor/ops/view.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { SentenceTransformer } from '../sentence-transformer.ts';
-import { column, pairwiseCosSim, SentenceLoss } from './loss.ts';
+import { column, pairwiseCosSim, SentenceLoss, type Taken } from './loss.ts';
 
 const advice: Advice = {
   lossFct: 'leave it out: it is the mean squared error',
@@ -15,8 +15,9 @@ const advice: Advice = {
 
 /** mean (cos(a, b) − score)². Columns: two texts; scores from −1 to 1. */
 export class CosineSimilarityLoss extends SentenceLoss {
-  override readonly columns = [2, 2] as const;
-  override readonly labels = 'scores';
+  static readonly takes: Taken = { columns: [2, 2], labels: 'scores' };
+  override readonly columns = CosineSimilarityLoss.takes.columns;
+  override readonly labels = CosineSimilarityLoss.takes.labels;
 
   constructor(model: SentenceTransformer, options: Record<string, never> = {}) {
     super(model);
@@ -38,8 +39,9 @@ const EXCLUDED = 1e12;
  * Columns: two texts; only the order of the scores counts.
  */
 export class CoSENTLoss extends SentenceLoss {
-  override readonly columns = [2, 2] as const;
-  override readonly labels = 'scores';
+  static readonly takes: Taken = { columns: [2, 2], labels: 'scores' };
+  override readonly columns = CoSENTLoss.takes.columns;
+  override readonly labels = CoSENTLoss.takes.labels;
   readonly scale: number;
 
   /** `scale`: default 20. */

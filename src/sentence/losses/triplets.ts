@@ -6,7 +6,7 @@ import { reshape } from '../../tensor/ops/view.ts';
 import { noGrad } from '../../tensor/tape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { SentenceTransformer } from '../sentence-transformer.ts';
-import { column, type DistanceMetric, distances, norm, SentenceLoss } from './loss.ts';
+import { column, type DistanceMetric, distances, norm, SentenceLoss, type Taken } from './loss.ts';
 
 export interface TripletOptions {
   /** Default `euclidean`. */
@@ -19,8 +19,9 @@ const tripletNames: OptionNames<TripletOptions> = { distanceMetric: true, triple
 
 /** mean max(0, d(anchor, match) − d(anchor, other) + margin). Columns: anchors, matches, others. */
 export class TripletLoss extends SentenceLoss {
-  override readonly columns = [3, 3] as const;
-  override readonly labels = 'none';
+  static readonly takes: Taken = { columns: [3, 3], labels: 'none' };
+  override readonly columns = TripletLoss.takes.columns;
+  override readonly labels = TripletLoss.takes.labels;
   readonly distanceMetric: DistanceMetric;
   readonly tripletMargin: number;
 
@@ -49,8 +50,9 @@ const TINY = 1e-30;
  * with a class; a batch should have several texts of a class. Memory grows with the cube of the batch.
  */
 export class BatchAllTripletLoss extends SentenceLoss {
-  override readonly columns = [1, 1] as const;
-  override readonly labels = 'classes';
+  static readonly takes: Taken = { columns: [1, 1], labels: 'classes' };
+  override readonly columns = BatchAllTripletLoss.takes.columns;
+  override readonly labels = BatchAllTripletLoss.takes.labels;
   readonly margin: number;
 
   /** `margin`: default 5. */

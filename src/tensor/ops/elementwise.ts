@@ -2,15 +2,9 @@
 import { ConfigError, ShapeError } from '../../errors.ts';
 import type { FloatDtype } from '../../gpu/dtype.ts';
 import type { Activation } from '../../kernels/activations.ts';
-import {
-  type BinaryOperator,
-  binary,
-  cast,
-  type DropoutKey,
-  dropout as dropoutKernel,
-  MAX_STRIDED_RANK,
-  unary,
-} from '../../kernels/pointwise.ts';
+import { type BinaryOperator, binary } from '../../kernels/binary.ts';
+import { MAX_STRIDED_RANK } from '../../kernels/elements.ts';
+import { cast, type DropoutKey, dropout as dropoutKernel, unary } from '../../kernels/pointwise.ts';
 import { checkChoice, checkOptions } from '../../options.ts';
 import { converted } from '../convert.ts';
 import { type BackwardContext, defineOp } from '../op.ts';
@@ -125,21 +119,28 @@ export function to(x: Tensor, dtype: FloatDtype): Tensor {
   return x.dtype === dtype ? x : toOp({ x }, { dtype });
 }
 
-/** Fills c with a (operator) b, both broadcast to its shape; returns c. */
-function combineInto(c: Tensor, operator: BinaryOperator, a: Tensor, b: Tensor): Tensor {
+/** @internal Fills c with a (operator) b, both broadcast to its shape; returns c. */
+export function combineInto(c: Tensor, operator: BinaryOperator, a: Tensor, b: Tensor): Tensor {
   const { shape } = c;
   const strides = { stridesA: broadcastStrides(a.shape, shape), stridesB: broadcastStrides(b.shape, shape) };
   binary(c.device.gpu, { a: a.slot, b: b.slot, c: c.slot, operator, shape, ...strides });
   return c;
 }
 
-/** Computes a (operator) b into a new tensor, outside every scope. */
-function combine(operator: BinaryOperator, a: Tensor, b: Tensor, shape: Shape): Tensor {
+/** @internal Computes a (operator) b into a new tensor, outside every scope. */
+export function combine(operator: BinaryOperator, a: Tensor, b: Tensor, shape: Shape): Tensor {
   return combineInto(a.device.raw(shape, a.dtype), operator, a, b);
 }
 
-/** Sums a gradient of the broadcast shape to the input's shape. Takes the gradient over. */
-function reduceTo(gradient: Tensor, shape: Shape): Tensor {
+/** @internal dy · slope, both of dy's shape. Takes the slope over. */
+export function timesSlope(dy: Tensor, slope: Tensor): Tensor {
+  const product = combine('mul', dy, slope, dy.shape);
+  slope.dispose();
+  return product;
+}
+
+/** @internal Sums a gradient of the broadcast shape to the input's shape. Takes the gradient over. */
+export function reduceTo(gradient: Tensor, shape: Shape): Tensor {
   if (sameShape(gradient.shape, shape)) return gradient;
   const reduced = sumTo(gradient, shape);
   gradient.dispose();
@@ -153,7 +154,16 @@ type Rule<S extends Side> = (context: BackwardContext<Side, Readonly<Record<S, T
   readonly [side in Side]?: Tensor;
 };
 
-function defineBinary<S extends Side>(
+/** @internal The shape of a result of broadcasting. Throws `ShapeError`. */
+export function broadcastTo(op: string, ...shapes: readonly Shape[]): Shape {
+  const shape = shapes.reduce((left, right) => broadcastShapes(op, left, right));
+  if (shape.length > MAX_STRIDED_RANK)
+    throw new ShapeError(`${op}: ${formatShape(shape)} has more than ${MAX_STRIDED_RANK} dimensions`);
+  return shape;
+}
+
+/** @internal An operation of two tensors with broadcasting. */
+export function defineBinary<S extends Side>(
   operator: BinaryOperator,
   saves: readonly S[],
   rule: Rule<S>,
@@ -161,15 +171,7 @@ function defineBinary<S extends Side>(
   const op = defineOp({
     name: operator,
     inputs: { a: 'float', b: 'float' },
-    shape: ({ a, b }) => {
-      const shape = broadcastShapes(operator, a.shape, b.shape);
-      if (shape.length > MAX_STRIDED_RANK) {
-        throw new ShapeError(
-          `${operator}: ${formatShape(shape)} has more than ${MAX_STRIDED_RANK} dimensions`,
-        );
-      }
-      return { shape, dtype: a.dtype };
-    },
+    shape: ({ a, b }) => ({ shape: broadcastTo(operator, a.shape, b.shape), dtype: a.dtype }),
     forward: ({ a, b }, y) => void combineInto(y, operator, a, b),
     saves,
     backward: (context) => {

@@ -1,6 +1,7 @@
 /** What makes embeddings of token states: vectors of unit length, and the largest values over tokens. */
 import { ShapeError } from '../../errors.ts';
-import { maxTokensGradient, maxTokens as maxTokensKernel, unitRows } from '../../kernels/embeddings.ts';
+import { spreadAlong } from '../../kernels/along.ts';
+import { maxTokens as maxTokensKernel, unitRows } from '../../kernels/embeddings.ts';
 import { checkOptions } from '../../options.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
@@ -58,8 +59,9 @@ const maxTokensOp = defineOp({
   saves: ['tokens'],
   backward: ({ dy, saved: { tokens }, shape }) => {
     const dx = dy.device.raw(shape('x'));
-    const slots = { dy: dy.slot, dx: dx.slot, tokens: tokens.slot };
-    maxTokensGradient(dy.device.gpu, { ...slots, ...sizesOf(shape('x')) });
+    const { texts, length, cols } = sizesOf(shape('x'));
+    const slots = { dy: dy.slot, dx: dx.slot, rows: tokens.slot };
+    spreadAlong(dy.device.gpu, { ...slots, outer: texts, n: length, inner: cols });
     return { x: dx };
   },
 });

@@ -1,21 +1,15 @@
 /** Sums and means. */
 
-import { binary, unary } from '../../kernels/pointwise.ts';
-import { sum as sumKernel } from '../../kernels/reduce.ts';
+import { binary } from '../../kernels/binary.ts';
+import { unary } from '../../kernels/pointwise.ts';
+import { type Axis, sum as sumKernel } from '../../kernels/reduce.ts';
 import { converted } from '../convert.ts';
 import { defineOp } from '../op.ts';
 import { broadcastStrides, normalizeDim, type Shape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** A tensor seen as [outer, n, inner], of which the middle dimension is reduced. */
-interface Axis {
-  outer: number;
-  n: number;
-  inner: number;
-}
-
-/** Sums the middle dimension of x into y. */
-function sumAxis(x: Tensor, y: Tensor, axis: Axis & { scale?: number }): void {
+/** @internal Sums the middle dimension of x into y. */
+export function sumAxis(x: Tensor, y: Tensor, axis: Axis & { scale?: number }): void {
   sumKernel(x.device.gpu, { x: x.slot, y: y.slot, ...axis });
 }
 
@@ -41,13 +35,17 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   return shaped;
 }
 
-interface ReduceOptions {
+export interface ReduceOptions {
   dim: number | undefined;
   keepdim: boolean;
 }
 
-/** How a reduction sees x, all dimensions as one without `dim`, and the shape of its result. */
-function axisOf(op: string, shape: Shape, { dim, keepdim }: ReduceOptions): { axis: Axis; reduced: Shape } {
+/** @internal How a reduction sees x, all dimensions as one without `dim`, and the shape of its result. */
+export function axisOf(
+  op: string,
+  shape: Shape,
+  { dim, keepdim }: ReduceOptions,
+): { axis: Axis; reduced: Shape } {
   const from = dim === undefined ? 0 : normalizeDim(op, dim, shape);
   const to = dim === undefined ? shape.length : from + 1;
   const [before, middle, after] = [shape.slice(0, from), shape.slice(from, to), shape.slice(to)];

@@ -1,6 +1,7 @@
 /** Operations that move elements: reshape (no copy), permute, transpose, narrow, select. */
 import { ShapeError } from '../../errors.ts';
-import { MAX_STRIDED_RANK, type StridedCopyLaunch, stridedCopy } from '../../kernels/pointwise.ts';
+import { MAX_STRIDED_RANK } from '../../kernels/elements.ts';
+import { type StridedCopyLaunch, stridedCopy } from '../../kernels/pointwise.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, normalizeDim, type Shape, sizeOf, stridesOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';

@@ -1,0 +1,68 @@
+/** Tables that a model makes for the length of a text, each with the rule by which another length has its own. */
+import { cached } from '../../cached.ts';
+import type { Device } from '../../tensor/device.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+
+/** What a table of a text of L tokens holds. */
+export interface LengthRule {
+  /** A row for each distance from −(L − 1) to L − 1, or for each position from 0 to L − 1. */
+  readonly over: 'distances' | 'positions';
+  /** The length of the longest text that has a table of its own. */
+  readonly longest: number;
+  /** Whether distances of longer texts share the rows of the longest; otherwise such texts have no table. */
+  readonly saturates?: boolean;
+  /** The rows for a text of `length`, which those of a longer one contain. */
+  values(length: number): Int32Array | Float32Array;
+}
+
+const rules = new WeakMap<Tensor, LengthRule>();
+
+/** The table for a text of `length`, of rows of `width` numbers if one is given: [rows] or [rows, width]. */
+export function lengthTable(device: Device, length: number, rule: LengthRule, width?: number): Tensor {
+  const values = rule.values(length);
+  const table = device.tensor(values, width === undefined ? [values.length] : [values.length / width, width]);
+  rules.set(table, rule);
+  return table;
+}
+
+/** Lengths whose tables are kept. */
+const MOST_KEPT = 16;
+
+/** A module's tables, kept from one text to the next of the same length. */
+export class LengthTables {
+  private readonly kept = new Map<LengthRule, Map<number, Tensor>>();
+
+  /** As `lengthTable`, but the table belongs to no scope. */
+  of(device: Device, length: number, rule: LengthRule, width?: number): Tensor {
+    const tables = cached(this.kept, rule, () => new Map<number, Tensor>());
+    const known = tables.get(length);
+    const table = known?.disposed === false ? known : device.keep(lengthTable(device, length, rule, width));
+    // The latest comes last.
+    tables.delete(length);
+    tables.set(length, table);
+    const [oldest] = tables.keys();
+    if (tables.size > MOST_KEPT) {
+      tables.get(oldest!)!.dispose();
+      tables.delete(oldest!);
+    }
+    return table;
+  }
+
+  get all(): Tensor[] {
+    return [...this.kept.values()].flatMap((tables) => [...tables.values()]);
+  }
+}
+
+/** The rule of a tensor that `lengthTable` made. */
+export const lengthRuleOf = (tensor: Tensor): LengthRule | undefined => rules.get(tensor);
+
+/** A rule over distances: `of` gives the row of each, and is constant from `longest` − 1 on if it `saturates`. */
+export function distanceRule(
+  longest: number,
+  of: (distance: number) => number,
+  { saturates = false }: { saturates?: boolean } = {},
+): LengthRule {
+  const values = (length: number) =>
+    Int32Array.from({ length: 2 * length - 1 }, (_, at) => of(at - length + 1));
+  return { over: 'distances', longest, saturates, values };
+}
