@@ -1,6 +1,6 @@
 /**
- * Measures the host's cost of a step, or of a text's inference, alone, on Dawn's null backend, which computes nothing and so
- * leaves all cores to the host.
+ * Measures the host's cost of a step, or of a text's inference, alone, on Dawn's null backend, which computes
+ * nothing and so leaves all cores to the host.
  */
 import { summarize } from '../src/gpu/measure.ts';
 import { requestDevice } from '../src/tensor/device.ts';

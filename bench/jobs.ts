@@ -40,10 +40,18 @@ export const jobSizes: readonly JobSize[] = [
   { family: 'bert', name: 'bert-base', layers: 12, hidden: 768, heads: 12, vocabulary: 30_522 },
   { family: 'roberta', name: 'roberta-base', layers: 12, hidden: 768, heads: 12, vocabulary: 50_265 },
   // As large as MiniLM, so that the costs of their attention can be compared.
-  { family: 'mpnet', name: 'MPNet of MiniLM', layers: 6, hidden: 384, heads: 12, vocabulary: 30_527 },
+  {
+    family: 'mpnet',
+    name: 'MPNet-6',
+    layers: 6,
+    hidden: 384,
+    heads: 12,
+    vocabulary: 30_527,
+    values: { maxPositionEmbeddings: 514 },
+  },
   {
     family: 'deberta-v2',
-    name: 'DeBERTa of MiniLM',
+    name: 'DeBERTa-6',
     layers: 6,
     hidden: 384,
     heads: 12,

@@ -21,18 +21,19 @@ fn main(
   let own = sequence(group.y);
   let first = group.x * ROWS;
   if (first >= own.y) { return; }
-  let block = min(subgroup, ${BLOCKS - 1}u);
+  let mine = min(subgroup, ${BLOCKS * SPLIT - 1}u);
   let token = first + row_of_invocation(index);
   let row = row_of(own, token);
-  let own_line = index % ${M}u * ${SIZE / 4 + 2}u;
+  let line_of_own = own_line(index);
   let part = part_of_invocation(index) * ${OWN}u;
+  let chunk = chunk_of_invocation(index);
   let first_stats = stats_of(head, 0u);
   let keys = seen_keys(own, index);
 #if PART == query
   var delta = 0.0;
-  for (var c = part_of_invocation(index); c < ${SIZE / 4}u; c += ${LANES / M}u) {
-    own_0[index / ${LANES}u][own_line + c] = q[start_q(row, head) + c];
-    own_1[index / ${LANES}u][own_line + c] = grad[start_grad(row, head) + c];
+  for (var c = part_of_invocation(index); c < ${SIZE / 4}u; c += ${SPLIT * LANES / M}u) {
+    own_0[index / ${SPLIT * LANES}u][line_of_own + c] = q[start_q(row, head) + c];
+    own_1[index / ${SPLIT * LANES}u][line_of_own + c] = grad[start_grad(row, head) + c];
     delta += dot(vec4f(grad[start_grad(row, head) + c]), vec4f(o[start_grad(row, head) + c]));
   }
   delta = sum_of_row(delta, index);
@@ -45,7 +46,7 @@ fn main(
     put(tile_k, index);
     workgroupBarrier();
     let tile_v = fetch_v(own, line, head, index);
-    multiply_0(block);
+    multiply_0(mine);
     workgroupBarrier();
     var slopes = own_scores(index);
 #for c in 0..OWN
@@ -53,7 +54,7 @@ fn main(
 #end
     put(tile_v, index);
     workgroupBarrier();
-    multiply_1(block);
+    multiply_1(mine);
     workgroupBarrier();
     let products = own_scores(index);
 #for c in 0..OWN
@@ -70,16 +71,16 @@ fn main(
     put_weights(slopes, index);
     put_across(tile_k, index);
     workgroupBarrier();
-    accumulate(&sums_q, block);
+    accumulate(&sums_q, mine);
     workgroupBarrier();
   }
   let shown = 1.0;
 #let GRADIENTS = "q"
 #include <common/attention_gradients>
 #else
-  for (var c = part_of_invocation(index); c < ${SIZE / 4}u; c += ${LANES / M}u) {
-    own_0[index / ${LANES}u][own_line + c] = k[start_k(row, head) + c];
-    own_1[index / ${LANES}u][own_line + c] = v[start_v(row, head) + c];
+  for (var c = part_of_invocation(index); c < ${SIZE / 4}u; c += ${SPLIT * LANES / M}u) {
+    own_0[index / ${SPLIT * LANES}u][line_of_own + c] = k[start_k(row, head) + c];
+    own_1[index / ${SPLIT * LANES}u][line_of_own + c] = v[start_v(row, head) + c];
   }
   var sums_k: Sums;
   clear(&sums_k);
@@ -97,7 +98,7 @@ fn main(
     }
     workgroupBarrier();
     let tile_grad = fetch_grad(own, line, head, index);
-    multiply_0(block);
+    multiply_0(mine);
     workgroupBarrier();
     // Negative where dropout takes a weight away.
     var signed = own_scores(index);
@@ -115,7 +116,7 @@ fn main(
     put_weights(kept, index);
     put(tile_grad, index);
     workgroupBarrier();
-    multiply_1(block);
+    multiply_1(mine);
     workgroupBarrier();
     var slopes = own_scores(index);
 #for c in 0..OWN
@@ -126,12 +127,12 @@ fn main(
 #end
     put_across(tile_grad, index);
     workgroupBarrier();
-    accumulate(&sums_v, block);
+    accumulate(&sums_v, mine);
     workgroupBarrier();
     put_weights(slopes, index);
     put_across(tile_q, index);
     workgroupBarrier();
-    accumulate(&sums_k, block);
+    accumulate(&sums_k, mine);
     workgroupBarrier();
   }
   let shown = select(0.0, 1.0, visible(row));

@@ -26,13 +26,13 @@ fn main(
   let own = sequence(group.y);
   let first = group.x * ROWS;
   if (first >= own.y) { return; }
-  let block = min(subgroup, ${BLOCKS - 1}u);
+  let mine = min(subgroup, ${BLOCKS * SPLIT - 1}u);
   let query = first + row_of_invocation(index);
   let row = row_of(own, query);
-  let own_line = index % ${M}u * ${SIZE / 4 + 2}u;
+  let line_of_own = own_line(index);
   let part = part_of_invocation(index) * ${OWN}u;
-  for (var c = part_of_invocation(index); c < ${SIZE / 4}u; c += ${LANES / M}u) {
-    own_0[index / ${LANES}u][own_line + c] = q[start_q(row, head) + c];
+  for (var c = part_of_invocation(index); c < ${SIZE / 4}u; c += ${SPLIT * LANES / M}u) {
+    own_0[index / ${SPLIT * LANES}u][line_of_own + c] = q[start_q(row, head) + c];
   }
   var sums: Sums;
   clear(&sums);
@@ -49,7 +49,7 @@ fn main(
     if (index == 0u) { atomicStore(&grew, 0u); }
     workgroupBarrier();
     let values = fetch_v(own, line, head, index);
-    multiply_0(block);
+    multiply_0(mine);
     workgroupBarrier();
     var own_weights = own_scores(index);
     var highest = vec4f(UNSEEN);
@@ -62,8 +62,8 @@ fn main(
     if (peak > reference + GROWTH) { atomicStore(&grew, 1u); }
     share(peak, index);
     if (workgroupUniformLoad(&grew) != 0u) {
-#for n in 0..LANES / M
-      peak = max(peak, shared_by(${n}u, index));
+#for n in 0..SPLIT * LANES / M
+      peak = max(peak, shared_by_${n}(index));
 #end
       let shrink = exp2(max(reference - max(reference, peak), -126.0));
       reference = max(reference, peak);
@@ -71,7 +71,7 @@ fn main(
       if (line > keys.x) {
         workgroupBarrier();
 #for h in 0..SIZE / COLUMNS
-        spread_${h}(&sums, block);
+        spread_${h}(&sums, mine);
         workgroupBarrier();
         var scaled${h} = own_scores(index);
 #for c in 0..OWN
@@ -79,7 +79,7 @@ fn main(
 #end
         put_scores(scaled${h}, index);
         workgroupBarrier();
-        collect_${h}(&sums, block);
+        collect_${h}(&sums, mine);
         workgroupBarrier();
 #end
       }
@@ -96,18 +96,18 @@ fn main(
     put_weights(own_weights, index);
     put_across(values, index);
     workgroupBarrier();
-    accumulate(&sums, block);
+    accumulate(&sums, mine);
     workgroupBarrier();
   }
   total = sum_of_row(total, index);
   let inverse = select(0.0, params.keep_scale / total, total > 0.0);
 #for h in 0..SIZE / COLUMNS
-  spread_${h}(&sums, block);
+  spread_${h}(&sums, mine);
   workgroupBarrier();
   let result${h} = own_scores(index);
   if (query < own.y) {
 #for c in 0..OWN
-    store_o(4u * start_grad(row, head), part + ${h * COLUMNS / 4 + c}u, result${h}[${c}] * inverse);
+    store_o(4u * start_grad(row, head), chunk_of_invocation(index) + ${h * COLUMNS / SPLIT / 4 + c}u, result${h}[${c}] * inverse);
 #end
   }
   workgroupBarrier();

@@ -4,9 +4,9 @@
 //   LOSS: per row logsumexp(x) − x[target], and what MEAN and BACKWARD need.
 //   MEAN: result = Σ losses / max(Σ valid, 1), and that count.
 //   BACKWARD: dx = (softmax(x) − onehot(target)) · dy / count.
-// WEIGHTED: classes have weights w, and a part s of each target is spread over all classes (label smoothing). As
-// in PyTorch, a row's loss is (1 − s) · w[target] · loss + s / cols · Σ w[c] · (logsumexp(x) − x[c]), and it counts
-// w[target].
+// WEIGHTED: classes have weights w. As in PyTorch, a row's loss is w[target] · loss, and it counts w[target].
+// SMOOTHED: besides, a part s of each target is spread over all classes (label smoothing). A row's loss is then
+// (1 − s) · w[target] · loss + s / cols · Σ w[c] · (logsumexp(x) − x[c]).
 #if PART == mean
 struct Params { rows: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -36,7 +36,7 @@ fn main(@builtin(local_invocation_index) local: u32) {
 #else
 #include <common/rows>
 struct Params { rows: u32, cols: u32, share: u32, ignore: i32, clamped: u32,
-#if WEIGHTED
+#if SMOOTHED
   smoothing: f32,
 #endif
 }
@@ -55,7 +55,7 @@ struct Params { rows: u32, cols: u32, share: u32, ignore: i32, clamped: u32,
 @group(0) @binding(4) var<storage, read> count: array<f32>;
 @group(0) @binding(5) var<storage, read> dy: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dx: array<Element>;
-#if WEIGHTED
+#if SMOOTHED
 @group(0) @binding(7) var<storage, read> weights: array<Element>;
 #endif
 
@@ -77,7 +77,7 @@ fn class_of(value: i32) -> i32 {
 #include <common/pinned_rows>
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
 #include <common/row_ranges>
-#if WEIGHTED
+#if SMOOTHED
   // What the other classes have of a target, each times its weight.
   let spread = params.smoothing / f32(params.cols);
 #if PART == backward
@@ -93,7 +93,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let target_class = class_of(targets[row]);
 #if PART == loss
 #include <common/online_softmax>
-#if WEIGHTED
+#if SMOOTHED
     var far = Element();
     for (var i = lane; i < width; i += TEAM) {
       far += weights[i] * (log(total) + (highest - x[at + i]));
@@ -119,7 +119,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #else
       let weight = weights[class_at / WIDTH][class_at % WIDTH];
 #endif
+#if SMOOTHED
       let row_loss = (1.0 - params.smoothing) * weight * loss + spread * smoothed;
+#else
+      let row_loss = weight * loss;
+#endif
 #else
       let weight = 1.0;
       let row_loss = loss;
@@ -128,7 +132,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
 #else
     let stat = stats[row];
-#if WEIGHTED
+#if SMOOTHED
     let factor = select(0.0, dy[0] / count[0], target_class != params.ignore);
     let own = (1.0 - params.smoothing) * stat.y;
 #else
@@ -139,7 +143,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 #for u in 0..UNROLL * (1 - rest) + rest
       {
         let column = i + ${u}u * TEAM;
-#if WEIGHTED
+#if SMOOTHED
         let chance = exp((x[at + column] - stat.z) - stat.w);
         let rest = own * (chance - onehot(column, target_class)) + spread * (chance * all_weights - weights[column]);
         dx[at + column] = rest * factor;

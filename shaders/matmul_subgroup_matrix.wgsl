@@ -29,6 +29,10 @@ const TILE_COLUMNS = ${ACROSS * COLUMNS * N}u;
 // Four-vectors from one line of a tile to the next: 16 bytes more than it holds, so that lines begin in
 // different banks.
 #let LINE = STEP / 4 + PAD
+// 1 if the first round's products come before the loop, so that an invocation's place in a matrix is known in it:
+// for small blocks. With larger ones, and if only B lies across k, AMD's compiler would copy the sums each round.
+#let SMALL = (4 / (ROWS * COLUMNS) + 3) / 4
+#let PEELED = (TRANSPOSE_A + TRANSPOSE_B + 1) / 2 * SMALL
 // [block of lines][line][k / 4]. A subgroup's block is a dimension of its own: matrices are then at constant
 // places of it, and their addresses a register plus a constant that needs no bounds check.
 var<workgroup> tile_a: array<array<Part, ${LINES_A * LINE}>, ${DOWN}>;
@@ -59,6 +63,43 @@ fn place_${x}(index: u32) -> vec2u {
 }
 #end
 
+#if SUM_A
+// The sums of op(A)'s rows. Apart from the products, which other columns' workgroups make too; the loads of
+// SUMMED rounds are in flight at once.
+#let SUMMED = 4
+fn sum_rows(z: u32, first_row: u32, size_k: u32, index: u32) {
+#for t in 0..PER_A
+  let pa${t} = place_a(${t}u * GROUP + index);
+  let a${t} = block_of_a(z, first_row + pa${t}.x, pa${t}.y);
+  var sum${t} = vec4f();
+#end
+  let last = (size_k - 1u) / ${STEP}u * ${STEP}u;
+  for (var k = 0u; k < size_k; k += ${SUMMED * STEP}u) {
+#for t in 0..PER_A
+#for s in 0..SUMMED
+    let va${t}_${s} = bring_a(a${t}, min(k + ${s * STEP}u, last), size_k);
+#end
+#for s in 0..SUMMED
+    if (k + ${s * STEP}u <= last) { sum${t} += va${t}_${s}[0] + va${t}_${s}[1] + va${t}_${s}[2] + va${t}_${s}[3]; }
+#end
+#end
+  }
+  // Each four rows were brought by STEP / 4 invocations.
+#for t in 0..PER_A
+  if (pa${t}.x < TILE_ROWS) { tile_c[${t}u * GROUP + index] = sum${t}; }
+#end
+  workgroupBarrier();
+  if (index < TILE_ROWS / 4u) {
+    var total = vec4f();
+    for (var s = 0u; s < ${STEP / 4}u; s += 1u) {
+      total += tile_c[index % 8u + s * 8u + index / 8u * ${2 * STEP}u];
+    }
+    store_sum(z, first_row + index * 4u, total);
+  }
+  workgroupBarrier();
+}
+#endif
+
 #include <common/pinned_lanes>
 @compute @workgroup_size(GROUP)
 fn main(
@@ -70,6 +111,9 @@ fn main(
   let first_row = group.y * TILE_ROWS;
   let first_column = group.x * TILE_COLUMNS;
   let size_k = inner_size(group.z);
+#if SUM_A
+  if (group.x == 0u) { sum_rows(group.z, first_row, size_k, index); }
+#endif
   // One round if subgroups have LANES invocations. Larger ones leave blocks for another round, smaller ones
   // do the last block again.
   for (var first = 0u; first < BLOCKS; first += subgroups) {
@@ -87,9 +131,6 @@ fn main(
     let pa${t} = place_a(${t}u * GROUP + index);
     let a${t} = block_of_a(group.z, first_row + pa${t}.x, pa${t}.y);
     let slot_a${t} = min(pa${t}.x % ${LINES_A}u * ${LINE}u + pa${t}.y / 4u, ${LINES_A * LINE - 3 * LINE - 1}u);
-#if SUM_A
-    var sum${t} = vec4f();
-#endif
 #end
 #for t in 0..PER_B
     let pb${t} = place_b(${t}u * GROUP + index);
@@ -99,13 +140,14 @@ fn main(
     // A round fetches the next blocks, multiplies the tiles and replaces them; the last fetches once more what
     // it has.
     let rounds = (size_k + ${STEP - 1}u) / ${STEP}u;
-#for at in start rounds
-#if at == start
-    {
-      let k = 0u;
-#else
-    for (var round = 1u; round <= rounds; round += 1u) {
+#for at in 0..2 + PEELED
+#let LAST = (at + 1) / (2 + PEELED)
+#if LAST
+    for (var round = ${at}u; round <= rounds; round += 1u) {
       let k = min(round, rounds - 1u) * ${STEP}u;
+#else
+    {
+      let k = min(${at}u, rounds - 1u) * ${STEP}u;
 #endif
 #for t in 0..PER_A
       let va${t} = transpose(bring_a(a${t}, k, size_k));
@@ -113,7 +155,7 @@ fn main(
 #for t in 0..PER_B
       let vb${t} = transpose(bring_b(b${t}, k, size_k));
 #end
-#if at == rounds
+#if at
 #for s in 0..STEP / K
 #for j in 0..COLUMNS
       let right${s}_${j} = subgroupMatrixLoad<Right, col_major>(of_b, ${j * N * LINE + s * K / 4}u, ${LINE}u);
@@ -127,13 +169,6 @@ fn main(
 #end
       workgroupBarrier();
 #endif
-#if SUM_A
-#if at == start
-      let counted = 1.0;
-#else
-      let counted = select(0.0, 1.0, round < rounds);
-#endif
-#endif
 #for t in 0..PER_A
 #for guard in 0..PARTLY_A
       if (pa${t}.x < TILE_ROWS)
@@ -141,9 +176,6 @@ fn main(
       {
 #for e in 0..4
         tile_a[pa${t}.x / ${LINES_A}u][slot_a${t} + ${e * LINE}u] = Part(va${t}[${e}]);
-#if SUM_A
-        sum${t}[${e}] += dot(va${t}[${e}], vec4f(counted));
-#endif
 #end
       }
 #end
@@ -160,21 +192,6 @@ fn main(
       workgroupBarrier();
     }
 #end
-#if SUM_A
-    // Each four rows were brought by STEP / 4 invocations.
-#for t in 0..PER_A
-    if (pa${t}.x < TILE_ROWS) { tile_c[${t}u * GROUP + index] = sum${t}; }
-#end
-    workgroupBarrier();
-    if (group.x == 0u && first == 0u && index < TILE_ROWS / 4u) {
-      var total = vec4f();
-      for (var s = 0u; s < ${STEP / 4}u; s += 1u) {
-        total += tile_c[index % 8u + s * 8u + index / 8u * ${2 * STEP}u];
-      }
-      store_sum(group.z, first_row + index * 4u, total);
-    }
-    workgroupBarrier();
-#endif
     // Row of matrices by row: a loop, because unrolled the epilogue would be most of the program.
     for (var i = 0u; i < ${ROWS}u; i += 1u) {
       if (first + subgroup < BLOCKS) {

@@ -33,6 +33,8 @@ export class DeviceLostError extends GpuError {}
 
 /** A file or folder is missing or cannot be read. */
 export class FileError extends DawngradError {}
+/** The hub, or its cache, has no such model or data set. */
+export class NotFoundError extends FileError {}
 /** The output folder exists and may not be replaced. */
 export class OutputExistsError extends FileError {}
 /** A safetensors file or a weight does not hold what it declares. */

@@ -5,11 +5,24 @@ export { type Choices, type ChoicesOptions, readChoices } from './data/choices.t
 export * from './data/collate.ts';
 export { type ChoiceExample, dataCollatorForMultipleChoice } from './data/collate-choices.ts';
 export { ArrayDataset, type Dataset, type Example, encodeTable } from './data/dataset.ts';
+export {
+  type DatasetOptions,
+  type DatasetSplit,
+  type HubDataset,
+  hubDataset,
+} from './data/hub-dataset.ts';
 export type { LabelCell, LabelItem } from './data/label-cells.ts';
 export { encodeLabels, inferLabels, type Label, type LabelSet, labelsOfModel } from './data/labels.ts';
 export { DataLoader, type DataLoaderOptions } from './data/loader.ts';
 export { type Answer, type Question, type QuestionOptions, readQuestions } from './data/questions.ts';
 export type { DataRecord, RecordOptions } from './data/records.ts';
+export {
+  isStream,
+  type StreamDataset,
+  StreamLoader,
+  type StreamLoaderOptions,
+  type TrainDataset,
+} from './data/stream.ts';
 export {
   readTable,
   type TableLayout,
@@ -93,8 +106,18 @@ export {
   ElectraForTokenClassification,
   ElectraModel,
 } from './models/electra.ts';
+export {
+  type CopyOptions,
+  copyFolder,
+  type FilesOptions,
+  mountFolder,
+  type PickedFile,
+  type PickedFolder,
+  zipFolder,
+} from './models/files/folders.ts';
 export type { DownloadProgress, HubOptions } from './models/files/hub.ts';
 export type { LoadOptions, LoadReport } from './models/files/load.ts';
+export { type Pushed, type PushOptions, pushFolder, pushTarget } from './models/files/push.ts';
 export { type SaveOptions, saveModel } from './models/files/save.ts';
 export {
   ModernBertForMaskedLM,
@@ -132,6 +155,7 @@ export {
 export { Dropout, Embedding, LayerNorm, Linear, skipInit } from './nn/layers.ts';
 export { Module } from './nn/module.ts';
 export { exportOnnx, type OnnxDtype, type OnnxOptions } from './onnx/export.ts';
+export { Adafactor, type AdafactorGroup, type AdafactorOptions } from './optim/adafactor.ts';
 export { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from './optim/adamw.ts';
 export { type ClipFactorOptions, clipFactor, clipGradNorm } from './optim/clip.ts';
 export { GradScaler, type GradScalerOptions, type GradScalerState } from './optim/grad-scaler.ts';

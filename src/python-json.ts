@@ -25,9 +25,15 @@ export function parsePythonJson(text: string): unknown {
   return JSON.parse(plain, (_key, value: unknown) => decoded(value));
 }
 
-/** Indents by two spaces; writes non-finite numbers as transformers 5 does, where JSON would have null. */
-export function stringifyPythonJson(value: unknown): string {
+/**
+ * Indents by two spaces; writes non-finite numbers as transformers 5 does, where JSON would have null. Whole
+ * numbers of the top-level keys in `floats` get a fraction, which to Python makes them floats: `2.0`.
+ */
+export function stringifyPythonJson(value: unknown, floats: ReadonlySet<string> = new Set()): string {
   const encoded = (_key: string, item: unknown): unknown =>
     typeof item === 'number' && !Number.isFinite(item) ? { [KEY]: String(item) } : item;
-  return JSON.stringify(value, encoded, 2);
+  // No string has a line break in JSON, so these lines are top-level keys.
+  return JSON.stringify(value, encoded, 2).replaceAll(/^ {2}"(\w+)": -?\d+(?=,?$)/gm, (line, name: string) =>
+    floats.has(name) ? `${line}.0` : line,
+  );
 }

@@ -45,6 +45,8 @@ const calls: Record<string, () => unknown> = {
   LayerNorm: () => make(d.LayerNorm, device.current, 2, typo),
   numParameters: () => loosely(new d.Linear(device.current, 2, 2).numParameters)(typo),
   AdamW: () => make(d.AdamW, [tensor()], typo),
+  Adafactor: () => make(d.Adafactor, [tensor()], typo),
+  'a group of Adafactor': () => make(d.Adafactor, [{ params: [tensor()], ...typo }]),
   Lion: () => make(d.Lion, [tensor()], typo),
   'a group of Lion': () => make(d.Lion, [{ params: [tensor()], ...typo }]),
   'a group of AdamW': () => make(d.AdamW, [{ params: [tensor()], ...typo }]),

@@ -7,53 +7,24 @@ import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  guideProgram,
+  prelude,
+  resolutions,
+  snippets,
+  tsc,
+  typeErrors,
+  withNames,
+} from './support/consumer.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const run = promisify(execFile);
-const tsc = (args: string[], cwd = root) =>
-  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...args], { cwd }).then(
-    () => '',
-    (error: { stdout: string }) => error.stdout,
-  );
 
 let scratch = '';
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
 });
 afterAll(() => rm(scratch, { recursive: true }));
-
-/** Cells of the porting guide that are complete expressions. */
-const snippets = [
-  'const device = await requestDevice()',
-  'await x.float32Data()',
-  'await loss.item()',
-  'loss.backward()',
-  "to(x, 'float16')",
-  'device.manualSeed(42)',
-  "gelu(x, { approximate: 'tanh' })",
-  'clamp(x, { min: 0, max: 1 })',
-  'const { values, indices } = max(x, -1, true)',
-  'model.namedParameters()',
-  'clipGradNorm(params, 1)',
-  'optimizer.step({ gradScale: clipFactor(params, 1), skipNonFinite: true })',
-  'await AutoModel.fromConfig(config, { device })',
-  'await AutoModel.fromPretrained(f, { device, addPoolingLayer: false })',
-  'tokenizer.encodeBatch(texts, { padding: true, truncation: true })',
-  'tokenizer.encode(text, pair)',
-  'model.forward(toTensors(device, batch)).logits',
-  'model.forward({ ...toTensors(device, batch), outputHiddenStates: true, outputAttentions: true })',
-  'await model.savePretrained(f)',
-  'await tokenizer.savePretrained(f)',
-  'await trainer.train({ resumeFromCheckpoint: f })',
-  'new EarlyStoppingCallback({ earlyStoppingPatience: 2 })',
-];
-const prelude = `
-declare const x: dawngrad.Tensor, loss: dawngrad.Tensor, params: dawngrad.Tensor[], f: string;
-declare const optimizer: dawngrad.AdamW, config: dawngrad.PretrainedConfig, trainer: dawngrad.Trainer;
-declare const texts: string[], text: string, pair: string, question: string, context: string, inputs: dawngrad.LabelledInputs;
-declare const tokenizer: dawngrad.PreTrainedTokenizer;
-declare const model: Awaited<ReturnType<typeof AutoModelForSequenceClassification.fromPretrained>>;
-`;
 
 /** The TypeScript blocks of a page. */
 async function blocksOf(page: string): Promise<string[]> {
@@ -69,41 +40,21 @@ describe('declarations', () => {
     await cp(join(root, 'package.json'), join(home, 'package.json'));
     await writeFile(join(scratch, 'package.json'), '{"type":"module"}');
     const built = ['-p', 'tsconfig.build.json', '--emitDeclarationOnly', '--outDir', join(home, 'dist')];
-    expect(await tsc(built)).toBe('');
+    expect(await tsc(built, root)).toBe('');
     names = Object.keys(await import('../src/index.ts'));
   });
 
-  /** The errors of a strict compiler, without any types of its own, for code that uses the package. */
-  async function check(title: string, code: string, options: object): Promise<string> {
-    const imports = code.includes('import ')
-      ? ''
-      : `import * as dawngrad from 'dawngrad';\nconst { ${names.join(', ')} } = dawngrad;\n`;
-    await writeFile(join(scratch, `${title}.ts`), `${imports}${code}\nexport {};\n`);
-    const compilerOptions = { strict: true, skipLibCheck: false, noEmit: true, types: [], ...options };
-    await writeFile(
-      join(scratch, `${title}.json`),
-      JSON.stringify({ compilerOptions, files: [`${title}.ts`] }),
-    );
-    return tsc(['-p', `${title}.json`], scratch);
-  }
+  const check = (title: string, code: string, options: object): Promise<string> =>
+    typeErrors(scratch, title, withNames(names, code), options);
 
-  it.each([
-    ['defaults', { module: 'nodenext' }],
-    ['nodom', { module: 'nodenext', target: 'es2022', lib: ['es2022'] }],
-    ['bundler', { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', lib: ['es2022', 'dom'] }],
-  ])('%s: compile without skipLibCheck, with the porting guide in use', async (title, options) => {
-    const guide = await readFile(join(root, 'docs/porting.md'), 'utf8');
-    for (const snippet of snippets) expect(guide).toContain(`\`${snippet}\``);
-    const batch = snippets.find((snippet) => snippet.startsWith('tokenizer.encodeBatch'))!;
-    const lines = snippets.map((snippet) =>
-      snippet.startsWith('const ') ? `${snippet};` : `void (${snippet});`,
-    );
-    const [device, ...rest] = lines;
-    const code = `${prelude}${device}\nconst batch = ${batch};\n${rest.join('\n')}
-const floats: Float32Array = await x.float32Data();
-void floats;`;
-    expect(await check(title, code, options)).toBe('');
-  });
+  it.each(Object.entries(resolutions))(
+    '%s: compile without skipLibCheck, with the porting guide in use',
+    async (title, options) => {
+      const guide = await readFile(join(root, 'docs/porting.md'), 'utf8');
+      for (const snippet of snippets) expect(guide).toContain(`\`${snippet}\``);
+      expect(await check(title, guideProgram(), options)).toBe('');
+    },
+  );
 
   it('are told apart from a call that does not fit', async () => {
     const found = await check('wrong', `${prelude}void model.forward({ inputIds: x, position: x });`, {
@@ -159,6 +110,12 @@ describe('the package', () => {
     for (const key of ['sourceMap', 'declarationMap', 'inlineSourceMap'])
       expect(config.compilerOptions[key]).toBeUndefined();
     expect(JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))).not.toHaveProperty('repository');
+  });
+
+  it('has the same version for JSR', async () => {
+    const read = async (name: string) => JSON.parse(await readFile(join(root, name), 'utf8')) as object;
+    const { version, license } = (await read('package.json')) as Record<string, string>;
+    expect(await read('jsr.json')).toMatchObject({ version, license });
   });
 
   it('holds examples that name the package', async () => {

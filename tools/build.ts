@@ -1,8 +1,12 @@
-/** Builds `dist/`: embeds the shaders, compiles with tsc, and gives dist its own map of `#` imports. */
+/**
+ * Builds `dist/`: embeds the shaders, compiles with tsc, gives dist its own map of `#` imports, and bundles
+ * the library for pages without a bundler.
+ */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleForBrowsers } from './browser-bundle.ts';
 import { embedShaders } from './embed-shaders.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -27,3 +31,4 @@ writeFileSync(
   `${JSON.stringify({ type: 'module', sideEffects: false, imports }, null, 2)}\n`,
 );
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);
+await bundleForBrowsers(join(root, 'dist/browser'));

@@ -5,6 +5,12 @@ import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
+/** A shader without comments, indents and blank lines, which would be a third of a bundle's shaders. */
+function condensed(wgsl: string): string {
+  const lines = wgsl.split('\n').map((line) => line.replace(/\/\/.*/, '').trim());
+  return lines.filter((line) => line !== '').join('\n');
+}
+
 /** Embeds all shaders and returns their number. */
 export function embedShaders(): number {
   const folder = join(root, 'shaders');
@@ -14,7 +20,7 @@ export function embedShaders(): number {
     .sort();
   const entries = names.map((name) => {
     const key = name.slice(0, -'.wgsl'.length);
-    return `  ${JSON.stringify(key)}: ${JSON.stringify(readFileSync(join(folder, name), 'utf8'))},`;
+    return `  ${JSON.stringify(key)}: ${JSON.stringify(condensed(readFileSync(join(folder, name), 'utf8')))},`;
   });
   const text = `// Generated from shaders/ by tools/embed-shaders.ts; do not edit.\nexport const shaderSources: Readonly<Record<string, string>> = {\n${entries.join('\n')}\n};\n`;
   writeFileSync(join(root, 'src/gpu/shaders.generated.ts'), text);

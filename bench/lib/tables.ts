@@ -183,7 +183,7 @@ export function peerTable(results: readonly PeerResult[], named = true): TableDa
         : [
             library,
             time(timing.median),
-            `± ${percent(spread(timing))}`,
+            timing.samples === 1 ? 'one run' : `± ${percent(spread(timing))}`,
             i === 0 ? '' : relation(ratio),
             bar(timing.median / longest, i === 0 ? 'own' : 'plain'),
           ],

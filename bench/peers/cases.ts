@@ -62,7 +62,7 @@ function batchComparison(
 function textComparisons(model: PeerModel, quick: boolean): Comparison[] {
   const ones = (quick ? [8] : [8, 32, 128]).map((length) => batchComparison('inference', model, [1, length]));
   if (quick) return ones;
-  return [...ones, jobComparison('texts', model, 'of 500 texts', () => makeTexts(model, 500))];
+  return [...ones, jobComparison('texts', model, '500 texts', () => makeTexts(model, 500))];
 }
 
 const tiny = { name: 'bert-tiny', layers: 2, hidden: 128, heads: 2, vocabulary: 30_522 };

@@ -2,12 +2,12 @@
 // `shown`.
 #for x in ${GRADIENTS}
 #for h in 0..SIZE / COLUMNS
-  spread_${h}(&sums_${x}, block);
+  spread_${h}(&sums_${x}, mine);
   workgroupBarrier();
   let result_${x}_${h} = own_scores(index);
   if (token < own.y) {
 #for c in 0..OWN
-    store_d${x}(4u * start_${x}(row, head), part + ${h * COLUMNS / 4 + c}u, result_${x}_${h}[${c}] * shown);
+    store_d${x}(4u * start_${x}(row, head), chunk + ${h * COLUMNS / SPLIT / 4 + c}u, result_${x}_${h}[${c}] * shown);
 #end
   }
   workgroupBarrier();

@@ -1,8 +1,8 @@
 /** `dawngrad evaluate`: computes metrics of a trained model on labeled data. */
 import type { Command } from 'commander';
 import { namesOf } from '../models/common/class-names.ts';
-import { readAll } from '../tasks/read.ts';
 import { Trainer } from '../train/trainer.ts';
+import { configOption, type DatasetOptions, datasetOption, onlySource, readSource } from './data-source.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -13,13 +13,13 @@ import {
   tableOptions,
 } from './options.ts';
 import { formatEvaluation } from './report.ts';
-import { addTaskOptions, type TaskOptions } from './task-options.ts';
+import { addTaskOptions, checkTaskOptions, type TaskOptions } from './task-options.ts';
 import { loadTrained, taskOf } from './trained.ts';
 import { checkJsonLines, checkKept, writeJsonLines } from './write.ts';
 
-interface EvaluateOptions extends CommonOptions, DataOptions, TaskOptions {
+interface EvaluateOptions extends CommonOptions, DataOptions, DatasetOptions, TaskOptions {
   model: string;
-  data: string[];
+  data?: string[];
   batchSize: number;
   maxEvalSamples?: number;
   predictions?: string;
@@ -31,7 +31,10 @@ export function addEvaluate(program: Command): void {
     .command('evaluate')
     .description('report how well a trained model does on labelled data')
     .requiredOption('--model <folder or id>', 'fine-tuned model')
-    .requiredOption('--data <files...>', 'labelled data, as for finetune')
+    .option('--data <files...>', 'labelled data, as for finetune')
+    .option(...datasetOption)
+    .option(...configOption)
+    .option('--split <name>', 'split of the data set')
     .option('--batch-size <n>', 'texts in a batch', integer, 32)
     .option('--max-eval-samples <n>', 'use the first n texts only', integer)
     .option('--predictions <file>', 'write the predictions there too, as JSON lines')
@@ -43,9 +46,11 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
   checkPositive('--batch-size', options.batchSize);
   checkPositive('--max-eval-samples', options.maxEvalSamples);
   await checkJsonLines(options.predictions);
+  const source = await onlySource(options);
   const found = await taskOf(options.model, options.task);
+  checkTaskOptions(options, found.task);
   checkKept(options.predictions, found.task);
-  const file = await readAll(found.task, options.data, tableOptions(options, true));
+  const file = await readSource(found.task, source, tableOptions(options, true));
   for (const line of file.about) console.error(line);
   const { device, model, tokenizer, task, bound } = await loadTrained(found, options);
   const warning = task.warning?.(model.config, file.examples) ?? null;

@@ -12,15 +12,16 @@ import { loadConfig } from '../models/files/load.ts';
 import { defined } from '../options.ts';
 import { SENTENCE_FILES } from '../sentence/folder.ts';
 import type { CardContent } from '../tasks/model-card.ts';
-import { dataFiles, holdOut, readAll } from '../tasks/read.ts';
-import { taskNamed, taskOfFile } from '../tasks/registry.ts';
 import type { Decision, Task, TaskFile } from '../tasks/task.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { resolveArguments } from '../train/argument-checks.ts';
 import { EarlyStoppingCallback } from '../train/callbacks.ts';
 import type { TrainableModel } from '../train/predict.ts';
-import { baseName, hubId, writeCard } from './card.ts';
+import { hubId, shownName, writeCard } from './card.ts';
+import { readClassWeights } from './class-weights.ts';
+import { configOption, type DatasetOptions, datasetOption } from './data-source.ts';
+import { readFiles } from './finetune-data.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -35,21 +36,35 @@ import {
   required,
   resumedFrom,
   shellCommand,
-  tableOptions,
 } from './options.ts';
 import { downloadProgress } from './progress.ts';
+import { addPushOptions, pushTraining, type TrainingPushOptions, trainingTarget } from './push.ts';
 import { formatEvaluation, formatOutcome } from './report.ts';
-import { addTaskOptions, checkTaskOptions, encodingOptions, type TaskOptions } from './task-options.ts';
+import {
+  addStreamingOptions,
+  checkStreamedLabels,
+  checkStreaming,
+  type StreamingOptions,
+} from './streaming.ts';
+import { addTaskOptions, encodingOptions, type TaskOptions } from './task-options.ts';
 import { train } from './train.ts';
 import type { Trained } from './trained.ts';
 import { addTrainingOptions, argumentsFrom } from './training-options.ts';
-import { checkJsonLines, checkKept, writeJsonLines } from './write.ts';
+import { checkJsonLines, writeJsonLines } from './write.ts';
 
-interface FinetuneOptions extends CommonOptions, DataOptions, TaskOptions {
+export interface FinetuneOptions
+  extends CommonOptions,
+    DataOptions,
+    StreamingOptions,
+    DatasetOptions,
+    TaskOptions,
+    TrainingPushOptions {
   model?: string;
   train?: string | string[];
   eval?: string | string[];
   test?: string | string[];
+  evalSplit?: string;
+  testSplit?: string;
   trainSplit?: number;
   output?: string;
   example?: boolean;
@@ -81,6 +96,11 @@ export function addFinetune(program: Command): void {
     .option('--train <files...>', 'training data, patterns too; docs/tasks.md has the files of each task')
     .option('--eval <files...>', 'data to evaluate on after every epoch')
     .option('--test <files...>', 'data to report on at the end')
+    .option(...datasetOption)
+    .option(...configOption)
+    .option('--split <name>', 'split of the data set to train on (default: train)')
+    .option('--eval-split <name>', 'split to evaluate on after every epoch, such as validation')
+    .option('--test-split <name>', 'split to report on at the end')
     .option('--train-split <share>', 'evaluate on a share of the training data, which is held out', number)
     .option('--output <folder>', 'where the fine-tuned model goes')
     .option('--max-train-samples <n>', 'train on the first n texts only', integer)
@@ -99,7 +119,8 @@ export function addFinetune(program: Command): void {
       new Option('--early-stopping <n>', 'stop after n evaluations without improvement').argParser(integer),
     ],
   });
-  addModelOptions(addDataOptions(addTaskOptions(addResumeOption(command), 'finetune')));
+  addStreamingOptions(command);
+  addModelOptions(addDataOptions(addTaskOptions(addPushOptions(addResumeOption(command)), 'finetune')));
   command.action((options: FinetuneOptions) => finetune(withExample(options, command)));
 }
 
@@ -122,6 +143,7 @@ function withExample(options: FinetuneOptions, command: Command): FinetuneOption
 async function finetune(options: FinetuneOptions): Promise<void> {
   const output = required(options.output, '--output');
   const args = trainingArguments(options, output);
+  if (args.classWeights !== undefined) args.classWeights = await readClassWeights(args.classWeights);
   // Rejects invalid arguments before reading anything.
   resolveArguments(args);
   const callbacks =
@@ -130,16 +152,18 @@ async function finetune(options: FinetuneOptions): Promise<void> {
       : [new EarlyStoppingCallback({ earlyStoppingPatience: options.earlyStopping })];
   checkOptions(options);
   await checkJsonLines(options.predictions);
-  const { task, files } = await readFiles(options);
+  const target = await trainingTarget(options, output);
+  const { task, files, dataset, streamed } = await readFiles(options);
   const checkpoint = await resumedFrom(options.resume, output);
   if (checkpoint === undefined) await checkOutput(output, options.overwrite === true);
   const { device, model, tokenizer, bound, decision } = await prepare(options, task, files.train, checkpoint);
   const encoded = (file: TaskFile<unknown> | null, most: number | undefined) =>
     file === null ? null : bound.encode(file.examples.slice(0, most));
-  const trainDataset = encoded(files.train, options.maxTrainSamples)!;
+  const stream = streamed?.stream(bound, options.maxTrainSamples);
+  const trainDataset = stream ?? encoded(files.train, options.maxTrainSamples)!;
   const evalDataset = encoded(files.eval, options.maxEvalSamples);
   const testDataset = encoded(files.test, options.maxEvalSamples);
-  const count = trainDataset.examples.length;
+  const count = Math.min(files.train.examples.length, options.maxTrainSamples ?? Number.POSITIVE_INFINITY);
   const evaluated = evalDataset === null ? '' : `, evaluating on ${evalDataset.examples.length}`;
   const learned = decision.labels === '' ? '' : `: ${decision.labels}`;
   console.error(`training on ${count} ${task.things}${evaluated}${learned}`);
@@ -171,17 +195,18 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     }
     evaluation ??= await trainer.evaluate(reported);
     const { path } = (testDataset ? files.test : files.eval)!;
-    scores = { metrics: evaluation.metrics, file: baseName(path), count: reported.examples.length };
+    scores = { metrics: evaluation.metrics, file: shownName(path, dataset), count: reported.examples.length };
     console.log(
       `\n${name}, ${reported.examples.length} ${task.things}:\n${formatEvaluation(evaluation, namesOf(model.config))}`,
     );
   }
-  await writeCard(output, {
+  await writeCard(output, target, {
     task: task.name,
     model,
     base: options.fromScratch === true ? null : await hubId(options.model),
     args: trainer.args,
-    train: { count, things: task.things, file: baseName(files.train.path) },
+    dataset,
+    train: { count, things: task.things, file: shownName(files.train.path, dataset) },
     scores,
   });
   const { what, words } = task.nextStep(model.config, tokenizer);
@@ -189,11 +214,15 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   console.log(
     `\nsaved to ${output}. ${what} with:\n\n  ${shellCommand(['predict', '--model', output])} ${shown}\n`,
   );
+  if (target !== null) await pushTraining(output, target, options);
   device.destroy();
 }
 
-const evaluates = (options: FinetuneOptions): boolean =>
-  options.eval !== undefined || options.trainSplit !== undefined;
+const evaluates = ({ eval: files, evalSplit, trainSplit }: FinetuneOptions): boolean =>
+  [files, evalSplit, trainSplit].some((option) => option !== undefined);
+
+const tests = ({ test, testSplit }: FinetuneOptions): boolean =>
+  test !== undefined || testSplit !== undefined;
 
 /** Throws `UsageError` for options that need others. */
 function checkOptions(options: FinetuneOptions): void {
@@ -201,50 +230,24 @@ function checkOptions(options: FinetuneOptions): void {
     for (const [name, value] of Object.entries(names))
       if (value !== undefined && !there) throw new UsageError(`${name} needs evaluations`, { remedy });
   };
-  if (options.trainSplit !== undefined && options.eval !== undefined)
-    throw new UsageError('there are --eval and --train-split', { remedy: 'give one of them' });
+  const evaluation = options.eval === undefined ? options.evalSplit && '--eval-split' : '--eval';
+  if (options.trainSplit !== undefined && evaluation !== undefined)
+    throw new UsageError(`there are ${evaluation} and --train-split`, { remedy: 'give one of them' });
+  if (options.train !== undefined && options.dataset !== undefined)
+    throw new UsageError('there are --train and --dataset', { remedy: 'give one of them' });
   needs('pass --eval or --train-split', evaluates(options), {
     '--early-stopping': options.earlyStopping,
     '--metric': options.metric,
     '--eval-steps': options.evalSteps,
   });
-  needs('pass --eval or --test', evaluates(options) || options.test !== undefined, {
+  needs('pass --eval or --test', evaluates(options) || tests(options), {
     '--predictions': options.predictions,
     '--max-eval-samples': options.maxEvalSamples,
   });
+  checkStreaming(options);
   checkPositive('--max-length', options.maxLength);
   checkPositive('--max-train-samples', options.maxTrainSamples);
   checkPositive('--max-eval-samples', options.maxEvalSamples);
-}
-
-interface Files {
-  train: TaskFile<unknown>;
-  eval: TaskFile<unknown> | null;
-  test: TaskFile<unknown> | null;
-}
-
-/** Reads the data for the task asked for, or for the one that the training data look like. */
-async function readFiles(options: FinetuneOptions): Promise<{ task: Task; files: Files }> {
-  const [path] = await dataFiles(required(options.train, '--train'));
-  const table = tableOptions(options, true);
-  const task = options.task === undefined ? (await taskOfFile(path!, table)).task : taskNamed(options.task);
-  checkTaskOptions(options, task);
-  checkKept(options.predictions, task);
-  const read = async (some: string | string[] | undefined) =>
-    some === undefined ? null : readAll(task, some, table);
-  const [whole, test] = [
-    await readAll(task, required(options.train, '--train'), table),
-    await read(options.test),
-  ];
-  const [train, held] =
-    options.trainSplit === undefined
-      ? [whole, await read(options.eval)]
-      : holdOut(task, whole, options.trainSplit, options.seed);
-  const files = { train, eval: held, test };
-  const all = [files.train, files.eval, files.test].filter((file) => file !== null);
-  task.check?.(all);
-  for (const file of all) for (const line of file.about) console.error(line);
-  return { task, files };
 }
 
 /** What the data or the checkpoint decide, printed a line each. */
@@ -262,6 +265,9 @@ async function decide(
       throw new ConfigError(`--problem-type ${problemType}: the checkpoint was trained for ${trained}`, {
         remedy: 'leave it out, or start a new training',
       });
+    // The command that resumes repeats the options of the first one.
+    if (head !== undefined) console.error(`note: --head ${head}: a resumed training keeps its head`);
+    if (loss !== undefined) decision = { ...decision, about: task.decide(data, { loss }).about };
   } else {
     const { model } = task;
     const trained =
@@ -300,6 +306,7 @@ async function prepare(
   const resumes = checkpoint !== undefined;
   const decision = await decide(options, task, data, { folder, config, resumes });
   checkMetric(options, decision);
+  if (options.streaming === true) checkStreamedLabels(decision);
   const device = await openDevice(options);
   // Loading the model draws its new weights.
   device.manualSeed(options.seed);

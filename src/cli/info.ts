@@ -37,12 +37,21 @@ function matricesInUse({ kernels, subgroupMatrices }: GpuContext): string[] {
     : subgroupMatrices.map(({ component, M, N, K }) => `${component} ${M}×${N}×${K}`);
 }
 
+/** The runtime and its version. Deno, Bun and Electron name the Node that they are like, too. */
+export function runtimeName(
+  versions: Readonly<Record<string, string | undefined>> = process.versions,
+): string {
+  for (const name of ['deno', 'bun', 'electron'])
+    if (versions[name] !== undefined) return `${name} ${versions[name]}`;
+  return `node ${versions.node}`;
+}
+
 async function info(options: CommonOptions & { json?: boolean }): Promise<void> {
   const device = await requestDevice(adapterOf(options));
   const { limits, features } = device.gpu.device;
   const report = {
     dawngrad: await packageVersion(),
-    runtime: `${platform.name} ${process.version}`,
+    runtime: runtimeName(),
     platform: `${process.platform} ${process.arch}`,
     adapter: device.description,
     software: device.software,

@@ -9,18 +9,30 @@ import { addInfo, packageVersion } from './info.ts';
 import { inCommandNames } from './names.ts';
 import { addPredict } from './predict.ts';
 import { addPretrain } from './pretrain.ts';
+import { addPush } from './push.ts';
 import { addTune } from './tune.ts';
 
 const program = new Command('dawngrad')
   .description('Fine-tune BERT, RoBERTa and their kin on WebGPU.')
   .version(await packageVersion())
   .showHelpAfterError('(see --help)');
-for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addExport, addTune, addInfo])
+for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addExport, addPush, addTune, addInfo])
   add(program);
 
 // Ignores write errors: Ctrl-C ends `tee` first, and `head` closes the pipe early. The command continues and
 // saves its work.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
+// Bun paints each line of `console.error` red on a terminal, and that of `console.warn` yellow.
+if (process.versions.bun !== undefined) {
+  for (const level of ['error', 'warn'] as const) {
+    const painted = console[level];
+    console[level] = (...values: unknown[]): void => {
+      if (values.length === 1 && typeof values[0] === 'string') process.stderr.write(`${values[0]}\n`);
+      else painted(...values);
+    };
+  }
+}
 
 try {
   await program.parseAsync();

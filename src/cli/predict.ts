@@ -2,9 +2,16 @@
 import type { Command } from 'commander';
 import { linesOf } from '../data/chunks.ts';
 import { DataError, UsageError } from '../errors.ts';
-import { readAll } from '../tasks/read.ts';
 import type { Features, Input, Row, Task } from '../tasks/task.ts';
 import { Trainer } from '../train/trainer.ts';
+import {
+  configOption,
+  type DataSource,
+  type DatasetOptions,
+  datasetOption,
+  onlySource,
+  readSource,
+} from './data-source.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -18,7 +25,7 @@ import { addTaskOptions, checkTaskOptions, type TaskOptions } from './task-optio
 import { loadTrained, taskOf } from './trained.ts';
 import { checkJsonLines, writeRows } from './write.ts';
 
-interface PredictOptions extends CommonOptions, DataOptions, TaskOptions {
+interface PredictOptions extends CommonOptions, DataOptions, DatasetOptions, TaskOptions {
   model: string;
   batchSize: number;
   data?: string;
@@ -37,6 +44,9 @@ export function addPredict(program: Command): void {
     .argument('[texts...]', 'texts (or questions, with --pair)')
     .requiredOption('--model <folder or id>', 'fine-tuned model')
     .option('--data <file>', 'data file as for finetune, without labels or with labels that are not read')
+    .option(...datasetOption)
+    .option(...configOption)
+    .option('--split <name>', 'split of the data set')
     .option('--pair <text>', 'second text, for models of pairs; the text of a question')
     .option('--pairs', 'a line of standard input holds two texts with a tab between')
     .option('--output <file>', 'write the lines of JSON there; vectors as NumPy if the name ends with .npy')
@@ -50,9 +60,10 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   checkInputs(texts, options);
   await checkJsonLines(options.output);
+  const source = options.data === undefined && !ofDataset(options) ? null : await onlySource(options);
   const found = await taskOf(options.model, options.task);
   checkTaskOptions(options, found.task);
-  const source = await examples(texts, options, found.task);
+  const input = await examples(texts, options, found.task, source);
   const { device, model, task, bound } = await loadTrained(found, options);
   const { fp16 = false, output, batchSize } = options;
   const trainer = new Trainer({
@@ -84,7 +95,7 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
     printed.catch(() => {});
   };
   try {
-    for await (const example of source) {
+    for await (const example of input) {
       waiting.push(example);
       if (waiting.length === batchSize) await flush();
     }
@@ -97,14 +108,18 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
   device.destroy();
 }
 
+const ofDataset = ({ dataset, datasetConfig, split }: PredictOptions): boolean =>
+  [dataset, datasetConfig, split].some((option) => option !== undefined);
+
 /** Throws `UsageError` unless there is exactly one source of texts and the options fit it. */
 function checkInputs(texts: readonly string[], options: PredictOptions): void {
   const { data, pair, pairs } = options;
   checkPositive('--batch-size', options.batchSize);
-  if (data !== undefined && texts.length > 0)
-    throw new UsageError('there are texts and --data', { remedy: 'give one of them' });
-  if (data !== undefined && (pair !== undefined || pairs === true))
-    throw new UsageError('--pair and --pairs do not go with --data', {
+  const source = options.dataset === undefined ? data && '--data' : '--dataset';
+  if (source !== undefined && texts.length > 0)
+    throw new UsageError(`there are texts and ${source}`, { remedy: 'give one of them' });
+  if (source !== undefined && (pair !== undefined || pairs === true))
+    throw new UsageError(`--pair and --pairs do not go with ${source}`, {
       remedy: 'name the column of the second text with --pair-column',
     });
   if (pairs === true && (pair !== undefined || texts.length > 0))
@@ -121,9 +136,9 @@ function checkInputs(texts: readonly string[], options: PredictOptions): void {
     ...(texts.length > 0 && { '--encoding': options.encoding }),
   };
   for (const [name, value] of Object.entries(ofFiles))
-    if (data === undefined && value !== undefined)
+    if (source === undefined && value !== undefined)
       throw new UsageError(`${name}: there is no file`, { remedy: 'pass --data, or leave it out' });
-  if (texts.length === 0 && data === undefined && process.stdin.isTTY === true) {
+  if (texts.length === 0 && source === undefined && process.stdin.isTTY === true) {
     throw new UsageError('there is no text', {
       remedy: 'give texts as arguments, lines on standard input, or a file with --data',
     });
@@ -135,10 +150,11 @@ async function examples(
   texts: readonly string[],
   options: PredictOptions,
   task: Task,
+  source: DataSource | null,
 ): Promise<Iterable<unknown> | AsyncIterable<unknown>> {
-  const { data, pair } = options;
-  if (data !== undefined) {
-    const file = await readAll(task, data, { ...tableOptions(options, false), readLabels: false });
+  const { pair } = options;
+  if (source !== null) {
+    const file = await readSource(task, source, { ...tableOptions(options, false), readLabels: false });
     for (const line of file.about) console.error(line);
     return file.examples;
   }

@@ -2,7 +2,7 @@
 
 import { type Command, Option } from 'commander';
 import { platform } from '#platform';
-import { readLines } from '../data/chunks.ts';
+import { textLines } from '../data/chunks.ts';
 import { dataCollatorForLanguageModeling } from '../data/collate.ts';
 import { ArrayDataset } from '../data/dataset.ts';
 import { ConfigError, DataError, FileError, UsageError } from '../errors.ts';
@@ -179,11 +179,9 @@ function checkSettings(options: PretrainOptions, given: (name: string) => boolea
       });
 }
 
-/** The lines of the corpus that hold text. */
 async function passages({ corpus, encoding }: PretrainOptions): Promise<string[]> {
   const lines: string[] = [];
-  for await (const line of readLines(corpus, encoding === undefined ? {} : { encoding }))
-    if (line.trim() !== '') lines.push(line);
+  for await (const { text } of textLines(corpus, { encoding })) lines.push(text);
   return lines;
 }
 

@@ -1,6 +1,6 @@
 /** Formats evaluations as tables, and the outcome of a training. */
 import Table from 'cli-table3';
-import type { Evaluation } from '../train/metrics.ts';
+import { type Evaluation, isTiming } from '../train/metrics.ts';
 import type { TrainOutput } from '../train/trainer.ts';
 import { duration } from './progress.ts';
 
@@ -47,14 +47,10 @@ export function formatEvaluation({ metrics, confusion }: Evaluation, names: read
         : number.toFixed(4);
   };
   const types = Object.keys(metrics).flatMap((name) => /^eval_(.+)_number$/.exec(name)?.[1] ?? []);
-  const known = [
-    'runtime',
-    'samples_per_second',
-    ...types.flatMap((type) => scores.map((key) => `${type}_${key}`)),
-  ];
+  const known = types.flatMap((type) => scores.map((key) => `${type}_${key}`));
   const others = Object.keys(metrics)
     .map((name) => name.replace(/^eval_/, ''))
-    .filter((key) => titles[key] === undefined && !known.includes(key));
+    .filter((key) => titles[key] === undefined && !known.includes(key) && !isTiming(key));
   for (const key of [...Object.keys(titles), ...others]) {
     const shown = value(key);
     if (shown !== undefined) table.push([titles[key] ?? key, shown]);

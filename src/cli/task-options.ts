@@ -27,85 +27,85 @@ interface Row {
 }
 
 const all = ['finetune', 'evaluate', 'predict'] as const;
-const long = ['question-answering', 'token-classification'];
 
-const row = (
-  flags: string,
-  help: string,
-  commands: readonly CommandName[],
-  tasks: readonly string[] | null,
-  parser?: (text: string) => number,
-): Row => {
-  const option = new Option(flags, help);
-  return { option: parser === undefined ? option : option.argParser(parser), commands, tasks };
-};
+const row = (option: Option, commands: readonly CommandName[], tasks: readonly string[] | null): Row => ({
+  option,
+  commands,
+  tasks,
+});
 
+/** An option with a parser, and one with choices. */
+const parsed = (flags: string, help: string, parser: (text: string) => unknown): Option =>
+  new Option(flags, help).argParser(parser);
+const chosen = (flags: string, help: string, choices: readonly string[]): Option =>
+  new Option(flags, help).choices(choices);
+
+const trains = ['finetune'] as const;
+const asks = ['predict', 'evaluate'] as const;
+const learns = ['finetune', 'evaluate'] as const;
 const classes = ['text-classification'];
-const classifiers = [...classes, 'token-classification'];
+const tags = ['token-classification'];
 const answers = ['question-answering'];
 const masks = ['fill-mask'];
 const vectors = ['sentence-similarity'];
 const rows = (): readonly Row[] => [
-  {
-    ...row('--task <task>', 'told from the data, or from the model, if not given', all, null),
-    option: new Option('--task <task>', 'told from the data, or from the model, if not given').choices([
-      ...taskNames,
-    ]),
-  },
-  {
-    ...row('--problem-type <type>', '', ['finetune'], classes),
-    option: new Option('--problem-type <type>', 'told from the labels if not given').choices([
-      ...problemTypes,
-    ]),
-  },
-  {
-    ...row('--head <what>', '', ['finetune'], classifiers),
-    option: new Option(
+  row(chosen('--task <task>', 'told from the data, or from the model, if not given', taskNames), all, null),
+  row(chosen('--problem-type <type>', 'told from the labels if not given', problemTypes), trains, classes),
+  row(
+    chosen(
       '--head <what>',
       "a trained classifier: keep it with the model's classes, or draw a new one (told from the labels' names if not given)",
-    ).choices(['keep', 'new']),
-  },
-  row('--doc-stride <n>', 'tokens that the windows over a long text share (128)', all, long, integer),
-  {
-    ...row('--aggregation <how>', '', ['predict', 'evaluate'], ['token-classification']),
-    option: new Option(
+      ['keep', 'new'],
+    ),
+    trains,
+    [...classes, ...tags],
+  ),
+  row(parsed('--doc-stride <n>', 'tokens that the windows over a long text share (128)', integer), all, [
+    ...answers,
+    ...tags,
+  ]),
+  row(
+    chosen(
       '--aggregation <how>',
       "how tokens become entities, as transformers' pipeline has it (first)",
-    ).choices([...aggregations]),
-  },
-  row('--max-answer-length <n>', 'most tokens of an answer (30)', all, answers, integer),
-  row('--n-best <n>', 'answers to give for each question (1)', ['predict', 'evaluate'], answers, integer),
+      aggregations,
+    ),
+    asks,
+    tags,
+  ),
+  row(parsed('--max-answer-length <n>', 'most tokens of an answer (30)', integer), all, answers),
+  row(parsed('--n-best <n>', 'answers to give for each question (1)', integer), asks, answers),
   row(
-    '--null-threshold <x>',
-    'how much better no answer must be than the best one (0)',
+    parsed('--null-threshold <x>', 'how much better no answer must be than the best one (0)', number),
     all,
     answers,
-    number,
   ),
-  row('--mlm-probability <p>', 'share of tokens to predict (0.15)', ['finetune', 'evaluate'], masks, number),
-  row('--whole-word-mask', 'mask all tokens of a word together', ['finetune', 'evaluate'], masks),
-  {
-    ...row('--loss <loss>', '', ['finetune'], vectors),
-    option: new Option(
+  row(parsed('--mlm-probability <p>', 'share of tokens to predict (0.15)', number), learns, masks),
+  row(new Option('--whole-word-mask', 'mask all tokens of a word together'), learns, masks),
+  row(
+    chosen(
       '--loss <loss>',
       "what vectors learn by, by sentence-transformers' name (told from the data)",
-    ).choices([...lossNames]),
-  },
-  {
-    ...row('--matryoshka-dims <list>', '', ['finetune'], vectors),
-    option: new Option(
+      lossNames,
+    ),
+    trains,
+    vectors,
+  ),
+  row(
+    parsed(
       '--matryoshka-dims <list>',
       'lengths to which vectors may be cut, with commas between: all of them learn',
-    ).argParser((text) => text.split(',').map(integer)),
-  },
-  row(
-    '--mini-batch-size <n>',
-    'texts that a cached loss computes at once (32)',
-    ['finetune'],
+      (text) => text.split(',').map(integer),
+    ),
+    trains,
     vectors,
-    integer,
   ),
-  row('--top-k <n>', 'words to give for each mask (5)', ['predict'], masks, integer),
+  row(
+    parsed('--mini-batch-size <n>', 'texts that a cached loss computes at once (32)', integer),
+    trains,
+    vectors,
+  ),
+  row(parsed('--top-k <n>', 'words to give for each mask (5)', integer), ['predict'], masks),
 ];
 
 /** Adds a command's options of tasks. */

@@ -54,9 +54,14 @@ function reportInterruption(checkpoint: string): void {
   process.exitCode = INTERRUPTED;
 }
 
-/** The command line as given, with --resume added or replaced. */
+/** The command line as given, with --resume added or replaced, and without what is secret. */
 function resumeCommand(checkpoint: string): string {
-  const words = process.argv.slice(2).filter((word) => word !== '--overwrite');
+  const words = process.argv
+    .slice(2)
+    .filter(
+      (word, at, all) =>
+        word !== '--overwrite' && !/^--hub-token/.test(word) && all[at - 1] !== '--hub-token',
+    );
   const at = words.indexOf('--resume');
   if (at >= 0) words.splice(at, words[at + 1]?.startsWith('--') === false ? 2 : 1);
   return shellCommand([...words, '--resume', checkpoint]);

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { UsageError } from '../errors.ts';
 import { defined } from '../options.ts';
 import { argumentNames, argumentTable, type TrainingArguments } from '../train/arguments.ts';
+import { isWeightsFile } from './class-weights.ts';
 import { integer, number } from './options.ts';
 
 type ArgumentName = (typeof argumentNames)[number];
@@ -23,9 +24,9 @@ function settings(text: string): Record<string, number | string> {
   return Object.fromEntries(pairs) as Record<string, number | string>;
 }
 
-/** `balanced`, `1,2.5`, or `ham=1,spam=2.5`. */
+/** `balanced`, `1,2.5`, `ham=1,spam=2.5`, or the name of a file, which is read later. */
 function weights(text: string): unknown {
-  if (text === 'balanced') return text;
+  if (text === 'balanced' || isWeightsFile(text)) return text;
   return text.includes('=') ? settings(text) : text.split(',').map(value);
 }
 

@@ -39,7 +39,7 @@ async function tune(options: TuneOptions): Promise<void> {
     const tuned = await tuneMatmul(gpu, shape);
     for (const technique of tuned.wrong) console.warn(`wrong on this adapter, and not used: ${technique}`);
     const [best] = tuned.times;
-    gpu.tuning.set(tuned.class, best!.technique);
+    gpu.tuning.choose(tuned.class, best!.technique);
     const { m, n, k } = shape;
     const rate = (2 * m * n * k) / best!.seconds / 1e9;
     console.log(

@@ -1,10 +1,10 @@
 /** Texts with several endings, one of which is right: SWAG's CSV, and records with a list of choices. */
 import { DataError } from '../errors.ts';
+import { isObject } from '../json.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import {
   columnIn,
   type DataRecord,
-  isObject,
   listIn,
   nameIn,
   type RecordOptions,
@@ -42,7 +42,7 @@ const listNames = ['endings', 'choices', 'options'];
 const labelNames = ['label', 'answer', 'answerkey', 'gold', 'correct'];
 
 /** The name of a record's list of choices, or the names of its columns `ending0`, `ending1`, …. */
-export function choiceNames(record: DataRecord): string | string[] | null {
+function choiceNames(record: DataRecord): string | string[] | null {
   const list = nameIn(record, listNames);
   if (list !== undefined) return list;
   for (const stem of ['ending', 'choice', 'option', 'answer']) {

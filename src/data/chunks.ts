@@ -26,8 +26,8 @@ export interface ChunkOptions extends ReadOptions {
 }
 
 /**
- * Reads a file in order, without its byte-order mark; gzip is unpacked, and Parquet read as JSON lines. Throws `FileError` if it cannot be read, and
- * `DataError` naming the line that is not valid in the encoding.
+ * Reads a file in order, without its byte-order mark; gzip is unpacked, and Parquet read as JSON lines.
+ * Throws `FileError` if it cannot be read, and `DataError` naming the line that is not valid in the encoding.
  */
 export async function* readChunks(path: string, options: ChunkOptions = {}): AsyncGenerator<Chunk> {
   const chunks = decoded(path, readBytes(path, options), options.encoding);
@@ -40,6 +40,18 @@ export async function* readChunks(path: string, options: ChunkOptions = {}): Asy
  */
 export async function* readLines(path: string, options: ReadOptions = {}): AsyncGenerator<string> {
   yield* linesOf(path, readBytes(path, options), options.encoding);
+}
+
+/** The lines that hold text, with their numbers from 1. Throws like `readChunks`. */
+export async function* textLines(
+  path: string,
+  { encoding }: { encoding?: string | undefined } = {},
+): AsyncGenerator<{ text: string; line: number }> {
+  let line = 0;
+  for await (const text of readLines(path, encoding === undefined ? {} : { encoding })) {
+    line += 1;
+    if (text.trim() !== '') yield { text, line };
+  }
 }
 
 /**

@@ -70,6 +70,19 @@ const LABEL_NAMES = [
   'sentiment',
 ];
 
+/** The only column of labels, where a task takes one. Throws `DataError` for several. */
+export function oneLabelColumn(
+  path: string,
+  chosen: ColumnOptions['labelColumn'],
+): string | number | undefined {
+  const columns = [chosen].flat();
+  if (columns.length > 1)
+    throw new DataError(`${path}: there are ${columns.length} columns of labels: ${columns.join(', ')}`, {
+      remedy: 'name one with --label-column; several are for text-classification',
+    });
+  return columns[0];
+}
+
 /** Whether the first row is a header: a column is chosen by name, or a cell is a usual column name. */
 export function looksLikeHeader(cells: readonly string[], options: ColumnOptions): boolean {
   return chosenNames(options).length > 0 || hasUsualName(cells);

@@ -1,41 +1,47 @@
 /** Reads the rows of JSON-lines files. */
 import { DataError } from '../errors.ts';
+import { isObject, type JsonObject } from '../json.ts';
+import { nameOfClass } from './class-names.ts';
 import { type Columns, chooseColumns } from './columns.ts';
+import type { JsonEntry } from './json-entries.ts';
 import type { LabelCell, LabelItem } from './label-cells.ts';
-import type { RowReader, TableOptions, TextRow } from './table.ts';
+import type { TableLayout, TableOptions, TextRow } from './table.ts';
 
-export function jsonReader(path: string, options: TableOptions): RowReader {
+export interface JsonReader {
+  layout: TableLayout | null;
+  read(entry: JsonEntry): TextRow;
+}
+
+export function jsonReader(path: string, options: TableOptions): JsonReader {
   let keys: string[] = [];
   let columns: Columns | null = null;
-  const reader: RowReader = {
+  const reader: JsonReader = {
     layout: null,
-    read({ text, linesBefore }) {
-      const rows: TextRow[] = [];
-      for (const [index, source] of text.split('\n').entries()) {
-        if (source.trim() === '') continue;
-        const line = linesBefore + index + 1;
-        const value = parseLine(path, source, line);
-        if (columns === null) {
-          keys = Object.keys(value);
-          const { names, ...chosen } = chooseColumns(path, keys, true, options);
-          columns = chosen;
-          reader.layout = { format: 'jsonl', delimiter: null, header: true, columns: names };
-        }
-        const { pair, label } = columns;
-        const textCell = (key: string): string => String(scalar(path, line, key, value[key]));
-        rows.push({
-          text: textCell(keys[columns.text]!),
-          ...(pair !== null && { pair: textCell(keys[pair]!) }),
-          ...(label !== null && {
-            label:
-              typeof label === 'number'
-                ? labelCell(path, line, keys[label]!, value[keys[label]!], source)
-                : label.map((at) => scalar(path, line, keys[at]!, value[keys[at]!])),
-          }),
-          line,
-        });
+    read(entry) {
+      const { text, line } = entry;
+      const value = parseEntry(path, entry);
+      if (columns === null) {
+        keys = Object.keys(value);
+        const { names, ...chosen } = chooseColumns(path, keys, true, options);
+        columns = chosen;
+        reader.layout = { format: 'jsonl', delimiter: null, header: true, columns: names };
       }
-      return rows;
+      const { pair, label } = columns;
+      const names =
+        label === null || typeof label !== 'number' ? undefined : options.classNames?.[keys[label]!];
+      const named = (given: unknown): unknown => (names === undefined ? given : nameOfClass(given, names));
+      const textCell = (key: string): string => String(scalar(path, line, key, value[key]));
+      return {
+        text: textCell(keys[columns.text]!),
+        ...(pair !== null && { pair: textCell(keys[pair]!) }),
+        ...(label !== null && {
+          label:
+            typeof label === 'number'
+              ? labelCell(path, line, keys[label]!, named(value[keys[label]!]), text)
+              : label.map((at) => scalar(path, line, keys[at]!, value[keys[at]!])),
+        }),
+        line,
+      };
     },
   };
   return reader;
@@ -82,24 +88,28 @@ function numberText(source: string, key: string): string | undefined {
   return found;
 }
 
-export function parseLine(path: string, line: string, number: number): Record<string, unknown> {
+/** For messages: `train.json: entry 3`, `train.jsonl: line 3`. */
+export const placeOf = (path: string, { line, entry }: JsonEntry): string =>
+  `${path}: ${entry === null ? `line ${line}` : `entry ${entry}`}`;
+
+/** Throws `DataError` unless the text is an object. */
+export function parseEntry(path: string, entry: JsonEntry): JsonObject {
+  const { text } = entry;
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = JSON.parse(text);
   } catch (cause) {
-    throw new DataError(`${path}: line ${number} is not JSON: '${line.slice(0, 60)}'`, {
-      remedy: remedyFor(line),
+    throw new DataError(`${placeOf(path, entry)} is not JSON: '${text.slice(0, 60)}'`, {
+      remedy: remedyFor(text),
       cause,
     });
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new DataError(`${path}: line ${number} is not a JSON object`, { remedy: remedyFor(line) });
-  }
-  return value as Record<string, unknown>;
+  if (!isObject(value))
+    throw new DataError(`${placeOf(path, entry)} is not a JSON object`, { remedy: remedyFor(text) });
+  return value;
 }
 
 function remedyFor(line: string): string {
-  if (/^\s*\[/.test(line)) return 'write one object a line, or one list of objects for the whole file';
   if (/:\s*(NaN|-?Infinity)\b/.test(line)) return 'JSON has no NaN or Infinity: mend or remove the row';
-  return 'write one object a line';
+  return 'write one object a line, or one list of objects for the whole file';
 }

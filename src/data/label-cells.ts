@@ -198,7 +198,7 @@ const listItem =
   /\s*(?:[ub]?'((?:[^'\\]|\\.)*)'|[ub]?"((?:[^"\\]|\\.)*)"|([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)(?=[\s,]|$)|([^\s,'"][^,'"]*))\s*(,|$)?/iy;
 
 /** The items of a list in a cell; null if it cannot be parsed. */
-export function parseList(text: string): LabelItem[] | null {
+function parseList(text: string): LabelItem[] | null {
   const inside = text.slice(1, -1).trim();
   const items: LabelItem[] = [];
   let at = 0;

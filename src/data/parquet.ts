@@ -2,6 +2,7 @@
 import type { AsyncBuffer, FileMetaData } from 'hyparquet';
 import { ConfigError, DataError } from '../errors.ts';
 import type { FileSource } from '../platform/contract.ts';
+import { classNamesIn, nameOfClass } from './class-names.ts';
 
 /** How a column's values are written as JSON. */
 interface Column {
@@ -35,22 +36,16 @@ function bufferOf(file: FileSource): AsyncBuffer {
   return { byteLength: file.size, slice };
 }
 
-interface Feature {
-  names?: unknown;
-  feature?: Feature;
-}
-
 /** The names of classes by column, as the hub's `datasets` keeps them in a file's metadata. */
 function classNames({ key_value_metadata }: FileMetaData): ReadonlyMap<string, readonly string[]> {
   const text = key_value_metadata?.find(({ key }) => key === 'huggingface')?.value;
   if (text === undefined) return new Map();
   try {
-    const { info } = JSON.parse(text) as { info?: { features?: Record<string, Feature | Feature[]> } };
+    const { info } = JSON.parse(text) as { info?: { features?: Record<string, unknown> } };
     return new Map(
       Object.entries(info?.features ?? {}).flatMap(([column, given]) => {
-        const [one] = [given].flat();
-        const names = one?.names ?? one?.feature?.names;
-        return Array.isArray(names) ? [[column, names.map(String)] as const] : [];
+        const names = classNamesIn(given);
+        return names === null ? [] : [[column, names] as const];
       }),
     );
   } catch {
@@ -81,11 +76,11 @@ function plain(value: unknown, names: Column['names']): unknown {
   if (Array.isArray(value)) return value.map((item) => plain(item, names));
   if (value instanceof Uint8Array || value === undefined) return null;
   if (value === null || value instanceof Date || typeof value === 'string') return value;
-  if (typeof value === 'bigint' || (names !== null && typeof value === 'number')) {
+  if (typeof value === 'bigint') {
     const number = Number(value);
-    if (names !== null && number >= -1) return number === -1 ? null : (names[number] ?? number);
-    return Number.isSafeInteger(number) ? number : String(value);
+    return Number.isSafeInteger(number) ? plain(number, names) : String(value);
   }
+  if (typeof value === 'number') return names === null ? value : nameOfClass(value, names);
   if (typeof value === 'object')
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item, null)]));
   return value;

@@ -1,10 +1,10 @@
 /** Questions about texts: SQuAD's files, and records of question, context and answers. */
 import { DataError } from '../errors.ts';
+import { isObject } from '../json.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { unitsAt } from './code-points.ts';
 import {
   type DataRecord,
-  isObject,
   nameIn,
   type RecordOptions,
   readRecords,
@@ -24,6 +24,8 @@ export interface Question {
   context: string;
   /** None if the context does not answer the question; null if not known. */
   answers: readonly Answer[] | null;
+  /** What other questions may be about too: the article's title or place, else the context. */
+  article: string;
   place: string;
 }
 
@@ -53,6 +55,7 @@ export async function readQuestions(path: string, options: QuestionOptions = {})
 }
 
 function article({ values, place }: DataRecord, labels: boolean): Question[] {
+  const title = values.title ?? place;
   return (values.paragraphs as unknown[]).flatMap((paragraph, at) => {
     const where = `${place}, paragraph ${at + 1}`;
     if (!isObject(paragraph) || !Array.isArray(paragraph.qas))
@@ -60,7 +63,7 @@ function article({ values, place }: DataRecord, labels: boolean): Question[] {
     return paragraph.qas.map((qa: unknown, number) => {
       const here = `${where}, question ${number + 1}`;
       if (!isObject(qa)) throw new DataError(`${here} is no object`, { remedy: 'write SQuAD’s format' });
-      return fromRecord({ values: { ...qa, context: paragraph.context }, place: here }, labels);
+      return fromRecord({ values: { ...qa, context: paragraph.context, title }, place: here }, labels);
     });
   });
 }
@@ -71,7 +74,8 @@ function fromRecord(record: DataRecord, labels: boolean): Question {
   const [question, context] = [textIn(record, 'question'), textIn(record, contextName)];
   const id = values.id ?? values.qid ?? '';
   const answers = labels ? answersOf(record, context) : null;
-  return { id: String(id), question, context, answers, place };
+  const article = typeof values.title === 'string' ? values.title : context;
+  return { id: String(id), question, context, answers, article, place };
 }
 
 function answersOf({ values, place }: DataRecord, context: string): Answer[] {

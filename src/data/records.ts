@@ -4,7 +4,9 @@ import { shownNames } from '../models/common/class-names.ts';
 import { defined, type OptionNames } from '../options.ts';
 import { parseCells, usualDelimiter } from './cells.ts';
 import { type ReadOptions, readChunks } from './chunks.ts';
-import { parseLine } from './json-rows.ts';
+import { type ClassNames, nameOfClass } from './class-names.ts';
+import { jsonEntries } from './json-entries.ts';
+import { parseEntry, placeOf } from './json-rows.ts';
 import { checkFile, formatOf, type TableFormat } from './table.ts';
 
 /** Values by name, and their place in the file. */
@@ -19,12 +21,15 @@ export interface RecordOptions extends Pick<ReadOptions, 'encoding'> {
   format?: TableFormat;
   /** Between the cells of CSV or TSV. */
   delimiter?: string;
+  /** Names of classes by column, in files that hold their numbers. */
+  classNames?: ClassNames;
 }
 
 export const recordOptionNames: OptionNames<RecordOptions> = {
   format: true,
   encoding: true,
   delimiter: true,
+  classNames: true,
 };
 
 /**
@@ -33,70 +38,31 @@ export const recordOptionNames: OptionNames<RecordOptions> = {
  * what is no record.
  */
 export async function readRecords(path: string, options: RecordOptions = {}): Promise<DataRecord[]> {
-  await checkFile(path);
-  const format = options.format ?? formatOf(path);
-  const records = format === 'jsonl' ? jsonRecords(path, options) : rowRecords(path, format, options);
   const out: DataRecord[] = [];
-  for await (const record of records) out.push(record);
+  for await (const record of recordsOf(path, options)) out.push(record);
   if (out.length === 0) throw new DataError(`${path}: there are no records`, { remedy: 'check the file' });
   return out;
 }
 
+/** The records as they are read. Throws as `readRecords` does. */
+export async function* recordsOf(path: string, options: RecordOptions): AsyncGenerator<DataRecord> {
+  await checkFile(path);
+  const format = options.format ?? formatOf(path);
+  const records = format === 'jsonl' ? jsonRecords(path, options) : rowRecords(path, format, options);
+  for await (const record of records) yield withNames(record, options.classNames, format !== 'jsonl');
+}
+
+function withNames(record: DataRecord, classNames: ClassNames | undefined, digits: boolean): DataRecord {
+  if (classNames === undefined) return record;
+  const named = Object.entries(classNames)
+    .filter(([column]) => record.values[column] !== undefined)
+    .map(([column, names]) => [column, nameOfClass(record.values[column], names, digits)]);
+  return { ...record, values: { ...record.values, ...Object.fromEntries(named) } };
+}
+
 async function* jsonRecords(path: string, options: RecordOptions): AsyncGenerator<DataRecord> {
-  const held: string[] = [];
-  let document: boolean | null = null;
-  for await (const { text, linesBefore } of readChunks(path, options)) {
-    document ??= text.trim() === '' ? null : isDocument(text);
-    if (document === true) {
-      held.push(text);
-      continue;
-    }
-    for (const [at, line] of text.split('\n').entries()) {
-      if (line.trim() === '') continue;
-      const number = linesBefore + at + 1;
-      yield { values: parseLine(path, line, number), place: `${path}: line ${number}` };
-    }
-  }
-  if (document === true) yield* documentRecords(path, held.join(''));
-}
-
-/** Whether a file is one JSON value, rather than one a line. */
-function isDocument(text: string): boolean {
-  const [first = '', ...others] = text.split('\n').filter((line) => line.trim() !== '');
-  if (/^\s*\[/.test(first)) return true;
-  try {
-    const value: unknown = JSON.parse(first);
-    return others.length === 0 && isObject(value) && Array.isArray(value.data);
-  } catch {
-    // A line that is broken and yet whole belongs to JSON lines, whose reader names it.
-    return /^\s*\{\s*$|^\s*\{\s*"[^"]*"\s*:\s*[[{]?\s*$|"data"\s*:\s*\[/.test(first);
-  }
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function* documentRecords(path: string, text: string): Generator<DataRecord> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new DataError(`${path} is not JSON: ${(cause as Error).message}`, {
-      remedy: 'write an array of objects, or one object a line',
-      cause,
-    });
-  }
-  const list = isObject(value) ? value.data : value;
-  if (!Array.isArray(list))
-    throw new DataError(`${path}: the object has no list 'data'`, {
-      remedy: 'write an array of objects, or one object a line',
-    });
-  for (const [at, values] of list.entries()) {
-    const place = `${path}: entry ${at + 1}`;
-    if (!isObject(values)) throw new DataError(`${place} is not an object`, { remedy: 'give it names' });
-    yield { values, place };
-  }
+  for await (const entry of jsonEntries(path, readChunks(path, options)))
+    yield { values: parseEntry(path, entry), place: placeOf(path, entry) };
 }
 
 async function* rowRecords(
@@ -124,8 +90,8 @@ async function* rowRecords(
 }
 
 /** What a table's options say about its records. */
-export function recordOptions({ format, encoding, delimiter }: RecordOptions): RecordOptions {
-  return defined({ format, encoding, delimiter });
+export function recordOptions({ format, encoding, delimiter, classNames }: RecordOptions): RecordOptions {
+  return defined({ format, encoding, delimiter, classNames });
 }
 
 /**

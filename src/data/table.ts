@@ -5,9 +5,10 @@ import { DataError, FileError } from '../errors.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import { cellReader } from './cells.ts';
 import { type Chunk, type ReadOptions, readChunks } from './chunks.ts';
+import { type ClassNames, nameOfClass } from './class-names.ts';
 import { type ColumnNames, type ColumnOptions, columnOptionNames } from './columns.ts';
 import { encodingNamed } from './encoding.ts';
-import { jsonLines } from './json-array.ts';
+import { jsonEntries } from './json-entries.ts';
 import { jsonReader } from './json-rows.ts';
 import type { LabelCell } from './label-cells.ts';
 import { endingOf } from './packed.ts';
@@ -24,6 +25,8 @@ export interface TableOptions extends ColumnOptions, ReadOptions {
    * has a usual column name (text, sentence, label, …).
    */
   header?: boolean;
+  /** Names of classes by column, in files that hold their numbers. */
+  classNames?: ClassNames;
 }
 
 const tableOptionNames: OptionNames<TableOptions> = {
@@ -33,6 +36,7 @@ const tableOptionNames: OptionNames<TableOptions> = {
   header: true,
   encoding: true,
   chunkBytes: true,
+  classNames: true,
 };
 
 /** Remedies for pandas' names. */
@@ -78,6 +82,33 @@ export interface RowReader {
  * and column for anything else.
  */
 export async function readTable(path: string, options: TableOptions = {}): Promise<TextTable> {
+  return readTableAs(path, options, (row) => row);
+}
+
+/** @internal `readTable`, holding of each row what `keep` makes of it. */
+export async function readTableAs(
+  path: string,
+  options: TableOptions,
+  keep: (row: TextRow) => TextRow,
+): Promise<TextTable> {
+  const rows: TextRow[] = [];
+  let layout: TableLayout | null = null;
+  for await (const some of tableRows(path, options)) {
+    layout = some.layout;
+    for (const row of some.rows) rows.push(keep(row));
+  }
+  if (rows.length === 0 || layout === null)
+    throw new DataError(`${path}: there are no rows`, { remedy: 'the file is empty, or has only a header' });
+  if (options.header === undefined && !layout.header) checkFirstRow(path, rows);
+  const { label } = layout.columns;
+  return { path, rows, layout, ...(typeof label === 'object' && label !== null && { classes: label }) };
+}
+
+/** @internal The rows as they are read, some at a time. Throws like `readTable`. */
+export async function* tableRows(
+  path: string,
+  options: TableOptions,
+): AsyncGenerator<{ rows: TextRow[]; layout: TableLayout }> {
   checkOptions('readTable', options, tableOptionNames, advice);
   await checkFile(path);
   const { encoding, delimiter } = options;
@@ -87,24 +118,36 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
       remedy: "use ',', ';', or a tab",
     });
   const format = options.format ?? formatOf(path);
-  const reader = format === 'jsonl' ? jsonReader(path, options) : cellReader(path, format, options);
   const text = readChunks(path, { ...options, quoted: format === 'csv' });
-  const chunks = format === 'jsonl' ? jsonLines(path, text) : text;
-  const rows: TextRow[] = [];
-  for await (const chunk of chunks) for (const row of reader.read(chunk)) rows.push(row);
-  const { layout } = reader;
-  if (rows.length === 0 || layout === null)
-    throw new DataError(`${path}: there are no rows`, { remedy: 'the file is empty, or has only a header' });
-  if (options.header === undefined && !layout.header) checkFirstRow(path, rows);
-  const { label } = layout.columns;
-  return { path, rows, layout, ...(typeof label === 'object' && label !== null && { classes: label }) };
+  if (format === 'jsonl') {
+    const reader = jsonReader(path, options);
+    for await (const entry of jsonEntries(path, text))
+      yield { rows: [reader.read(entry)], layout: reader.layout! };
+  } else {
+    const reader = cellReader(path, format, options);
+    for await (const chunk of text) {
+      const rows = reader.read(chunk);
+      if (rows.length === 0) continue;
+      const layout = reader.layout!;
+      const { label } = layout.columns;
+      nameClasses(rows, typeof label === 'string' ? options.classNames?.[label] : undefined);
+      yield { rows, layout };
+    }
+  }
+}
+
+/** Puts names in place of classes' numbers in cells; a number without a name stays, and −1 is no label. */
+function nameClasses(rows: readonly TextRow[], names: readonly string[] | undefined): void {
+  if (names === undefined) return;
+  for (const row of rows)
+    if (row.label !== undefined) row.label = (nameOfClass(row.label, names, true) ?? '') as LabelCell;
 }
 
 /** Throws `FileError` unless there is a file. */
 export async function checkFile(path: string): Promise<void> {
   if (!(await platform.exists(path)))
     throw new FileError(`data file '${path}' does not exist`, { remedy: 'check the path' });
-  if (await platform.isFolder(path))
+  if (!platform.isRemote(path) && (await platform.isFolder(path)))
     throw new FileError(`'${path}' is a folder`, { remedy: 'give the data file in it' });
 }
 

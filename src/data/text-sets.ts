@@ -1,9 +1,19 @@
-/** Texts that belong together: pairs, triplets, pairs with scores; and single texts, with classes or without. */
+/**
+ * Texts that belong together: pairs, triplets, pairs with scores; and single texts, with classes or without.
+ */
 import { DataError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
-import { readLines } from './chunks.ts';
+import { textLines } from './chunks.ts';
 import { endingOf } from './packed.ts';
-import { columnIn, type DataRecord, nameIn, type RecordOptions, readRecords, textIn } from './records.ts';
+import {
+  columnIn,
+  type DataRecord,
+  nameIn,
+  type RecordOptions,
+  readRecords,
+  recordOptionNames,
+  textIn,
+} from './records.ts';
 import { checkFile } from './table.ts';
 
 /** What a file holds, told from its columns. */
@@ -27,9 +37,7 @@ export interface TextSetOptions extends RecordOptions {
 }
 
 const optionNames: OptionNames<TextSetOptions> = {
-  encoding: true,
-  format: true,
-  delimiter: true,
+  ...recordOptionNames,
   textColumn: true,
   textPairColumn: true,
   labelColumn: true,
@@ -105,13 +113,8 @@ export async function readTextSets(path: string, options: TextSetOptions = {}): 
 async function readPlain(path: string, options: TextSetOptions): Promise<TextSets> {
   await checkFile(path);
   const sets: TextSet[] = [];
-  let line = 0;
-  const { encoding } = options;
-  for await (const text of readLines(path, encoding === undefined ? {} : { encoding })) {
-    line += 1;
-    if (text.trim() === '') continue;
+  for await (const { text, line } of textLines(path, options))
     sets.push({ kind: 'texts', texts: [text], label: null, place: `${path}: line ${line}` });
-  }
   if (sets.length === 0) throw new DataError(`${path}: there is no text`);
   return { sets, kind: 'texts', scale: 1, columns: ['text'] };
 }

@@ -1,5 +1,6 @@
 /** Texts with a tag for each word: CoNLL columns, records of words and tags, or records of spans. */
 import { DataError } from '../errors.ts';
+import { isObject } from '../json.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { type ReadOptions, readLines } from './chunks.ts';
 import { unitsAt } from './code-points.ts';
@@ -7,7 +8,6 @@ import { kindOfFile } from './packed.ts';
 import {
   columnIn,
   type DataRecord,
-  isObject,
   listIn,
   nameIn,
   type RecordOptions,
@@ -48,7 +48,7 @@ const taggedTextOptionNames: OptionNames<TaggedTextOptions> = {
   readLabels: true,
 };
 
-export const wordNames = ['tokens', 'words'];
+const wordNames = ['tokens', 'words'];
 export const tagNames = ['tags', 'ner_tags', 'labels', 'ner', 'pos_tags', 'chunk_tags', 'label'];
 export const spanNames = ['entities', 'spans', 'label', 'labels'];
 const textNames = ['text', 'sentence', 'content'];
@@ -71,11 +71,7 @@ export async function readTaggedTexts(path: string, options: TaggedTextOptions =
 }
 
 /** Words as a text with spaces between. */
-export function joinWords(
-  words: readonly string[],
-  tags: readonly string[] | null,
-  place: string,
-): TaggedText {
+function joinWords(words: readonly string[], tags: readonly string[] | null, place: string): TaggedText {
   let at = 0;
   const places = words.map((word): [number, number] => {
     const start = at;

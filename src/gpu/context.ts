@@ -5,13 +5,14 @@ import { DeviceLostError, GpuError, GpuOutOfMemoryError } from '../errors.ts';
 import { checkChoice, checkOptions } from '../options.ts';
 import type { AdapterResult } from '../platform/contract.ts';
 import { DeviceLife } from './life.ts';
-import { type GpuOptions, gpuOptionNames, type KernelFamily } from './options.ts';
-import { PipelineCache } from './pipelines.ts';
+import { type CompileProgress, type GpuOptions, gpuOptionNames, type KernelFamily } from './options.ts';
+import { AskedPipelines, type KernelVariant, PipelineCache } from './pipelines.ts';
 import { BufferPool, type PooledBuffer } from './pool.ts';
 import { Recorder, type Slot, UNIFORM_BYTES } from './recorder.ts';
+import { recordingDevice } from './recording-device.ts';
 import { SUBGROUP_MATRIX, type SubgroupMatrix, subgroupMatricesOf } from './subgroup-matrix.ts';
 import { SUBGROUP_SIZE_CONTROL, type Subgroups, subgroupsOf } from './subgroups.ts';
-import { readTuning } from './tuning.ts';
+import { readTuning, type Tuning } from './tuning.ts';
 
 const WANTED_FEATURES: readonly GPUFeatureName[] = [
   'shader-f16',
@@ -54,9 +55,10 @@ export class GpuContext {
   /** The device's limits, read once: every access to WebGPU's own object goes through native code. */
   readonly limits: GpuLimits;
   readonly maxBindingBytes: number;
-  /** The fastest technique on this adapter for each class of work, as measured by `dawngrad tune`. */
-  readonly tuning = new Map<string, string>();
+  /** What was measured on this adapter, now or by `dawngrad tune`. */
+  readonly tuning: Tuning;
   private readonly life = new DeviceLife();
+  private readonly onCompile: ((progress: CompileProgress) => void) | undefined;
   private failure: GpuError | null = null;
 
   /** Throws `NoAdapterError` if no adapter fits the request, and `ConfigError` for an unknown option. */
@@ -72,12 +74,17 @@ export class GpuContext {
     const requiredFeatures = wanted.filter((name) => found.adapter.features.has(name));
     const device = await found.adapter.requestDevice({ requiredLimits, requiredFeatures });
     const subgroups = options.subgroups === false ? { size: 0, pins: {} } : await subgroupsOf(device);
-    const context = new GpuContext(device, found, options, subgroups);
-    for (const [key, value] of await readTuning(found.description)) context.tuning.set(key, value);
-    return context;
+    return new GpuContext(device, found, options, subgroups, await readTuning(found.description));
   }
 
-  private constructor(device: GPUDevice, found: AdapterResult, options: GpuOptions, subgroups: Subgroups) {
+  private constructor(
+    device: GPUDevice,
+    found: AdapterResult,
+    options: GpuOptions,
+    subgroups: Subgroups,
+    tuning: Tuning,
+  ) {
+    this.tuning = tuning;
     const { adapter, description, software } = found;
     this.device = device;
     this.description = description;
@@ -91,6 +98,7 @@ export class GpuContext {
       options.maxBindingBytes ?? Number.POSITIVE_INFINITY,
       this.limits.maxStorageBufferBindingSize,
     );
+    this.onCompile = options.onCompile;
     this.pool = new BufferPool(device, this.life, this.limits.maxBufferSize);
     this.recorder = new Recorder(device, this.life);
     this.pipelines = new PipelineCache(device, UNIFORM_BYTES, subgroups.pins);
@@ -129,6 +137,29 @@ export class GpuContext {
     this.pool.renew();
     this.recorder.forgetBindGroups();
     throw failure;
+  }
+
+  /**
+   * A context with all that kernels are chosen by, which computes nothing and holds no memory. `asked` has
+   * the kernels that it was to run.
+   */
+  rehearsal(): { gpu: GpuContext; asked: ReadonlySet<KernelVariant> } {
+    const device = recordingDevice(this.device);
+    const life = new DeviceLife();
+    const pipelines = new AskedPipelines(device, UNIFORM_BYTES, {});
+    const gpu: GpuContext = Object.assign(Object.create(GpuContext.prototype), this, {
+      device,
+      life,
+      pipelines,
+      pool: new BufferPool(device, life, this.limits.maxBufferSize),
+      recorder: new Recorder(device, life),
+    });
+    return { gpu, asked: pipelines.asked };
+  }
+
+  /** Compiles kernels before they are needed. Throws `DeviceLostError` if the device is gone. */
+  async compile(variants: Iterable<KernelVariant>): Promise<void> {
+    await this.wait(this.pipelines.compile(variants, (progress) => this.onCompile?.(progress)));
   }
 
   /** Sends the recorded work to the GPU. */

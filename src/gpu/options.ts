@@ -2,6 +2,13 @@
 import type { OptionNames } from '../options.ts';
 import type { AdapterRequest } from '../platform/contract.ts';
 
+/** How far a compilation ahead of use is. */
+export interface CompileProgress {
+  /** Kernels that are ready. */
+  compiled: number;
+  total: number;
+}
+
 export interface GpuOptions extends AdapterRequest {
   /** Bytes of one buffer that a kernel may bind. Default: the adapter's limit (tests lower it). */
   maxBindingBytes?: number;
@@ -14,6 +21,8 @@ export interface GpuOptions extends AdapterRequest {
   subgroups?: false;
   /** `false`: does not use the adapter's matrix units, nor request the experimental feature. */
   matrixUnits?: false;
+  /** Called while kernels are compiled ahead of a model's first step or prediction. */
+  onCompile?: (progress: CompileProgress) => void;
 }
 
 export const gpuOptionNames: OptionNames<GpuOptions> = {
@@ -22,6 +31,7 @@ export const gpuOptionNames: OptionNames<GpuOptions> = {
   kernels: true,
   subgroups: true,
   matrixUnits: true,
+  onCompile: true,
 };
 
 export type KernelFamily = 'cpu' | 'gpu';

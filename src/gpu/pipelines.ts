@@ -1,5 +1,6 @@
 /** Caches compute pipelines, one per kernel variant, each compiled once per device. */
 import { cached } from '../cached.ts';
+import type { CompileProgress } from './options.ts';
 import { assembleShader, type Defines } from './wgsl.ts';
 
 /** One shader file with one set of defines. Its entry point is `main`; binding 0 holds its scalars. */
@@ -14,7 +15,6 @@ export interface Pipeline {
   readonly id: number;
   readonly gpu: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
-  readonly bindingCount: number;
 }
 
 interface Layout {
@@ -51,11 +51,35 @@ export class PipelineCache {
     return this.pipelines.size;
   }
 
+  /**
+   * Compiles variants that are not there yet, all at once, so that the driver may use every core. One that
+   * fails is left to `get`, whose error the device tells.
+   */
+  async compile(
+    variants: Iterable<KernelVariant>,
+    report: (progress: CompileProgress) => void,
+  ): Promise<void> {
+    const missing = [...variants].filter(({ key }) => !this.pipelines.has(key));
+    const progress = { compiled: 0, total: missing.length };
+    if (missing.length === 0) return;
+    report({ ...progress });
+    await Promise.all(
+      missing.map(async (variant) => {
+        const { descriptor, ...others } = this.describe(variant, this.assemble(variant));
+        const gpu = await this.device.createComputePipelineAsync(descriptor).catch(() => null);
+        if (gpu !== null) cached(this.pipelines, variant.key, () => this.numbered({ gpu, ...others }));
+        progress.compiled += 1;
+        report({ ...progress });
+      }),
+    );
+  }
+
+  private assemble({ shader, defines }: KernelVariant): string {
+    return assembleShader(shader, { ...this.pins, ...defines });
+  }
+
   /** `assemble` provides the WGSL of a shader that is not the engine's own (benchmarks have some). */
-  get(
-    variant: KernelVariant,
-    assemble: () => string = () => assembleShader(variant.shader, { ...this.pins, ...variant.defines }),
-  ): Pipeline {
+  get(variant: KernelVariant, assemble: () => string = () => this.assemble(variant)): Pipeline {
     const known = this.byVariant.get(variant);
     if (known !== undefined) return known;
     const made = cached(this.pipelines, variant.key, () => this.make(variant, assemble()));
@@ -64,15 +88,25 @@ export class PipelineCache {
   }
 
   private make(variant: KernelVariant, code: string): Pipeline {
+    const { descriptor, ...others } = this.describe(variant, code);
+    return this.numbered({ gpu: this.device.createComputePipeline(descriptor), ...others });
+  }
+
+  private numbered(parts: Omit<Pipeline, 'id'>): Pipeline {
+    return { id: this.pipelines.size, ...parts };
+  }
+
+  private describe(
+    { key: label }: KernelVariant,
+    code: string,
+  ): Omit<Pipeline, 'id' | 'gpu'> & { descriptor: GPUComputePipelineDescriptor } {
     const access = bindingAccess(code);
     const layout = cached(this.layouts, access, () => this.makeLayout(access));
-    const module = this.device.createShaderModule({ code, label: variant.key });
-    const gpu = this.device.createComputePipeline({
-      label: variant.key,
-      layout: layout.pipeline,
-      compute: { module, entryPoint: 'main' },
-    });
-    return { id: this.pipelines.size, gpu, layout: layout.bind, bindingCount: access.length };
+    const module = this.device.createShaderModule({ code, label });
+    return {
+      descriptor: { label, layout: layout.pipeline, compute: { module, entryPoint: 'main' } },
+      layout: layout.bind,
+    };
   }
 
   private makeLayout(access: string): Layout {
@@ -91,3 +125,15 @@ export class PipelineCache {
     return { bind, pipeline: this.device.createPipelineLayout({ bindGroupLayouts: [bind] }) };
   }
 }
+
+/** Makes no pipelines, and knows which ones were asked for. */
+export class AskedPipelines extends PipelineCache {
+  readonly asked = new Set<KernelVariant>();
+
+  override get(variant: KernelVariant): Pipeline {
+    this.asked.add(variant);
+    return NO_PIPELINE;
+  }
+}
+
+const NO_PIPELINE = { id: 0, gpu: {}, layout: {} } as Pipeline;

@@ -2,7 +2,7 @@
 import { platform } from '#platform';
 
 /** Increase when shaders change, which invalidates the stored measurements. */
-const VERSION = 3;
+export const TUNING_VERSION = 4;
 
 const fileOf = (adapter: string): string => `tuning-${adapter.replace(/[^\w.]+/g, '-')}.json`;
 
@@ -10,23 +10,69 @@ interface TuningFile {
   version: number;
   adapter: string;
   choices: Record<string, string>;
+  step?: number;
 }
 
-/** Returns an empty map if nothing is stored for the adapter or the file cannot be read. */
-export async function readTuning(adapter: string): Promise<Map<string, string>> {
-  const text = await platform.readCache(fileOf(adapter));
-  if (text === null) return new Map();
-  try {
-    const file = JSON.parse(text) as Partial<TuningFile>;
-    if (file.version !== VERSION || file.adapter !== adapter || typeof file.choices !== 'object')
-      return new Map();
-    return new Map(Object.entries(file.choices).filter(([, choice]) => typeof choice === 'string'));
-  } catch {
-    return new Map();
+/** What was measured on an adapter. */
+export class Tuning {
+  private readonly techniques = new Map<string, string>();
+  private chosenStep: number | undefined;
+  private changed = 0;
+
+  /** How often a choice changed: what was made by earlier ones is out of date. */
+  get changes(): number {
+    return this.changed;
+  }
+
+  /** The fastest technique by class of products. */
+  get choices(): ReadonlyMap<string, string> {
+    return this.techniques;
+  }
+
+  /** Elements of k that a round of matmul takes, as suits the processor of a CPU adapter; see `tuneStep`. */
+  get step(): number | undefined {
+    return this.chosenStep;
+  }
+
+  set step(step: number | undefined) {
+    if (step === this.chosenStep) return;
+    this.chosenStep = step;
+    this.changed += 1;
+  }
+
+  choose(key: string, technique: string): void {
+    if (this.techniques.get(key) === technique) return;
+    this.techniques.set(key, technique);
+    this.changed += 1;
+  }
+
+  clear(): void {
+    this.techniques.clear();
+    this.chosenStep = undefined;
+    this.changed += 1;
   }
 }
 
-export async function writeTuning(adapter: string, choices: ReadonlyMap<string, string>): Promise<void> {
-  const file: TuningFile = { version: VERSION, adapter, choices: Object.fromEntries(choices) };
+/** Returns an empty tuning if nothing is stored for the adapter or the file cannot be read. */
+export async function readTuning(adapter: string): Promise<Tuning> {
+  const tuning = new Tuning();
+  const text = await platform.readCache(fileOf(adapter));
+  if (text === null) return tuning;
+  try {
+    const file = JSON.parse(text) as Partial<TuningFile>;
+    if (file.version !== TUNING_VERSION || file.adapter !== adapter || typeof file.choices !== 'object')
+      return tuning;
+    for (const [key, choice] of Object.entries(file.choices))
+      if (typeof choice === 'string') tuning.choose(key, choice);
+    if (typeof file.step === 'number') tuning.step = file.step;
+  } catch {
+    // As if nothing were stored.
+  }
+  return tuning;
+}
+
+export async function writeTuning(adapter: string, { choices, step }: Tuning): Promise<void> {
+  const kept = { choices: Object.fromEntries(choices), ...(step !== undefined && { step }) };
+  const file: TuningFile = { version: TUNING_VERSION, adapter, ...kept };
   await platform.writeCache(fileOf(adapter), `${JSON.stringify(file, null, 2)}\n`);
 }

@@ -133,14 +133,21 @@ const broadcast: Readonly<Record<number, Readonly<Record<Part, Technique>>>> = O
   }),
 );
 
-/** Subgroups of a workgroup that computes matrices. */
-const BLOCKS = 4;
+/**
+ * Blocks of rows of a workgroup that computes matrices, and subgroups that share each: the first that fits. Shared,
+ * a wide head's rows take less memory and its sums fewer registers of each.
+ */
+const BLOCKS = [
+  { BLOCKS: 4, SPLIT: 1 },
+  { BLOCKS: 2, SPLIT: 2 },
+  { BLOCKS: 4, SPLIT: 2 },
+] as const;
 
-/** Columns of its block of scores, the most that fit. */
+/** Columns of a block of scores, the most that fit. */
 const BLOCK_COLUMNS = [32, 16];
 
-/** Bytes of workgroup memory of which AMD's hold enough workgroups to hide latency. */
-const MATRIX_BYTES = 32_768;
+/** Bytes of workgroup memory for each subgroup of which AMD's hold enough to hide latency. */
+const MATRIX_BYTES = 8192;
 
 /** By its defines. */
 const ofMatrices = new Map<string, Technique>();
@@ -153,24 +160,32 @@ function matrixTechnique(adapter: Adapter, part: Part, size: number): Technique 
   if (matrix === undefined || matrix.lanes !== subgroupSize || size % 32 !== 0) return undefined;
   const { M, N, K, maxLanes } = matrix;
   // AMD's have two sizes, of which the larger one needs fewer registers for sums.
-  const lanes = maxLanes === 64 ? maxLanes : subgroupSize;
-  const rows = BLOCKS * M;
+  const LANES = maxLanes === 64 ? maxLanes : subgroupSize;
   // Rows of a head that stay, of each row.
   const operands = part === 'forward' ? 1 : 2;
-  for (const COLUMNS of BLOCK_COLUMNS) {
-    // Four-vectors of rows of a head, padded by two; and of columns of them, padded by one.
-    const TILE = Math.max(COLUMNS * (size / 4 + 2), size * (COLUMNS / 4 + 1));
-    const bytes =
-      8 * (TILE + operands * rows * (size / 4 + 2)) + rows * (6 * COLUMNS + 16) + 8 * COLUMNS + 64;
-    // Four-vectors of a row's scores that an invocation has.
-    const OWN = ((COLUMNS / 4) * M) / lanes;
-    const whole = lanes % M === 0 && Number.isInteger(OWN) && COLUMNS % N === 0 && COLUMNS <= BLOCKS * lanes;
-    if (!whole || bytes > Math.min(MATRIX_BYTES, limits.maxComputeWorkgroupStorageSize)) continue;
-    if (BLOCKS * lanes > limits.maxComputeInvocationsPerWorkgroup) continue;
-    const defines = { SIZE: size, M, N, K, LANES: lanes, BLOCKS, COLUMNS, OWN, TILE };
-    const key = Object.values(defines).join(' ');
-    return cached(ofMatrices, key, () => ({ suffix: '_matrices', defines, rows }));
-  }
+  for (const { BLOCKS: blocks, SPLIT } of BLOCKS)
+    for (const COLUMNS of BLOCK_COLUMNS) {
+      const [rows, width, head] = [blocks * M, COLUMNS / SPLIT, size / SPLIT];
+      // Four-vectors of rows of a head, padded by two; and of columns of them, padded by one.
+      const TILE = Math.max(width * (size / 4 + 2), head * (COLUMNS / 4 + 1));
+      const ofScores = SPLIT * rows * (4 * width + 16) + 2 * rows * COLUMNS;
+      const bytes = 8 * (SPLIT * TILE + operands * rows * (size / 4 + 2)) + ofScores + 8 * COLUMNS + 64;
+      // Four-vectors of a row's scores that an invocation has.
+      const OWN = ((width / 4) * M) / LANES;
+      const subgroups = blocks * SPLIT;
+      const whole =
+        LANES % M === 0 &&
+        Number.isInteger(OWN) &&
+        width % N === 0 &&
+        head % N === 0 &&
+        COLUMNS <= subgroups * LANES;
+      if (!whole || bytes > Math.min(MATRIX_BYTES * subgroups, limits.maxComputeWorkgroupStorageSize))
+        continue;
+      if (subgroups * LANES > limits.maxComputeInvocationsPerWorkgroup) continue;
+      const defines = { SIZE: size, M, N, K, LANES, BLOCKS: blocks, SPLIT, COLUMNS, OWN, TILE };
+      const key = Object.values(defines).join(' ');
+      return cached(ofMatrices, key, () => ({ suffix: '_matrices', defines, rows }));
+    }
   return undefined;
 }
 

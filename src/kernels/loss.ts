@@ -3,12 +3,17 @@ import type { GpuContext } from '../gpu/context.ts';
 import { elementGrid, kernel, launch, rowWindows, type Slot, slice, windows } from './launch.ts';
 import { rowKernel, shareRows } from './rows.ts';
 
-const rowKernels = (WEIGHTED: boolean) => ({
-  loss: rowKernel('cross_entropy', { PART: 'loss', WEIGHTED }, { unroll: 4 }),
-  backward: rowKernel('cross_entropy', { PART: 'backward', WEIGHTED }, { unroll: 4 }),
-});
-const plain = rowKernels(false);
-const weighted = rowKernels(true);
+const lossKernel = (WEIGHTED: boolean, SMOOTHED: boolean) =>
+  rowKernel('cross_entropy', { PART: 'loss', WEIGHTED, SMOOTHED }, { unroll: 4 });
+const lossKernels = {
+  plain: lossKernel(false, false),
+  weighted: lossKernel(true, false),
+  smoothed: lossKernel(true, true),
+};
+const gradientKernel = (SMOOTHED: boolean) =>
+  rowKernel('cross_entropy', { PART: 'backward', SMOOTHED }, { unroll: 4 });
+// A row's statistics have its class's weight.
+const gradientKernels = { plain: gradientKernel(false), smoothed: gradientKernel(true) };
 const meanLoss = kernel('cross_entropy', { PART: 'mean' });
 const pairKernel = (LOSS: 'mse' | 'bce') => ({
   forward: kernel('pair_loss', { LOSS, BACKWARD: false }),
@@ -35,20 +40,19 @@ export interface CrossEntropyLaunch {
   valid: Slot;
 }
 
-function weightingOf(weighting: CrossEntropyLaunch['weighting']) {
-  if (weighting === undefined) return { kernels: plain, more: [], floats: [] };
-  return { kernels: weighted, more: [weighting.weight], floats: [weighting.smoothing] };
-}
-
 /** loss: [1], the mean over the rows that count. */
 export function crossEntropy(gpu: GpuContext, options: CrossEntropyLaunch & { loss: Slot }): void {
   const { x, targets, rows, cols, ignoreIndex, clampTargets, stats, valid, loss, weighting } = options;
   const rule = [ignoreIndex >>> 0, clampTargets ? 1 : 0];
-  const { kernels, more, floats } = weightingOf(weighting);
+  const { weight, smoothing = 0 } = weighting ?? {};
+  const kind = weight === undefined ? 'plain' : smoothing === 0 ? 'weighted' : 'smoothed';
+  const variant = lossKernels[kind](gpu, cols, x);
+  const more = weight === undefined ? [] : [weight];
+  const floats = kind === 'smoothed' ? [smoothing] : [];
   for (const w of rowWindows(gpu, rows, cols)) {
     const slots = [slice(x, w, cols), slice(targets, w), slice(stats, w, 4), ...more];
     const { share, grid } = shareRows(gpu, w.count);
-    launch(gpu, kernels.loss(gpu, cols, x), slots, { uints: [w.count, cols, share, ...rule], floats }, grid);
+    launch(gpu, variant, slots, { uints: [w.count, cols, share, ...rule], floats }, grid);
   }
   launch(gpu, meanLoss, [stats, loss, valid], { uints: [rows] }, [1, 1, 1]);
 }
@@ -59,7 +63,11 @@ export function crossEntropyGradient(
 ): void {
   const { x, targets, rows, cols, ignoreIndex, clampTargets, stats, valid, dy, dx, weighting } = options;
   const rule = [ignoreIndex >>> 0, clampTargets ? 1 : 0];
-  const { kernels, more, floats } = weightingOf(weighting);
+  const { weight, smoothing = 0 } = weighting ?? {};
+  const smoothed = weight !== undefined && smoothing > 0;
+  const variant = gradientKernels[smoothed ? 'smoothed' : 'plain'](gpu, cols, x);
+  const more = smoothed ? [weight] : [];
+  const floats = smoothed ? [smoothing] : [];
   for (const w of rowWindows(gpu, rows, cols)) {
     const slots = [
       slice(x, w, cols),
@@ -71,13 +79,7 @@ export function crossEntropyGradient(
       ...more,
     ];
     const { share, grid } = shareRows(gpu, w.count);
-    launch(
-      gpu,
-      kernels.backward(gpu, cols, x),
-      slots,
-      { uints: [w.count, cols, share, ...rule], floats },
-      grid,
-    );
+    launch(gpu, variant, slots, { uints: [w.count, cols, share, ...rule], floats }, grid);
   }
 }
 

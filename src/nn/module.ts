@@ -7,13 +7,25 @@ import { DawngradError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 import { Tensor } from '../tensor/tensor.ts';
 
+const own = new WeakSet<object>();
 const pure = new WeakSet<object>();
+
+type ModuleClass = abstract new (...args: never[]) => Module;
+
+/**
+ * @internal Declares classes of the package, whose `forward` does nothing but compute, so that a copy of a
+ * model may do so to see what it takes. Subclasses are not included.
+ */
+export function declareOwn(...classes: readonly ModuleClass[]): void {
+  for (const one of classes) own.add(one);
+}
 
 /**
  * @internal Declares that results of these classes depend on nothing but inputs, weights and properties, so
  * that an inference can be recorded once and repeated. Subclasses are not included.
  */
-export function declarePure(...classes: readonly (abstract new (...args: never[]) => Module)[]): void {
+export function declarePure(...classes: readonly ModuleClass[]): void {
+  declareOwn(...classes);
   for (const one of classes) pure.add(one);
 }
 
@@ -43,9 +55,18 @@ export abstract class Module {
 
   /** @internal Whether this module and all below it are of declared classes, with no method replaced. */
   get isPure(): boolean {
+    return this.consistsOf(pure);
+  }
+
+  /** @internal Whether this module and all below it are the package's own, with no method replaced. */
+  get isOwn(): boolean {
+    return this.consistsOf(own);
+  }
+
+  private consistsOf(classes: WeakSet<object>): boolean {
     const changed = (value: unknown): boolean => typeof value === 'function';
     return [...this.modules()].every(
-      (module) => pure.has(module.constructor) && !Object.values(module).some(changed),
+      (module) => classes.has(module.constructor) && !Object.values(module).some(changed),
     );
   }
 

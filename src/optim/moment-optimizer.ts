@@ -1,4 +1,6 @@
-/** What AdamW and Lion share: groups, moments beside the parameters, and dispatches over adjacent parameters. */
+/**
+ * What AdamW and Lion share: groups, moments beside the parameters, and dispatches over adjacent parameters.
+ */
 import { CheckpointError, ConfigError, DtypeError, ShapeError } from '../errors.ts';
 import { type OptimizerLaunch, optimizerRuns, padded, type UpdateRun } from '../kernels/optimizer.ts';
 import { checkOptions } from '../options.ts';
@@ -13,7 +15,7 @@ import {
 import { formatShape } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { MomentStore, type MomentView, type Piece } from './moments.ts';
-import type { Optimizer } from './optimizer.ts';
+import type { Optimizer, SavedState } from './optimizer.ts';
 
 /** A group with every hyper-parameter that all optimizers have. Schedulers write `lr`. */
 export interface UpdatedGroup {
@@ -32,17 +34,10 @@ export interface ParameterState {
   expAvgSq?: MomentView;
 }
 
-/** As checkpoints give it back. */
-export interface SavedState {
-  step: number;
-  expAvg: Float32Array;
-  expAvgSq?: Float32Array | undefined;
-}
-
 export interface StepOptions {
   /**
-   * [norm, factor] on the GPU, as `clipFactor` gives it: every gradient is multiplied by the factor when it is
-   * read.
+   * [norm, factor] on the GPU, as `clipFactor` gives it: every gradient is multiplied by the factor when it
+   * is read.
    */
   gradScale?: Tensor | null;
   /**
@@ -174,15 +169,16 @@ export abstract class MomentOptimizer<Group extends UpdatedGroup> implements Opt
   }
 
   /**
-   * Puts back a state read from a checkpoint. Throws `CheckpointError` if sizes or kinds differ, `ConfigError` for
-   * a parameter that is not the optimizer's.
+   * Puts back a state read from a checkpoint. Throws `CheckpointError` if sizes or kinds differ,
+   * `ConfigError` for a parameter that is not the optimizer's.
    */
-  loadState(value: Tensor, { step, expAvg, expAvgSq }: SavedState): void {
+  loadState(value: Tensor, { step, expAvg, expAvgSq, ...others }: SavedState): void {
     const entry = this.entry(value);
     const given = [expAvg, expAvgSq].filter((one) => one !== undefined);
-    if (given.length !== this.each || given.some(({ length }) => length !== value.size))
+    const known = Object.values(others).every((one) => one === undefined) && expAvg !== undefined;
+    if (!known || given.length !== this.each || given.some(({ length }) => length !== value.size))
       throw new CheckpointError(
-        `${this.name}: moments of ${given.map(({ length }) => length).join(' and ')} elements for a parameter of ${value.size}`,
+        `${this.name}: moments of ${given.map(({ length }) => length).join(' and ') || 'no'} elements for a parameter of ${value.size}`,
         { remedy: `give ${this.each === 1 ? 'expAvg' : 'expAvg and expAvgSq'}` },
       );
     this.moments.write(value, entry.place, given);

@@ -90,6 +90,57 @@ export interface ModelDownload extends HubOptions {
   beside?: readonly string[];
 }
 
+/** A folder's handle, as `showDirectoryPicker()` and a drop give it. */
+export interface PickedFolder {
+  readonly kind: 'directory';
+  readonly name: string;
+}
+
+/** A `File`, as an input and a drop give it. */
+export interface PickedFile {
+  readonly name: string;
+  readonly size: number;
+  /** Its path, if it came with a folder. */
+  readonly webkitRelativePath?: string;
+}
+
+/** How an upload reaches the hub. */
+export type PushAccess = Pick<HubOptions, 'token' | 'hubUrl'>;
+
+/** Whose a token is. */
+export interface HubAccount {
+  name: string;
+  orgs: readonly string[];
+  /** False if the token is for reading only. */
+  mayWrite: boolean;
+}
+
+/** @internal A file to upload: its place in the repository, and its bytes or the path that has them. */
+export interface HubFile {
+  path: string;
+  content: Blob | string;
+}
+
+/** @internal */
+export interface HubUpload extends PushAccess {
+  files: readonly HubFile[];
+  /** Of the commit. */
+  title: string;
+  /** Whether a new repository is private; undefined: as the account has it. */
+  isPrivate?: boolean;
+}
+
+/** A data set of the hub at one commit. */
+export interface DatasetSnapshot {
+  readonly id: string;
+  /** All its files. */
+  readonly paths: readonly string[];
+  /** What its card says in YAML, or null. */
+  readonly card: unknown;
+  /** Downloads some of its files, unless cached, and returns where they are. */
+  fetch(paths: readonly string[]): Promise<string[]>;
+}
+
 export interface Platform {
   readonly name: 'node' | 'deno' | 'browser';
   /** @internal */
@@ -101,6 +152,13 @@ export interface Platform {
   /** Names of the entries in a folder, sorted. */
   list(path: string): Promise<string[]>;
   joinPath(...parts: string[]): string;
+  /** Whether asking for a file that is not there costs a request, so that guesses are to be few. */
+  isRemote(path: string): boolean;
+  /**
+   * Gives a path to a folder, or to files, that the user of a browser picked. Throws `FileError` if there is
+   * nothing to mount, and where paths name folders already.
+   */
+  mount(source: PickedFolder | Iterable<PickedFile>): Promise<string>;
   /** Throws `FileError` naming the path if the file is missing. */
   openFile(path: string): Promise<FileSource>;
   readText(path: string): Promise<string>;
@@ -125,6 +183,15 @@ export interface Platform {
   append(path: string, bytes: Uint8Array): Promise<void>;
   /** Downloads a model from the hub into the cache, unless cached. Returns the snapshot's folder. */
   downloadModel(id: string, download: ModelDownload): Promise<string>;
+  /** Throws `NotFoundError` if the hub has no such data set, `FileError` if it cannot be had. */
+  openDataset(id: string, options: HubOptions): Promise<DatasetSnapshot>;
+  /** Throws `ConfigError` without a token, `FileError` if the hub does not take it. */
+  hubAccount(options: PushAccess): Promise<HubAccount>;
+  /**
+   * @internal Uploads files to a model's repository, which is made if it is not there, as one commit. Throws
+   * `FileError`.
+   */
+  upload(id: string, upload: HubUpload): Promise<{ url: string; commit: string }>;
   /**
    * Reads or writes a small text that is kept between runs. Reading gives null if there is none; writing does
    * nothing if the host cannot keep it.

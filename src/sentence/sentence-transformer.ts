@@ -10,9 +10,12 @@ import { PreTrainedModel } from '../models/common/pretrained.ts';
 import { baseInputs } from '../models/common/tasks.ts';
 import { hubOptionNames, resolveModel } from '../models/files/hub.ts';
 import type { LoadOptions } from '../models/files/load.ts';
+import { type Pushed, type PushOptions, pushWritten } from '../models/files/push.ts';
 import { type SaveOptions, writeModel } from '../models/files/save.ts';
 import type { FileWeight } from '../models/files/weight-names.ts';
+import { declareOwn } from '../nn/module.ts';
 import { check, checkOptions, type OptionNames } from '../options.ts';
+import type { FolderWriter } from '../platform/contract.ts';
 import type { Device } from '../tensor/device.ts';
 import { normalize } from '../tensor/ops/embeddings.ts';
 import { reshape } from '../tensor/ops/view.ts';
@@ -172,10 +175,19 @@ export class SentenceTransformer extends PreTrainedModel {
   /** Saves the folder that Python's SentenceTransformer loads: model, tokenizer and modules. */
   override async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
     checkOptions<SaveOptions>('savePretrained', options, { dtype: true, existing: true });
-    await platform.writeFolder(folder, options.existing ?? 'merge', async (writer) => {
-      await writeModel(writer, this, options);
-      await this.tokenizer?.write(writer);
-    });
+    await platform.writeFolder(folder, options.existing ?? 'merge', (writer) =>
+      this.writeAll(writer, options),
+    );
+  }
+
+  /** As `PreTrainedModel.pushToHub`, with the tokenizer and the modules' files. */
+  override async pushToHub(id: string, options: PushOptions = {}): Promise<Pushed> {
+    return pushWritten(id, 'SentenceTransformer', (folder) => this.writeAll(folder), options);
+  }
+
+  private async writeAll(folder: FolderWriter, options: SaveOptions = {}): Promise<void> {
+    await writeModel(folder, this, options);
+    await this.tokenizer?.write(folder);
   }
 
   /** Most tokens of a text. */
@@ -191,8 +203,8 @@ export class SentenceTransformer extends PreTrainedModel {
   }
 
   /**
-   * Inputs int32 [texts, length] or [batch, columns, length]. Throws `ShapeError` if they do not fit the model,
-   * `ConfigError` for an unknown input.
+   * Inputs int32 [texts, length] or [batch, columns, length]. Throws `ShapeError` if they do not fit the
+   * model, `ConfigError` for an unknown input.
    */
   forward(inputs: SentenceInputs): SentenceOutput {
     return this.device.tidy(() => {
@@ -347,3 +359,5 @@ function flattened(inputs: SentenceInputs): SentenceInputs {
   ]);
   return Object.fromEntries(entries) as unknown as SentenceInputs;
 }
+
+declareOwn(SentenceTransformer);

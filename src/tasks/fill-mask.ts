@@ -1,15 +1,17 @@
 /** Words for a mask: masked language modelling goes on with a text of your own. */
 
-import { readLines } from '../data/chunks.ts';
+import { textLines } from '../data/chunks.ts';
 import { type Batch, dataCollatorForLanguageModeling, dataCollatorWithPadding } from '../data/collate.ts';
 import { endingOf, kindOfFile } from '../data/packed.ts';
-import { columnIn, nameIn, readRecords, recordOptions, textIn } from '../data/records.ts';
-import { checkFile } from '../data/table.ts';
+import { columnIn, nameIn, recordOptions, recordsOf, textIn } from '../data/records.ts';
+import { checkFile, type TableOptions } from '../data/table.ts';
 import { ConfigError, DataError, UsageError } from '../errors.ts';
 import { AutoModelForMaskedLM } from '../models/auto.ts';
+import { defined } from '../options.ts';
 import type { Encoding } from '../text/assemble.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { softmaxRows } from '../train/metrics.ts';
+import { Digest } from './stream.ts';
 import { checkEncoding, type Decision, featureList, type Row, type Task } from './task.ts';
 import { encodeText } from './text-windows.ts';
 
@@ -39,6 +41,30 @@ const decision: Decision = {
 
 const textNames = ['text', 'sentence', 'content', 'passage', 'review'];
 
+/** The passages of a file, in order. */
+async function* passages(path: string, options: TableOptions): AsyncGenerator<Passage> {
+  const { textColumn, readLabels: draws = true, format, encoding } = options;
+  if (kindOfFile(path, format) === 'lines') {
+    await checkFile(path);
+    for await (const { text, line } of textLines(path, defined({ encoding })))
+      yield { text, draws, place: `${path}: line ${line}` };
+    return;
+  }
+  for await (const record of recordsOf(path, recordOptions(options))) {
+    const name = columnIn(record, textColumn) ?? nameIn(record, textNames);
+    if (name === undefined)
+      throw new DataError(`${record.place} has no text`, { remedy: "name it 'text', or pass --text-column" });
+    const text = textIn(record, name);
+    if (text.trim() !== '') yield { text, draws, place: record.place };
+  }
+}
+
+/** Throws `DataError` for a file without text. */
+function aboutPassages(path: string, { length }: readonly Passage[]): string {
+  if (length === 0) throw new DataError(`${path}: there is no text`);
+  return `${path}: ${length} passages`;
+}
+
 export const fillMask: Task<Passage, PassageFeature> = {
   name: 'fill-mask',
   model: 'maskedLm',
@@ -53,30 +79,23 @@ export const fillMask: Task<Passage, PassageFeature> = {
   looks: ({ kind, path }) => (kind === 'lines' && endingOf(path) === 'txt' ? 'it is plain text' : null),
 
   async read(path, options) {
-    const { textColumn, readLabels = true, format, encoding } = options;
     const examples: Passage[] = [];
-    const add = (text: string, place: string): void => {
-      if (text.trim() !== '') examples.push({ text, draws: readLabels, place });
-    };
-    if (kindOfFile(path, format) !== 'lines') {
-      for (const record of await readRecords(path, recordOptions(options))) {
-        const name = columnIn(record, textColumn) ?? nameIn(record, textNames);
-        if (name === undefined)
-          throw new DataError(`${record.place} has no text`, {
-            remedy: "name it 'text', or pass --text-column",
-          });
-        add(textIn(record, name), record.place);
+    for await (const passage of passages(path, options)) examples.push(passage);
+    return { path, examples, about: [aboutPassages(path, examples)] };
+  },
+
+  streaming: {
+    async survey(path, options) {
+      const digest = new Digest();
+      const examples: Passage[] = [];
+      const thin: Passage = { text: '', draws: true, place: path };
+      for await (const { text } of passages(path, options)) {
+        digest.take(`${text.length} ${text.slice(0, 20)}`);
+        examples.push(thin);
       }
-    } else {
-      await checkFile(path);
-      let line = 0;
-      for await (const text of readLines(path, encoding === undefined ? {} : { encoding })) {
-        line += 1;
-        add(text, `${path}: line ${line}`);
-      }
-    }
-    if (examples.length === 0) throw new DataError(`${path}: there is no text`);
-    return { path, examples, about: [`${path}: ${examples.length} passages`] };
+      return { path, examples, about: [aboutPassages(path, examples)], digest: `${digest}` };
+    },
+    rows: passages,
   },
 
   example({ text, pair }) {

@@ -3,7 +3,7 @@ import { namesOf } from '../models/common/class-names.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { snakeCase } from '../options.ts';
 import { argumentNames, argumentTable, type TrainingArguments } from '../train/arguments.ts';
-import type { Metrics } from '../train/metrics.ts';
+import { isTiming, type Metrics } from '../train/metrics.ts';
 
 export interface CardContent {
   /** Of the model, for people. */
@@ -13,6 +13,8 @@ export interface CardContent {
   model: PreTrainedModel;
   /** Hub id of the checkpoint that the training began with; null if it has none. */
   base: string | null;
+  /** Hub id of the data set that the model was trained on; null for files. */
+  dataset: string | null;
   args: TrainingArguments;
   /** Examples that were trained on: how many, what they are called, and the name of their file. */
   train: { count: number; things: string; file: string };
@@ -30,13 +32,11 @@ const yaml = (text: string): string => JSON.stringify(text);
 function scoreEntries(metrics: Metrics): [string, number][] {
   return Object.entries(metrics).flatMap(([name, value]): [string, number][] => {
     const score = name.replace(/^eval_/, '');
-    const isScore =
-      typeof value === 'number' && !/^(runtime|samples_per_second|steps_per_second|epoch)$/.test(score);
-    return isScore ? [[score, value]] : [];
+    return typeof value === 'number' && !isTiming(score) ? [[score, value]] : [];
   });
 }
 
-function frontMatter({ name, task, base, scores }: CardContent): string[] {
+function frontMatter({ name, task, base, dataset, scores }: CardContent): string[] {
   const found = scores === null ? [] : scoreEntries(scores.metrics).filter(([score]) => score !== 'loss');
   const index =
     scores === null || found.length === 0
@@ -60,6 +60,7 @@ function frontMatter({ name, task, base, scores }: CardContent): string[] {
     `library_name: ${task === 'sentence-similarity' ? 'sentence-transformers' : 'transformers'}`,
     `pipeline_tag: ${task}`,
     ...(base === null ? [] : [`base_model: ${yaml(base)}`]),
+    ...(dataset === null ? [] : ['datasets:', `- ${yaml(dataset)}`]),
     'tags:',
     '- dawngrad',
     ...index,

@@ -2,6 +2,7 @@
 
 import { type Choices, readChoices } from '../data/choices.ts';
 import { type ChoiceExample, dataCollatorForMultipleChoice } from '../data/collate-choices.ts';
+import { oneLabelColumn } from '../data/columns.ts';
 import { recordOptions } from '../data/records.ts';
 import { UsageError } from '../errors.ts';
 import { AutoModelForMultipleChoice } from '../models/auto.ts';
@@ -39,7 +40,7 @@ export const multipleChoice: Task<Choices, ChoiceExample> = {
     const { readLabels, labelColumn } = options;
     const examples = await readChoices(path, {
       ...recordOptions(options),
-      ...defined({ labelColumn: [labelColumn].flat()[0], readLabels }),
+      ...defined({ labelColumn: oneLabelColumn(path, labelColumn), readLabels }),
     });
     const { length } = examples[0]!.choices;
     return { path, examples, about: [`${path}: ${examples.length} texts, ${length} choices each`] };
@@ -50,6 +51,8 @@ export const multipleChoice: Task<Choices, ChoiceExample> = {
       remedy: 'write them into a file and pass --data',
     });
   },
+
+  group: ({ prompt }) => prompt,
 
   decide: () => decision,
   ofModel: () => decision,

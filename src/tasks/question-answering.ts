@@ -84,6 +84,8 @@ export const questionAnswering: Task<Question, QuestionFeature> = {
       : null;
   },
 
+  group: ({ article }) => article,
+
   async read(path, options) {
     const { readLabels } = options;
     const examples = await readQuestions(path, { ...recordOptions(options), ...defined({ readLabels }) });
@@ -97,7 +99,7 @@ export const questionAnswering: Task<Question, QuestionFeature> = {
       throw new UsageError('question-answering takes a question and a text', {
         remedy: 'give the text with --pair, or both with a tab between and --pairs',
       });
-    return { id: '', question: text, context: pair, answers: null, place: 'the question' };
+    return { id: '', question: text, context: pair, answers: null, article: '', place: 'the question' };
   },
 
   decide: ({ examples }) => decided(hasUnanswered(examples)),
@@ -153,7 +155,7 @@ export const questionAnswering: Task<Question, QuestionFeature> = {
  * A question with each window of its context, as transformers' run_qa encodes them. Throws `DataError` if the
  * question leaves no room.
  */
-export function windowsOfQuestion(
+function windowsOfQuestion(
   { question, context, answers, place }: Question,
   example: number,
   tokenizer: PreTrainedTokenizer,

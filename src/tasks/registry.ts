@@ -69,23 +69,36 @@ const columnOptions = {
   delimiter: '--delimiter',
 } as const;
 
+export interface Reading {
+  /** The file that the task was told from, which is not looked at again. */
+  told?: string | undefined;
+  /** In place of the task's `read`. */
+  read?: (path: string) => Promise<TaskFile<unknown>>;
+}
+
 /**
  * Reads a file for a task. Throws `UsageError` for an option that does not go with its files, and `DataError`
- * naming the task that the file looks like if it is another: a file of texts serves fill-mask too, one of texts
- * or pairs sentence-similarity, and chosen columns may make texts of any file.
+ * naming the task that the file looks like if it is another: a file of texts serves fill-mask too, one of
+ * texts or pairs sentence-similarity, and chosen columns may make texts of any file.
  */
-export async function readFor(task: Task, path: string, options: TableOptions): Promise<TaskFile<unknown>> {
+export async function readFor(
+  task: Task,
+  path: string,
+  options: TableOptions,
+  { told, read = (file) => task.read(file, options) }: Reading = {},
+): Promise<TaskFile<unknown>> {
   for (const [name, option] of Object.entries(columnOptions))
     if (
       options[name as keyof TableOptions] !== undefined &&
       task.columns?.includes(name as keyof TableOptions) === false
     )
       throw new UsageError(`${option} says nothing about files of ${task.name}`, { remedy: 'leave it out' });
+  if (path === told) return read(path);
   const { task: likely, why } = await taskOfFile(path, options);
   const chosen = options.textColumn !== undefined && ['text-classification', 'fill-mask'].includes(task.name);
   const texts = task === fillMask && likely === textClassification;
   const sets = task === sentenceSimilarity && [textClassification, fillMask].includes(likely as never);
-  if (likely === task || chosen || texts || sets) return task.read(path, options);
+  if (likely === task || chosen || texts || sets) return read(path);
   throw new DataError(`${path} looks like ${likely.name} (${why}), and ${task.name} takes ${task.files}`, {
     remedy: `pass --task ${likely.name}, or another file`,
   });

@@ -1,6 +1,8 @@
 /** Vectors of texts that are close if the texts are alike. */
+import { oneLabelColumn } from '../data/columns.ts';
 import { readTextSets, type TextSet, type TextSetKind } from '../data/text-sets.ts';
 import { ConfigError, DataError, UsageError } from '../errors.ts';
+import { defined } from '../options.ts';
 import { type SentenceExample, sentenceCollator } from '../sentence/collate.ts';
 import {
   neighborMetrics,
@@ -76,7 +78,7 @@ export const sentenceSimilarity: Task<TextSet, SentenceExample> = {
     const { header: _names, labelColumn, chunkBytes: _bytes, requireLabels: _asked, ...others } = options;
     const { sets, kind, scale, columns } = await readTextSets(path, {
       ...others,
-      ...(labelColumn !== undefined && { labelColumn: [labelColumn].flat()[0] as string | number }),
+      ...defined({ labelColumn: oneLabelColumn(path, labelColumn) }),
     });
     const scaled = scale === 1 ? '' : `, scores divided by ${scale}`;
     const about = `${path}: ${sets.length} ${kindNames[kind]} (${columns.join(', ')}${scaled})`;

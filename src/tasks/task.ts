@@ -29,6 +29,20 @@ export interface TaskFile<E> {
   about: readonly string[];
 }
 
+/** What a first pass over a file leaves. */
+export interface Survey<E> extends TaskFile<E> {
+  /** Tells a file that changed. */
+  digest: string;
+}
+
+/** How a task reads a file that is not to be held in memory; each example has one feature. */
+export interface Streaming<E> {
+  /** As `read`, but examples have only what is decided from, and checked in, training data. */
+  survey(path: string, options: TableOptions): Promise<Survey<E>>;
+  /** The examples as they are read. */
+  rows(path: string, options: TableOptions): AsyncIterable<E>;
+}
+
 /** Encoded examples, as many as the model is to be asked. */
 export interface Features<E, F = unknown> extends Dataset<F> {
   /** The examples that they come from. */
@@ -156,10 +170,14 @@ export interface Task<E = unknown, F = unknown> {
   looks(front: FileFront): string | null;
   /** Reads labels too, unless `readLabels` is false. Throws `DataError` naming the place. */
   read(path: string, options: TableOptions): Promise<TaskFile<E>>;
+  /** Undefined if the task needs all examples at once. */
+  readonly streaming?: Streaming<E>;
   /** An example without a label. Throws `UsageError` if the task needs another kind of input. */
   example(input: Input): E;
   /** What examples that are held out are to have their share of: the label, in an order of its own. */
   stratum?(example: E): string;
+  /** What examples share that are not to be torn apart by holding some of them out: their context. */
+  group?(example: E): string;
   /** Refuses files that do not go together, with `DataError`. */
   check?(files: readonly TaskFile<E>[]): void;
   /** Decides from training data. Throws `DataError` if they are ambiguous. */

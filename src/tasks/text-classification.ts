@@ -3,7 +3,7 @@ import { cached } from '../cached.ts';
 import { type Collator, dataCollatorWithPadding } from '../data/collate.ts';
 import { type Example, encodeTable } from '../data/dataset.ts';
 import { encodeLabels, type LabelSet, labelsOfModel } from '../data/labels.ts';
-import { readTable, type TextRow, type TextTable } from '../data/table.ts';
+import { readTable, readTableAs, type TextRow, type TextTable, tableRows } from '../data/table.ts';
 import { decideTask, type TaskDecision } from '../data/task.ts';
 import { DataError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
@@ -12,6 +12,7 @@ import type { PretrainedConfig } from '../models/common/config.ts';
 import { checkFinite, metricNames, softmaxRows } from '../train/metrics.ts';
 import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
 import { checkEncoding, type Decision, featureList, type Row, type Task, type TaskFile } from './task.ts';
+import { ThinRows } from './thin-rows.ts';
 
 /** A row, with the table that says how its label is written. */
 interface TextExample {
@@ -57,6 +58,24 @@ export const textClassification: Task<TextExample, Example> = {
     return { path, examples: table.rows.map((row) => ({ row, table })), about: [describeColumns(table)] };
   },
 
+  streaming: {
+    async survey(path, options) {
+      const { thin, digest } = new ThinRows();
+      const table = await readTableAs(path, options, thin);
+      // Rows that are one object are one example.
+      const known = new Map<TextRow, TextExample>();
+      const examples = table.rows.map((row) => cached(known, row, () => ({ row, table })));
+      return { path, examples, about: [describeColumns(table)], digest: `${digest}` };
+    },
+    async *rows(path, options) {
+      let table: TextTable = { path, rows: [] };
+      for await (const { rows, layout } of tableRows(path, options)) {
+        if (table.layout !== layout) table = { path, rows: [], layout };
+        for (const row of rows) yield { row, table };
+      }
+    },
+  },
+
   example: ({ text, pair }) => loose({ text, line: 0, ...(pair !== undefined && { pair }) }),
 
   check: checkPairs,
@@ -66,6 +85,9 @@ export const textClassification: Task<TextExample, Example> = {
     typeof label === 'string' && /^-?[\d.]+$/.test(label)
       ? (Number(label) + 1e9).toFixed(6)
       : JSON.stringify(label ?? null),
+
+  // Of pairs, several may have their first text in common: a premise, a question.
+  group: ({ row: { text, pair } }) => (pair === undefined ? '' : text),
 
   decide({ examples }, options) {
     const decision = decideTask(tableOf(examples), options);

@@ -2,6 +2,7 @@
 
 import { charactersAt } from '../data/code-points.ts';
 import { dataCollatorForTokenClassification, dataCollatorWithPadding } from '../data/collate.ts';
+import { oneLabelColumn } from '../data/columns.ts';
 import { isNumber } from '../data/label-checks.ts';
 import { labelsOfModel } from '../data/labels.ts';
 import { recordOptions } from '../data/records.ts';
@@ -67,7 +68,7 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
     const columns = format === 'tsv' || format === 'csv';
     const examples = await readTaggedTexts(path, {
       ...recordOptions(columns ? others : options),
-      ...defined({ textColumn, labelColumn: [labelColumn].flat()[0], readLabels }),
+      ...defined({ textColumn, labelColumn: oneLabelColumn(path, labelColumn), readLabels }),
     });
     const words = examples.reduce((sum, one) => sum + one.words.length, 0);
     return { path, examples, about: [`${path}: ${examples.length} texts of ${words} words`] };

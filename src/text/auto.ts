@@ -29,10 +29,7 @@ export const AutoTokenizer = {
     checkOptions('AutoTokenizer.fromPretrained', options, hubOptionNames, advice);
     const folder = await resolveModel(idOrFolder, options, 'tokenizer');
     const path = (name: string): string => (name === '' ? folder : platform.joinPath(folder, name));
-    const files: Record<string, string> = {};
-    for (const name of TOKENIZER_FILES) {
-      if (await platform.exists(path(name))) files[name] = await platform.readText(path(name));
-    }
+    const files = await readFiles(path);
     if (Object.keys(files).length === 0) {
       throw new FileError(`'${folder}' has no tokenizer files`, {
         remedy: 'copy tokenizer.json or vocab.txt into the folder',
@@ -50,6 +47,28 @@ export const AutoTokenizer = {
     });
   },
 };
+
+/** The texts of the tokenizer's files that are in a folder. */
+async function readFiles(path: (name: string) => string): Promise<Record<string, string>> {
+  const files: Record<string, string> = {};
+  const read = async (...names: readonly string[]): Promise<void> => {
+    for (const name of names)
+      if (await platform.exists(path(name))) files[name] = await platform.readText(path(name));
+  };
+  if (!platform.isRemote(path(''))) {
+    await read(...TOKENIZER_FILES);
+    return files;
+  }
+  // Only what matters: the others change no token.
+  await read('tokenizer_config.json', 'tokenizer.json');
+  const config = files['tokenizer_config.json'] ?? '';
+  // Found in the text, because whether it can be read is another's business.
+  if (!config.includes('"added_tokens_decoder"')) await read('special_tokens_map.json', 'added_tokens.json');
+  if (files['tokenizer.json'] !== undefined) return files;
+  if (!/"tokenizer_class"\s*:\s*"(Roberta|GPT2)/.test(config)) await read('vocab.txt');
+  if (files['vocab.txt'] === undefined) await read('vocab.json', 'merges.txt');
+  return files;
+}
 
 /** The config that Python needs if the vocabulary came without a tokenizer_config.json. */
 function defaultConfig({ className, special }: LoadedTokenizer): Record<string, unknown> {

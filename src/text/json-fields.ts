@@ -1,8 +1,9 @@
 /** Reads keys of tokenizer files. An unusable value throws a `TokenizerError` naming file and key. */
 import { TokenizerError } from '../errors.ts';
+import { isObject, type JsonObject } from '../json.ts';
 import { parsePythonJson } from '../python-json.ts';
 
-export type Json = Record<string, unknown>;
+export type Json = JsonObject;
 
 /** An object in a JSON file and its location: `tokenizer.json: 'model.vocab'`. */
 export class Fields {
@@ -98,10 +99,6 @@ export class Fields {
         : this.fail(`${key}[${index}]`, `is ${shown(value)}, not an object`),
     );
   }
-}
-
-export function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A value as JSON, shortened. */

@@ -1,7 +1,8 @@
 /** The models of tokenizer.json: turn a word into tokens. */
 
+import { isObject } from '../json.ts';
 import { readBpe } from './bpe.ts';
-import { type Fields, isObject, isTokenId, MAX_ID, shown } from './json-fields.ts';
+import { type Fields, isTokenId, MAX_ID, shown } from './json-fields.ts';
 import { readUnigram } from './unigram.ts';
 import { readWordLevel, readWordPiece } from './word-piece.ts';
 

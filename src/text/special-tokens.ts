@@ -1,6 +1,7 @@
 /** Reads the special and added tokens from a folder's files, in transformers' order and with its flags. */
+import { isObject } from '../json.ts';
 import { type AddedToken, addedToken, alike, FLAGS } from './added-vocabulary.ts';
-import { Fields, isObject, isTokenId, type Json, shown } from './json-fields.ts';
+import { Fields, isTokenId, type Json, shown } from './json-fields.ts';
 import { TOKEN_NAMES, type TokenName } from './tokenizer-class.ts';
 
 /** The id that a file assigns to a token, and the location of that statement. */

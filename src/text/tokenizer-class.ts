@@ -3,10 +3,12 @@
  * vocabulary. `BertTokenizer` and similar classes rebuild normalizer, pre-tokenizer and special tokens,
  * whatever tokenizer.json says; `TokenizersBackend` uses tokenizer.json unchanged.
  */
+
 import { TokenizerError } from '../errors.ts';
+import { isObject } from '../json.ts';
 import { familyOf } from '../models/registry.ts';
 import { type AddedToken, addedToken } from './added-vocabulary.ts';
-import { type Fields, isObject, type Json } from './json-fields.ts';
+import type { Fields, Json } from './json-fields.ts';
 
 export type ClassName =
   | 'BertTokenizer'

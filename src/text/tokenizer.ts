@@ -2,6 +2,7 @@
 
 import { platform } from '#platform';
 import { ConfigError, TokenizerError } from '../errors.ts';
+import { type Pushed, type PushOptions, pushWritten } from '../models/files/push.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
 import type { FolderWriter } from '../platform/contract.ts';
 import { assemble, type Encoding } from './assemble.ts';
@@ -329,6 +330,11 @@ export class PreTrainedTokenizer {
    */
   async savePretrained(folder: string): Promise<void> {
     await platform.writeFolder(folder, 'merge', (writer) => this.write(writer));
+  }
+
+  /** Pushes the tokenizer's files to the hub. Throws as `PreTrainedModel.pushToHub` does. */
+  async pushToHub(id: string, options: PushOptions = {}): Promise<Pushed> {
+    return pushWritten(id, 'tokenizer', (folder) => this.write(folder), options);
   }
 
   /** Names of the files that saving writes. */

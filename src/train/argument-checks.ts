@@ -24,7 +24,7 @@ const advice: Advice = {
   loggingStrategy: 'use loggingSteps',
   noCuda: "choose the adapter: requestDevice({ adapter: 'software' })",
   overwriteOutputDir: 'leave it out: a model in outputDir is replaced, checkpoints stay',
-  pushToHub: 'leave it out: upload outputDir with huggingface_hub',
+  pushToHub: 'push when the training is done: pushFolder(outputDir, id), or model.pushToHub(id)',
   removeUnusedColumns: 'leave it out',
   resumeFromCheckpoint: 'pass it to train({ resumeFromCheckpoint })',
   useCpu: "choose the adapter: requestDevice({ adapter: 'software' })",

@@ -1,4 +1,5 @@
 /** Kinds of values that training arguments take. */
+import { isObject } from '../json.ts';
 import { schedulerTypes } from '../optim/schedule.ts';
 import { optimizerNames } from './optimizers.ts';
 import { trackerNames } from './tracker-names.ts';
@@ -64,8 +65,6 @@ export const share = kind(
   'use a number above 0, up to 1',
   { show: String, parse: 'number' },
 );
-const isObject = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 /** Checked further by the schedule. */
 export const settings = kind(
   (value) =>

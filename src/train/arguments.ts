@@ -21,7 +21,10 @@ export interface TrainingArguments {
   weightDecay: number;
   /** transformers' names; weights are float32 here, whatever the name says. */
   optim: OptimizerName;
-  /** A layer's rate is that of the layer above times this: the head has the highest, the embeddings the lowest. */
+  /**
+   * A layer's rate is that of the layer above times this: the head has the highest, the embeddings the
+   * lowest.
+   */
   layerwiseLrDecay: number;
   adamBeta1: number;
   adamBeta2: number;
@@ -80,8 +83,9 @@ export interface TrainingArguments {
 
 /**
  * What happens if an argument differs from that of the checkpoint a training resumes from. `place`: the place
- * in the data would move, so it is refused; `state`: the checkpoint's state would not fit, so it is refused; `course`: the new value applies from here on, which is reported;
- * `best`: the search for the best model starts anew, which is reported; `free`: nothing.
+ * in the data would move, so it is refused; `state`: the checkpoint's state would not fit, so it is refused;
+ * `course`: the new value applies from here on, which is reported; `best`: the search for the best model
+ * starts anew, which is reported; `free`: nothing.
  */
 export type ResumeEffect = 'place' | 'state' | 'course' | 'best' | 'free';
 
@@ -148,7 +152,7 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
   }),
   optim: argument(k.optimizer, 'adamw_torch', 'optimizer', {
     option: '--optim <name>',
-    note: '`adamw_torch` (AdamW) or `lion_32bit`',
+    note: '`adamw_torch` (AdamW), `lion_32bit` or `adafactor`',
     resume: 'state',
   }),
   layerwiseLrDecay: argument(k.share, 1, "a layer's learning rate, as a share of that of the layer above", {
@@ -178,7 +182,7 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
   classWeights: argument(
     k.orNull(k.weights),
     null,
-    'weights of classes: `balanced`, or `a=2,b=1`, or `2,1`',
+    'weights of classes: `balanced`, or `a=2,b=1`, or `2,1`, or a file `weights.json`',
     {
       option: '--class-weights <weights>',
       note: 'null: all the same',

@@ -1,5 +1,6 @@
 /** Checkpoints: everything that a training needs to continue as if never interrupted. */
 import { platform } from '#platform';
+import { joined } from '../arrays.ts';
 import { CheckpointError, ConfigError, FileError } from '../errors.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { CONFIG_NAME, openCheckpoint, WEIGHTS_NAME } from '../models/files/checkpoint-files.ts';
@@ -8,8 +9,8 @@ import { openSafetensors, type SafetensorsFile } from '../models/files/safetenso
 import { type TensorToWrite, writeSafetensors } from '../models/files/safetensors-writer.ts';
 import { partToWrite, writeModel } from '../models/files/save.ts';
 import { type FileWeight, storedWeights } from '../models/files/weight-names.ts';
-import type { SavedState } from '../optim/moment-optimizer.ts';
-import type { Optimizer } from '../optim/optimizer.ts';
+import { type Optimizer, type SavedState, type StateKind, stateKinds } from '../optim/optimizer.ts';
+import { snakeCase } from '../options.ts';
 import type { FolderWriter } from '../platform/contract.ts';
 import { formatShape, sameShape, sizeOf } from '../tensor/shape.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
@@ -22,8 +23,6 @@ export const TRAINER_STATE_NAME = 'trainer_state.json';
 const TRAINING_ARGS_NAME = 'training_args.json';
 const OPTIMIZER_NAME = 'optimizer.safetensors';
 const PROGRESS_NAME = 'progress.json';
-/** Prefixes of the weights' names in the optimizer's file. */
-const MOMENTS = ['exp_avg', 'exp_avg_sq'] as const;
 const CHECKPOINT = /^checkpoint-(\d+)$/;
 
 export interface CheckpointContent {
@@ -46,12 +45,14 @@ export async function saveCheckpoint(content: CheckpointContent): Promise<string
   const optimizerSteps: Record<string, number> = {};
   const tensors: TensorToWrite[] = [];
   for (const { name, ...weight } of storedWeights(model.fileWeights())) {
-    const moments = optimizer.state?.(weight.tensor);
-    if (moments === undefined) continue;
-    optimizerSteps[name] = moments.step;
-    tensors.push(partToWrite(`${MOMENTS[0]}.${name}`, moments.expAvg, weight));
-    if (moments.expAvgSq !== undefined)
-      tensors.push(partToWrite(`${MOMENTS[1]}.${name}`, moments.expAvgSq, weight));
+    const kept = optimizer.state?.(weight.tensor);
+    if (kept === undefined) continue;
+    optimizerSteps[name] = kept.step;
+    for (const kind of stateKinds) {
+      const view = kept[kind];
+      if (view !== undefined)
+        tensors.push(partToWrite(keyOf(kind, name), view, shareOf(weight, sizeOf(view.shape))));
+    }
   }
   await platform.writeFolder(path, 'replace', async (folder) => {
     await writeFinal(folder, content);
@@ -164,7 +165,7 @@ export async function loadCheckpoint(
       return { step, ...weight };
     });
     const strays = new Set(file.tensors.keys());
-    for (const { name } of stepped) for (const kind of MOMENTS) strays.delete(`${kind}.${name}`);
+    for (const { name } of stepped) for (const kind of stateKinds) strays.delete(keyOf(kind, name));
     for (const stray of strays)
       throw new CheckpointError(`${path}: ${PROGRESS_NAME} has no optimizerSteps for '${stray}'`, {
         remedy: 'resume from another checkpoint',
@@ -175,16 +176,29 @@ export async function loadCheckpoint(
       });
     optimizer.reserve?.(stepped.map(({ tensor }) => tensor));
     for (const tensor of new Set(stepped.map((weight) => weight.tensor))) {
-      const parts = stepped.filter((weight) => weight.tensor === tensor);
-      optimizer.loadState(tensor, await readMoments(path, file, parts));
+      const parts = stepped.filter((weight) => weight.tensor === tensor).sort((a, b) => a.offset - b.offset);
+      optimizer.loadState(tensor, await readState(path, file, parts));
     }
   } finally {
     await file.close();
   }
 }
 
-/** Joins the moments of a weight's parts. Throws `CheckpointError` if they have not taken the same steps. */
-async function readMoments(
+/** A weight's state in the optimizer's file: `exp_avg_sq.` and the weight's name. */
+const keyOf = (kind: StateKind, name: string): string => `${snakeCase(kind)}.${name}`;
+
+/** What a file's part of a weight has of a state of `count` numbers for the whole weight. */
+function shareOf(
+  { tensor, shape, offset }: Omit<FileWeight, 'path'>,
+  count: number,
+): Pick<FileWeight, 'shape' | 'offset'> {
+  if (count === tensor.size) return { shape, offset };
+  const share = (elements: number): number => (elements * count) / tensor.size;
+  return { shape: [share(sizeOf(shape))], offset: share(offset) };
+}
+
+/** Joins the state of a weight's parts. Throws `CheckpointError` if they have not taken the same steps. */
+async function readState(
   path: string,
   file: SafetensorsFile,
   parts: readonly (FileWeight & { name: string; step: number })[],
@@ -195,21 +209,19 @@ async function readMoments(
     throw new CheckpointError(`${path}: the parts of '${name}' have not taken the same optimizer steps`, {
       remedy: 'resume from another checkpoint',
     });
-  const join = async (kind: string): Promise<Float32Array> => {
-    const joined = new Float32Array(tensor.size);
-    for (const part of parts) {
-      const values = await file.readFloat32(`${kind}.${part.name}`);
-      if (parts.length === 1) return values;
-      if (values.length !== sizeOf(part.shape))
-        throw new CheckpointError(
-          `${path}: '${kind}.${part.name}' has ${values.length} elements, the weight ${sizeOf(part.shape)}`,
-        );
-      joined.set(values, part.offset);
-    }
-    return joined;
-  };
-  const second = file.tensors.has(`${MOMENTS[1]}.${name}`);
-  return { step, expAvg: await join(MOMENTS[0]), expAvgSq: second ? await join(MOMENTS[1]) : undefined };
+  const state: SavedState = { step };
+  for (const kind of stateKinds) {
+    if (!file.tensors.has(keyOf(kind, name))) continue;
+    const values: Float32Array[] = [];
+    for (const part of parts) values.push(await file.readFloat32(keyOf(kind, part.name)));
+    const odd = values.findIndex(({ length }) => length !== values[0]!.length);
+    if (odd > 0)
+      throw new CheckpointError(
+        `${path}: '${keyOf(kind, parts[odd]!.name)}' has ${values[odd]!.length} elements, '${keyOf(kind, name)}' has ${values[0]!.length}`,
+      );
+    state[kind] = values.length === 1 ? values[0]! : joined(Float32Array, values);
+  }
+  return state;
 }
 
 /** Reads a checkpoint's weights into a model of the same shape. */

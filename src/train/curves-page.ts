@@ -1,6 +1,7 @@
 /** The curves of a training as one page of HTML that loads nothing. */
 import { platform } from '#platform';
 import type { CallbackContext, TrainerCallback } from './callbacks.ts';
+import { isTiming } from './metrics.ts';
 import type { LogEntry } from './state.ts';
 
 const [WIDTH, HEIGHT, MARGIN] = [460, 220, 40];
@@ -13,14 +14,12 @@ interface Curve {
   points: [step: number, value: number][];
 }
 
-/** Measures of time say nothing about learning. */
-const LEFT_OUT = /^(step|epoch|total_flos)$|_runtime$|_per_second$/;
-
 function curvesOf(log: readonly LogEntry[]): Map<string, Curve[]> {
   const charts = new Map<string, Map<string, Curve>>();
   for (const entry of log)
     for (const [name, value] of Object.entries(entry)) {
-      if (LEFT_OUT.test(name) || typeof value !== 'number') continue;
+      // Measures of time say nothing about learning.
+      if (isTiming(name) || typeof value !== 'number') continue;
       // Training and evaluation of one measure share a chart.
       const chart = name.replace(/^eval_/, '');
       const curves = charts.get(chart) ?? new Map<string, Curve>();

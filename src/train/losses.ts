@@ -1,6 +1,6 @@
 /** The loss of a training with label smoothing or weights of classes. */
 import type { Batch } from '../data/collate.ts';
-import type { Dataset } from '../data/dataset.ts';
+import { isStream, type TrainDataset } from '../data/stream.ts';
 import { ConfigError } from '../errors.ts';
 import { namesOf } from '../models/common/class-names.ts';
 import type { PretrainedConfig } from '../models/common/config.ts';
@@ -12,6 +12,8 @@ import type { ComputeLoss } from './predict.ts';
 /** A loss in place of the model's own. */
 export interface LossRule {
   computeLoss: ComputeLoss;
+  /** Frees what the loss keeps on the device; the next batch uploads it again. */
+  dispose(): void;
   /** What the loss of a batch is a mean over: the weights of its labels. */
   weightOf(batch: Batch): number;
 }
@@ -19,20 +21,25 @@ export interface LossRule {
 const remedy = 'leave labelSmoothingFactor and classWeights out, or pass computeLoss';
 
 /**
- * Null if the arguments ask for none. Throws `ConfigError` for weights that do not go with the model's classes,
- * or that cannot be made of the training data.
+ * Null if the arguments ask for none. Throws `ConfigError` for weights that do not go with the model's
+ * classes, or that cannot be made of the training data.
  */
 export function lossRule(
   { labelSmoothingFactor, classWeights }: TrainingArguments,
   config: PretrainedConfig,
-  trainDataset: Dataset<unknown> | undefined,
+  trainDataset: TrainDataset | undefined,
 ): LossRule | null {
   if (labelSmoothingFactor === 0 && classWeights === null) return null;
   const weights =
     classWeights === 'balanced'
       ? balanced(trainDataset, namesOf(config))
       : classWeights && inOrder(classWeights, namesOf(config));
+  let uploaded: Tensor | null = null;
   return {
+    dispose() {
+      uploaded?.dispose();
+      uploaded = null;
+    },
     computeLoss(model, { labels, ...inputs }) {
       if (labels === undefined && inputs.startPositions === undefined) return model.forward(inputs as never);
       if (labels?.dtype !== 'int32')
@@ -45,9 +52,10 @@ export function lossRule(
       const outputs = model.forward(inputs as never) as { logits?: Tensor };
       if (outputs.logits === undefined) throw new ConfigError('the model gives no logits', { remedy });
       const { device } = outputs.logits;
+      if (weights !== null) uploaded ??= device.keep(device.tensor(weights));
       const loss = crossEntropy(outputs.logits, labels, {
         labelSmoothing: labelSmoothingFactor,
-        weight: weights === null ? undefined : device.tensor(weights),
+        weight: uploaded ?? undefined,
       });
       return { ...outputs, loss };
     },
@@ -79,10 +87,14 @@ function inOrder(
 }
 
 /** scikit-learn's `compute_class_weight('balanced')`. */
-function balanced(dataset: Dataset<unknown> | undefined, names: readonly string[]): Float32Array {
+function balanced(dataset: TrainDataset | undefined, names: readonly string[]): Float32Array {
   if (dataset === undefined)
     throw new ConfigError("classWeights is 'balanced', and there are no training data", {
       remedy: 'pass trainDataset, or a list of weights',
+    });
+  if (isStream(dataset))
+    throw new ConfigError("classWeights is 'balanced', and the training data are a stream", {
+      remedy: 'give a number for each class',
     });
   const counts = names.map(() => 0);
   for (let index = 0; index < dataset.length; index += 1) {

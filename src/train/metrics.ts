@@ -208,6 +208,10 @@ export function softmaxRows(logits: Values, classes: number): Float64Array {
 /** Numbers by name; null if undefined for the data. */
 export type Metrics = Record<string, number | null>;
 
+/** Whether a name is that of a time, of a log entry's place or of work done, rather than of a score. */
+export const isTiming = (name: string): boolean =>
+  /^(step|epoch|total_flos)$|(^|_)(runtime|(samples|steps)_per_second)$/.test(name);
+
 export interface Evaluation {
   metrics: Metrics;
   /** For single-label tasks: rows true, columns predicted. */

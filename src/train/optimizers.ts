@@ -1,5 +1,6 @@
 /** The optimizer of a training, made from its arguments. */
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
+import { Adafactor } from '../optim/adafactor.ts';
 import { AdamW } from '../optim/adamw.ts';
 import { Lion, type LionGroup } from '../optim/lion.ts';
 import type { Optimizer } from '../optim/optimizer.ts';
@@ -7,14 +8,14 @@ import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingArguments } from './arguments.ts';
 
 /** transformers' names of optimizers. */
-export const optimizerNames = ['adamw_torch', 'lion_32bit'] as const;
+export const optimizerNames = ['adamw_torch', 'lion_32bit', 'adafactor'] as const;
 export type OptimizerName = (typeof optimizerNames)[number];
 
 type GroupArguments = Pick<TrainingArguments, 'learningRate' | 'weightDecay' | 'layerwiseLrDecay'>;
 
 /**
- * The depth of each weight in `model.layerGroups()`: 0 for the head, 1 for the last layer, and so on. A weight
- * that several parts share has the depth of the lowest.
+ * The depth of each weight in `model.layerGroups()`: 0 for the head, 1 for the last layer, and so on. A
+ * weight that several parts share has the depth of the lowest.
  */
 function depths(model: PreTrainedModel): Map<Tensor, number> {
   const groups = model.layerGroups().map((modules) => modules.flatMap((module) => module.parameters()));
@@ -49,5 +50,6 @@ export function makeOptimizer(model: PreTrainedModel, args: TrainingArguments): 
   const { optim, learningRate: lr, adamBeta1, adamBeta2, adamEpsilon: eps } = args;
   const groups = parameterGroups(model, args);
   const betas = [adamBeta1, adamBeta2] as const;
+  if (optim === 'adafactor') return new Adafactor(groups, { lr });
   return optim === 'lion_32bit' ? new Lion(groups, { lr, betas }) : new AdamW(groups, { lr, betas, eps });
 }

@@ -6,6 +6,7 @@ import { autocast } from '../tensor/autocast.ts';
 import { noGrad } from '../tensor/tape.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import type { NamedArray } from './arrays.ts';
+import { compileAhead } from './compile.ts';
 import { type BatchTensors, toTensors } from './inputs.ts';
 import { keepRecording, mayReplay, replayed } from './replay.ts';
 
@@ -75,6 +76,7 @@ export async function* predictBatches<B extends Batch>(
   let pending: Promise<BatchPrediction<B>> | null = null;
   try {
     for (const batch of batches) {
+      if (pending === null) await compilePrediction(model, batch, options);
       const again = replayBatch(model, batch, options);
       // What is replayed was recorded in eval mode already.
       if (again === null && !evaluating) model.eval();
@@ -89,6 +91,19 @@ export async function* predictBatches<B extends Batch>(
   } finally {
     if (evaluating) model.train(wasTraining);
   }
+}
+
+/** Compiles what the model's first prediction takes. */
+async function compilePrediction(
+  model: TrainableModel,
+  batch: Batch,
+  { fp16 = false, computeLoss }: PredictOptions,
+): Promise<void> {
+  if (computeLoss !== undefined) return;
+  await compileAhead(model, 'predict', fp16, (copy) => {
+    copy.eval();
+    noGrad(() => forwardBatch(copy, batch, fp16));
+  });
 }
 
 /** Runs `forward` over the tensors of a batch, in the open scope. */

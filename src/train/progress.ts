@@ -16,8 +16,8 @@ export interface Progress {
   lossSteps: number;
   /** Of the last step; null before the first. */
   learningRate: number | null;
-  /** The training data: the number of examples, and a digest of some of them. */
-  data?: { examples: number; digest: string } | undefined;
+  /** The training data: the number of examples, a digest of some of them, and the buffer of a stream. */
+  data?: { examples: number; digest: string; buffer?: number | undefined } | undefined;
   /** With `fp16`. */
   scaler?: { scale: number; growthTracker: number; skippedSteps: number } | undefined;
   /** Steps taken, by parameter. */
@@ -32,7 +32,7 @@ const schema = v.object({
   lossSum: finite,
   lossSteps: count,
   learningRate: v.optional(v.nullable(finite), null),
-  data: v.optional(v.object({ examples: count, digest: v.string() })),
+  data: v.optional(v.object({ examples: count, digest: v.string(), buffer: v.optional(count) })),
   scaler: v.optional(
     v.object({ scale: v.pipe(finite, v.gtValue(0)), growthTracker: count, skippedSteps: count }),
   ),

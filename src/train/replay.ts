@@ -49,7 +49,7 @@ class Watch {
         else if (value instanceof Tensor) this.addWeight(value);
     }
     this.add(gpu, 'subgroupMatrices');
-    this.add(gpu.tuning, 'size');
+    this.add(gpu.tuning, 'changes');
   }
 
   /** Tables that modules keep come and go. */

@@ -1,7 +1,8 @@
 /** Decides whether a training can continue from a checkpoint with its present arguments and data. */
 import * as v from 'valibot';
-import type { Dataset, Example } from '../data/dataset.ts';
+import type { Example } from '../data/dataset.ts';
 import { callUser } from '../data/example-checks.ts';
+import { isStream, type TrainDataset } from '../data/stream.ts';
 import { CheckpointError, ConfigError } from '../errors.ts';
 import {
   argumentNames,
@@ -107,7 +108,9 @@ const SAMPLED = 256;
  * The number of examples, and a digest (FNV-1a) of some of them, which tells other data but not every changed
  * word.
  */
-export function dataMark(dataset: Dataset<unknown>): { examples: number; digest: string } {
+export function dataMark(dataset: TrainDataset): NonNullable<Progress['data']> {
+  if (isStream(dataset))
+    return { examples: dataset.length, digest: dataset.digest, buffer: dataset.bufferSize };
   let hash = 0x811c9dc5;
   const take = (value: number): void => {
     for (const byte of new Uint8Array(Float64Array.of(value).buffer))
@@ -142,6 +145,13 @@ export function compareData(
       `there are ${now.examples} training examples, in '${checkpoint}' there were ${before.examples}`,
       { remedy: 'resume with the data the training began with, or start a new one from the checkpoint' },
     );
+  }
+  if (before.buffer !== now.buffer) {
+    const shown = ({ buffer }: NonNullable<Progress['data']>): string =>
+      buffer === undefined ? 'all data in memory' : `a buffer of ${buffer}`;
+    throw new ConfigError(`rows are drawn from ${shown(now)}, in '${checkpoint}' from ${shown(before)}`, {
+      remedy: 'resume with the same, or start a new training from the checkpoint',
+    });
   }
   if (before.digest === now.digest) return [];
   return [

@@ -2,8 +2,10 @@
 import { platform } from '#platform';
 import type { Batch } from '../data/collate.ts';
 import { DataLoader } from '../data/loader.ts';
+import { isStream, StreamLoader, type TrainDataset } from '../data/stream.ts';
 import { ConfigError, NonFiniteError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { TrainingArguments } from './arguments.ts';
 import { BestModel } from './best.ts';
 import {
   type CallbackContext,
@@ -22,6 +24,7 @@ import {
   saveFinal,
   sweepOutput,
 } from './checkpoint.ts';
+import { compileAhead } from './compile.ts';
 import { applyFreezing } from './freeze.ts';
 import { computingWeights, countComputed, countTokens } from './inputs.ts';
 import type { Progress } from './progress.ts';
@@ -44,7 +47,7 @@ type Place = Pick<Progress, 'epoch' | 'batch'>;
 export class TrainingRun {
   private readonly callbacks: readonly TrainerCallback[];
   private readonly control: TrainerControl = { shouldTrainingStop: false };
-  private readonly loader: DataLoader<unknown, Batch>;
+  private readonly loader: ReturnType<typeof loaderOf>;
   private readonly step: TrainingStep;
   private readonly stepsPerEpoch: number;
   private readonly fixed: ReadonlySet<Tensor>;
@@ -77,14 +80,7 @@ export class TrainingRun {
     if (args.fp16) model.device.requireFloat16();
     this.best = new BestModel(trainer);
     this.callbacks = [...(options.callbacks ?? []), ...trackersOf(args.reportTo)];
-    this.loader = new DataLoader(options.trainDataset, {
-      batchSize: args.perDeviceTrainBatchSize,
-      collate: trainer.collate(),
-      shuffle: true,
-      seed: args.seed,
-      groupByLength: args.groupByLength,
-      dropLast: args.dataloaderDropLast,
-    });
+    this.loader = loaderOf(options.trainDataset, args, trainer.collate());
     this.data = dataMark(options.trainDataset);
     this.flosPerToken = 6 * computingWeights(model);
     this.stepsPerEpoch = Math.ceil(this.loader.length / args.gradientAccumulationSteps);
@@ -207,7 +203,7 @@ export class TrainingRun {
     const { gradientAccumulationSteps: accumulation } = args;
     let waiting: Batch[] = [];
     let next = first;
-    for (const batch of this.loader.batches(epoch, first)) {
+    for await (const batch of this.loader.batches(epoch, first)) {
       waiting.push(batch);
       next += 1;
       const last = next === this.loader.length;
@@ -227,6 +223,7 @@ export class TrainingRun {
     const { state } = this.trainer;
     const total = (count: (batch: Batch) => number): number =>
       batches.reduce((sum, batch) => sum + count(batch), 0);
+    await this.compile(batches);
     const learningRate = await this.step.run(batches);
     const tokens = total(countTokens);
     this.learningRate = learningRate;
@@ -238,6 +235,18 @@ export class TrainingRun {
     await this.pace();
     const seconds = (performance.now() - this.started) / 1000;
     await callAll(this.callbacks, 'onStepEnd', this.context, { learningRate, tokens, seconds });
+  }
+
+  /** Compiles the kernels of the first step. The user's functions are not called for it. */
+  private async compile(batches: readonly Batch[]): Promise<void> {
+    const { trainer, options } = this;
+    const { args, state } = trainer;
+    await compileAhead(trainer.model, 'train', args.fp16, async (model) => {
+      const hooks = options.computeLoss === undefined ? trainer.lossHooks() : {};
+      const step = new TrainingStep({ model, args, maxSteps: state.maxSteps, ...hooks });
+      if (options.optimizer === undefined) await step.run(batches);
+      else step.backward(step.forward(batches[0]!), 1);
+    });
   }
 
   /** Keeps the host at most `STEPS_IN_FLIGHT` steps ahead of the GPU. */
@@ -376,7 +385,26 @@ export class TrainingRun {
   private release(): void {
     for (const tensor of this.trainer.model.parameters()) tensor.requiresGrad = !this.fixed.has(tensor);
     this.step.dispose();
+    this.trainer.disposeLoss();
   }
+}
+
+function loaderOf(
+  dataset: TrainDataset,
+  args: TrainingArguments,
+  collate: ReturnType<Trainer['collate']>,
+): DataLoader<unknown, Batch> | StreamLoader<unknown, unknown, Batch> {
+  const { perDeviceTrainBatchSize: batchSize, seed, groupByLength, dataloaderDropLast: dropLast } = args;
+  const shared = { batchSize, collate, seed, dropLast };
+  if (!isStream(dataset)) return new DataLoader(dataset, { ...shared, shuffle: true, groupByLength });
+  if (groupByLength)
+    throw new ConfigError(
+      'groupByLength needs the lengths of all examples, and the training data are a stream',
+      {
+        remedy: 'leave it out',
+      },
+    );
+  return new StreamLoader(dataset, shared);
 }
 
 function round(value: number, digits: number): number {

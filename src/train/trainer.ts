@@ -5,6 +5,7 @@ import { type Batch, dataCollatorWithPadding } from '../data/collate.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { checkDataset } from '../data/example-checks.ts';
 import { DataLoader } from '../data/loader.ts';
+import { isStream, type TrainDataset } from '../data/stream.ts';
 import { ConfigError } from '../errors.ts';
 import { problemTypeOf } from '../models/common/config.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
@@ -28,7 +29,8 @@ interface Collate {
 export interface TrainerOptions extends EvaluationHooks {
   model: TrainableModel;
   args: Partial<TrainingArguments> & { outputDir: string };
-  trainDataset?: Dataset<unknown>;
+  /** Examples by index; or a stream of rows that are read anew each epoch. */
+  trainDataset?: TrainDataset;
   evalDataset?: Dataset<unknown>;
   /** The tokenizer: saved with the model, and tells the default collator how to pad. */
   processingClass?: PreTrainedTokenizer;
@@ -37,8 +39,8 @@ export interface TrainerOptions extends EvaluationHooks {
   callbacks?: TrainerCallback[];
   /**
    * Called between backward and clipping with the model's parameters, to change the values of their gradients
-   * (`parameter.grad`, or all of them: `flatGradients`) in place. With `fp16`, gradients are multiplied by the
-   * loss scale.
+   * (`parameter.grad`, or all of them: `flatGradients`) in place. With `fp16`, gradients are multiplied by
+   * the loss scale.
    */
   reduceGradients?: ReduceGradients;
   /** Makes the optimizer; its rates follow the schedule of the arguments. Default: AdamW. */
@@ -112,7 +114,7 @@ export class Trainer {
     checkOptions('Trainer', options, trainerOptionNames, advice);
     if (options.model === undefined)
       throw new ConfigError('Trainer: there is no model', { remedy: 'pass model' });
-    checkDataset('trainDataset', options.trainDataset);
+    if (!isStream(options.trainDataset)) checkDataset('trainDataset', options.trainDataset);
     checkDataset('evalDataset', options.evalDataset);
     checkCallbacks(options.callbacks);
     this.args = resolveArguments(options.args);
@@ -208,7 +210,9 @@ export class Trainer {
       collate: this.collate(),
       shuffle: false,
     });
-    const { evaluation, prediction } = await evaluateModel(model, loader, args, hooks, readsAll);
+    const { evaluation, prediction } = await evaluateModel(model, loader, args, hooks, readsAll).finally(
+      () => modelsInUse.has(model) || this.disposeLoss(),
+    );
     const seconds = (performance.now() - started) / 1000;
     const named = Object.entries(evaluation.metrics).map(([name, value]) => [`${prefix}_${name}`, value]);
     const metrics = {
@@ -225,6 +229,11 @@ export class Trainer {
     if (computeLoss !== undefined) return { computeLoss };
     this.loss ??= [lossRule(this.args, this.model.config, trainDataset)];
     return this.loss[0] ?? {};
+  }
+
+  /** @internal Frees what the loss of the arguments keeps on the device. */
+  disposeLoss(): void {
+    this.loss?.[0]?.dispose();
   }
 
   /** @internal The collator, the default one included. */

@@ -329,3 +329,53 @@ describe('weights and config that differ', () => {
     ]);
   });
 });
+
+describe('--streaming', () => {
+  it('reads the rows anew each epoch', async () => {
+    const csv = await file(
+      'stream.csv',
+      `text,label\n${sentences.map(({ text, label }) => `${text},${label}\n`).join('')}`,
+    );
+    const args = ['--streaming', '--shuffle-buffer', '4', '--epochs', '3', '--test', csv];
+    const trained = await finetune('streamed', model, csv, ...args);
+    expect(trained.code, trained.stderr).toBe(0);
+    expect(decisions(trained)).toContain('training on 16 texts: 2 classes (0 negative, 1 positive)');
+    expect(trained.stderr).toContain('done after step 6');
+    expect(trained.stdout).toMatch(/test, 16 texts:/);
+  });
+
+  it.each([
+    [
+      'several labels',
+      'text\tlabel\na\tx,y\nb\ty\nc\tx\n',
+      ['--problem-type', 'multi_label_classification'],
+      'are read from the whole column',
+    ],
+    [
+      'another task',
+      'premise\tendings\n',
+      ['--task', 'multiple-choice'],
+      '--streaming: multiple-choice needs all examples at once',
+    ],
+    [
+      'data held out',
+      'text\tlabel\na\tx\n',
+      ['--train-split', '0.5'],
+      '--train-split holds out examples of data in memory',
+    ],
+  ])(
+    'is refused with %s',
+    async (name, text, args, message) => {
+      const { code, stderr } = await finetune(
+        name,
+        model,
+        await file(`${name}.tsv`, text),
+        '--streaming',
+        ...args,
+      );
+      expect(stderr).toContain(message);
+      expect(code).toBe(1);
+    },
+    60_000,
+  );
+});

@@ -34,6 +34,7 @@ describe('records', () => {
     'pretty.json': JSON.stringify(expected, null, 2),
     'data.json': JSON.stringify({ version: '1', data: expected }),
     'data-pretty.json': JSON.stringify({ version: '1', data: expected }, null, 1),
+    'data-within.json': JSON.stringify({ about: { data: [1, '}'] }, data: expected, more: [[{ data: [] }]] }),
     'lines.json': lines(...expected),
     'r.csv': 'a,b\r\nx,1\r\n"y",2\r\n',
     'r.tsv': 'a\tb\nx\t1\ny\t2\n',
@@ -43,6 +44,26 @@ describe('records', () => {
       const records = await readRecords(await file(name, text));
       expect(records.map(({ values }) => values)).toEqual(expected);
     });
+
+  it('keep what is written in their strings, and their places in a list', async () => {
+    const odd = [{ a: 'x ] } , "y" \\' }, { a: [[1, 2], { b: ',' }] }, { a: '[{"data": [' }];
+    const read = async (name: string, text: string) => readRecords(await file(name, text));
+    for (const text of [JSON.stringify(odd), JSON.stringify({ data: odd }, null, 3)]) {
+      const records = await read('odd.json', text);
+      expect(records.map(({ values }) => values)).toEqual(odd);
+      expect(records.map(({ place }) => place.slice(folder.length + 1))).toEqual([
+        'odd.json: entry 1',
+        'odd.json: entry 2',
+        'odd.json: entry 3',
+      ]);
+    }
+    await expect(read('two.json', '[{"a": 1}]\n[{"a": 2}]')).rejects.toThrow(
+      /something follows the end of the JSON/,
+    );
+    await expect(read('cut.json', '{"data": [{"a": 1}, {"a"')).rejects.toThrow(/the JSON object has no end/);
+    await expect(read('comma.json', '[{"a": 1},, {"a": 2}]')).rejects.toThrow(/entry 2 is not JSON/);
+    expect(await read('last.json', '[{"a": 1},\n]')).toHaveLength(1);
+  });
 
   it('are told from the name or the format', () => {
     const kinds = ['a.json', 'a.jsonl.gz', 'a.parquet', 'a.csv.gz', 'a.txt.gz', 'a'].map((name) =>
@@ -64,7 +85,7 @@ describe('records', () => {
   });
 
   it('names the place of what is no record', async () => {
-    await expect(readRecords(await file('n.json', '[1]'))).rejects.toThrow(/entry 1 is not an object/);
+    await expect(readRecords(await file('n.json', '[1]'))).rejects.toThrow(/entry 1 is not a JSON object/);
     await expect(readRecords(await file('o.json', '{\n"a": 1\n}'))).rejects.toThrow(/no list 'data'/);
     await expect(readRecords(await file('w.tsv', 'a\tb\nx\n'))).rejects.toThrow(/line 2 has 1 columns/);
     await expect(readRecords(await file('e.jsonl', '\n'))).rejects.toThrow(/no records/);

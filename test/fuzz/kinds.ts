@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Random } from '../../src/data/random.ts';
 import { readTable } from '../../src/data/table.ts';
-import { readTuning } from '../../src/gpu/tuning.ts';
+import { readTuning, TUNING_VERSION } from '../../src/gpu/tuning.ts';
 import { openCheckpoint } from '../../src/models/files/checkpoint-files.ts';
 import { loadConfig } from '../../src/models/files/load.ts';
 import { openSafetensors } from '../../src/models/files/safetensors-reader.ts';
@@ -115,9 +115,10 @@ export const otherKinds: FuzzKind[] = [
 /** A stored choice of kernels that cannot be read is not an error: it counts as absent. */
 export async function readDamagedTuning(random: Random, keep: (text: string) => void): Promise<unknown> {
   const whole = JSON.stringify({
-    version: 2,
+    version: TUNING_VERSION,
     adapter: 'an adapter',
     choices: { 'matmul nt 1': 'matmul_tile8x8' },
+    step: 4,
   });
   keep(mutateJson(whole, random));
   return readTuning('an adapter');

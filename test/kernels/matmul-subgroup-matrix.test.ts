@@ -5,6 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import type { GpuContext, GpuLimits } from '../../src/gpu/context.ts';
 import { SUBGROUP_MATRIX, type SubgroupMatrix, subgroupMatricesOf } from '../../src/gpu/subgroup-matrix.ts';
+import { Tuning } from '../../src/gpu/tuning.ts';
 import { candidates, chooseMatmul, matmulClass } from '../../src/kernels/matmul/choose.ts';
 import { subgroupMatrixTechniques } from '../../src/kernels/matmul/subgroup-matrix.ts';
 import { type MatmulTechnique, techniqueName } from '../../src/kernels/matmul/techniques.ts';
@@ -44,7 +45,7 @@ function adapter(
   { kernels = 'gpu', ...less }: Partial<GpuLimits> & { kernels?: 'cpu' | 'gpu' } = {},
 ): GpuContext {
   const known = { kernels, subgroupSize: 8, subgroupMatrices, limits: { ...limits, ...less } };
-  return { ...known, tuning: new Map<string, string>() } as unknown as GpuContext;
+  return { ...known, tuning: new Tuning() } as unknown as GpuContext;
 }
 
 const tensorCores: Config[] = [
@@ -135,6 +136,24 @@ describe('the choice', () => {
     expect(chooseMatmul(gpu, few)).toBe(chooseMatmul(gpu, few));
   });
 
+  it('is tiles for products of few classes that cannot be loaded as four-vectors', () => {
+    const gpu = adapter(unitsOf(tensorCores));
+    const shaderOf = (shape: object): string => chooseMatmul(gpu, { ...product, ...shape }).shader;
+    const gradient = { transposeB: false };
+    for (const classes of [1, 2, 3, 6, 9, 15]) {
+      // The gradients of a head's input and of its weight, and the latter the other way round.
+      expect(shaderOf({ ...gradient, k: classes })).toBe('matmul_tiled');
+      expect(shaderOf({ ...gradient, transposeA: true, m: classes })).toBe('matmul_tiled');
+      expect(shaderOf({ ...gradient, n: classes })).toBe('matmul_tiled');
+      // Its forward, whose operands both lie along k.
+      expect(shaderOf({ n: classes })).toBe('matmul_subgroup_matrix');
+    }
+    expect(shaderOf({ ...gradient, transposeA: true, m: 12 })).toBe('matmul_subgroup_matrix');
+    // BERT's vocabulary.
+    expect(shaderOf({ ...gradient, transposeA: true, m: 30_522 })).toBe('matmul_subgroup_matrix');
+    expect(shaderOf({ ...gradient, k: 30_522 })).toBe('matmul_subgroup_matrix');
+  });
+
   it('for float32 is never matrix units, unless they were measured, and then only those of float32', () => {
     for (const configs of [tensorCores, simdgroups]) {
       const gpu = adapter(unitsOf(configs));
@@ -145,7 +164,7 @@ describe('the choice', () => {
         configs === tensorCores ? [] : onUnits.map(() => 'f32'),
       );
       const halfName = techniqueName(chooseMatmul(gpu, product));
-      gpu.tuning.set(matmulClass(wide), halfName);
+      gpu.tuning.choose(matmulClass(wide), halfName);
       expect(chooseMatmul(gpu, wide).shader).toBe(
         configs === tensorCores ? 'matmul_tiled' : 'matmul_subgroup_matrix',
       );
@@ -155,7 +174,7 @@ describe('the choice', () => {
   it('keeps what was measured for float16 and float32 apart', () => {
     const gpu = adapter(unitsOf(tensorCores));
     const tiled = candidates(gpu, product).find(({ shader }) => shader === 'matmul_tiled')!;
-    gpu.tuning.set(matmulClass(product), techniqueName(tiled));
+    gpu.tuning.choose(matmulClass(product), techniqueName(tiled));
     expect(chooseMatmul(gpu, product)).toBe(tiled);
     expect(matmulClass({ ...product, dtype: 'float32' as const })).not.toBe(matmulClass(product));
   });

@@ -322,7 +322,7 @@ describe('split-K', () => {
     const { gpu } = gpuDevice.current;
     const long = { m: 128, n: 128, k: 4096, ...sides };
     const split = candidates(gpu, long).find(({ splits }) => splits === 16)!;
-    gpu.tuning.set(matmulClass(long), techniqueName(split));
+    gpu.tuning.choose(matmulClass(long), techniqueName(split));
     expect(chooseMatmul(gpu, { ...long, k: 2052 })).toBe(split);
     expect(chooseMatmul(gpu, long)).toBe(split);
     gpu.tuning.clear();

@@ -5,14 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { GpuContext } from '../../src/gpu/context.ts';
 import { floatDtypes } from '../../src/gpu/dtype.ts';
-import { readTuning, writeTuning } from '../../src/gpu/tuning.ts';
-import {
-  candidates,
-  chooseMatmul,
-  type MatmulShape,
-  matmulClass,
-  STEP,
-} from '../../src/kernels/matmul/choose.ts';
+import { readTuning, Tuning, writeTuning } from '../../src/gpu/tuning.ts';
+import { candidates, chooseMatmul, type MatmulShape, matmulClass } from '../../src/kernels/matmul/choose.ts';
 import { tablesFor, techniqueName } from '../../src/kernels/matmul/techniques.ts';
 import { tuneMatmul, tuneStep } from '../../src/kernels/matmul/tune.ts';
 import { useDevice } from '../support/device.ts';
@@ -53,40 +47,42 @@ it('chooses what was measured, for products alike', () => {
   const { gpu } = device.current;
   const other = candidates(gpu, product).find((technique) => technique !== chooseMatmul(gpu, product));
   if (other === undefined) return expect(candidates(gpu, product)).toHaveLength(1);
-  gpu.tuning.set(matmulClass(product), techniqueName(other));
+  gpu.tuning.choose(matmulClass(product), techniqueName(other));
   expect(chooseMatmul(gpu, product)).toBe(other);
   expect(chooseMatmul(gpu, { ...product, m: 63 })).toBe(other);
   expect(chooseMatmul(gpu, { ...product, transposeB: false })).not.toBe(other);
   expect(chooseMatmul(gpu, { ...product, dtype: 'float16' })).not.toBe(other);
-  gpu.tuning.set(matmulClass(product), 'a technique of another version');
+  gpu.tuning.choose(matmulClass(product), 'a technique of another version');
   expect(chooseMatmul(gpu, product)).not.toBe(other);
   gpu.tuning.clear();
 });
 
 it('keeps choices by adapter, and reads nothing from a file that is not one', async () => {
-  const choices = new Map([[matmulClass(product), 'fast']]);
-  await writeTuning('An adapter (software)', choices);
-  expect(await readTuning('An adapter (software)')).toEqual(choices);
-  expect(await readTuning('Another')).toEqual(new Map());
+  const tuning = new Tuning();
+  tuning.choose(matmulClass(product), 'fast');
+  tuning.step = 2;
+  await writeTuning('An adapter (software)', tuning);
+  expect(await readTuning('An adapter (software)')).toEqual(tuning);
+  expect(await readTuning('Another')).toEqual(new Tuning());
   for (const text of ['{', '{"version":0}', 'null']) {
     await writeFile(join(folder, 'dawngrad', 'tuning-An-adapter-software-.json'), text);
-    expect(await readTuning('An adapter (software)')).toEqual(new Map());
+    expect(await readTuning('An adapter (software)')).toEqual(new Tuning());
   }
 });
 
 it('measures once which step suits the processor of a CPU adapter, and keeps the choice', async (context) => {
   const { gpu } = device.current;
-  const steps = gpu.kernels === 'cpu' ? tablesFor(gpu).map(([first]) => String(first!.step)) : [];
+  const steps = gpu.kernels === 'cpu' ? tablesFor(gpu).map(([first]) => first!.step) : [];
   if (steps.length < 2) context.skip('this adapter has one table at most');
   gpu.tuning.clear();
   await tuneStep(gpu);
-  expect(steps).toContain(gpu.tuning.get(STEP));
-  expect(await readTuning(gpu.description)).toEqual(gpu.tuning);
+  expect(steps).toContain(gpu.tuning.step);
+  expect((await readTuning(gpu.description)).step).toBe(gpu.tuning.step);
   for (const step of steps) {
-    gpu.tuning.set(STEP, step);
+    gpu.tuning.step = step;
     await tuneStep(gpu);
-    expect(gpu.tuning.get(STEP)).toBe(step);
-    expect(chooseMatmul(gpu, product).step).toBe(Number(step));
+    expect(gpu.tuning.step).toBe(step);
+    expect(chooseMatmul(gpu, product).step).toBe(step);
   }
   gpu.tuning.clear();
 });
@@ -94,8 +90,8 @@ it('measures once which step suits the processor of a CPU adapter, and keeps the
 it('leaves an adapter with one table, and the kernels for GPUs, as they are', async () => {
   const plain = { kernels: 'cpu', subgroupSize: 0 };
   for (const other of [plain, { kernels: 'gpu', subgroupSize: 8 }]) {
-    const gpu = { ...other, tuning: new Map<string, string>() } as unknown as GpuContext;
+    const gpu = { ...other, tuning: new Tuning() } as unknown as GpuContext;
     await tuneStep(gpu);
-    expect(gpu.tuning.size).toBe(0);
+    expect(gpu.tuning.changes).toBe(0);
   }
 });

@@ -1,4 +1,5 @@
 /** config.json: read, changed and written back, against files that transformers wrote. */
+import { readFile } from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { ConfigError, UnsupportedModelError } from '../../src/errors.ts';
 import { AutoConfig, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
@@ -49,6 +50,15 @@ describe.each(families)('a %s config that transformers wrote', (family) => {
     // The type is that of the weights written, not of those read.
     const after = JSON.parse(configToJson(await AutoConfig.fromPretrained(folder), 'X')) as unknown;
     expect(after).toEqual({ ...before, architectures: ['X'], dtype: 'float32' });
+  });
+
+  it("writes whole numbers of Python's floats with a fraction, and no others", async () => {
+    const whole = (text: string): string[] => text.match(/^ {2}"\w+": -?\d+(\.0)?(?=,?$)/gm) ?? [];
+    const source = `${models}${family}-single`;
+    const written = whole(configToJson(await AutoConfig.fromPretrained(source), 'X'));
+    expect(written.sort()).toEqual(whole(await readFile(`${source}/config.json`, 'utf8')).sort());
+    const drawn = AutoConfig.forModel(family, { initializerRange: 1 });
+    expect(configToJson(drawn, 'X')).toContain('"initializer_range": 1.0,');
   });
 });
 

@@ -321,17 +321,25 @@ def by_distance(attention, query, key, value, mask, scaling, **_):
     return (weights @ value).transpose(1, 2).contiguous(), weights
 
 
+def with_distances(model):
+    """Gives each layer of a model its rows of distances, and takes positions away; patches attention while the result is open."""
+    config = model.config
+    for module in list(model.modules()):
+        if hasattr(module, "query"):
+            width = config.hidden_size // config.num_attention_heads
+            module.distance_embedding = torch.nn.Embedding(2 * config.max_position_embeddings - 1, width)
+    # Detached: weights that have no gradient do not decay.
+    model.base_model.embeddings.position_embeddings.register_forward_hook(lambda module, ids, rows: rows.detach() * 0)
+    return patch.object(sys.modules[type(model).__module__], "eager_attention_forward", by_distance)
+
+
 def relative(family, kind):
     """A classifier whose layers know distances of tokens; its position embeddings are there, and unused."""
     g = generator_of(111, family)
     torch.manual_seed(113)
     config = FAMILIES[family].make(FAMILIES[family].values | dict(max_position_embeddings=13, position_embedding_type=kind), num_labels=3)
     model = AutoModelForSequenceClassification.from_config(config, **EAGER)
-    for module in list(model.modules()):
-        if hasattr(module, "query"):
-            module.distance_embedding = torch.nn.Embedding(25, config.hidden_size // config.num_attention_heads)
-    model.base_model.embeddings.position_embeddings.register_forward_hook(lambda module, ids, rows: rows * 0)
-    with patch.object(sys.modules[type(model).__module__], "eager_attention_forward", by_distance):
+    with with_distances(model):
         case(f"{family}-{kind}", perturb(model, g), awkward(family, batch(family, [9, 4, 1], g), g),
              dict(labels=torch.tensor([2, 0, 1, 1, 2])))
 

@@ -1,6 +1,7 @@
 """Twenty steps of other optimizers than AdamW on bert-single, with the batches of its curve.
 
-Writes fixtures/optimizers.json. Lion is the paper's formula (Chen et al., 2023, algorithm 2).
+Writes fixtures/optimizers.json. Lion is the paper's formula (Chen et al., 2023, algorithm 2); Adafactor is that of
+transformers with what its Trainer sets. Its steps on matrices and vectors of their own are kept as well.
 """
 
 import json
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModelForSequenceClassification
+from transformers.optimization import Adafactor
 
 HERE = Path(__file__).parent / "fixtures"
 FOLDER = HERE / "models" / "bert-single"
@@ -48,7 +50,39 @@ def curve(make):
     return losses
 
 
+def adafactor(params, lr):
+    return Adafactor(params, lr=lr, scale_parameter=False, relative_step=False)
+
+
+def adafactor_steps():
+    """Values and states after steps with gradients of very different sizes, among them zeros."""
+    generator = torch.Generator().manual_seed(7)
+    shapes = [[5, 3], [70, 3], [4, 70], [1, 9], [9, 1], [1], [130]]
+    draw = lambda shape: torch.randn(shape, generator=generator)
+    params = [torch.nn.Parameter(draw(shape)) for shape in shapes]
+    start = [p.detach().flatten().tolist() for p in params]
+    optimizer = Adafactor([dict(params=params[:3], weight_decay=0.1), dict(params=params[3:], weight_decay=0.0)],
+                          lr=0.01, scale_parameter=False, relative_step=False)
+    gradients = []
+    for step in range(4):
+        for p in params:
+            p.grad = draw(p.shape) * 10.0 ** (step - 2)
+            if p.dim() > 1 and step == 1:
+                p.grad[0] = 0
+        gradients.append([p.grad.flatten().tolist() for p in params])
+        optimizer.step()
+    round_all = lambda lists: [[float(f"{x:.8g}") for x in one] for one in lists]
+    keys = ["exp_avg_sq", "exp_avg_sq_row", "exp_avg_sq_col"]
+    states = [{k: [float(f"{x:.8g}") for x in optimizer.state[p][k].flatten().tolist()]
+               for k in keys if k in optimizer.state[p]} for p in params]
+    return dict(shapes=shapes, start=round_all(start), gradients=[round_all(g) for g in gradients],
+                values=round_all(p.detach().flatten().tolist() for p in params), states=states)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    out = dict(lion=dict(lr=3e-4, betas=[0.9, 0.99], losses=curve(lambda groups: Lion(groups, lr=3e-4))))
+    out = dict(
+        lion=dict(lr=3e-4, betas=[0.9, 0.99], losses=curve(lambda groups: Lion(groups, lr=3e-4))),
+        adafactor=dict(lr=1e-3, losses=curve(lambda groups: adafactor(groups, 1e-3)), steps=adafactor_steps()),
+    )
     (HERE / "optimizers.json").write_text(json.dumps(out) + "\n")

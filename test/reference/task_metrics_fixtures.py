@@ -1,6 +1,6 @@
 """Writes random tags and answers, with what seqeval and SQuAD's script make of them, to fixtures/task-metrics.json.
 
-    pip install seqeval==1.2.2 transformers==4.57.1   # the last series with SQuAD's script
+    pip install -r test/reference/requirements-4.txt seqeval   # the last series with SQuAD's script
     python test/reference/task_metrics_fixtures.py
 """
 

@@ -64,6 +64,13 @@ def bert(vocab, lowercase):
     return t
 
 
+def trained_words(corpus, lowercase):
+    t = bert({"[UNK]": 0}, lowercase)
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    t.train_from_iterator(corpus, trainers.WordPieceTrainer(vocab_size=1200, limit_alphabet=700, special_tokens=special))
+    return t.get_vocab()
+
+
 def finish_bert(t):
     ids = {s: t.token_to_id(s) for s in ("[CLS]", "[SEP]")}
     t.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
@@ -116,6 +123,9 @@ def write(name, data):
 
 
 if __name__ == "__main__":
+    # The trainer of WordPiece breaks ties in another way each time.
+    vocabularies = {name: OUT / name / "vocab.txt" for name in ("bert-uncased", "bert-cased")}
+    vocabularies = {name: path.read_text(encoding="utf-8") for name, path in vocabularies.items() if path.exists()}
     kept = {name: (OUT / name).read_bytes() for name in ("parts.json", "folders.json") if (OUT / name).exists()}
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
@@ -128,13 +138,14 @@ if __name__ == "__main__":
 
     corpus = [s.replace("[", " ").replace("<", " ") for s in texts]
     for name, lowercase in (("bert-uncased", True), ("bert-cased", False)):
-        t = bert({"[UNK]": 0}, lowercase)
-        t.train_from_iterator(corpus, trainers.WordPieceTrainer(vocab_size=1200, limit_alphabet=700, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]))
-        t = finish_bert(bert(t.get_vocab(), lowercase))
+        if name in vocabularies:
+            vocab = {word: i for i, word in enumerate(vocabularies[name].removesuffix("\n").split("\n"))}
+        else:
+            vocab = trained_words(corpus, lowercase)
+        t = finish_bert(bert(vocab, lowercase))
         folder = OUT / name
         folder.mkdir()
-        vocab = sorted(t.get_vocab(), key=t.get_vocab().get)
-        (folder / "vocab.txt").write_text("\n".join(vocab) + "\n")
+        (folder / "vocab.txt").write_text("\n".join(sorted(vocab, key=vocab.get)) + "\n", encoding="utf-8")
         (folder / "tokenizer_config.json").write_text(json.dumps(dict(do_lower_case=lowercase, model_max_length=512, tokenizer_class="BertTokenizer")))
         write(f"{name}.json", encoded(t, texts, pairs, True))
     t = Tokenizer(models.BPE())

@@ -1,4 +1,6 @@
-/** A local server that answers the few requests that the hub gets for a model. */
+/**
+ * A local server that answers the few requests that the hub gets for models and data sets, and takes uploads.
+ */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,9 +11,38 @@ export interface HubRequest {
   authorization: string | undefined;
 }
 
+/** A data set; `branches` by revision. */
+export interface HubDataset {
+  branches: Record<string, { sha: string; files: Record<string, Uint8Array> }>;
+  /** The YAML of its card. */
+  card?: unknown;
+  /** The token without which files are refused. */
+  gatedBy?: string;
+}
+
+/** What was uploaded. */
+export interface Uploaded {
+  isPrivate: boolean;
+  /** Those that git keeps, and those of its large file storage. */
+  files: Record<string, Uint8Array>;
+  commits: string[];
+}
+
+/** Who may upload, and what the server then does. */
+export interface HubUser {
+  name: string;
+  orgs: readonly string[];
+  token: string;
+  role: 'read' | 'write';
+  /** Refuses commits, as a hub that is ill does. */
+  fails?: boolean;
+}
+
 export interface HubServer {
   url: string;
   requests: HubRequest[];
+  /** By id. */
+  uploaded: Record<string, Uploaded>;
   close(): Promise<void>;
 }
 
@@ -47,13 +78,22 @@ function json(
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
 }
 
-async function bodyOf(request: IncomingMessage): Promise<{ paths: string[] }> {
-  let text = '';
-  for await (const chunk of request) text += chunk;
-  return JSON.parse(text) as { paths: string[] };
+async function bytesOf(request: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const chunk of request) parts.push(chunk as Buffer);
+  return Buffer.concat(parts);
 }
 
-function sendFile(request: IncomingMessage, response: ServerResponse, model: HubModel, path: string): void {
+async function bodyOf<T = { paths: string[] }>(request: IncomingMessage): Promise<T> {
+  return JSON.parse(String(await bytesOf(request))) as T;
+}
+
+function sendFile(
+  request: IncomingMessage,
+  response: ServerResponse,
+  model: Pick<HubModel, 'files' | 'cut'>,
+  path: string,
+): void {
   const bytes = model.files[path];
   if (bytes === undefined) {
     json(response, 404, { error: 'Entry not found' }, { 'x-error-code': 'EntryNotFound' });
@@ -92,7 +132,10 @@ async function answer(
   if (!['main', model.sha].includes(revision))
     return json(response, 404, { error: `Invalid rev id: ${revision}` });
   if (action === 'revision') {
-    const siblings = Object.keys(model.files).map((rfilename) => ({ rfilename }));
+    const sizes = new URL(request.url!, 'http://hub').searchParams.get('blobs') === 'true';
+    const siblings = Object.entries(model.files).map(([rfilename, { length: size }]) => {
+      return { rfilename, ...(sizes && { size }) };
+    });
     return json(response, 200, {
       _id: '1',
       id,
@@ -112,26 +155,158 @@ async function answer(
   sendFile(request, response, model, path);
 }
 
-export async function startHub(models: Record<string, HubModel>): Promise<HubServer> {
+async function answerDataset(
+  datasets: Record<string, HubDataset>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { pathname } = new URL(request.url!, 'http://hub');
+  const route = /^(?:\/api)?\/datasets\/(.+?)\/(revision|tree|paths-info|resolve)\/([^/]+)\/?(.*)$/.exec(
+    pathname,
+  );
+  const [, id = '', action, revision = '', path = ''] = route ?? [];
+  const dataset = datasets[id];
+  if (dataset === undefined)
+    return json(response, 401, { error: 'Repository not found' }, { 'x-error-code': 'RepoNotFound' });
+  const name = decodeURIComponent(revision);
+  const branch = dataset.branches[name] ?? Object.values(dataset.branches).find(({ sha }) => sha === name);
+  if (branch === undefined) return json(response, 404, { error: `Invalid rev id: ${name}` });
+  if (action === 'revision')
+    return json(response, 200, { _id: '1', id, sha: branch.sha, cardData: dataset.card });
+  const infos = Object.entries(branch.files).map(([file, bytes]) => pathInfo(file, bytes));
+  if (action === 'tree') {
+    // Two pages, to be followed by their links.
+    const rest = new URL(request.url!, 'http://hub').searchParams.has('cursor');
+    const next = `<http://${request.headers.host}${request.url}&cursor=2>; rel="next"`;
+    const folder = { type: 'directory', path: 'data', size: 0, oid: '0' };
+    return rest
+      ? json(response, 200, infos.slice(1))
+      : json(response, 200, [folder, ...infos.slice(0, 1)], infos.length > 1 ? { link: next } : {});
+  }
+  if (action === 'paths-info') {
+    const { paths } = await bodyOf(request);
+    return json(
+      response,
+      200,
+      infos.filter((info) => paths.includes(info.path)),
+    );
+  }
+  if (dataset.gatedBy !== undefined && request.headers.authorization !== `Bearer ${dataset.gatedBy}`)
+    return json(
+      response,
+      403,
+      { error: `Access to dataset ${id} is restricted. Visit its page to ask for access.` },
+      { 'x-error-code': 'GatedRepo' },
+    );
+  sendFile(request, response, branch, path);
+}
+
+/** Answers requests of an upload; false for another. */
+async function takeUpload(
+  { uploaded }: HubServer,
+  user: HubUser,
+  request: IncomingMessage,
+  response: ServerResponse,
+  storage: Map<string, Buffer>,
+): Promise<boolean> {
+  const { pathname } = new URL(request.url!, 'http://hub');
+  const stored = /^\/storage\/(\w+)$/.exec(pathname)?.[1];
+  if (stored !== undefined) {
+    storage.set(stored, await bytesOf(request));
+    response.writeHead(200).end();
+    return true;
+  }
+  const create = pathname === '/api/repos/create';
+  const [, id, action] =
+    /^\/(?:api\/models\/)?(.+?)(\/preupload\/main|\/commit\/main|\.git\/info\/lfs\/objects\/batch)$/.exec(
+      pathname,
+    ) ?? [];
+  if (pathname !== '/api/whoami-v2' && !create && action === undefined) return false;
+  if (request.headers.authorization !== `Bearer ${user.token}`) {
+    json(response, 401, { error: 'Invalid username or password.' });
+  } else if (pathname === '/api/whoami-v2') {
+    const orgs = user.orgs.map((name) => ({ type: 'org', id: name, name, fullname: name }));
+    json(response, 200, {
+      type: 'user',
+      id: '1',
+      name: user.name,
+      orgs,
+      auth: { type: 'access_token', accessToken: { displayName: 'test', role: user.role } },
+    });
+  } else if (create) {
+    const { name, organization, visibility } = await bodyOf<Record<string, string>>(request);
+    const full = `${organization}/${name}`;
+    if (user.role === 'read') json(response, 403, { error: 'You need a token with write access' });
+    else if (uploaded[full] !== undefined)
+      json(response, 409, { error: 'You already created this model repo' });
+    else {
+      uploaded[full] = { isPrivate: visibility === 'private', files: {}, commits: [] };
+      json(response, 200, { url: `http://hub/${full}`, id: full });
+    }
+  } else if (action === '/preupload/main') {
+    const { files } = await bodyOf<{ files: { path: string; size: number }[] }>(request);
+    const modes = files.map(({ path, size }) => ({ path, uploadMode: size > LARGE ? 'lfs' : 'regular' }));
+    json(response, 200, { files: modes });
+  } else if (action === '/commit/main') {
+    const lines = String(await bytesOf(request))
+      .split('\n')
+      .map((line) => JSON.parse(line) as { key: string; value: Record<string, string> });
+    if (user.fails === true) {
+      json(response, 500, { error: 'ill' });
+      return true;
+    }
+    const repo = uploaded[id!]!;
+    for (const { key, value } of lines) {
+      if (key === 'header') repo.commits.push(value.summary!);
+      else
+        repo.files[value.path!] =
+          key === 'lfsFile' ? storage.get(value.oid!)! : Buffer.from(value.content!, 'base64');
+    }
+    json(response, 200, { commitOid: 'c'.repeat(40), commitUrl: `http://hub/${id}/commit/1` });
+  } else {
+    const { objects } = await bodyOf<{ objects: { oid: string; size: number }[] }>(request);
+    json(response, 200, {
+      transfer: 'basic',
+      objects: objects.map(({ oid, size }) => ({
+        oid,
+        size,
+        actions: { upload: { href: `http://${request.headers.host}/storage/${oid}` } },
+      })),
+    });
+  }
+  return true;
+}
+
+export async function startHub(
+  models: Record<string, HubModel>,
+  datasets: Record<string, HubDataset> = {},
+  user: HubUser | null = null,
+): Promise<HubServer> {
   const requests: HubRequest[] = [];
+  const storage = new Map<string, Buffer>();
   const server = createServer((request, response) => {
     requests.push({
       method: request.method!,
       path: request.url!.split('?')[0]!,
       authorization: request.headers.authorization,
     });
-    answer(models, request, response).catch((error: unknown) =>
-      json(response, 500, { error: String(error) }),
-    );
+    const answered = async (): Promise<void> => {
+      if (user !== null && (await takeUpload(hub, user, request, response, storage))) return;
+      if (/^(\/api)?\/datasets\//.test(request.url!)) return answerDataset(datasets, request, response);
+      return answer(models, request, response);
+    };
+    answered().catch((error: unknown) => json(response, 500, { error: String(error) }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
+  const hub: HubServer = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests,
+    uploaded: {},
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
       }),
   };
+  return hub;
 }

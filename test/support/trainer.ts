@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
-import type { Dataset } from '../../src/data/dataset.ts';
+import type { TrainDataset } from '../../src/data/stream.ts';
 import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import type { TrainingArguments } from '../../src/train/arguments.ts';
@@ -22,7 +22,7 @@ export function useFolders(): () => string {
 export interface TinySetup extends Partial<Omit<TrainerOptions, 'args' | 'model'>> {
   args?: Partial<TrainingArguments>;
   dropout?: number;
-  trainDataset?: Dataset;
+  trainDataset?: TrainDataset;
   /** Receives a line for each warning. */
   warnings?: string[];
 }

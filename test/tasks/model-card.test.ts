@@ -21,6 +21,7 @@ it('has task, data, scores, settings and how to load', async () => {
     task: 'text-classification',
     model,
     base: 'google/bert',
+    dataset: null,
     args,
     train,
     scores,
@@ -45,6 +46,7 @@ it('tells what was changed, and how to load vectors', async () => {
     task: 'sentence-similarity',
     model,
     base: null,
+    dataset: 'nyu-mll/glue',
     args: changed,
     train,
     scores: null,
@@ -52,6 +54,7 @@ it('tells what was changed, and how to load vectors', async () => {
   const card = modelCard(content);
   for (const row of ['| optim | lion_32bit |', '| label_smoothing_factor | 0.1 |', '| max_steps | 5 |'])
     expect(card).toContain(row);
+  expect(card).toContain('\ndatasets:\n- "nyu-mll/glue"\ntags:');
   expect(card).toContain('library_name: sentence-transformers');
   expect(card).not.toContain('AutoModel');
   expect(card).not.toContain('logging_steps');
@@ -63,7 +66,16 @@ it('does without scores, classes, pipelines and a known origin', async () => {
     device: device.current,
   });
   const train = { count: 1, things: 'questions', file: 'a.jsonl' };
-  const content = { name: 'out', task: 'multiple-choice', model, base: null, args, train, scores: null };
+  const content = {
+    name: 'out',
+    task: 'multiple-choice',
+    model,
+    base: null,
+    dataset: null,
+    args,
+    train,
+    scores: null,
+  };
   expect(modelCard(content)).toMatchSnapshot();
   model.dispose();
 });

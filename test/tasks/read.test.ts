@@ -100,6 +100,57 @@ describe('held out', () => {
     expect(found.map((value) => Math.floor(value / 10))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
+  it.each([
+    [
+      'questions by their article',
+      'question-answering',
+      (at: number) => ({ question: `q${at}`, title: `t${at % 5}`, context: `c${at % 10}`, answers: [] }),
+    ],
+    [
+      'questions by their context',
+      'question-answering',
+      (at: number) => ({ question: `q${at}`, context: `c${at % 5}`, answers: [] }),
+    ],
+    [
+      'choices by their text',
+      'multiple-choice',
+      (at: number) => ({ prompt: `p${at % 5}`, choices: [`${at}`, 'b'], label: 0 }),
+    ],
+    [
+      'pairs by their first text',
+      'text-classification',
+      (at: number) => ({ premise: `p${at % 5}`, hypothesis: `h${at}`, label: at % 2 === 0 ? 'x' : 'y' }),
+    ],
+  ] as const)('keeps %s', async (name, named, record) => {
+    const path = join(folder, `${name}.jsonl`);
+    writeFileSync(path, Array.from({ length: 40 }, (_, at) => `${JSON.stringify(record(at))}\n`).join(''));
+    const own = taskNamed(named);
+    const [train, held] = holdOut(own, await readAll(own, path, {}), 0.4, 3);
+    const groups = ({ examples }: { examples: readonly unknown[] }) =>
+      new Set(examples.map((one) => own.group!(one)));
+    expect([train.examples.length, held.examples.length]).toEqual([24, 16]);
+    expect([groups(train).size, groups(held).size]).toEqual([3, 2]);
+    expect([...groups(held)].filter((group) => groups(train).has(group))).toEqual([]);
+    expect(() => holdOut(own, held, 0.01, 3)).toThrow(/there are 2 contexts/);
+  });
+
+  it("keeps an article of SQuAD's format together", async () => {
+    const path = join(folder, 'squad.json');
+    const article = (title: string) => ({
+      title,
+      paragraphs: [0, 1].map((at) => ({
+        context: `${title} ${at}`,
+        qas: [{ id: `${title}${at}`, question: 'q', answers: [] }],
+      })),
+    });
+    writeFileSync(path, JSON.stringify({ version: '2.0', data: ['a', 'b', 'c', 'd'].map(article) }));
+    const own = taskNamed('question-answering');
+    const [, held] = holdOut(own, await readAll(own, path, {}), 0.25, 1);
+    const ids = (held.examples as readonly { id: string }[]).map(({ id }) => id);
+    expect(ids).toHaveLength(2);
+    expect(ids[0]![0]).toBe(ids[1]![0]);
+  });
+
   it.each([0, 1, 0.001])('of %d is refused', async (share) => {
     const whole = await readAll(task, one, {});
     expect(() => holdOut(task, whole, share, 1)).toThrowErrorMatchingSnapshot();

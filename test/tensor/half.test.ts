@@ -8,7 +8,8 @@ import { sum } from '../../src/tensor/ops/reduction.ts';
 import { float16Copy } from '../../src/tensor/parameters.ts';
 import { useDevice } from '../support/device.ts';
 import { operations } from './every-op.ts';
-import { asHalves, checkRow } from './op-check.ts';
+import { checkRow } from './op-check.ts';
+import { asHalves } from './op-differences.ts';
 import type { OpRow } from './op-row.ts';
 import { opRows } from './op-rows.ts';
 

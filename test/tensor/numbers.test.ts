@@ -86,6 +86,20 @@ describe('large arguments', () => {
       5,
     );
   });
+
+  it('of cross-entropy with weights of classes: classes masked with the lowest float', async () => {
+    using _scope = device.current.scope();
+    const lowest = -3.4028234663852886e38;
+    const x = device.current.tensor([1, 1, lowest, lowest, lowest, 2, lowest, 2], [2, 4]);
+    x.requiresGrad = true;
+    const weight = device.current.tensor([4, 1, 2, 2]);
+    const loss = crossEntropy(x, device.current.tensor(Int32Array.of(0, 1)), { weight });
+    expect(await loss.item()).toBeCloseTo(Math.log(2), 5);
+    loss.backward();
+    const slopes = await x.grad!.data();
+    for (const [at, slope] of [-0.4, 0.4, 0, 0, 0, -0.1, 0, 0.1].entries())
+      expect(slopes[at]).toBeCloseTo(slope, 6);
+  });
 });
 
 describe('labels of cross-entropy', () => {

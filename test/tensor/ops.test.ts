@@ -6,7 +6,8 @@ import { describe, expect, it } from 'vitest';
 import type { GpuOptions } from '../../src/gpu/options.ts';
 import { useDevice } from '../support/device.ts';
 import { operations } from './every-op.ts';
-import { checkRow, makeInputs, upload } from './op-check.ts';
+import { checkRow } from './op-check.ts';
+import { makeInputs, upload } from './op-differences.ts';
 import { opRows } from './op-rows.ts';
 
 /**

@@ -1,5 +1,5 @@
 /** Label smoothing, weights of classes, learning rates by layer and warm-up, in trainings. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ArrayDataset, type Example } from '../../src/data/dataset.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { resolveArguments } from '../../src/train/argument-checks.ts';
@@ -52,6 +52,24 @@ describe('the loss of an evaluation', () => {
     ];
     const [a, b] = [await balanced.evaluate(), await listed.evaluate()];
     expect(a.metrics.eval_loss).toBe(b.metrics.eval_loss);
+  });
+
+  it('uploads its weights once, and frees them', async () => {
+    const trainer = await tiny({ classWeights: [1, 2, 3], evalStrategy: 'steps', evalSteps: 2 });
+    const upload = vi.spyOn(device.current, 'tensor');
+    const uploads = (): number =>
+      upload.mock.calls.filter(([values]) => values instanceof Float32Array && values.join() === '1,2,3')
+        .length;
+    await trainer.evaluate();
+    await trainer.evaluate();
+    expect(uploads()).toBe(2);
+    await trainer.train();
+    expect(uploads()).toBe(3);
+    upload.mockRestore();
+    const { live } = device.current.statistics();
+    await trainer.evaluate();
+    expect(device.current.statistics().live).toBe(live);
+    trainer.model.dispose();
   });
 
   it('is without labels none', async () => {

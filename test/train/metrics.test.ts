@@ -6,6 +6,7 @@ import {
   argmaxRows,
   confusionMatrix,
   evaluateLogits,
+  isTiming,
   matthewsCorrelation,
   pearson,
   precisionRecallF1,
@@ -102,6 +103,19 @@ describe('against scikit-learn', () => {
     const { metrics } = evaluateLogits('multi_label_classification', Float32Array.from(logits), labels, 4);
     for (const [name, value] of Object.entries(expected)) expect(metrics[name], name).toBeCloseTo(value, 12);
   });
+});
+
+it('times are told from scores', () => {
+  const times = [
+    'runtime',
+    'eval_samples_per_second',
+    'train_steps_per_second',
+    'epoch',
+    'step',
+    'total_flos',
+  ];
+  expect(times.every(isTiming)).toBe(true);
+  expect(['loss', 'eval_accuracy', 'recall@5', 'f1', 'overruntime'].some(isTiming)).toBe(false);
 });
 
 describe('bad input', () => {

@@ -138,6 +138,13 @@ describe('asks the model again', () => {
       Object.assign(layer!.output, { LayerNorm: norm });
     }));
 
+  it('if a product was measured, and measured again', async () => {
+    const { gpu } = device.current;
+    for (const technique of ['a', 'b', 'a']) await again(() => gpu.tuning.choose('a class', technique));
+    await again(() => gpu.tuning.choose('a class', 'a'), { replayed: true });
+    gpu.tuning.clear();
+  });
+
   it('if a property was changed', () =>
     again(({ bert }) => Object.assign(bert.encoder.layer[0]!.output.LayerNorm, { eps: 0.5 })));
 

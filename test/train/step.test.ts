@@ -6,7 +6,7 @@ import {
   dataCollatorForTokenClassification,
   dataCollatorWithPadding,
 } from '../../src/data/collate.ts';
-import { ArrayDataset, type Example } from '../../src/data/dataset.ts';
+import { ArrayDataset, type Dataset, type Example } from '../../src/data/dataset.ts';
 import { ConfigError, UserCodeError } from '../../src/errors.ts';
 import {
   AutoModelForMaskedLM,
@@ -197,7 +197,11 @@ describe('several batches a step', () => {
       // Evaluated in batches of other sizes, the loss is the same too.
       const evaluated = async (perDeviceEvalBatchSize: number) => {
         const args = { outputDir: freshFolder(), perDeviceEvalBatchSize };
-        const trainer = new Trainer({ ...options, evalDataset: setup.trainDataset!, args });
+        const trainer = new Trainer({
+          ...options,
+          evalDataset: setup.trainDataset as Dataset<unknown>,
+          args,
+        });
         return (await trainer.evaluate()).metrics.eval_loss!;
       };
       const [whole, parts] = [await evaluated(5), await evaluated(2)];

@@ -150,7 +150,7 @@ export async function tunedJobsPart(context: PartContext): Promise<void> {
     return;
   }
   const device = await openDevice();
-  for (const [key, technique] of choices(results.tuned)) device.gpu.tuning.set(key, technique);
+  for (const [key, technique] of choices(results.tuned)) device.gpu.tuning.choose(key, technique);
   const before = new Set(results.jobs.map(jobName));
   const again = jobList(device.software, device.gpu.float16).filter((job) => before.has(plannedName(job)));
   await runJobs(again, device, context, (result) => found({ tunedJobs: [result] }));

@@ -81,9 +81,6 @@ export function candidates(gpu: GpuContext, product: MatmulShape): readonly Matm
   ]);
 }
 
-/** Key of a tuning: the step of the table that suits the processor, see `tuneStep`. */
-export const STEP = 'matmul step';
-
 /** Key of a tuning: sizes and sides as far as they decide which technique is fastest. */
 export function matmulClass(product: MatmulShape): string {
   const magnitude = (size: number): number => Math.ceil(Math.log2(size));
@@ -104,9 +101,10 @@ const found = new WeakMap<GpuContext, Map<string, Found>>();
 
 /** The technique measured for products of this class, if it can run here. */
 function measuredTechnique(gpu: GpuContext, product: MatmulShape): MatmulTechnique | undefined {
-  if (gpu.tuning.size === Number(gpu.tuning.has(STEP))) return undefined;
+  const { choices } = gpu.tuning;
+  if (choices.size === 0) return undefined;
   const key = matmulClass(product);
-  const name = gpu.tuning.get(key);
+  const name = choices.get(key);
   if (name === undefined) return undefined;
   const known = cached(found, gpu, () => new Map());
   const before = known.get(key);
@@ -118,19 +116,32 @@ function measuredTechnique(gpu: GpuContext, product: MatmulShape): MatmulTechniq
   return technique;
 }
 
+/** Elements of k that matrix units take at once, and lines that are few for them. */
+const NARROW = 16;
+
+/**
+ * Whether a product has so little of k, or so few lines that are not whole four-vectors, that loading them costs
+ * more than multiplying: one of the gradients of a head of few classes. Its bytes bound it on tiles, too, or it
+ * takes a few microseconds.
+ */
+function isNarrow({ m, n, k, transposeA, transposeB }: MatmulShape): boolean {
+  const few = (lines: number): boolean => lines < NARROW && lines % 4 !== 0;
+  return k <= NARROW || (transposeA && few(m)) || (!transposeB && few(n));
+}
+
 /** The technique for a product. */
 export function chooseMatmul(gpu: GpuContext, product: MatmulShape): MatmulTechnique {
   const measured = measuredTechnique(gpu, product);
   if (measured !== undefined) return measured;
   if (gpu.kernels === 'gpu') {
     // float32 gets subgroup matrices only if they were measured: they may be no faster.
-    const matrices = product.dtype === 'float16' ? subgroupMatrixTechniques(gpu, 'float16') : [];
+    const suited = product.dtype === 'float16' && !isNarrow(product);
+    const matrices = suited ? subgroupMatrixTechniques(gpu, 'float16') : [];
     const tiles = matrices.length > 0 ? matrices : usualTiles;
     const many = tiles.findLast((technique, i) => i > 0 && tilesOf(technique, product) >= MANY_TILES);
     return many ?? splitInto(tiles[0]!, splitsFor(tiles[0]!, product, LEAST_PART.untuned).at(-1) ?? 1);
   }
   const tables = tablesFor(gpu);
-  const step = Number(gpu.tuning.get(STEP));
-  const table = tables.find(([first]) => first?.step === step) ?? tables[0];
+  const table = tables.find(([first]) => first?.step === gpu.tuning.step) ?? tables[0];
   return table.reduce((best, next) => (costOf(next, product) < costOf(best, product) ? next : best));
 }

@@ -5,7 +5,7 @@ import { measure, type Timing } from '../../gpu/measure.ts';
 import { writeTuning } from '../../gpu/tuning.ts';
 import type { Slot } from '../launch.ts';
 import { multipliesRight } from './check.ts';
-import { candidates, type MatmulShape, matmulClass, STEP } from './choose.ts';
+import { candidates, type MatmulShape, matmulClass } from './choose.ts';
 import { matmul } from './matmul.ts';
 import { usesSubgroupMatrices } from './subgroup-matrix.ts';
 import { type MatmulTechnique, tablesFor, techniqueName } from './techniques.ts';
@@ -74,14 +74,16 @@ const GAIN = 0.95;
  * second, and some more to compile.
  */
 export async function tuneStep(gpu: GpuContext): Promise<void> {
-  if (gpu.kernels !== 'cpu' || gpu.tuning.has(STEP)) return;
+  if (gpu.kernels !== 'cpu' || gpu.tuning.step !== undefined) return;
   const [[usual], [other] = []] = tablesFor(gpu);
   if (usual === undefined || other === undefined) return;
   const faster = await timing(gpu, TRIED, async (time) => {
     const { low } = await time(usual, TRIAL_SECONDS);
     return (await time(other, TRIAL_SECONDS)).low < GAIN * low;
   });
-  gpu.tuning.set(STEP, String((faster ? other : usual).step));
+  // Else idle memory that nothing asks for again would let the pool give up what a model uses.
+  gpu.trim();
+  gpu.tuning.step = (faster ? other : usual).step;
   // A choice that cannot be kept is measured again.
   await writeTuning(gpu.description, gpu.tuning).catch(() => {});
 }

@@ -17,6 +17,8 @@ export interface Key<T = unknown> {
   readonly default: T;
   /** Written only if it differs from the default, or over a key that the file had; null removes the key. */
   readonly omitted?: true;
+  /** Whether its numbers may have fractions. Python's classes refuse an integer for some of these keys. */
+  readonly float?: boolean;
   /** Checks and converts a file's value. Throws `ConfigError` beginning with `where`. */
   read(given: unknown, where: string): T;
 }
@@ -38,7 +40,7 @@ export const encoderKeys = {
   /** Dropout before a classifier; null: `hiddenDropoutProb`. */
   classifierDropout: key('classifier_dropout', v.nullable(k.probability), null),
   maxPositionEmbeddings: key('max_position_embeddings', k.size, 512),
-  /** Relative types cost more: attention is then computed the plain way. */
+  /** Relative types cost more: a product of each query, or key, with the embedding of each distance. */
   positionEmbeddingType: {
     ...key('position_embedding_type', k.positionType, 'absolute'),
     omitted: true,
@@ -174,7 +176,8 @@ export function writeConfig(
   Object.assign(written, labelsToWrite(config, config.raw));
   delete written.num_labels;
   delete written.torch_dtype;
-  return `${stringifyPythonJson(written)}\n`;
+  const floats = Object.values(table).flatMap(({ json, float }) => (float && json !== null ? [json] : []));
+  return `${stringifyPythonJson(written, new Set(floats))}\n`;
 }
 
 /**

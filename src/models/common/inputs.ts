@@ -91,7 +91,8 @@ function checkShapes(where: string, inputs: ModelInputs): void {
 }
 
 /** The values of an int32 tensor. Throws `ConfigError` if it was computed on the GPU. */
-export function hostValues(name: string, { integers }: Tensor): Int32Array {
+export function hostValues(name: string, tensor: Tensor): Int32Array {
+  const { integers } = tensor;
   if (integers !== null) return integers;
   throw new ConfigError(`${name} came from the GPU`, {
     remedy: 'make an int32 tensor of numbers on the CPU: device.tensor(Int32Array.from(values), shape)',

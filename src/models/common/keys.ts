@@ -12,7 +12,7 @@ export function key<T>(json: string, schema: v.GenericSchema<unknown, T>, value:
     if (result.success) return result.output;
     throw new ConfigError(`${where}: ${result.issues[0].message}`);
   };
-  return { json, default: value, read };
+  return { json, default: value, float: v.is(schema, 0.5), read };
 }
 
 /** A value that the family's config.json lacks, for the common parts that ask for it. */

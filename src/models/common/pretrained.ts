@@ -4,7 +4,8 @@ import { drawParts, Embedding, LayerNorm, Linear, parameter } from '../../nn/lay
 import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
-import { type SaveOptions, saveModel } from '../files/save.ts';
+import { type Pushed, type PushOptions, pushWritten } from '../files/push.ts';
+import { type SaveOptions, saveModel, writeModel } from '../files/save.ts';
 import { type FileWeight, fileWeights, moduleName } from '../files/weight-names.ts';
 import type { BaseModel } from './base-model.ts';
 import type { PretrainedConfig } from './config.ts';
@@ -111,6 +112,16 @@ export abstract class PreTrainedModel extends Module {
    */
   async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
     await saveModel(this, folder, options);
+  }
+
+  /**
+   * Pushes config.json and model.safetensors to the hub, as one commit; a repository that is not there is
+   * made. Without an owner in `id`, the token's account is it. Throws `ConfigError` for a name that the hub
+   * does not take, without a token (`token`, else HF_TOKEN, else a log-in's) or for one that may not write
+   * there, and `FileError` if the push fails.
+   */
+  async pushToHub(id: string, options: PushOptions = {}): Promise<Pushed> {
+    return pushWritten(id, this.architecture, (folder) => writeModel(folder, this), options);
   }
 
   /**

@@ -34,5 +34,6 @@ export function firstShown(states: Tensor, mask: Tensor | undefined): Tensor {
   // Of the tokens that the mask shows, counted from 1.
   const first = where(eq(positionIds(hiding, 0), 1), 1, hiding.device.zeros([]));
   const none = to(scale(sum(first, 1, true), -1, 1), states.dtype as FloatDtype);
-  return add(weighted(states, reshape(first, [batch, 1, length])), mul(none, firsts));
+  const shown = weighted(states, reshape(first, [batch, 1, length]));
+  return add(to(shown, firsts.dtype as FloatDtype), mul(none, firsts));
 }

@@ -51,7 +51,8 @@ export async function resolveModel(
       remedy: 'pass its name',
     });
   if (await platform.isFolder(idOrFolder)) return idOrFolder;
-  if (idOrFolder !== '' && (await platform.exists(idOrFolder))) {
+  const local = idOrFolder !== '' && !platform.isRemote(idOrFolder);
+  if (local && (await platform.exists(idOrFolder))) {
     throw new FileError(`'${idOrFolder}' is a file`, { remedy: 'give the folder that holds it' });
   }
   if (!HUB_ID.test(idOrFolder)) {

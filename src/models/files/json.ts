@@ -1,6 +1,7 @@
 /** JSON files checked against schemas; errors name the file and the key. */
 import * as v from 'valibot';
 import type { DawngradError } from '../../errors.ts';
+import { isObject } from '../../json.ts';
 
 type ErrorType = new (...args: ConstructorParameters<typeof DawngradError>) => DawngradError;
 
@@ -11,9 +12,6 @@ export interface JsonFile {
   error: ErrorType;
   remedy?: string;
 }
-
-const isObject = (json: unknown): json is Record<string, unknown> =>
-  typeof json === 'object' && json !== null && !Array.isArray(json);
 
 /** The value that a text holds. */
 export function parseJson(

@@ -20,7 +20,7 @@ export interface SaveOptions {
 export function partToWrite(
   name: string,
   whole: { float32Data(): Promise<Float32Array> },
-  { shape, offset }: FileWeight,
+  { shape, offset }: Pick<FileWeight, 'shape' | 'offset'>,
   dtype: TensorToWrite['dtype'] = 'F32',
 ): TensorToWrite {
   const read = async () => (await whole.float32Data()).subarray(offset, offset + sizeOf(shape));

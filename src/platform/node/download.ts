@@ -2,41 +2,24 @@
  * Downloads models from the hub into the cache layout of Python's huggingface_hub: refs, blobs, and snapshots
  * made of links to the blobs.
  */
-import { createWriteStream } from 'node:fs';
-import { copyFile, mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, relative } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import type { ReadableStream } from 'node:stream/web';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { FileError } from '../../errors.ts';
 import type { ModelDownload } from '../contract.ts';
-import { expandPath, type HubEnvironment, hubEnvironment } from './environment.ts';
-import { exists } from './files.ts';
-import { discard, sweepEntries, temporaryPath } from './temporary.ts';
+import { cachedSnapshot, wantedFiles } from '../hub-files.ts';
+import { exists, readText } from './files.ts';
+import { cachedCommit, cachedRepo, HubUnreachable, hubAccess, isCommit } from './hub-access.ts';
+import { fetchFiles, saveRef, snapshotOf } from './snapshot.ts';
 
-const COMMIT = /^[0-9a-f]{40}$/;
-
-/** The hub did not answer, or answered with a server error; cached files may still serve. */
-class HubUnreachable extends FileError {}
-
-/** The token given, else the one from the environment, else the one saved by a login from Python. */
-async function accessToken(download: ModelDownload, hub: HubEnvironment): Promise<string | undefined> {
-  if (download.token) return download.token;
-  if (!hub.implicitToken) return undefined;
-  if (hub.token !== undefined) return hub.token;
-  const saved = await readFile(hub.tokenPath, 'utf8').catch(() => '');
-  return saved.replaceAll(/[\r\n]/g, '').trim() || undefined;
-}
+const files = { exists, readText, joinPath: join };
 
 /** See `Platform.downloadModel`. */
 export async function downloadModel(id: string, download: ModelDownload): Promise<string> {
-  const environment = hubEnvironment();
-  const cacheDir = download.cacheDir === undefined ? environment.cache : expandPath(download.cacheDir);
-  const repo = join(cacheDir, `models--${id.replaceAll('/', '--')}`);
+  const { repo, cacheDir, offline } = cachedRepo('model', id, download);
   const { revision = 'main' } = download;
-  const offline = download.localFilesOnly ?? environment.offline;
-  if (offline || COMMIT.test(revision)) {
-    const cached = await cachedSnapshot(repo, revision, download);
+  const snapshot = async () => snapshotOf({ repo, sha: await cachedCommit(repo, revision) });
+  if (offline || isCommit(revision)) {
+    const cached = await cachedSnapshot(files, await snapshot(), download);
     if (cached !== null) return cached;
   }
   if (offline) {
@@ -48,58 +31,11 @@ export async function downloadModel(id: string, download: ModelDownload): Promis
   try {
     return await fetchSnapshot(id, repo, revision, download);
   } catch (error) {
-    const cached = error instanceof HubUnreachable ? await cachedSnapshot(repo, revision, download) : null;
+    const cached =
+      error instanceof HubUnreachable ? await cachedSnapshot(files, await snapshot(), download) : null;
     if (cached !== null) return cached;
     throw error;
   }
-}
-
-/** The snapshot left by an earlier download, or null if it lacks a file of the model. */
-async function cachedSnapshot(
-  repo: string,
-  revision: string,
-  download: ModelDownload,
-): Promise<string | null> {
-  const commit = await readFile(join(repo, 'refs', revision), 'utf8').catch(() => revision);
-  const snapshot = join(repo, 'snapshots', commit.trim());
-  if (!(await exists(snapshot))) return null;
-  const weights = await cachedWeights(snapshot, download.weights);
-  if (weights === null) return null;
-  const needed = [...download.required, ...weights];
-  for (const name of needed) if (!(await exists(join(snapshot, name)))) return null;
-  if (needed.length > 0) return snapshot;
-  // If no file is required, at least one of the optional files must exist.
-  for (const name of download.optional) if (await exists(join(snapshot, name))) return snapshot;
-  return null;
-}
-
-/** The weight files that a snapshot must have, or null if neither the single file nor an index is there. */
-async function cachedWeights(
-  snapshot: string,
-  weights: ModelDownload['weights'],
-): Promise<readonly string[] | null> {
-  if (weights === null) return [];
-  if (await exists(join(snapshot, weights.single))) return [weights.single];
-  const path = join(snapshot, weights.index);
-  const text = await readFile(path, 'utf8').catch(() => null);
-  return text === null ? null : weights.shardsOf(path, text);
-}
-
-/** A fetch whose errors name the hub. */
-function hubFetch(id: string, hubUrl: string): typeof fetch {
-  const unreachable = (reason: string, cause?: unknown) =>
-    new HubUnreachable(`'${id}' is no folder, and the hub at ${hubUrl} cannot be reached: ${reason}`, {
-      remedy: 'check the network, or give a folder',
-      cause,
-    });
-  return async (input, init) => {
-    const response = await fetch(input, init).catch((error: Error) => {
-      // fetch says only that it failed; the reason is in the cause.
-      throw unreachable(error.cause instanceof Error ? error.cause.message : error.message, error);
-    });
-    if (response.status >= 500) throw unreachable(`HTTP ${response.status}`);
-    return response;
-  };
 }
 
 async function fetchSnapshot(
@@ -108,12 +44,9 @@ async function fetchSnapshot(
   revision: string,
   download: ModelDownload,
 ): Promise<string> {
-  const hub = await import('@huggingface/hub');
-  const environment = hubEnvironment();
-  const hubUrl = (download.hubUrl || environment.endpoint || hub.HUB_URL).replace(/\/+$/, '');
-  const token = await accessToken(download, environment);
-  const access = { hubUrl, fetch: hubFetch(id, hubUrl), ...(token !== undefined && { accessToken: token }) };
-  const { sha, filePaths } = await hub.modelInfo({
+  const { modelInfo } = await import('@huggingface/hub');
+  const access = await hubAccess(`'${id}' is no folder, and`, download, ', or give a folder');
+  const { sha, filePaths } = await modelInfo({
     name: id,
     revision,
     additionalFields: ['sha', 'filePaths'],
@@ -122,114 +55,15 @@ async function fetchSnapshot(
   const names = wantedFiles(id, filePaths, download);
   // Requests every file by this commit, so that all belong to one snapshot even if the branch moves
   // meanwhile.
-  const snapshot = join(repo, 'snapshots', sha);
-  const common = { repo: { type: 'model' as const, name: id }, revision: sha, ...access };
-  const get = async (paths: readonly string[]): Promise<void> => {
-    const absent: string[] = [];
-    for (const path of paths) if (!(await exists(join(snapshot, path)))) absent.push(path);
-    if (absent.length === 0) return;
-    const infos = new Map(
-      (await hub.pathsInfo({ ...common, paths: absent })).map((info) => [info.path, info]),
-    );
-    for (const path of absent) {
-      const info = infos.get(path);
-      const etag = info?.lfs?.oid ?? info?.oid;
-      const blob = etag === undefined ? null : join(repo, 'blobs', etag);
-      if (info === undefined || blob === null) throw new FileError(`'${id}' has no ${path} on the hub`);
-      if (!(await exists(blob))) {
-        await saveBlob(id, blob, info, () => hub.downloadFile({ ...common, path }), download.onProgress);
-      }
-      await link(blob, join(snapshot, path), environment.symlinks);
-    }
-  };
+  const commit = { type: 'model', id, sha, repo } as const;
+  const get = (paths: readonly string[]) => fetchFiles(commit, paths, access, download.onProgress);
   await get(names);
+  const snapshot = snapshotOf(commit);
   const { weights } = download;
   if (weights !== null && names.includes(weights.index)) {
     const path = join(snapshot, weights.index);
     await get(weights.shardsOf(path, await readFile(path, 'utf8')));
   }
-  if (revision !== sha) await whole(join(repo, 'refs', revision), (temporary) => writeFile(temporary, sha));
+  await saveRef(revision, commit);
   return snapshot;
-}
-
-/** The files to download; an index stands for its shards. Throws `FileError` if a required one is missing. */
-function wantedFiles(id: string, present: readonly string[], download: ModelDownload): string[] {
-  const { required, optional, beside = [], weights } = download;
-  for (const name of required) {
-    if (!present.includes(name))
-      throw new FileError(`'${id}' has no ${name} on the hub`, {
-        remedy: 'choose another model or revision',
-      });
-  }
-  const names = [...required, ...[...optional, ...beside].filter((name) => present.includes(name))];
-  if (weights === null) return names;
-  const found = [weights.single, weights.index].find((name) => present.includes(name));
-  if (found === undefined) {
-    throw new FileError(`'${id}' has no safetensors weights on the hub`, {
-      remedy: `choose a model or revision with ${weights.single}`,
-    });
-  }
-  return [...names, found];
-}
-
-/** Streams a file into the blobs; it gets its final name only once complete. */
-async function saveBlob(
-  id: string,
-  path: string,
-  { path: file, size: totalBytes }: { path: string; size: number },
-  open: () => Promise<Blob | null>,
-  onProgress: ModelDownload['onProgress'],
-): Promise<void> {
-  const content = await open();
-  if (content === null) throw new FileError(`'${id}' has no ${file} on the hub`);
-  await sweepEntries(dirname(path), () => true);
-  let loadedBytes = 0;
-  async function* count(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks) {
-      loadedBytes += chunk.byteLength;
-      onProgress?.({ file, loadedBytes, totalBytes });
-      yield chunk;
-    }
-  }
-  try {
-    await whole(path, async (temporary) => {
-      await pipeline(
-        Readable.fromWeb(content.stream() as ReadableStream<Uint8Array>),
-        count,
-        createWriteStream(temporary),
-      );
-      if (loadedBytes !== totalBytes) throw new Error(`${loadedBytes} of ${totalBytes} bytes came`);
-    });
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FileError(`'${file}' of '${id}' could not be downloaded whole: ${reason}`, {
-      remedy: 'try again',
-      cause,
-    });
-  }
-}
-
-/** Makes a relative link, as Python does, or a copy if links are disabled or unsupported. */
-async function link(blob: string, path: string, symlinks: boolean): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const copy = (): Promise<void> => whole(path, (temporary) => copyFile(blob, temporary));
-  if (!symlinks) return copy();
-  try {
-    await symlink(relative(dirname(path), blob), path);
-  } catch (error) {
-    // Another process may have been faster.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') await copy();
-  }
-}
-
-/** Gives a file its final name only once complete, because a file with its name is not downloaded again. */
-async function whole(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = temporaryPath(dirname(path), basename(path), 'tmp');
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    await write(temporary);
-    await rename(temporary, path);
-  } finally {
-    await discard(temporary);
-  }
 }

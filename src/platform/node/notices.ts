@@ -34,9 +34,13 @@ export function withoutNotices<T>(call: () => T): T {
   }
 }
 
-/** The terminal that is standard error, and an empty file; null unless this process may open both. */
+/**
+ * The terminal that is standard error, and an empty file; null unless this process may open both. Deno's own
+ * stream would not outlive the number's closing: there the notices stay.
+ */
 function exchange(): { terminal: string; file: string } | null {
-  if (process.platform !== 'linux' || !isMainThread || !isatty(STDERR)) return null;
+  if (process.platform !== 'linux' || process.versions.deno !== undefined || !isMainThread || !isatty(STDERR))
+    return null;
   try {
     const terminal = readlinkSync(`/proc/self/fd/${STDERR}`);
     closeSync(openSync(terminal, 'w'));
