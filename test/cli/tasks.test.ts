@@ -1,9 +1,9 @@
-/** Each task from the command line, as the README shows it: train, evaluate, predict; and wrong files. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+/** Each task from the command line, by the commands that the pages print; and wrong files. */
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { dawngrad } from '../support/command.ts';
+import { dawngrad, printed, root } from '../support/command.ts';
 import { fixtures } from '../support/fixtures.ts';
 
 let scratch = '';
@@ -12,64 +12,152 @@ beforeAll(async () => {
 });
 afterAll(() => rm(scratch, { recursive: true, force: true }));
 
-async function run(...args: string[]): Promise<{ stdout: string; stderr: string }> {
-  const { code, stdout, stderr } = await dawngrad(args);
-  expect(code, stderr).toBe(0);
-  return { stdout, stderr };
-}
-
 const lines = (text: string): Record<string, unknown>[] =>
   text
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
-interface Case {
-  data: string;
-  /** What the evaluation shows. */
-  metrics: RegExp;
-  /** More options of the training. */
-  more?: string[];
-  /** What `predict` gets, and keys of what it gives. */
-  input: string[];
-  keys: string[];
+/** Stand-ins for the checkpoints that the pages name. */
+const models: Record<string, string> = {
+  'bert-base-cased': 'tasks/token-classification',
+  'bert-base-uncased': 'tasks/fill-mask',
+  'roberta-base': 'tasks/multiple-choice',
+  'sentence-transformers/all-MiniLM-L6-v2': 'sentence/model',
+};
+const labelled = ['sentence\tlabel', 'ann sings\t1', 'bo sings\t0', 'ann plays\t1', 'bo plays\t0'].join('\n');
+const scored = ['sentence1\tsentence2\tscore', 'a man\tthe man\t4.8', 'a dog runs\ta cat\t0.5'].join('\n');
+const question = { question: 'Who sings?', context: 'Ann sings near Oslo.' };
+
+interface Block {
+  /** The page, and the heading above the commands. */
+  place: readonly [page: string, heading: string];
+  /** Files by name: a fixture, or a text. */
+  files: Record<string, { fixture: string } | string>;
+  /** For each command in order, what it prints. */
+  prints: RegExp[];
+  /** Files that are written, with keys of their first row. */
+  writes?: Record<string, string[]>;
 }
 
-const cases: Record<string, Case> = {
-  'token-classification': {
-    data: 'data.conll',
-    metrics: /F1 +\d\.\d{4}.*type +precision +recall +F1 +number.*PER/s,
-    input: ['Ann Bo saw New York .'],
-    keys: ['text', 'entities'],
+const fixture = (path: string): { fixture: string } => ({ fixture: `tasks/${path}` });
+const conll = fixture('token-classification/data.conll');
+const squad = fixture('question-answering/data.json');
+const choices = fixture('multiple-choice/data.csv');
+const passages = fixture('fill-mask/data.txt');
+const entities = /F1 +\d\.\d{4}.*type +precision +recall +F1 +number.*PER/s;
+const exact = /F1 +\d+\.\d{4}.*exact match/s;
+const chosen = /accuracy +\d\.\d{4}/;
+const perplexity = /perplexity +\d+\.\d{4}/;
+const alike = /pearson_cosine +-?[\d.]+\s+spearman_cosine/;
+
+const blocks: Block[] = [
+  {
+    place: ['docs/tasks.md', 'Token classification'],
+    files: { 'train.conll': conll, 'dev.conll': conll, 'test.conll': conll },
+    prints: [entities, entities, /Ann sang in New York/],
+    writes: { 'entities.jsonl': ['text', 'tokens', 'tags', 'entities'] },
   },
-  'question-answering': {
-    data: 'data.json',
-    metrics: /F1 +\d+\.\d{4}.*exact match/s,
-    more: ['--max-length', '40', '--doc-stride', '8'],
-    input: ['Who sings?', '--pair', 'Ann sings near Oslo.'],
-    keys: ['question', 'answer', 'score', 'start', 'end'],
+  {
+    place: ['docs/tasks.md', 'Question answering'],
+    files: { 'train-v2.0.json': squad, 'dev-v2.0.json': squad, 'questions.jsonl': JSON.stringify(question) },
+    prints: [exact, /Where does she sing/, /"nbest":\[(\{[^}]*\},?){2,3}\]/],
   },
-  'multiple-choice': {
-    data: 'data.csv',
-    metrics: /accuracy +\d\.\d{4}/,
-    input: ['--data', join(fixtures, 'tasks/multiple-choice/data.csv')],
-    keys: ['prompt', 'label', 'choice', 'score', 'scores'],
+  {
+    place: ['docs/tasks.md', 'Multiple choice'],
+    files: { 'train.csv': choices, 'val.csv': choices, 'test.csv': choices },
+    prints: [chosen, /"choice":.*"score":.*"scores":/],
   },
-  'fill-mask': {
-    data: 'data.txt',
-    metrics: /perplexity +\d+\.\d{4}/,
-    more: ['--whole-word-mask'],
-    input: ['Ann [MASK] near Oslo'],
-    keys: ['text', 'fills'],
+  {
+    place: ['docs/tasks.md', 'Filling masks'],
+    files: { 'notes.txt': passages, 'held-out.txt': passages },
+    prints: [perplexity, /Ann .* in Oslo/i],
   },
+  {
+    place: ['docs/embeddings.md', 'Embeddings'],
+    files: { 'train.tsv': scored, 'dev.tsv': scored, 'test.tsv': scored, 'texts.txt': 'a man\na dog runs\n' },
+    prints: [alike, alike, /"text":"a text","embedding":\[-?\d/, /^$/, /\d\.\d{4}\ta text\tanother text/],
+    writes: { 'vectors.npy': [] },
+  },
+  {
+    place: ['README.md', 'Fine-tune your own'],
+    files: {
+      'train.tsv': labelled,
+      'test.tsv': labelled,
+      'dev.tsv': labelled,
+      'train.conll': conll,
+      'dev.conll': conll,
+      'train-v2.0.json': squad,
+      'dev-v2.0.json': squad,
+      'swag.csv': choices,
+      'val.csv': choices,
+      'notes.txt': passages,
+      'more.txt': passages,
+      'pairs.tsv': scored,
+      'more-pairs.tsv': scored,
+    },
+    prints: [
+      chosen,
+      chosen,
+      /I loved this movie/,
+      entities,
+      exact,
+      chosen,
+      perplexity,
+      alike,
+      /Ann sang in New York/,
+      /Where did she sing/,
+    ],
+  },
+];
+
+/** The commands of a page below a heading, as they stand, without those that are about the machine. */
+async function commandsOf([page, heading]: Block['place']): Promise<string[]> {
+  const text = await readFile(join(root, page), 'utf8');
+  const [, below] = text.split(new RegExp(`^#+ ${heading}$`, 'm'));
+  const [section] = below!.split(/^#/m.test(below!) ? /^## /m : /$^/);
+  const code = [...section!.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block!).join('');
+  return code
+    .replaceAll('\\\n', ' ')
+    .split('\n')
+    .filter((line) => /^npx dawngrad (finetune|evaluate|predict)/.test(line));
+}
+
+describe.each(blocks)('$place.0, $place.1', ({ place, files, prints, writes = {} }) => {
+  it('prints commands that run', async () => {
+    const cwd = await mkdtemp(join(scratch, 'page-'));
+    for (const [name, from] of Object.entries(models)) {
+      await mkdir(dirname(join(cwd, name)), { recursive: true });
+      await cp(join(fixtures, from), join(cwd, name), { recursive: true });
+    }
+    for (const [name, content] of Object.entries(files))
+      if (typeof content === 'string') await writeFile(join(cwd, name), content);
+      else await copyFile(join(fixtures, content.fixture), join(cwd, name));
+    const commands = await commandsOf(place);
+    expect(commands.length).toBe(prints.length);
+    for (const [at, command] of commands.entries()) {
+      const { code, stdout, stderr } = await printed(command, cwd);
+      expect(code, `${command}\n${stderr}`).toBe(0);
+      expect(stdout, command).toMatch(prints[at]!);
+    }
+    for (const [name, keys] of Object.entries(writes)) {
+      const text = await readFile(join(cwd, name), 'utf8');
+      if (keys.length > 0) expect(Object.keys(lines(text)[0]!)).toEqual(keys);
+    }
+  });
+});
+
+const dataOf: Record<string, string> = {
+  'token-classification': 'data.conll',
+  'question-answering': 'data.json',
+  'multiple-choice': 'data.csv',
 };
 
-describe.each(Object.entries(cases))('%s', (task, { data, metrics, more = [], input, keys }) => {
-  it('trains, evaluates and predicts', async () => {
+describe('samples and predictions', () => {
+  it.each(Object.keys(dataOf))('of %s are as many as asked for', async (task) => {
     const model = join(fixtures, 'tasks', task);
-    const file = join(model, data);
-    const out = join(scratch, task);
-    const saved = join(scratch, `${task}.jsonl`);
+    const file = join(model, dataOf[task]!);
+    const [out, saved] = [join(scratch, task), join(scratch, `${task}.jsonl`)];
     const options = [
       '--epochs',
       '1',
@@ -81,20 +169,13 @@ describe.each(Object.entries(cases))('%s', (task, { data, metrics, more = [], in
       '4',
     ];
     const trains = ['finetune', '--model', model, '--train', file, '--eval', file, '--output', out];
-    const predicts = task === 'fill-mask' ? [] : ['--predictions', saved];
-    const trained = await run(...trains, ...options, ...more, ...predicts);
-    expect(trained.stderr).toMatch(/training on 8 \w+, evaluating on 4/);
-    expect(trained.stdout).toMatch(metrics);
-    expect(trained.stdout).toContain(`npx dawngrad predict --model ${out}`);
-    if (predicts.length > 0) {
-      const rows = lines(await readFile(saved, 'utf8'));
-      expect(rows.length).toBe(4);
-      for (const row of rows) expect(Object.keys(row)).toEqual(expect.arrayContaining(keys));
-    }
-    const evaluated = await run('evaluate', '--model', out, '--data', file, '--json');
+    const { code, stdout, stderr } = await dawngrad([...trains, ...options, '--predictions', saved]);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/training on 8 \w+, evaluating on 4/);
+    expect(stdout).toContain(`npx dawngrad predict --model ${out}`);
+    expect(lines(await readFile(saved, 'utf8')).length).toBe(4);
+    const evaluated = await dawngrad(['evaluate', '--model', out, '--data', file, '--json']);
     expect(Object.keys(lines(evaluated.stdout)[0]!)).toContain('eval_loss');
-    const predicted = await run('predict', '--model', out, ...input, '--json');
-    expect(Object.keys(lines(predicted.stdout)[0]!)).toEqual(keys);
   });
 });
 
@@ -104,7 +185,7 @@ describe('wrong input', () => {
     expect(code).toBe(1);
     return stderr.split('\n').find((line) => line.startsWith('error: ')) ?? stderr;
   }
-  const file = (task: string): string => join(fixtures, 'tasks', task, cases[task]!.data);
+  const file = (task: string): string => join(fixtures, 'tasks', task, dataOf[task]!);
 
   it('refuses a file of another task for a trained model, and options of other tasks', async () => {
     const model = join(fixtures, 'tasks/token-classification');
