@@ -1,9 +1,11 @@
 /** The loss of a training with label smoothing or weights of classes. */
+import { cached } from '../cached.ts';
 import type { Batch } from '../data/collate.ts';
 import { isStream, type TrainDataset } from '../data/stream.ts';
 import { ConfigError } from '../errors.ts';
 import { namesOf } from '../models/common/class-names.ts';
 import type { PretrainedConfig } from '../models/common/config.ts';
+import type { Device } from '../tensor/device.ts';
 import { crossEntropy, IGNORED } from '../tensor/ops/loss.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingArguments } from './arguments.ts';
@@ -34,11 +36,12 @@ export function lossRule(
     classWeights === 'balanced'
       ? balanced(trainDataset, namesOf(config))
       : classWeights && inOrder(classWeights, namesOf(config));
-  let uploaded: Tensor | null = null;
+  // A rehearsal has a device of its own.
+  const uploaded = new Map<Device, Tensor>();
   return {
     dispose() {
-      uploaded?.dispose();
-      uploaded = null;
+      for (const weight of uploaded.values()) weight.dispose();
+      uploaded.clear();
     },
     computeLoss(model, { labels, ...inputs }) {
       if (labels === undefined && inputs.startPositions === undefined) return model.forward(inputs as never);
@@ -52,11 +55,9 @@ export function lossRule(
       const outputs = model.forward(inputs as never) as { logits?: Tensor };
       if (outputs.logits === undefined) throw new ConfigError('the model gives no logits', { remedy });
       const { device } = outputs.logits;
-      if (weights !== null) uploaded ??= device.keep(device.tensor(weights));
-      const loss = crossEntropy(outputs.logits, labels, {
-        labelSmoothing: labelSmoothingFactor,
-        weight: uploaded ?? undefined,
-      });
+      const weight =
+        weights === null ? undefined : cached(uploaded, device, () => device.keep(device.tensor(weights)));
+      const loss = crossEntropy(outputs.logits, labels, { labelSmoothing: labelSmoothingFactor, weight });
       return { ...outputs, loss };
     },
     weightOf: ({ labels, shape }) =>

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Random } from '../../src/data/random.ts';
 import { DawngradError } from '../../src/errors.ts';
+import { Tuning } from '../../src/gpu/tuning.ts';
 import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import { useDevice } from '../support/device.ts';
 import { models } from '../support/fixtures.ts';
@@ -113,7 +114,7 @@ it('a damaged choice of kernels is as none', async () => {
       await readDamagedTuning(new Random(SEED, number), (text) =>
         writeFileSync(join(scratch, 'dawngrad', 'tuning-an-adapter.json'), text),
       ),
-    ).toBeInstanceOf(Map);
+    ).toBeInstanceOf(Tuning);
   totals.read += 100;
 });
 
