@@ -65,6 +65,8 @@ export function launch(
   scalars: Scalars,
   grid: Grid,
 ): void {
+  // Dawn warns of a dispatch that does nothing.
+  if (Math.min(grid[0], grid[1], grid[2]) === 0) return;
   const limit = gpu.limits.maxStorageBufferBindingSize;
   for (const { buffer, offset = 0, size = buffer.size - offset } of slots) {
     if (size > limit)
