@@ -378,6 +378,7 @@ export class ModernBertForMultipleChoice extends multipleChoice(
 
 export const modernbert = {
   modelType: 'modernbert',
+  className: 'ModernBert',
   config: keys,
   Model: ModernBertModel,
   tasks: {

@@ -106,7 +106,17 @@ export type TrainEvent =
       epochs: number;
       log: readonly LogEntry[];
     }
-  | { kind: 'step'; step: number; epoch: number; tokens: number; seconds: number; memoryBytes: number }
+  | {
+      kind: 'step';
+      step: number;
+      epoch: number;
+      tokens: number;
+      /** Since the training began, or was resumed. */
+      seconds: number;
+      memoryBytes: number;
+      /** Compiled so far, ahead or when they were used. */
+      kernels: number;
+    }
   | { kind: 'log'; entry: LogEntry }
   | { kind: 'saved'; step: number }
   | { kind: 'warning'; text: string };

@@ -196,7 +196,7 @@ export class Session implements PageWorker {
   }
 
   private async modelAt(source: ModelSource): Promise<{ path: string; name: string }> {
-    if (source.kind === 'example') return { path: this.example('model'), name: 'the embedded example' };
+    if (source.kind === 'example') return { path: this.example('model'), name: 'Embedded example' };
     if (source.kind === 'hub') return { path: source.id, name: source.id };
     const path = await mountFolder(source.kind === 'folder' ? source.handle : source.files);
     return { path, name: source.kind === 'folder' ? source.handle.name : path.split('/').at(-1)! };

@@ -135,9 +135,9 @@ function callbacksFor(
       onEvent({ kind: 'begin', modelName: plan.modelName, steps, step, epochs, log: [...log] });
     },
     onStepEnd({ state, control }, { tokens, seconds }) {
-      const { liveBytes, idleBytes } = device.statistics();
+      const { liveBytes, idleBytes, pipelines: kernels } = device.statistics();
       const { globalStep: step, epoch } = state;
-      onEvent({ kind: 'step', step, epoch, tokens, seconds, memoryBytes: liveBytes + idleBytes });
+      onEvent({ kind: 'step', step, epoch, tokens, seconds, memoryBytes: liveBytes + idleBytes, kernels });
       if (wishes.stop) control.shouldTrainingStop = true;
     },
     onLog: (_, entry) => onEvent({ kind: 'log', entry }),
