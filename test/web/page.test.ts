@@ -97,7 +97,7 @@ describe.skipIf(noChromium !== null)('the page', () => {
     await page.getByRole('button', { name: 'Go on' }).click();
     await untilStep(page, 30);
     await page.getByRole('button', { name: 'Pause' }).click();
-    await page.getByText(/Paused at step \d+ of 58/).waitFor({ timeout: 60_000 });
+    await page.getByText(/Paused at step \d+ of 58/).waitFor();
     await page.getByRole('button', { name: 'Resume' }).click();
     await untilFinished(page);
     expect((await evaluations(page)).map(([epoch, step]) => [epoch, step])).toEqual([
@@ -222,7 +222,7 @@ describe.skipIf(noChromium !== null)('the page', () => {
     await startTraining(losing, 1);
     await untilStep(losing, 12);
     await crashGpu(browser);
-    await losing.getByText('The browser lost the GPU').waitFor({ timeout: 60_000 });
+    await losing.getByText('The browser lost the GPU').waitFor();
     expect(
       await losing
         .getByText(/checkpoint of step 10 is kept/)

@@ -8,6 +8,8 @@ import { build, preview } from 'vite';
 
 const configFile = fileURLToPath(new URL('../../web/vite.config.ts', import.meta.url));
 
+const PATIENCE_MS = 10 * 60_000;
+
 export interface PageSite {
   url: string;
   /** The static folder. */
@@ -49,6 +51,8 @@ export async function openSite(
   options: BrowserContextOptions = {},
 ): Promise<OpenedPage> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  // Guards against hangs: a software adapter beside other work is slow.
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   const log: string[] = [];
   page.on('console', (message) => log.push(`${message.type()}: ${message.text()}`));
@@ -74,11 +78,10 @@ export async function untilStep(page: Page, step: number): Promise<void> {
   await page.waitForFunction(
     (wanted) => Number.parseInt(document.querySelector('[data-stat=step]')?.textContent ?? '', 10) >= wanted,
     step,
-    { timeout: 5 * 60_000 },
   );
 }
 
 /** Waits for the results of a training. */
 export async function untilFinished(page: Page): Promise<void> {
-  await page.getByRole('heading', { name: 'The model' }).waitFor({ timeout: 10 * 60_000 });
+  await page.getByRole('heading', { name: 'The model' }).waitFor();
 }
