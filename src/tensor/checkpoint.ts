@@ -22,10 +22,16 @@ function mapTensors<T extends TensorTree>(tree: T, map: (tensor: Tensor) => Tens
  * without it. They reach the tensors of `inputs`, which are kept until then, and the leaves that `body` uses
  * besides (the parameters of a model), but no other tensor computed outside. As torch.utils.checkpoint.
  */
+export function checkpoint(device: Device, body: () => Tensor): Tensor;
 export function checkpoint<T extends TensorTree>(
   device: Device,
-  inputs: T,
   body: (inputs: T) => Tensor,
+  inputs: T,
+): Tensor;
+export function checkpoint<T extends TensorTree>(
+  device: Device,
+  body: (inputs: T) => Tensor,
+  inputs = undefined as T,
 ): Tensor {
   if (!isGradEnabled()) return device.tidy(() => body(inputs));
   const before = device.randomState;

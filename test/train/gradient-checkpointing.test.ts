@@ -7,6 +7,7 @@ import { checkpoint } from '../../src/tensor/checkpoint.ts';
 import { type Device, requestDevice } from '../../src/tensor/device.ts';
 import { add, dropout, mul } from '../../src/tensor/ops/elementwise.ts';
 import { mean } from '../../src/tensor/ops/reduction.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 import type { TrainingArguments } from '../../src/train/arguments.ts';
 import type { TrainableModel } from '../../src/train/predict.ts';
 import { Trainer } from '../../src/train/trainer.ts';
@@ -150,9 +151,8 @@ describe('checkpoint', () => {
         const [a, b, c] = [1, 2, 3].map(() => current.randn([8, 16]));
         for (const leaf of [a!, b!, c!]) leaf.requiresGrad = true;
         const x = mul(a!, b!);
-        const body = ({ x, b }: { x: typeof a & object; b: typeof a & object }) =>
-          mul(add(mul(dropout(x, 0.3), c!), mul(x, x)), b);
-        const y = again ? checkpoint(current, { x, b: b! }, body) : body({ x, b: b! });
+        const body = ({ x, b }: { x: Tensor; b: Tensor }) => mul(add(mul(dropout(x, 0.3), c!), mul(x, x)), b);
+        const y = again ? checkpoint(current, body, { x, b: b! }) : body({ x, b: b! });
         mean(add(mul(y, y), x)).backward();
         return await Promise.all([a!, b!, c!].map(({ grad }) => grad!.float32Data()));
       } finally {
@@ -170,11 +170,7 @@ describe('checkpoint', () => {
       const leaf = current.randn([4, 4]);
       leaf.requiresGrad = true;
       const [x, mask] = [mul(leaf, leaf), current.ones([4, 4])];
-      const y = mean(
-        checkpoint(current, { x, seen: [{ mask }, null] }, ({ x, seen }) =>
-          mul(x, (seen[0] as { mask: typeof mask }).mask),
-        ),
-      );
+      const y = mean(checkpoint(current, ({ x, seen }) => mul(x, seen[0]!.mask), { x, seen: [{ mask }] }));
       if (backward) y.backward();
       scope.close();
     }

@@ -332,7 +332,7 @@ export abstract class LayerStack extends Module {
     const learns = () => x.requiresGrad || layer.parameters().some(({ requiresGrad }) => requiresGrad);
     if (!again || !learns()) return layer.forward(x, seen);
     const inputs = { x, seen: seen as typeof seen & TensorTree };
-    return { result: checkpoint(x.device, inputs, (given) => layer.forward(given.x, given.seen).result) };
+    return { result: checkpoint(x.device, (given) => layer.forward(given.x, given.seen).result, inputs) };
   }
 
   private run(x: Tensor, seen: SeenTokens, keep: { all: boolean; weights: boolean }): EncoderOutput {

@@ -102,7 +102,6 @@ function embedInParts(model: SentenceTransformer, inputs: SentenceInputs, size: 
     const count = Math.min(size, texts - first);
     const part = checkpoint(
       device,
-      {},
       () => model.forward(partOf(inputs, { first, count, length })).sentenceEmbedding,
     );
     // Rows of zeros before and after, so that the parts add up to the whole.
