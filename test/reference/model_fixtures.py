@@ -373,21 +373,22 @@ def batches(family):
 
 def embedded(family):
     """Embeddings in place of ids, of a text and of a shorter one padded on the left: logits, and the loss's gradient at the embeddings. Then
-    what each token of each text alone, as a batch of one, gives to each class: gradient of the logit times embedding."""
+    what each token of each text alone gives to each class: the gradient of its logit at what the layers get, times that."""
     g = generator_of(131, family)
     folder = OUT / f"{family}-single"
     model = AutoModelForSequenceClassification.from_pretrained(folder, **EAGER).eval()
     inputs = left_padded(family, [9, 5], g)
-    words = lambda ids: model.get_input_embeddings()(ids).detach().requires_grad_()
     tensors, labels = {}, torch.tensor([2, 0])
-    embeds = words(inputs["input_ids"])
+    embeds = model.get_input_embeddings()(inputs["input_ids"]).detach().requires_grad_()
     out = model(inputs_embeds=embeds, **{k: v for k, v in inputs.items() if k != "input_ids"}, labels=labels)
     out.loss.backward()
     tensors["logits"], tensors["grad"] = out.logits.detach().contiguous(), embeds.grad
     for row, n in enumerate([9, 5]):
-        alone = {k: v[row:row + 1, -n:] for k, v in inputs.items()}
-        one = words(alone.pop("input_ids"))
-        given = [(torch.autograd.grad(model(inputs_embeds=one, **alone).logits[0, label], one)[0] * one).sum(-1) for label in range(3)]
+        given = []
+        for label in range(3):
+            alone = model(**{k: v[row:row + 1, -n:] for k, v in inputs.items()}, output_hidden_states=True)
+            first = alone.hidden_states[0]
+            given.append((torch.autograd.grad(alone.logits[0, label], first)[0] * first).sum(-1))
         tensors[f"attribution.{row}"] = torch.cat(given).detach()
     save_file(tensors, folder / "embeds.safetensors")
     write_json(folder / "embeds.json", dict(inputs=lists(inputs), labels=dict(labels=labels.tolist()), loss=out.loss.item()))
