@@ -38,7 +38,15 @@ export const jobSizes: readonly JobSize[] = [
   { family: 'bert', name: 'bert-mini', layers: 4, hidden: 256, heads: 4, vocabulary: 30_522 },
   { family: 'bert', name: 'MiniLM', layers: 6, hidden: 384, heads: 12, vocabulary: 30_522 },
   { family: 'bert', name: 'bert-base', layers: 12, hidden: 768, heads: 12, vocabulary: 30_522 },
-  { family: 'roberta', name: 'roberta-base', layers: 12, hidden: 768, heads: 12, vocabulary: 50_265 },
+  {
+    family: 'roberta',
+    name: 'roberta-base',
+    layers: 12,
+    hidden: 768,
+    heads: 12,
+    vocabulary: 50_265,
+    values: { maxPositionEmbeddings: 514 },
+  },
   // As large as MiniLM, so that the costs of their attention can be compared.
   {
     family: 'mpnet',

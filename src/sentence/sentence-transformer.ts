@@ -34,12 +34,14 @@ import {
 import { pool } from './pooling.ts';
 import { pairwiseSimilarity, similarityMatrix, unit } from './similarity.ts';
 
-export interface SentenceInputs extends ModelInputs {
+export interface SentenceInputs extends Omit<ModelInputs, 'inputsEmbeds'> {
+  inputIds: Tensor;
   /** int32, as `attentionMask`: 1 for the tokens that are pooled. Default: all tokens. */
   poolingMask?: Tensor | undefined;
 }
 
-const inputNames: OptionNames<SentenceInputs> = { ...modelInputNames, poolingMask: true };
+const { inputsEmbeds: _, ...tokenInputNames } = modelInputNames;
+const inputNames: OptionNames<SentenceInputs> = { ...tokenInputNames, poolingMask: true };
 
 export interface SentenceOutput {
   /** [texts, width], or [batch, columns, width] for inputs [batch, columns, length]. */

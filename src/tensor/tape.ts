@@ -23,6 +23,12 @@ interface TapeInput {
   readonly leaf: Tensor | null;
 }
 
+/**
+ * Gradients of the inputs. `earlier` hands over what an input's gradient has added up to so far, which the
+ * result then includes.
+ */
+type Backward = (dy: Tensor, earlier: (input: string) => Tensor | undefined) => Gradients;
+
 export interface TapeNode {
   readonly op: string;
   /** Of the result. */
@@ -30,7 +36,7 @@ export interface TapeNode {
   readonly inputs: readonly TapeInput[];
   saved: readonly Tensor[];
   /** Null once spent. */
-  run: ((dy: Tensor) => Gradients) | null;
+  run: Backward | null;
   references: number;
 }
 
@@ -61,7 +67,7 @@ export function record(
   op: string,
   inputs: readonly (readonly [string, Tensor])[],
   saved: readonly Tensor[],
-  run: (dy: Tensor) => Gradients,
+  run: Backward,
 ): void {
   const edges: TapeInput[] = [];
   for (const [name, tensor] of inputs) {
@@ -136,8 +142,10 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
   if (gradient !== undefined && !sameShape(gradient.shape, root.shape)) {
     throw new ShapeError(`backward: gradient ${formatShape(gradient.shape)} for ${formatShape(root.shape)}`);
   }
-  if (gradient !== undefined && gradient.dtype !== 'float32')
-    throw new DtypeError(`backward: the gradient is ${gradient.dtype}`, { remedy: 'it must be float32' });
+  if (gradient !== undefined && gradient.dtype !== 'float32' && gradient.dtype !== root.dtype)
+    throw new DtypeError(`backward: the gradient is ${gradient.dtype}`, {
+      remedy: `it must be ${root.dtype === 'float16' ? 'float16 or ' : ''}float32`,
+    });
   const order = reverseOrder(start);
   if (order.some((node) => node.run === null)) {
     throw new AutogradError('backward: the tape was already spent', {
@@ -154,7 +162,7 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
         const found = pending.get(node);
         if (found === undefined) continue;
         const dy = converted(found, node.dtype);
-        const gradients = node.run!(dy);
+        const gradients = node.run!(dy, (name) => takePending(node, name, pending));
         pending.delete(node);
         dy.dispose();
         spend(node);
@@ -165,6 +173,14 @@ export function backward(root: Tensor, gradient: Tensor | undefined): void {
     // Empty unless a backward threw.
     for (const tensor of pending.values()) tensor.dispose();
   }
+}
+
+function takePending({ inputs }: TapeNode, name: string, pending: Map<TapeNode, Tensor>): Tensor | undefined {
+  const source = inputs.find((input) => input.name === name)?.node;
+  if (!source) return undefined;
+  const found = pending.get(source);
+  pending.delete(source);
+  return found;
 }
 
 /** The bits of 1.0 in float32. */

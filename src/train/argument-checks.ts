@@ -18,7 +18,7 @@ const advice: Advice = {
   bf16: 'there is no bfloat16; fp16 is mixed precision with float16',
   dataloaderNumWorkers: 'leave it out: the next batch is made while the GPU computes',
   evaluationStrategy: 'its name is evalStrategy',
-  gradientCheckpointing: 'leave it out: use smaller batches and gradientAccumulationSteps',
+  gradientCheckpointingKwargs: 'leave it out: gradientCheckpointing takes nothing besides',
   logLevel: 'leave it out: see callbacks',
   loggingDir: 'leave it out: the log, and runs/ of TensorBoard, are written to outputDir',
   loggingStrategy: 'use loggingSteps',

@@ -31,6 +31,8 @@ export interface TrainingArguments {
   adamEpsilon: number;
   /** Mixed precision: float16 activations over float32 weights, with dynamic loss scaling. */
   fp16: boolean;
+  /** Layers keep no activations, and compute them again for their gradients: less memory, more time. */
+  gradientCheckpointing: boolean;
   /** Gradients are clipped to this joint norm; 0 switches clipping off. */
   maxGradNorm: number;
   lrSchedulerType: SchedulerType;
@@ -196,6 +198,12 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     option: '--gradient-accumulation <n>',
     note: 'each weighs what its loss is a mean over',
   }),
+  gradientCheckpointing: argument(
+    k.flag,
+    false,
+    "compute layers' activations again instead of keeping them: less memory, more time, the same numbers",
+    { resume: 'free', option: '--gradient-checkpointing', pretrain: {} },
+  ),
   freezeEncoderEpochs: argument(
     k.whole,
     0,

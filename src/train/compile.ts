@@ -1,41 +1,11 @@
 /**
  * Compiles the kernels of a model's first step or prediction ahead of it, many at once. Which ones these are
- * shows a rehearsal: a copy of the model without values takes the same step on a device that computes nothing.
+ * shows a rehearsal.
  */
 import { cached } from '../cached.ts';
-import type { KernelVariant } from '../gpu/pipelines.ts';
-import { LengthTables } from '../models/common/length-tables.ts';
-import { Module } from '../nn/module.ts';
 import { isAutocastEnabled } from '../tensor/autocast.ts';
-import { Device } from '../tensor/device.ts';
-import { Tensor } from '../tensor/tensor.ts';
 import type { TrainableModel } from './predict.ts';
-
-/** A copy of a model on another device, with undefined weights. */
-function copyTo<M extends Module>(device: Device, model: M): M {
-  const copies = new Map<unknown, unknown>();
-  const make = (value: unknown): unknown => {
-    if (value instanceof Device) return device;
-    if (value instanceof Tensor) return copyTensor(device, value);
-    if (value instanceof LengthTables) return new LengthTables();
-    if (Array.isArray(value)) return value.map(copy);
-    return value instanceof Module ? Object.create(Object.getPrototypeOf(value) as object) : value;
-  };
-  const copy = (value: unknown): unknown => {
-    if (copies.has(value)) return copies.get(value);
-    const made = make(value);
-    copies.set(value, made);
-    if (value instanceof Module)
-      for (const [key, part] of Object.entries(value)) Reflect.set(made as object, key, copy(part));
-    return made;
-  };
-  return copy(model) as M;
-}
-
-function copyTensor(device: Device, { shape, dtype, parts, requiresGrad }: Tensor): Tensor {
-  const tensor = device.raw(shape, dtype);
-  return Object.assign(tensor, { parts, requiresGrad });
-}
+import { rehearse } from './rehearsal.ts';
 
 /** What is rehearsed: a model's prediction, or its training step. */
 type Part = 'predict' | 'train';
@@ -56,23 +26,12 @@ export async function compileAhead(
   if (parts.has(name)) return;
   parts.add(name);
   if (!model.isOwn) return;
-  const variants = await rehearse(model, act);
-  await model.device.gpu.compile(variants);
-}
-
-async function rehearse(
-  model: TrainableModel,
-  act: (copy: TrainableModel) => void | Promise<void>,
-): Promise<ReadonlySet<KernelVariant>> {
-  const { gpu, asked } = model.device.gpu.rehearsal();
-  const device = new Device(gpu);
-  const scope = device.scope();
-  try {
-    await act(copyTo(device, model));
-  } catch {
-    // The model's own step tells what is wrong.
-  } finally {
-    scope.close();
-  }
-  return asked;
+  const { asked } = await rehearse(model, async (copy) => {
+    try {
+      await act(copy);
+    } catch {
+      // The model's own step tells what is wrong.
+    }
+  });
+  await model.device.gpu.compile(asked);
 }

@@ -78,6 +78,7 @@ export class TrainingRun {
       });
     }
     if (args.fp16) model.device.requireFloat16();
+    if (args.gradientCheckpointing) model.gradientCheckpointingEnable();
     this.best = new BestModel(trainer);
     this.callbacks = [...(options.callbacks ?? []), ...trackersOf(args.reportTo)];
     this.loader = loaderOf(options.trainDataset, args, trainer.collate());

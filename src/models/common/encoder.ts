@@ -5,11 +5,13 @@
 import type { Activation } from '../../kernels/activations.ts';
 import { Dropout, Embedding, LayerNorm, Linear } from '../../nn/layers.ts';
 import { declarePure, Module } from '../../nn/module.ts';
-import type { Device } from '../../tensor/device.ts';
+import { checkpoint } from '../../tensor/checkpoint.ts';
+import type { Device, TensorTree } from '../../tensor/device.ts';
 import { selfAttention } from '../../tensor/ops/attention.ts';
 import { type DistanceAttentionOptions, distanceAttention } from '../../tensor/ops/distance-attention.ts';
 import { type PlainAttentionOptions, plainSelfAttention } from '../../tensor/ops/plain-attention.ts';
 import { select } from '../../tensor/ops/view.ts';
+import { isGradEnabled } from '../../tensor/tape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { NameRule } from '../files/weight-names.ts';
 import { activationOf } from './activations.ts';
@@ -236,6 +238,8 @@ export interface StackedLayer extends Module {
 
 /** Layers, one after the other. A subclass has them under its files' names, and says in what order. */
 export abstract class LayerStack extends Module {
+  /** Whether layers that train keep no activations, and compute them again for their gradients. */
+  gradientCheckpointing = false;
   /** Tables by the length of texts. */
   protected readonly tables = new LengthTables();
 
@@ -289,7 +293,7 @@ export abstract class LayerStack extends Module {
    * [B, L, H] → states, float32 under `autocast` too. Without `outputHiddenStates`, each state is freed when
    * the next one is done.
    */
-  forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds'>): EncoderOutput {
+  forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds' | 'inputsEmbeds'>): EncoderOutput {
     const { attentionMask: mask, skipPadding, outputHiddenStates: all = false } = inputs;
     const { outputAttentions: weights = false } = inputs;
     const { device, shape } = embedded;
@@ -321,11 +325,21 @@ export abstract class LayerStack extends Module {
     return { positions, angles: this.rotaryAngles(device, known.reduce((a, b) => Math.max(a, b), 0) + 1) };
   }
 
+  /** One layer, whose activations are kept unless they can be computed again. */
+  private compute(layer: StackedLayer, x: Tensor, seen: SeenTokens): Attended {
+    const again = this.gradientCheckpointing && this.training && isGradEnabled() && !('plain' in seen);
+    // Only what learns is computed again: what is below a frozen layer may need no gradient.
+    const learns = () => x.requiresGrad || layer.parameters().some(({ requiresGrad }) => requiresGrad);
+    if (!again || !learns()) return layer.forward(x, seen);
+    const inputs = { x, seen: seen as typeof seen & TensorTree };
+    return { result: checkpoint(x.device, (given) => layer.forward(given.x, given.seen).result, inputs) };
+  }
+
   private run(x: Tensor, seen: SeenTokens, keep: { all: boolean; weights: boolean }): EncoderOutput {
     const states = [x];
     const attentions: Tensor[] = [];
     for (const layer of this.order()) {
-      const { result, weights } = layer.forward(states.at(-1)!, seen);
+      const { result, weights } = this.compute(layer, states.at(-1)!, seen);
       if (!keep.all && states.length > 1) states.pop()!.dispose();
       states.push(result);
       if (keep.weights) attentions.push(weights!);

@@ -1,5 +1,5 @@
 /** `PreTrainedModel`: weights by name, drawn, saved and grouped, for every model. */
-import { DawngradError } from '../../errors.ts';
+import { ConfigError, DawngradError } from '../../errors.ts';
 import { drawParts, Embedding, LayerNorm, Linear, parameter } from '../../nn/layers.ts';
 import { Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
@@ -9,6 +9,7 @@ import { type SaveOptions, saveModel, writeModel } from '../files/save.ts';
 import { type FileWeight, fileWeights, moduleName } from '../files/weight-names.ts';
 import type { BaseModel } from './base-model.ts';
 import type { PretrainedConfig } from './config.ts';
+import { LayerStack } from './encoder.ts';
 import type { ModelInputs } from './inputs.ts';
 
 export abstract class PreTrainedModel extends Module {
@@ -93,6 +94,36 @@ export abstract class PreTrainedModel extends Module {
       if (left.has(tensor)) throw new DawngradError(`nothing says how to draw the weight '${name}'`);
     }
     this.base.initOwnWeights?.(which);
+  }
+
+  /**
+   * Has layers in training keep no activations, and compute each one's again when backward reaches it, with the
+   * same dropout: less memory, the same numbers, about a third more time. Throws `ConfigError` for a model
+   * without such layers.
+   */
+  gradientCheckpointingEnable(): void {
+    this.setCheckpointing(true);
+  }
+
+  gradientCheckpointingDisable(): void {
+    this.setCheckpointing(false);
+  }
+
+  get isGradientCheckpointing(): boolean {
+    return this.layerStacks().some(({ gradientCheckpointing }) => gradientCheckpointing);
+  }
+
+  private layerStacks(): LayerStack[] {
+    return [...this.modules()].filter((module) => module instanceof LayerStack);
+  }
+
+  private setCheckpointing(value: boolean): void {
+    const stacks = this.layerStacks();
+    if (stacks.length === 0)
+      throw new ConfigError(`${this.architecture} has no layers for gradient checkpointing`, {
+        remedy: 'train without it',
+      });
+    for (const stack of stacks) stack.gradientCheckpointing = value;
   }
 
   /** @internal Texts of further files in a saved folder, by name. */

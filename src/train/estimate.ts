@@ -1,0 +1,44 @@
+/** What a training will take, found out before it starts. */
+import type { Batch } from '../data/collate.ts';
+import type { Tensor } from '../tensor/tensor.ts';
+import type { TrainableModel } from './predict.ts';
+import { rehearse } from './rehearsal.ts';
+import { type StepOptions, TrainingStep } from './step.ts';
+
+/** Bytes on the device. */
+export interface MemoryEstimate {
+  /** Of the largest step, with buffers that wait to be used again: what `statistics()` calls `peakBytes`. */
+  peak: number;
+  weights: number;
+  gradients: number;
+  /** The optimizer's state, and the float16 copies of mixed precision. */
+  state: number;
+  /** What is left of the peak: activations, and what steps compute with. */
+  activations: number;
+}
+
+const bytesOf = (tensors: readonly Tensor[]): number => tensors.reduce((sum, { bytes }) => sum + bytes, 0);
+
+/**
+ * Rehearses training steps, each over the batches of one, and gives the memory that they take. The real steps
+ * ask for the same buffers. The steps begin at their second: the first makes the optimizer's state.
+ */
+export async function estimateMemory(
+  { model, ...options }: Omit<StepOptions, 'reduce'>,
+  steps: readonly (readonly Batch[])[],
+): Promise<MemoryEstimate> {
+  const [first] = steps;
+  let [weights, kept] = [0, 0];
+  const { statistics } = await rehearse(model, async (copy: TrainableModel) => {
+    const { pool } = copy.device.gpu;
+    weights = pool.statistics.liveBytes;
+    copy.train();
+    const step = new TrainingStep({ ...options, model: copy });
+    for (const batches of [...(first === undefined ? [] : [first]), ...steps]) await step.run(batches);
+    kept = pool.statistics.liveBytes;
+  });
+  const gradients = bytesOf(model.parameters().filter(({ requiresGrad }) => requiresGrad));
+  const { peakBytes: peak } = statistics;
+  const state = kept - weights;
+  return { peak, weights, gradients, state, activations: Math.max(peak - kept - gradients, 0) };
+}
