@@ -234,6 +234,7 @@ export type {
   Task,
   TaskFile,
 } from './tasks/task.ts';
+export { type TextExample, textClassification } from './tasks/text-classification.ts';
 export { autocast, isAutocastEnabled } from './tensor/autocast.ts';
 export { checkpoint } from './tensor/checkpoint.ts';
 export {

@@ -15,7 +15,7 @@ import { checkEncoding, type Decision, featureList, type Row, type Task, type Ta
 import { ThinRows } from './thin-rows.ts';
 
 /** A row, with the table that says how its label is written. */
-interface TextExample {
+export interface TextExample {
   row: TextRow;
   table: TextTable;
 }

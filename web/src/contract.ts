@@ -167,8 +167,8 @@ export interface LiveRun {
 
 /** What the worker offers, by comlink. */
 export interface PageWorker {
-  /** Opens the device. Throws `NoAdapterError` if there is none. */
-  open(): Promise<AdapterReport>;
+  /** Opens the device; `page` is the page's address. Throws `NoAdapterError` if there is no adapter. */
+  open(page: string): Promise<AdapterReport>;
   readModel(source: ModelSource, onEvent: OnTrainEvent): Promise<ModelReport>;
   readData(source: DataSource): Promise<DataReport>;
   train(request: TrainRequest, onEvent: OnTrainEvent): Promise<TrainOutcome>;

@@ -1,5 +1,5 @@
 /** The page's worker. */
 import { expose } from 'comlink';
-import { requestDevice } from 'dawngrad';
+import { Session } from './session.ts';
 
-expose({ open: async () => ({ description: (await requestDevice()).description }) });
+expose(new Session());
