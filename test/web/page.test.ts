@@ -142,11 +142,28 @@ describe.skipIf(noChromium !== null)('the page', () => {
     await page.getByRole('button', { name: 'Open it' }).click();
     await untilFinished(page);
     expect(await evaluations(page)).toHaveLength(2);
+  });
+
+  it('predicts a sentence', async () => {
+    await page.getByLabel('Try a sentence').fill('I loved every minute of it');
+    await page.getByRole('button', { name: 'Predict' }).click();
+    await page
+      .getByText(/The model says positive/)
+      .first()
+      .waitFor();
+    expect(await faultsInAllLooks(page)).toEqual([]);
     expect(log).toEqual([]);
   });
 
-  it('learns from rows typed in it, by the keyboard alone', async () => {
+  it('learns from rows typed in it, by the keyboard alone, on a GPU with the least features', async () => {
     const { page: typed } = await openSite(browser, site);
+    // The worker's script begins so: neither float16 nor subgroups.
+    await typed.route('**/assets/main-*.js', async (route) => {
+      const response = await route.fetch();
+      const bare = "Object.defineProperty(GPUAdapter.prototype, 'features', { value: new Set() });";
+      await route.fulfill({ response, body: `${bare}\n${await response.text()}` });
+    });
+    await typed.reload();
     await untilReady(typed);
     await typed.getByRole('radio', { name: 'Example' }).nth(1).focus();
     await typed.keyboard.press('ArrowRight');
@@ -171,6 +188,10 @@ describe.skipIf(noChromium !== null)('the page', () => {
     await untilReady(typed);
     expect(await typed.locator('.rows-editor .bars').textContent()).toMatch(/bad\s*2\s*good\s*2/);
     expect(await faultsInAllLooks(typed)).toEqual([]);
+    await typed.getByText('More settings').click();
+    await typed.getByText('no shader-f16').waitFor();
+    await startTraining(typed, 2);
+    await untilFinished(typed);
     await typed.context().close();
   });
 

@@ -34,6 +34,8 @@ export interface Settings {
   epochs: number;
   batchSize: number;
   learningRate: number;
+  /** Batches that a step adds up. */
+  accumulation: number;
   /** The most tokens of a text. */
   maxLength: number;
   /** Share of the data held out for evaluation; counts if the data have no evaluation part. */
@@ -182,8 +184,8 @@ export interface PageWorker {
   readModel(source: ModelSource, onEvent: OnTrainEvent): Promise<ModelReport>;
   readData(source: DataSource): Promise<DataReport>;
   train(request: TrainRequest, onEvent: OnTrainEvent): Promise<TrainOutcome>;
-  /** Goes on with the training that is kept. */
-  resume(onEvent: OnTrainEvent): Promise<TrainOutcome>;
+  /** Goes on with the training that is kept; `halved`: in batches half as large, twice as many a step. */
+  resume(onEvent: OnTrainEvent, halved?: boolean): Promise<TrainOutcome>;
   /** Saves a checkpoint after the current step; `train` then gives `paused`. */
   pause(): Promise<void>;
   /** Ends after the current step, with the best model so far. */

@@ -47,6 +47,8 @@ export class TrainingProgress {
   private begin({ modelName, steps, step, epochs, log }: TrainEvent & { kind: 'begin' }): void {
     Object.assign(this, { modelName, steps, step, epochs, log: [...log] });
     this.epoch = log.at(-1)?.epoch ?? 0;
+    // It goes on from a checkpoint.
+    if (step > 0) this.savedStep = step;
     this.pace = new Pace();
   }
 
