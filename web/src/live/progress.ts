@@ -1,7 +1,13 @@
 /** What a training has told so far, from its events. */
 import type { LogEntry } from 'dawngrad';
 import type { TrainEvent } from '../contract.ts';
+import { formatBytes } from '../parts/format.ts';
 import { Pace } from './pace.ts';
+
+function downloadText({ file, loadedBytes, totalBytes }: TrainEvent & { kind: 'download' }): string {
+  const total = totalBytes > 0 ? ` of ${formatBytes(totalBytes)}` : '';
+  return `Downloading ${file}: ${formatBytes(loadedBytes)}${total}`;
+}
 
 export class TrainingProgress {
   modelName = '';
@@ -22,7 +28,7 @@ export class TrainingProgress {
 
   take(event: TrainEvent): void {
     if (event.kind === 'stage') this.stage = event.text;
-    else if (event.kind === 'download') this.stage = `Downloading ${event.file}`;
+    else if (event.kind === 'download') this.stage = downloadText(event);
     else if (event.kind === 'compile') this.compile(event);
     else if (event.kind === 'log') this.log.push(event.entry);
     else if (event.kind === 'saved') this.savedStep = event.step;
