@@ -139,6 +139,8 @@ describe('the progress', () => {
     expect(progress).toMatchObject({ step: 21, steps: 58, compiling: null, kernels: 37, memoryBytes: 9 });
     // An evaluation compiles a few more.
     progress.take({ kind: 'compile', compiled: 1, total: 3 });
+    expect(progress.compiling).toEqual({ done: 1, total: 3 });
+    progress.take({ kind: 'compile', compiled: 3, total: 3 });
     expect(progress.compiling).toBeNull();
   });
 });

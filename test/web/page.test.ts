@@ -93,11 +93,17 @@ describe.skipIf(noChromium !== null)('the page', () => {
 
   it('finds its checkpoint after a reload, pauses, and goes on to the end', async () => {
     await page.reload();
-    await page.getByText(/is unfinished: step \d+ of 58/).waitFor();
+    await page
+      .getByText(/is unfinished: step \d+ of 58/)
+      .first()
+      .waitFor();
     await page.getByRole('button', { name: 'Go on' }).click();
     await untilStep(page, 30);
     await page.getByRole('button', { name: 'Pause' }).click();
-    await page.getByText(/Paused at step \d+ of 58/).waitFor();
+    await page
+      .getByText(/Paused at step \d+ of 58/)
+      .first()
+      .waitFor();
     await page.getByRole('button', { name: 'Resume' }).click();
     await untilFinished(page);
     expect((await evaluations(page)).map(([epoch, step]) => [epoch, step])).toEqual([
@@ -138,7 +144,10 @@ describe.skipIf(noChromium !== null)('the page', () => {
 
   it('opens its finished model after a reload', async () => {
     await page.reload();
-    await page.getByText(/last fine-tuned model is kept/).waitFor();
+    await page
+      .getByText(/last fine-tuned model is kept/)
+      .first()
+      .waitFor();
     await page.getByRole('button', { name: 'Open it' }).click();
     await untilFinished(page);
     expect(await evaluations(page)).toHaveLength(2);
@@ -189,7 +198,7 @@ describe.skipIf(noChromium !== null)('the page', () => {
     expect(await typed.locator('.rows-editor .bars').textContent()).toMatch(/bad\s*2\s*good\s*2/);
     expect(await faultsInAllLooks(typed)).toEqual([]);
     await typed.getByText('More settings').click();
-    await typed.getByText('no shader-f16').waitFor();
+    await typed.getByText('no shader-f16').first().waitFor();
     await startTraining(typed, 2);
     await untilFinished(typed);
     await typed.context().close();
@@ -202,7 +211,7 @@ describe.skipIf(noChromium !== null)('the page', () => {
     const input = files.getByLabel('To learn from');
     const csv = (text: string) => ({ name: 'shop.csv', mimeType: 'text/csv', buffer: Buffer.from(text) });
     await input.setInputFiles(csv('text,label\nfine,yes\nbad,no\ngood,yes\nawful,no\nnice,yes\n'));
-    await files.getByText('5 rows').waitFor();
+    await files.getByText('5 rows').first().waitFor();
     expect(await files.locator('.bars').textContent()).toMatch(/no\s*2\s*yes\s*3/);
     await input.setInputFiles(csv('text,label\nfine,yes\nbad,yes\n'));
     await files.getByRole('alert').waitFor();
@@ -243,7 +252,7 @@ describe.skipIf(noChromium !== null)('the page', () => {
     await startTraining(losing, 1);
     await untilStep(losing, 12);
     await crashGpu(browser);
-    await losing.getByText('The browser lost the GPU').waitFor();
+    await losing.getByText('The browser lost the GPU').first().waitFor();
     expect(
       await losing
         .getByText(/checkpoint of step 10 is kept/)

@@ -8,7 +8,7 @@ import { build, preview } from 'vite';
 
 const configFile = fileURLToPath(new URL('../../web/vite.config.ts', import.meta.url));
 
-const PATIENCE_MS = 10 * 60_000;
+const PATIENCE_MS = 4 * 60_000;
 
 export interface PageSite {
   url: string;
@@ -20,11 +20,11 @@ export interface PageSite {
 /** Builds the page into a folder of its own, and serves it as any host of static files does. */
 export async function buildSite(): Promise<PageSite> {
   const folder = await mkdtemp(join(tmpdir(), 'dawngrad-page-'));
-  await build({ configFile, logLevel: 'warn', build: { outDir: folder } });
+  await build({ configFile, logLevel: 'error', build: { outDir: folder } });
   const server = await preview({
     configFile,
     appType: 'mpa',
-    logLevel: 'warn',
+    logLevel: 'error',
     build: { outDir: folder },
     preview: { host: '127.0.0.1', port: 0, open: false },
   });

@@ -17,7 +17,7 @@ export class TrainingProgress {
   epoch = 0;
   epochs = 0;
   memoryBytes = 0;
-  /** How far the compilation ahead of the first step is. */
+  /** How far the compilation ahead of the first step, or the first evaluation, is; null when none is. */
   compiling: { done: number; total: number } | null = null;
   kernels = 0;
   /** The step of the last checkpoint. */
@@ -46,8 +46,7 @@ export class TrainingProgress {
   }
 
   private compile({ compiled: done, total }: TrainEvent & { kind: 'compile' }): void {
-    // Before an evaluation, a few more are compiled.
-    if (this.step === 0) this.compiling = { done, total };
+    this.compiling = done < total ? { done, total } : null;
   }
 
   private begin({ modelName, steps, step, epochs, log }: TrainEvent & { kind: 'begin' }): void {
