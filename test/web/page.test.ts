@@ -21,7 +21,6 @@ import {
   untilReady,
   untilStep,
 } from '../../tools/web/site.ts';
-import type { LiveRun } from '../../web/src/contract.ts';
 import { bundle } from '../support/bundle.ts';
 import { noChromium, openChromium } from '../support/chromium.ts';
 import { faultsInAllLooks } from './axe.ts';
@@ -50,14 +49,12 @@ describe.skipIf(noChromium !== null)('the page', () => {
   let browser: Browser;
   let device: Device;
   let scratch = '';
-  let inNode: LiveRun;
   let page: Page;
   let log: string[];
 
   beforeAll(async () => {
     scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
     device = await requestDevice({ adapter: 'swiftshader' });
-    inNode = await trainInNode(device, examplePlan(join(scratch, 'node'), 2));
     [site, browser] = await Promise.all([buildSite(), openChromium()]);
     ({ page, log } = await openSite(browser, site));
   });
@@ -127,6 +124,7 @@ describe.skipIf(noChromium !== null)('the page', () => {
     }
     const read = async (name: string) => JSON.parse(await readFile(join(folder, name), 'utf8'));
     expect((await read('config.json')).architectures).toEqual(['BertForSequenceClassification']);
+    const inNode = await trainInNode(device, examplePlan(join(scratch, 'node'), 2));
     const history: LogEntry[] = (await read('trainer_state.json')).log_history;
     const [losses, expected] = [numbers(history, 'loss'), numbers(inNode.run.log, 'loss')];
     expect(losses).toHaveLength(58);
@@ -207,7 +205,7 @@ describe.skipIf(noChromium !== null)('the page', () => {
   it('reads a file, and says what is wrong with one', async () => {
     const { page: files } = await openSite(browser, site);
     await untilReady(files);
-    await files.getByText('A file', { exact: true }).click();
+    await files.getByRole('radio', { name: 'A file' }).check();
     const input = files.getByLabel('To learn from');
     const csv = (text: string) => ({ name: 'shop.csv', mimeType: 'text/csv', buffer: Buffer.from(text) });
     await input.setInputFiles(csv('text,label\nfine,yes\nbad,no\ngood,yes\nawful,no\nnice,yes\n'));
@@ -260,7 +258,7 @@ describe.skipIf(noChromium !== null)('the page', () => {
         .isVisible(),
     ).toBe(true);
     expect(await losing.getByRole('alert').textContent()).toContain('halve the batch size');
-    await losing.getByRole('button', { name: 'Resume' }).click();
+    await losing.getByRole('button', { name: 'Resume in half batches' }).click();
     await untilStep(losing, 14);
     await losing.getByRole('button', { name: 'Stop' }).click();
     await untilFinished(losing);
