@@ -1,6 +1,6 @@
 /**
  * Takes the pictures of the page that the documentation shows, into docs/images: the page while it trains, in
- * dark on a phone, and with its results. Needs Chromium (test/support/chromium.ts).
+ * dark on a phone, and with its results, a sentence tried. Needs Chromium (test/support/chromium.ts).
  */
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -17,6 +17,9 @@ await startTraining(page, EPOCHS);
 await untilStep(page, 62);
 await page.screenshot({ path: `${folder}page.png` });
 await untilFinished(page);
+await page.getByLabel('Try a sentence').fill('The room was lovely, but the staff were rude.');
+await page.getByRole('button', { name: 'Predict' }).click();
+await page.locator('.token-text').waitFor();
 const results = page.locator('.results');
 await results.screenshot({ path: `${folder}page-results.png` });
 await page.setViewportSize({ width: 390, height: 844 });
