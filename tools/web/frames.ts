@@ -12,17 +12,13 @@ interface Recorder {
   frameTimes?: number[];
 }
 
-/** Begins to note the times of frames. */
+/** Begins to note the times of frames. As text: compilers add to functions what a page does not have. */
 export function recordFrames(page: Page): Promise<void> {
-  return page.evaluate(() => {
-    const times: number[] = [];
-    (globalThis as Recorder).frameTimes = times;
-    const note = (time: number): void => {
-      times.push(time);
-      requestAnimationFrame(note);
-    };
+  return page.evaluate(`{
+    const times = (globalThis.frameTimes = []);
+    const note = (time) => { times.push(time); requestAnimationFrame(note); };
     requestAnimationFrame(note);
-  });
+  }`);
 }
 
 /** What was noted since `recordFrames`. */
