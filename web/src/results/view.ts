@@ -1,20 +1,29 @@
 /** What the page shows after a training. */
 import type { PageWorker, Run } from '../contract.ts';
+import { h } from '../parts/dom.ts';
+import { loaded } from './loading.ts';
+import { mistakesView } from './mistakes.ts';
+import { scoresView } from './score-table.ts';
+import { sentenceView } from './sentence.ts';
 
-/** The views of a finished training. */
+/** The views of a finished training: its scores, a box to try a sentence, its mistakes. */
 export function resultsView(worker: PageWorker, run: Run): HTMLElement {
-  const view = document.createElement('div');
-  const form = document.createElement('form');
-  form.innerHTML =
-    '<label for="try-text">Try a sentence</label> <input id="try-text" required> <button>Predict</button><output></output>';
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    const text = form.querySelector('input')!.value;
-    const values = await worker.inspect.predict(text);
-    form.querySelector('output')!.textContent = run.labels
-      .map((name, id) => `${name} ${values[id]!.toFixed(3)}`)
-      .join(', ');
+  const sentence = sentenceView(worker, run);
+  if (run.evaluationRows === 0) return h('div', { class: 'findings' }, sentence.element);
+  const scores = loaded('Evaluating…', async () => {
+    const found = await worker.inspect.scores();
+    return found === null ? [] : scoresView(found);
   });
-  view.append(form);
-  return view;
+  return h(
+    'div',
+    { class: 'findings' },
+    h(
+      'section',
+      { class: 'finding', 'aria-labelledby': 'scores-title' },
+      h('h3', { id: 'scores-title' }, 'Scores on the rows held out'),
+      scores,
+    ),
+    sentence.element,
+    mistakesView(worker, run, sentence.ask),
+  );
 }
