@@ -15,6 +15,7 @@ const slow = [
   'test/cli/**',
   'test/bench/**',
   'test/isa/machine-code.test.ts',
+  'test/web/page.test.ts',
 ];
 
 export default defineConfig(({ mode }) => ({
