@@ -16,6 +16,7 @@ const slow = [
   'test/bench/**',
   'test/isa/machine-code.test.ts',
   'test/web/page.test.ts',
+  'test/web/results-views.test.ts',
 ];
 
 export default defineConfig(({ mode }) => ({

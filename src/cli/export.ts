@@ -7,6 +7,7 @@ import { knownFamily } from '../models/config.ts';
 import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig, loadPretrained } from '../models/files/load.ts';
 import { exportOnnx, type OnnxDtype, onnxDtypes } from '../onnx/export.ts';
+import { isFewShotFolder } from '../sentence/folder.ts';
 import type { Device } from '../tensor/device.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import { addAdapterOption, type CommonOptions, checkOutput, openDevice } from './options.ts';
@@ -49,6 +50,10 @@ async function exportModel(idOrFolder: string, options: ExportOptions): Promise<
     });
   if (output !== idOrFolder) await checkOutput(output, options.overwrite === true);
   const folder = await resolveModel(idOrFolder, { onProgress: downloadProgress() });
+  if (await isFewShotFolder(folder))
+    throw new ConfigError(`'${folder}' is a few-shot classifier, whose pooling is not exported`, {
+      remedy: 'fine-tune without --few-shot for ONNX files',
+    });
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const device = await openDevice(options);
   const model = await loadAsSaved(folder, device);

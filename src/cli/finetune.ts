@@ -11,6 +11,7 @@ import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig } from '../models/files/load.ts';
 import { defined } from '../options.ts';
 import { SENTENCE_FILES } from '../sentence/folder.ts';
+import { SetFitModel } from '../sentence/setfit.ts';
 import type { CardContent } from '../tasks/model-card.ts';
 import type { Decision, Task, TaskFile } from '../tasks/task.ts';
 import { AutoTokenizer } from '../text/auto.ts';
@@ -21,6 +22,15 @@ import type { TrainableModel } from '../train/predict.ts';
 import { hubId, shownName, writeCard } from './card.ts';
 import { readClassWeights } from './class-weights.ts';
 import { configOption, type DatasetOptions, datasetOption } from './data-source.ts';
+import {
+  addFewShotOptions,
+  checkFewShot,
+  checkFewShotLabels,
+  type FewShotOptions,
+  fewShotValues,
+  loadFewShot,
+  trainFewShot,
+} from './few-shot.ts';
 import { readFiles } from './finetune-data.ts';
 import {
   addDataOptions,
@@ -40,12 +50,7 @@ import {
 import { downloadProgress } from './progress.ts';
 import { addPushOptions, pushTraining, type TrainingPushOptions, trainingTarget } from './push.ts';
 import { formatEvaluation, formatOutcome } from './report.ts';
-import {
-  addStreamingOptions,
-  checkStreamedLabels,
-  checkStreaming,
-  type StreamingOptions,
-} from './streaming.ts';
+import { addStreamingOptions, checkStreaming, type StreamingOptions } from './streaming.ts';
 import { addTaskOptions, encodingOptions, type TaskOptions } from './task-options.ts';
 import { train } from './train.ts';
 import type { Trained } from './trained.ts';
@@ -56,6 +61,7 @@ export interface FinetuneOptions
   extends CommonOptions,
     DataOptions,
     StreamingOptions,
+    FewShotOptions,
     DatasetOptions,
     TaskOptions,
     TrainingPushOptions {
@@ -120,18 +126,19 @@ export function addFinetune(program: Command): void {
     ],
   });
   addStreamingOptions(command);
+  addFewShotOptions(command);
   addModelOptions(addDataOptions(addTaskOptions(addPushOptions(addResumeOption(command)), 'finetune')));
-  command.action((options: FinetuneOptions) => finetune(withExample(options, command)));
+  command.action((options: FinetuneOptions) => finetune(withPreset(options, command)));
 }
 
-/** Fills in the example's files and settings for `--example`, keeping what the user set. */
-function withExample(options: FinetuneOptions, command: Command): FinetuneOptions {
-  if (options.example !== true) return options;
+/** Fills in the example's files, and settings of it or of `--few-shot`, keeping what the user set. */
+function withPreset(options: FinetuneOptions, command: Command): FinetuneOptions {
+  const values = options.fewShot === true ? fewShotValues : options.example === true ? example.values : {};
   const file = (name: string): string => platform.joinPath(platform.packagePath(example.folder), name);
-  const open = Object.entries(example.values).filter(([name]) =>
+  const open = Object.entries(values).filter(([name]) =>
     ['default', undefined].includes(command.getOptionValueSource(name)),
   );
-  const files = {
+  const files = options.example === true && {
     model: file('model'),
     train: file('train.tsv'),
     eval: file('dev.tsv'),
@@ -159,7 +166,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   const { device, model, tokenizer, bound, decision } = await prepare(options, task, files.train, checkpoint);
   const encoded = (file: TaskFile<unknown> | null, most: number | undefined) =>
     file === null ? null : bound.encode(file.examples.slice(0, most));
-  const stream = streamed?.stream(bound, options.maxTrainSamples);
+  const stream = await streamed?.stream(bound, options.maxTrainSamples);
   const trainDataset = stream ?? encoded(files.train, options.maxTrainSamples)!;
   const evalDataset = encoded(files.eval, options.maxEvalSamples);
   const testDataset = encoded(files.test, options.maxEvalSamples);
@@ -167,20 +174,26 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   const evaluated = evalDataset === null ? '' : `, evaluating on ${evalDataset.examples.length}`;
   const learned = decision.labels === '' ? '' : `: ${decision.labels}`;
   console.error(`training on ${count} ${task.things}${evaluated}${learned}`);
-  const { trainer, outcome } = await train(
-    {
-      model,
-      processingClass: tokenizer,
-      trainDataset,
-      ...(evalDataset && { evalDataset }),
-      dataCollator: bound.collate,
-      ...(bound.computeMetrics && { computeMetrics: bound.computeMetrics }),
-      ...(bound.computeLoss && { computeLoss: bound.computeLoss }),
-      args,
-      callbacks,
-    },
-    checkpoint,
-  );
+  const setup = {
+    model,
+    processingClass: tokenizer,
+    trainDataset,
+    ...(evalDataset && { evalDataset }),
+    dataCollator: bound.collate,
+    ...(bound.computeMetrics && { computeMetrics: bound.computeMetrics }),
+    ...(bound.computeLoss && { computeLoss: bound.computeLoss }),
+    args,
+    callbacks,
+  };
+  const { trainer, outcome } =
+    model instanceof SetFitModel
+      ? await trainFewShot(
+          model,
+          files.train,
+          { sampling: options.sampling, most: options.maxTrainSamples },
+          setup,
+        )
+      : await train(setup, checkpoint);
   if (outcome.interruptedAt !== null) return;
   console.error(formatOutcome(outcome, options.metric ?? 'loss'));
   const [name, reported] = testDataset ? ['test', testDataset] : ['evaluation', evalDataset];
@@ -245,6 +258,7 @@ function checkOptions(options: FinetuneOptions): void {
     '--max-eval-samples': options.maxEvalSamples,
   });
   checkStreaming(options);
+  checkFewShot(options);
   checkPositive('--max-length', options.maxLength);
   checkPositive('--max-train-samples', options.maxTrainSamples);
   checkPositive('--max-eval-samples', options.maxEvalSamples);
@@ -252,7 +266,7 @@ function checkOptions(options: FinetuneOptions): void {
 
 /** What the data or the checkpoint decide, printed a line each. */
 async function decide(
-  { problemType, head, loss, fromScratch }: FinetuneOptions,
+  { problemType, head, loss, fromScratch, fewShot }: FinetuneOptions,
   task: Task,
   data: TaskFile<unknown>,
   { folder, config, resumes }: { folder: string; config: PretrainedConfig; resumes: boolean },
@@ -271,7 +285,10 @@ async function decide(
   } else {
     const { model } = task;
     const trained =
-      fromScratch !== true && model !== null && (await hasTrainedClassifier(folder, config, model));
+      fromScratch !== true &&
+      fewShot !== true &&
+      model !== null &&
+      (await hasTrainedClassifier(folder, config, model));
     decision = task.decide(data, defined({ problemType, head, loss, model: trained ? config : undefined }));
   }
   for (const line of decision.about) console.error(line);
@@ -306,7 +323,7 @@ async function prepare(
   const resumes = checkpoint !== undefined;
   const decision = await decide(options, task, data, { folder, config, resumes });
   checkMetric(options, decision);
-  if (options.streaming === true) checkStreamedLabels(decision);
+  if (options.fewShot === true) checkFewShotLabels(task, decision);
   const device = await openDevice(options);
   // Loading the model draws its new weights.
   device.manualSeed(options.seed);
@@ -314,13 +331,16 @@ async function prepare(
   const model =
     options.fromScratch === true && !resumes
       ? await task.auto.fromConfig(withOverrides(config, decision.config), { device })
-      : await task.auto.fromPretrained(folder, {
-          device,
-          ...decision.config,
-          ignoreMismatchedSizes: 'head',
-          ...(keepsHead !== null && { head: keepsHead ? 'keep' : 'new' }),
-          onReport: ({ text }) => text !== '' && console.error(text),
-        });
+      : await (options.fewShot === true ? { fromPretrained: loadFewShot } : task.auto).fromPretrained(
+          folder,
+          {
+            device,
+            ...decision.config,
+            ignoreMismatchedSizes: 'head',
+            ...(keepsHead !== null && { head: keepsHead ? 'keep' : 'new' }),
+            onReport: ({ text }) => text !== '' && console.error(text),
+          },
+        );
   const bound = task.bind(
     tokenizer,
     model.config,

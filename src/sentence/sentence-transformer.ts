@@ -125,6 +125,19 @@ export class SentenceTransformer extends PreTrainedModel {
   ): Promise<SentenceTransformer> {
     const hub = Object.entries(options).filter(([name]) => Object.hasOwn(hubOptionNames, name));
     const folder = await resolveModel(idOrFolder, Object.fromEntries(hub), 'all', SENTENCE_FILES);
+    const { dense } = await readSettings(folder);
+    if (dense !== null)
+      throw new ConfigError(`'${folder}' is a few-shot classifier`, {
+        remedy: 'load it with SetFitModel, whose body is the SentenceTransformer',
+      });
+    return SentenceTransformer.withoutDense(folder, options);
+  }
+
+  /** @internal As `fromPretrained` of a folder, without the head of a few-shot classifier. */
+  static async withoutDense(
+    folder: string,
+    options: LoadOptions & Partial<SentenceSettings>,
+  ): Promise<SentenceTransformer> {
     const { settings, transformer: path } = await readSettings(folder);
     const entries = Object.entries(options);
     const own = Object.fromEntries(entries.filter(([name]) => Object.hasOwn(settingNames, name)));
