@@ -1,6 +1,6 @@
 /**
- * Takes the pictures of the page that the documentation shows, into docs/images: the page while it trains, in
- * dark on a phone, and with its results, a sentence tried. Needs Chromium (test/support/chromium.ts).
+ * Takes the pictures of the page that the documentation shows, into docs/images: the page while it trains,
+ * and its results with a sentence tried. Needs Chromium (test/support/chromium.ts).
  */
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -22,9 +22,5 @@ await page.getByRole('button', { name: 'Predict' }).click();
 await page.locator('.token-text').waitFor();
 const results = page.locator('.results');
 await results.screenshot({ path: `${folder}page-results.png` });
-await page.setViewportSize({ width: 390, height: 844 });
-await page.emulateMedia({ colorScheme: 'dark' });
-await page.locator('.live').scrollIntoViewIfNeeded();
-await page.screenshot({ path: `${folder}page-narrow.png` });
 await browser.close();
 await site.close();
