@@ -136,6 +136,13 @@ export {
   MPNetModel,
 } from './models/mpnet.ts';
 export type { ModelType } from './models/registry.ts';
+export { LoraConfig, type LoraOptions, type TaskType } from './models/peft/config.ts';
+export {
+  type AdapterOptions,
+  getPeftModel,
+  type LoadAdapterOptions,
+  PeftModel,
+} from './models/peft/peft-model.ts';
 export {
   RobertaForMaskedLM,
   RobertaForMultipleChoice,

@@ -9,6 +9,7 @@ import { withOverrides } from '../models/config.ts';
 import { hasTrainedClassifier } from '../models/files/class-head.ts';
 import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig } from '../models/files/load.ts';
+import { LoraConfig } from '../models/peft/config.ts';
 import { defined } from '../options.ts';
 import { SENTENCE_FILES } from '../sentence/folder.ts';
 import type { CardContent } from '../tasks/model-card.ts';
@@ -22,6 +23,7 @@ import { hubId, shownName, writeCard } from './card.ts';
 import { readClassWeights } from './class-weights.ts';
 import { configOption, type DatasetOptions, datasetOption } from './data-source.ts';
 import { readFiles } from './finetune-data.ts';
+import { addLora, loraOptions } from './lora.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -69,6 +71,7 @@ export interface FinetuneOptions
   output?: string;
   example?: boolean;
   fromScratch?: boolean;
+  lora?: string | true;
   overwrite?: boolean;
   resume?: string | true;
   maxTrainSamples?: number;
@@ -107,6 +110,10 @@ export function addFinetune(program: Command): void {
     .option('--max-eval-samples <n>', 'evaluate and test on the first n texts only', integer)
     .option('--predictions <file>', 'write the predictions for the test or evaluation data there')
     .option('--overwrite', 'replace a model in the output folder')
+    .option(
+      '--lora [settings]',
+      'train an adapter instead of the model: r=8,alpha=8,dropout=0,target=query+value,save=classifier,bias=none',
+    )
     .option('--from-scratch', "draw all weights anew, keeping the checkpoint's config and tokenizer");
   addTrainingOptions(command, 'finetune', {
     gradientAccumulationSteps: [
@@ -235,6 +242,9 @@ function checkOptions(options: FinetuneOptions): void {
     throw new UsageError(`there are ${evaluation} and --train-split`, { remedy: 'give one of them' });
   if (options.train !== undefined && options.dataset !== undefined)
     throw new UsageError('there are --train and --dataset', { remedy: 'give one of them' });
+  if (options.lora !== undefined) new LoraConfig(loraOptions(options.lora));
+  if (options.lora !== undefined && options.fromScratch === true)
+    throw new UsageError('there are --lora and --from-scratch', { remedy: 'give one of them' });
   needs('pass --eval or --train-split', evaluates(options), {
     '--early-stopping': options.earlyStopping,
     '--metric': options.metric,
@@ -311,6 +321,7 @@ async function prepare(
   // Loading the model draws its new weights.
   device.manualSeed(options.seed);
   const { keepsHead } = decision;
+  const missing: string[] = [];
   const model =
     options.fromScratch === true && !resumes
       ? await task.auto.fromConfig(withOverrides(config, decision.config), { device })
@@ -319,8 +330,15 @@ async function prepare(
           ...decision.config,
           ignoreMismatchedSizes: 'head',
           ...(keepsHead !== null && { head: keepsHead ? 'keep' : 'new' }),
-          onReport: ({ text }) => text !== '' && console.error(text),
+          onReport: (report) => {
+            missing.push(...report.missing);
+            if (report.text !== '') console.error(report.text);
+          },
         });
+  if (options.lora !== undefined && model.adapters === null && resumes)
+    throw new UsageError('--lora: the checkpoint holds a whole model', { remedy: 'leave it out' });
+  if (options.lora === undefined || resumes) model.adapters?.train();
+  else console.error(addLora(model, options.lora, { task: task.name, base: options.model!, missing }));
   const bound = task.bind(
     tokenizer,
     model.config,
