@@ -23,6 +23,7 @@ import { hubId, shownName, writeCard } from './card.ts';
 import { readClassWeights } from './class-weights.ts';
 import { configOption, type DatasetOptions, datasetOption } from './data-source.ts';
 import { readFiles } from './finetune-data.ts';
+import { bytes, printDryRun } from './dry-run.ts';
 import { addLora, loraOptions } from './lora.ts';
 import {
   addDataOptions,
@@ -72,6 +73,8 @@ export interface FinetuneOptions
   example?: boolean;
   fromScratch?: boolean;
   lora?: string | true;
+  dryRun?: boolean;
+  memoryLimit?: number;
   overwrite?: boolean;
   resume?: string | true;
   maxTrainSamples?: number;
@@ -110,6 +113,8 @@ export function addFinetune(program: Command): void {
     .option('--max-eval-samples <n>', 'evaluate and test on the first n texts only', integer)
     .option('--predictions <file>', 'write the predictions for the test or evaluation data there')
     .option('--overwrite', 'replace a model in the output folder')
+    .option('--dry-run', 'say what memory, time and disk the training would take, and end')
+    .option('--memory-limit <size>', 'memory that the GPU may give, as in 8GiB (default: what it has)', bytes)
     .option(
       '--lora [settings]',
       'train an adapter instead of the model: r=8,alpha=8,dropout=0,target=query+value,save=classifier,bias=none',
@@ -174,20 +179,23 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   const evaluated = evalDataset === null ? '' : `, evaluating on ${evalDataset.examples.length}`;
   const learned = decision.labels === '' ? '' : `: ${decision.labels}`;
   console.error(`training on ${count} ${task.things}${evaluated}${learned}`);
-  const { trainer, outcome } = await train(
-    {
-      model,
-      processingClass: tokenizer,
-      trainDataset,
-      ...(evalDataset && { evalDataset }),
-      dataCollator: bound.collate,
-      ...(bound.computeMetrics && { computeMetrics: bound.computeMetrics }),
-      ...(bound.computeLoss && { computeLoss: bound.computeLoss }),
-      args,
-      callbacks,
-    },
-    checkpoint,
-  );
+  const training = {
+    model,
+    processingClass: tokenizer,
+    trainDataset,
+    ...(evalDataset && { evalDataset }),
+    dataCollator: bound.collate,
+    ...(bound.computeMetrics && { computeMetrics: bound.computeMetrics }),
+    ...(bound.computeLoss && { computeLoss: bound.computeLoss }),
+    args,
+    callbacks,
+  };
+  if (options.dryRun === true) {
+    await printDryRun(training, options.memoryLimit);
+    device.destroy();
+    return;
+  }
+  const { trainer, outcome } = await train(training, checkpoint);
   if (outcome.interruptedAt !== null) return;
   console.error(formatOutcome(outcome, options.metric ?? 'loss'));
   const [name, reported] = testDataset ? ['test', testDataset] : ['evaluation', evalDataset];
