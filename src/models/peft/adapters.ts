@@ -1,6 +1,6 @@
 /** The adapters of a model: made, chosen, saved and merged. */
 import { CheckpointError, ConfigError } from '../../errors.ts';
-import { parameter } from '../../nn/layers.ts';
+import { parameter, skipInit } from '../../nn/layers.ts';
 import { LoraAdapter, LoraLinear, LoraPart, PartBias } from '../../nn/lora.ts';
 import type { Module } from '../../nn/module.ts';
 import { formatShape, sameShape } from '../../tensor/shape.ts';
@@ -136,7 +136,8 @@ export class ModelAdapters {
   }
 
   private adaptable(site: Site, layer: Site['module']): LoraLinear {
-    const made = new LoraLinear(layer as LoraLinear);
+    // The weights are the layer's, and drawn already.
+    const made = skipInit(() => new LoraLinear(layer as LoraLinear));
     replaceModule(site, made);
     this.layers.set(made, { ...site, module: made });
     return made;

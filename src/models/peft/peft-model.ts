@@ -25,9 +25,9 @@ export interface LoadAdapterOptions extends AdapterOptions, HubOptions {
 
 const loadNames = { ...hubOptionNames, adapterName: true, isTrainable: true } as const;
 
-interface Forward {
-  forward(inputs: never): object;
-}
+/** What a model's `forward` takes and gives. */
+type Takes<M> = M extends { forward(inputs: infer I): unknown } ? I : never;
+type Gives<M> = M extends { forward(inputs: never): infer O } ? O : object;
 
 export class PeftModel<M extends PreTrainedModel = PreTrainedModel> extends PreTrainedModel {
   /** @internal Use `getPeftModel` or `PeftModel.fromPretrained`. */
@@ -69,9 +69,9 @@ export class PeftModel<M extends PreTrainedModel = PreTrainedModel> extends PreT
     return this.model.adapters;
   }
 
-  forward(inputs: Parameters<(M & Forward)['forward']>[0]): ReturnType<(M & Forward)['forward']> {
-    const { model } = this as unknown as { model: Forward };
-    return model.forward(inputs as never) as ReturnType<(M & Forward)['forward']>;
+  forward(inputs: Takes<M>): Gives<M> {
+    const { model } = this as unknown as { model: { forward(inputs: Takes<M>): Gives<M> } };
+    return model.forward(inputs);
   }
 
   override layerGroups(): Module[][] {
