@@ -135,7 +135,6 @@ export {
   MPNetForTokenClassification,
   MPNetModel,
 } from './models/mpnet.ts';
-export type { ModelType } from './models/registry.ts';
 export { LoraConfig, type LoraOptions, type TaskType } from './models/peft/config.ts';
 export {
   type AdapterOptions,
@@ -143,6 +142,7 @@ export {
   type LoadAdapterOptions,
   PeftModel,
 } from './models/peft/peft-model.ts';
+export type { ModelType } from './models/registry.ts';
 export {
   RobertaForMaskedLM,
   RobertaForMultipleChoice,

@@ -22,8 +22,8 @@ import type { TrainableModel } from '../train/predict.ts';
 import { hubId, shownName, writeCard } from './card.ts';
 import { readClassWeights } from './class-weights.ts';
 import { configOption, type DatasetOptions, datasetOption } from './data-source.ts';
-import { readFiles } from './finetune-data.ts';
 import { bytes, printDryRun } from './dry-run.ts';
+import { readFiles } from './finetune-data.ts';
 import { addLora, loraOptions } from './lora.ts';
 import {
   addDataOptions,

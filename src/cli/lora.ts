@@ -24,7 +24,7 @@ const taskTypes: Readonly<Record<string, TaskType>> = {
   'question-answering': 'QUESTION_ANS',
 };
 
-function valueOf(name: string, text: string): unknown {
+function readSetting(name: string, text: string): unknown {
   if (name === 'target') return text === 'all-linear' ? text : text.split('+');
   if (name === 'save') return text.split('+');
   if (name === 'bias') return text;
@@ -43,7 +43,7 @@ export function loraOptions(text: string | true): LoraOptions {
         throw new UsageError(`--lora: there is no setting '${name}'`, {
           remedy: `there are ${Object.keys(settings).join(', ')}, as in r=8,alpha=16,target=query+value`,
         });
-      return [option, valueOf(name, value.join('='))];
+      return [option, readSetting(name, value.join('='))];
     }),
   ) as LoraOptions;
 }

@@ -30,15 +30,36 @@ it('trains, resumes, evaluates, predicts, exports and merges an adapter', { time
   const files = await readdir(output);
   expect(files).toContain('adapter_model.safetensors');
   expect(files).not.toContain('model.safetensors');
-  const config = JSON.parse(await readFile(join(output, 'adapter_config.json'), 'utf8')) as Record<string, unknown>;
-  expect(config).toMatchObject({ peft_type: 'LORA', r: 4, lora_alpha: 8, task_type: 'SEQ_CLS', base_model_name_or_path: model });
+  const config = JSON.parse(await readFile(join(output, 'adapter_config.json'), 'utf8')) as Record<
+    string,
+    unknown
+  >;
+  expect(config).toMatchObject({
+    peft_type: 'LORA',
+    r: 4,
+    lora_alpha: 8,
+    task_type: 'SEQ_CLS',
+    base_model_name_or_path: model,
+  });
   const log = await readFile(join(output, 'loss_log.jsonl'), 'utf8');
 
   const again = join(scratch, 'again');
   await cp(output, again, { recursive: true });
-  const resumed = await finetune(again, '--lora', 'r=4,alpha=8', '--save-steps', '2', '--resume', join(again, 'checkpoint-2'));
+  const resumed = await finetune(
+    again,
+    '--lora',
+    'r=4,alpha=8',
+    '--save-steps',
+    '2',
+    '--resume',
+    join(again, 'checkpoint-2'),
+  );
   expect(resumed.code).toBe(0);
-  const losses = (lines: string) => lines.split('\n').filter((line) => /"loss"/.test(line)).at(-1);
+  const losses = (lines: string) =>
+    lines
+      .split('\n')
+      .filter((line) => /"loss"/.test(line))
+      .at(-1);
   expect(losses(await readFile(join(again, 'loss_log.jsonl'), 'utf8'))).toBe(losses(log));
   expect(await readFile(join(again, 'adapter_model.safetensors'))).toEqual(
     await readFile(join(output, 'adapter_model.safetensors')),
@@ -56,7 +77,15 @@ it('trains, resumes, evaluates, predicts, exports and merges an adapter', { time
   expect(of(plain.stdout).score).toBeCloseTo(of(predicted.stdout).score, 4);
   const exported = await dawngrad(['export', output, '--output', join(scratch, 'onnx'), '--dtype', 'fp32']);
   expect(exported.code).toBe(0);
-  const evaluated = await dawngrad(['evaluate', '--model', output, '--data', join(example, 'test.tsv'), '--max-eval-samples', '8']);
+  const evaluated = await dawngrad([
+    'evaluate',
+    '--model',
+    output,
+    '--data',
+    join(example, 'test.tsv'),
+    '--max-eval-samples',
+    '8',
+  ]);
   expect(evaluated.code).toBe(0);
 });
 
@@ -64,8 +93,12 @@ it('says what a training would take, and what to change', { timeout: 120_000 }, 
   const output = join(scratch, 'dry');
   const plenty = await finetune(output, '--dry-run');
   expect(plenty.code).toBe(0);
-  expect(plenty.stdout).toMatch(/^4 steps; the largest has 16 texts of up to \d+ tokens\n\nmemory {2}\d+ MiB: weights/);
-  expect(plenty.stdout).toMatch(/\ntime {4}\d+ s without evaluations, on .*\ndisk {4}\d+ MiB: the model \d+ MiB, 1 check/);
+  expect(plenty.stdout).toMatch(
+    /^4 steps; the largest has 16 texts of up to \d+ tokens\n\nmemory {2}\d+ MiB: weights/,
+  );
+  expect(plenty.stdout).toMatch(
+    /\ntime {4}\d+ s without evaluations, on .*\ndisk {4}\d+ MiB: the model \d+ MiB, 1 check/,
+  );
   const little = await finetune(output, '--dry-run', '--memory-limit', '8MiB');
   expect(little.code).toBe(1);
   expect(little.stdout).toMatch(/do not fit into 8 MiB:\n- set --gradient-checkpointing/);
@@ -73,15 +106,34 @@ it('says what a training would take, and what to change', { timeout: 120_000 }, 
   await expect(readdir(output)).rejects.toThrow();
 });
 
-it('ends a training that needs too much memory with what helps, and keeps the checkpoint', { timeout: 120_000 }, async () => {
+it('ends a training that needs too much memory with what helps, and keeps the checkpoint', {
+  timeout: 120_000,
+}, async () => {
   const data = join(scratch, 'long.tsv');
-  const rows = Array.from({ length: 48 }, (_, at) => `${(at < 47 ? 'good ' : 'bad ').repeat(at < 47 ? 2 : 60)}\t${at % 2}`);
+  const rows = Array.from(
+    { length: 48 },
+    (_, at) => `${(at < 47 ? 'good ' : 'bad ').repeat(at < 47 ? 2 : 60)}\t${at % 2}`,
+  );
   await writeFile(data, `text\tlabel\n${rows.join('\n')}\n`);
   const output = join(scratch, 'short');
-  const args = ['finetune', '--model', model, '--train', data, '--output', output, '--batch-size', '4', '--epochs', '4'];
+  const args = [
+    'finetune',
+    '--model',
+    model,
+    '--train',
+    data,
+    '--output',
+    output,
+    '--batch-size',
+    '4',
+    '--epochs',
+    '4',
+  ];
   const failed = await dawngrad([...args, '--save-steps', '1', '--memory-limit', '9MiB', '--seed', '3']);
   expect(failed.code).toBe(1);
-  expect(failed.stderr).toMatch(/error: \d+ bytes are in use, .*: step \d+, of 4 texts of up to \d+ tokens, does not fit/);
+  expect(failed.stderr).toMatch(
+    /error: \d+ bytes are in use, .*: step \d+, of 4 texts of up to \d+ tokens, does not fit/,
+  );
   expect(failed.stderr).toContain('--gradient-checkpointing');
 });
 

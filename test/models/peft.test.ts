@@ -21,7 +21,15 @@ import { autocast } from '../../src/tensor/autocast.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
-import { fixtures, type Ids, int32, maxDifference, models, readJson, readTensors } from '../support/fixtures.ts';
+import {
+  fixtures,
+  type Ids,
+  int32,
+  maxDifference,
+  models,
+  readJson,
+  readTensors,
+} from '../support/fixtures.ts';
 
 const device = useDevice();
 const root = join(fixtures, 'peft');
@@ -70,7 +78,11 @@ const load = async (folder: string, reference: Pick<Reference, 'task'>): Promise
 
 function inputsOf({ inputs, labels }: Reference): object {
   const { current } = device;
-  const entries = { labels: labels.labels, startPositions: labels.start_positions, endPositions: labels.end_positions };
+  const entries = {
+    labels: labels.labels,
+    startPositions: labels.start_positions,
+    endPositions: labels.end_positions,
+  };
   return {
     inputIds: int32(current, inputs.input_ids),
     attentionMask: int32(current, inputs.attention_mask),
@@ -84,9 +96,12 @@ function inputsOf({ inputs, labels }: Reference): object {
 
 /** Logits at the tokens that the mask shows, of both sides. */
 async function logitsOf(model: Loaded, reference: Reference): Promise<number[]> {
+  const scope = device.current.scope();
   const out = noGrad(() => model.forward(inputsOf(reference)));
   const parts = [out.logits, out.startLogits, out.endLogits].filter((one) => one !== undefined);
-  return (await Promise.all(parts.map((one) => one.float32Data()))).flatMap((values) => [...values]);
+  const read = Promise.all(parts.map((one) => one.float32Data()));
+  scope.close();
+  return (await read).flatMap((values) => [...values]);
 }
 
 /** With a row for each token, only those that the mask shows. */
@@ -126,7 +141,12 @@ describe.each(cases)('%s', (name) => {
     }
     // Nothing else learns.
     const own = new Set([...model.adapters!.fileWeights('default').values()].map(({ tensor }) => tensor));
-    expect(model.parameters().filter(({ grad }) => grad !== null).every((tensor) => own.has(tensor))).toBe(true);
+    expect(
+      model
+        .parameters()
+        .filter(({ grad }) => grad !== null)
+        .every((tensor) => own.has(tensor)),
+    ).toBe(true);
     scope.close();
     model.dispose();
   });
@@ -157,7 +177,9 @@ describe.each(cases)('%s', (name) => {
     const folder = join(scratch, name);
     await model.savePretrained(folder);
     const [mine, theirs] = [folder, join(root, name)].map((path) => join(path, 'adapter_model.safetensors'));
-    const names = [...(await readTensors(theirs!)).keys()].filter((key) => !/original_module|modules_to_save/.test(key));
+    const names = [...(await readTensors(theirs!)).keys()].filter(
+      (key) => !/original_module|modules_to_save/.test(key),
+    );
     expect([...(await readTensors(mine!)).keys()].sort()).toEqual(names.sort());
     const wrapped = new PeftModel(model);
     const merged = wrapped.mergeAndUnload();
@@ -187,7 +209,9 @@ describe('a PeftModel', () => {
     expect(model.peftConfig.default!.targetModules).toEqual(['query', 'value']);
     expect(model.peftConfig.default!.modulesToSave).toEqual(['classifier', 'score']);
     const names = model.namedParameters().map(([name]) => name);
-    expect(names).toContain('base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.default.weight');
+    expect(names).toContain(
+      'base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.default.weight',
+    );
     expect(model.unload()).toBe(plain);
     expect(maxDifference(await read(plain), before)).toBe(0);
     plain.dispose();
@@ -266,7 +290,9 @@ describe('a PeftModel', () => {
     await expect(PeftModel.fromPretrained(plain, join(root, 'bert-mlm-patterns'))).resolves.toBeDefined();
     plain.dispose();
     const other = await bert();
-    await expect(PeftModel.fromPretrained(other, join(root, 'electra-single'))).rejects.toThrow(CheckpointError);
+    await expect(PeftModel.fromPretrained(other, join(root, 'electra-single'))).rejects.toThrow(
+      CheckpointError,
+    );
     other.dispose();
   });
 });

@@ -169,8 +169,7 @@ export class ModelAdapters {
     if (bias !== 'all') return [];
     const taken = new Set(saved.map(({ original }) => original));
     const own = new Set([...this.layers.keys()].map((layer) => layer.bias));
-    // As PEFT tells biases: by their names.
-    return this.weights((path, tensor) => path.includes('bias') && !taken.has(tensor) && !own.has(tensor));
+    return this.weights((path, tensor) => /(^|\.)bias$/.test(path) && !taken.has(tensor) && !own.has(tensor));
   }
 
   /** The model's weights, without those of adapters, and where they are. */
