@@ -39,7 +39,7 @@ export async function printDryRun(options: TrainerOptions, limit: number | undef
 
 memory  ${mib(peak)}: weights ${mib(weights)}, gradients ${mib(gradients)}, optimizer ${mib(state)}, activations ${mib(activations)}
 time    ${seconds === null ? 'not measured, because the memory is too little' : `${duration(seconds)} without evaluations`}, on ${description}
-disk    ${mib(disk.model + kept * disk.checkpoint)}: the model ${mib(disk.model)}, ${kept} checkpoints of ${mib(disk.checkpoint)}`);
+disk    ${mib(disk.model + kept * disk.checkpoint)}: the model ${mib(disk.model)}, checkpoints ${kept} × ${mib(disk.checkpoint)}`);
   if (limit === undefined || peak <= limit) return;
   console.log(`\n${mib(peak)} do not fit into ${mib(limit)}:`);
   for (const line of roomFor(args)) console.log(`- ${inCommandNames(line)}`);

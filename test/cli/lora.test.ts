@@ -22,7 +22,7 @@ const finetune = (output: string, ...more: string[]) =>
     ...['--max-train-samples', '64', '--batch-size', '16', '--epochs', '1', '--lr', '1e-3', ...more],
   ]);
 
-it('trains, resumes, evaluates, predicts, exports and merges an adapter', { timeout: 240_000 }, async () => {
+it('trains, resumes, evaluates, predicts, exports and merges an adapter', { timeout: 600_000 }, async () => {
   const output = join(scratch, 'adapter');
   const trained = await finetune(output, '--lora', 'r=4,alpha=8', '--save-steps', '2');
   expect(trained.stderr).toMatch(/LoRA of query, value: [\d,]+ of [\d,]+ weights learn/);
@@ -89,7 +89,7 @@ it('trains, resumes, evaluates, predicts, exports and merges an adapter', { time
   expect(evaluated.code).toBe(0);
 });
 
-it('says what a training would take, and what to change', { timeout: 120_000 }, async () => {
+it('says what a training would take, and what to change', { timeout: 300_000 }, async () => {
   const output = join(scratch, 'dry');
   const plenty = await finetune(output, '--dry-run');
   expect(plenty.code).toBe(0);
@@ -97,7 +97,7 @@ it('says what a training would take, and what to change', { timeout: 120_000 }, 
     /^4 steps; the largest has 16 texts of up to \d+ tokens\n\nmemory {2}\d+ MiB: weights/,
   );
   expect(plenty.stdout).toMatch(
-    /\ntime {4}\d+ s without evaluations, on .*\ndisk {4}\d+ MiB: the model \d+ MiB, 1 check/,
+    /\ntime {4}\d+ s without evaluations, on .*\ndisk {4}\d+ MiB: the model \d+ MiB, checkpoints 1 × \d+ MiB/,
   );
   const little = await finetune(output, '--dry-run', '--memory-limit', '8MiB');
   expect(little.code).toBe(1);
@@ -107,7 +107,7 @@ it('says what a training would take, and what to change', { timeout: 120_000 }, 
 });
 
 it('ends a training that needs too much memory with what helps, and keeps the checkpoint', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const data = join(scratch, 'long.tsv');
   const rows = Array.from(

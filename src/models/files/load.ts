@@ -173,6 +173,8 @@ async function fillBoth(
   const left = {
     ...report,
     missing: report.missing.filter((name) => !supplied.has(name)),
+    // What else the base's file holds was reported when the adapter was made.
+    unexpected: [],
     mismatched: report.mismatched.filter(({ name }) => !supplied.has(name)),
     redrawn: report.redrawn.filter((name) => !supplied.has(name)),
   };
