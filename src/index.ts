@@ -171,6 +171,12 @@ export { Lion, type LionGroup, type LionOptions } from './optim/lion.ts';
 export type { Optimizer } from './optim/optimizer.ts';
 export * from './optim/schedule.ts';
 export { type SentenceExample, sentenceCollator } from './sentence/collate.ts';
+export {
+  type ContrastivePair,
+  contrastivePairs,
+  type PairOptions,
+  type SamplingStrategy,
+} from './sentence/contrastive-pairs.ts';
 export { CrossEncoder, type Ranked, type RankOptions, type ScoreOptions } from './sentence/cross-encoder.ts';
 export { neighborMetrics, retrievalMetrics, similarityMetrics } from './sentence/evaluation.ts';
 export type { SentenceSettings } from './sentence/folder.ts';
@@ -198,6 +204,13 @@ export {
   type SentenceOutput,
   SentenceTransformer,
 } from './sentence/sentence-transformer.ts';
+export {
+  type LabelledText,
+  type SetFitInputs,
+  SetFitModel,
+  SetFitTrainer,
+  type SetFitTrainerOptions,
+} from './sentence/setfit.ts';
 export { pairwiseSimilarity, type SimilarityFunction, similarityMatrix } from './sentence/similarity.ts';
 export {
   type SentenceRow,
@@ -241,6 +254,7 @@ export type {
   Task,
   TaskFile,
 } from './tasks/task.ts';
+export { type TextExample, textClassification } from './tasks/text-classification.ts';
 export { autocast, isAutocastEnabled } from './tensor/autocast.ts';
 export { checkpoint } from './tensor/checkpoint.ts';
 export {

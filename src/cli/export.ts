@@ -8,6 +8,7 @@ import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig, loadPretrained } from '../models/files/load.ts';
 import { PeftModel } from '../models/peft/peft-model.ts';
 import { exportOnnx, type OnnxDtype, onnxDtypes } from '../onnx/export.ts';
+import { isFewShotFolder } from '../sentence/folder.ts';
 import type { Device } from '../tensor/device.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import { addAdapterOption, type CommonOptions, checkOutput, openDevice } from './options.ts';
@@ -50,6 +51,10 @@ async function exportModel(idOrFolder: string, options: ExportOptions): Promise<
     });
   if (output !== idOrFolder) await checkOutput(output, options.overwrite === true);
   const folder = await resolveModel(idOrFolder, { onProgress: downloadProgress() });
+  if (await isFewShotFolder(folder))
+    throw new ConfigError(`'${folder}' is a few-shot classifier, whose pooling is not exported`, {
+      remedy: 'fine-tune without --few-shot for ONNX files',
+    });
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const device = await openDevice(options);
   const loaded = await loadAsSaved(folder, device);

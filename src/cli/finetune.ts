@@ -12,6 +12,7 @@ import { loadConfig } from '../models/files/load.ts';
 import { LoraConfig } from '../models/peft/config.ts';
 import { defined } from '../options.ts';
 import { SENTENCE_FILES } from '../sentence/folder.ts';
+import { SetFitModel } from '../sentence/setfit.ts';
 import type { CardContent } from '../tasks/model-card.ts';
 import type { Decision, Task, TaskFile } from '../tasks/task.ts';
 import { AutoTokenizer } from '../text/auto.ts';
@@ -23,6 +24,15 @@ import { hubId, shownName, writeCard } from './card.ts';
 import { readClassWeights } from './class-weights.ts';
 import { configOption, type DatasetOptions, datasetOption } from './data-source.ts';
 import { bytes, printDryRun } from './dry-run.ts';
+import {
+  addFewShotOptions,
+  checkFewShot,
+  checkFewShotLabels,
+  type FewShotOptions,
+  fewShotValues,
+  loadFewShot,
+  trainFewShot,
+} from './few-shot.ts';
 import { readFiles } from './finetune-data.ts';
 import { addLora, loraOptions } from './lora.ts';
 import {
@@ -43,12 +53,7 @@ import {
 import { downloadProgress } from './progress.ts';
 import { addPushOptions, pushTraining, type TrainingPushOptions, trainingTarget } from './push.ts';
 import { formatEvaluation, formatOutcome } from './report.ts';
-import {
-  addStreamingOptions,
-  checkStreamedLabels,
-  checkStreaming,
-  type StreamingOptions,
-} from './streaming.ts';
+import { addStreamingOptions, checkStreaming, type StreamingOptions } from './streaming.ts';
 import { addTaskOptions, encodingOptions, type TaskOptions } from './task-options.ts';
 import { train } from './train.ts';
 import type { Trained } from './trained.ts';
@@ -59,6 +64,7 @@ export interface FinetuneOptions
   extends CommonOptions,
     DataOptions,
     StreamingOptions,
+    FewShotOptions,
     DatasetOptions,
     TaskOptions,
     TrainingPushOptions {
@@ -132,18 +138,19 @@ export function addFinetune(program: Command): void {
     ],
   });
   addStreamingOptions(command);
+  addFewShotOptions(command);
   addModelOptions(addDataOptions(addTaskOptions(addPushOptions(addResumeOption(command)), 'finetune')));
-  command.action((options: FinetuneOptions) => finetune(withExample(options, command)));
+  command.action((options: FinetuneOptions) => finetune(withPreset(options, command)));
 }
 
-/** Fills in the example's files and settings for `--example`, keeping what the user set. */
-function withExample(options: FinetuneOptions, command: Command): FinetuneOptions {
-  if (options.example !== true) return options;
+/** Fills in the example's files, and settings of it or of `--few-shot`, keeping what the user set. */
+function withPreset(options: FinetuneOptions, command: Command): FinetuneOptions {
+  const values = options.fewShot === true ? fewShotValues : options.example === true ? example.values : {};
   const file = (name: string): string => platform.joinPath(platform.packagePath(example.folder), name);
-  const open = Object.entries(example.values).filter(([name]) =>
+  const open = Object.entries(values).filter(([name]) =>
     ['default', undefined].includes(command.getOptionValueSource(name)),
   );
-  const files = {
+  const files = options.example === true && {
     model: file('model'),
     train: file('train.tsv'),
     eval: file('dev.tsv'),
@@ -171,7 +178,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   const { device, model, tokenizer, bound, decision } = await prepare(options, task, files.train, checkpoint);
   const encoded = (file: TaskFile<unknown> | null, most: number | undefined) =>
     file === null ? null : bound.encode(file.examples.slice(0, most));
-  const stream = streamed?.stream(bound, options.maxTrainSamples);
+  const stream = await streamed?.stream(bound, options.maxTrainSamples);
   const trainDataset = stream ?? encoded(files.train, options.maxTrainSamples)!;
   const evalDataset = encoded(files.eval, options.maxEvalSamples);
   const testDataset = encoded(files.test, options.maxEvalSamples);
@@ -179,7 +186,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   const evaluated = evalDataset === null ? '' : `, evaluating on ${evalDataset.examples.length}`;
   const learned = decision.labels === '' ? '' : `: ${decision.labels}`;
   console.error(`training on ${count} ${task.things}${evaluated}${learned}`);
-  const training = {
+  const setup = {
     model,
     processingClass: tokenizer,
     trainDataset,
@@ -191,11 +198,19 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     callbacks,
   };
   if (options.dryRun === true) {
-    await printDryRun(training, options.memoryLimit);
+    await printDryRun(setup, options.memoryLimit);
     device.destroy();
     return;
   }
-  const { trainer, outcome } = await train(training, checkpoint);
+  const { trainer, outcome } =
+    model instanceof SetFitModel
+      ? await trainFewShot(
+          model,
+          files.train,
+          { sampling: options.sampling, most: options.maxTrainSamples },
+          setup,
+        )
+      : await train(setup, checkpoint);
   if (outcome.interruptedAt !== null) return;
   console.error(formatOutcome(outcome, options.metric ?? 'loss'));
   const [name, reported] = testDataset ? ['test', testDataset] : ['evaluation', evalDataset];
@@ -251,6 +266,8 @@ function checkOptions(options: FinetuneOptions): void {
   if (options.train !== undefined && options.dataset !== undefined)
     throw new UsageError('there are --train and --dataset', { remedy: 'give one of them' });
   if (options.lora !== undefined) new LoraConfig(loraOptions(options.lora));
+  if (options.fewShot === true && (options.lora !== undefined || options.dryRun === true))
+    throw new UsageError('--lora and --dry-run do not go with --few-shot', { remedy: 'leave them out' });
   if (options.lora !== undefined && options.fromScratch === true)
     throw new UsageError('there are --lora and --from-scratch', { remedy: 'give one of them' });
   needs('pass --eval or --train-split', evaluates(options), {
@@ -263,6 +280,7 @@ function checkOptions(options: FinetuneOptions): void {
     '--max-eval-samples': options.maxEvalSamples,
   });
   checkStreaming(options);
+  checkFewShot(options);
   checkPositive('--max-length', options.maxLength);
   checkPositive('--max-train-samples', options.maxTrainSamples);
   checkPositive('--max-eval-samples', options.maxEvalSamples);
@@ -270,7 +288,7 @@ function checkOptions(options: FinetuneOptions): void {
 
 /** What the data or the checkpoint decide, printed a line each. */
 async function decide(
-  { problemType, head, loss, fromScratch }: FinetuneOptions,
+  { problemType, head, loss, fromScratch, fewShot }: FinetuneOptions,
   task: Task,
   data: TaskFile<unknown>,
   { folder, config, resumes }: { folder: string; config: PretrainedConfig; resumes: boolean },
@@ -289,7 +307,10 @@ async function decide(
   } else {
     const { model } = task;
     const trained =
-      fromScratch !== true && model !== null && (await hasTrainedClassifier(folder, config, model));
+      fromScratch !== true &&
+      fewShot !== true &&
+      model !== null &&
+      (await hasTrainedClassifier(folder, config, model));
     decision = task.decide(data, defined({ problemType, head, loss, model: trained ? config : undefined }));
   }
   for (const line of decision.about) console.error(line);
@@ -324,7 +345,7 @@ async function prepare(
   const resumes = checkpoint !== undefined;
   const decision = await decide(options, task, data, { folder, config, resumes });
   checkMetric(options, decision);
-  if (options.streaming === true) checkStreamedLabels(decision);
+  if (options.fewShot === true) checkFewShotLabels(task, decision);
   const device = await openDevice(options);
   // Loading the model draws its new weights.
   device.manualSeed(options.seed);
@@ -333,16 +354,19 @@ async function prepare(
   const model =
     options.fromScratch === true && !resumes
       ? await task.auto.fromConfig(withOverrides(config, decision.config), { device })
-      : await task.auto.fromPretrained(folder, {
-          device,
-          ...decision.config,
-          ignoreMismatchedSizes: 'head',
-          ...(keepsHead !== null && { head: keepsHead ? 'keep' : 'new' }),
-          onReport: (report) => {
-            missing.push(...report.missing);
-            if (report.text !== '') console.error(report.text);
+      : await (options.fewShot === true ? { fromPretrained: loadFewShot } : task.auto).fromPretrained(
+          folder,
+          {
+            device,
+            ...decision.config,
+            ignoreMismatchedSizes: 'head',
+            ...(keepsHead !== null && { head: keepsHead ? 'keep' : 'new' }),
+            onReport: (report) => {
+              missing.push(...report.missing);
+              if (report.text !== '') console.error(report.text);
+            },
           },
-        });
+        );
   if (options.lora !== undefined && model.adapters === null && resumes)
     throw new UsageError('--lora: the checkpoint holds a whole model', { remedy: 'leave it out' });
   if (options.lora === undefined || resumes) model.adapters?.train();

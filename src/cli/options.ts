@@ -9,6 +9,7 @@ import { defined } from '../options.ts';
 import { type Device, type DeviceOptions, requestDevice } from '../tensor/device.ts';
 import { argumentTable } from '../train/arguments.ts';
 import { isEmpty, isTrainingOutput, lastCheckpoint, sweepOutput } from '../train/checkpoint.ts';
+import { showCompiling } from './progress.ts';
 
 export function number(text: string): number {
   const value = Number(text);
@@ -132,7 +133,7 @@ export function adapterOf({ adapter, memoryLimit: maxMemoryBytes }: CommonOption
 
 /** Opens the device and prints its name, with a warning if it is a software adapter. */
 export async function openDevice(options: CommonOptions): Promise<Device> {
-  const device = await requestDevice(adapterOf(options));
+  const device = await requestDevice({ ...adapterOf(options), onCompile: showCompiling });
   const warning = device.software ? ', which computes on the CPU: expect it to be slow' : '';
   console.error(`adapter: ${device.description}${warning}`);
   return device;

@@ -12,9 +12,10 @@ import { ProgressCallback } from './progress.ts';
 export async function train(
   options: TrainerOptions,
   checkpoint: string | undefined,
+  make: (options: TrainerOptions) => Trainer = (some) => new Trainer(some),
 ): Promise<{ trainer: Trainer; outcome: TrainOutput }> {
   const progress = new ProgressCallback();
-  const trainer = new Trainer({
+  const trainer = make({
     ...options,
     callbacks: [progress, ...(options.callbacks ?? [])],
     onWarning: (text) => progress.print(`note: ${inCommandNames(text)}`),

@@ -3,7 +3,8 @@ import { ConfigError } from '../errors.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { resolveModel } from '../models/files/hub.ts';
 import { type LoadReport, loadConfig } from '../models/files/load.ts';
-import { SENTENCE_FILES } from '../sentence/folder.ts';
+import { isFewShotFolder, SENTENCE_FILES } from '../sentence/folder.ts';
+import { SetFitModel } from '../sentence/setfit.ts';
 import { taskNamed, taskOfFolder } from '../tasks/registry.ts';
 import type { Bound, Task } from '../tasks/task.ts';
 import type { Device } from '../tensor/device.ts';
@@ -45,7 +46,8 @@ export async function loadTrained(
   task.ofModel(await loadConfig(folder), []);
   const device = await openDevice(options);
   const reports: LoadReport[] = [];
-  const model = await task.auto.fromPretrained(folder, {
+  const fewShot = task.name === 'text-classification' && (await isFewShotFolder(folder));
+  const model = await (fewShot ? SetFitModel : task.auto).fromPretrained(folder, {
     device,
     onReport: (report) => void reports.push(report),
   });

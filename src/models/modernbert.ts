@@ -16,7 +16,7 @@ import type { Tensor } from '../tensor/tensor.ts';
 import { activationOf } from './common/activations.ts';
 import { encoderModel } from './common/base-model.ts';
 import { type ConfigValues, encoderKeys, type PretrainedConfig } from './common/config.ts';
-import type { InputEmbeddings } from './common/embeddings.ts';
+import { type InputEmbeddings, wordsOf } from './common/embeddings.ts';
 import {
   type Attended,
   attend,
@@ -28,7 +28,7 @@ import {
 } from './common/encoder.ts';
 import type { Family } from './common/family.ts';
 import { classifierDropout, decoderOf, type Head, head } from './common/heads.ts';
-import { checkRange, type ModelInputs } from './common/inputs.ts';
+import { checkRange, type ModelInputs, tokensOf } from './common/inputs.ts';
 import { activation, fixed, flag, key, layers, notNegative, probability, size } from './common/keys.ts';
 import type { LengthRule } from './common/length-tables.ts';
 import { multipleChoice, rating } from './common/multiple-choice.ts';
@@ -122,10 +122,11 @@ class ModernBertEmbeddings extends Module implements InputEmbeddings {
     this.maxLength = modern.maxPositionEmbeddings;
   }
 
-  forward({ inputIds, positionIds }: ModelInputs): Tensor {
+  forward(inputs: ModelInputs): Tensor {
+    const { positionIds } = inputs;
     if (positionIds !== undefined) checkRange('positionIds', positionIds, this.maxLength);
-    return inputIds.device.tidy(() =>
-      this.dropout.forward(this.norm.forward(this.word_embeddings.forward(inputIds))),
+    return tokensOf(inputs).device.tidy(() =>
+      this.dropout.forward(this.norm.forward(wordsOf(this.word_embeddings, inputs))),
     );
   }
 }
@@ -273,7 +274,7 @@ export class ModernBertEncoder extends LayerStack {
     return Object.fromEntries(layerTypes.map((type) => [type, table(type)]));
   }
 
-  override forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds'>): EncoderOutput {
+  override forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds' | 'inputsEmbeds'>): EncoderOutput {
     const { states, attentions } = super.forward(embedded, inputs);
     return { states: [...states.slice(0, -1), this.final_norm.forward(states.at(-1)!)], attentions };
   }
@@ -378,6 +379,7 @@ export class ModernBertForMultipleChoice extends multipleChoice(
 
 export const modernbert = {
   modelType: 'modernbert',
+  className: 'ModernBert',
   config: keys,
   Model: ModernBertModel,
   tasks: {

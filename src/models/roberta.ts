@@ -4,13 +4,14 @@ import { type Dropout, Linear } from '../nn/layers.ts';
 import { declarePure, Module } from '../nn/module.ts';
 import type { Device } from '../tensor/device.ts';
 import { positionIds } from '../tensor/ops/embedding.ts';
-import { select } from '../tensor/ops/view.ts';
+import { narrow, select } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { encoderModel } from './common/base-model.ts';
 import { type ConfigTable, encoderKeys, type PretrainedConfig } from './common/config.ts';
 import { Embeddings } from './common/embeddings.ts';
 import type { Family } from './common/family.ts';
 import { answerSpan, classifierDropout, eachToken, head, pooled, vocabulary } from './common/heads.ts';
+import type { ModelInputs } from './common/inputs.ts';
 import { multipleChoice, rating } from './common/multiple-choice.ts';
 import { maskedLm, questionAnswering, sequenceClassification, tokenClassification } from './common/tasks.ts';
 
@@ -35,8 +36,12 @@ export class RobertaEmbeddings extends Embeddings {
     return this.config.maxPositionEmbeddings - this.padding - 1;
   }
 
-  protected override positions(inputIds: Tensor): Tensor {
-    return this.position_embeddings!.forward(positionIds(inputIds, this.padding));
+  protected override positions({ inputIds, inputsEmbeds }: ModelInputs): Tensor {
+    const { padding, position_embeddings: places } = this;
+    if (inputIds !== undefined) return places!.forward(positionIds(inputIds, padding));
+    // Embeddings do not show which tokens are padding.
+    const length = inputsEmbeds!.shape[1]!;
+    return narrow(places!.forwardFirst(padding + 1 + length), 0, padding + 1, length);
   }
 }
 
@@ -90,6 +95,7 @@ export class RobertaForMultipleChoice extends multipleChoice(RobertaModel, poole
 
 export const roberta = {
   modelType: 'roberta',
+  className: 'Roberta',
   config: keys,
   Model: RobertaModel,
   tasks: {

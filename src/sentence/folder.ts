@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { platform } from '#platform';
 import { ConfigError } from '../errors.ts';
+import { WEIGHTS_NAME } from '../models/files/checkpoint-files.ts';
 import { checkJson, parseJson, parseJsonObject } from '../models/files/json.ts';
 import { type PoolingMode, poolingKeys, poolingModes } from './pooling.ts';
 import { type SimilarityFunction, similarityFunctions } from './similarity.ts';
@@ -19,6 +20,7 @@ export const SENTENCE_FILES: readonly string[] = [
   SETTINGS_NAME,
   TRANSFORMER_NAME,
   POOLING_NAME,
+  ...[2, 3].flatMap((at) => [`${at}_Dense/config.json`, `${at}_Dense/${WEIGHTS_NAME}`]),
 ];
 
 /** What a sentence-transformers folder says beside its transformer. */
@@ -71,29 +73,42 @@ async function readObject(path: string): Promise<Record<string, unknown>> {
   return parseJsonObject(await platform.readText(path), { source: path, error: ConfigError });
 }
 
-/** Modules that are built, in the only order they are built in. */
-const ORDER = ['Transformer', 'Pooling', 'Normalize'];
+/** Modules that are built, in the only order they are built in. The last is the head of a few-shot classifier. */
+const ORDER = ['Transformer', 'Pooling', 'Normalize', 'Dense'];
 
 /** Whether a folder is one of sentence-transformers. */
 export function isSentenceFolder(folder: string): Promise<boolean> {
   return platform.exists(platform.joinPath(folder, MODULES_NAME));
 }
 
+/** Whether a folder is that of a few-shot classifier: its vectors go to a layer with a row for each class. */
+export async function isFewShotFolder(folder: string): Promise<boolean> {
+  return (await isSentenceFolder(folder)) && (await readSettings(folder)).dense !== null;
+}
+
+/** What a folder of sentence-transformers says. */
+export interface SentenceFolder {
+  settings: SentenceSettings;
+  /** Folder of the transformer. */
+  transformer: string;
+  /** Folder of a few-shot classifier's head; null without. */
+  dense: string | null;
+}
+
 /**
- * Reads a folder's settings, and the folder of its transformer. Throws `ConfigError` naming the file and the
+ * Reads a folder's settings, and the folders of its modules. Throws `ConfigError` naming the file and the
  * key that is wrong, or a module that is not built.
  */
-export async function readSettings(
-  folder: string,
-): Promise<{ settings: SentenceSettings; transformer: string }> {
+export async function readSettings(folder: string): Promise<SentenceFolder> {
   const place = (name: string): string => platform.joinPath(folder, name);
   const path = place(MODULES_NAME);
-  if (!(await platform.exists(path))) return { settings: defaultSettings, transformer: folder };
+  if (!(await platform.exists(path))) return { settings: defaultSettings, transformer: folder, dense: null };
   const file = { source: path, error: ConfigError };
   const modules = checkJson(modulesSchema, parseJson(await platform.readText(path), file), file);
   const names = modules.map(({ type }) => type.split('.').at(-1)!);
+  // Normalize may be left out.
   for (const [at, name] of names.entries())
-    if (ORDER[at] !== name)
+    if (ORDER.indexOf(name) < at || (at < 2 && ORDER[at] !== name) || names.indexOf(name) < at)
       throw new ConfigError(`${path}: module ${at} is a ${name}, which is not supported there`, {
         remedy: `models of ${ORDER.join(', ')} are, in this order`,
       });
@@ -118,7 +133,22 @@ export async function readSettings(
     defaultPromptName: more.default_prompt_name ?? null,
     similarityFnName: more.similarity_fn_name ?? 'cosine',
   };
-  return { settings, transformer };
+  const last = names.indexOf('Dense');
+  const dense = last < 0 ? null : place(modules[last]!.path);
+  if (dense !== null) await checkDense(platform.joinPath(dense, 'config.json'));
+  return { settings, transformer, dense };
+}
+
+/** Throws `ConfigError` for a Dense that is not the head of a classifier: its numbers are logits. */
+async function checkDense(source: string): Promise<void> {
+  const { activation_function: activation = 'torch.nn.modules.activation.Tanh', bias } =
+    await readObject(source);
+  if (/(^|\.)Identity$/.test(String(activation)) && bias !== false) return;
+  const what = bias === false ? 'no bias' : `the activation ${String(activation)}`;
+  throw new ConfigError(`${source}: a Dense with ${what} is not supported`, {
+    remedy:
+      'Dense is built only as the head of a few-shot classifier, with a bias and the activation Identity',
+  });
 }
 
 async function readPooling(source: string): Promise<Pick<SentenceSettings, 'poolingMode' | 'includePrompt'>> {
@@ -147,15 +177,43 @@ async function readPooling(source: string): Promise<Pick<SentenceSettings, 'pool
 
 const pretty = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
-/** The files of `settings`, by name, with keys that every version of sentence-transformers reads. */
-export function settingsFiles(settings: SentenceSettings, width: number): Record<string, string> {
-  const { poolingMode, includePrompt, normalize, maxSeqLength, doLowerCase } = settings;
-  const ordered = poolingModes.filter((name) => poolingMode.includes(name));
+/** modules.json. The head of a few-shot classifier comes last. */
+function modulesFile({ normalize }: SentenceSettings, dense?: string): string {
   const modules = [
     ['', 'Transformer'],
     [POOLING_FOLDER, 'Pooling'],
     ...(normalize ? [[NORMALIZE_FOLDER, 'Normalize']] : []),
+    ...(dense === undefined ? [] : [[dense, 'Dense']]),
   ];
+  return pretty(
+    modules.map(([path, name], idx) => ({
+      idx,
+      name: String(idx),
+      path,
+      type: `sentence_transformers.models.${name}`,
+    })),
+  );
+}
+
+/** The head's config, and modules.json with it. `shape`: [classes, width]. */
+export function denseFiles(
+  settings: SentenceSettings,
+  [classes, width]: readonly number[],
+): Record<string, string> {
+  const folder = `${settings.normalize ? 3 : 2}_Dense`;
+  const config = {
+    in_features: width,
+    out_features: classes,
+    bias: true,
+    activation_function: 'torch.nn.modules.linear.Identity',
+  };
+  return { [`${folder}/config.json`]: pretty(config), [MODULES_NAME]: modulesFile(settings, folder) };
+}
+
+/** The files of `settings`, by name, with keys that every version of sentence-transformers reads. */
+export function settingsFiles(settings: SentenceSettings, width: number): Record<string, string> {
+  const { poolingMode, includePrompt, normalize, maxSeqLength, doLowerCase } = settings;
+  const ordered = poolingModes.filter((name) => poolingMode.includes(name));
   const pooling = {
     word_embedding_dimension: width,
     // The flags have an order of their own; a list keeps another one.
@@ -165,14 +223,7 @@ export function settingsFiles(settings: SentenceSettings, width: number): Record
     include_prompt: includePrompt,
   };
   return {
-    [MODULES_NAME]: pretty(
-      modules.map(([path, name], idx) => ({
-        idx,
-        name: String(idx),
-        path,
-        type: `sentence_transformers.models.${name}`,
-      })),
-    ),
+    [MODULES_NAME]: modulesFile(settings),
     [SETTINGS_NAME]: pretty({
       prompts: settings.prompts,
       default_prompt_name: settings.defaultPromptName,

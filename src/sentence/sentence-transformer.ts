@@ -34,12 +34,14 @@ import {
 import { pool } from './pooling.ts';
 import { pairwiseSimilarity, similarityMatrix, unit } from './similarity.ts';
 
-export interface SentenceInputs extends ModelInputs {
+export interface SentenceInputs extends Omit<ModelInputs, 'inputsEmbeds'> {
+  inputIds: Tensor;
   /** int32, as `attentionMask`: 1 for the tokens that are pooled. Default: all tokens. */
   poolingMask?: Tensor | undefined;
 }
 
-const inputNames: OptionNames<SentenceInputs> = { ...modelInputNames, poolingMask: true };
+const { inputsEmbeds: _, ...tokenInputNames } = modelInputNames;
+const inputNames: OptionNames<SentenceInputs> = { ...tokenInputNames, poolingMask: true };
 
 export interface SentenceOutput {
   /** [texts, width], or [batch, columns, width] for inputs [batch, columns, length]. */
@@ -123,6 +125,19 @@ export class SentenceTransformer extends PreTrainedModel {
   ): Promise<SentenceTransformer> {
     const hub = Object.entries(options).filter(([name]) => Object.hasOwn(hubOptionNames, name));
     const folder = await resolveModel(idOrFolder, Object.fromEntries(hub), 'all', SENTENCE_FILES);
+    const { dense } = await readSettings(folder);
+    if (dense !== null)
+      throw new ConfigError(`'${folder}' is a few-shot classifier`, {
+        remedy: 'load it with SetFitModel, whose body is the SentenceTransformer',
+      });
+    return SentenceTransformer.withoutDense(folder, options);
+  }
+
+  /** @internal As `fromPretrained` of a folder, without the head of a few-shot classifier. */
+  static async withoutDense(
+    folder: string,
+    options: LoadOptions & Partial<SentenceSettings>,
+  ): Promise<SentenceTransformer> {
     const { settings, transformer: path } = await readSettings(folder);
     const entries = Object.entries(options);
     const own = Object.fromEntries(entries.filter(([name]) => Object.hasOwn(settingNames, name)));

@@ -2,6 +2,7 @@
 import { namesOf } from '../models/common/class-names.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { snakeCase } from '../options.ts';
+import { SetFitModel } from '../sentence/setfit.ts';
 import { argumentNames, argumentTable, type TrainingArguments } from '../train/arguments.ts';
 import { isTiming, type Metrics } from '../train/metrics.ts';
 
@@ -36,7 +37,7 @@ function scoreEntries(metrics: Metrics): [string, number][] {
   });
 }
 
-function frontMatter({ name, task, base, dataset, scores }: CardContent): string[] {
+function frontMatter({ name, task, model, base, dataset, scores }: CardContent): string[] {
   const found = scores === null ? [] : scoreEntries(scores.metrics).filter(([score]) => score !== 'loss');
   const index =
     scores === null || found.length === 0
@@ -57,7 +58,7 @@ function frontMatter({ name, task, base, dataset, scores }: CardContent): string
         ];
   return [
     '---',
-    `library_name: ${task === 'sentence-similarity' ? 'sentence-transformers' : 'transformers'}`,
+    `library_name: ${task === 'sentence-similarity' || model instanceof SetFitModel ? 'sentence-transformers' : 'transformers'}`,
     `pipeline_tag: ${task}`,
     ...(base === null ? [] : [`base_model: ${yaml(base)}`]),
     ...(dataset === null ? [] : ['datasets:', `- ${yaml(dataset)}`]),
@@ -101,6 +102,23 @@ function settings(args: TrainingArguments): string[] {
 const piped = ['text-classification', 'token-classification', 'question-answering', 'fill-mask'];
 
 function loading({ task, model }: CardContent, folder: string): string[] {
+  if (model instanceof SetFitModel)
+    return [
+      'The last module gives a number for each class, of which the largest is the answer:',
+      '',
+      '```python',
+      'from sentence_transformers import SentenceTransformer',
+      `classes = ${JSON.stringify(namesOf(model.config))}`,
+      `[logits] = SentenceTransformer("${folder}").encode(["a text"])`,
+      'print(classes[logits.argmax()])',
+      '```',
+      '',
+      '```js',
+      "import { SetFitModel } from 'dawngrad';",
+      `const model = await SetFitModel.fromPretrained('${folder}');`,
+      "const [answer] = await model.predict(['a text']);",
+      '```',
+    ];
   if (task === 'sentence-similarity')
     return [
       '```python',
@@ -153,7 +171,8 @@ function loading({ task, model }: CardContent, folder: string): string[] {
 export function modelCard(content: CardContent): string {
   const { name, task, model, base, args, train, scores } = content;
   const origin = base === null ? '' : ` from [${base}](https://huggingface.co/${base})`;
-  const classes = model.classLayer === null ? [] : namesOf(model.config);
+  const fewShot = model instanceof SetFitModel;
+  const classes = model.classLayer === null && !fewShot ? [] : namesOf(model.config);
   const table =
     scores === null
       ? ['The model was not evaluated.']
@@ -173,7 +192,7 @@ export function modelCard(content: CardContent): string {
     '',
     `# ${name}`,
     '',
-    `${model.architecture} for ${task}, fine-tuned${origin} on ${train.count} ${train.things} of`,
+    `${model.architecture} for ${task}${fewShot ? ' (few-shot, as SetFit)' : ''}, fine-tuned${origin} on ${train.count} ${train.things} of`,
     `\`${train.file}\` with dawngrad.`,
     '',
     ...(classes.length === 0 ? [] : [`Classes: ${classes.map((one) => `\`${one}\``).join(', ')}`, '']),

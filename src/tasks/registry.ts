@@ -3,7 +3,7 @@ import type { TableOptions } from '../data/table.ts';
 import { ConfigError, DataError, UsageError } from '../errors.ts';
 import type { PretrainedConfig } from '../models/common/config.ts';
 import { knownFamily } from '../models/config.ts';
-import { isSentenceFolder } from '../sentence/folder.ts';
+import { isFewShotFolder, isSentenceFolder } from '../sentence/folder.ts';
 import { readFront } from './file-front.ts';
 import { fillMask } from './fill-mask.ts';
 import { multipleChoice } from './multiple-choice.ts';
@@ -57,7 +57,8 @@ export function taskOfModel(folder: string, config: PretrainedConfig): Task {
 
 /** As `taskOfModel`, for a folder that may be one of sentence-transformers. */
 export async function taskOfFolder(folder: string, config: PretrainedConfig): Promise<Task> {
-  return (await isSentenceFolder(folder)) ? (sentenceSimilarity as Task) : taskOfModel(folder, config);
+  if (!(await isSentenceFolder(folder))) return taskOfModel(folder, config);
+  return ((await isFewShotFolder(folder)) ? textClassification : sentenceSimilarity) as Task;
 }
 
 /** Options of `readTable` by the command's names. */

@@ -9,13 +9,14 @@ import { DataError } from '../errors.ts';
 import { AutoModelForSequenceClassification } from '../models/auto.ts';
 import { shownNames } from '../models/common/class-names.ts';
 import type { PretrainedConfig } from '../models/common/config.ts';
+import { type LabelledText, SetFitModel } from '../sentence/setfit.ts';
 import { checkFinite, metricNames, softmaxRows } from '../train/metrics.ts';
 import { describeColumns, describeLabels, describeTask, pairWarning } from './describe.ts';
 import { checkEncoding, type Decision, featureList, type Row, type Task, type TaskFile } from './task.ts';
 import { ThinRows } from './thin-rows.ts';
 
 /** A row, with the table that says how its label is written. */
-interface TextExample {
+export interface TextExample {
   row: TextRow;
   table: TextTable;
 }
@@ -58,22 +59,23 @@ export const textClassification: Task<TextExample, Example> = {
     return { path, examples: table.rows.map((row) => ({ row, table })), about: [describeColumns(table)] };
   },
 
-  streaming: {
-    async survey(path, options) {
-      const { thin, digest } = new ThinRows();
-      const table = await readTableAs(path, options, thin);
-      // Rows that are one object are one example.
-      const known = new Map<TextRow, TextExample>();
-      const examples = table.rows.map((row) => cached(known, row, () => ({ row, table })));
-      return { path, examples, about: [describeColumns(table)], digest: `${digest}` };
-    },
-    async *rows(path, options) {
-      let table: TextTable = { path, rows: [] };
-      for await (const { rows, layout } of tableRows(path, options)) {
-        if (table.layout !== layout) table = { path, rows: [], layout };
-        for (const row of rows) yield { row, table };
-      }
-    },
+  async survey(path, options) {
+    const { thin, digest } = new ThinRows();
+    const table = await readTableAs(path, options, thin);
+    // Rows that are one object are one example.
+    const known = new Map<TextRow, TextExample>();
+    const examples = table.rows.map((row) => cached(known, row, () => ({ row, table })));
+    const part: TextTable = { ...table, rows: [], whole: { ...table, rows: [...new Set(table.rows)] } };
+    return {
+      path,
+      examples,
+      about: [describeColumns(table)],
+      digest: `${digest}`,
+      async *rows() {
+        for await (const { rows } of tableRows(path, options))
+          for (const row of rows) yield { row, table: part };
+      },
+    };
   },
 
   example: ({ text, pair }) => loose({ text, line: 0, ...(pair !== undefined && { pair }) }),
@@ -114,9 +116,15 @@ export const textClassification: Task<TextExample, Example> = {
     return { what, words: textPair === true ? '"the first text" --pair "the second text"' : '"a text"' };
   },
 
-  bind(tokenizer, config, options) {
+  usualLength: (model) => (model instanceof SetFitModel ? model.body.maxSeqLength : null),
+
+  bind(tokenizer, config, options, model) {
     checkEncoding(options);
     const { maxLength, truncation = true } = options;
+    const body = model instanceof SetFitModel ? model.body : null;
+    if (body !== null) body.settings = { ...body.settings, maxSeqLength: maxLength };
+    const read = (row: TextRow): TextRow =>
+      body?.settings.doLowerCase === true ? { ...row, text: row.text.toLowerCase() } : row;
     const labels = labelsOfModel(config);
     const padding = { padTokenId: tokenizer.padTokenId, paddingSide: tokenizer.paddingSide };
     const floatLabels = labels.problemType !== 'single_label_classification';
@@ -125,10 +133,15 @@ export const textClassification: Task<TextExample, Example> = {
         const tables = tablesOf(examples);
         const known = tables.every(({ rows }) => rows.every(({ label }) => label !== undefined));
         const features = tables.flatMap((table) => {
-          const encoded = encodeTable(table, known ? encodeLabels(table, labels) : null, tokenizer, {
-            maxLength,
-            truncation,
-          });
+          const encoded = encodeTable(
+            { ...table, rows: table.rows.map(read) },
+            known ? encodeLabels(table, labels) : null,
+            tokenizer,
+            {
+              maxLength,
+              truncation,
+            },
+          );
           return table.rows.map((_, at) => encoded.get(at));
         });
         return featureList(examples, features);
@@ -150,6 +163,15 @@ export const textClassification: Task<TextExample, Example> = {
     };
   },
 };
+
+/** Texts with the numbers of their classes. */
+export function labelledTexts(examples: readonly unknown[], config: PretrainedConfig): LabelledText[] {
+  const labels = labelsOfModel(config);
+  return tablesOf(examples as readonly TextExample[]).flatMap((table) => {
+    const classes = encodeLabels(table, labels) as number[];
+    return table.rows.map(({ text }, at) => ({ text, label: classes[at]! }));
+  });
+}
 
 function decided(decision: TaskDecision, pairs: boolean, model: PretrainedConfig | undefined): Decision {
   const { labels, head } = decision;

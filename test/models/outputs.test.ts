@@ -263,7 +263,6 @@ describe('inputs that cannot be used', () => {
     'a name from Python': (inputIds) => ({ input_ids: inputIds }),
     'a name there is not': (inputIds) => ({ inputIds, positionId: inputIds }),
     'a label of a bare encoder': (inputIds) => ({ inputIds, labels: inputIds }),
-    'embeddings instead of ids': () => ({ inputsEmbeds: device.current.zeros([1, 3, 32]) }),
     'no ids': () => ({}),
     'an array': () => ({ inputIds: [[1, 2, 3]] }),
     'null for a mask': (inputIds) => ({ inputIds, attentionMask: null }),

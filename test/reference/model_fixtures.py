@@ -371,6 +371,29 @@ def batches(family):
     write_json(folder / "batches.json", info)
 
 
+def embedded(family):
+    """Embeddings in place of ids, of a text and of a shorter one padded on the left: logits, and the loss's gradient at the embeddings. Then
+    what each token of each text alone gives to each class: the gradient of its logit at what the layers get, times that."""
+    g = generator_of(131, family)
+    folder = OUT / f"{family}-single"
+    model = AutoModelForSequenceClassification.from_pretrained(folder, **EAGER).eval()
+    inputs = left_padded(family, [9, 5], g)
+    tensors, labels = {}, torch.tensor([2, 0])
+    embeds = model.get_input_embeddings()(inputs["input_ids"]).detach().requires_grad_()
+    out = model(inputs_embeds=embeds, **{k: v for k, v in inputs.items() if k != "input_ids"}, labels=labels)
+    out.loss.backward()
+    tensors["logits"], tensors["grad"] = out.logits.detach().contiguous(), embeds.grad
+    for row, n in enumerate([9, 5]):
+        given = []
+        for label in range(3):
+            alone = model(**{k: v[row:row + 1, -n:] for k, v in inputs.items()}, output_hidden_states=True)
+            first = alone.hidden_states[0]
+            given.append((torch.autograd.grad(alone.logits[0, label], first)[0] * first).sum(-1))
+        tensors[f"attribution.{row}"] = torch.cat(given).detach()
+    save_file(tensors, folder / "embeds.safetensors")
+    write_json(folder / "embeds.json", dict(inputs=lists(inputs), labels=dict(labels=labels.tolist()), loss=out.loss.item()))
+
+
 def decayed(model):
     """The names that transformers' Trainer gives weight decay (the method reads nothing of the trainer)."""
     names = Trainer.get_decay_parameter_names(None, model)
@@ -642,6 +665,7 @@ if __name__ == "__main__":
     for family in FAMILIES:
         tasks(family)
         batches(family)
+        embedded(family)
         curve(family)
         choices(family)
         outputs(family)

@@ -155,7 +155,7 @@ describe('folders', () => {
       { idx: 2, name: '2', path: '2_Dense', type: 'sentence_transformers.models.Dense' },
     ]);
     await expect(SentenceTransformer.fromPretrained(modules, { device })).rejects.toThrow(
-      'module 2 is a Dense, which is not supported there',
+      'a Dense with the activation torch.nn.modules.activation.Tanh is not supported',
     );
     const pooling = await edited('pooling', '1_Pooling/config.json', () => ({
       word_embedding_dimension: 24,

@@ -10,6 +10,8 @@ type Output = Metafile['outputs'][string];
 export interface Bundle {
   /** The text of the module; what it imports dynamically is in it too. */
   code: string;
+  /** The styles that it imports. */
+  style: string;
   /** Paths of all files in it. */
   inputs: string[];
 }
@@ -17,7 +19,8 @@ export interface Bundle {
 /** `code` is a module's text; it imports by paths from the repository's root. */
 export async function bundle(code: string): Promise<Bundle> {
   const { outputFiles, metafile } = await run(code, false);
-  return { code: outputFiles[0]!.text, inputs: Object.keys(metafile.inputs) };
+  const texts = (end: string) => outputFiles.filter(({ path }) => path.endsWith(end)).map(({ text }) => text);
+  return { code: texts('.js').join(''), style: texts('.css').join(''), inputs: Object.keys(metafile.inputs) };
 }
 
 function run(contents: string, splitting: boolean) {

@@ -4,9 +4,10 @@ import { Dropout, Embedding, LayerNorm } from '../../nn/layers.ts';
 import { declarePure, Module } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import { add } from '../../tensor/ops/elementwise.ts';
+import { formatShape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { PretrainedConfig } from './config.ts';
-import { checkRange, type ModelInputs } from './inputs.ts';
+import { checkRange, type ModelInputs, tokensOf } from './inputs.ts';
 
 /** What a base model asks of its embeddings. */
 export interface InputEmbeddings extends Module {
@@ -15,6 +16,16 @@ export interface InputEmbeddings extends Module {
   readonly maxLength: number;
   /** → [B, L, H]. */
   forward(inputs: ModelInputs): Tensor;
+}
+
+/** The inputs' own embeddings, or those of their ids: [B, L, width]. Throws `ShapeError` for another width. */
+export function wordsOf(words: Embedding, { inputIds, inputsEmbeds }: ModelInputs): Tensor {
+  if (inputsEmbeds === undefined) return words.forward(inputIds!);
+  const width = words.weight.shape[1]!;
+  if (inputsEmbeds.shape[2] === width) return inputsEmbeds;
+  throw new ShapeError(`inputsEmbeds ${formatShape(inputsEmbeds.shape)}: each must have ${width} numbers`, {
+    remedy: 'they are as wide as the word embeddings',
+  });
 }
 
 /** Positions count from 0; a family that counts in another way overrides `maxLength` and `positions`. */
@@ -53,8 +64,8 @@ export class Embeddings extends Module {
   }
 
   /** Position embeddings if the inputs give none, [L, H] or [B, L, H]. */
-  protected positions(inputIds: Tensor): Tensor {
-    return this.position_embeddings!.forwardFirst(inputIds.shape[1]!);
+  protected positions(inputs: ModelInputs): Tensor {
+    return this.position_embeddings!.forwardFirst(tokensOf(inputs).shape[1]!);
   }
 
   /** The sum, normalized. */
@@ -64,12 +75,13 @@ export class Embeddings extends Module {
 
   /**
    * → [B, L, H]. Throws `ShapeError` for a text longer than the model's positions, or ids outside the
-   * embeddings.
+   * embeddings, or `inputsEmbeds` of another width.
    */
   forward(inputs: ModelInputs): Tensor {
-    const { inputIds, tokenTypeIds, positionIds } = inputs;
+    const { tokenTypeIds, positionIds } = inputs;
     const { position_embeddings: places } = this;
-    const length = inputIds.shape[1]!;
+    const { device, shape } = tokensOf(inputs);
+    const length = shape[1]!;
     const relative = places === null || this.config.positionEmbeddingType !== 'absolute';
     if (relative && positionIds !== undefined)
       throw new ConfigError('positionIds: this model knows distances only', { remedy: 'leave them out' });
@@ -80,10 +92,9 @@ export class Embeddings extends Module {
         { remedy: 'truncate the text (truncation: true, or a smaller maxLength)' },
       );
     }
-    return inputIds.device.tidy(() => {
-      const words = this.word_embeddings.forward(inputIds);
-      const given = () =>
-        positionIds === undefined ? this.positions(inputIds) : places!.forward(positionIds);
+    return device.tidy(() => {
+      const words = wordsOf(this.word_embeddings, inputs);
+      const given = () => (positionIds === undefined ? this.positions(inputs) : places!.forward(positionIds));
       const parts = [relative ? null : given(), this.types(tokenTypeIds)];
       const sum = parts.reduce<Tensor>((total, part) => (part === null ? total : add(total, part)), words);
       return this.dropout.forward(this.normalized(sum, inputs));

@@ -293,7 +293,7 @@ export abstract class LayerStack extends Module {
    * [B, L, H] → states, float32 under `autocast` too. Without `outputHiddenStates`, each state is freed when
    * the next one is done.
    */
-  forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds'>): EncoderOutput {
+  forward(embedded: Tensor, inputs: Omit<ModelInputs, 'inputIds' | 'inputsEmbeds'>): EncoderOutput {
     const { attentionMask: mask, skipPadding, outputHiddenStates: all = false } = inputs;
     const { outputAttentions: weights = false } = inputs;
     const { device, shape } = embedded;

@@ -4,7 +4,7 @@ import type { Device } from '../../tensor/device.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { ConfigValues, PretrainedConfig } from './config.ts';
 import { Embeddings } from './embeddings.ts';
-import type { ModelInputs } from './inputs.ts';
+import { type ModelInputs, tokensOf } from './inputs.ts';
 import { key, size } from './keys.ts';
 
 /** The key of families with such embeddings. */
@@ -28,6 +28,6 @@ export class FactorizedEmbeddings extends Embeddings {
   override forward(inputs: ModelInputs): Tensor {
     const { projection } = this;
     if (projection === null) return super.forward(inputs);
-    return inputs.inputIds.device.tidy(() => projection.forward(super.forward(inputs)));
+    return tokensOf(inputs).device.tidy(() => projection.forward(super.forward(inputs)));
   }
 }

@@ -6,9 +6,15 @@ import { reshape } from '../../tensor/ops/view.ts';
 import { formatShape, sameShape } from '../../tensor/shape.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 
-/** Inputs of every model; int32 tensors [batch, length]. */
+/** Inputs of every model; int32 tensors [batch, length] unless said otherwise. */
 export interface ModelInputs {
-  inputIds: Tensor;
+  /** Required, unless `inputsEmbeds` take their place. */
+  inputIds?: Tensor | undefined;
+  /**
+   * float32 [batch, length, width of the word embeddings], in place of `inputIds`: what the word embeddings
+   * would give. Of families whose positions leave padding out, they then count it, as in transformers.
+   */
+  inputsEmbeds?: Tensor | undefined;
   /** 0 for padding, 1 for other tokens; if absent, all ones. */
   attentionMask?: Tensor | undefined;
   /** 0 for the first text, 1 for the second; if absent, all zeros. A model of one type takes zeros only. */
@@ -35,6 +41,7 @@ export interface ModelInputs {
 
 export const modelInputNames: OptionNames<ModelInputs> = {
   inputIds: true,
+  inputsEmbeds: true,
   attentionMask: true,
   tokenTypeIds: true,
   positionIds: true,
@@ -45,7 +52,7 @@ export const modelInputNames: OptionNames<ModelInputs> = {
 
 const flags = ['skipPadding', 'outputHiddenStates', 'outputAttentions'];
 
-/** Inputs that only transformers has. */
+/** Inputs that transformers has, and not every model here. */
 const advice: Advice = {
   inputsEmbeds: 'pass inputIds',
   headMask: 'leave it out',
@@ -54,14 +61,18 @@ const advice: Advice = {
 
 /**
  * Throws `ConfigError` naming an input that `model` does not take, `DtypeError` for one that is not a tensor
- * of its type, `ShapeError` for one of another shape than `inputIds`.
+ * of its type, `ShapeError` for one of another shape than the tokens.
  */
 export function checkInputs(model: string, inputs: ModelInputs, names: Readonly<Record<string, true>>): void {
   const where = `${model}.forward`;
   if (typeof inputs !== 'object' || inputs === null || inputs instanceof Tensor)
     throw new ConfigError(`${where}: there are no inputs by name`, { remedy: 'pass { inputIds, … }' });
   checkOptions(where, inputs, names, advice);
-  if (inputs.inputIds === undefined) throw new ConfigError(`${where}: inputIds are missing`);
+  const { inputIds, inputsEmbeds } = inputs;
+  if (inputIds === undefined && inputsEmbeds === undefined)
+    throw new ConfigError(`${where}: inputIds are missing`);
+  if (inputIds !== undefined && inputsEmbeds !== undefined)
+    throw new ConfigError(`${where}: there are inputIds and inputsEmbeds`, { remedy: 'pass one of them' });
   for (const [name, value] of Object.entries(inputs) as [string, unknown][]) {
     if (value === undefined) continue;
     if (flags.includes(name)) {
@@ -72,21 +83,32 @@ export function checkInputs(model: string, inputs: ModelInputs, names: Readonly<
       throw new DtypeError(`${where}: ${name} is ${kind}`, {
         remedy: 'make a tensor of it: device.tensor(Int32Array.from(values), [batch, length])',
       });
-    } else if (name !== 'labels' && value.dtype !== 'int32') {
-      throw new DtypeError(`${where}: ${name} is ${value.dtype}`, { remedy: 'it must be int32' });
+    } else if (name !== 'labels' && value.dtype !== dtypeOf(name)) {
+      throw new DtypeError(`${where}: ${name} is ${value.dtype}`, {
+        remedy: `it must be ${dtypeOf(name)}`,
+      });
     }
   }
   checkShapes(where, inputs);
 }
 
+const dtypeOf = (name: string) => (name === 'inputsEmbeds' ? 'float32' : 'int32');
+
+/** What stands for each token: its id, int32 [batch, length], or its embedding, [batch, length, width]. */
+export const tokensOf = ({ inputIds, inputsEmbeds }: ModelInputs): Tensor => (inputIds ?? inputsEmbeds)!;
+
 function checkShapes(where: string, inputs: ModelInputs): void {
   const { inputIds, attentionMask, tokenTypeIds, positionIds } = inputs;
-  const wanted = formatShape(inputIds.shape);
-  if (inputIds.rank !== 2) throw new ShapeError(`${where}: inputIds ${wanted} must be [batch, length]`);
+  const { shape } = tokensOf(inputs);
+  const axes = inputIds === undefined ? '[batch, length, width]' : '[batch, length]';
+  const given = `${inputIds === undefined ? 'inputsEmbeds' : 'inputIds'} ${formatShape(shape)}`;
+  if (shape.length !== (inputIds === undefined ? 3 : 2))
+    throw new ShapeError(`${where}: ${given} must be ${axes}`);
+  const [batch, length] = shape as [number, number];
   for (const [name, tensor] of Object.entries({ attentionMask, tokenTypeIds, positionIds })) {
-    if (tensor === undefined || sameShape(tensor.shape, inputIds.shape)) continue;
-    if (name === 'positionIds' && sameShape(tensor.shape, [1, inputIds.shape[1]!])) continue;
-    throw new ShapeError(`${where}: ${name} ${formatShape(tensor.shape)} does not fit inputIds ${wanted}`);
+    if (tensor === undefined || sameShape(tensor.shape, [batch, length])) continue;
+    if (name === 'positionIds' && sameShape(tensor.shape, [1, length])) continue;
+    throw new ShapeError(`${where}: ${name} ${formatShape(tensor.shape)} does not fit ${given}`);
   }
 }
 

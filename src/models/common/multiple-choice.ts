@@ -7,13 +7,13 @@ import { formatShape, sameShape } from '../../tensor/shape.ts';
 import { Tensor } from '../../tensor/tensor.ts';
 import type { PretrainedConfig } from './config.ts';
 import type { Head } from './heads.ts';
-import { checkInputs, modelInputNames } from './inputs.ts';
+import { checkInputs, modelInputNames, tokensOf } from './inputs.ts';
 import { type LabelledInputs, TaskModel, type TaskOutput, taskFactory } from './tasks.ts';
 
 const names: OptionNames<LabelledInputs> = { ...modelInputNames, labels: true };
 
 /**
- * Inputs int32 [batch, choices, length], each text a choice; logits [batch, choices]; labels int32 [batch],
+ * Inputs int32 [batch, choices, length] (embeddings have one axis more), each text a choice; logits [batch, choices]; labels int32 [batch],
  * the number of the right choice. Hidden states and attention weights are those of all texts, [batch ·
  * choices, …].
  */
@@ -26,7 +26,7 @@ export class MultipleChoice extends TaskModel {
       checkInputs(this.architecture, texts, names);
       const { labels, ...unlabelled } = texts;
       const output = super.forward(unlabelled);
-      const logits = reshape(output.logits, [-1, inputs.inputIds.shape[1]!]);
+      const logits = reshape(output.logits, [-1, tokensOf(inputs).shape[1]!]);
       return { ...output, ...(labels !== undefined && { loss: crossEntropy(logits, labels) }), logits };
     });
   }
@@ -34,16 +34,20 @@ export class MultipleChoice extends TaskModel {
 
 /** [batch, choices, length] → [batch · choices, length], of every input but the labels. */
 function eachText(where: string, inputs: LabelledInputs): LabelledInputs {
-  const { inputIds } = inputs ?? {};
-  if (!(inputIds instanceof Tensor)) return inputs;
-  const wanted = formatShape(inputIds.shape);
-  if (inputIds.rank !== 3)
-    throw new ShapeError(`${where}: inputIds ${wanted} must be [batch, choices, length]`);
+  const { inputIds, inputsEmbeds } = inputs ?? {};
+  const tokens = inputIds ?? inputsEmbeds;
+  if (!(tokens instanceof Tensor)) return inputs;
+  const embedded = inputIds === undefined;
+  const wanted = `${embedded ? 'inputsEmbeds' : 'inputIds'} ${formatShape(tokens.shape)}`;
+  if (tokens.rank !== (embedded ? 4 : 3)) {
+    const axes = `[batch, choices, length${embedded ? ', width' : ''}]`;
+    throw new ShapeError(`${where}: ${wanted} must be ${axes}`);
+  }
   const entries = Object.entries(inputs).map(([name, value]: [string, unknown]) => {
     if (!(value instanceof Tensor) || name === 'labels') return [name, value];
-    if (!sameShape(value.shape, inputIds.shape))
-      throw new ShapeError(`${where}: ${name} ${formatShape(value.shape)} does not fit inputIds ${wanted}`);
-    return [name, reshape(value, [-1, value.shape[2]!])];
+    if (value !== tokens && !sameShape(value.shape, tokens.shape.slice(0, 3)))
+      throw new ShapeError(`${where}: ${name} ${formatShape(value.shape)} does not fit ${wanted}`);
+    return [name, reshape(value, [-1, ...value.shape.slice(2)])];
   });
   return Object.fromEntries(entries) as LabelledInputs;
 }

@@ -1,0 +1,46 @@
+/**
+ * What each token gives to an output: the gradient of its logit at the token's embedding, times the embedding
+ * (Shrikumar et al., 2016, "gradient × input"). The embedding is what the first layer gets, with position and
+ * LayerNorm: were it the word's alone, families that normalize that would have zeros, because LayerNorm does
+ * not see how long a vector is.
+ */
+import { ConfigError, type EncoderModel, type Encoding, mul, noGrad, sum } from 'dawngrad';
+import type { ClassificationModel } from '../contract.ts';
+import { idsOf } from './predictions.ts';
+
+/**
+ * The shares of each token in logit `output`; the sign says for or against. Throws `ConfigError` for an output
+ * that the model does not have.
+ */
+export async function attribute(
+  model: ClassificationModel,
+  encoding: Pick<Encoding, 'inputIds' | 'tokenTypeIds'>,
+  output: number,
+): Promise<Float32Array> {
+  const { device, training } = model;
+  const { embeddings } = model.base as unknown as EncoderModel;
+  // Only the embeddings want a gradient; a training that goes on keeps its own.
+  const learning = model.parameters().filter(({ requiresGrad }) => requiresGrad);
+  const scope = device.scope();
+  try {
+    for (const weight of learning) weight.requiresGrad = false;
+    model.eval();
+    const inputs = idsOf(device, encoding);
+    const embedded = noGrad(() => embeddings.forward(inputs));
+    embedded.requiresGrad = true;
+    // An own method stands in for that of the class.
+    embeddings.forward = () => embedded;
+    const { logits } = model.forward(inputs);
+    const chosen = Float32Array.from({ length: logits.size }, (_, at) => (at === output ? 1 : 0));
+    if (!chosen.includes(1))
+      throw new ConfigError(`there is no output ${output}`, { remedy: `use 0 to ${logits.size - 1}` });
+    logits.backward(device.tensor(chosen, logits.shape));
+    return noGrad(() => sum(mul(embedded.grad!, embedded), -1)).float32Data();
+  } finally {
+    // The result is being read already: the scope must not stay open while others compute.
+    Reflect.deleteProperty(embeddings, 'forward');
+    scope.close();
+    for (const weight of learning) weight.requiresGrad = true;
+    model.train(training);
+  }
+}
