@@ -1,5 +1,5 @@
 /**
- * The memory of training steps, by what saves some: gradient checkpointing, mixed precision. No step is
+ * The memory of training steps, by what saves some: gradient checkpointing, mixed precision, LoRA. No step is
  * computed: a rehearsal asks for the same buffers. With --run, steps are also computed, by turns, for the price
  * in time, and their measured peak stands beside the rehearsed one.
  *
@@ -9,6 +9,9 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Batch } from '../src/data/collate.ts';
 import { summarize } from '../src/gpu/measure.ts';
+import { LoraConfig } from '../src/models/peft/config.ts';
+import { getPeftModel } from '../src/models/peft/peft-model.ts';
+import { attentionTargets } from '../src/models/peft/targets.ts';
 import { Device, requestDevice } from '../src/tensor/device.ts';
 import { resolveArguments } from '../src/train/argument-checks.ts';
 import type { TrainingArguments } from '../src/train/arguments.ts';
@@ -29,6 +32,8 @@ interface Options {
 interface Variant {
   name: string;
   args: Partial<TrainingArguments>;
+  /** Trains an adapter, with PEFT's defaults. */
+  lora?: true;
 }
 
 function readShape(text: string): [number, number] {
@@ -50,9 +55,15 @@ const options = new Command('memory')
   .parse()
   .opts<Options>();
 
-const variants: readonly Variant[] = [false, true].flatMap((fp16) => [
+const variants: readonly Variant[] = [false, true].flatMap((fp16): Variant[] => [
   { name: fp16 ? 'fp16' : 'float32', args: { fp16 } },
   { name: fp16 ? 'fp16, checkpointing' : 'checkpointing', args: { fp16, gradientCheckpointing: true } },
+  { name: fp16 ? 'fp16, LoRA' : 'LoRA', args: { fp16 }, lora: true },
+  {
+    name: fp16 ? 'fp16, LoRA, checkpointing' : 'LoRA, checkpointing',
+    args: { fp16, gradientCheckpointing: true },
+    lora: true,
+  },
 ]);
 
 const size = jobSizes.find(({ name }) => name === options.model)!;
@@ -75,8 +86,10 @@ function batchOf(): Batch {
 const argsOf = (variant: Variant): TrainingArguments =>
   resolveArguments({ outputDir: 'none', ...variant.args });
 
-async function modelOf(device: Device, { args }: Variant): Promise<TrainableModel> {
+async function modelOf(device: Device, { args, lora }: Variant): Promise<TrainableModel> {
   const model = await makeModel(device, size);
+  const targetModules = attentionTargets(model);
+  if (lora === true) getPeftModel(model, new LoraConfig({ taskType: 'SEQ_CLS', targetModules }));
   if (args.gradientCheckpointing === true) model.gradientCheckpointingEnable();
   return model as TrainableModel;
 }

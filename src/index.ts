@@ -135,6 +135,13 @@ export {
   MPNetForTokenClassification,
   MPNetModel,
 } from './models/mpnet.ts';
+export { LoraConfig, type LoraOptions, type TaskType } from './models/peft/config.ts';
+export {
+  type AdapterOptions,
+  getPeftModel,
+  type LoadAdapterOptions,
+  PeftModel,
+} from './models/peft/peft-model.ts';
 export type { ModelType } from './models/registry.ts';
 export {
   RobertaForMaskedLM,

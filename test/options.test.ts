@@ -25,6 +25,8 @@ const single = `${models}bert-single`;
 const tokens = new URL('../examples/sentiment/model', import.meta.url).pathname;
 const sentences = new URL('./reference/fixtures/sentence/model', import.meta.url).pathname;
 const sentence = () => d.SentenceTransformer.fromPretrained(sentences, { device: device.current });
+const classifier = () =>
+  d.AutoModelForSequenceClassification.fromConfig(config(), { device: device.current });
 const tokenizer = () => d.AutoTokenizer.fromPretrained(tokens);
 
 const calls: Record<string, () => unknown> = {
@@ -81,6 +83,13 @@ const calls: Record<string, () => unknown> = {
   'AutoConfig.forModel': () => loosely(d.AutoConfig.forModel)('bert', typo),
   'AutoModel.fromPretrained': () => loosely(d.AutoModel.fromPretrained)(single, typo),
   'AutoModel.fromConfig': () => loosely(d.AutoModel.fromConfig)(config(), typo),
+  LoraConfig: () => make(d.LoraConfig, typo),
+  getPeftModel: async () => loosely(d.getPeftModel)(await classifier(), new d.LoraConfig(), typo),
+  'PeftModel.fromPretrained': async () => loosely(d.PeftModel.fromPretrained)(await classifier(), 'x', typo),
+  loadAdapter: async () => {
+    const model = d.getPeftModel(await classifier(), new d.LoraConfig());
+    return loosely(model.loadAdapter.bind(model))('x', typo);
+  },
   'a pooler of a head': () =>
     loosely(d.AutoModelForSequenceClassification.fromPretrained)(single, { addPoolingLayer: false }),
   'AutoTokenizer.fromPretrained': () => loosely(d.AutoTokenizer.fromPretrained)(tokens, typo),

@@ -6,6 +6,7 @@ import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { knownFamily } from '../models/config.ts';
 import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig, loadPretrained } from '../models/files/load.ts';
+import { PeftModel } from '../models/peft/peft-model.ts';
 import { exportOnnx, type OnnxDtype, onnxDtypes } from '../onnx/export.ts';
 import { isFewShotFolder } from '../sentence/folder.ts';
 import type { Device } from '../tensor/device.ts';
@@ -56,7 +57,8 @@ async function exportModel(idOrFolder: string, options: ExportOptions): Promise<
     });
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const device = await openDevice(options);
-  const model = await loadAsSaved(folder, device);
+  const loaded = await loadAsSaved(folder, device);
+  const model = loaded.adapters === null ? loaded : new PeftModel(loaded).mergeAndUnload();
   const { dtype: dtypes } = options;
   await exportOnnx(model, output, { tokenizer, ...(dtypes && { dtypes }) });
   console.log(`${model.architecture} saved to ${platform.joinPath(output, 'onnx')}`);
@@ -67,7 +69,7 @@ async function exportModel(idOrFolder: string, options: ExportOptions): Promise<
  * Loads a model as the class that its config names; a base model without its pooler. Throws `ConfigError` if
  * there is no such class or a weight is missing.
  */
-async function loadAsSaved(folder: string, device: Device): Promise<PreTrainedModel> {
+export async function loadAsSaved(folder: string, device: Device): Promise<PreTrainedModel> {
   const { modelType, raw } = await loadConfig(folder);
   const { Model, tasks } = knownFamily(modelType);
   const [name = Model.name] = [raw.architectures].flat();

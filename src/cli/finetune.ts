@@ -9,6 +9,7 @@ import { withOverrides } from '../models/config.ts';
 import { hasTrainedClassifier } from '../models/files/class-head.ts';
 import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig } from '../models/files/load.ts';
+import { LoraConfig } from '../models/peft/config.ts';
 import { defined } from '../options.ts';
 import { SENTENCE_FILES } from '../sentence/folder.ts';
 import { SetFitModel } from '../sentence/setfit.ts';
@@ -22,6 +23,7 @@ import type { TrainableModel } from '../train/predict.ts';
 import { hubId, shownName, writeCard } from './card.ts';
 import { readClassWeights } from './class-weights.ts';
 import { configOption, type DatasetOptions, datasetOption } from './data-source.ts';
+import { bytes, printDryRun } from './dry-run.ts';
 import {
   addFewShotOptions,
   checkFewShot,
@@ -32,6 +34,7 @@ import {
   trainFewShot,
 } from './few-shot.ts';
 import { readFiles } from './finetune-data.ts';
+import { addLora, loraOptions } from './lora.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -75,6 +78,9 @@ export interface FinetuneOptions
   output?: string;
   example?: boolean;
   fromScratch?: boolean;
+  lora?: string | true;
+  dryRun?: boolean;
+  memoryLimit?: number;
   overwrite?: boolean;
   resume?: string | true;
   maxTrainSamples?: number;
@@ -113,6 +119,12 @@ export function addFinetune(program: Command): void {
     .option('--max-eval-samples <n>', 'evaluate and test on the first n texts only', integer)
     .option('--predictions <file>', 'write the predictions for the test or evaluation data there')
     .option('--overwrite', 'replace a model in the output folder')
+    .option('--dry-run', 'say what memory, time and disk the training would take, and end')
+    .option('--memory-limit <size>', 'memory that the GPU may give, as in 8GiB (default: what it has)', bytes)
+    .option(
+      '--lora [settings]',
+      'train an adapter instead of the model: r=8,alpha=8,dropout=0,target=query+value,save=classifier,bias=none',
+    )
     .option('--from-scratch', "draw all weights anew, keeping the checkpoint's config and tokenizer");
   addTrainingOptions(command, 'finetune', {
     gradientAccumulationSteps: [
@@ -185,6 +197,11 @@ async function finetune(options: FinetuneOptions): Promise<void> {
     args,
     callbacks,
   };
+  if (options.dryRun === true) {
+    await printDryRun(setup, options.memoryLimit);
+    device.destroy();
+    return;
+  }
   const { trainer, outcome } =
     model instanceof SetFitModel
       ? await trainFewShot(
@@ -248,6 +265,11 @@ function checkOptions(options: FinetuneOptions): void {
     throw new UsageError(`there are ${evaluation} and --train-split`, { remedy: 'give one of them' });
   if (options.train !== undefined && options.dataset !== undefined)
     throw new UsageError('there are --train and --dataset', { remedy: 'give one of them' });
+  if (options.lora !== undefined) new LoraConfig(loraOptions(options.lora));
+  if (options.fewShot === true && (options.lora !== undefined || options.dryRun === true))
+    throw new UsageError('--lora and --dry-run do not go with --few-shot', { remedy: 'leave them out' });
+  if (options.lora !== undefined && options.fromScratch === true)
+    throw new UsageError('there are --lora and --from-scratch', { remedy: 'give one of them' });
   needs('pass --eval or --train-split', evaluates(options), {
     '--early-stopping': options.earlyStopping,
     '--metric': options.metric,
@@ -328,6 +350,7 @@ async function prepare(
   // Loading the model draws its new weights.
   device.manualSeed(options.seed);
   const { keepsHead } = decision;
+  const missing: string[] = [];
   const model =
     options.fromScratch === true && !resumes
       ? await task.auto.fromConfig(withOverrides(config, decision.config), { device })
@@ -338,9 +361,16 @@ async function prepare(
             ...decision.config,
             ignoreMismatchedSizes: 'head',
             ...(keepsHead !== null && { head: keepsHead ? 'keep' : 'new' }),
-            onReport: ({ text }) => text !== '' && console.error(text),
+            onReport: (report) => {
+              missing.push(...report.missing);
+              if (report.text !== '') console.error(report.text);
+            },
           },
         );
+  if (options.lora !== undefined && model.adapters === null && resumes)
+    throw new UsageError('--lora: the checkpoint holds a whole model', { remedy: 'leave it out' });
+  if (options.lora === undefined || resumes) model.adapters?.train();
+  else console.error(addLora(model, options.lora, { task: task.name, base: options.model!, missing }));
   const bound = task.bind(
     tokenizer,
     model.config,

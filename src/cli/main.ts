@@ -6,6 +6,7 @@ import { addEvaluate } from './evaluate.ts';
 import { addExport } from './export.ts';
 import { addFinetune } from './finetune.ts';
 import { addInfo, packageVersion } from './info.ts';
+import { addMerge } from './merge.ts';
 import { inCommandNames } from './names.ts';
 import { addPredict } from './predict.ts';
 import { addPretrain } from './pretrain.ts';
@@ -16,8 +17,11 @@ const program = new Command('dawngrad')
   .description('Fine-tune BERT, RoBERTa and their kin on WebGPU.')
   .version(await packageVersion())
   .showHelpAfterError('(see --help)');
-for (const add of [addFinetune, addEvaluate, addPredict, addPretrain, addExport, addPush, addTune, addInfo])
-  add(program);
+const commands = [
+  ...[addFinetune, addEvaluate, addPredict, addPretrain],
+  ...[addMerge, addExport, addPush, addTune, addInfo],
+];
+for (const add of commands) add(program);
 
 // Ignores write errors: Ctrl-C ends `tee` first, and `head` closes the pipe early. The command continues and
 // saves its work.

@@ -39,6 +39,8 @@ function columns(
 export interface CommonOptions {
   adapter?: string;
   fp16?: boolean;
+  /** Bytes that the GPU may give. */
+  memoryLimit?: number;
 }
 
 export function addAdapterOption(command: Command): Command {
@@ -125,8 +127,8 @@ export const problemTypes: readonly ProblemType[] = [
 ];
 
 /** The requested adapter; if there is none, the environment decides. */
-export function adapterOf({ adapter }: CommonOptions): DeviceOptions {
-  return adapter === undefined ? {} : { adapter };
+export function adapterOf({ adapter, memoryLimit: maxMemoryBytes }: CommonOptions): DeviceOptions {
+  return defined({ adapter, maxMemoryBytes });
 }
 
 /** Opens the device and prints its name, with a warning if it is a software adapter. */

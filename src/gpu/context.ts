@@ -2,7 +2,7 @@
 
 import { platform } from '#platform';
 import { DeviceLostError, GpuError, GpuOutOfMemoryError } from '../errors.ts';
-import { checkChoice, checkOptions } from '../options.ts';
+import { check, checkChoice, checkOptions } from '../options.ts';
 import type { AdapterResult } from '../platform/contract.ts';
 import { DeviceLife } from './life.ts';
 import { type CompileProgress, type GpuOptions, gpuOptionNames, type KernelFamily } from './options.ts';
@@ -101,6 +101,11 @@ export class GpuContext {
     this.onCompile = options.onCompile;
     this.pool = new BufferPool(device, this.life, this.limits.maxBufferSize);
     this.recorder = new Recorder(device, this.life);
+    const { maxMemoryBytes } = options;
+    if (maxMemoryBytes !== undefined) {
+      check('maxMemoryBytes', maxMemoryBytes, maxMemoryBytes > 0, 'use a number of bytes above 0');
+      this.pool.limit = { bytes: maxMemoryBytes, makeRoom: () => this.trim() };
+    }
     this.pipelines = new PipelineCache(device, UNIFORM_BYTES, subgroups.pins);
     device.addEventListener('uncapturederror', (event) => {
       const { error } = event as GPUUncapturedErrorEvent;

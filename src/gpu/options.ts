@@ -12,6 +12,8 @@ export interface CompileProgress {
 export interface GpuOptions extends AdapterRequest {
   /** Bytes of one buffer that a kernel may bind. Default: the adapter's limit (tests lower it). */
   maxBindingBytes?: number;
+  /** Bytes that buffers may take together; more throws `GpuOutOfMemoryError`. Default: what the adapter has. */
+  maxMemoryBytes?: number;
   /**
    * The kernel family: kernels for adapters that compute on the CPU, or for GPUs. Defaults to what suits the
    * adapter; tests run both.
@@ -28,6 +30,7 @@ export interface GpuOptions extends AdapterRequest {
 export const gpuOptionNames: OptionNames<GpuOptions> = {
   adapter: true,
   maxBindingBytes: true,
+  maxMemoryBytes: true,
   kernels: true,
   subgroups: true,
   matrixUnits: true,

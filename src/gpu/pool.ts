@@ -52,6 +52,9 @@ export class BufferPool {
   };
   private generation = 0;
 
+  /** All that buffers may take; `makeRoom` gives the idle ones back before that is exceeded. */
+  limit: { bytes: number; makeRoom: () => void } | null = null;
+
   /** `maxBytes`: the device's limit for one buffer. */
   constructor(device: GPUDevice, life: DeviceLife, maxBytes: number) {
     this.device = device;
@@ -84,6 +87,7 @@ export class BufferPool {
       counts.idleBytes -= reused.size;
       return reused;
     }
+    this.checkLimit(size);
     counts.created += 1;
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const gpu = this.device.createBuffer({ size, usage, label: `pool ${counts.created} (${size} bytes)` });
@@ -91,6 +95,17 @@ export class BufferPool {
     this.countLive(made);
     counts.peakBytes = Math.max(counts.peakBytes, counts.liveBytes + counts.idleBytes);
     return made;
+  }
+
+  private checkLimit(size: number): void {
+    const { counts, limit } = this;
+    if (limit === null || counts.liveBytes + counts.idleBytes + size <= limit.bytes) return;
+    if (counts.idle > 0) limit.makeRoom();
+    if (counts.liveBytes + size <= limit.bytes) return;
+    throw new GpuOutOfMemoryError(
+      `${counts.liveBytes} bytes are in use, and ${size} more exceed the limit of ${limit.bytes}`,
+      { remedy: 'use a smaller batch or a shorter sequence, or raise maxMemoryBytes' },
+    );
   }
 
   /**

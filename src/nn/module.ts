@@ -29,6 +29,14 @@ export function declarePure(...classes: readonly ModuleClass[]): void {
   for (const one of classes) pure.add(one);
 }
 
+/** A weight, and the module and property that hold it. */
+export interface WeightPlace {
+  path: string;
+  tensor: Tensor;
+  owner: Module;
+  key: string;
+}
+
 export abstract class Module {
   /** Dropout acts while true. Set by `train` and `eval`. */
   training = true;
@@ -70,18 +78,23 @@ export abstract class Module {
     );
   }
 
-  /** Every weight under every name it has; tied weights come more than once. */
-  private *everyParameter(prefix: string): Generator<[string, Tensor]> {
-    for (const [name, value] of Object.entries(this)) {
-      if (value instanceof Tensor) yield [prefix + name, value];
+  /** @internal Every weight in every place that it has, with the module and the property that hold it. */
+  *weightPlaces(prefix = ''): Generator<WeightPlace> {
+    for (const [key, tensor] of Object.entries(this)) {
+      if (tensor instanceof Tensor) yield { path: prefix + key, tensor, owner: this, key };
     }
-    for (const [name, child] of this.namedChildren()) yield* child.everyParameter(`${prefix}${name}.`);
+    for (const [name, child] of this.namedChildren()) yield* child.weightPlaces(`${prefix}${name}.`);
+  }
+
+  /** Every weight under every name it has; tied weights come more than once. */
+  private everyParameter(prefix: string): [string, Tensor][] {
+    return [...this.weightPlaces(prefix)].map(({ path, tensor }) => [path, tensor]);
   }
 
   /** Weights by name, each tensor once. */
   namedParameters(prefix = ''): [string, Tensor][] {
     const seen = new Set<Tensor>();
-    return [...this.everyParameter(prefix)].filter(([, tensor]) => {
+    return this.everyParameter(prefix).filter(([, tensor]) => {
       const first = !seen.has(tensor);
       seen.add(tensor);
       return first;

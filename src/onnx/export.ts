@@ -189,6 +189,8 @@ export async function exportOnnx(
     throw new ConfigError(`exportOnnx: dtypes has ${stray === undefined ? 'no entry' : `'${stray}'`}`, {
       remedy: `use one of ${onnxDtypes.join(', ')}, or several`,
     });
+  if (model.adapters !== null)
+    throw new ConfigError('exportOnnx: the model has adapters', { remedy: 'mergeAndUnload() first' });
   const trace = await traceModel(model, planOf(model));
   await platform.writeFolder(folder, existing, async (writer) => {
     const config = writeConfig(model.base.traits.config, model.config, model.architecture, 'float32');

@@ -4,6 +4,7 @@ import { platform } from '#platform';
 import { FileError } from '../errors.ts';
 import { CONFIG_NAME } from '../models/files/checkpoint-files.ts';
 import { type HubOptions, hubOptionNames, resolveModel, TOKENIZER_FILES } from '../models/files/hub.ts';
+import { adapterIn, baseFolder } from '../models/peft/files.ts';
 import { type Advice, checkOptions } from '../options.ts';
 import { namedJson } from './special-tokens.ts';
 import { PreTrainedTokenizer } from './tokenizer.ts';
@@ -17,7 +18,9 @@ const advice: Advice = {
   paddingSide: 'pass it to encodeBatch, or set padding_side in tokenizer_config.json',
 };
 
-export const AutoTokenizer = {
+export const AutoTokenizer: {
+  fromPretrained(idOrFolder: string, options?: HubOptions): Promise<PreTrainedTokenizer>;
+} = {
   /**
    * Reads a folder's tokenizer.json, or builds the tokenizer from vocab.txt (BERT) or vocab.json and
    * merges.txt (RoBERTa). Downloads a hub id first. Reads tokenizer_config.json, special_tokens_map.json and
@@ -31,6 +34,10 @@ export const AutoTokenizer = {
     const path = (name: string): string => (name === '' ? folder : platform.joinPath(folder, name));
     const files = await readFiles(path);
     if (Object.keys(files).length === 0) {
+      // An adapter's tokenizer may be its base's.
+      const adapter = await adapterIn(folder);
+      if (adapter !== null)
+        return AutoTokenizer.fromPretrained(await baseFolder(folder, adapter, options), options);
       throw new FileError(`'${folder}' has no tokenizer files`, {
         remedy: 'copy tokenizer.json or vocab.txt into the folder',
       });

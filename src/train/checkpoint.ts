@@ -9,6 +9,8 @@ import { openSafetensors, type SafetensorsFile } from '../models/files/safetenso
 import { type TensorToWrite, writeSafetensors } from '../models/files/safetensors-writer.ts';
 import { partToWrite, writeModel } from '../models/files/save.ts';
 import { type FileWeight, storedWeights } from '../models/files/weight-names.ts';
+import { ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME } from '../models/peft/config.ts';
+import { openAdapter } from '../models/peft/files.ts';
 import { type Optimizer, type SavedState, type StateKind, stateKinds } from '../optim/optimizer.ts';
 import { snakeCase } from '../options.ts';
 import type { FolderWriter } from '../platform/contract.ts';
@@ -44,7 +46,7 @@ export async function saveCheckpoint(content: CheckpointContent): Promise<string
   const path = checkpointPath(args.outputDir, state.globalStep);
   const optimizerSteps: Record<string, number> = {};
   const tensors: TensorToWrite[] = [];
-  for (const { name, ...weight } of storedWeights(model.fileWeights())) {
+  for (const { name, ...weight } of storedWeights(model.savedWeights())) {
     const kept = optimizer.state?.(weight.tensor);
     if (kept === undefined) continue;
     optimizerSteps[name] = kept.step;
@@ -155,7 +157,7 @@ export async function loadCheckpoint(
   await loadWeights(path, model);
   const file = await openSafetensors(await platform.openFile(platform.joinPath(path, OPTIMIZER_NAME)));
   try {
-    const weights = new Map(storedWeights(model.fileWeights()).map((weight) => [weight.name, weight]));
+    const weights = new Map(storedWeights(model.savedWeights()).map((weight) => [weight.name, weight]));
     const stepped = Object.entries(optimizerSteps).map(([name, step]) => {
       const weight = weights.get(name);
       if (weight === undefined)
@@ -224,8 +226,13 @@ async function readState(
   return state;
 }
 
-/** Reads a checkpoint's weights into a model of the same shape. */
+/** Reads a checkpoint's weights, or an adapter's, into a model of the same shape. */
 export async function loadWeights(path: string, model: PreTrainedModel): Promise<void> {
+  const { adapters } = model;
+  if (adapters !== null && adapters.active !== null) {
+    const file = await openAdapter(path);
+    return adapters.load(adapters.active, file, path).finally(() => file.close());
+  }
   const checkpoint = await openCheckpoint(path);
   try {
     for (const { name, tensor, shape, offset } of storedWeights(model.fileWeights())) {
@@ -242,16 +249,18 @@ export async function loadWeights(path: string, model: PreTrainedModel): Promise
   }
 }
 
-/** Names of weight files, in transformers and here. */
-const WEIGHT_FILE = /^model(-\d+-of-\d+)?\.safetensors(\.index\.json)?$/;
+/** Names of weight files, in transformers, PEFT and here. */
+const WEIGHT_FILE =
+  /^(model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|adapter_(config\.json|model\.safetensors))$/;
 
 /**
  * Writes the finished model, tokenizer and state into the output folder. Removes files of an older model, and
  * keeps anything else.
  */
 export async function saveFinal(content: FinalContent): Promise<void> {
-  const { tokenizer, args, state } = content;
-  const written = new Set([CONFIG_NAME, WEIGHTS_NAME, ...(tokenizer?.fileNames ?? [])]);
+  const { model, tokenizer, args, state } = content;
+  const weights = model.adapters === null ? [WEIGHTS_NAME] : [ADAPTER_WEIGHTS_NAME, ADAPTER_CONFIG_NAME];
+  const written = new Set([CONFIG_NAME, ...weights, ...(tokenizer?.fileNames ?? [])]);
   await platform.writeFolder(args.outputDir, 'merge', async (folder) => {
     await writeFinal(folder, content);
     const log = state.logHistory.map((entry) => `${JSON.stringify(entry)}\n`);
@@ -297,6 +306,6 @@ export async function isEmpty(path: string): Promise<boolean> {
 
 /** Whether a folder holds an output of this engine, which may be overwritten. */
 export async function isTrainingOutput(path: string): Promise<boolean> {
-  const ours = [CONFIG_NAME, WEIGHTS_NAME, TRAINER_STATE_NAME];
+  const ours = [CONFIG_NAME, WEIGHTS_NAME, ADAPTER_CONFIG_NAME, TRAINER_STATE_NAME];
   return (await platform.list(path)).some((name) => ours.includes(name) || CHECKPOINT.test(name));
 }

@@ -1,6 +1,9 @@
 /** What a training will take, found out before it starts. */
 import type { Batch } from '../data/collate.ts';
+import { storedWeights } from '../models/files/weight-names.ts';
+import { sizeOf } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
+import type { TrainingArguments } from './arguments.ts';
 import type { TrainableModel } from './predict.ts';
 import { rehearse } from './rehearsal.ts';
 import { type StepOptions, TrainingStep } from './step.ts';
@@ -41,4 +44,35 @@ export async function estimateMemory(
   const { peakBytes: peak } = statistics;
   const state = kept - weights;
   return { peak, weights, gradients, state, activations: Math.max(peak - kept - gradients, 0) };
+}
+
+/** What makes a training fit into less memory, by the names of arguments. */
+export function roomFor(args: TrainingArguments): string[] {
+  const { perDeviceTrainBatchSize: size, gradientAccumulationSteps: steps } = args;
+  const half = Math.ceil(size / 2);
+  return [
+    ...(args.gradientCheckpointing ? [] : ['set gradientCheckpointing: the same numbers, less memory']),
+    ...(size > 1
+      ? [`set perDeviceTrainBatchSize ${half} and gradientAccumulationSteps ${steps * 2}: the same steps`]
+      : []),
+    ...(args.fp16 ? [] : ['set fp16']),
+    'cut texts to fewer tokens; or train an adapter (LoRA)',
+  ];
+}
+
+/** Sizes of files, in bytes. */
+export interface DiskEstimate {
+  /** Of the finished model, or adapter. */
+  model: number;
+  /** Of a checkpoint, with the optimizer's state. */
+  checkpoint: number;
+}
+
+/** The files that a training writes, without the tokenizer's. */
+export function estimateDisk(model: TrainableModel, { optim }: TrainingArguments): DiskEstimate {
+  const weights = storedWeights(model.savedWeights());
+  const bytes = weights.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+  const learning = bytesOf(model.parameters().filter(({ requiresGrad }) => requiresGrad));
+  const moments = { adamw_torch: 2, lion_32bit: 1, adafactor: 0 }[optim];
+  return { model: bytes, checkpoint: bytes + moments * learning };
 }

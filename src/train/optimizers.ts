@@ -23,13 +23,14 @@ function depths(model: PreTrainedModel): Map<Tensor, number> {
 }
 
 /**
- * All weights of a model, with and without weight decay; with `layerwiseLrDecay`, two groups for each layer,
+ * The weights of a model that learn, with and without weight decay; with `layerwiseLrDecay`, two groups for each layer,
  * from the top down.
  */
 export function parameterGroups(model: PreTrainedModel, args: GroupArguments): LionGroup[] {
   const { learningRate, weightDecay, layerwiseLrDecay } = args;
   const undecayed = model.undecayedParameters();
-  const all = model.parameters();
+  // As in transformers, weights that are frozen from the start are none of the optimizer's.
+  const all = model.parameters().filter(({ requiresGrad }) => requiresGrad);
   const pair = (tensors: readonly Tensor[], lr: number): LionGroup[] => [
     { params: tensors.filter((one) => !undecayed.has(one)), weightDecay, lr },
     { params: tensors.filter((one) => undecayed.has(one)), weightDecay: 0, lr },

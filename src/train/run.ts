@@ -3,7 +3,8 @@ import { platform } from '#platform';
 import type { Batch } from '../data/collate.ts';
 import { DataLoader } from '../data/loader.ts';
 import { isStream, StreamLoader, type TrainDataset } from '../data/stream.ts';
-import { ConfigError, NonFiniteError } from '../errors.ts';
+import { ConfigError, GpuOutOfMemoryError, NonFiniteError } from '../errors.ts';
+import { sizeOf } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { BestModel } from './best.ts';
@@ -25,6 +26,7 @@ import {
   sweepOutput,
 } from './checkpoint.ts';
 import { compileAhead } from './compile.ts';
+import { roomFor } from './estimate.ts';
 import { applyFreezing } from './freeze.ts';
 import { computingWeights, countComputed, countTokens } from './inputs.ts';
 import type { Progress } from './progress.ts';
@@ -225,7 +227,9 @@ export class TrainingRun {
     const total = (count: (batch: Batch) => number): number =>
       batches.reduce((sum, batch) => sum + count(batch), 0);
     await this.compile(batches);
-    const learningRate = await this.step.run(batches);
+    const learningRate = await this.step.run(batches).catch((error: unknown) => {
+      throw this.outOfMemory(error, batches);
+    });
     const tokens = total(countTokens);
     this.learningRate = learningRate;
     this.lossSteps += 1;
@@ -233,9 +237,24 @@ export class TrainingRun {
     state.epoch = epoch;
     state.numInputTokensSeen += tokens;
     state.totalFlos += this.flosPerToken * total(countComputed);
-    await this.pace();
+    await this.pace().catch((error: unknown) => {
+      throw this.outOfMemory(error, batches);
+    });
     const seconds = (performance.now() - this.started) / 1000;
     await callAll(this.callbacks, 'onStepEnd', this.context, { learningRate, tokens, seconds });
+  }
+
+  /** An error that names the batch and what helps, for one of too little memory; any other as it is. */
+  private outOfMemory(error: unknown, batches: readonly Batch[]): unknown {
+    if (!(error instanceof GpuOutOfMemoryError)) return error;
+    const { args, state } = this.trainer;
+    const shape = batches.map(({ shape }) => shape).sort((a, b) => sizeOf(b) - sizeOf(a))[0]!;
+    const what = `step ${state.globalStep + 1}, of ${shape[0]} texts of up to ${shape.at(-1)} tokens, does not fit`;
+    const saved = this.lastSaved === null ? '' : `; the checkpoint '${this.lastSaved.path}' stays`;
+    return new GpuOutOfMemoryError(`${error.message.split(' · ')[0]}: ${what}${saved}`, {
+      remedy: roomFor(args).join('; or '),
+      cause: error,
+    });
   }
 
   /** Compiles the kernels of the first step. The user's functions are not called for it. */
@@ -390,7 +409,7 @@ export class TrainingRun {
   }
 }
 
-function loaderOf(
+export function loaderOf(
   dataset: TrainDataset,
   args: TrainingArguments,
   collate: ReturnType<Trainer['collate']>,

@@ -1,18 +1,24 @@
 /** `PreTrainedModel`: weights by name, drawn, saved and grouped, for every model. */
 import { ConfigError, DawngradError } from '../../errors.ts';
 import { drawParts, Embedding, LayerNorm, Linear, parameter } from '../../nn/layers.ts';
-import { Module } from '../../nn/module.ts';
+import { LoraPart, PartBias } from '../../nn/lora.ts';
+import { Module, type WeightPlace } from '../../nn/module.ts';
 import type { Device } from '../../tensor/device.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { type Pushed, type PushOptions, pushWritten } from '../files/push.ts';
 import { type SaveOptions, saveModel, writeModel } from '../files/save.ts';
 import { type FileWeight, fileWeights, moduleName } from '../files/weight-names.ts';
+import type { ModelAdapters } from '../peft/adapters.ts';
 import type { BaseModel } from './base-model.ts';
 import type { PretrainedConfig } from './config.ts';
 import { LayerStack } from './encoder.ts';
 import type { ModelInputs } from './inputs.ts';
 
 export abstract class PreTrainedModel extends Module {
+  /** The folder or hub id that the model was loaded from; null for one made of a config. */
+  nameOrPath: string | null = null;
+  private peft: ModelAdapters | null = null;
+
   constructor(
     readonly config: PretrainedConfig,
     readonly device: Device,
@@ -22,6 +28,15 @@ export abstract class PreTrainedModel extends Module {
 
   /** The model under the head; a base model is its own. */
   abstract get base(): BaseModel;
+
+  /** @internal The adapters that learn in the model's place; null without. */
+  get adapters(): ModelAdapters | null {
+    return this.peft;
+  }
+
+  set adapters(value: ModelAdapters | null) {
+    this.peft = value;
+  }
 
   /** The layer with a row for each class; null in models without classes. */
   get classLayer(): Linear | null {
@@ -40,21 +55,46 @@ export abstract class PreTrainedModel extends Module {
 
   /** Weights by their names in files, each tensor once. */
   override namedParameters(prefix = ''): [string, Tensor][] {
-    return super.namedParameters().map(([path, tensor]) => [prefix + this.fileName(path), tensor]);
+    const name = this.namer();
+    return super.namedParameters().map(([path, tensor]) => [prefix + name(path, tensor), tensor]);
   }
 
   /** Weights by every name that files have for them. */
   override stateDict(): Map<string, Tensor> {
-    return new Map([...super.stateDict()].map(([path, tensor]) => [this.fileName(path), tensor]));
+    const name = this.namer();
+    return new Map([...super.stateDict()].map(([path, tensor]) => [name(path, tensor), tensor]));
   }
 
-  private fileName(path: string): string {
-    return moduleName(path, this.base.traits.names);
+  /** Gives a weight's name in files. */
+  private namer(): (path: string, tensor: Tensor) => string {
+    const { names } = this.base.traits;
+    const own = this.adapters?.parameterNames();
+    return (path, tensor) => own?.get(tensor) ?? moduleName(path, names);
   }
 
-  /** @internal The weights as files hold them, tied ones under every name. */
+  /** @internal The model's own weights in all their places, without those of adapters. */
+  ownWeights(): WeightPlace[] {
+    return [...this.weightPlaces()].filter(
+      ({ owner }) => !(owner instanceof LoraPart || owner instanceof PartBias),
+    );
+  }
+
+  /** @internal The weights as files hold them, tied ones under every name, without those of adapters. */
   fileWeights(): Map<string, FileWeight> {
-    return fileWeights(super.stateDict(), this.base.traits.names);
+    const weights = new Map(this.ownWeights().map(({ path, tensor }) => [path, tensor]));
+    return fileWeights(weights, this.base.traits.names);
+  }
+
+  /** @internal What `savePretrained` saves: the weights, or those of the adapter that acts. */
+  savedWeights(): Map<string, FileWeight> {
+    const { adapters } = this;
+    const active = adapters?.active ?? null;
+    return adapters === null || active === null ? this.fileWeights() : adapters.fileWeights(active);
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.peft?.dispose();
   }
 
   /** Optional outputs of `forward`: as its inputs say, else as the config says. */
@@ -138,8 +178,8 @@ export abstract class PreTrainedModel extends Module {
   }
 
   /**
-   * Saves config.json and model.safetensors; Python's `from_pretrained` reads the folder. Files appear whole
-   * or not at all.
+   * Saves config.json and model.safetensors, or the adapters of a model that has some; Python's `from_pretrained`
+   * reads the folder. Files appear whole or not at all.
    */
   async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
     await saveModel(this, folder, options);

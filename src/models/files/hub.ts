@@ -1,8 +1,9 @@
 /** A model's folder: on disk, or downloaded from the hub into the cache that Python uses too. */
 import { platform } from '#platform';
-import { DawngradError, FileError } from '../../errors.ts';
+import { DawngradError, FileError, NotFoundError } from '../../errors.ts';
 import type { OptionNames } from '../../options.ts';
-import type { HubOptions } from '../../platform/contract.ts';
+import type { HubOptions, ModelDownload } from '../../platform/contract.ts';
+import { ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME } from '../peft/config.ts';
 import { CONFIG_NAME, INDEX_NAME, parseIndex, WEIGHTS_NAME } from './checkpoint-files.ts';
 
 export type { DownloadProgress, HubOptions } from '../../platform/contract.ts';
@@ -60,15 +61,50 @@ export async function resolveModel(
       remedy: 'give a folder, or a hub id such as bert-base-uncased',
     });
   }
+  const model = {
+    required: part === 'tokenizer' ? [] : [CONFIG_NAME],
+    optional: part === 'config' ? [] : TOKENIZER_FILES,
+    // The model's type decides the tokenizer's class if the tokenizer's files do not name it.
+    beside: [...(part === 'tokenizer' ? [CONFIG_NAME] : []), ...more],
+    weights: part === 'all' ? WEIGHTS : null,
+  };
   try {
-    return await platform.downloadModel(idOrFolder, {
-      ...options,
-      required: part === 'tokenizer' ? [] : [CONFIG_NAME],
-      optional: part === 'config' ? [] : TOKENIZER_FILES,
-      // The model's type decides the tokenizer's class if the tokenizer's files do not name it.
-      beside: [...(part === 'tokenizer' ? [CONFIG_NAME] : []), ...more],
-      weights: part === 'all' ? WEIGHTS : null,
+    return await download(idOrFolder, { ...options, ...model });
+  } catch (cause) {
+    // A repository without a model may hold an adapter.
+    if (part !== 'all' || !(cause instanceof FileError) || cause instanceof NotFoundError) throw cause;
+    return downloadAdapter(idOrFolder, options).catch(() => {
+      throw cause;
     });
+  }
+}
+
+/** The folder of an adapter: `idOrFolder` itself if it is one, else a download of that hub id. Throws `FileError`. */
+export async function resolveAdapter(idOrFolder: string, options: HubOptions = {}): Promise<string> {
+  if (await platform.isFolder(idOrFolder)) return idOrFolder;
+  if (!HUB_ID.test(idOrFolder))
+    throw new FileError(`adapter folder '${idOrFolder}' does not exist`, {
+      remedy: 'give a folder, or a hub id',
+    });
+  return downloadAdapter(idOrFolder, options);
+}
+
+const downloadAdapter = (id: string, options: HubOptions): Promise<string> =>
+  download(id, {
+    ...options,
+    required: [ADAPTER_CONFIG_NAME],
+    optional: [],
+    beside: [CONFIG_NAME, ...TOKENIZER_FILES],
+    weights: {
+      single: ADAPTER_WEIGHTS_NAME,
+      index: `${ADAPTER_WEIGHTS_NAME}.index.json`,
+      shardsOf: () => [],
+    },
+  });
+
+async function download(idOrFolder: string, wanted: ModelDownload): Promise<string> {
+  try {
+    return await platform.downloadModel(idOrFolder, wanted);
   } catch (cause) {
     if (cause instanceof DawngradError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);

@@ -11,10 +11,14 @@ import type { PreTrainedModel } from '../common/pretrained.ts';
 import {
   type ConfigOverrides,
   checkOverrides,
+  knownFamily,
   overrideNames,
   parseConfig,
   withOverrides,
 } from '../config.ts';
+import type { LoraConfig } from '../peft/config.ts';
+import { adapterIn, baseFolder, classesIn, weightsIn } from '../peft/files.ts';
+import { addFrom } from '../peft/inject.ts';
 import { type Checkpoint, CONFIG_NAME, openCheckpoint } from './checkpoint-files.ts';
 import { type HeadOption, planHead, reorderRows } from './class-head.ts';
 import { type HubOptions, hubOptionNames, resolveModel } from './hub.ts';
@@ -62,12 +66,35 @@ export async function loadConfig(idOrFolder: string, options: HubOptions = {}): 
   const folder = await resolveModel(idOrFolder, options, 'config');
   const path = platform.joinPath(folder, CONFIG_NAME);
   if (!(await platform.exists(path))) {
+    const adapter = await adapterIn(folder);
+    if (adapter !== null) return configOfAdapter(folder, adapter, options);
     throw new FileError(`'${path}' does not exist`, {
       remedy: 'is it a folder that save_pretrained() wrote?',
     });
   }
   const text = await platform.readText(path);
   return parseConfig(parseJson(text, { source: path, error: ConfigError }, parsePythonJson), path);
+}
+
+/** The config of an adapter's base, with the head that the adapter's task has, and as many classes. */
+async function configOfAdapter(
+  folder: string,
+  adapter: LoraConfig,
+  options: HubOptions,
+): Promise<PretrainedConfig> {
+  const base = await loadConfig(await baseFolder(folder, adapter, options), options);
+  const numLabels = await classesIn(folder);
+  const config =
+    numLabels === null || numLabels === base.numLabels ? base : withOverrides(base, { numLabels });
+  const { tasks } = knownFamily(config.modelType);
+  const heads = {
+    SEQ_CLS: tasks.sequenceClassification.name,
+    TOKEN_CLS: tasks.tokenClassification.name,
+    QUESTION_ANS: tasks.questionAnswering.name,
+    FEATURE_EXTRACTION: undefined,
+  };
+  const head = adapter.taskType === null ? undefined : heads[adapter.taskType];
+  return head === undefined ? config : { ...config, raw: { ...config.raw, architectures: [head] } };
 }
 
 /** Names that people bring from Python. */
@@ -94,17 +121,24 @@ export async function loadPretrained<M extends PreTrainedModel>(
   checkOptions('fromPretrained', options, { ...loadOptionNames, ...more }, advice);
   checkChoice('ignoreMismatchedSizes', options.ignoreMismatchedSizes, [true, false, 'head']);
   const folder = await resolveModel(idOrFolder, options);
+  const adapter = await adapterIn(folder);
+  const hub = Object.entries(options).filter(([name]) => Object.hasOwn(hubOptionNames, name));
+  const base = adapter === null ? folder : await baseFolder(folder, adapter, Object.fromEntries(hub));
   const entries = Object.entries(options).filter(([name]) => Object.hasOwn(overrideNames, name));
   const overrides: ConfigOverrides = Object.fromEntries(entries);
   const saved = await loadConfig(folder);
   checkOverrides('fromPretrained', saved.modelType, overrides);
   const config = withOverrides(saved, overrides);
-  const checkpoint = await openCheckpoint(folder);
+  const checkpoint = await openCheckpoint(base);
   try {
     const device = await deviceOf(options.device);
     const model = skipInit(() => create(config, device));
+    model.nameOrPath = adapter === null ? idOrFolder : adapter.baseModelNameOrPath;
     try {
-      const report = await fill(model, checkpoint, saved, options);
+      const report =
+        adapter === null
+          ? await fill(model, checkpoint, saved, options)
+          : await fillBoth(model, checkpoint, { folder, base }, options);
       if (options.onReport !== undefined) options.onReport(report);
       else if (report.text !== '') console.warn(report.text);
     } catch (error) {
@@ -115,6 +149,36 @@ export async function loadPretrained<M extends PreTrainedModel>(
   } finally {
     await checkpoint.close();
   }
+}
+
+/**
+ * Fills a model from an adapter's base and from the adapter; the report leaves out what the adapter brings along.
+ */
+async function fillBoth(
+  model: PreTrainedModel,
+  checkpoint: Checkpoint,
+  { folder, base }: { folder: string; base: string },
+  options: LoadOptions,
+): Promise<LoadReport> {
+  const supplied = await weightsIn(folder);
+  const { classLayer } = model;
+  const own = [...model.fileWeights()].filter(([, { tensor }]) => tensor === classLayer?.weight);
+  // The adapter's head takes the place of any.
+  const hasHead = own.some(([name]) => supplied.has(name));
+  const report = await fill(model, checkpoint, await loadConfig(base), {
+    ...options,
+    ...(hasHead && { ignoreMismatchedSizes: options.ignoreMismatchedSizes || 'head', head: 'new' }),
+  });
+  await addFrom(model, folder);
+  const left = {
+    ...report,
+    missing: report.missing.filter((name) => !supplied.has(name)),
+    // What else the base's file holds was reported when the adapter was made.
+    unexpected: [],
+    mismatched: report.mismatched.filter(({ name }) => !supplied.has(name)),
+    redrawn: report.redrawn.filter((name) => !supplied.has(name)),
+  };
+  return { ...left, text: formatLoadReport(checkpoint.folder, left) };
 }
 
 /** The device given, or the best. Throws `ConfigError` for a value that is no device. */

@@ -5,6 +5,7 @@ import type { ExistingFolder, FolderWriter } from '../../platform/contract.ts';
 import { sizeOf } from '../../tensor/shape.ts';
 import { writeConfig } from '../common/config.ts';
 import type { PreTrainedModel } from '../common/pretrained.ts';
+import { writeAdapters } from '../peft/files.ts';
 import { CONFIG_NAME, WEIGHTS_NAME } from './checkpoint-files.ts';
 import { type TensorToWrite, writeSafetensors } from './safetensors-writer.ts';
 import { type FileWeight, storedWeights } from './weight-names.ts';
@@ -27,12 +28,13 @@ export function partToWrite(
   return { name, shape, dtype, read };
 }
 
-/** Writes config.json and model.safetensors into a folder under construction. */
+/** Writes config.json and model.safetensors, or a model's adapters, into a folder under construction. */
 export async function writeModel(
   folder: FolderWriter,
   model: PreTrainedModel,
   { dtype = 'F32' }: SaveOptions = {},
 ): Promise<void> {
+  if (model.adapters !== null) return writeAdapters(folder, model, model.adapters, dtype);
   const name = dtype === 'F16' ? 'float16' : 'float32';
   await folder.writeText(
     CONFIG_NAME,

@@ -14,7 +14,7 @@ import type { Tensor } from '../../tensor/tensor.ts';
 export type NameRule = readonly [path: string, file: string | readonly string[]];
 
 /** The names of a weight in files: rules apply in order, each to the names that the one before it made. */
-function fileNames(path: string, rules: readonly NameRule[]): string[] {
+export function fileNames(path: string, rules: readonly NameRule[]): string[] {
   return rules.reduce<string[]>(
     (names, [from, to]) =>
       names.flatMap((name) => {

@@ -1,0 +1,90 @@
+/** `--lora`: trains an adapter in the place of a model. */
+import { UsageError } from '../errors.ts';
+import type { PreTrainedModel } from '../models/common/pretrained.ts';
+import { LoraConfig, type LoraOptions, type TaskType } from '../models/peft/config.ts';
+import { getPeftModel } from '../models/peft/peft-model.ts';
+import { attentionTargets } from '../models/peft/targets.ts';
+
+/** Names of the option's settings, as short as they read, and PEFT's. */
+const settings: Readonly<Record<string, keyof LoraOptions>> = {
+  r: 'r',
+  alpha: 'loraAlpha',
+  dropout: 'loraDropout',
+  target: 'targetModules',
+  save: 'modulesToSave',
+  bias: 'bias',
+  rslora: 'useRslora',
+};
+
+/** PEFT's names of tasks by ours; others have no head that a task type names. */
+const taskTypes: Readonly<Record<string, TaskType>> = {
+  'text-classification': 'SEQ_CLS',
+  'multiple-choice': 'SEQ_CLS',
+  'token-classification': 'TOKEN_CLS',
+  'question-answering': 'QUESTION_ANS',
+};
+
+function readSetting(name: string, text: string): unknown {
+  if (name === 'target') return text === 'all-linear' ? text : text.split('+');
+  if (name === 'save') return text.split('+');
+  if (name === 'bias') return text;
+  if (name === 'rslora') return text === 'true' || text === '';
+  return text.trim() === '' ? Number.NaN : Number(text);
+}
+
+/** `r=8,alpha=16,target=query+value`, or no text: PEFT's defaults. Throws `UsageError` for another setting. */
+export function loraOptions(text: string | true): LoraOptions {
+  const parts = text === true ? [] : text.split(',').filter((part) => part !== '');
+  return Object.fromEntries(
+    parts.map((part) => {
+      const [name, ...value] = part.split('=') as [string, ...string[]];
+      const option = settings[name];
+      if (option === undefined)
+        throw new UsageError(`--lora: there is no setting '${name}'`, {
+          remedy: `there are ${Object.keys(settings).join(', ')}, as in r=8,alpha=16,target=query+value`,
+        });
+      return [option, readSetting(name, value.join('='))];
+    }),
+  ) as LoraOptions;
+}
+
+/** What decides about an adapter besides `--lora`. */
+interface Given {
+  task: string;
+  /** The folder or hub id that `--model` names. */
+  base: string;
+  /** Weights that the checkpoint lacks: their modules learn as a whole. */
+  missing: readonly string[];
+}
+
+/**
+ * Gives a model an adapter, and returns a line that says what learns. Throws `UsageError` for a model that has
+ * one, or a task without, `ConfigError` for settings that cannot be used.
+ */
+export function addLora(model: PreTrainedModel, text: string | true, { task, base, missing }: Given): string {
+  if (model.adapters !== null)
+    throw new UsageError('--lora: the model has an adapter', {
+      remedy: 'leave --lora out to go on training it, or merge it first: dawngrad merge',
+    });
+  if (task === 'sentence-similarity')
+    throw new UsageError('--lora: adapters of sentence-similarity are not supported', {
+      remedy: 'leave --lora out',
+    });
+  const { targetModules, modulesToSave, ...options } = loraOptions(text);
+  const fresh = missing.map((name) => name.replace(/\.[^.]*$/, ''));
+  const saved = [...new Set([...(modulesToSave ?? []), ...fresh])];
+  const usual = attentionTargets(model);
+  const config = new LoraConfig({
+    taskType: taskTypes[task] ?? null,
+    ...options,
+    targetModules: targetModules ?? (usual.length === 0 ? null : usual),
+    modulesToSave: saved.length === 0 ? null : saved,
+    baseModelNameOrPath: base,
+  });
+  const adapted = getPeftModel(model, config);
+  const [learn, all] = [adapted.numParameters({ onlyTrainable: true }), adapted.numParameters()];
+  const count = (n: number): string => n.toLocaleString('en-US');
+  const targets = adapted.peftConfig.default!.targetModules!;
+  const shown = typeof targets === 'string' || targets.length > 4 ? 'linear layers' : targets.join(', ');
+  return `LoRA of ${shown}: ${count(learn)} of ${count(all)} weights learn (${((100 * learn) / all).toFixed(2)} %)`;
+}

@@ -1,0 +1,154 @@
+/** Adapters and dry runs from the command line. */
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { bytes } from '../../src/cli/dry-run.ts';
+import { loraOptions } from '../../src/cli/lora.ts';
+import { dawngrad, root } from '../support/command.ts';
+
+let scratch = '';
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
+});
+afterAll(() => rm(scratch, { recursive: true }));
+
+const example = join(root, 'examples/sentiment');
+const model = join(example, 'model');
+const text = 'I loved every minute of it';
+const finetune = (output: string, ...more: string[]) =>
+  dawngrad([
+    ...['finetune', '--model', model, '--train', join(example, 'train.tsv'), '--output', output],
+    ...['--max-train-samples', '64', '--batch-size', '16', '--epochs', '1', '--lr', '1e-3', ...more],
+  ]);
+
+it('trains, resumes, evaluates, predicts, exports and merges an adapter', { timeout: 600_000 }, async () => {
+  const output = join(scratch, 'adapter');
+  const trained = await finetune(output, '--lora', 'r=4,alpha=8', '--save-steps', '2');
+  expect(trained.stderr).toMatch(/LoRA of query, value: [\d,]+ of [\d,]+ weights learn/);
+  expect(trained.code).toBe(0);
+  const files = await readdir(output);
+  expect(files).toContain('adapter_model.safetensors');
+  expect(files).not.toContain('model.safetensors');
+  const config = JSON.parse(await readFile(join(output, 'adapter_config.json'), 'utf8')) as Record<
+    string,
+    unknown
+  >;
+  expect(config).toMatchObject({
+    peft_type: 'LORA',
+    r: 4,
+    lora_alpha: 8,
+    task_type: 'SEQ_CLS',
+    base_model_name_or_path: model,
+  });
+  const log = await readFile(join(output, 'loss_log.jsonl'), 'utf8');
+
+  const again = join(scratch, 'again');
+  await cp(output, again, { recursive: true });
+  const resumed = await finetune(
+    again,
+    '--lora',
+    'r=4,alpha=8',
+    '--save-steps',
+    '2',
+    '--resume',
+    join(again, 'checkpoint-2'),
+  );
+  expect(resumed.code).toBe(0);
+  const losses = (lines: string) =>
+    lines
+      .split('\n')
+      .filter((line) => /"loss"/.test(line))
+      .at(-1);
+  expect(losses(await readFile(join(again, 'loss_log.jsonl'), 'utf8'))).toBe(losses(log));
+  expect(await readFile(join(again, 'adapter_model.safetensors'))).toEqual(
+    await readFile(join(output, 'adapter_model.safetensors')),
+  );
+
+  const predicted = await dawngrad(['predict', '--model', output, '--json', text]);
+  expect(predicted.code).toBe(0);
+  const merged = join(scratch, 'merged');
+  expect((await dawngrad(['merge', output, '--output', merged])).code).toBe(0);
+  expect(await readdir(merged)).toContain('model.safetensors');
+  expect(await readdir(merged)).not.toContain('adapter_config.json');
+  const plain = await dawngrad(['predict', '--model', merged, '--json', text]);
+  const of = (line: string) => JSON.parse(line) as { label: string; score: number };
+  expect(of(plain.stdout).label).toBe(of(predicted.stdout).label);
+  expect(of(plain.stdout).score).toBeCloseTo(of(predicted.stdout).score, 4);
+  const exported = await dawngrad(['export', output, '--output', join(scratch, 'onnx'), '--dtype', 'fp32']);
+  expect(exported.code).toBe(0);
+  const evaluated = await dawngrad([
+    'evaluate',
+    '--model',
+    output,
+    '--data',
+    join(example, 'test.tsv'),
+    '--max-eval-samples',
+    '8',
+  ]);
+  expect(evaluated.code).toBe(0);
+});
+
+it('says what a training would take, and what to change', { timeout: 300_000 }, async () => {
+  const output = join(scratch, 'dry');
+  const plenty = await finetune(output, '--dry-run');
+  expect(plenty.code).toBe(0);
+  expect(plenty.stdout).toMatch(
+    /^4 steps; the largest has 16 texts of up to \d+ tokens\n\nmemory {2}\d+ MiB: weights/,
+  );
+  expect(plenty.stdout).toMatch(
+    /\ntime {4}\d+ s without evaluations, on .*\ndisk {4}\d+ MiB: the model \d+ MiB, checkpoints 1 × \d+ MiB/,
+  );
+  const little = await finetune(output, '--dry-run', '--memory-limit', '8MiB');
+  expect(little.code).toBe(1);
+  expect(little.stdout).toMatch(/do not fit into 8 MiB:\n- set --gradient-checkpointing/);
+  expect(little.stdout).toContain('--batch-size 8 and --gradient-accumulation 2');
+  await expect(readdir(output)).rejects.toThrow();
+});
+
+it('ends a training that needs too much memory with what helps, and keeps the checkpoint', {
+  timeout: 300_000,
+}, async () => {
+  const data = join(scratch, 'long.tsv');
+  const rows = Array.from(
+    { length: 48 },
+    (_, at) => `${(at < 47 ? 'good ' : 'bad ').repeat(at < 47 ? 2 : 60)}\t${at % 2}`,
+  );
+  await writeFile(data, `text\tlabel\n${rows.join('\n')}\n`);
+  const output = join(scratch, 'short');
+  const args = [
+    'finetune',
+    '--model',
+    model,
+    '--train',
+    data,
+    '--output',
+    output,
+    '--batch-size',
+    '4',
+    '--epochs',
+    '4',
+  ];
+  const failed = await dawngrad([...args, '--save-steps', '1', '--memory-limit', '9MiB', '--seed', '3']);
+  expect(failed.code).toBe(1);
+  expect(failed.stderr).toMatch(
+    /error: \d+ bytes are in use, .*: step \d+, of 4 texts of up to \d+ tokens, does not fit/,
+  );
+  expect(failed.stderr).toContain('--gradient-checkpointing');
+});
+
+it('reads settings', () => {
+  expect(loraOptions('r=2,alpha=4,target=query+value,rslora=true,save=pooler,dropout=0.1,bias=all')).toEqual({
+    r: 2,
+    loraAlpha: 4,
+    targetModules: ['query', 'value'],
+    useRslora: true,
+    modulesToSave: ['pooler'],
+    loraDropout: 0.1,
+    bias: 'all',
+  });
+  expect(loraOptions(true)).toEqual({});
+  expect(() => loraOptions('rank=3')).toThrow("--lora: there is no setting 'rank'");
+  expect(bytes('1.5GiB')).toBe(1.5 * 2 ** 30);
+  expect(() => bytes('8')).toThrow('as in 8GiB');
+});
