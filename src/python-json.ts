@@ -27,13 +27,28 @@ export function parsePythonJson(text: string): unknown {
 
 /**
  * Indents by two spaces; writes non-finite numbers as transformers 5 does, where JSON would have null. Whole
- * numbers of the top-level keys in `floats` get a fraction, which to Python makes them floats: `2.0`.
+ * numbers of the top-level keys in `floats`, and of those of rotary positions below, get a fraction, which to
+ * Python makes them floats: `2.0`.
  */
 export function stringifyPythonJson(value: unknown, floats: ReadonlySet<string> = new Set()): string {
   const encoded = (_key: string, item: unknown): unknown =>
     typeof item === 'number' && !Number.isFinite(item) ? { [KEY]: String(item) } : item;
-  // No string has a line break in JSON, so these lines are top-level keys.
-  return JSON.stringify(value, encoded, 2).replaceAll(/^ {2}"(\w+)": -?\d+(?=,?$)/gm, (line, name: string) =>
-    floats.has(name) ? `${line}.0` : line,
+  // No string has a line break in JSON, so these lines are keys.
+  return JSON.stringify(value, encoded, 2).replaceAll(
+    /^ {2}( *)"(\w+)": -?\d+(?=,?$)/gm,
+    (line, depth: string, name: string) =>
+      (depth === '' ? floats : rotaryFloats).has(name) ? `${line}.0` : line,
   );
 }
+
+/** Floats of `rope_parameters`, as transformers' `RopeParameters` has them. */
+const rotaryFloats: ReadonlySet<string> = new Set([
+  'rope_theta',
+  'partial_rotary_factor',
+  'factor',
+  'attention_factor',
+  'beta_fast',
+  'beta_slow',
+  'low_freq_factor',
+  'high_freq_factor',
+]);

@@ -12,6 +12,7 @@ import {
   recordOptionNames,
   recordsOf,
   textIn,
+  textsIn,
 } from './records.ts';
 
 export interface Choices {
@@ -90,6 +91,9 @@ function fromRecord(record: DataRecord, { labelColumn, readLabels = true }: Choi
     typeof found === 'string' ? listOf(record, found) : found.map((name) => textIn(record, name));
   if (choices.length < 2)
     throw new DataError(`${place} has ${choices.length} choices`, { remedy: 'give two or more' });
+  const blank = choices.findIndex((choice) => choice.trim() === '');
+  if (blank >= 0)
+    throw new DataError(`${place}: choice ${blank} is blank`, { remedy: 'write it, or remove the row' });
   // SWAG begins the endings' sentence in `sent2`; elsewhere a question may follow the text.
   const begun = ['sent2', 'question'].find((name) => name !== promptName && values[name] !== undefined);
   const start = begun === undefined ? '' : textIn(record, begun);
@@ -108,7 +112,7 @@ function listOf(record: DataRecord, name: string): string[] {
   const value = record.values[name];
   // ARC's choices: lists of texts and of letters.
   const list = isObject(value) && Array.isArray(value.text) ? value.text : listIn(record, name);
-  return list.map(String);
+  return textsIn(record, name, list);
 }
 
 function labelOf(record: DataRecord, name: string | undefined, choices: readonly string[]): number {

@@ -122,7 +122,11 @@ function answerOf(answer: unknown, context: string, place: string): Answer {
       },
     );
   }
-  const start = Number.isInteger(at) && (at as number) >= 0 ? unitsAt(context, at as number) : -1;
+  if (typeof at !== 'number')
+    throw new DataError(`${place}: 'answer_start' is ${JSON.stringify(at)}, which is no number`, {
+      remedy: 'count characters from 0, as Python does',
+    });
+  const start = Number.isInteger(at) && at >= 0 ? unitsAt(context, at) : -1;
   if (start >= 0 && context.startsWith(text, start)) return { text, start };
   throw new DataError(`${place}: the answer '${shown}' does not begin at character ${String(at)}`, {
     remedy: 'count characters from 0, as Python does',

@@ -126,10 +126,17 @@ export function textIn({ values, place }: DataRecord, name: string): string {
   if (typeof value === 'string' || typeof value === 'number') return String(value);
   throw new DataError(
     `${place} has ${value === undefined || value === null ? 'no' : 'no text as'} '${name}'`,
-    {
-      remedy: 'give it a string',
-    },
+    { remedy: 'give it a string or a number' },
   );
+}
+
+/** A record's list of texts. Throws `DataError` naming the entry that is neither a string nor a number. */
+export function textsIn(record: DataRecord, name: string, list: unknown[] = listIn(record, name)): string[] {
+  const odd = list.findIndex((item) => typeof item !== 'string' && typeof item !== 'number');
+  if (odd < 0) return list.map(String);
+  throw new DataError(`${record.place}: entry ${odd + 1} of '${name}' is ${JSON.stringify(list[odd])}`, {
+    remedy: 'give it a string',
+  });
 }
 
 /** A record's list. Throws `DataError` naming the place unless it is one. A cell may hold JSON. */

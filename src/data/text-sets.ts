@@ -82,6 +82,7 @@ const secondNames = [
   'hypothesis',
 ];
 const labelNames = ['label', 'labels', 'score', 'similarity', 'similarity_score', 'quality', 'is_duplicate'];
+const isScore = (name: string): boolean => /score|similarity|quality/i.test(name);
 const NEGATIVE = /^negative(_?\d+)?$/i;
 
 interface Columns {
@@ -175,6 +176,10 @@ function columnsOf(path: string, record: DataRecord, options: TextSetOptions): C
   const second = chosen(options.textPairColumn) ?? guessed;
   const label = readLabels ? (chosen(options.labelColumn) ?? nameIn(record, labelNames)) : undefined;
   const negatives = readLabels ? names.filter((name) => NEGATIVE.test(name)) : [];
+  if (second === undefined && label !== undefined && isScore(label) && options.labelColumn === undefined)
+    throw new DataError(`${path}: there are scores ('${label}'), and one text ('${first}')`, {
+      remedy: `name the second text with --pair-column, or a column of classes with --label-column (${there})`,
+    });
   if (second === undefined)
     return { kind: label === undefined ? 'texts' : 'labelled', texts: [first], label };
   if (negatives.length > 0)

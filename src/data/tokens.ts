@@ -16,6 +16,7 @@ import {
   recordOptions,
   recordsOf,
   textIn,
+  textsIn,
 } from './records.ts';
 import { checkFile } from './table.ts';
 
@@ -155,12 +156,12 @@ function fromRecord(record: DataRecord, options: TaggedTextOptions): TaggedText 
       remedy: "name them 'tokens', or the text 'text', or pass --text-column",
     });
   if (Array.isArray(values[text])) {
-    const words = listIn(record, text).map(String);
+    const words = textsIn(record, text);
     if (!readLabels) return joinWords(words, null, place);
     const name = columnIn(record, labelColumn) ?? nameIn(record, tagNames);
     if (name === undefined)
       throw new DataError(`${place} has no tags`, { remedy: "name them 'tags', or pass --label-column" });
-    const tags = listIn(record, name).map(String);
+    const tags = textsIn(record, name);
     if (tags.length !== words.length)
       throw new DataError(`${place} has ${tags.length} tags for ${words.length} words`, {
         remedy: 'give each word one tag',

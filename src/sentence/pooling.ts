@@ -1,5 +1,5 @@
 /** A vector for a text from the states of its tokens, as sentence-transformers' `Pooling` module. */
-import { ConfigError } from '../errors.ts';
+import { hostValues } from '../models/common/inputs.ts';
 import { withoutAutocast } from '../tensor/autocast.ts';
 import { add, mul } from '../tensor/ops/elementwise.ts';
 import { maxTokens } from '../tensor/ops/embeddings.ts';
@@ -38,13 +38,7 @@ const weightsOf: Record<Exclude<PoolingMode, 'max'>, Weights> = {
   lasttoken: (seen) => (token) => Number(token === seen.at(-1)),
 };
 
-/** Values of a mask. Throws `ConfigError` if it was computed on the GPU. */
-function valuesOf(mask: Tensor): Int32Array {
-  if (mask.integers !== null) return mask.integers;
-  throw new ConfigError('pooling: the mask was computed on the GPU', {
-    remedy: 'pass an int32 tensor made of values',
-  });
-}
+const valuesOf = (mask: Tensor): Int32Array => hostValues('pooling: the mask', mask);
 
 /**
  * states [texts, length, width] → [texts, modes · width]. `mask` int32 [texts, length] has ones for tokens;

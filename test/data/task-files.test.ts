@@ -139,6 +139,12 @@ describe('words and tags', () => {
     'one column': ['c.conll', 'a\n', /one column/],
     'a missing tag': ['t.jsonl', lines({ tokens: ['a', 'b'], tags: ['O'] }), /1 tags for 2 words/],
     'no words': ['n.jsonl', lines({ x: 1 }), /no words/],
+    'a word that is none': [
+      'u.jsonl',
+      lines({ tokens: ['a', null], tags: ['O', 'O'] }),
+      /entry 2 of 'tokens' is null/,
+    ],
+    'a tag that is none': ['v.jsonl', lines({ tokens: ['a'], tags: [null] }), /entry 1 of 'tags' is null/],
     'no tags': ['g.jsonl', lines({ tokens: ['a'] }), /no tags/],
     'no entities': ['e.jsonl', lines({ text: 'a' }), /no entities/],
     'a broken entity': ['b.jsonl', lines({ text: 'a', entities: [[0, 'x']] }), /is no entity/],
@@ -211,6 +217,10 @@ describe('questions', () => {
 
   const refused: Record<string, [object, RegExp]> = {
     'a wrong place': [{ answers: [{ text: 'Oslo', answer_start: 3 }] }, /does not begin at character 3/],
+    'a place that is no number': [
+      { answers: [{ text: 'Oslo', answer_start: '3' }] },
+      /'answer_start' is "3", which is no number/,
+    ],
     'an answer that is nowhere': [{ answer: 'Rome' }, /nowhere/],
     'an answer that stands twice': [{ answer: 'n' }, /twice/],
     'no answers': [{}, /no 'answers'/],
@@ -273,6 +283,11 @@ describe('choices', () => {
   const refused: Record<string, [object[], RegExp]> = {
     'a label past the end': [[{ prompt: 'a', choices: ['b', 'c'], label: 2 }], /'2' is none of 2 choices/],
     'one choice': [[{ prompt: 'a', choices: ['b'], label: 0 }], /has 1 choices/],
+    'a blank choice': [[{ prompt: 'a', choices: ['b', ' '], label: 0 }], /choice 1 is blank/],
+    'a choice that is none': [
+      [{ prompt: 'a', choices: ['b', null], label: 0 }],
+      /entry 2 of 'choices' is null/,
+    ],
     'no choices': [[{ prompt: 'a', label: 0 }], /has no choices/],
     'no label': [[{ prompt: 'a', choices: ['b', 'c'] }], /has no label/],
     'another number of choices': [

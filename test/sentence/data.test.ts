@@ -54,6 +54,10 @@ describe('readTextSets', () => {
     );
     const large = await file('large.tsv', 'sentence1\tsentence2\tscore\nx\ty\t250\n');
     await expect(readTextSets(large)).rejects.toThrow('scores go from 250 to 250');
+    const half = await file('half.tsv', 'sentence1\tscore\nx\t0.5\n');
+    await expect(readTextSets(half)).rejects.toThrow(
+      "there are scores ('score'), and one text ('sentence1')",
+    );
   });
 });
 

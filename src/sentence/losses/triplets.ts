@@ -1,4 +1,5 @@
 /** Losses of distances: a match should be nearer than another text, by a margin. */
+import { hostValues } from '../../models/common/inputs.ts';
 import { checkChoice, checkOptions, type OptionNames } from '../../options.ts';
 import { add, div, mul, relu, scale, sub } from '../../tensor/ops/elementwise.ts';
 import { mean, sum } from '../../tensor/ops/reduction.ts';
@@ -68,7 +69,7 @@ export class BatchAllTripletLoss extends SentenceLoss {
     const [n, width] = texts.shape as [number, number];
     const apart = norm(sub(reshape(texts, [n, 1, width]), reshape(texts, [1, n, width])));
     const excess = sub(reshape(apart, [n, n, 1]), reshape(apart, [n, 1, n]));
-    const counted = device.tensor(tripletMask(labels.integers!), [n, n, n]);
+    const counted = device.tensor(tripletMask(hostValues('BatchAllTripletLoss: labels', labels)), [n, n, n]);
     const losses = mul(relu(scale(excess, 1, this.margin)), counted);
     const count = noGrad(() => {
       const positive = losses.detach();
