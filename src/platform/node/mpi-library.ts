@@ -87,7 +87,10 @@ function symbolOf(library: Library, name: string): bigint | null {
   }
 }
 
-function handlesOf(library: Library, path: string): Pick<MpiLibrary, 'handles' | 'serialized'> & { type: string } {
+function handlesOf(
+  library: Library,
+  path: string,
+): Pick<MpiLibrary, 'handles' | 'serialized'> & { type: string } {
   const openMpi = (name: string): bigint | null => symbolOf(library, `ompi_mpi_${name}`);
   const world = openMpi('comm_world');
   if (world !== null) {
@@ -104,7 +107,11 @@ function describe(library: Library, path: string): MpiLibrary {
   const text = new Uint8Array(VERSION_BYTES);
   library.func('int MPI_Get_library_version(void *, _Out_ int *)')(text, [0]);
   const end = text.findIndex((byte) => byte === 0 || byte === 10);
-  const version = new TextDecoder().decode(text.subarray(0, end)).replaceAll(/\s+/g, ' ').split(',')[0]!.trim();
+  const version = new TextDecoder()
+    .decode(text.subarray(0, end))
+    .replaceAll(/\s+/g, ' ')
+    .split(',')[0]!
+    .trim();
   const { type, ...constants } = handlesOf(library, path);
   return {
     version,
@@ -142,7 +149,10 @@ export function loadMpi(launcher: Launcher): MpiLibrary {
     launcher === 'PMI'
       ? ['MPICH', 'install MPICH (apt-get install mpich)']
       : ['Open MPI', 'install Open MPI (apt-get install openmpi-bin)'];
-  throw new ProcessGroupError(`${launcher} started several processes, and the library of ${what} is not found`, {
-    remedy: `${install}, or name another library with DAWNGRAD_MPI`,
-  });
+  throw new ProcessGroupError(
+    `${launcher} started several processes, and the library of ${what} is not found`,
+    {
+      remedy: `${install}, or name another library with DAWNGRAD_MPI`,
+    },
+  );
 }

@@ -198,15 +198,21 @@ class MpiGroup implements ProcessGroup {
         if (lost === undefined) return;
         clearInterval(watch);
         reject(
-          new ProcessGroupError(`rank ${lost.rank} (process ${lost.pid}) has ended, so rank ${this.rank} ends too`, {
-            remedy: 'its own message says why; resume from the last checkpoint',
-          }),
+          new ProcessGroupError(
+            `rank ${lost.rank} (process ${lost.pid}) has ended, so rank ${this.rank} ends too`,
+            {
+              remedy: 'its own message says why; resume from the last checkpoint',
+            },
+          ),
         );
       }, WATCH_MS);
       this.mpi[name].async(...args, (error, code) => {
         clearInterval(watch);
         if (error === null && code === 0) resolve();
-        else reject(new ProcessGroupError(`MPI: ${name} failed: ${error === null ? `code ${code}` : String(error)}`));
+        else
+          reject(
+            new ProcessGroupError(`MPI: ${name} failed: ${error === null ? `code ${code}` : String(error)}`),
+          );
       });
     });
   }
