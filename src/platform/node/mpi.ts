@@ -36,6 +36,12 @@ const WATCH_MS = 250;
 /** Counts are 32-bit integers. */
 const MOST_BYTES = 2 ** 30;
 
+/** More than handles and MPI_Status take in any library. */
+const HANDLE_BYTES = 8;
+const STATUS_BYTES = 64;
+/** How often to look for the others before sleeping. */
+const QUICK_TRIES = 50;
+
 interface Peer {
   rank: number;
   host: string;
@@ -52,6 +58,9 @@ function lives({ pid }: Peer): boolean {
   }
 }
 
+const failed = (name: string, reason: unknown): ProcessGroupError =>
+  new ProcessGroupError(`MPI: ${name} failed: ${String(reason)}`);
+
 type Functions = ReturnType<typeof functionsOf>;
 
 function functionsOf({ function: get }: MpiLibrary) {
@@ -63,7 +72,8 @@ function functionsOf({ function: get }: MpiLibrary) {
     allToAll: get('MPI_Alltoall', 'void *, int, handle, void *, int, handle, handle'),
     allGather: get('MPI_Allgather', 'void *, int, handle, void *, int, handle, handle'),
     broadcast: get('MPI_Bcast', 'void *, int, handle, int, handle'),
-    barrier: get('MPI_Barrier', 'handle'),
+    arrive: get('MPI_Ibarrier', 'handle, void *'),
+    test: get('MPI_Test', 'void *, _Out_ int *, void *'),
     abort: get('MPI_Abort', 'handle, int'),
     finalize: get('MPI_Finalize', ''),
   };
@@ -171,7 +181,7 @@ class MpiGroup implements ProcessGroup {
   }
 
   barrier(): Promise<void> {
-    return this.call('barrier', this.library.handles.world);
+    return this.after(() => this.meetAll());
   }
 
   abort(code: number): void {
@@ -184,37 +194,69 @@ class MpiGroup implements ProcessGroup {
   }
 
   private call(name: keyof Functions, ...args: unknown[]): Promise<void> {
-    const done = this.tail.then(() => this.start(name, args));
+    return this.after(async () => {
+      await this.meetAll();
+      await this.watched((resolve, reject) =>
+        // In a thread of its own.
+        this.mpi[name].async(...args, (error, code) => {
+          if (error === null && code === 0) resolve();
+          else reject(failed(name, error ?? `code ${code}`));
+        }),
+      );
+    });
+  }
+
+  private after(work: () => Promise<void>): Promise<void> {
+    const done = this.tail.then(work);
     done.catch(() => {});
     this.tail = done;
     return done;
   }
 
-  /** Runs a call in a thread of its own. */
-  private start(name: keyof Functions, args: readonly unknown[]): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const watch = setInterval(() => {
-        const lost = this.peers.find((peer) => !lives(peer));
-        if (lost === undefined) return;
-        clearInterval(watch);
-        reject(
-          new ProcessGroupError(
-            `rank ${lost.rank} (process ${lost.pid}) has ended, so rank ${this.rank} ends too`,
-            {
-              remedy: 'its own message says why; resume from the last checkpoint',
-            },
-          ),
-        );
-      }, WATCH_MS);
-      this.mpi[name].async(...args, (error, code) => {
-        clearInterval(watch);
-        if (error === null && code === 0) resolve();
-        else
-          reject(
-            new ProcessGroupError(`MPI: ${name} failed: ${error === null ? `code ${code}` : String(error)}`),
-          );
-      });
+  /**
+   * Waits until all processes are here. MPI's own calls keep a core busy while they wait, which an adapter that
+   * computes on the CPU needs; this one sleeps.
+   */
+  private meetAll(): Promise<void> {
+    const [request, status, flag] = [new Uint8Array(HANDLE_BYTES), new Uint8Array(STATUS_BYTES), [0]];
+    const code = this.mpi.arrive(this.library.handles.world, request);
+    if (code !== 0) throw failed('barrier', `code ${code}`);
+    return this.watched((resolve, reject) => {
+      let tries = 0;
+      const look = (): void => {
+        const code = this.mpi.test(request, flag, status);
+        tries += 1;
+        if (code !== 0) reject(failed('barrier', `code ${code}`));
+        else if (flag[0] === 1) resolve();
+        else if (tries < QUICK_TRIES) setImmediate(look);
+        else setTimeout(look, 1);
+      };
+      look();
     });
+  }
+
+  /** As `new Promise`, which rejects if a process of this machine ends meanwhile. */
+  private async watched(
+    start: (resolve: () => void, reject: (error: ProcessGroupError) => void) => void,
+  ): Promise<void> {
+    let watch: NodeJS.Timeout | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        watch = setInterval(() => {
+          const lost = this.peers.find((peer) => !lives(peer));
+          if (lost === undefined) return;
+          const what = `rank ${lost.rank} (process ${lost.pid}) has ended, so rank ${this.rank} ends too`;
+          reject(
+            new ProcessGroupError(what, {
+              remedy: 'its own message says why; resume from the last checkpoint',
+            }),
+          );
+        }, WATCH_MS);
+        start(resolve, reject);
+      });
+    } finally {
+      clearInterval(watch);
+    }
   }
 }
 
