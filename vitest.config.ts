@@ -15,6 +15,8 @@ const slow = [
   'test/cli/**',
   'test/bench/**',
   'test/isa/machine-code.test.ts',
+  'test/web/page.test.ts',
+  'test/web/results-views.test.ts',
 ];
 
 export default defineConfig(({ mode }) => ({

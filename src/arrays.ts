@@ -5,6 +5,13 @@ export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
+/** All items, in order. */
+export async function collected<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const out: T[] = [];
+  for await (const item of items) out.push(item);
+  return out;
+}
+
 /** The parts, in order, in one array. */
 export function joined<A extends Uint8Array | Float32Array>(
   Type: new (length: number) => A,

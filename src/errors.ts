@@ -1,3 +1,5 @@
+import { keepNames } from './keep-names.ts';
+
 /**
  * Base class of every error that the engine throws deliberately. A message says what was wrong, names the
  * thing (op, file, key, row), and gives the remedy.
@@ -54,3 +56,26 @@ export class DataError extends DawngradError {}
 export class UserCodeError extends DawngradError {}
 /** The command line is invalid. */
 export class UsageError extends DawngradError {}
+
+keepNames({
+  DawngradError,
+  ShapeError,
+  DtypeError,
+  AutogradError,
+  DisposedError,
+  NonFiniteError,
+  NoAdapterError,
+  GpuError,
+  GpuOutOfMemoryError,
+  DeviceLostError,
+  FileError,
+  NotFoundError,
+  OutputExistsError,
+  CheckpointError,
+  ConfigError,
+  UnsupportedModelError,
+  TokenizerError,
+  DataError,
+  UserCodeError,
+  UsageError,
+});

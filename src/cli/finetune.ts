@@ -51,12 +51,7 @@ import {
 import { downloadProgress } from './progress.ts';
 import { addPushOptions, pushTraining, type TrainingPushOptions, trainingTarget } from './push.ts';
 import { formatEvaluation, formatOutcome } from './report.ts';
-import {
-  addStreamingOptions,
-  checkStreamedLabels,
-  checkStreaming,
-  type StreamingOptions,
-} from './streaming.ts';
+import { addStreamingOptions, checkStreaming, type StreamingOptions } from './streaming.ts';
 import { addTaskOptions, encodingOptions, type TaskOptions } from './task-options.ts';
 import { train } from './train.ts';
 import type { Trained } from './trained.ts';
@@ -173,7 +168,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   const { device, model, tokenizer, bound, decision } = await prepare(options, task, files.train, checkpoint);
   const encoded = (file: TaskFile<unknown> | null, most: number | undefined) =>
     file === null ? null : bound.encode(file.examples.slice(0, most));
-  const stream = streamed?.stream(bound, options.maxTrainSamples);
+  const stream = await streamed?.stream(bound, options.maxTrainSamples);
   const trainDataset = stream ?? encoded(files.train, options.maxTrainSamples)!;
   const evalDataset = encoded(files.eval, options.maxEvalSamples);
   const testDataset = encoded(files.test, options.maxEvalSamples);
@@ -333,7 +328,6 @@ async function prepare(
   const resumes = checkpoint !== undefined;
   const decision = await decide(options, task, data, { folder, config, resumes });
   checkMetric(options, decision);
-  if (options.streaming === true) checkStreamedLabels(decision);
   if (options.fewShot === true) checkFewShotLabels(task, decision);
   const device = await openDevice(options);
   // Loading the model draws its new weights.

@@ -10,6 +10,7 @@ import { type Device, type DeviceOptions, requestDevice } from '../tensor/device
 import { argumentTable } from '../train/arguments.ts';
 import { isEmpty, isTrainingOutput, lastCheckpoint, sweepOutput } from '../train/checkpoint.ts';
 import { first, processGroup } from './group.ts';
+import { showCompiling } from './progress.ts';
 
 export function number(text: string): number {
   const value = Number(text);
@@ -138,7 +139,7 @@ export function adapterOf({ adapter }: CommonOptions): DeviceOptions {
 
 /** Opens the device and prints its name, with a warning if it is a software adapter. */
 export async function openDevice(options: CommonOptions): Promise<Device> {
-  const device = await requestDevice(adapterOf(options));
+  const device = await requestDevice({ ...adapterOf(options), onCompile: showCompiling });
   const warning = device.software ? ', which computes on the CPU: expect it to be slow' : '';
   const all = (await processGroup()?.allGatherObject(device.description)) ?? [device.description];
   for (const name of new Set(all)) {

@@ -1,5 +1,6 @@
 /** The progress bar of a training: loss, learning rate, tokens per second, time left. */
 import { Presets, SingleBar } from 'cli-progress';
+import type { CompileProgress } from '../gpu/options.ts';
 import type { DownloadProgress } from '../models/files/hub.ts';
 import type { CallbackContext, StepReport, TrainerCallback } from '../train/callbacks.ts';
 import type { Metrics } from '../train/metrics.ts';
@@ -50,21 +51,41 @@ class Rate {
 const PATIENCE = 3;
 const COMPILING = 'compiling kernels';
 
+/** A bar that makes way for printed lines; the command handles signals itself. */
+const place = {
+  stream: process.stderr,
+  hideCursor: true,
+  fps: 5,
+  clearOnComplete: true,
+  gracefulExit: false,
+};
+
+/** The bar of the training under way. */
+let training: ProgressCallback | null = null;
+let compiling: SingleBar | null = null;
+
+/** Shows how many kernels are compiled, in the training's bar or in one of its own; nothing off a terminal. */
+export function showCompiling({ compiled, total }: CompileProgress): void {
+  if (process.stderr.isTTY !== true) return;
+  if (training !== null) training.compiling(`${COMPILING} ${compiled}/${total}`);
+  else if (compiling !== null) compiling.update(compiled);
+  else {
+    const format = `${COMPILING} {value}/{total} {bar}`;
+    compiling = new SingleBar({ ...place, format, barsize: 24 }, Presets.shades_classic);
+    compiling.start(total, compiled);
+  }
+  if (compiled < total) return;
+  compiling?.stop();
+  compiling = null;
+}
+
 /** Metrics that a line has room for. */
 const usual = /^eval_(loss|accuracy|f1|f1_macro|exact_match|perplexity|pearson|mse)$/;
 
 export class ProgressCallback implements TrainerCallback {
   private readonly interactive = process.stderr.isTTY === true;
   private readonly bar = new SingleBar(
-    {
-      ...formatFor(process.stderr.columns ?? WIDE),
-      stream: process.stderr,
-      hideCursor: true,
-      fps: 5,
-      // The bar makes way for printed lines, and the command handles signals itself.
-      clearOnComplete: true,
-      gracefulExit: false,
-    },
+    { ...formatFor(process.stderr.columns ?? WIDE), ...place },
     Presets.shades_classic,
   );
   private loss: string | null = null;
@@ -79,6 +100,11 @@ export class ProgressCallback implements TrainerCallback {
     this.waiting = setTimeout(() => {
       console.error(`${COMPILING} for this adapter: the first step waits for them`);
     }, 1000 * PATIENCE).unref();
+  }
+
+  /** Shows a text in the bar in place of the loss, until the next step. */
+  compiling(what: string): void {
+    if (this.shown !== null) this.show(this.shown.total, this.shown.value, { ...this.shown.payload, what });
   }
 
   onStepEnd({ state }: CallbackContext, { learningRate, tokens, seconds }: StepReport): void {
@@ -128,6 +154,7 @@ export class ProgressCallback implements TrainerCallback {
     clearTimeout(this.waiting);
     if (this.shown !== null) this.bar.stop();
     this.shown = null;
+    if (training === this) training = null;
   }
 
   private show(total: number, value: number, payload: Record<string, string>): void {
@@ -135,6 +162,7 @@ export class ProgressCallback implements TrainerCallback {
     if (this.shown === null) this.bar.start(total, value, payload);
     else this.bar.update(value, payload);
     this.shown = { total, value, payload };
+    training = this;
   }
 }
 

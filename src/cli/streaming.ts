@@ -3,9 +3,8 @@ import { type Command, Option } from 'commander';
 import type { StreamDataset } from '../data/stream.ts';
 import type { TableOptions } from '../data/table.ts';
 import { UsageError } from '../errors.ts';
-import { dataFiles } from '../tasks/read.ts';
-import { streamFiles, streamingOf } from '../tasks/stream.ts';
-import type { Bound, Decision, Task, TaskFile } from '../tasks/task.ts';
+import { streamFiles } from '../tasks/stream.ts';
+import type { Bound, Survey, Task, TaskFile } from '../tasks/task.ts';
 import { type DataSource, optionsOf, readSource } from './data-source.ts';
 import { checkPositive, integer } from './options.ts';
 
@@ -42,7 +41,7 @@ export function checkStreaming(options: StreamingOptions & { trainSplit?: number
 /** Training data that were counted, and how they are streamed to a model's task. */
 export interface Streamed {
   file: TaskFile<unknown>;
-  stream(bound: Bound<unknown>, most: number | undefined): StreamDataset<unknown, unknown>;
+  stream(bound: Bound<unknown>, most: number | undefined): Promise<StreamDataset<unknown, unknown>>;
 }
 
 /** Reads the training data once, for what is decided from them. Throws as `readSource` does. */
@@ -53,34 +52,22 @@ export async function surveySource(
   { shuffleBuffer = BUFFER }: StreamingOptions,
   told: string | undefined,
 ): Promise<Streamed> {
-  const { survey } = streamingOf(task);
   const options = optionsOf(source, table);
-  const digests: string[] = [];
+  const surveys: Survey<unknown>[] = [];
   const read = async (path: string) => {
-    const { digest, ...file } = await survey(path, options);
-    digests.push(digest);
-    return file;
+    const survey = await task.survey(path, options);
+    surveys.push(survey);
+    return survey;
   };
   const file = await readSource(task, source, table, { told, read });
-  const paths = await dataFiles(source.paths);
   const { length } = file.examples;
   return {
     file,
     stream: (bound, most = length) =>
       streamFiles(task, bound, {
-        paths,
-        options,
-        length: Math.min(length, most),
+        surveys,
+        count: Math.min(length, most),
         bufferSize: shuffleBuffer,
-        digest: digests.join(' '),
       }),
   };
-}
-
-/** Throws `UsageError` for labels whose form only the whole column tells. */
-export function checkStreamedLabels({ config }: Decision): void {
-  if (config.problemType === 'multi_label_classification')
-    throw new UsageError('--streaming: several labels a text are read from the whole column', {
-      remedy: 'leave --streaming out',
-    });
 }

@@ -1,4 +1,5 @@
 /** Texts with several endings, one of which is right: SWAG's CSV, and records with a list of choices. */
+import { collected } from '../arrays.ts';
 import { DataError } from '../errors.ts';
 import { isObject } from '../json.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
@@ -8,8 +9,8 @@ import {
   listIn,
   nameIn,
   type RecordOptions,
-  readRecords,
   recordOptionNames,
+  recordsOf,
   textIn,
 } from './records.ts';
 
@@ -58,17 +59,23 @@ function choiceNames(record: DataRecord): string | string[] | null {
  * choice itself. Throws `DataError` naming the place; all records must have as many choices.
  */
 export async function readChoices(path: string, options: ChoicesOptions = {}): Promise<Choices[]> {
+  return collected(textsWithChoices(path, options));
+}
+
+/** The texts as they are read. Throws as `readChoices` does. */
+export async function* textsWithChoices(path: string, options: ChoicesOptions = {}): AsyncGenerator<Choices> {
   checkOptions('readChoices', options, choicesOptionNames);
-  const out = (await readRecords(path, options)).map((record) => fromRecord(record, options));
-  const odd = out.find(({ choices }) => choices.length !== out[0]!.choices.length);
-  if (odd !== undefined)
-    throw new DataError(
-      `${odd.place} has ${odd.choices.length} choices, the first ${out[0]!.choices.length}`,
-      {
+  let count: number | null = null;
+  for await (const record of recordsOf(path, options)) {
+    const found = fromRecord(record, options);
+    const { length } = found.choices;
+    count ??= length;
+    if (length !== count)
+      throw new DataError(`${found.place} has ${length} choices, the first ${count}`, {
         remedy: 'give each text as many choices',
-      },
-    );
-  return out;
+      });
+    yield found;
+  }
 }
 
 function fromRecord(record: DataRecord, { labelColumn, readLabels = true }: ChoicesOptions): Choices {

@@ -1,4 +1,5 @@
 /** Reads labels in the forms that files use: text, lists of names, rows of 0 and 1. */
+import { cached } from '../cached.ts';
 import { DataError } from '../errors.ts';
 import type { TextTable } from './table.ts';
 
@@ -33,16 +34,29 @@ export function labelColumn(table: TextTable, several?: boolean): LabelColumn {
     );
     return { form: 'vector', rows: vectors, why: 'each class has a column', classes };
   }
+  const known = several === true && table.whole !== undefined ? formOf(table.whole) : undefined;
   const lists = listRows(path, rows, several);
-  if (lists !== null) return listColumn(path, lists, several);
+  if (lists !== null) return listColumn(path, lists, several, known?.vector);
   const text = rows as LabelledRow<string>[];
-  const bits = text.every(({ label }) => /^[01]([,;|\s]\s*[01])+$/.test(label));
-  if (bits && several !== false) {
+  if ((known?.bits ?? areBits(text)) && several !== false) {
     const parts = relabelled(text, (label) => label.match(/[01]/g)!);
-    if (several === true || isVector(path, parts)) return listColumn(path, parts, several);
+    if (several === true || isVector(path, parts)) return listColumn(path, parts, several, known?.vector);
   }
   if (several !== true) return { form: 'text', rows: text };
-  return listColumn(path, relabelled(text, partsOf), several);
+  return listColumn(path, relabelled(text, partsOf), several, known?.vector);
+}
+
+const areBits = (rows: readonly LabelledRow[]): boolean =>
+  rows.every(({ label }) => typeof label === 'string' && /^[01]([,;|\s]\s*[01])+$/.test(label));
+
+const forms = new WeakMap<TextTable, { vector: boolean; bits: boolean }>();
+
+/** How the labels of a whole table are written, if a row may have several. */
+function formOf(table: TextTable): { vector: boolean; bits: boolean } {
+  return cached(forms, table, () => ({
+    vector: labelColumn(table, true).form === 'vector',
+    bits: areBits(labelled(table)),
+  }));
 }
 
 /** The rows with their labels read anew. */
@@ -113,6 +127,7 @@ function listColumn(
   path: string,
   rows: LabelledRow<readonly LabelItem[]>[],
   several: boolean | undefined,
+  vector?: boolean,
 ): LabelColumn {
   if (several === false) {
     const long = rows.find(({ label }) => label.length !== 1);
@@ -126,7 +141,7 @@ function listColumn(
       );
     return { form: 'text', rows: relabelled(rows, (label) => String(label[0])) };
   }
-  if (isVector(path, rows)) {
+  if (vector ?? isVector(path, rows)) {
     const vectors = relabelled(rows, (label) => label.map((item) => bitOf(item)!));
     return { form: 'vector', rows: vectors, why: 'each label is a row of 0 and 1' };
   }

@@ -1,4 +1,5 @@
 /** Questions about texts: SQuAD's files, and records of question, context and answers. */
+import { collected } from '../arrays.ts';
 import { DataError } from '../errors.ts';
 import { isObject } from '../json.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
@@ -7,8 +8,8 @@ import {
   type DataRecord,
   nameIn,
   type RecordOptions,
-  readRecords,
   recordOptionNames,
+  recordsOf,
   textIn,
 } from './records.ts';
 
@@ -45,13 +46,21 @@ export const contextNames = ['context', 'passage', 'paragraph'];
  * place, also if an answer is not where it is said to be.
  */
 export async function readQuestions(path: string, options: QuestionOptions = {}): Promise<Question[]> {
+  return collected(questionsOf(path, options));
+}
+
+/** The questions as they are read. Throws as `readQuestions` does. */
+export async function* questionsOf(path: string, options: QuestionOptions = {}): AsyncGenerator<Question> {
   checkOptions('readQuestions', options, questionOptionNames);
   const labels = options.readLabels ?? true;
-  const records = await readRecords(path, options);
-  const out = records.flatMap((record) =>
-    Array.isArray(record.values.paragraphs) ? article(record, labels) : [fromRecord(record, labels)],
-  );
-  return out.map((question, at) => (question.id === '' ? { ...question, id: String(at) } : question));
+  let number = 0;
+  for await (const record of recordsOf(path, options))
+    for (const question of Array.isArray(record.values.paragraphs)
+      ? article(record, labels)
+      : [fromRecord(record, labels)]) {
+      yield question.id === '' ? { ...question, id: String(number) } : question;
+      number += 1;
+    }
 }
 
 function article({ values, place }: DataRecord, labels: boolean): Question[] {

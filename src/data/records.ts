@@ -1,4 +1,5 @@
 /** Records of a file, whatever its format: JSON lines, a JSON array, CSV or TSV with a header. */
+import { collected } from '../arrays.ts';
 import { DataError } from '../errors.ts';
 import { shownNames } from '../models/common/class-names.ts';
 import { defined, type OptionNames } from '../options.ts';
@@ -38,10 +39,7 @@ export const recordOptionNames: OptionNames<RecordOptions> = {
  * what is no record.
  */
 export async function readRecords(path: string, options: RecordOptions = {}): Promise<DataRecord[]> {
-  const out: DataRecord[] = [];
-  for await (const record of recordsOf(path, options)) out.push(record);
-  if (out.length === 0) throw new DataError(`${path}: there are no records`, { remedy: 'check the file' });
-  return out;
+  return collected(recordsOf(path, options));
 }
 
 /** The records as they are read. Throws as `readRecords` does. */
@@ -49,7 +47,12 @@ export async function* recordsOf(path: string, options: RecordOptions): AsyncGen
   await checkFile(path);
   const format = options.format ?? formatOf(path);
   const records = format === 'jsonl' ? jsonRecords(path, options) : rowRecords(path, format, options);
-  for await (const record of records) yield withNames(record, options.classNames, format !== 'jsonl');
+  let count = 0;
+  for await (const record of records) {
+    count += 1;
+    yield withNames(record, options.classNames, format !== 'jsonl');
+  }
+  if (count === 0) throw new DataError(`${path}: there are no records`, { remedy: 'check the file' });
 }
 
 function withNames(record: DataRecord, classNames: ClassNames | undefined, digits: boolean): DataRecord {

@@ -68,6 +68,8 @@ export interface TextTable {
   /** Class names, if each class has its own column. */
   classes?: readonly string[];
   layout?: TableLayout;
+  /** @internal All rows, if these are some of them: their labels say how the column is written. */
+  whole?: TextTable;
 }
 
 /** Reads the chunks of a file in order; knows the layout once it has seen a row. */

@@ -1,6 +1,7 @@
 /**
  * Texts that belong together: pairs, triplets, pairs with scores; and single texts, with classes or without.
  */
+import { collected } from '../arrays.ts';
 import { DataError } from '../errors.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
 import { textLines } from './chunks.ts';
@@ -10,8 +11,8 @@ import {
   type DataRecord,
   nameIn,
   type RecordOptions,
-  readRecords,
   recordOptionNames,
+  recordsOf,
   textIn,
 } from './records.ts';
 import { checkFile } from './table.ts';
@@ -23,8 +24,10 @@ export interface TextSet {
   kind: TextSetKind;
   /** A text; a pair; or an anchor, its match, and texts that do not match. */
   texts: readonly string[];
-  /** A score from −1 to 1, or the number of a class; null without. */
+  /** A score from −1 to 1, or the number of a class in its file; null without. */
   label: number | null;
+  /** Of the class, by which sets of several files go together. */
+  className?: string;
   place: string;
 }
 
@@ -94,29 +97,67 @@ interface Columns {
  * place, or the columns.
  */
 export async function readTextSets(path: string, options: TextSetOptions = {}): Promise<TextSets> {
-  checkOptions('readTextSets', options, optionNames);
-  if (options.format === undefined && endingOf(path) === 'txt') return readPlain(path, options);
-  const records = await readRecords(path, options);
-  const columns = columnsOf(path, records[0]!, options);
-  const { kind, texts, label } = columns;
-  const classes = new Map<string, number>();
-  const sets = records.map((record): TextSet => {
-    const found = label === undefined ? null : labelIn(record, label, kind, classes);
-    return { kind, texts: texts.map((name) => textIn(record, name)), label: found, place: record.place };
-  });
-  const used = { kind, columns: [...texts, ...(label === undefined ? [] : [label])] };
-  if (kind !== 'scored') return { sets, scale: 1, ...used };
-  const scale = scaleOf(path, sets);
-  return { sets: sets.map((set) => ({ ...set, label: set.label! / scale })), scale, ...used };
+  const reader = new TextSetReader(path, options);
+  const sets = await collected(reader.sets());
+  const { kind, columns, scale } = reader.found;
+  return { sets: sets.map((set) => scaled(set, scale)), kind, scale, columns };
 }
 
-async function readPlain(path: string, options: TextSetOptions): Promise<TextSets> {
-  await checkFile(path);
-  const sets: TextSet[] = [];
-  for await (const { text, line } of textLines(path, options))
-    sets.push({ kind: 'texts', texts: [text], label: null, place: `${path}: line ${line}` });
-  if (sets.length === 0) throw new DataError(`${path}: there is no text`);
-  return { sets, kind: 'texts', scale: 1, columns: ['text'] };
+/** A set whose score is divided by `scale`. */
+export const scaled = (set: TextSet, scale: number): TextSet =>
+  scale === 1 ? set : { ...set, label: set.label! / scale };
+
+/** Reads sets one by one; what it has found is known once all are read. */
+export class TextSetReader {
+  private columns: Columns | null = null;
+  private least = Number.POSITIVE_INFINITY;
+  private most = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly path: string,
+    private readonly options: TextSetOptions,
+  ) {
+    checkOptions('readTextSets', options, optionNames);
+  }
+
+  /** The kind, the columns, and what scores are to be divided by. Throws `DataError` for odd scores. */
+  get found(): Omit<TextSets, 'sets'> {
+    const { kind, texts, label } = this.columns!;
+    const scale = kind === 'scored' ? scaleOf(this.path, this.least, this.most) : 1;
+    return { kind, scale, columns: [...texts, ...(label === undefined ? [] : [label])] };
+  }
+
+  /** The sets with their scores as they are written, each time anew. Throws as `readTextSets` does. */
+  async *sets(): AsyncGenerator<TextSet> {
+    const { path, options } = this;
+    if (options.format === undefined && endingOf(path) === 'txt') return yield* this.plain();
+    const classes = new Map<string, number>();
+    for await (const record of recordsOf(path, options)) {
+      this.columns ??= columnsOf(path, record, options);
+      const { kind, texts, label: name } = this.columns;
+      const label = name === undefined ? null : labelIn(record, name, kind, classes);
+      this.least = Math.min(this.least, label ?? 0);
+      this.most = Math.max(this.most, label ?? 0);
+      const className = kind === 'labelled' ? { className: textIn(record, name!).trim() } : {};
+      yield {
+        kind,
+        texts: texts.map((one) => textIn(record, one)),
+        label,
+        ...className,
+        place: record.place,
+      };
+    }
+  }
+
+  private async *plain(): AsyncGenerator<TextSet> {
+    await checkFile(this.path);
+    this.columns = null;
+    for await (const { text, line } of textLines(this.path, this.options)) {
+      this.columns ??= { kind: 'texts', texts: ['text'], label: undefined };
+      yield { kind: 'texts', texts: [text], label: null, place: `${this.path}: line ${line}` };
+    }
+    if (this.columns === null) throw new DataError(`${this.path}: there is no text`);
+  }
 }
 
 function columnsOf(path: string, record: DataRecord, options: TextSetOptions): Columns {
@@ -157,9 +198,7 @@ function labelIn(record: DataRecord, name: string, kind: TextSetKind, classes: M
 /** The usual scales of scores: of cosines, and 0 to 5, 10 or 100. */
 const scales = [1, 5, 10, 100];
 
-function scaleOf(path: string, sets: readonly TextSet[]): number {
-  const most = Math.max(...sets.map(({ label }) => label!));
-  const least = Math.min(...sets.map(({ label }) => label!));
+function scaleOf(path: string, least: number, most: number): number {
   const scale = least < -1 ? undefined : scales.find((one) => most <= one);
   if (scale !== undefined && (least >= 0 || scale === 1)) return scale;
   throw new DataError(`${path}: scores go from ${least} to ${most}`, { remedy: 'write scores from 0 to 1' });

@@ -1,4 +1,5 @@
 /** Texts with a tag for each word: CoNLL columns, records of words and tags, or records of spans. */
+import { collected } from '../arrays.ts';
 import { DataError } from '../errors.ts';
 import { isObject } from '../json.ts';
 import { checkOptions, type OptionNames } from '../options.ts';
@@ -11,9 +12,9 @@ import {
   listIn,
   nameIn,
   type RecordOptions,
-  readRecords,
   recordOptionNames,
   recordOptions,
+  recordsOf,
   textIn,
 } from './records.ts';
 import { checkFile } from './table.ts';
@@ -63,11 +64,18 @@ export const isColumnsFile = (path: string): boolean =>
  * and `entities`, whose places count characters as Python does. Throws `DataError` naming the place.
  */
 export async function readTaggedTexts(path: string, options: TaggedTextOptions = {}): Promise<TaggedText[]> {
+  return collected(taggedTexts(path, options));
+}
+
+/** The texts as they are read. Throws as `readTaggedTexts` does. */
+export async function* taggedTexts(
+  path: string,
+  options: TaggedTextOptions = {},
+): AsyncGenerator<TaggedText> {
   checkOptions('readTaggedTexts', options, taggedTextOptionNames);
   if (options.format === undefined && (isColumnsFile(path) || kindOfFile(path) !== 'json'))
-    return readColumns(path, options);
-  const records = await readRecords(path, recordOptions(options));
-  return records.map((record) => fromRecord(record, options));
+    yield* readColumns(path, options);
+  else for await (const record of recordsOf(path, recordOptions(options))) yield fromRecord(record, options);
 }
 
 /** Words as a text with spaces between. */
@@ -82,30 +90,33 @@ function joinWords(words: readonly string[], tags: readonly string[] | null, pla
 }
 
 /** Reads CoNLL columns, between tabs or else between spaces. */
-async function readColumns(
+async function* readColumns(
   path: string,
   { textColumn = 0, labelColumn, readLabels = true, encoding }: TaggedTextOptions & ReadOptions,
-): Promise<TaggedText[]> {
+): AsyncGenerator<TaggedText> {
   await checkFile(path);
   for (const column of [textColumn, labelColumn])
     if (typeof column === 'string')
       throw new DataError(`${path}: columns of words have no names, and '${column}' is one`, {
         remedy: 'give the number of a column, from 0',
       });
-  const out: TaggedText[] = [];
+  let count = 0;
   let words: string[] = [];
   let tags: string[] = [];
   let width: number | null = null;
   let tabs = false;
   let [number, first] = [0, 1];
-  const finish = (): void => {
-    if (words.length > 0) out.push(joinWords(words, readLabels ? tags : null, `${path}: line ${first}`));
+  const finish = (): TaggedText[] => {
+    const [some, theirs] = [words, tags];
     [words, tags] = [[], []];
+    if (some.length === 0) return [];
+    count += 1;
+    return [joinWords(some, readLabels ? theirs : null, `${path}: line ${first}`)];
   };
   for await (const line of readLines(path, encoding === undefined ? {} : { encoding })) {
     number += 1;
     if (/^[ \t]*$/.test(line) || line.startsWith('-DOCSTART-')) {
-      finish();
+      yield* finish();
       continue;
     }
     if (width === null) tabs = line.includes('\t');
@@ -131,9 +142,8 @@ async function readColumns(
     words.push(word);
     tags.push(readLabels ? cells[tag]! : '');
   }
-  finish();
-  if (out.length === 0) throw new DataError(`${path}: there are no words`, { remedy: 'check the file' });
-  return out;
+  yield* finish();
+  if (count === 0) throw new DataError(`${path}: there are no words`, { remedy: 'check the file' });
 }
 
 function fromRecord(record: DataRecord, options: TaggedTextOptions): TaggedText {

@@ -141,6 +141,7 @@ export class AlbertForPreTraining extends sentenceOrder(AlbertModel, tokensAndOr
 
 export const albert = {
   modelType: 'albert',
+  className: 'Albert',
   config: keys,
   Model: AlbertModel,
   tasks: {

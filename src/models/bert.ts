@@ -39,6 +39,7 @@ export class BertForPreTraining extends nextSentence(BertModel, tokensAndNext) {
 
 export const bert = {
   modelType: 'bert',
+  className: 'Bert',
   config: encoderKeys,
   Model: BertModel,
   tasks: {

@@ -15,6 +15,7 @@ export class CamembertForMultipleChoice extends multipleChoice(CamembertModel, p
 
 export const camembert = {
   modelType: 'camembert',
+  className: 'Camembert',
   config: relativeKeys,
   Model: CamembertModel,
   tasks: {

@@ -262,6 +262,7 @@ export class DebertaV2ForMultipleChoice extends multipleChoice(DebertaV2Model, r
 
 export const debertaV2 = {
   modelType: 'deberta-v2',
+  className: 'DebertaV2',
   config: keys,
   Model: DebertaV2Model,
   tasks: {

@@ -113,6 +113,7 @@ export class DistilBertForMultipleChoice extends multipleChoice(DistilBertModel,
 
 export const distilbert = {
   modelType: 'distilbert',
+  className: 'DistilBert',
   config: keys,
   Model: DistilBertModel,
   tasks: {

@@ -196,6 +196,7 @@ export class ElectraForPreTraining extends replacedTokens(ElectraModel, discrimi
 
 export const electra = {
   modelType: 'electra',
+  className: 'Electra',
   config: keys,
   Model: ElectraModel,
   tasks: {

@@ -379,6 +379,7 @@ export class ModernBertForMultipleChoice extends multipleChoice(
 
 export const modernbert = {
   modelType: 'modernbert',
+  className: 'ModernBert',
   config: keys,
   Model: ModernBertModel,
   tasks: {

@@ -125,6 +125,7 @@ export class MPNetForMultipleChoice extends multipleChoice(MPNetModel, rating(po
 
 export const mpnet = {
   modelType: 'mpnet',
+  className: 'MPNet',
   config: keys,
   Model: MPNetModel,
   tasks: {

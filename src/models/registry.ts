@@ -1,4 +1,5 @@
 /** The families of models: code that works for every family asks this list. */
+import { keepNames } from '../keep-names.ts';
 import { declarePure } from '../nn/module.ts';
 import { albert } from './albert.ts';
 import { bert } from './bert.ts';
@@ -25,7 +26,22 @@ export const families = [
   debertaV2,
 ] as const satisfies readonly Family[];
 
-for (const { Model, tasks } of families) declarePure(Model, ...Object.values(tasks));
+/** What the names of classes end with, in `architectures` of config.json. */
+const endings: Readonly<Record<keyof Family['tasks'], string>> = {
+  sequenceClassification: 'ForSequenceClassification',
+  tokenClassification: 'ForTokenClassification',
+  questionAnswering: 'ForQuestionAnswering',
+  maskedLm: 'ForMaskedLM',
+  multipleChoice: 'ForMultipleChoice',
+  preTraining: 'ForPreTraining',
+};
+
+for (const { className, Model, tasks } of families) {
+  declarePure(Model, ...Object.values(tasks));
+  keepNames({ [`${className}Model`]: Model });
+  for (const [task, Class] of Object.entries(tasks))
+    keepNames({ [`${className}${endings[task as keyof typeof endings]}`]: Class });
+}
 
 type KnownFamily = (typeof families)[number];
 export type ModelType = KnownFamily['modelType'];

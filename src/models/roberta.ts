@@ -95,6 +95,7 @@ export class RobertaForMultipleChoice extends multipleChoice(RobertaModel, poole
 
 export const roberta = {
   modelType: 'roberta',
+  className: 'Roberta',
   config: keys,
   Model: RobertaModel,
   tasks: {

@@ -18,6 +18,7 @@ export class XLMRobertaForMultipleChoice extends multipleChoice(XLMRobertaModel,
 
 export const xlmRoberta = {
   modelType: 'xlm-roberta',
+  className: 'XLMRoberta',
   config: relativeKeys,
   Model: XLMRobertaModel,
   tasks: {

@@ -11,7 +11,7 @@ import { defined } from '../options.ts';
 import type { Encoding } from '../text/assemble.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { softmaxRows } from '../train/metrics.ts';
-import { Digest } from './stream.ts';
+import { surveyed } from './stream.ts';
 import { checkEncoding, type Decision, featureList, type Row, type Task } from './task.ts';
 import { encodeText } from './text-windows.ts';
 
@@ -84,18 +84,14 @@ export const fillMask: Task<Passage, PassageFeature> = {
     return { path, examples, about: [aboutPassages(path, examples)] };
   },
 
-  streaming: {
-    async survey(path, options) {
-      const digest = new Digest();
-      const examples: Passage[] = [];
-      const thin: Passage = { text: '', draws: true, place: path };
-      for await (const { text } of passages(path, options)) {
-        digest.take(`${text.length} ${text.slice(0, 20)}`);
-        examples.push(thin);
-      }
-      return { path, examples, about: [aboutPassages(path, examples)], digest: `${digest}` };
-    },
-    rows: passages,
+  async survey(path, options) {
+    const thin: Passage = { text: '', draws: true, place: path };
+    const survey = await surveyed(
+      path,
+      () => passages(path, options),
+      () => thin,
+    );
+    return { ...survey, about: [aboutPassages(path, survey.examples)] };
   },
 
   example({ text, pair }) {

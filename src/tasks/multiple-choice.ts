@@ -1,14 +1,17 @@
 /** Which of several endings fits a text. */
 
-import { type Choices, readChoices } from '../data/choices.ts';
+import { collected } from '../arrays.ts';
+import { type Choices, textsWithChoices } from '../data/choices.ts';
 import { type ChoiceExample, dataCollatorForMultipleChoice } from '../data/collate-choices.ts';
 import { oneLabelColumn } from '../data/columns.ts';
 import { recordOptions } from '../data/records.ts';
+import type { TableOptions } from '../data/table.ts';
 import { UsageError } from '../errors.ts';
 import { AutoModelForMultipleChoice } from '../models/auto.ts';
 import { defined } from '../options.ts';
 import { accuracy, argmaxRows, checkFinite, softmaxRows } from '../train/metrics.ts';
 import { nameOf } from './file-front.ts';
+import { surveyed } from './stream.ts';
 import { checkEncoding, type Decision, featureList, type Row, type Task } from './task.ts';
 import { encodeText } from './text-windows.ts';
 
@@ -19,6 +22,18 @@ const decision: Decision = {
   labels: '',
   metrics: ['accuracy'],
 };
+
+function textsOf(path: string, options: TableOptions): AsyncGenerator<Choices> {
+  const { readLabels, labelColumn } = options;
+  return textsWithChoices(path, {
+    ...recordOptions(options),
+    ...defined({ labelColumn: oneLabelColumn(path, labelColumn), readLabels }),
+  });
+}
+
+const aboutChoices = (path: string, examples: readonly Choices[]): string[] => [
+  `${path}: ${examples.length} texts, ${examples[0]!.choices.length} choices each`,
+];
 
 export const multipleChoice: Task<Choices, ChoiceExample> = {
   name: 'multiple-choice',
@@ -37,13 +52,22 @@ export const multipleChoice: Task<Choices, ChoiceExample> = {
   },
 
   async read(path, options) {
-    const { readLabels, labelColumn } = options;
-    const examples = await readChoices(path, {
-      ...recordOptions(options),
-      ...defined({ labelColumn: oneLabelColumn(path, labelColumn), readLabels }),
-    });
-    const { length } = examples[0]!.choices;
-    return { path, examples, about: [`${path}: ${examples.length} texts, ${length} choices each`] };
+    const examples = await collected(textsOf(path, options));
+    return { path, examples, about: aboutChoices(path, examples) };
+  },
+
+  async survey(path, options) {
+    let thin: Choices | null = null;
+    const survey = await surveyed(
+      path,
+      () => textsOf(path, options),
+      // All have as many choices.
+      ({ choices }) => {
+        thin ??= { prompt: '', endings: [], choices: choices.map(() => ''), label: 0, place: path };
+        return thin;
+      },
+    );
+    return { ...survey, about: aboutChoices(path, survey.examples) };
   },
 
   example() {

@@ -1,9 +1,11 @@
 /** Answers to questions, as parts of a text. */
 
+import { collected } from '../arrays.ts';
 import { charactersAt } from '../data/code-points.ts';
 import { dataCollatorWithPadding } from '../data/collate.ts';
-import { contextNames, type Question, readQuestions } from '../data/questions.ts';
+import { contextNames, type Question, questionsOf } from '../data/questions.ts';
 import { recordOptions } from '../data/records.ts';
+import type { TableOptions } from '../data/table.ts';
 import { DataError, UsageError } from '../errors.ts';
 import { AutoModelForQuestionAnswering } from '../models/auto.ts';
 import { defined } from '../options.ts';
@@ -13,6 +15,7 @@ import type { EvalPrediction } from '../train/evaluate.ts';
 import { type Ranking, rankAnswers } from './answers.ts';
 import { nameOf } from './file-front.ts';
 import { squadMetrics } from './squad-metrics.ts';
+import { surveyed } from './stream.ts';
 import {
   checkEncoding,
   type Decision,
@@ -62,6 +65,15 @@ function decided(nullAnswers: boolean): Decision {
 const hasUnanswered = (examples: readonly Question[]): boolean =>
   examples.some(({ answers }) => answers?.length === 0);
 
+const questions = (path: string, options: TableOptions): AsyncGenerator<Question> =>
+  questionsOf(path, { ...recordOptions(options), ...defined({ readLabels: options.readLabels }) });
+
+function aboutQuestions(path: string, examples: readonly Question[]): string[] {
+  const none = examples.filter(({ answers }) => answers?.length === 0).length;
+  const without = none > 0 ? `, ${none} of them without an answer` : '';
+  return [`${path}: ${examples.length} questions${without}`];
+}
+
 export const questionAnswering: Task<Question, QuestionFeature> = {
   name: 'question-answering',
   model: 'questionAnswering',
@@ -87,11 +99,24 @@ export const questionAnswering: Task<Question, QuestionFeature> = {
   group: ({ article }) => article,
 
   async read(path, options) {
-    const { readLabels } = options;
-    const examples = await readQuestions(path, { ...recordOptions(options), ...defined({ readLabels }) });
-    const none = examples.filter(({ answers }) => answers?.length === 0).length;
-    const without = none > 0 ? `, ${none} of them without an answer` : '';
-    return { path, examples, about: [`${path}: ${examples.length} questions${without}`] };
+    const examples = await collected(questions(path, options));
+    return { path, examples, about: aboutQuestions(path, examples) };
+  },
+
+  windows: true,
+
+  async survey(path, options) {
+    const thin = { id: '', question: '', context: '', article: '', place: path };
+    const [none, some] = [
+      { ...thin, answers: [] },
+      { ...thin, answers: [{ text: '', start: 0 }] },
+    ];
+    const survey = await surveyed(
+      path,
+      () => questions(path, options),
+      ({ answers }) => (answers?.length === 0 ? none : some),
+    );
+    return { ...survey, about: aboutQuestions(path, survey.examples) };
   },
 
   example({ text, pair }) {

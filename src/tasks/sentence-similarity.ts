@@ -1,6 +1,15 @@
 /** Vectors of texts that are close if the texts are alike. */
 import { oneLabelColumn } from '../data/columns.ts';
-import { readTextSets, type TextSet, type TextSetKind } from '../data/text-sets.ts';
+import type { TableOptions } from '../data/table.ts';
+import {
+  readTextSets,
+  scaled,
+  type TextSet,
+  type TextSetKind,
+  type TextSetOptions,
+  TextSetReader,
+  type TextSets,
+} from '../data/text-sets.ts';
 import { ConfigError, DataError, UsageError } from '../errors.ts';
 import { defined } from '../options.ts';
 import { type SentenceExample, sentenceCollator } from '../sentence/collate.ts';
@@ -17,6 +26,7 @@ import { SentenceTransformer } from '../sentence/sentence-transformer.ts';
 import type { NamedArray } from '../train/arrays.ts';
 import type { ComputeLoss } from '../train/predict.ts';
 import { nameOf } from './file-front.ts';
+import { surveyed } from './stream.ts';
 import {
   checkEncoding,
   type Decision,
@@ -60,6 +70,16 @@ const embeddings: Decision = {
   metrics: Object.values(metricsOf).flat(),
 };
 
+function setOptions(path: string, options: TableOptions): TextSetOptions {
+  const { header: _names, labelColumn, chunkBytes: _bytes, requireLabels: _asked, ...others } = options;
+  return { ...others, ...defined({ labelColumn: oneLabelColumn(path, labelColumn) }) };
+}
+
+function aboutSets(path: string, count: number, { kind, scale, columns }: Omit<TextSets, 'sets'>): string {
+  const divided = scale === 1 ? '' : `, scores divided by ${scale}`;
+  return `${path}: ${count} ${kindNames[kind]} (${columns.join(', ')}${divided})`;
+}
+
 export const sentenceSimilarity: Task<TextSet, SentenceExample> = {
   name: 'sentence-similarity',
   model: null,
@@ -75,14 +95,29 @@ export const sentenceSimilarity: Task<TextSet, SentenceExample> = {
   },
 
   async read(path, options) {
-    const { header: _names, labelColumn, chunkBytes: _bytes, requireLabels: _asked, ...others } = options;
-    const { sets, kind, scale, columns } = await readTextSets(path, {
-      ...others,
-      ...defined({ labelColumn: oneLabelColumn(path, labelColumn) }),
-    });
-    const scaled = scale === 1 ? '' : `, scores divided by ${scale}`;
-    const about = `${path}: ${sets.length} ${kindNames[kind]} (${columns.join(', ')}${scaled})`;
-    return { path, examples: sets, about: [about] };
+    const { sets, ...found } = await readTextSets(path, setOptions(path, options));
+    return { path, examples: sets, about: [aboutSets(path, sets.length, found)] };
+  },
+
+  async survey(path, options) {
+    const reader = new TextSetReader(path, setOptions(path, options));
+    let thin: TextSet | null = null;
+    const survey = await surveyed(
+      path,
+      () => reader.sets(),
+      ({ kind, texts, label }) => {
+        thin ??= { kind, texts: texts.map(() => ''), label, place: path };
+        return thin;
+      },
+    );
+    const { found } = reader;
+    return {
+      ...survey,
+      about: [aboutSets(path, survey.examples.length, found)],
+      async *rows() {
+        for await (const set of survey.rows()) yield scaled(set, found.scale);
+      },
+    };
   },
 
   example: ({ text, pair }) => ({
@@ -123,12 +158,18 @@ export const sentenceSimilarity: Task<TextSet, SentenceExample> = {
     model.settings = { ...model.settings, maxSeqLength: maxLength };
     const encoded = (text: string, place: string) =>
       encodeText(tokenizer, { text: model.settings.doLowerCase ? text.toLowerCase() : text, place }, options);
-    const encodeSet = ({ kind, texts, label, place }: TextSet): SentenceExample => {
+    // By name, because each file counts its classes from 0.
+    const classes = new Map<string, number>();
+    const numberOf = (name: string): number => {
+      if (!classes.has(name)) classes.set(name, classes.size);
+      return classes.get(name)!;
+    };
+    const encodeSet = ({ kind, texts, label, className, place }: TextSet): SentenceExample => {
       // Vectors of texts alone are for use, with the prompt that `encode` puts before them.
       const prompt = kind === 'texts' ? model.defaultPrompt : '';
       return {
         texts: texts.map((text) => encoded(prompt + text, place)),
-        label,
+        label: className === undefined ? label : numberOf(className),
         classes: kind === 'labelled',
       };
     };

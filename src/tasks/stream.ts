@@ -1,55 +1,66 @@
 /** Training files that are read anew each epoch, for data larger than memory. */
 import type { StreamDataset } from '../data/stream.ts';
-import type { TableOptions } from '../data/table.ts';
-import { DataError, UsageError } from '../errors.ts';
-import type { Bound, Streaming, Task } from './task.ts';
+import type { Bound, Survey, Task } from './task.ts';
 
 /**
- * How a task reads a file without holding it. Throws `UsageError` for a task that needs all examples at once.
+ * Reads examples once. `thin` leaves of each what is decided from; what it gives for many examples should be
+ * one object.
  */
-export function streamingOf<E>(task: Task<E>): Streaming<E> {
-  if (task.streaming !== undefined) return task.streaming;
-  throw new UsageError(`--streaming: ${task.name} needs all examples at once`, { remedy: 'leave it out' });
+export async function surveyed<E>(
+  path: string,
+  rows: () => AsyncIterable<E>,
+  thin: (example: E) => E,
+): Promise<Omit<Survey<E>, 'about'>> {
+  const digest = new Digest();
+  const examples: E[] = [];
+  for await (const example of rows()) {
+    digest.take(JSON.stringify(example));
+    examples.push(thin(example));
+  }
+  return { path, examples, digest: `${digest}`, rows };
 }
 
-export interface StreamedFiles {
+export interface StreamedFiles<E> {
   /** In order. */
-  paths: readonly string[];
-  options: TableOptions;
-  /** Examples to take: as many as there are, or the first ones. */
-  length: number;
+  surveys: readonly Survey<E>[];
+  /** Examples to take: the first ones. */
+  count: number;
   bufferSize: number;
-  /** Of the survey. */
-  digest: string;
 }
 
-/** A training's data from files, whose examples are encoded when a batch needs them. */
-export function streamFiles<E, F>(
+/**
+ * A training's data from files. Examples are encoded when a batch needs them; those of a task with windows as
+ * they are read, and once before, to count the windows.
+ */
+export async function streamFiles<E, F>(
   task: Task<E, F>,
   bound: Bound<E, F>,
-  { paths, options, length, bufferSize, digest }: StreamedFiles,
-): StreamDataset<E, F> {
-  const { rows } = streamingOf(task);
-  return {
-    length,
-    bufferSize,
-    digest,
-    async *rows() {
-      let left = length;
-      for (const path of paths)
-        for await (const row of rows(path, options)) {
-          if (left === 0) return;
-          left -= 1;
-          yield row;
-        }
-    },
-    encode(examples) {
-      const features = bound.encode(examples);
-      if (features.length !== examples.length)
-        throw new DataError(`${task.name}: ${features.length} features of ${examples.length} rows`);
-      return examples.map((_, at) => features.get(at));
-    },
+  { surveys, count, bufferSize }: StreamedFiles<E>,
+): Promise<StreamDataset<unknown, F>> {
+  const examples = () => first(surveys, count);
+  const about = { bufferSize, digest: surveys.map(({ digest }) => digest).join(' ') };
+  const encode = (some: readonly E[]): F[] => {
+    const features = bound.encode(some);
+    return Array.from({ length: features.length }, (_, at) => features.get(at));
   };
+  if (task.windows !== true)
+    return { ...about, length: count, rows: examples, encode: encode as StreamDataset<unknown, F>['encode'] };
+  const rows = async function* (): AsyncGenerator<F> {
+    for await (const example of examples()) yield* encode([example]);
+  };
+  let length = 0;
+  for await (const _ of rows()) length += 1;
+  return { ...about, length, rows, encode: (features) => features as F[] };
+}
+
+async function* first<E>(surveys: readonly Survey<E>[], count: number): AsyncGenerator<E> {
+  let left = count;
+  for (const { rows } of surveys)
+    for await (const row of rows()) {
+      if (left === 0) return;
+      left -= 1;
+      yield row;
+    }
 }
 
 /** FNV-1a of numbers and texts. */

@@ -29,18 +29,12 @@ export interface TaskFile<E> {
   about: readonly string[];
 }
 
-/** What a first pass over a file leaves. */
+/** What a first pass over a file leaves: examples have only what is decided from, and checked in, them. */
 export interface Survey<E> extends TaskFile<E> {
   /** Tells a file that changed. */
   digest: string;
-}
-
-/** How a task reads a file that is not to be held in memory; each example has one feature. */
-export interface Streaming<E> {
-  /** As `read`, but examples have only what is decided from, and checked in, training data. */
-  survey(path: string, options: TableOptions): Promise<Survey<E>>;
-  /** The examples as they are read. */
-  rows(path: string, options: TableOptions): AsyncIterable<E>;
+  /** The whole examples as they are read, each time anew. */
+  rows(): AsyncIterable<E>;
 }
 
 /** Encoded examples, as many as the model is to be asked. */
@@ -170,8 +164,10 @@ export interface Task<E = unknown, F = unknown> {
   looks(front: FileFront): string | null;
   /** Reads labels too, unless `readLabels` is false. Throws `DataError` naming the place. */
   read(path: string, options: TableOptions): Promise<TaskFile<E>>;
-  /** Undefined if the task needs all examples at once. */
-  readonly streaming?: Streaming<E>;
+  /** As `read`, of a file that is not to be held in memory. */
+  survey(path: string, options: TableOptions): Promise<Survey<E>>;
+  /** Whether an example may have several features. Default false. */
+  readonly windows?: true;
   /** An example without a label. Throws `UsageError` if the task needs another kind of input. */
   example(input: Input): E;
   /** What examples that are held out are to have their share of: the label, in an order of its own. */

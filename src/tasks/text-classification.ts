@@ -59,22 +59,23 @@ export const textClassification: Task<TextExample, Example> = {
     return { path, examples: table.rows.map((row) => ({ row, table })), about: [describeColumns(table)] };
   },
 
-  streaming: {
-    async survey(path, options) {
-      const { thin, digest } = new ThinRows();
-      const table = await readTableAs(path, options, thin);
-      // Rows that are one object are one example.
-      const known = new Map<TextRow, TextExample>();
-      const examples = table.rows.map((row) => cached(known, row, () => ({ row, table })));
-      return { path, examples, about: [describeColumns(table)], digest: `${digest}` };
-    },
-    async *rows(path, options) {
-      let table: TextTable = { path, rows: [] };
-      for await (const { rows, layout } of tableRows(path, options)) {
-        if (table.layout !== layout) table = { path, rows: [], layout };
-        for (const row of rows) yield { row, table };
-      }
-    },
+  async survey(path, options) {
+    const { thin, digest } = new ThinRows();
+    const table = await readTableAs(path, options, thin);
+    // Rows that are one object are one example.
+    const known = new Map<TextRow, TextExample>();
+    const examples = table.rows.map((row) => cached(known, row, () => ({ row, table })));
+    const part: TextTable = { ...table, rows: [], whole: { ...table, rows: [...new Set(table.rows)] } };
+    return {
+      path,
+      examples,
+      about: [describeColumns(table)],
+      digest: `${digest}`,
+      async *rows() {
+        for await (const { rows } of tableRows(path, options))
+          for (const row of rows) yield { row, table: part };
+      },
+    };
   },
 
   example: ({ text, pair }) => loose({ text, line: 0, ...(pair !== undefined && { pair }) }),

@@ -1,18 +1,20 @@
 /** A class for each word: names of people and places, parts of speech. */
 
+import { collected } from '../arrays.ts';
 import { charactersAt } from '../data/code-points.ts';
 import { dataCollatorForTokenClassification, dataCollatorWithPadding } from '../data/collate.ts';
 import { oneLabelColumn } from '../data/columns.ts';
 import { isNumber } from '../data/label-checks.ts';
 import { labelsOfModel } from '../data/labels.ts';
 import { recordOptions } from '../data/records.ts';
+import type { TableOptions } from '../data/table.ts';
 import { classesOfModel } from '../data/task.ts';
 import {
   fromSpans,
   isColumnsFile,
-  readTaggedTexts,
   spanNames,
   type TaggedText,
+  taggedTexts,
   tagNames,
 } from '../data/tokens.ts';
 import { DataError, UsageError } from '../errors.ts';
@@ -24,6 +26,7 @@ import { accuracy, argmaxRows, checkFinite, precisionRecallF1, softmaxRows } fro
 import { groupEntities, type ScoredToken } from './entity-groups.ts';
 import { entityMetrics, entityReport } from './entity-metrics.ts';
 import { nameOf } from './file-front.ts';
+import { surveyed } from './stream.ts';
 import { areTags } from './tags.ts';
 import { checkEncoding, type Decision, type Features, featureList, type Row, type Task } from './task.ts';
 import { isolatesWords, type TextWindow, windowsOfText } from './text-windows.ts';
@@ -36,6 +39,16 @@ interface TokenFeature extends TextWindow {
 }
 
 const looksLikeTag = (cell: string): boolean => cell === 'O' || /^[BIESLU]-\S/.test(cell);
+
+function textsOf(path: string, options: TableOptions): AsyncGenerator<TaggedText> {
+  const { format, ...others } = options;
+  const { textColumn, labelColumn, readLabels } = others;
+  const columns = format === 'tsv' || format === 'csv';
+  return taggedTexts(path, {
+    ...recordOptions(columns ? others : options),
+    ...defined({ textColumn, labelColumn: oneLabelColumn(path, labelColumn), readLabels }),
+  });
+}
 
 export const tokenClassification: Task<TaggedText, TokenFeature> = {
   name: 'token-classification',
@@ -63,15 +76,28 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
   },
 
   async read(path, options) {
-    const { format, ...others } = options;
-    const { textColumn, labelColumn, readLabels } = others;
-    const columns = format === 'tsv' || format === 'csv';
-    const examples = await readTaggedTexts(path, {
-      ...recordOptions(columns ? others : options),
-      ...defined({ textColumn, labelColumn: oneLabelColumn(path, labelColumn), readLabels }),
-    });
+    const examples = await collected(textsOf(path, options));
     const words = examples.reduce((sum, one) => sum + one.words.length, 0);
     return { path, examples, about: [`${path}: ${examples.length} texts of ${words} words`] };
+  },
+
+  windows: true,
+
+  async survey(path, options) {
+    const seen = new Set<string>();
+    const nothing: TaggedText = { text: '', words: [], tags: [], split: true, place: path };
+    let words = 0;
+    const survey = await surveyed(
+      path,
+      () => textsOf(path, options),
+      (one) => {
+        words += one.words.length;
+        const tags = (one.tags ?? []).filter((tag) => !seen.has(tag));
+        for (const tag of tags) seen.add(tag);
+        return tags.length === 0 ? nothing : { ...nothing, tags: [...new Set(tags)] };
+      },
+    );
+    return { ...survey, about: [`${path}: ${survey.examples.length} texts of ${words} words`] };
   },
 
   example({ text, pair }) {

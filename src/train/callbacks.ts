@@ -1,6 +1,7 @@
 /** Callbacks: they observe a training and may stop it. */
 import { callUser, userError } from '../data/example-checks.ts';
 import { ConfigError } from '../errors.ts';
+import { keepNames } from '../keep-names.ts';
 import { check, checkOptions, remedyFor } from '../options.ts';
 import type { TrainingArguments } from './arguments.ts';
 import { bestMetricKey, bestMetricOf, isBetter } from './best.ts';
@@ -203,3 +204,5 @@ export class EarlyStoppingCallback implements TrainerCallback {
     if (this.waited >= this.patience) control.shouldTrainingStop = true;
   }
 }
+
+keepNames({ EarlyStoppingCallback });

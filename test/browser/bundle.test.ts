@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build, createLogger } from 'vite';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { parseAst } from 'vitest/node';
@@ -101,4 +101,24 @@ it('is built by Vite without settings, and nothing but code comes out', async ()
   const texts = await Promise.all(files.map((name) => readFile(join(scratch, 'dist/assets', name), 'utf8')));
   expect(texts.join('\n')).toContain('requestAdapter');
   expect(texts.join('\n')).not.toMatch(/__vite-browser-external|data:text\/|from ?["']node:/);
+});
+
+it('keeps the names of classes that files and people see', async () => {
+  const { code } = await bundle("export * from './src/index.ts'");
+  const path = join(scratch, 'minified.mjs');
+  await writeFile(path, code);
+  const library: typeof import('../../src/index.ts') = await import(pathToFileURL(path).href);
+  const { PreTrainedModel, DawngradError, SentenceLoss, EarlyStoppingCallback } = library;
+  const shown = Object.entries(library).filter(
+    ([, value]) =>
+      value === EarlyStoppingCallback ||
+      (typeof value === 'function' &&
+        [PreTrainedModel, DawngradError, SentenceLoss].some((base) => value.prototype instanceof base)),
+  );
+  expect(shown.length).toBeGreaterThan(70);
+  for (const [name, value] of shown) {
+    if (['EncoderModel', 'TaskModel', 'SentenceTransformer'].includes(name)) continue;
+    expect((value as { name: string }).name).toBe(name);
+  }
+  expect(new library.DataError('no').name).toBe('DataError');
 });

@@ -123,12 +123,12 @@ describe('rows without their texts', () => {
       `${name}.tsv`,
       `text\tlabel\n${Array.from({ length: 60 }, (_, at) => `${row(at)}\n`).join('')}`,
     );
-    const [whole, thin] = [await task.read(path, {}), await task.streaming!.survey(path, {})];
+    const [whole, thin] = [await task.read(path, {}), await task.survey(path, {})];
     expect(task.decide(thin, {})).toEqual(task.decide(whole, {}));
     expect(thin.about).toEqual(whole.about);
     expect(thin.examples).toHaveLength(60);
     const rows = [];
-    for await (const one of task.streaming!.rows(path, {})) rows.push(one);
+    for await (const one of thin.rows()) rows.push(one);
     expect(JSON.stringify(rows.map((one) => (one as { row: object }).row))).toBe(
       JSON.stringify(whole.examples.map((one) => (one as { row: object }).row)),
     );
@@ -136,7 +136,7 @@ describe('rows without their texts', () => {
       `${name}-2.tsv`,
       `text\tlabel\n${Array.from({ length: 60 }, (_, at) => `${row(at)}!\n`).join('')}`,
     );
-    if (name !== 'values') expect((await task.streaming!.survey(other, {})).digest).not.toBe(thin.digest);
+    if (name !== 'values') expect((await task.survey(other, {})).digest).not.toBe(thin.digest);
   });
 
   it('refuse what rows with them refuse', async () => {
@@ -145,7 +145,7 @@ describe('rows without their texts', () => {
     const decided = async (read: typeof task.read) => task.decide(await read(path, {}), {});
     const wanted = await error(decided(task.read));
     expect(wanted).toMatch(/lines 22, 23, 24 have no label/);
-    expect(await error(decided((...args) => task.streaming!.survey(...args)))).toBe(wanted);
+    expect(await error(decided((...args) => task.survey(...args)))).toBe(wanted);
   });
 
   it('are few objects', () => {
@@ -160,9 +160,10 @@ describe('rows without their texts', () => {
   it('are passages too', async () => {
     const fill = taskNamed('fill-mask');
     const path = file('lines.txt', 'one\n\ntwo\nthree\n');
-    expect((await fill.streaming!.survey(path, {})).examples).toHaveLength(3);
+    const thin = await fill.survey(path, {});
+    expect(thin.examples).toHaveLength(3);
     const rows = [];
-    for await (const one of fill.streaming!.rows(path, {})) rows.push(one);
+    for await (const one of thin.rows()) rows.push(one);
     expect(rows).toEqual((await fill.read(path, {})).examples);
   });
 });

@@ -46,3 +46,16 @@ it('names the address where the network fails, and knows files that are not ther
   expect(await platform.isFolder('https://host/there')).toBe(true);
   expect(await platform.exists('https://host/missing')).toBe(false);
 });
+
+it.each([
+  ['tells no size', {}],
+  ['compresses', { 'content-encoding': 'gzip', 'content-length': '3' }],
+])('reads a file of a server that %s', async (_, headers) => {
+  vi.stubGlobal('fetch', async (_path: string, { method = 'GET' }: RequestInit = {}) =>
+    method === 'HEAD' ? new Response(null, { headers }) : new Response('0123456789'),
+  );
+  const file = await platform.openFile('https://host/rows.tsv');
+  expect(file.size).toBe(10);
+  expect(new TextDecoder().decode(await file.read(3, 4))).toBe('3456');
+  await expect(file.read(8, 4)).rejects.toThrow(FileError);
+});

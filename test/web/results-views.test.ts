@@ -128,7 +128,7 @@ describe.skipIf(noChromium !== null)(`views of a finished training (${noChromium
     await page.keyboard.press('Enter');
     await page.locator('.token-text').waitFor();
     expect(await page.getByLabel('Try a sentence').inputValue()).toMatch(/^The film had four/);
-    expect(await page.getByRole('status').first().innerText()).toMatch(
+    expect(await page.getByRole('status').first().textContent()).toMatch(
       /^The model says (posi|nega)tive, at /,
     );
     await page.close();
@@ -169,7 +169,7 @@ describe.skipIf(noChromium !== null)(`views of a finished training (${noChromium
     await page.keyboard.type('one');
     await page.keyboard.press('Enter');
     await page.locator('.summary').waitFor();
-    expect(await page.locator('.summary').innerText()).toMatch(/^The value is /);
+    expect(await page.locator('.summary').textContent()).toMatch(/^The value is /);
     expect(await page.getByLabel('Try a sentence').inputValue()).toBe('A good\none');
     await page.close();
   });
@@ -179,18 +179,18 @@ describe.skipIf(noChromium !== null)(`views of a finished training (${noChromium
     await predict(page, 'A man sleeps.');
     await page.getByText('What the layers look at').click();
     const seen = page.locator('.seen');
-    const first = await seen.innerText();
+    const first = await seen.textContent();
     await page.getByLabel('Head').selectOption('1');
-    await expect.poll(() => seen.innerText()).not.toBe(first);
-    const second = await seen.innerText();
+    await expect.poll(() => seen.textContent()).not.toBe(first);
+    const second = await seen.textContent();
     await page.getByLabel('Layer').selectOption('1');
-    await expect.poll(() => seen.innerText()).not.toBe(second);
+    await expect.poll(() => seen.textContent()).not.toBe(second);
     await page.getByLabel('Token that looks', { exact: true }).selectOption('2');
-    expect(await page.locator('.looking [role=status]').innerText()).toBe('man looks most at:');
+    expect(await page.locator('.looking [role=status]').textContent()).toBe('man looks most at:');
     // A click on the map picks the row, too.
     const { width } = (await page.locator('canvas').boundingBox())!;
     await page.locator('canvas').click({ position: { x: width / 2, y: width - 3 } });
-    expect(await page.locator('.looking [role=status]').innerText()).toBe('[SEP] looks most at:');
+    expect(await page.locator('.looking [role=status]').textContent()).toBe('[SEP] looks most at:');
     await page.close();
   });
 
@@ -198,8 +198,8 @@ describe.skipIf(noChromium !== null)(`views of a finished training (${noChromium
     const page = await opened('classes');
     await page.getByLabel('Try a sentence').fill('break');
     await page.keyboard.press('Enter');
-    await expect.poll(() => page.getByRole('alert').innerText()).toContain('the worker broke');
-    expect(await page.getByRole('alert').innerText()).toContain('Mend it.');
+    await expect.poll(() => page.getByRole('alert').textContent()).toContain('the worker broke');
+    expect(await page.getByRole('alert').textContent()).toContain('Mend it.');
     await page.close();
   });
 });

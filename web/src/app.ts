@@ -156,8 +156,18 @@ export class App {
     await this.follow((onEvent) => this.worker.train(request, onEvent));
   }
 
-  private async resume(): Promise<void> {
-    await this.follow((onEvent) => this.worker.resume(onEvent));
+  private async resume(smaller = false): Promise<void> {
+    await this.follow((onEvent) => this.worker.resume(onEvent, smaller));
+  }
+
+  /** A way on for a training that the GPU had no memory for, if there is a checkpoint. */
+  private smallerBatches(): HTMLElement | null {
+    if (this.live.progress.savedStep === null) return null;
+    return h(
+      'button',
+      { type: 'button', class: 'secondary', on: { click: () => this.resume(true) } },
+      'Resume in half batches',
+    );
   }
 
   /** Runs a training, or the rest of one, and shows how it ends. */
@@ -181,7 +191,10 @@ export class App {
       this.showRun(outcome.run);
     } catch (error) {
       this.live.show('failed');
-      this.trouble.replaceChildren(troubleView(error));
+      const view = troubleView(error);
+      const lacksMemory = ['GpuOutOfMemoryError', 'DeviceLostError'].includes((error as WorkerError).name);
+      view.append(...[lacksMemory ? this.smallerBatches() : null].filter((part) => part !== null));
+      this.trouble.replaceChildren(view);
     } finally {
       this.setup.inert = false;
       this.setup.classList.remove('resting');

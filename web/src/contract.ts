@@ -34,6 +34,8 @@ export interface Settings {
   epochs: number;
   batchSize: number;
   learningRate: number;
+  /** Batches that a step adds up. */
+  accumulation: number;
   /** The most tokens of a text. */
   maxLength: number;
   /** Share of the data held out for evaluation; counts if the data have no evaluation part. */
@@ -106,7 +108,17 @@ export type TrainEvent =
       epochs: number;
       log: readonly LogEntry[];
     }
-  | { kind: 'step'; step: number; epoch: number; tokens: number; seconds: number; memoryBytes: number }
+  | {
+      kind: 'step';
+      step: number;
+      epoch: number;
+      tokens: number;
+      /** Since the training began, or was resumed. */
+      seconds: number;
+      memoryBytes: number;
+      /** Compiled so far, ahead or when they were used. */
+      kernels: number;
+    }
   | { kind: 'log'; entry: LogEntry }
   | { kind: 'saved'; step: number }
   | { kind: 'warning'; text: string };
@@ -172,8 +184,8 @@ export interface PageWorker {
   readModel(source: ModelSource, onEvent: OnTrainEvent): Promise<ModelReport>;
   readData(source: DataSource): Promise<DataReport>;
   train(request: TrainRequest, onEvent: OnTrainEvent): Promise<TrainOutcome>;
-  /** Goes on with the training that is kept. */
-  resume(onEvent: OnTrainEvent): Promise<TrainOutcome>;
+  /** Goes on with the training that is kept; `halved`: in batches half as large, twice as many a step. */
+  resume(onEvent: OnTrainEvent, halved?: boolean): Promise<TrainOutcome>;
   /** Saves a checkpoint after the current step; `train` then gives `paused`. */
   pause(): Promise<void>;
   /** Ends after the current step, with the best model so far. */

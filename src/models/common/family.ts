@@ -14,6 +14,8 @@ interface TaskClass {
 export interface Family {
   /** `model_type` in config.json. */
   readonly modelType: string;
+  /** What its classes' names begin with: `Bert`. */
+  readonly className: string;
   readonly config: ConfigTable;
   readonly Model: new (config: PretrainedConfig, options: BaseOptions) => BaseModel;
   readonly tasks: {

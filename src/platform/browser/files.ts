@@ -118,8 +118,10 @@ export async function readText(path: string): Promise<string> {
   return guard('read', path, () => blob.text());
 }
 
-export async function openFile(path: string): Promise<FileSource> {
-  const blob = await blobOf(path);
+export const openFile = async (path: string): Promise<FileSource> => sourceOf(path, await blobOf(path));
+
+/** A file that the browser holds. */
+export function sourceOf(path: string, blob: Blob): FileSource {
   return {
     path,
     size: blob.size,

@@ -1,6 +1,7 @@
 /** Files by URL: fetched, with range requests for parts. */
 import { FileError } from '../../errors.ts';
 import type { FileSource } from '../contract.ts';
+import { sourceOf } from './files.ts';
 
 export async function request(path: string, init?: RequestInit): Promise<Response> {
   return fetch(path, init).catch((cause: unknown) => {
@@ -36,10 +37,17 @@ export async function readText(path: string): Promise<string> {
   return text;
 }
 
+/** The bytes of a file; null if the server does not tell, as one that compresses does not. */
+function sizeTold({ headers }: Response): number | null {
+  const told = headers.get('content-length');
+  const packed = (headers.get('content-encoding') ?? 'identity') !== 'identity';
+  return told === null || packed || !/^\d+$/.test(told) ? null : Number(told);
+}
+
 export async function openFile(path: string): Promise<FileSource> {
   const head = await fetchFile(path, { method: 'HEAD' });
-  const size = Number(head.headers.get('content-length') ?? Number.NaN);
-  if (!Number.isInteger(size)) throw new FileError(`'${path}': the server does not tell its size`);
+  const size = sizeTold(head);
+  if (size === null) return sourceOf(path, await (await fetchFile(path)).blob());
   return {
     path,
     size,

@@ -1,4 +1,5 @@
 /** Losses by name, and the usual one for each kind of data. */
+import { keepNames } from '../../keep-names.ts';
 import type { SentenceTransformer } from '../sentence-transformer.ts';
 import { type LabelKind, type SentenceLoss, takes } from './loss.ts';
 import { MatryoshkaLoss } from './matryoshka.ts';
@@ -14,6 +15,8 @@ const classes = {
   TripletLoss,
   BatchAllTripletLoss,
 };
+
+keepNames({ ...classes, MatryoshkaLoss });
 
 export type LossName = keyof typeof classes;
 export const lossNames = Object.keys(classes) as readonly LossName[];

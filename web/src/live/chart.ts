@@ -7,8 +7,8 @@ export interface Series {
   name: string;
   /** A CSS variable. */
   color: string;
-  /** Drawn as a dashed line with points, so that color is not all that tells it apart. */
-  sparse?: true;
+  /** `sparse`: a dashed line with points; `faint`: a thin line. Color is not all that tells curves apart. */
+  weight?: 'sparse' | 'faint';
 }
 
 export interface ChartOptions {
@@ -38,8 +38,8 @@ export function chart({ title, series, range }: ChartOptions): Chart {
       'figcaption',
       {},
       h('strong', {}, title),
-      ...series.map(({ name, color, sparse }) =>
-        h('span', { class: `key${sparse === true ? ' sparse' : ''}`, style: `--key: var(${color})` }, name),
+      ...series.map(({ name, color, weight = '' }) =>
+        h('span', { class: `key ${weight}`, style: `--key: var(${color})` }, name),
       ),
     ),
     plot,
@@ -107,13 +107,14 @@ function optionsOf(series: readonly Series[], width: number, { x, y }: Scales): 
     ],
     series: [
       {},
-      ...series.map(({ name, color, sparse }) => ({
+      ...series.map(({ name, color, weight }) => ({
         label: name,
         stroke: value(color),
-        width: 2,
+        width: weight === 'faint' ? 1 : 2,
+        alpha: weight === 'faint' ? 0.45 : 1,
         spanGaps: true,
-        points: { show: sparse === true, size: 7, fill: value(color) },
-        ...(sparse === true && { dash: [6, 4] }),
+        points: { show: weight === 'sparse', size: 7, fill: value(color) },
+        ...(weight === 'sparse' && { dash: [6, 4] }),
       })),
     ],
   };

@@ -5,6 +5,8 @@ import type { LogEntry } from 'dawngrad';
 export interface Curves {
   steps: number[];
   loss: (number | null)[];
+  /** A running mean of it. */
+  smooth: (number | null)[];
   evalLoss: (number | null)[];
   /** Accuracy, F1 or a correlation: what is best when high. */
   score: (number | null)[];
@@ -41,7 +43,22 @@ export function curvesOf(log: readonly LogEntry[]): Curves {
   const steps = [...points.keys()].sort((a, b) => a - b);
   const column = (name: string | null): (number | null)[] =>
     steps.map((step) => (name === null ? null : (points.get(step)![name] ?? null)));
-  return { steps, loss: column('loss'), evalLoss: column('eval_loss'), score: column(key) };
+  const loss = column('loss');
+  return { steps, loss, smooth: smoothed(loss), evalLoss: column('eval_loss'), score: column(key) };
+}
+
+/** Share of the mean that stays from one value to the next. */
+const INERTIA = 0.85;
+
+/** An exponential mean, which does not favor the first value; gaps stay gaps. */
+export function smoothed(values: readonly (number | null)[]): (number | null)[] {
+  let [sum, weight] = [0, 0];
+  return values.map((value) => {
+    if (value === null) return null;
+    sum = INERTIA * sum + (1 - INERTIA) * value;
+    weight = INERTIA * weight + (1 - INERTIA);
+    return sum / weight;
+  });
 }
 
 /** Each evaluation, with the loss that the training had then. */

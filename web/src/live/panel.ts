@@ -31,17 +31,18 @@ export interface LivePanel {
   readonly progress: TrainingProgress;
 }
 
-const statNames = ['step', 'epoch', 'loss', 'speed', 'memory', 'left', 'kernels'] as const;
+const statNames = ['step', 'epoch', 'loss', 'score', 'speed', 'left', 'memory', 'kernels'] as const;
 type StatName = (typeof statNames)[number];
 
 const statLabels: Record<StatName, string> = {
   step: 'Step',
   epoch: 'Epoch',
   loss: 'Loss',
+  score: 'Score',
   speed: 'Tokens/s',
   memory: 'GPU memory',
   left: 'Time left',
-  kernels: 'Kernels compiled',
+  kernels: 'Kernels',
 };
 
 export function livePanel({ onPause, onResume, onStop }: PanelActions): LivePanel {
@@ -56,13 +57,14 @@ export function livePanel({ onPause, onResume, onStop }: PanelActions): LivePane
   const loss = chart({
     title: 'Loss',
     series: [
-      { name: 'training', color: '--series-1' },
-      { name: 'evaluation', color: '--series-2', sparse: true },
+      { name: 'each step', color: '--series-1', weight: 'faint' },
+      { name: 'smoothed', color: '--series-1' },
+      { name: 'evaluation', color: '--series-2', weight: 'sparse' },
     ],
   });
   const score = chart({
     title: 'Score on held-out data',
-    series: [{ name: 'evaluation', color: '--series-2', sparse: true }],
+    series: [{ name: 'evaluation', color: '--series-2', weight: 'sparse' }],
     range: [0, 1],
   });
   const table = h('tbody');
@@ -90,7 +92,7 @@ export function livePanel({ onPause, onResume, onStop }: PanelActions): LivePane
       stats.get(name as StatName)!.textContent = text;
     const curves = curvesOf(log);
     if (steps > 0) {
-      loss.draw([curves.steps, curves.loss, curves.evalLoss], steps);
+      loss.draw([curves.steps, curves.loss, curves.smooth, curves.evalLoss], steps);
       score.draw([curves.steps, curves.score], steps);
     }
     const rows = evaluationsOf(log);
@@ -122,9 +124,7 @@ export function livePanel({ onPause, onResume, onStop }: PanelActions): LivePane
         h(
           'tr',
           {},
-          ...['Epoch', 'Step', 'Training loss', 'Evaluation loss'].map((name) =>
-            h('th', { scope: 'col' }, name),
-          ),
+          ...['Epoch', 'Step', 'Train loss', 'Eval. loss'].map((name) => h('th', { scope: 'col' }, name)),
           scoreHead,
         ),
       ),
@@ -199,7 +199,10 @@ function introduction(): HTMLElement {
   );
 }
 
-function stageText(state: PanelState, { stage, step, steps, compiled, savedStep }: TrainingProgress): string {
+function stageText(
+  state: PanelState,
+  { stage, step, steps, compiling, savedStep }: TrainingProgress,
+): string {
   if (state === 'idle') return '';
   if (state === 'pausing') return 'Saving a checkpoint…';
   if (state === 'paused') return `Paused at step ${step} of ${steps}. The browser keeps the checkpoint.`;
@@ -209,7 +212,7 @@ function stageText(state: PanelState, { stage, step, steps, compiled, savedStep 
     return savedStep === null
       ? 'Ended by an error.'
       : `Ended by an error. The checkpoint of step ${savedStep} is kept.`;
-  if (step === 0 && compiled !== null) return `Compiling kernels: ${compiled.done} of ${compiled.total}`;
+  if (compiling !== null) return `Compiling kernels: ${compiling.done} of ${compiling.total}`;
   return `${stage}…`;
 }
 
@@ -220,7 +223,8 @@ function statTexts({
   epochs,
   log,
   memoryBytes,
-  compiled,
+  compiling,
+  kernels,
   tokensPerSecond,
   secondsLeft,
 }: TrainingProgress): Record<StatName, string> {
@@ -231,10 +235,11 @@ function statTexts({
     step: steps === 0 ? '–' : `${formatCount(step)} / ${formatCount(steps)}`,
     epoch: epochs === 0 ? '–' : `${epoch.toFixed(2)} / ${epochs}`,
     loss: orDash(loss, formatNumber),
+    score: orDash(evaluationsOf(log).at(-1)?.score, formatShare),
     speed: orDash(tokensPerSecond, (value) => formatCount(Math.round(value))),
     memory: memoryBytes === 0 ? '–' : formatBytes(memoryBytes),
     left: step === steps && steps > 0 ? '0 s' : orDash(secondsLeft, formatSeconds),
-    kernels: compiled === null ? '–' : `${compiled.done} / ${compiled.total}`,
+    kernels: compiling === null ? formatCount(kernels) : `${compiling.done} / ${compiling.total}`,
   };
 }
 

@@ -1,7 +1,13 @@
 /** What a training has told so far, from its events. */
 import type { LogEntry } from 'dawngrad';
 import type { TrainEvent } from '../contract.ts';
+import { formatBytes } from '../parts/format.ts';
 import { Pace } from './pace.ts';
+
+function downloadText({ file, loadedBytes, totalBytes }: TrainEvent & { kind: 'download' }): string {
+  const total = totalBytes > 0 ? ` of ${formatBytes(totalBytes)}` : '';
+  return `Downloading ${file}: ${formatBytes(loadedBytes)}${total}`;
+}
 
 export class TrainingProgress {
   modelName = '';
@@ -11,8 +17,9 @@ export class TrainingProgress {
   epoch = 0;
   epochs = 0;
   memoryBytes = 0;
-  /** Kernels compiled ahead, of how many. */
-  compiled: { done: number; total: number } | null = null;
+  /** How far the compilation ahead of the first step is. */
+  compiling: { done: number; total: number } | null = null;
+  kernels = 0;
   /** The step of the last checkpoint. */
   savedStep: number | null = null;
   log: LogEntry[] = [];
@@ -21,8 +28,8 @@ export class TrainingProgress {
 
   take(event: TrainEvent): void {
     if (event.kind === 'stage') this.stage = event.text;
-    else if (event.kind === 'download') this.stage = `Downloading ${event.file}`;
-    else if (event.kind === 'compile') this.compiled = { done: event.compiled, total: event.total };
+    else if (event.kind === 'download') this.stage = downloadText(event);
+    else if (event.kind === 'compile') this.compile(event);
     else if (event.kind === 'log') this.log.push(event.entry);
     else if (event.kind === 'saved') this.savedStep = event.step;
     else if (event.kind === 'warning') this.warnings.push(event.text);
@@ -38,16 +45,23 @@ export class TrainingProgress {
     return this.pace.secondsLeft(this.steps);
   }
 
+  private compile({ compiled: done, total }: TrainEvent & { kind: 'compile' }): void {
+    // Before an evaluation, a few more are compiled.
+    if (this.step === 0) this.compiling = { done, total };
+  }
+
   private begin({ modelName, steps, step, epochs, log }: TrainEvent & { kind: 'begin' }): void {
     Object.assign(this, { modelName, steps, step, epochs, log: [...log] });
     this.epoch = log.at(-1)?.epoch ?? 0;
+    // It goes on from a checkpoint.
+    if (step > 0) this.savedStep = step;
     this.pace = new Pace();
   }
 
-  private count({ step, epoch, tokens, seconds, memoryBytes }: TrainEvent & { kind: 'step' }): void {
-    if (this.compiled !== null) this.compiled.done = this.compiled.total;
+  private count({ step, epoch, tokens, seconds, memoryBytes, kernels }: TrainEvent & { kind: 'step' }): void {
+    this.compiling = null;
     this.stage = 'Training';
-    Object.assign(this, { step, epoch, memoryBytes });
+    Object.assign(this, { step, epoch, memoryBytes, kernels });
     this.pace.note(step, tokens, seconds);
   }
 }

@@ -23,7 +23,7 @@ export function classBars(classes: readonly ClassCount[]): HTMLElement {
           h(
             'span',
             { class: 'bar', 'aria-hidden': 'true' },
-            h('span', { style: `width: ${((100 * count) / most).toFixed(1)}%` }),
+            h('span', { class: 'fill', style: `width: ${((100 * count) / most).toFixed(1)}%` }),
           ),
           h('span', { class: 'bar-count' }, formatCount(count)),
         ),

@@ -48,10 +48,20 @@ const known: Readonly<Record<string, Omit<Trouble, 'text'>>> = {
   NotFoundError: { title: 'There is no such model', remedies: [] },
 };
 
+const fullStorage: Omit<Trouble, 'text'> = {
+  title: 'The storage that the browser gives to this page is full',
+  remedies: [
+    'Download the model of your last training, and remove it here: reload the page.',
+    'Free some space on the disk.',
+    'Take a smaller model.',
+  ],
+};
+
 /** Splits the library's `what · remedy`. */
 export function troubleOf({ name, message }: WorkerError): Trouble {
   const [text = '', ...own] = message.replace(STORED, '').split(' · ');
-  const { title, remedies } = known[name] ?? { title: 'Something went wrong', remedies: [] };
+  const full = /storage for this page is full/.test(message) ? fullStorage : undefined;
+  const { title, remedies } = full ?? known[name] ?? { title: 'Something went wrong', remedies: [] };
   const sentences = own.map((remedy) => `${remedy[0]!.toUpperCase()}${remedy.slice(1)}.`);
   // Those for people who write programs are of no use here.
   return { title, text, remedies: remedies.length > 0 ? remedies : sentences };

@@ -140,7 +140,7 @@ function outputBars(labels: readonly string[], outputs: readonly number[]): HTML
         h(
           'span',
           { class: 'bar', 'aria-hidden': 'true' },
-          h('span', { style: `width: ${(100 * value).toFixed(1)}%` }),
+          h('span', { class: 'fill', style: `width: ${(100 * value).toFixed(1)}%` }),
         ),
         h('span', { class: 'bar-count' }, formatShare(value)),
       ),

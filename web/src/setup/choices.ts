@@ -12,6 +12,7 @@ export function defaultSettings(model: ModelReport | null): Settings {
   return {
     epochs: 3,
     batchSize: 16,
+    accumulation: 1,
     learningRate: width <= TINY ? 5e-4 : width <= SMALL ? 1e-4 : 3e-5,
     maxLength: Math.min(model?.maxLength ?? USUAL_LENGTH, USUAL_LENGTH),
     heldOut: 0.2,

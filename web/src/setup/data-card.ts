@@ -15,6 +15,8 @@ export interface PickedData {
 
 type Way = 'example' | 'files' | 'rows';
 
+/** Rows are read once the typing rests. */
+const TYPING_MS = 200;
 const ACCEPTED = '.csv,.tsv,.txt,.jsonl,.ndjson,.json,.parquet,.gz';
 
 /** `onPick` gets the data once they are known, and null while they are not. */
@@ -41,12 +43,14 @@ export function dataCard(worker: PageWorker, onPick: (data: PickedData | null) =
     }
   };
 
+  let waiting: ReturnType<typeof setTimeout> | undefined;
   let typed: readonly TypedRow[] | null = null;
   const takeRows = (rows: readonly TypedRow[] | null): void => {
     typed = rows;
     status.replaceChildren();
-    if (rows === null) forget();
-    else void take({ kind: 'rows', rows }, false);
+    forget();
+    clearTimeout(waiting);
+    if (rows !== null) waiting = setTimeout(() => void take({ kind: 'rows', rows }, false), TYPING_MS);
   };
 
   const panels: Record<Way, HTMLElement> = {
@@ -56,6 +60,7 @@ export function dataCard(worker: PageWorker, onPick: (data: PickedData | null) =
   };
   const panel = h('div', { class: 'panel' }, panels.example);
   const pick = (way: Way): void => {
+    clearTimeout(waiting);
     panel.replaceChildren(panels[way]);
     status.replaceChildren();
     forget();

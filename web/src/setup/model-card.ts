@@ -67,7 +67,7 @@ export function modelCard(worker: PageWorker, onPick: (model: PickedModel | null
       'Where the model comes from',
       [
         ['example', 'Example'],
-        ['hub', 'Hugging Face id'],
+        ['hub', 'Hub id'],
         ['folder', 'Folder or files'],
       ],
       pick,
@@ -100,7 +100,7 @@ function hubForm(take: (source: ModelSource) => Promise<void>): HTMLElement {
     h(
       'div',
       { class: 'row' },
-      field('Model id', input),
+      field('Hugging Face model id', input),
       h('button', { type: 'submit', class: 'secondary' }, 'Read'),
     ),
     h('small', { class: 'hint' }, 'Downloaded once from huggingface.co, and kept by this browser.'),

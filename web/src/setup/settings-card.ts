@@ -18,8 +18,9 @@ type NumberName = Exclude<keyof Settings, 'fp16'>;
 const fields: Readonly<Record<NumberName, [string, Record<string, string | number>, string?]>> = {
   epochs: ['Epochs', { min: 1, max: 1000, step: 1 }, 'Times through the data'],
   batchSize: ['Batch size', { min: 1, max: 1024, step: 1 }, 'Texts in a step; fewer take less memory'],
+  accumulation: ['Batches per step', { min: 1, max: 1024, step: 1 }, 'More learn as a larger batch does'],
   learningRate: ['Learning rate', { min: 1e-7, max: 1, step: 'any' }],
-  maxLength: ['Most tokens of a text', { min: 8, max: 8192, step: 1 }, 'Longer texts are cut'],
+  maxLength: ['Tokens per text', { min: 8, max: 8192, step: 1 }, 'At most; longer texts are cut'],
   heldOut: [
     'Share held out',
     { min: 0.01, max: 0.9, step: 0.01 },

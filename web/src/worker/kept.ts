@@ -1,5 +1,5 @@
 /** What the browser keeps of a training: its data and settings, beside its checkpoints. */
-import { copyFolder, lastCheckpoint, mountFolder } from 'dawngrad';
+import { copyFolder, FileError, lastCheckpoint, mountFolder } from 'dawngrad';
 import type { Kept, Run } from '../contract.ts';
 import type { TrainingPlan } from './training.ts';
 
@@ -71,8 +71,14 @@ export async function findKept(): Promise<Kept | null> {
   return { state: 'unfinished', modelName, step: state.global_step, steps: state.max_steps };
 }
 
+/** Throws `FileError` in a window that keeps no files. */
 export async function discardKept(): Promise<void> {
-  const root = await navigator.storage.getDirectory();
+  const root = await navigator.storage.getDirectory().catch((cause: unknown) => {
+    throw new FileError('this window keeps no files, and checkpoints are files', {
+      remedy: 'open the page in a window that is not private',
+      cause,
+    });
+  });
   await root.removeEntry(FOLDER, { recursive: true }).catch((error: unknown) => {
     if ((error as DOMException).name !== 'NotFoundError') throw error;
   });

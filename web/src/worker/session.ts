@@ -27,7 +27,7 @@ import type {
 import { type Inspector, inspectorOf } from '../inspect/inspector.ts';
 import { type DataPaths, describeData } from './data.ts';
 import { discardKept, findKept, keepFile, keepPlan, keepRun, keptPlan, keptRun, places } from './kept.ts';
-import { type Ended, reopenRun, runTraining, type TrainingPlan, type Wishes } from './training.ts';
+import { type Ended, halved, reopenRun, runTraining, type TrainingPlan, type Wishes } from './training.ts';
 
 const ROWS_FILE = 'rows.jsonl';
 /** Held by the page that trains; what is kept belongs to one training. */
@@ -86,10 +86,14 @@ export class Session implements PageWorker {
     });
   }
 
-  resume(onEvent: OnTrainEvent): Promise<TrainOutcome> {
+  resume(onEvent: OnTrainEvent, smaller = false): Promise<TrainOutcome> {
     return this.exclusively(async () => {
       const plan = await keptPlan();
       if (plan === null) throw new ConfigError('there is no training to go on with', { remedy: 'start one' });
+      if (smaller) {
+        plan.settings = halved(plan.settings) ?? plan.settings;
+        await keepPlan(plan);
+      }
       return this.run(plan, onEvent, true);
     });
   }
@@ -140,6 +144,9 @@ export class Session implements PageWorker {
 
   /** The device; a new one if the last was lost. */
   private async opened(): Promise<Device> {
+    await this.device?.sync().catch(() => {
+      this.device = null;
+    });
     this.device ??= await requestDevice({
       onCompile: (progress) => this.onEvent({ kind: 'compile', ...progress }),
     });
@@ -196,7 +203,7 @@ export class Session implements PageWorker {
   }
 
   private async modelAt(source: ModelSource): Promise<{ path: string; name: string }> {
-    if (source.kind === 'example') return { path: this.example('model'), name: 'the embedded example' };
+    if (source.kind === 'example') return { path: this.example('model'), name: 'Embedded example' };
     if (source.kind === 'hub') return { path: source.id, name: source.id };
     const path = await mountFolder(source.kind === 'folder' ? source.handle : source.files);
     return { path, name: source.kind === 'folder' ? source.handle.name : path.split('/').at(-1)! };

@@ -51,16 +51,17 @@ const MOST_UNSAVED = 500;
 
 /** The trainer's arguments; `rows` to train on. */
 export function argumentsFor(
-  { epochs, batchSize, learningRate, warmup, fp16, seed }: Settings,
+  { epochs, batchSize, accumulation, learningRate, warmup, fp16, seed }: Settings,
   rows: number,
   outputDir: string,
 ): Partial<TrainingArguments> & { outputDir: string } {
-  const stepsPerEpoch = Math.ceil(rows / batchSize);
+  const stepsPerEpoch = Math.ceil(Math.ceil(rows / batchSize) / accumulation);
   return {
     outputDir,
     numTrainEpochs: epochs,
     perDeviceTrainBatchSize: batchSize,
-    perDeviceEvalBatchSize: 32,
+    perDeviceEvalBatchSize: Math.min(32, 2 * batchSize),
+    gradientAccumulationSteps: accumulation,
     learningRate,
     warmupRatio: warmup,
     fp16,
@@ -73,6 +74,13 @@ export function argumentsFor(
     saveTotalLimit: 2,
     loadBestModelAtEnd: true,
   };
+}
+
+/** Settings that need less memory, and learn the same: a step has the same texts. Null if there are none. */
+export function halved(settings: Settings): Settings | null {
+  const { batchSize, accumulation } = settings;
+  if (batchSize % 2 !== 0) return null;
+  return { ...settings, batchSize: batchSize / 2, accumulation: 2 * accumulation };
 }
 
 /** Whether a checkpoint's classes are the data's in part: then its classifier is of no use. */
@@ -135,9 +143,9 @@ function callbacksFor(
       onEvent({ kind: 'begin', modelName: plan.modelName, steps, step, epochs, log: [...log] });
     },
     onStepEnd({ state, control }, { tokens, seconds }) {
-      const { liveBytes, idleBytes } = device.statistics();
+      const { liveBytes, idleBytes, pipelines: kernels } = device.statistics();
       const { globalStep: step, epoch } = state;
-      onEvent({ kind: 'step', step, epoch, tokens, seconds, memoryBytes: liveBytes + idleBytes });
+      onEvent({ kind: 'step', step, epoch, tokens, seconds, memoryBytes: liveBytes + idleBytes, kernels });
       if (wishes.stop) control.shouldTrainingStop = true;
     },
     onLog: (_, entry) => onEvent({ kind: 'log', entry }),
