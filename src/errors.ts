@@ -68,6 +68,7 @@ keepNames({
   GpuError,
   GpuOutOfMemoryError,
   DeviceLostError,
+  ProcessGroupError,
   FileError,
   NotFoundError,
   OutputExistsError,
