@@ -33,6 +33,9 @@ export class GpuError extends DawngradError {}
 export class GpuOutOfMemoryError extends GpuError {}
 export class DeviceLostError extends GpuError {}
 
+/** The processes of a job cannot reach each other, or one of them has ended. */
+export class ProcessGroupError extends DawngradError {}
+
 /** A file or folder is missing or cannot be read. */
 export class FileError extends DawngradError {}
 /** The hub, or its cache, has no such model or data set. */
@@ -65,6 +68,7 @@ keepNames({
   GpuError,
   GpuOutOfMemoryError,
   DeviceLostError,
+  ProcessGroupError,
   FileError,
   NotFoundError,
   OutputExistsError,

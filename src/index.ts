@@ -333,6 +333,7 @@ export {
   predictBatches,
   type TrainableModel,
 } from './train/predict.ts';
+export { initProcessGroup } from './train/ranks.ts';
 export type { CallbackState, LogEntry, TrainerState } from './train/state.ts';
 export type { MakeOptimizer, ReduceGradients } from './train/step.ts';
 export { type PredictionOutput, Trainer, type TrainerOptions, type TrainOutput } from './train/trainer.ts';

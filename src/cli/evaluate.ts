@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { namesOf } from '../models/common/class-names.ts';
 import { Trainer } from '../train/trainer.ts';
 import { configOption, type DatasetOptions, datasetOption, onlySource, readSource } from './data-source.ts';
+import { groupOption } from './group.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -59,6 +60,7 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
   const { fp16 = false } = options;
   const trainer = new Trainer({
     model,
+    ...groupOption(),
     processingClass: tokenizer,
     dataCollator: bound.collate,
     ...(bound.computeMetrics && { computeMetrics: bound.computeMetrics }),

@@ -34,6 +34,7 @@ import {
   trainFewShot,
 } from './few-shot.ts';
 import { readFiles } from './finetune-data.ts';
+import { checkAlone, first, isFirst } from './group.ts';
 import { addLora, loraOptions } from './lora.ts';
 import {
   addDataOptions,
@@ -165,6 +166,7 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   if (args.classWeights !== undefined) args.classWeights = await readClassWeights(args.classWeights);
   // Rejects invalid arguments before reading anything.
   resolveArguments(args);
+  checkAlone({ '--few-shot': options.fewShot, '--dry-run': options.dryRun });
   const callbacks =
     options.earlyStopping === undefined
       ? []
@@ -230,21 +232,22 @@ async function finetune(options: FinetuneOptions): Promise<void> {
       `\n${name}, ${reported.examples.length} ${task.things}:\n${formatEvaluation(evaluation, namesOf(model.config))}`,
     );
   }
-  await writeCard(output, target, {
-    task: task.name,
-    model,
-    base: options.fromScratch === true ? null : await hubId(options.model),
-    args: trainer.args,
-    dataset,
-    train: { count, things: task.things, file: shownName(files.train.path, dataset) },
-    scores,
-  });
+  if (isFirst())
+    await writeCard(output, target, {
+      task: task.name,
+      model,
+      base: options.fromScratch === true ? null : await hubId(options.model),
+      args: trainer.args,
+      dataset,
+      train: { count, things: task.things, file: shownName(files.train.path, dataset) },
+      scores,
+    });
   const { what, words } = task.nextStep(model.config, tokenizer);
   const shown = options.example === true ? '"I loved every minute of it"' : words;
   console.log(
     `\nsaved to ${output}. ${what} with:\n\n  ${shellCommand(['predict', '--model', output])} ${shown}\n`,
   );
-  if (target !== null) await pushTraining(output, target, options);
+  if (target !== null && isFirst()) await pushTraining(output, target, options);
   device.destroy();
 }
 
@@ -332,14 +335,16 @@ async function prepare(
   data: TaskFile<unknown>,
   checkpoint: string | undefined,
 ): Promise<Trained & { decision: Decision }> {
-  const folder =
-    checkpoint ??
-    (await resolveModel(
+  const resolve = async (): Promise<string> =>
+    resolveModel(
       required(options.model, '--model'),
       { onProgress: downloadProgress() },
       'all',
       SENTENCE_FILES,
-    ));
+    );
+  // Other processes then find the model in the cache.
+  if (checkpoint === undefined) await first(resolve);
+  const folder = checkpoint ?? (await resolve());
   const config = await loadConfig(folder);
   const tokenizer = await AutoTokenizer.fromPretrained(folder);
   const resumes = checkpoint !== undefined;

@@ -5,6 +5,7 @@ import { DawngradError } from '../errors.ts';
 import { addEvaluate } from './evaluate.ts';
 import { addExport } from './export.ts';
 import { addFinetune } from './finetune.ts';
+import { endGroup, joinGroup, processGroup } from './group.ts';
 import { addInfo, packageVersion } from './info.ts';
 import { addMerge } from './merge.ts';
 import { inCommandNames } from './names.ts';
@@ -22,6 +23,7 @@ const commands = [
   ...[addMerge, addExport, addPush, addTune, addInfo],
 ];
 for (const add of commands) add(program);
+program.hook('preAction', (_, command) => joinGroup(command.name()));
 
 // Ignores write errors: Ctrl-C ends `tee` first, and `head` closes the pipe early. The command continues and
 // saves its work.
@@ -40,9 +42,12 @@ if (process.versions.bun !== undefined) {
 
 try {
   await program.parseAsync();
+  await processGroup()?.finalize();
 } catch (error) {
   // A `DawngradError` says what to do; anything else is a bug, and its stack helps to find it.
-  console.error(error instanceof DawngradError ? `error: ${inCommandNames(error.message)}` : error);
+  const message = error instanceof DawngradError ? `error: ${inCommandNames(error.message)}` : error;
+  await endGroup(message);
+  console.error(message);
   process.exitCode = 1;
 }
 // A device left open by an error must not keep the process alive.

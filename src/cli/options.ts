@@ -9,6 +9,7 @@ import { defined } from '../options.ts';
 import { type Device, type DeviceOptions, requestDevice } from '../tensor/device.ts';
 import { argumentTable } from '../train/arguments.ts';
 import { isEmpty, isTrainingOutput, lastCheckpoint, sweepOutput } from '../train/checkpoint.ts';
+import { first, processGroup } from './group.ts';
 import { showCompiling } from './progress.ts';
 
 export function number(text: string): number {
@@ -126,23 +127,37 @@ export const problemTypes: readonly ProblemType[] = [
   'regression',
 ];
 
-/** The requested adapter; if there is none, the environment decides. */
+/**
+ * The requested adapter; if there is none, the environment decides. Of several, with commas between them, each
+ * process of a machine takes its own.
+ */
 export function adapterOf({ adapter, memoryLimit: maxMemoryBytes }: CommonOptions): DeviceOptions {
-  return defined({ adapter, maxMemoryBytes });
+  const group = processGroup();
+  const wanted = adapter ?? (group === null ? undefined : process.env.DAWNGRAD_ADAPTER);
+  const names = group === null ? [wanted] : wanted?.split(',');
+  const own = names?.[(group?.localRank ?? 0) % names.length]?.trim();
+  return defined({ adapter: own, maxMemoryBytes });
 }
 
 /** Opens the device and prints its name, with a warning if it is a software adapter. */
 export async function openDevice(options: CommonOptions): Promise<Device> {
   const device = await requestDevice({ ...adapterOf(options), onCompile: showCompiling });
   const warning = device.software ? ', which computes on the CPU: expect it to be slow' : '';
-  console.error(`adapter: ${device.description}${warning}`);
+  const all = (await processGroup()?.allGatherObject(device.description)) ?? [device.description];
+  for (const name of new Set(all)) {
+    const ranks = all.flatMap((one, rank) => (one === name ? rank : []));
+    const whose = all.length === 1 ? '' : ` of ranks ${ranks.join(', ')}`;
+    console.error(`adapter${whose}: ${name}${warning}`);
+  }
   return device;
 }
 
 /** Throws `OutputExistsError` or `FileError` if the output may not be overwritten or cannot be written. */
-export async function checkOutput(path: string, overwrite: boolean): Promise<void> {
-  await checkExisting(path, overwrite);
-  await platform.checkWritable(path);
+export function checkOutput(path: string, overwrite: boolean): Promise<void> {
+  return first(async () => {
+    await checkExisting(path, overwrite);
+    await platform.checkWritable(path);
+  });
 }
 
 async function checkExisting(path: string, overwrite: boolean): Promise<void> {
@@ -198,12 +213,14 @@ export async function resumedFrom(
   output: string,
 ): Promise<string | undefined> {
   if (resume === undefined) return undefined;
-  if (await platform.isFolder(output)) await sweepOutput(output);
-  const checkpoint = resume === true ? await lastCheckpoint(output) : resume;
-  if (!(await platform.isFolder(checkpoint)))
-    throw new FileError(`checkpoint '${checkpoint}' does not exist`, {
-      remedy: 'pass --resume alone for the newest one in the output folder',
-    });
-  await platform.checkWritable(output);
-  return checkpoint;
+  return first(async () => {
+    if (await platform.isFolder(output)) await sweepOutput(output);
+    const checkpoint = resume === true ? await lastCheckpoint(output) : resume;
+    if (!(await platform.isFolder(checkpoint)))
+      throw new FileError(`checkpoint '${checkpoint}' does not exist`, {
+        remedy: 'pass --resume alone for the newest one in the output folder',
+      });
+    await platform.checkWritable(output);
+    return checkpoint;
+  });
 }

@@ -2,7 +2,9 @@
 import type { Command } from 'commander';
 import { linesOf } from '../data/chunks.ts';
 import { DataError, UsageError } from '../errors.ts';
+import type { ProcessGroup } from '../platform/contract.ts';
 import type { Features, Input, Row, Task } from '../tasks/task.ts';
+import { Ranks } from '../train/ranks.ts';
 import { Trainer } from '../train/trainer.ts';
 import {
   configOption,
@@ -12,6 +14,7 @@ import {
   onlySource,
   readSource,
 } from './data-source.ts';
+import { isFirst, processGroup } from './group.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -73,6 +76,19 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
     args: { outputDir: options.model, perDeviceEvalBatchSize: batchSize, fp16 },
   });
   const json = texts.length === 0 || options.json === true;
+  const group = processGroup();
+  if (group !== null) {
+    const rows = (some: unknown[]) => {
+      const features = bound.encode(some);
+      return trainer.predict(features).then(({ prediction }) => bound.predictions(prediction, features));
+    };
+    const all = await sharedRows(group, { input, batchSize, rows });
+    if (output !== undefined) await writeRows(output, all);
+    else if (isFirst())
+      for (const row of all) process.stdout.write(`${json ? JSON.stringify(row.json) : row.text}\n`);
+    device.destroy();
+    return;
+  }
   const written: Row[] = [];
   let waiting: unknown[] = [];
   let printed: Promise<void> | null = null;
@@ -108,6 +124,36 @@ async function predict(texts: string[], options: PredictOptions): Promise<void> 
   device.destroy();
 }
 
+/** The rows of all batches, of which each process computes every n-th. */
+async function sharedRows(
+  group: ProcessGroup,
+  {
+    input,
+    batchSize,
+    rows,
+  }: {
+    input: Iterable<unknown> | AsyncIterable<unknown>;
+    batchSize: number;
+    rows(examples: unknown[]): Promise<Row[]>;
+  },
+): Promise<Row[]> {
+  const ranks = new Ranks(group);
+  const own: Row[][] = [];
+  let waiting: unknown[] = [];
+  let number = 0;
+  const flush = async (): Promise<void> => {
+    if (number % ranks.size === ranks.rank) own.push(await rows(waiting));
+    number += 1;
+    waiting = [];
+  };
+  for await (const example of input) {
+    waiting.push(example);
+    if (waiting.length === batchSize) await flush();
+  }
+  if (waiting.length > 0) await flush();
+  return (await ranks.dealt(own)).flat();
+}
+
 const ofDataset = ({ dataset, datasetConfig, split }: PredictOptions): boolean =>
   [dataset, datasetConfig, split].some((option) => option !== undefined);
 
@@ -138,6 +184,10 @@ function checkInputs(texts: readonly string[], options: PredictOptions): void {
   for (const [name, value] of Object.entries(ofFiles))
     if (source === undefined && value !== undefined)
       throw new UsageError(`${name}: there is no file`, { remedy: 'pass --data, or leave it out' });
+  if (texts.length === 0 && source === undefined && processGroup() !== null)
+    throw new UsageError('standard input goes to one process, and several were started', {
+      remedy: 'pass --data with a file, or start each process by itself (DAWNGRAD_MPI=off)',
+    });
   if (texts.length === 0 && source === undefined && process.stdin.isTTY === true) {
     throw new UsageError('there is no text', {
       remedy: 'give texts as arguments, lines on standard input, or a file with --data',

@@ -1,6 +1,7 @@
 /** A training with a progress bar that Ctrl-C interrupts, for finetune and pretrain. */
 import { removeCheckpoints } from '../train/checkpoint.ts';
 import { Trainer, type TrainerOptions, type TrainOutput } from '../train/trainer.ts';
+import { first, groupOption, isFirst, processGroup } from './group.ts';
 import { inCommandNames } from './names.ts';
 import { shellCommand } from './options.ts';
 import { ProgressCallback } from './progress.ts';
@@ -17,12 +18,13 @@ export async function train(
   const progress = new ProgressCallback();
   const trainer = make({
     ...options,
-    callbacks: [progress, ...(options.callbacks ?? [])],
+    ...groupOption(),
+    callbacks: [...(isFirst() ? [progress] : []), ...(options.callbacks ?? [])],
     onWarning: (text) => progress.print(`note: ${inCommandNames(text)}`),
     signal: interruptSignal((line) => progress.print(line)),
   });
   // Removes old files only now that all options are known to be valid.
-  if (checkpoint === undefined) await removeCheckpoints(trainer.args.outputDir);
+  if (checkpoint === undefined) await first(() => removeCheckpoints(trainer.args.outputDir));
   let outcome: TrainOutput;
   try {
     outcome = await trainer.train(checkpoint === undefined ? {} : { resumeFromCheckpoint: checkpoint });
@@ -36,11 +38,18 @@ export async function train(
 /** The exit code that a shell reports for a process ended by Ctrl-C. */
 const INTERRUPTED = 130;
 
+/** A launcher may pass one Ctrl-C on twice. */
+const TWICE_MS = 2000;
+
 /** Fires on Ctrl-C, SIGTERM or the end of the terminal; a second signal ends the process immediately. */
 function interruptSignal(print: (line: string) => void): AbortSignal {
   const controller = new AbortController();
+  let before = 0;
   const stop = (): void => {
-    if (controller.signal.aborted) process.exit(INTERRUPTED);
+    const again = controller.signal.aborted;
+    if (again && processGroup() !== null && performance.now() - before < TWICE_MS) return;
+    if (again) process.exit(INTERRUPTED);
+    before = performance.now();
     print('stopping after this step and saving a checkpoint; press Ctrl-C again to quit at once');
     controller.abort();
   };

@@ -2,6 +2,7 @@
 import { platform } from '#platform';
 import { FileError, UsageError } from '../errors.ts';
 import type { Row, Task } from '../tasks/task.ts';
+import { first, isFirst } from './group.ts';
 
 function parts(path: string): { folder: string; name: string } {
   const at = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'));
@@ -14,7 +15,7 @@ export async function checkJsonLines(path: string | undefined): Promise<void> {
   const { folder, name } = parts(path);
   if (name === '' || (await platform.isFolder(path)))
     throw new FileError(`'${path}' is a folder`, { remedy: 'name a file' });
-  await platform.checkWritable(folder);
+  await first(() => platform.checkWritable(folder));
 }
 
 /** Throws `UsageError` if predictions are asked for that a task does not keep. */
@@ -27,6 +28,7 @@ export function checkKept(path: string | undefined, task: Task): void {
 
 /** Writes a line of JSON for each row; the file appears whole or not at all. */
 export async function writeJsonLines(path: string, rows: readonly Row[]): Promise<void> {
+  if (!isFirst()) return;
   const { folder, name } = parts(path);
   const text = rows.map(({ json }) => `${JSON.stringify(json)}\n`).join('');
   await platform.writeFolder(folder, 'merge', (writer) => writer.writeText(name, text));
@@ -34,6 +36,7 @@ export async function writeJsonLines(path: string, rows: readonly Row[]): Promis
 
 /** As `writeJsonLines`, or float32 vectors if the name ends with `.npy`. Throws `UsageError` for rows without. */
 export async function writeRows(path: string, rows: readonly Row[]): Promise<void> {
+  if (!isFirst()) return;
   const { folder, name } = parts(path);
   if (!/\.npy$/i.test(name)) return writeJsonLines(path, rows);
   const vectors = rows.flatMap(({ vector }) => vector ?? []);

@@ -6,6 +6,7 @@ import type { Batch, PaddedBatch } from './collate.ts';
 import type { Dataset, Example } from './dataset.ts';
 import { callUser, checkExample } from './example-checks.ts';
 import { Random } from './random.ts';
+import { collatePart, type Shard } from './shard.ts';
 
 /** A custom order: indices into the dataset, which may leave some out or repeat some. */
 export interface Sampler {
@@ -27,6 +28,8 @@ export interface DataLoaderOptions<E = Example, B extends Batch = PaddedBatch> {
   sampler?: Sampler;
   /** Leaves out a last batch that is not full. Default false. */
   dropLast?: boolean;
+  /** Makes this process's part of each batch only; `batchSize` is that of all parts together. */
+  shard?: Shard | undefined;
 }
 
 /**
@@ -45,6 +48,7 @@ const loaderOptionNames: OptionNames<DataLoaderOptions> = {
   groupByLength: true,
   sampler: true,
   dropLast: true,
+  shard: true,
 };
 
 /** Remedies for options that PyTorch's DataLoader has. */
@@ -129,19 +133,21 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
   }
 
   /**
-   * Batches of an epoch from number `first` on. Throws `DataError` for an example that cannot be used,
+   * Batches of an epoch from number `first` on, or only each `every`-th of them. Throws `DataError` for an example that cannot be used,
    * `UserCodeError` if the user's dataset or collator throws.
    */
-  *batches(epoch = 0, first = 0): Generator<B> {
+  *batches(epoch = 0, first = 0, every = 1): Generator<B> {
     const order = this.order(epoch);
-    const { batchSize, collate } = this.options;
-    for (let number = first; number < this.length; number += 1) {
+    const { batchSize, collate, shard } = this.options;
+    for (let number = first; number < this.length; number += every) {
       const indices = order.slice(number * batchSize, (number + 1) * batchSize);
-      const examples = indices.map((index) => this.example(index));
       const stream = epoch * this.length + number;
-      yield callUser(`the collator, for batch ${number} of epoch ${epoch},`, () =>
-        collate(examples, indices, stream),
-      );
+      yield collatePart(indices, shard, stream, (part, own) => {
+        const examples = part.map((index) => this.example(index));
+        return callUser(`the collator, for batch ${number} of epoch ${epoch},`, () =>
+          collate(examples, part, own),
+        );
+      });
     }
   }
 }

@@ -5,6 +5,7 @@ import type { Batch, PaddedBatch } from './collate.ts';
 import type { Dataset, Example } from './dataset.ts';
 import { callUser } from './example-checks.ts';
 import { Random } from './random.ts';
+import { collatePart, type Shard } from './shard.ts';
 
 /** Rows of type `R`, which become examples of type `E` when a batch needs them. */
 export interface StreamDataset<R = unknown, E = Example> {
@@ -34,6 +35,8 @@ export interface StreamLoaderOptions<E = Example, B extends Batch = PaddedBatch>
   seed?: number;
   /** Leaves out a last batch that is not full. Default false. */
   dropLast?: boolean;
+  /** As of `DataLoader`. */
+  shard?: Shard | undefined;
 }
 
 const optionNames: OptionNames<StreamLoaderOptions> = {
@@ -41,6 +44,7 @@ const optionNames: OptionNames<StreamLoaderOptions> = {
   collate: true,
   seed: true,
   dropLast: true,
+  shard: true,
 };
 const order = 'leave it out: rows are drawn from a buffer; bufferSize is of the data';
 const advice: Advice = { shuffle: order, groupByLength: order, sampler: order };
@@ -77,7 +81,7 @@ export class StreamLoader<R = unknown, E = Example, B extends Batch = PaddedBatc
    * were, and `UserCodeError` if the collator throws.
    */
   async *batches(epoch = 0, first = 0): AsyncGenerator<B> {
-    const { batchSize, collate, seed = 0 } = this.options;
+    const { batchSize, collate, seed = 0, shard } = this.options;
     let rows: R[] = [];
     let number = 0;
     const batch = (): B | null => {
@@ -85,12 +89,15 @@ export class StreamLoader<R = unknown, E = Example, B extends Batch = PaddedBatc
       rows = [];
       number += 1;
       if (at < first || at >= this.length) return null;
-      const indices = taken.map((_, place) => at * batchSize + place);
-      const examples = callUser("the dataset's encode", () => this.dataset.encode(taken));
-      const stream = epoch * this.length + at;
-      return callUser(`the collator, for batch ${at} of epoch ${epoch},`, () =>
-        collate(examples, indices, stream),
-      );
+      const places = taken.map((_, place) => place);
+      return collatePart(places, shard, epoch * this.length + at, (part, stream) => {
+        const own = part.map((place) => taken[place]!);
+        const examples = callUser("the dataset's encode", () => this.dataset.encode(own));
+        const indices = part.map((place) => at * batchSize + place);
+        return callUser(`the collator, for batch ${at} of epoch ${epoch},`, () =>
+          collate(examples, indices, stream),
+        );
+      });
     };
     for await (const row of shuffled(this.counted(), this.dataset.bufferSize, new Random(seed, epoch))) {
       rows.push(row);

@@ -222,6 +222,29 @@ export class GpuContext {
     }
   }
 
+  /** A buffer of `bytes` bytes for `readRanges`. */
+  stagingBuffer(bytes: number): GPUBuffer {
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+    return this.device.createBuffer({ label: 'read-back of ranges', size: Math.max(bytes, 4), usage });
+  }
+
+  /**
+   * Reads ranges back, one behind the other, after all work recorded so far, which is submitted at once. The
+   * result is the memory of `staging`, until its `unmap`.
+   */
+  async readRanges(
+    staging: GPUBuffer,
+    ranges: readonly { buffer: PooledBuffer; offset: number; to: number; bytes: number }[],
+  ): Promise<ArrayBuffer> {
+    this.life.check();
+    for (const { buffer, offset, to, bytes } of ranges)
+      this.recorder.copyOut(buffer, offset, staging, bytes, to);
+    this.flush();
+    await this.wait(staging.mapAsync(GPUMapMode.READ));
+    this.check();
+    return staging.getMappedRange();
+  }
+
   /** Frees the idle buffers. */
   trim(): void {
     this.recorder.submit();

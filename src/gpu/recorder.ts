@@ -153,10 +153,10 @@ export class Recorder {
     this.perform(() => this.openEncoder().clearBuffer(buffer.gpu, offset, bytes), [slot]);
   }
 
-  /** Copies a range out of the pool for reading back. */
-  copyOut(source: PooledBuffer, offset: number, target: GPUBuffer, bytes: number): void {
+  /** Copies a range out of the pool for reading back, to the byte `to` of `target`. */
+  copyOut(source: PooledBuffer, offset: number, target: GPUBuffer, bytes: number, to = 0): void {
     this.captured = null;
-    this.openEncoder().copyBufferToBuffer(source.gpu, offset, target, 0, bytes);
+    this.openEncoder().copyBufferToBuffer(source.gpu, offset, target, to, bytes);
     source.lastUse = this.statistics.submissions;
   }
 

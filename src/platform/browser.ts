@@ -50,6 +50,7 @@ const noPush = async (): Promise<never> => {
 export const platform: Platform = {
   name: 'browser',
   requestAdapter,
+  initProcessGroup: async () => null,
   waitForGpu: (work) => work,
   openFile: (path) => of(path).openFile(path),
   exists: (path) => of(path).exists(path),

@@ -141,10 +141,47 @@ export interface DatasetSnapshot {
   fetch(paths: readonly string[]): Promise<string[]>;
 }
 
+/**
+ * Processes that a launcher (`mpirun`, `srun`) started together, each with a rank. All of them must make the
+ * same calls in the same order; a call ends when all have made it. If another process of this machine ends
+ * meanwhile, calls throw `ProcessGroupError`.
+ */
+export interface ProcessGroup {
+  readonly rank: number;
+  /** The number of processes. */
+  readonly size: number;
+  /** The rank among the processes of this machine. */
+  readonly localRank: number;
+  /** The library, for people. */
+  readonly description: string;
+  /** Writes the sum of all processes' `values` into each one's `sums`, of the same length. */
+  allReduce<T extends Float32Array | Float64Array>(values: T, sums: T): Promise<void>;
+  /** Sends the n-th of `size` equal parts to rank n; the part from rank n becomes the n-th of `received`. */
+  allToAll(parts: Uint8Array, received: Uint8Array): Promise<void>;
+  /** Joins all processes' `part`, in the order of ranks, in each one's `joined`. */
+  allGather(part: Uint8Array, joined: Uint8Array): Promise<void>;
+  /** Overwrites the values with those of a rank. */
+  broadcast(values: Float32Array | Uint8Array, root: number): Promise<void>;
+  /** Everybody's values, by rank: of numbers, texts, typed arrays, and plain objects and arrays of them. */
+  allGatherObject<T>(value: T): Promise<T[]>;
+  /** Rank 0's value; what others pass is not looked at. */
+  broadcastObject<T>(value: T): Promise<T>;
+  barrier(): Promise<void>;
+  /** Ends all processes at once, this one included; the launcher reports the code. */
+  abort(code: number): void;
+  /** Leaves the group, when all processes do; to be called before a process ends. */
+  finalize(): Promise<void>;
+}
+
 export interface Platform {
   readonly name: 'node' | 'deno' | 'browser';
   /** @internal */
   requestAdapter(request: AdapterRequest): Promise<AdapterResult>;
+  /**
+   * The group of processes that this one was started in; null if it was started alone. The same each time.
+   * Throws `ProcessGroupError` saying what to install if the group cannot be joined.
+   */
+  initProcessGroup(): Promise<ProcessGroup | null>;
   /** Settles as `work` does; meanwhile leaves the CPU to a `software` adapter. */
   waitForGpu<T>(work: Promise<T>, software: boolean): Promise<T>;
   exists(path: string): Promise<boolean>;

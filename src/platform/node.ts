@@ -8,12 +8,14 @@ import { readCache, writeCache } from './node/cache.ts';
 import { openDataset } from './node/datasets.ts';
 import { downloadModel } from './node/download.ts';
 import * as files from './node/files.ts';
+import { initProcessGroup } from './node/mpi.ts';
 import { hubAccount, upload } from './node/push.ts';
 import { waitForGpu } from './node/wait.ts';
 
 export const platform: Platform = {
   name: 'node',
   requestAdapter,
+  initProcessGroup,
   waitForGpu,
   downloadModel,
   openDataset,

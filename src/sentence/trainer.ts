@@ -38,6 +38,7 @@ const names: OptionNames<SentenceTrainerOptions> = {
   reduceGradients: true,
   optimizer: true,
   onWarning: true,
+  processGroup: true,
   signal: true,
 };
 

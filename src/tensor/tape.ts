@@ -42,6 +42,19 @@ export interface TapeNode {
 
 const disabled = new Mode();
 
+let watcher: ((leaf: Tensor) => void) | null = null;
+
+/** Runs `body`, and calls `onGradient` with a leaf each time a backward in it has added to the leaf's gradient. */
+export function watchGradients(onGradient: (leaf: Tensor) => void, body: () => void): void {
+  const before = watcher;
+  watcher = onGradient;
+  try {
+    body();
+  } finally {
+    watcher = before;
+  }
+}
+
 export function isGradEnabled(): boolean {
   return !disabled.active;
 }
@@ -198,6 +211,7 @@ function route(node: TapeNode, gradients: Gradients, pending: Map<TapeNode, Tens
     else {
       const whole = owned(converted(gradient, leaf.dtype));
       leaf.grad = accumulate(leaf.grad ?? undefined, whole, leaf.dtype);
+      watcher?.(leaf);
     }
   }
   for (const name of Object.keys(gradients)) {

@@ -77,6 +77,8 @@ export interface TrainingArguments {
   seed: number;
   groupByLength: boolean;
   dataloaderDropLast: boolean;
+  /** Sends gradients between processes as float16, times a power of two; for slow networks. */
+  mpiFp16: boolean;
   /** Epochs in which only the head (and pooler) learns. */
   freezeEncoderEpochs: number;
   /** Layers thawed each epoch after `freezeEncoderEpochs`, from the top; 0 thaws all at once. */
@@ -286,6 +288,12 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     'mixed precision: float16 activations over float32 weights (default: float32)',
     { option: '--fp16', pretrain: {} },
   ),
+  mpiFp16: argument(k.flag, false, 'gradients travel between processes as float16', {
+    resume: 'free',
+    option: '--mpi-fp16',
+    note: 'for slow networks; see [scaling.md](scaling.md)',
+    pretrain: {},
+  }),
 };
 
 export const argumentNames = Object.keys(argumentTable) as (keyof Arguments)[];

@@ -4,6 +4,7 @@ import { sizeOf } from '../tensor/shape.ts';
 import { compileAhead } from './compile.ts';
 import { type DiskEstimate, estimateDisk, estimateMemory, type MemoryEstimate } from './estimate.ts';
 import { countTokens } from './inputs.ts';
+import { Ranks } from './ranks.ts';
 import { loaderOf } from './run.ts';
 import { TrainingStep } from './step.ts';
 import { Trainer, type TrainerOptions } from './trainer.ts';
@@ -33,7 +34,7 @@ export async function dryRun(options: TrainerOptions, limit = Number.POSITIVE_IN
   const { args, model } = trainer;
   if (args.gradientCheckpointing) model.gradientCheckpointingEnable();
   model.device.manualSeed(args.seed);
-  const loader = loaderOf(options.trainDataset!, args, trainer.collate());
+  const loader = loaderOf(options.trainDataset!, args, trainer.collate(), new Ranks(null));
   const accumulation = args.gradientAccumulationSteps;
   const perEpoch = Math.ceil(loader.length / accumulation);
   const steps = args.maxSteps > 0 ? args.maxSteps : Math.ceil(perEpoch * args.numTrainEpochs);

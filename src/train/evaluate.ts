@@ -12,6 +12,7 @@ import { lossWeight } from './inputs.ts';
 import type { LossRule } from './losses.ts';
 import { type Evaluation, evaluateLogits, type Metrics } from './metrics.ts';
 import { type ComputeLoss, predictBatches, type TrainableModel } from './predict.ts';
+import { Ranks } from './ranks.ts';
 
 type Arrays<T> = Readonly<Record<string, T>>;
 
@@ -92,48 +93,73 @@ function predictionOf(
   };
 }
 
+/** What an evaluation keeps of a batch. */
+interface EvaluatedBatch {
+  outputs: Arrays<NamedArray>;
+  labels: Arrays<NamedArray<BatchArray>>;
+  loss: number | null;
+  weight: number;
+}
+
+/** The mean of the batches' losses by weight; null without any, 0 if nothing counts. */
+function meanLoss(batches: readonly EvaluatedBatch[]): number | null {
+  let [sum, total, losses] = [0, 0, 0];
+  for (const { loss, weight } of batches) {
+    if (loss === null) continue;
+    sum += loss * weight;
+    total += weight;
+    losses += 1;
+  }
+  return losses === 0 ? null : total === 0 ? 0 : sum / total;
+}
+
 /**
  * Computes loss and metrics of a dataset's batches; names have no `eval_`. The loss is the mean over the
  * batches' losses, weighted by `lossWeight`; null if the model gives none. Metrics need labels (`labelNames`;
  * null: by transformers' rule): they are the user's, those of the problem type if the logits are scores of the
- * config's classes, or the perplexity of a masked language model. `readsAll` keeps every output.
+ * config's classes, or the perplexity of a masked language model. `readsAll` keeps every output. Each of
+ * several `ranks` computes every n-th batch, and gets the results of all.
  */
 export async function evaluateModel(
   model: TrainableModel,
-  loader: { dataset: Dataset<unknown>; batches(): Iterable<Batch> },
+  loader: {
+    dataset: Dataset<unknown>;
+    batches(epoch: number, first: number, every: number): Iterable<Batch>;
+  },
   { fp16, labelNames }: TrainingArguments,
   hooks: EvaluationHooks & Partial<Pick<LossRule, 'weightOf'>>,
-  readsAll = false,
+  { readsAll = false, ranks = new Ranks(null) }: { readsAll?: boolean; ranks?: Ranks } = {},
 ): Promise<{ evaluation: Evaluation; prediction: EvalPrediction }> {
   const { computeMetrics, preprocessLogitsForMetrics: preprocess, computeLoss } = hooks;
   const { weightOf = (batch: Batch) => lossWeight(model, batch) } = hooks;
-  const outputs: Arrays<NamedArray>[] = [];
-  const labels: Arrays<NamedArray<BatchArray>>[] = [];
+  const own: EvaluatedBatch[] = [];
   const wanted = (name: string): boolean => labelNames?.includes(name) ?? isLabel(name);
   // Other outputs (scores of a whole vocabulary, say) are large, and only `computeMetrics` would use them.
   const some = (name: string, { shape }: Tensor): boolean =>
     computeMetrics !== undefined || (name === 'logits' && shape.at(-1) === model.config.numLabels);
-  let [lossSum, total, losses] = [0, 0, 0];
-  for await (const one of predictBatches(model, loader.batches(), {
+  for await (const one of predictBatches(model, loader.batches(0, ranks.rank, ranks.size), {
     fp16,
     ...(!readsAll && { reads: some }),
     computeLoss,
   })) {
     const { batch, loss } = one;
-    outputs.push(
-      preprocess === undefined
-        ? one.outputs
-        : callUser('preprocessLogitsForMetrics', () => preprocess(one.outputs, batch)),
-    );
-    labels.push(Object.fromEntries(arraysOf(batch).filter(([name]) => wanted(name))));
-    if (loss === null) continue;
-    const weight = weightOf(batch);
-    lossSum += loss * weight;
-    total += weight;
-    losses += 1;
+    own.push({
+      outputs:
+        preprocess === undefined
+          ? one.outputs
+          : callUser('preprocessLogitsForMetrics', () => preprocess(one.outputs, batch)),
+      labels: Object.fromEntries(arraysOf(batch).filter(([name]) => wanted(name))),
+      loss,
+      weight: loss === null ? 0 : weightOf(batch),
+    });
   }
-  const loss = losses === 0 ? null : total === 0 ? 0 : lossSum / total;
-  const prediction = predictionOf(joinByName(outputs), joinByName(labels), loader.dataset);
+  const batches = await ranks.dealt(own);
+  const loss = meanLoss(batches);
+  const prediction = predictionOf(
+    joinByName(batches.map(({ outputs }) => outputs)),
+    joinByName(batches.map(({ labels }) => labels)),
+    loader.dataset,
+  );
   const isEmpty = (arrays: Arrays<NamedArray>): boolean => Object.keys(arrays).length === 0;
   const known = !isEmpty(prediction.predictions) && !isEmpty(prediction.labelIds);
   if (computeMetrics !== undefined && known)

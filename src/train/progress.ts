@@ -18,6 +18,8 @@ export interface Progress {
   learningRate: number | null;
   /** The training data: the number of examples, a digest of some of them, and the buffer of a stream. */
   data?: { examples: number; digest: string; buffer?: number | undefined } | undefined;
+  /** Processes that trained together; each took its part of a batch. */
+  processes?: number | undefined;
   /** With `fp16`. */
   scaler?: { scale: number; growthTracker: number; skippedSteps: number } | undefined;
   /** Steps taken, by parameter. */
@@ -33,6 +35,7 @@ const schema = v.object({
   lossSteps: count,
   learningRate: v.optional(v.nullable(finite), null),
   data: v.optional(v.object({ examples: count, digest: v.string(), buffer: v.optional(count) })),
+  processes: v.optional(v.pipe(count, v.minValue(1))),
   scaler: v.optional(
     v.object({ scale: v.pipe(finite, v.gtValue(0)), growthTracker: count, skippedSteps: count }),
   ),

@@ -47,13 +47,18 @@ export interface Comparison {
   bestIsVoid: boolean;
 }
 
-const textsPerStep = (args: SavedArguments): number =>
-  args.perDeviceTrainBatchSize * args.gradientAccumulationSteps;
+/** Arguments of a training, and the number of its processes. */
+type Split = SavedArguments & { processes: number };
+
+/** Texts that all processes take together. */
+const textsPerBatch = (args: Split): number => args.perDeviceTrainBatchSize * args.processes;
+const textsPerStep = (args: Split): number => textsPerBatch(args) * args.gradientAccumulationSteps;
 
 /** Whether each step has the same texts, even if in more or fewer batches. */
-function sameSteps(before: SavedArguments, now: SavedArguments): boolean {
+function sameSteps(before: Split, now: Split): boolean {
   const ordered = [before, now].every((args) => !args.groupByLength && !args.dataloaderDropLast);
-  return ordered && textsPerStep(before) === textsPerStep(now);
+  const sameBatches = textsPerBatch(before) === textsPerBatch(now);
+  return (ordered || sameBatches) && textsPerStep(before) === textsPerStep(now);
 }
 
 const show = (value: unknown): string =>
@@ -73,14 +78,19 @@ export function compareArguments(
   before: SavedArguments,
   now: SavedArguments,
   checkpoint: string,
+  { processes, before: processesBefore }: { processes: number; before: number } = { processes: 1, before: 1 },
 ): Comparison {
-  const sameTexts = sameSteps(before, now);
-  const split = ['perDeviceTrainBatchSize', 'gradientAccumulationSteps'];
+  const [was, is] = [
+    { ...before, processes: processesBefore },
+    { ...now, processes },
+  ];
+  const sameTexts = sameSteps(was, is);
+  const split = ['perDeviceTrainBatchSize', 'gradientAccumulationSteps', 'processes'];
   const notes: string[] = [];
   let bestIsVoid = false;
-  for (const name of argumentNames) {
-    const [old, value] = [before[name], now[name]];
-    const effect = argumentTable[name].resume;
+  for (const name of [...argumentNames, 'processes'] as const) {
+    const [old, value] = [was[name], is[name]];
+    const effect = name === 'processes' ? 'place' : argumentTable[name].resume;
     if (same(old, value) || effect === 'free') continue;
     const what = `${name} is ${show(value)}, in '${checkpoint}' it was ${show(old)}`;
     if (effect === 'state')
@@ -88,7 +98,7 @@ export function compareArguments(
         remedy: `resume with ${name} ${show(old)}: its state is of another kind`,
       });
     if (effect === 'place' && !(sameTexts && split.includes(name))) {
-      const product = `, or keep perDeviceTrainBatchSize times gradientAccumulationSteps at ${textsPerStep(before)}`;
+      const product = `, or keep perDeviceTrainBatchSize times gradientAccumulationSteps${processes * processesBefore > 1 ? ' times processes' : ''} at ${textsPerStep(was)}`;
       throw new ConfigError(what, {
         remedy: `resume with ${name} ${show(old)}${split.includes(name) ? product : ''}: texts would be trained twice or not at all`,
       });
@@ -97,7 +107,7 @@ export function compareArguments(
     const how = effect === 'best' ? 'the best model is looked for anew' : 'it holds from here on';
     notes.push(effect === 'place' ? `${what}: a step has the same texts` : `${what}: ${how}`);
   }
-  const batchRatio = before.perDeviceTrainBatchSize / now.perDeviceTrainBatchSize;
+  const batchRatio = textsPerBatch(was) / textsPerBatch(is);
   return { notes, batchRatio, bestIsVoid };
 }
 
@@ -171,13 +181,14 @@ export interface Standing {
 export function checkPlace({ state, progress, saved }: Standing, examples: number, checkpoint: string): void {
   const wrong = (what: string): CheckpointError =>
     new CheckpointError(`${checkpoint}: ${what}`, { remedy: 'resume from another checkpoint' });
-  const { perDeviceTrainBatchSize: size, gradientAccumulationSteps: accumulation } = saved;
-  if (!(size >= 1 && accumulation >= 1))
-    throw wrong(`training_args.json has batches of ${size}, ${accumulation} a step`);
-  if (state.trainBatchSize !== size)
+  const { perDeviceTrainBatchSize: each, gradientAccumulationSteps: accumulation } = saved;
+  if (!(each >= 1 && accumulation >= 1))
+    throw wrong(`training_args.json has batches of ${each}, ${accumulation} a step`);
+  if (state.trainBatchSize !== each)
     throw wrong(
-      `trainer_state.json has train_batch_size ${state.trainBatchSize}, training_args.json perDeviceTrainBatchSize ${size}`,
+      `trainer_state.json has train_batch_size ${state.trainBatchSize}, training_args.json perDeviceTrainBatchSize ${each}`,
     );
+  const size = each * (progress.processes ?? 1);
   const batches = saved.dataloaderDropLast ? Math.floor(examples / size) : Math.ceil(examples / size);
   const step = progress.epoch * Math.ceil(batches / accumulation) + progress.batch / accumulation;
   if (progress.batch >= batches || step !== state.globalStep)

@@ -28,8 +28,9 @@ import {
 import { compileAhead } from './compile.ts';
 import { roomFor } from './estimate.ts';
 import { applyFreezing } from './freeze.ts';
-import { computingWeights, countComputed, countTokens } from './inputs.ts';
+import { computingWeights } from './inputs.ts';
 import type { Progress } from './progress.ts';
+import { Ranks } from './ranks.ts';
 import { compareArguments, compareData, dataMark } from './resume.ts';
 import { freshState, type LogEntry } from './state.ts';
 import { TrainingStep } from './step.ts';
@@ -66,6 +67,9 @@ export class TrainingRun {
   private readonly inFlight: Promise<void>[] = [];
   private lastSaved: { step: number; path: string } | null = null;
   private readonly best: BestModel;
+  private readonly ranks: Ranks;
+  /** Whether the signal asks any process to stop. */
+  private aborted = false;
 
   constructor(
     private readonly trainer: Trainer,
@@ -82,12 +86,14 @@ export class TrainingRun {
     if (args.fp16) model.device.requireFloat16();
     if (args.gradientCheckpointing) model.gradientCheckpointingEnable();
     this.best = new BestModel(trainer);
-    this.callbacks = [...(options.callbacks ?? []), ...trackersOf(args.reportTo)];
-    this.loader = loaderOf(options.trainDataset, args, trainer.collate());
+    this.ranks = new Ranks(options.processGroup);
+    const { ranks } = this;
+    this.callbacks = [...(options.callbacks ?? []), ...(ranks.isFirst ? trackersOf(args.reportTo) : [])];
+    this.loader = loaderOf(options.trainDataset, args, trainer.collate(), ranks);
     this.data = dataMark(options.trainDataset);
     this.flosPerToken = 6 * computingWeights(model);
     this.stepsPerEpoch = Math.ceil(this.loader.length / args.gradientAccumulationSteps);
-    trainer.state = freshState(args);
+    trainer.state = freshState(args, ranks.group);
     const { state } = trainer;
     state.maxSteps = args.maxSteps > 0 ? args.maxSteps : Math.ceil(this.stepsPerEpoch * args.numTrainEpochs);
     if (!Number.isSafeInteger(state.maxSteps))
@@ -103,8 +109,10 @@ export class TrainingRun {
       reduce: options.reduceGradients,
       ...trainer.lossHooks(),
       optimizer: options.optimizer,
+      ranks,
     });
     model.device.manualSeed(args.seed);
+    model.device.randomState = ranks.ownRandom(model.device.randomState);
   }
 
   private get context(): CallbackContext {
@@ -112,13 +120,16 @@ export class TrainingRun {
   }
 
   async go(resumeFrom: string | undefined): Promise<TrainOutput> {
-    const { trainer } = this;
+    const { trainer, ranks } = this;
     const { outputDir } = trainer.args;
     try {
-      // Fail now rather than at the first save.
-      await platform.checkWritable(outputDir);
-      await sweepOutput(outputDir);
+      await ranks.first(async () => {
+        // Fail now rather than at the first save.
+        await platform.checkWritable(outputDir);
+        await sweepOutput(outputDir);
+      });
       const start = resumeFrom === undefined ? { epoch: 0, batch: 0 } : await this.resume(resumeFrom);
+      await ranks.copyFirst(trainer.model.parameters());
       await callAll(this.callbacks, 'onTrainBegin', this.context);
       if (resumeFrom !== undefined && this.done()) this.sayComplete(resumeFrom);
       this.started = performance.now();
@@ -153,7 +164,10 @@ export class TrainingRun {
     const { trainer } = this;
     const { args, model } = trainer;
     const { state, progress, saved } = await readStanding(path);
-    const { notes, batchRatio, bestIsVoid } = compareArguments(saved, args, path);
+    const { notes, batchRatio, bestIsVoid } = compareArguments(saved, args, path, {
+      processes: this.ranks.size,
+      before: progress.processes ?? 1,
+    });
     notes.push(...compareData(progress.data, this.data, path));
     const { maxSteps, numTrainEpochs } = trainer.state;
     if (state.globalStep > maxSteps) {
@@ -165,7 +179,8 @@ export class TrainingRun {
     for (const note of notes) trainer.warn(note);
     const { trainBatchSize, loggingSteps, evalSteps, saveSteps } = trainer.state;
     const now = { maxSteps, numTrainEpochs, trainBatchSize, loggingSteps, evalSteps, saveSteps };
-    trainer.state = { ...state, ...now };
+    const { isLocalProcessZero, isWorldProcessZero } = trainer.state;
+    trainer.state = { ...state, ...now, isLocalProcessZero, isWorldProcessZero };
     if (bestIsVoid)
       Object.assign(trainer.state, { bestMetric: null, bestGlobalStep: null, bestModelCheckpoint: null });
     else
@@ -176,8 +191,9 @@ export class TrainingRun {
     const { scheduler, lossSum, scaler } = this.step;
     scheduler.moveTo(progress.schedulerStep);
     this.learningRate = progress.learningRate;
-    model.device.randomState = progress.random;
-    lossSum.write(Float32Array.of(progress.lossSum));
+    model.device.randomState = this.ranks.ownRandom(progress.random);
+    // Its sum over all processes.
+    lossSum.write(Float32Array.of(this.ranks.isFirst ? progress.lossSum : 0));
     this.lossSteps = progress.lossSteps;
     if (progress.scaler !== undefined) scaler?.loadState(progress.scaler);
     this.best.resume();
@@ -215,7 +231,9 @@ export class TrainingRun {
       waiting = [];
       const place = last ? { epoch: epoch + 1, batch: 0 } : { epoch, batch: next };
       await this.afterStep(place, last);
-      if (this.options.signal?.aborted === true && !this.done()) return (await this.save(place)).path;
+      // Several processes stop after the same step: the one at which they last agreed on it.
+      if (this.ranks.group === null) this.aborted = this.options.signal?.aborted === true;
+      if (this.aborted && !this.done()) return (await this.save(place)).path;
       if (this.done()) break;
     }
     return null;
@@ -224,24 +242,33 @@ export class TrainingRun {
   /** Takes one optimizer step, updates the state and calls `onStepEnd`. */
   private async take(batches: readonly Batch[], epoch: number): Promise<void> {
     const { state } = this.trainer;
-    const total = (count: (batch: Batch) => number): number =>
-      batches.reduce((sum, batch) => sum + count(batch), 0);
     await this.compile(batches);
     const learningRate = await this.step.run(batches).catch((error: unknown) => {
       throw this.outOfMemory(error, batches);
     });
-    const tokens = total(countTokens);
+    const { tokens, computed } = this.step.totals;
     this.learningRate = learningRate;
     this.lossSteps += 1;
     state.globalStep += 1;
     state.epoch = epoch;
     state.numInputTokensSeen += tokens;
-    state.totalFlos += this.flosPerToken * total(countComputed);
+    state.totalFlos += this.flosPerToken * computed;
     await this.pace().catch((error: unknown) => {
       throw this.outOfMemory(error, batches);
     });
     const seconds = (performance.now() - this.started) / 1000;
     await callAll(this.callbacks, 'onStepEnd', this.context, { learningRate, tokens, seconds });
+    await this.agree();
+  }
+
+  /** Stops in all processes if a callback or the signal asks one of them to. */
+  private async agree(): Promise<void> {
+    if (this.ranks.group === null) return;
+    const aborted = this.options.signal?.aborted === true;
+    [this.control.shouldTrainingStop, this.aborted] = await this.ranks.any(
+      this.control.shouldTrainingStop,
+      aborted,
+    );
   }
 
   /** An error that names the batch and what helps, for one of too little memory; any other as it is. */
@@ -301,11 +328,12 @@ export class TrainingRun {
     const { state, model } = this.trainer;
     if (this.lossSteps === 0) return;
     const { lossSum, norm: lastNorm, scaler } = this.step;
-    const [[sum], [norm], scaling] = await Promise.all([
+    const [own, [norm], scaling] = await Promise.all([
       lossSum.float32Data(),
       lastNorm.float32Data(),
       scaler?.state(),
     ]);
+    const [sum] = await this.ranks.sum([own[0]!]);
     const loss = sum! / this.lossSteps;
     if (scaling !== undefined && scaling.scale < LEAST_SCALE) {
       throw new NonFiniteError(
@@ -346,6 +374,7 @@ export class TrainingRun {
     await this.record(evaluation.metrics);
     const better = best.note(evaluation);
     await callAll(this.callbacks, 'onEvaluate', this.context, evaluation.metrics);
+    await this.agree();
     if (better && trainer.args.loadBestModelAtEnd) await this.save(place);
   }
 
@@ -354,7 +383,7 @@ export class TrainingRun {
     const { args, state, model } = trainer;
     const { optimizer, scheduler, scaler } = this.step;
     if (this.lastSaved?.step === state.globalStep) return this.lastSaved;
-    const [lossSum] = await this.step.lossSum.float32Data();
+    const [lossSum] = await this.ranks.sum([...(await this.step.lossSum.float32Data())]);
     const [norm] = await this.step.norm.float32Data();
     const broken = !Number.isFinite(lossSum) || (scaler === null && !Number.isFinite(norm));
     if (broken) await this.log();
@@ -366,15 +395,19 @@ export class TrainingRun {
       lossSteps: this.lossSteps,
       learningRate: this.learningRate,
       data: this.data,
+      ...(this.ranks.size > 1 && { processes: this.ranks.size }),
       ...(scaler && { scaler: await scaler.state() }),
     };
     if (state.bestGlobalStep === state.globalStep)
       state.bestModelCheckpoint = checkpointPath(args.outputDir, state.globalStep);
     state.statefulCallbacks = callbackStates(this.callbacks, this.done());
     const tokenizer = this.options.processingClass;
-    const path = await saveCheckpoint({ model, tokenizer, optimizer, args, state, progress });
+    const path = await this.ranks.first(async () => {
+      const written = await saveCheckpoint({ model, tokenizer, optimizer, args, state, progress });
+      await rotateCheckpoints(args, state);
+      return written;
+    });
     this.lastSaved = { step: state.globalStep, path };
-    await rotateCheckpoints(args, state);
     await callAll(this.callbacks, 'onSave', this.context, path);
     return this.lastSaved;
   }
@@ -385,7 +418,8 @@ export class TrainingRun {
     const { args, state, model } = trainer;
     await this.log();
     await model.device.sync();
-    const outcome = await this.best.restore();
+    const outcome = await this.ranks.first(() => this.best.restore());
+    if (outcome.restoredStep !== null) await this.ranks.copyFirst(model.parameters());
     model.eval();
     const seconds = (performance.now() - this.started) / 1000;
     // On average: the last step of an epoch may have fewer.
@@ -398,7 +432,7 @@ export class TrainingRun {
       train_loss: this.totalLoss / Math.max(this.totalSteps, 1),
     });
     state.statefulCallbacks = callbackStates(this.callbacks, true);
-    await saveFinal({ model, tokenizer: this.options.processingClass, args, state });
+    await this.ranks.first(() => saveFinal({ model, tokenizer: this.options.processingClass, args, state }));
     return outcome;
   }
 
@@ -413,9 +447,10 @@ export function loaderOf(
   dataset: TrainDataset,
   args: TrainingArguments,
   collate: ReturnType<Trainer['collate']>,
+  { shard, size }: Ranks,
 ): DataLoader<unknown, Batch> | StreamLoader<unknown, unknown, Batch> {
-  const { perDeviceTrainBatchSize: batchSize, seed, groupByLength, dataloaderDropLast: dropLast } = args;
-  const shared = { batchSize, collate, seed, dropLast };
+  const { perDeviceTrainBatchSize, seed, groupByLength, dataloaderDropLast: dropLast } = args;
+  const shared = { batchSize: perDeviceTrainBatchSize * size, collate, seed, dropLast, shard };
   if (!isStream(dataset)) return new DataLoader(dataset, { ...shared, shuffle: true, groupByLength });
   if (groupByLength)
     throw new ConfigError(

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { CheckpointError } from '../errors.ts';
 import { checkJson, parseJsonObject } from '../models/files/json.ts';
+import type { ProcessGroup } from '../platform/contract.ts';
 import type { TrainingArguments } from './arguments.ts';
 
 /** One entry of the log: a training loss or an evaluation. */
@@ -33,9 +34,10 @@ export interface TrainerState {
    * embeddings.
    */
   totalFlos: number;
-  /** Constants here: this engine trains in one process, without a search. */
+  /** Whether this process is the first of its machine, and of all. */
   isLocalProcessZero: boolean;
   isWorldProcessZero: boolean;
+  /** Constants here: this engine trains without a search. */
   isHyperParamSearch: boolean;
   trialName: string | null;
   trialParams: Record<string, unknown> | null;
@@ -92,7 +94,10 @@ const keys = (Object.keys(schema.entries) as FileKey[]).map((key) => {
   return [key, ours as Camel<FileKey>] as const;
 });
 
-export function freshState(args: TrainingArguments): TrainerState {
+export function freshState(
+  args: TrainingArguments,
+  group: Pick<ProcessGroup, 'rank' | 'localRank'> | null = null,
+): TrainerState {
   return {
     epoch: 0,
     globalStep: 0,
@@ -107,8 +112,8 @@ export function freshState(args: TrainingArguments): TrainerState {
     bestModelCheckpoint: null,
     numInputTokensSeen: 0,
     totalFlos: 0,
-    isLocalProcessZero: true,
-    isWorldProcessZero: true,
+    isLocalProcessZero: (group?.localRank ?? 0) === 0,
+    isWorldProcessZero: (group?.rank ?? 0) === 0,
     isHyperParamSearch: false,
     trialName: null,
     trialParams: null,

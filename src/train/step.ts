@@ -10,9 +10,11 @@ import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
 import { scale } from '../tensor/ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingArguments } from './arguments.ts';
-import { lossWeight, sharesOf } from './inputs.ts';
+import { GradientExchange } from './exchange.ts';
+import { lossWeight } from './inputs.ts';
 import { makeOptimizer } from './optimizers.ts';
 import { type ComputeLoss, forwardBatch, type TrainableModel } from './predict.ts';
+import { Ranks, type StepTotals } from './ranks.ts';
 
 /** Changes the values of the parameters' gradients in place. */
 export type ReduceGradients = (parameters: readonly Tensor[]) => void | Promise<void>;
@@ -35,6 +37,8 @@ export interface StepOptions {
   weightOf?: ((batch: Batch) => number) | undefined;
   /** Default: AdamW. */
   optimizer?: MakeOptimizer | undefined;
+  /** The processes that take the steps together. Default: this one alone. */
+  ranks?: Ranks;
 }
 
 /**
@@ -50,7 +54,11 @@ export class TrainingStep {
   readonly lossSum: Tensor;
   /** On the GPU, [2]: norm of the last step's gradients, and the factor that clips them. */
   readonly norm: Tensor;
+  /** What the last step's batches held, in all processes. */
+  totals: StepTotals = { tokens: 0, computed: 0 };
   private readonly parameters: readonly Tensor[];
+  private readonly ranks: Ranks;
+  private readonly exchange: GradientExchange | null;
 
   constructor(private readonly options: StepOptions) {
     const { model, args, maxSteps } = options;
@@ -58,6 +66,9 @@ export class TrainingStep {
     const { lrSchedulerType, lrSchedulerKwargs } = args;
     const warmup = args.warmupSteps || args.warmupRatio;
     this.parameters = model.parameters();
+    this.ranks = options.ranks ?? new Ranks(null);
+    const { group } = this.ranks;
+    this.exchange = group && new GradientExchange(group, this.parameters, args.mpiFp16);
     this.optimizer = (options.optimizer ?? makeOptimizer)(model, args);
     if (args.fp16 && this.optimizer.readsGradScale !== true)
       throw new ConfigError('fp16: the optimizer does not read gradScale', {
@@ -76,20 +87,26 @@ export class TrainingStep {
   }
 
   /**
-   * Takes one step over some batches, with the loss and gradient of one batch of all their examples: each
-   * batch is weighted by what its loss is a mean over (`lossWeight`). Returns the learning rate used.
+   * Takes one step over some batches, with the loss and gradient of one batch of all their examples, those of
+   * other processes included: each batch is weighted by what its loss is a mean over (`lossWeight`). Returns the
+   * learning rate used.
    */
   async run(batches: readonly Batch[]): Promise<number> {
     const { model, reduce, weightOf = (batch: Batch) => lossWeight(model, batch) } = this.options;
-    const shares = sharesOf(batches.map(weightOf));
+    const { shares, totals } = await this.ranks.shares(batches, weightOf);
+    this.totals = totals;
     for (const [at, batch] of batches.entries()) {
       const scope = model.device.scope();
       try {
-        this.backward(this.forward(batch), shares[at]!);
+        const loss = this.forward(batch);
+        const backward = (): void => this.backward(loss, shares[at]!);
+        if (this.exchange !== null && at === batches.length - 1) this.exchange.watch(backward);
+        else backward();
       } finally {
         scope.close();
       }
     }
+    await this.exchange?.reduce();
     if (reduce !== undefined) await this.reduce();
     return this.update(this.clip());
   }
@@ -169,6 +186,7 @@ export class TrainingStep {
 
   dispose(): void {
     this.dropGradients();
+    this.exchange?.dispose();
     this.optimizer.dispose?.();
     this.lossSum.dispose();
     this.norm.dispose();

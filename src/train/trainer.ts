@@ -9,6 +9,7 @@ import { isStream, type TrainDataset } from '../data/stream.ts';
 import { ConfigError } from '../errors.ts';
 import { problemTypeOf } from '../models/common/config.ts';
 import { type Advice, checkOptions, type OptionNames } from '../options.ts';
+import type { ProcessGroup } from '../platform/contract.ts';
 import type { PreTrainedTokenizer } from '../text/tokenizer.ts';
 import { resolveArguments } from './argument-checks.ts';
 import type { TrainingArguments } from './arguments.ts';
@@ -17,6 +18,7 @@ import { type EvalPrediction, type EvaluationHooks, evaluateModel } from './eval
 import { type LossRule, lossRule } from './losses.ts';
 import type { Evaluation } from './metrics.ts';
 import type { TrainableModel } from './predict.ts';
+import { Ranks } from './ranks.ts';
 import { TrainingRun } from './run.ts';
 import { freshState, type TrainerState } from './state.ts';
 import type { MakeOptimizer, ReduceGradients } from './step.ts';
@@ -47,6 +49,11 @@ export interface TrainerOptions extends EvaluationHooks {
   optimizer?: MakeOptimizer;
   /** Gets each warning, a line of text. Default: `console.warn`. */
   onWarning?: (text: string) => void;
+  /**
+   * The processes that train together (`initProcessGroup`): each takes `perDeviceTrainBatchSize` texts of a
+   * batch and its part of an evaluation; the first one writes files and warnings.
+   */
+  processGroup?: ProcessGroup | null;
   /** Aborting it, an `AbortSignal` say, saves a checkpoint after the current step and ends the training. */
   signal?: { readonly aborted: boolean };
 }
@@ -65,6 +72,7 @@ const trainerOptionNames: OptionNames<TrainerOptions> = {
   reduceGradients: true,
   optimizer: true,
   onWarning: true,
+  processGroup: true,
   signal: true,
 };
 
@@ -159,6 +167,7 @@ export class Trainer {
 
   /** @internal Reports a line to the user. */
   warn(text: string): void {
+    if ((this.options.processGroup?.rank ?? 0) > 0) return;
     (this.options.onWarning ?? console.warn)(text);
   }
 
@@ -210,9 +219,10 @@ export class Trainer {
       collate: this.collate(),
       shuffle: false,
     });
-    const { evaluation, prediction } = await evaluateModel(model, loader, args, hooks, readsAll).finally(
-      () => modelsInUse.has(model) || this.disposeLoss(),
-    );
+    const { evaluation, prediction } = await evaluateModel(model, loader, args, hooks, {
+      readsAll,
+      ranks: new Ranks(this.options.processGroup),
+    }).finally(() => modelsInUse.has(model) || this.disposeLoss());
     const seconds = (performance.now() - started) / 1000;
     const named = Object.entries(evaluation.metrics).map(([name, value]) => [`${prefix}_${name}`, value]);
     const metrics = {
