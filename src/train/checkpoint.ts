@@ -9,8 +9,8 @@ import { openSafetensors, type SafetensorsFile } from '../models/files/safetenso
 import { type TensorToWrite, writeSafetensors } from '../models/files/safetensors-writer.ts';
 import { partToWrite, writeModel } from '../models/files/save.ts';
 import { type FileWeight, storedWeights } from '../models/files/weight-names.ts';
-import { ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME } from '../models/peft/config.ts';
 import { openAdapter } from '../models/peft/files.ts';
+import { ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME } from '../models/peft/names.ts';
 import { type Optimizer, type SavedState, type StateKind, stateKinds } from '../optim/optimizer.ts';
 import { snakeCase } from '../options.ts';
 import type { FolderWriter } from '../platform/contract.ts';

@@ -10,7 +10,7 @@ import { getScheduler, type LambdaLR } from '../optim/schedule.ts';
 import { scale } from '../tensor/ops/elementwise.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import type { TrainingArguments } from './arguments.ts';
-import { GradientExchange } from './exchange.ts';
+import type { GradientExchange } from './exchange.ts';
 import { lossWeight } from './inputs.ts';
 import { makeOptimizer } from './optimizers.ts';
 import { type ComputeLoss, forwardBatch, type TrainableModel } from './predict.ts';
@@ -58,7 +58,8 @@ export class TrainingStep {
   totals: StepTotals = { tokens: 0, computed: 0 };
   private readonly parameters: readonly Tensor[];
   private readonly ranks: Ranks;
-  private readonly exchange: GradientExchange | null;
+  /** Made by the first step. */
+  private exchange: GradientExchange | null = null;
 
   constructor(private readonly options: StepOptions) {
     const { model, args, maxSteps } = options;
@@ -67,8 +68,6 @@ export class TrainingStep {
     const warmup = args.warmupSteps || args.warmupRatio;
     this.parameters = model.parameters();
     this.ranks = options.ranks ?? new Ranks(null);
-    const { group } = this.ranks;
-    this.exchange = group && new GradientExchange(group, this.parameters, args.mpiFp16);
     this.optimizer = (options.optimizer ?? makeOptimizer)(model, args);
     if (args.fp16 && this.optimizer.readsGradScale !== true)
       throw new ConfigError('fp16: the optimizer does not read gradScale', {
@@ -92,7 +91,12 @@ export class TrainingStep {
    * learning rate used.
    */
   async run(batches: readonly Batch[]): Promise<number> {
-    const { model, reduce, weightOf = (batch: Batch) => lossWeight(model, batch) } = this.options;
+    const { model, args, reduce, weightOf = (batch: Batch) => lossWeight(model, batch) } = this.options;
+    const { group } = this.ranks;
+    if (group !== null && this.exchange === null) {
+      const { GradientExchange } = await import('./exchange.ts');
+      this.exchange = new GradientExchange(group, this.parameters, args.mpiFp16);
+    }
     const { shares, totals } = await this.ranks.shares(batches, weightOf);
     this.totals = totals;
     for (const [at, batch] of batches.entries()) {

@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const CORE =
   "export { requestDevice, AutoModelForSequenceClassification, Trainer, predictBatches } from './src/index.ts'";
 /** Minified and packed by gzip; the README states it. */
-const BUDGET_KB = 140;
+const BUDGET_KB = 150;
 
 it('has no module of Node, and no package for the terminal', async () => {
   const { inputs, code } = await bundle("export * from './src/index.ts'");
@@ -117,7 +117,9 @@ it('keeps the names of classes that files and people see', async () => {
   );
   expect(shown.length).toBeGreaterThan(70);
   for (const [name, value] of shown) {
-    if (['EncoderModel', 'TaskModel', 'SentenceTransformer'].includes(name)) continue;
+    // Abstract ones, and those whose files have the name of the model in them.
+    if (['EncoderModel', 'TaskModel', 'SentenceTransformer', 'SetFitModel', 'PeftModel'].includes(name))
+      continue;
     expect((value as { name: string }).name).toBe(name);
   }
   expect(new library.DataError('no').name).toBe('DataError');

@@ -3,7 +3,7 @@ import { platform } from '#platform';
 import { DawngradError, FileError, NotFoundError } from '../../errors.ts';
 import type { OptionNames } from '../../options.ts';
 import type { HubOptions, ModelDownload } from '../../platform/contract.ts';
-import { ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME } from '../peft/config.ts';
+import { ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME } from '../peft/names.ts';
 import { CONFIG_NAME, INDEX_NAME, parseIndex, WEIGHTS_NAME } from './checkpoint-files.ts';
 
 export type { DownloadProgress, HubOptions } from '../../platform/contract.ts';

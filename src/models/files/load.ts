@@ -18,7 +18,6 @@ import {
 } from '../config.ts';
 import type { LoraConfig } from '../peft/config.ts';
 import { adapterIn, baseFolder, classesIn, weightsIn } from '../peft/files.ts';
-import { addFrom } from '../peft/inject.ts';
 import { type Checkpoint, CONFIG_NAME, openCheckpoint } from './checkpoint-files.ts';
 import { type HeadOption, planHead, reorderRows } from './class-head.ts';
 import { type HubOptions, hubOptionNames, resolveModel } from './hub.ts';
@@ -169,6 +168,8 @@ async function fillBoth(
     ...options,
     ...(hasHead && { ignoreMismatchedSizes: options.ignoreMismatchedSizes || 'head', head: 'new' }),
   });
+  // Code that few pages need is loaded apart.
+  const { addFrom } = await import('../peft/inject.ts');
   await addFrom(model, folder);
   const left = {
     ...report,

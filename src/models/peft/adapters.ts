@@ -9,6 +9,7 @@ import type { PreTrainedModel } from '../common/pretrained.ts';
 import type { SafetensorsFile } from '../files/safetensors-reader.ts';
 import { type FileWeight, fileWeights } from '../files/weight-names.ts';
 import type { LoraConfig } from './config.ts';
+import { PREFIX } from './names.ts';
 import {
   byPattern,
   layersOf,
@@ -18,9 +19,6 @@ import {
   sitesOf,
   targetsOf,
 } from './targets.ts';
-
-/** What PEFT puts before the names of a model's weights. */
-export const PREFIX = 'base_model.model.';
 
 /** A weight that an adapter has a copy of. */
 interface Kept {

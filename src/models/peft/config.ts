@@ -6,9 +6,7 @@ import type { LoraStart } from '../../nn/lora.ts';
 import { type Advice, check, checkChoice, checkOptions, type OptionNames, snakeCase } from '../../options.ts';
 import { stringifyPythonJson } from '../../python-json.ts';
 import { checkJson, parseJsonObject } from '../files/json.ts';
-
-export const ADAPTER_CONFIG_NAME = 'adapter_config.json';
-export const ADAPTER_WEIGHTS_NAME = 'adapter_model.safetensors';
+import { ADAPTER_CONFIG_NAME } from './names.ts';
 
 /** PEFT's names of tasks; each but the last trains its head too. */
 export const taskTypes = ['SEQ_CLS', 'TOKEN_CLS', 'QUESTION_ANS', 'FEATURE_EXTRACTION'] as const;

@@ -10,11 +10,9 @@ import { openSafetensors, type SafetensorsFile } from '../files/safetensors-read
 import { type TensorToWrite, writeSafetensors } from '../files/safetensors-writer.ts';
 import { partToWrite } from '../files/save.ts';
 import { storedWeights } from '../files/weight-names.ts';
-import { type ModelAdapters, PREFIX } from './adapters.ts';
-import { ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME, LoraConfig } from './config.ts';
-
-/** The name that PEFT gives an adapter without one; its files are in the folder itself. */
-export const DEFAULT_ADAPTER = 'default';
+import type { ModelAdapters } from './adapters.ts';
+import { LoraConfig } from './config.ts';
+import { ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME, DEFAULT_ADAPTER, PREFIX } from './names.ts';
 
 /** Writes a model's adapters into a folder under construction: others than `default` into folders of their names. */
 export async function writeAdapters(

@@ -2,8 +2,9 @@
 import { platform } from '#platform';
 import type { PreTrainedModel } from '../common/pretrained.ts';
 import { ModelAdapters } from './adapters.ts';
-import { ADAPTER_WEIGHTS_NAME, LoraConfig } from './config.ts';
-import { DEFAULT_ADAPTER, openAdapter } from './files.ts';
+import { LoraConfig } from './config.ts';
+import { openAdapter } from './files.ts';
+import { ADAPTER_WEIGHTS_NAME, DEFAULT_ADAPTER } from './names.ts';
 
 /** The adapters of a model, which is frozen from the first on. */
 export function adaptersOf(model: PreTrainedModel): ModelAdapters {

@@ -10,8 +10,8 @@ import type { FileWeight } from '../files/weight-names.ts';
 import type { ModelAdapters } from './adapters.ts';
 import type { LoraConfig } from './config.ts';
 import { LoraConfig as Config } from './config.ts';
-import { DEFAULT_ADAPTER } from './files.ts';
 import { adaptersOf, addFrom } from './inject.ts';
+import { DEFAULT_ADAPTER } from './names.ts';
 
 export interface AdapterOptions {
   /** Default `default`. */
