@@ -73,8 +73,14 @@ async function rates(device: Device, group: ProcessGroup): Promise<Record<string
 
 const folder = join(tmpdir(), `dawngrad-mpi-bench-${process.pid}`);
 
-/** Seconds per step, after two steps that compile kernels and lay out buckets. */
-async function stepTime(device: Device, group: ProcessGroup | null): Promise<number> {
+interface StepTime {
+  seconds: number;
+  /** Of this process's cores, with the adapter's if it computes on the CPU. */
+  cpu: number;
+}
+
+/** A step's time, after two steps that compile kernels and lay out buckets. */
+async function stepTime(device: Device, group: ProcessGroup | null): Promise<StepTime> {
   device.manualSeed(1);
   const config = AutoConfig.forModel('bert', {
     vocabSize: 2000,
@@ -91,13 +97,13 @@ async function stepTime(device: Device, group: ProcessGroup | null): Promise<num
     inputIds: Array.from({ length }, () => random.integer(2000)),
     label: random.integer(2),
   }));
-  let [start, end] = [0, 0];
+  let [start, end, used] = [0, 0, process.cpuUsage()];
   const callback = {
     async onStepEnd({ state }: { state: { globalStep: number } }) {
       if (state.globalStep !== 2 && state.globalStep !== steps + 2) return;
       await device.sync();
-      if (state.globalStep === 2) start = performance.now();
-      else end = performance.now();
+      if (state.globalStep === 2) [start, used] = [performance.now(), process.cpuUsage()];
+      else [end, used] = [performance.now(), process.cpuUsage(used)];
     },
   };
   const trainer = new Trainer({
@@ -115,7 +121,7 @@ async function stepTime(device: Device, group: ProcessGroup | null): Promise<num
   });
   await trainer.train();
   model.dispose();
-  return (end - start) / 1000 / steps;
+  return { seconds: (end - start) / 1000 / steps, cpu: (used.user + used.system) / 1e6 / steps };
 }
 
 const group = await initProcessGroup();
@@ -128,28 +134,25 @@ say(`${group.size} processes, ${group.description}, ${device.description}`);
 for (const [name, value] of Object.entries(await rates(device, group)))
   say(`${name}: ${value.toPrecision(3)}`);
 say(`BERT of ${layers} layers, ${width} wide, ${batch}×${length} a process; ms a step`);
-const ratios: { alone: number; beside: number }[] = [];
+const found: Record<string, number[]> = { efficiency: [], 'to apart': [], 'of CPU time': [] };
 for (let round = 0; round < rounds; round += 1) {
-  const alone = group.rank === 0 ? await stepTime(device, null) : 0;
-  await group.barrier();
-  const beside = await stepTime(device, null);
-  await group.barrier();
-  const together = await stepTime(device, group);
-  const all = await group.allGatherObject({ beside, together });
-  const slowest = (key: 'beside' | 'together'): number => Math.max(...all.map((one) => one[key]));
-  ratios.push({ alone: alone / slowest('together'), beside: slowest('beside') / slowest('together') });
-  const ms = [alone, slowest('beside'), slowest('together')].map((time) => (1000 * time).toFixed(1));
-  say(
-    `one ${ms[0]} · all at once, apart ${ms[1]} · together ${ms[2]} · efficiency ${ratios.at(-1)!.alone.toFixed(2)}, to apart ${ratios.at(-1)!.beside.toFixed(2)}`,
-  );
+  const none = { seconds: 0, cpu: 0 };
+  const alone = (await group.allGatherObject(group.rank === 0 ? await stepTime(device, null) : none))[0]!;
+  const apart = await group.allGatherObject(await stepTime(device, null));
+  const together = await group.allGatherObject(await stepTime(device, group));
+  const slowest = (all: StepTime[]): number => Math.max(...all.map(({ seconds }) => seconds));
+  const mean = (all: StepTime[]): number => all.reduce((sum, { cpu }) => sum + cpu, 0) / all.length;
+  found.efficiency!.push(alone.seconds / slowest(together));
+  found['to apart']!.push(slowest(apart) / slowest(together));
+  found['of CPU time']!.push(mean(apart) / mean(together));
+  const ms = [alone.seconds, slowest(apart), slowest(together)].map((time) => (1000 * time).toFixed(0));
+  const cpu = [mean(apart), mean(together)].map((time) => (1000 * time).toFixed(0));
+  say(`one ${ms[0]} · all at once, apart ${ms[1]} (CPU ${cpu[0]}) · together ${ms[2]} (CPU ${cpu[1]})`);
 }
-const spread = (values: number[]): string => {
-  const sorted = values.sort((a, b) => a - b);
-  return `${sorted[Math.floor(sorted.length / 2)]!.toFixed(2)} (${sorted[0]!.toFixed(2)} to ${sorted.at(-1)!.toFixed(2)})`;
-};
-say(
-  `median efficiency ${spread(ratios.map(({ alone }) => alone))}; share left by the exchange ${spread(ratios.map(({ beside }) => beside))}`,
-);
+for (const [name, values] of Object.entries(found)) {
+  const sorted = values.sort((a, b) => a - b).map((value) => value.toFixed(2));
+  say(`${name}: median ${sorted[Math.floor(sorted.length / 2)]} (${sorted[0]} to ${sorted.at(-1)})`);
+}
 device.destroy();
 await group.finalize();
 process.exit();
