@@ -13,7 +13,17 @@ const data = join(scratch, 'small.tsv');
 const main = 'src/cli/main.ts';
 const finetune = (output: string, batch: number, ...more: string[]): string[] => [
   ...['finetune', '--model', 'examples/sentiment/model', '--train', data, '--output', output],
-  ...['--batch-size', String(batch), '--epochs', '1000', '--save-steps', '5', ...more],
+  ...[
+    '--batch-size',
+    String(batch),
+    '--epochs',
+    '1000',
+    '--save-steps',
+    '5',
+    '--save-total-limit',
+    '3',
+    ...more,
+  ],
 ];
 const checkpoints = (output: string): number[] =>
   (existsSync(output) ? readdirSync(output) : [])

@@ -10,7 +10,7 @@ export const hasMpi = version !== '';
 export const WITHOUT = 'mpirun is not installed (apt-get install openmpi-bin)';
 
 /** Open MPI kills processes a second after a signal unless told otherwise. */
-const patient = ['--oversubscribe', '--bind-to', 'none', '--mca', 'odls_base_sigkill_timeout', '60'];
+const patient = ['--oversubscribe', '--bind-to', 'none', '--mca', 'odls_base_sigkill_timeout', '5'];
 
 export interface Job {
   child: ChildProcess;

@@ -14,7 +14,7 @@ interface TaskClass {
 export interface Family {
   /** `model_type` in config.json. */
   readonly modelType: string;
-  /** What its classes' names begin with: `Bert`. */
+  /** What its classes' names begin with, in capitals and small letters. */
   readonly className: string;
   readonly config: ConfigTable;
   readonly Model: new (config: PretrainedConfig, options: BaseOptions) => BaseModel;

@@ -36,7 +36,8 @@ export async function writeAdapters(
 /** The settings of the adapter in a folder; null if it holds a model, or nothing. */
 export async function adapterIn(folder: string): Promise<LoraConfig | null> {
   const has = (name: string) => platform.exists(platform.joinPath(folder, name));
-  if (!(await has(ADAPTER_CONFIG_NAME)) || (await has(WEIGHTS_NAME)) || (await has(INDEX_NAME))) return null;
+  // A page's requests for files that are not there are seen: asks first for what most folders have.
+  if ((await has(WEIGHTS_NAME)) || !(await has(ADAPTER_CONFIG_NAME)) || (await has(INDEX_NAME))) return null;
   return LoraConfig.fromPretrained(folder);
 }
 
