@@ -29,7 +29,10 @@ function readSetting(name: string, text: string): unknown {
   if (name === 'save') return text.split('+');
   if (name === 'bias') return text;
   if (name === 'rslora') return text === 'true' || text === '';
-  return text.trim() === '' ? Number.NaN : Number(text);
+  const value = Number(text);
+  if (text.trim() === '' || Number.isNaN(value))
+    throw new UsageError(`--lora: ${name}=${text} is no number`, { remedy: `write ${name}=8, say` });
+  return value;
 }
 
 /** `r=8,alpha=16,target=query+value`, or no text: PEFT's defaults. Throws `UsageError` for another setting. */

@@ -149,6 +149,7 @@ it('reads settings', () => {
   });
   expect(loraOptions(true)).toEqual({});
   expect(() => loraOptions('rank=3')).toThrow("--lora: there is no setting 'rank'");
+  expect(() => loraOptions('r=x')).toThrow('--lora: r=x is no number');
   expect(bytes('1.5GiB')).toBe(1.5 * 2 ** 30);
   expect(() => bytes('8')).toThrow('as in 8GiB');
 });
