@@ -4,8 +4,8 @@ import { sizeOf } from '../tensor/shape.ts';
 import { compileAhead } from './compile.ts';
 import { type DiskEstimate, estimateDisk, estimateMemory, type MemoryEstimate } from './estimate.ts';
 import { countTokens } from './inputs.ts';
+import { loaderOf } from './loader.ts';
 import { Ranks } from './ranks.ts';
-import { loaderOf } from './run.ts';
 import { TrainingStep } from './step.ts';
 import { Trainer, type TrainerOptions } from './trainer.ts';
 

@@ -1,5 +1,6 @@
 /** What a training will take, found out before it starts. */
 import type { Batch } from '../data/collate.ts';
+import { GpuOutOfMemoryError } from '../errors.ts';
 import { storedWeights } from '../models/files/weight-names.ts';
 import { sizeOf } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
@@ -58,6 +59,26 @@ export function roomFor(args: TrainingArguments): string[] {
     ...(args.fp16 ? [] : ['set fp16']),
     'cut texts to fewer tokens; or train an adapter (LoRA)',
   ];
+}
+
+/**
+ * For an error of too little memory in a step, one that names the step's largest batch, what helps, and the
+ * checkpoint that stays; any other error as it is.
+ */
+export function outOfMemory(
+  error: unknown,
+  batches: readonly Batch[],
+  args: TrainingArguments,
+  { step, saved }: { step: number; saved: string | null },
+): unknown {
+  if (!(error instanceof GpuOutOfMemoryError)) return error;
+  const shape = batches.map(({ shape }) => shape).sort((a, b) => sizeOf(b) - sizeOf(a))[0]!;
+  const what = `step ${step}, of ${shape[0]} texts of up to ${shape.at(-1)} tokens, does not fit`;
+  const stays = saved === null ? '' : `; the checkpoint '${saved}' stays`;
+  return new GpuOutOfMemoryError(`${error.message.split(' · ')[0]}: ${what}${stays}`, {
+    remedy: roomFor(args).join('; or '),
+    cause: error,
+  });
 }
 
 /** Sizes of files, in bytes. */

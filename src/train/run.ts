@@ -1,12 +1,8 @@
 /** One call of `Trainer.train`. */
 import { platform } from '#platform';
 import type { Batch } from '../data/collate.ts';
-import { DataLoader } from '../data/loader.ts';
-import { isStream, StreamLoader, type TrainDataset } from '../data/stream.ts';
-import { ConfigError, GpuOutOfMemoryError, NonFiniteError } from '../errors.ts';
-import { sizeOf } from '../tensor/shape.ts';
+import { ConfigError, NonFiniteError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import type { TrainingArguments } from './arguments.ts';
 import { BestModel } from './best.ts';
 import {
   type CallbackContext,
@@ -26,9 +22,10 @@ import {
   sweepOutput,
 } from './checkpoint.ts';
 import { compileAhead } from './compile.ts';
-import { roomFor } from './estimate.ts';
+import { outOfMemory } from './estimate.ts';
 import { applyFreezing } from './freeze.ts';
 import { computingWeights } from './inputs.ts';
+import { loaderOf } from './loader.ts';
 import type { Progress } from './progress.ts';
 import { Ranks } from './ranks.ts';
 import { compareArguments, compareData, dataMark } from './resume.ts';
@@ -244,7 +241,7 @@ export class TrainingRun {
     const { state } = this.trainer;
     await this.compile(batches);
     const learningRate = await this.step.run(batches).catch((error: unknown) => {
-      throw this.outOfMemory(error, batches);
+      throw this.explained(error, batches);
     });
     const { tokens, computed } = this.step.totals;
     this.learningRate = learningRate;
@@ -254,7 +251,7 @@ export class TrainingRun {
     state.numInputTokensSeen += tokens;
     state.totalFlos += this.flosPerToken * computed;
     await this.pace().catch((error: unknown) => {
-      throw this.outOfMemory(error, batches);
+      throw this.explained(error, batches);
     });
     const seconds = (performance.now() - this.started) / 1000;
     await callAll(this.callbacks, 'onStepEnd', this.context, { learningRate, tokens, seconds });
@@ -271,17 +268,11 @@ export class TrainingRun {
     );
   }
 
-  /** An error that names the batch and what helps, for one of too little memory; any other as it is. */
-  private outOfMemory(error: unknown, batches: readonly Batch[]): unknown {
-    if (!(error instanceof GpuOutOfMemoryError)) return error;
+  /** An error of too little memory says what did not fit, and what helps; any other stays. */
+  private explained(error: unknown, batches: readonly Batch[]): unknown {
     const { args, state } = this.trainer;
-    const shape = batches.map(({ shape }) => shape).sort((a, b) => sizeOf(b) - sizeOf(a))[0]!;
-    const what = `step ${state.globalStep + 1}, of ${shape[0]} texts of up to ${shape.at(-1)} tokens, does not fit`;
-    const saved = this.lastSaved === null ? '' : `; the checkpoint '${this.lastSaved.path}' stays`;
-    return new GpuOutOfMemoryError(`${error.message.split(' · ')[0]}: ${what}${saved}`, {
-      remedy: roomFor(args).join('; or '),
-      cause: error,
-    });
+    const saved = this.lastSaved?.path ?? null;
+    return outOfMemory(error, batches, args, { step: state.globalStep + 1, saved });
   }
 
   /** Compiles the kernels of the first step. The user's functions are not called for it. */
@@ -441,25 +432,6 @@ export class TrainingRun {
     this.step.dispose();
     this.trainer.disposeLoss();
   }
-}
-
-export function loaderOf(
-  dataset: TrainDataset,
-  args: TrainingArguments,
-  collate: ReturnType<Trainer['collate']>,
-  { shard, size }: Ranks,
-): DataLoader<unknown, Batch> | StreamLoader<unknown, unknown, Batch> {
-  const { perDeviceTrainBatchSize, seed, groupByLength, dataloaderDropLast: dropLast } = args;
-  const shared = { batchSize: perDeviceTrainBatchSize * size, collate, seed, dropLast, shard };
-  if (!isStream(dataset)) return new DataLoader(dataset, { ...shared, shuffle: true, groupByLength });
-  if (groupByLength)
-    throw new ConfigError(
-      'groupByLength needs the lengths of all examples, and the training data are a stream',
-      {
-        remedy: 'leave it out',
-      },
-    );
-  return new StreamLoader(dataset, shared);
 }
 
 function round(value: number, digits: number): number {
