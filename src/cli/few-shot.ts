@@ -54,7 +54,7 @@ export function checkFewShot(options: FewShotOptions): void {
   // Some have defaults: none, or 0.
   for (const [name, option] of Object.entries(others))
     if (given[name] !== undefined && given[name] !== 0 && given[name] !== false)
-      throw new UsageError(`${option} says nothing to --few-shot, which learns from pairs of texts`, {
+      throw new UsageError(`${option} means nothing to --few-shot, which learns from pairs of texts`, {
         remedy: 'leave one of them out',
       });
 }

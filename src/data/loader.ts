@@ -133,8 +133,8 @@ export class DataLoader<E = Example, B extends Batch = PaddedBatch> {
   }
 
   /**
-   * Batches of an epoch from number `first` on, or only each `every`-th of them. Throws `DataError` for an example that cannot be used,
-   * `UserCodeError` if the user's dataset or collator throws.
+   * Batches of an epoch from number `first` on, or only each `every`-th of them. Throws `DataError` for an
+   * example that cannot be used, `UserCodeError` if the user's dataset or collator throws.
    */
   *batches(epoch = 0, first = 0, every = 1): Generator<B> {
     const order = this.order(epoch);

@@ -26,8 +26,7 @@ const TIMED = 2;
 
 /**
  * Looks at the batches of the first epoch, rehearses the largest step and others, and computes a few for the time
- * of a token. The model's weights are changed by that. \`limit\`: bytes that there are; steps that need more are not
- * computed.
+ * of a token. The model's weights are changed by that. Steps that need more than `limit` bytes are not computed.
  */
 export async function dryRun(options: TrainerOptions, limit = Number.POSITIVE_INFINITY): Promise<DryRun> {
   const trainer = new Trainer(options);

@@ -210,8 +210,8 @@ describe('a training', () => {
     const onnx = await dawngrad(['export', out, '--onnx']);
     expect(onnx.stderr).toContain('is a few-shot classifier, whose pooling is not exported');
     for (const [more, message] of [
-      [['--streaming'], '--streaming says nothing to --few-shot'],
-      [['--label-smoothing', '0.1'], '--label-smoothing says nothing to --few-shot'],
+      [['--streaming'], '--streaming means nothing to --few-shot'],
+      [['--label-smoothing', '0.1'], '--label-smoothing means nothing to --few-shot'],
       [['--problem-type', 'multi_label_classification'], 'the labels are for multi_label_classification'],
       [['--task', 'sentence-similarity'], 'the task is sentence-similarity'],
     ] as const) {

@@ -13,9 +13,9 @@ import { type LabelledInputs, TaskModel, type TaskOutput, taskFactory } from './
 const names: OptionNames<LabelledInputs> = { ...modelInputNames, labels: true };
 
 /**
- * Inputs int32 [batch, choices, length] (embeddings have one axis more), each text a choice; logits [batch, choices]; labels int32 [batch],
- * the number of the right choice. Hidden states and attention weights are those of all texts, [batch ·
- * choices, …].
+ * Inputs int32 [batch, choices, length] (embeddings have one axis more), each text a choice; logits [batch,
+ * choices]; labels int32 [batch], the number of the right choice. Hidden states and attention weights are those
+ * of all texts, [batch · choices, …].
  */
 export class MultipleChoice extends TaskModel {
   protected override readonly ignoresPadding = true;
