@@ -29,6 +29,7 @@ import { loaderOf } from './loader.ts';
 import type { Progress } from './progress.ts';
 import { Ranks } from './ranks.ts';
 import { compareArguments, compareData, dataMark } from './resume.ts';
+import { sharedTraining } from './shared.ts';
 import { freshState, type LogEntry } from './state.ts';
 import { TrainingStep } from './step.ts';
 import { trackersOf } from './trackers.ts';
@@ -120,6 +121,7 @@ export class TrainingRun {
     const { trainer, ranks } = this;
     const { outputDir } = trainer.args;
     try {
+      await ranks.checkSame(() => sharedTraining(trainer, this.data));
       await ranks.first(async () => {
         // Fail now rather than at the first save.
         await platform.checkWritable(outputDir);
