@@ -3,6 +3,7 @@
  * nothing and so leaves all cores to the host.
  */
 import { summarize } from '../src/gpu/measure.ts';
+import { SentenceTransformer } from '../src/sentence/sentence-transformer.ts';
 import { requestDevice } from '../src/tensor/device.ts';
 import { type PredictOptions, predictBatches, type TrainableModel } from '../src/train/predict.ts';
 import { type JobResult, type JobSize, jobSizes, makeModel, runJob } from './jobs.ts';
@@ -43,11 +44,24 @@ export async function measureHost(steps: number): Promise<HostResult[]> {
 /** Tokens of the text. */
 const LENGTH = 8;
 
-/** One text, from ids to logits: computed as the first of its length is, and replayed as all others are. */
+/**
+ * One text, from ids to logits or to a vector: computed as the first of its length is, and replayed as all others
+ * are.
+ */
 async function measureText(steps: number): Promise<HostResult[]> {
   const device = await requestDevice({ adapter: 'null' });
   const mini = jobSizes.find(({ name }) => name === 'MiniLM')!;
-  const model = (await makeModel(device, mini)) as TrainableModel;
+  const classifier = await makeModel(device, mini);
+  const results = [
+    ...(await measureModel('one text', classifier as TrainableModel, steps)),
+    ...(await measureModel('the vector of one text', new SentenceTransformer(classifier.base), steps)),
+  ];
+  device.destroy();
+  return results;
+}
+
+async function measureModel(what: string, model: TrainableModel, steps: number): Promise<HostResult[]> {
+  const { device } = model;
   model.eval();
   const ones = new Int32Array(LENGTH).fill(1);
   const batch = { inputIds: ones, attentionMask: ones, shape: [1, LENGTH] };
@@ -68,9 +82,8 @@ async function measureText(steps: number): Promise<HostResult[]> {
     }
   }
   const after = device.statistics();
-  device.destroy();
   return measured.map(({ name, times }) => ({
-    job: `MiniLM, one text of ${LENGTH} tokens, ${name}`,
+    job: `MiniLM, ${what} of ${LENGTH} tokens, ${name}`,
     dispatches: (after.dispatches - before.dispatches) / steps / measured.length,
     host: summarize(times),
     buffersCreated: after.created - before.created,

@@ -291,7 +291,6 @@ export {
   to,
 } from './tensor/ops/elementwise.ts';
 export { embedding } from './tensor/ops/embedding.ts';
-export { maxTokens, type NormalizeOptions, normalize } from './tensor/ops/embeddings.ts';
 export { amax, amin, argmax, argmin, type Extremes, max, min } from './tensor/ops/extremes.ts';
 export { abs, type ClampOptions, clamp, log, pow, sqrt } from './tensor/ops/functions.ts';
 export { cat, stack } from './tensor/ops/join.ts';
@@ -299,6 +298,7 @@ export { bceWithLogits, crossEntropy, mseLoss } from './tensor/ops/loss.ts';
 export { linear, type MatmulOptions, matmul } from './tensor/ops/matmul.ts';
 export { addLayerNorm, layerNorm, softmax } from './tensor/ops/normalize.ts';
 export { mean, sum } from './tensor/ops/reduction.ts';
+export { maxTokens, type NormalizeOptions, normalize } from './tensor/ops/text-vectors.ts';
 export { narrow, permute, reshape, select, transpose } from './tensor/ops/view.ts';
 export type { Shape } from './tensor/shape.ts';
 export { enableGrad, isGradEnabled, noGrad } from './tensor/tape.ts';

@@ -1,8 +1,10 @@
 /** Attention, and the kernels bound by memory. */
 
 import { unary } from '../../src/kernels/pointwise.ts';
+import { Adafactor } from '../../src/optim/adafactor.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor, clipGradNorm } from '../../src/optim/clip.ts';
+import { Lion } from '../../src/optim/lion.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import { attention, selfAttention } from '../../src/tensor/ops/attention.ts';
 import { gelu } from '../../src/tensor/ops/elementwise.ts';
@@ -146,7 +148,7 @@ function parameterShapes({ layers, hidden, vocabulary }: JobSize): number[][] {
   ];
 }
 
-/** AdamW and the clipping before it, over all weights of a model. */
+/** The optimizers and the clipping before them, over all weights of a model. */
 function optimizerCases(software: boolean): KernelCase[] {
   const size = jobSizes.find(({ name }) => name === (software ? 'MiniLM' : 'bert-base'))!;
   const shapes = parameterShapes(size);
@@ -164,19 +166,27 @@ function optimizerCases(software: boolean): KernelCase[] {
     }
     return made;
   };
-  return [
-    {
-      family: 'AdamW',
-      name,
-      work: work(7),
-      quick: true,
-      prepare: (device) => {
-        const params = weights(device);
-        const optimizer = new AdamW(params);
-        const gradScale = clipFactor(params, 1);
-        return { record: () => optimizer.step({ gradScale }), dispose: () => optimizer.dispose() };
-      },
+  const updates = (
+    family: string,
+    passes: number,
+    make: (params: readonly Tensor[]) => AdamW | Lion | Adafactor,
+  ): KernelCase => ({
+    family,
+    name,
+    work: work(passes),
+    quick: family === 'AdamW',
+    prepare: (device) => {
+      const params = weights(device);
+      const optimizer = make(params);
+      const gradScale = clipFactor(params, 1);
+      return { record: () => optimizer.step({ gradScale }), dispose: () => optimizer.dispose() };
     },
+  });
+  return [
+    updates('AdamW', 7, (params) => new AdamW(params)),
+    updates('Lion', 5, (params) => new Lion(params)),
+    // The gradient for the means, for the norm of the update, and for the update.
+    updates('Adafactor', 5, (params) => new Adafactor(params)),
     {
       family: 'clipFactor',
       name,

@@ -7,6 +7,7 @@ import { dataCollatorForLanguageModeling } from '../data/collate.ts';
 import { ArrayDataset } from '../data/dataset.ts';
 import { ConfigError, DataError, FileError, UsageError } from '../errors.ts';
 import { AutoModelForMaskedLM } from '../models/auto.ts';
+import type { PretrainedConfig } from '../models/common/config.ts';
 import { makeConfig } from '../models/config.ts';
 import { AutoTokenizer } from '../text/auto.ts';
 import { resolveArguments } from '../train/argument-checks.ts';
@@ -80,12 +81,13 @@ export function addPretrain(program: Command): void {
     ],
   });
   addModelOptions(addResumeOption(addEncodingOption(command))).action(async (options: PretrainOptions) => {
-    checkSettings(options, (name) => command.getOptionValueSource(name) === 'cli');
-    await pretrain(options);
+    const given = (name: string): boolean => command.getOptionValueSource(name) === 'cli';
+    checkSettings(options, given);
+    await pretrain(options, given);
   });
 }
 
-async function pretrain(options: PretrainOptions): Promise<void> {
+async function pretrain(options: PretrainOptions, given: (name: string) => boolean): Promise<void> {
   const args = trainingArguments(options);
   // Rejects invalid arguments before reading anything.
   resolveArguments(args);
@@ -108,6 +110,7 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     started === undefined
       ? await AutoModelForMaskedLM.fromConfig(newConfig(options, tokenizer), { device })
       : await AutoModelForMaskedLM.fromPretrained(started, { device });
+  if (checkpoint !== undefined) checkSizes(options, given, model.config, checkpoint);
   const maxLength = Math.min(options.maxLength, model.base.maxLength);
   const examples = lines.map((line) => ({
     inputIds: tokenizer.encode(line, undefined, { truncation: true, maxLength }).inputIds,
@@ -143,6 +146,38 @@ async function pretrain(options: PretrainOptions): Promise<void> {
   device.destroy();
 }
 
+/** Options of a new model. */
+const sizeOptions = {
+  hiddenSize: '--hidden-size',
+  layers: '--layers',
+  heads: '--heads',
+  intermediateSize: '--intermediate-size',
+  dropout: '--dropout',
+  initializerRange: '--initializer-range',
+} as const;
+
+/** Throws `UsageError` for an option of a new model that a checkpoint's model does not have. */
+function checkSizes(
+  options: PretrainOptions,
+  given: (name: string) => boolean,
+  config: PretrainedConfig,
+  checkpoint: string,
+): void {
+  const known: Record<keyof typeof sizeOptions, unknown> = {
+    hiddenSize: config.hiddenSize,
+    layers: config.numHiddenLayers,
+    heads: config.numAttentionHeads,
+    intermediateSize: config.intermediateSize,
+    dropout: config.hiddenDropoutProb,
+    initializerRange: config.initializerRange,
+  };
+  for (const [name, option] of Object.entries(sizeOptions) as [keyof typeof sizeOptions, string][])
+    if (given(name) && options[name] !== known[name])
+      throw new UsageError(`${option} is ${options[name]}, in '${checkpoint}' it was ${known[name]}`, {
+        remedy: `resume with ${option} ${known[name]}`,
+      });
+}
+
 /** Throws `UsageError` for invalid settings, and for settings of a new model combined with `--model`. */
 function checkSettings(options: PretrainOptions, given: (name: string) => boolean): void {
   const refuse = (name: string, value: unknown, remedy: string): never => {
@@ -166,15 +201,7 @@ function checkSettings(options: PretrainOptions, given: (name: string) => boolea
   if (hiddenSize % heads !== 0)
     refuse('--hidden-size', hiddenSize, `use a multiple of --heads, which is ${heads}`);
   if (options.model === undefined) return;
-  const ofNew = {
-    tokenizer: '--tokenizer',
-    hiddenSize: '--hidden-size',
-    layers: '--layers',
-    heads: '--heads',
-    intermediateSize: '--intermediate-size',
-    dropout: '--dropout',
-    initializerRange: '--initializer-range',
-  };
+  const ofNew = { tokenizer: '--tokenizer', ...sizeOptions };
   for (const [name, option] of Object.entries(ofNew))
     if (given(name))
       throw new UsageError(`${option} is for a new model, and there is --model`, {

@@ -142,11 +142,11 @@ export class DebertaEncoder extends LayerStack {
     return groups;
   }
 
-  protected override plainly(length: number, mask: Tensor | undefined): PlainlySeen {
-    const seen = { plain: true, mask: undefined, ...(mask && hidingPadding(mask)) } as const;
+  protected override plainly(device: Device, length: number, mask: Tensor | undefined): PlainlySeen {
+    const seen = { plain: true, ...(mask && hidingPadding(mask)) } as const;
     const { rel_embeddings: table } = this;
     if (table === null) return seen;
-    const rows = this.tables.of(table.weight.device, length, this.rows);
+    const rows = this.tables.of(device, length, this.rows);
     return { ...seen, plainDistances: { table: this.normalized(table), rows } };
   }
 

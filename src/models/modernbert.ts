@@ -131,6 +131,9 @@ class ModernBertEmbeddings extends Module implements InputEmbeddings {
   }
 }
 
+/** The largest distance to a token that a layer of local attention sees. */
+const reachOf = ({ localAttention }: ModernBertConfig): number => Math.floor(localAttention / 2);
+
 class Attention extends Module {
   /** Queries, keys and values, in one weight in files too. */
   readonly Wqkv: Linear;
@@ -150,12 +153,12 @@ class Attention extends Module {
   }
 
   forward(x: Tensor, seen: SeenTokens): Attended {
-    const { numAttentionHeads: heads, attentionProbsDropoutProb, localAttention } = this.config;
+    const { numAttentionHeads: heads, attentionProbsDropoutProb } = this.config;
     const { positions, angles } = seen.rotary!;
     const { result, ...more } = attend(rotary(this.Wqkv.forward(x), positions, angles[this.type]!), seen, {
       heads,
       dropout: this.training ? attentionProbsDropoutProb : 0,
-      window: this.type === 'sliding_attention' ? Math.floor(localAttention / 2) : undefined,
+      window: this.type === 'sliding_attention' ? reachOf(this.config) : undefined,
     });
     return { result: this.out_drop.forward(this.Wo.forward(result)), ...more };
   }
@@ -233,18 +236,21 @@ function typesOf({
 export class ModernBertEncoder extends LayerStack {
   readonly layers: readonly ModernBertLayer[];
   readonly final_norm: LayerNorm;
-  protected override readonly local: boolean;
+  private readonly isLocal: boolean;
   private readonly size: number;
   private readonly angles: Readonly<Record<LayerType, LengthRule>>;
 
-  constructor(device: Device, config: PretrainedConfig) {
+  constructor(
+    device: Device,
+    private readonly config: PretrainedConfig,
+  ) {
     super(config);
     const modern = config as ModernBertConfig;
     const { ropeParameters, hiddenSize, numAttentionHeads } = modern;
     const types = typesOf(modern);
     this.layers = types.map((type, layer) => new ModernBertLayer(device, modern, layer, type));
     this.final_norm = norm(device, modern);
-    this.local = types.includes('sliding_attention');
+    this.isLocal = types.includes('sliding_attention');
     const size = hiddenSize / numAttentionHeads;
     this.size = size;
     const { maxPositionEmbeddings: longest, globalRopeTheta, localRopeTheta } = modern;
@@ -259,6 +265,10 @@ export class ModernBertEncoder extends LayerStack {
       throw new ConfigError(`hidden_size ${hiddenSize} gives ${numAttentionHeads} heads an odd size`, {
         remedy: 'rotary positions turn pairs of numbers',
       });
+  }
+
+  protected override get reach(): number | undefined {
+    return this.isLocal ? reachOf(this.config as ModernBertConfig) : undefined;
   }
 
   override order(): readonly ModernBertLayer[] {

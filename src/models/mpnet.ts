@@ -84,9 +84,9 @@ export class MPNetEncoder extends Encoder {
     return true;
   }
 
-  protected override plainly(length: number, mask: Tensor | undefined): PlainlySeen {
-    const { bias } = this.relative(this.relative_attention_bias.weight.device, length);
-    return { mask, plain: true, bias: byDistance(bias!, 'none') };
+  protected override plainly(device: Device, length: number, mask: Tensor | undefined): PlainlySeen {
+    const { bias } = this.relative(device, length);
+    return { ...super.plainly(device, length, mask), bias: byDistance(bias!, 'none') };
   }
 
   protected override relative(device: Device, length: number): RelativePositions {

@@ -1,9 +1,10 @@
 /** A vector for a text from the states of its tokens, as sentence-transformers' `Pooling` module. */
 import { hostValues } from '../models/common/inputs.ts';
+import type { KeptTables } from '../models/common/length-tables.ts';
 import { withoutAutocast } from '../tensor/autocast.ts';
 import { add, mul } from '../tensor/ops/elementwise.ts';
-import { maxTokens } from '../tensor/ops/embeddings.ts';
 import { matmul } from '../tensor/ops/matmul.ts';
+import { maxTokens } from '../tensor/ops/text-vectors.ts';
 import { reshape } from '../tensor/ops/view.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
@@ -40,24 +41,41 @@ const weightsOf: Record<Exclude<PoolingMode, 'max'>, Weights> = {
 
 const valuesOf = (mask: Tensor): Int32Array => hostValues('pooling: the mask', mask);
 
-/**
- * states [texts, length, width] → [texts, modes · width]. `mask` int32 [texts, length] has ones for tokens;
- * `seen`, if given, for those that are pooled, without the prompt's say. float32 under `autocast` too.
- */
+export interface PooledTokens {
+  /** int32 [texts, length], ones for tokens. */
+  mask: Tensor;
+  /** int32 [texts, length], ones for those that are pooled, without the prompt's say. Default: all tokens. */
+  seen?: Tensor | undefined;
+  /** Keeps the weights of the tokens of one text without padding, by its length and the modes. */
+  tables: KeptTables<string>;
+}
+
+/** states [texts, length, width] → [texts, modes · width]. float32 under `autocast` too. */
 export function pool(
   states: Tensor,
   modes: readonly PoolingMode[],
-  { mask, seen = mask }: { mask: Tensor; seen?: Tensor | undefined },
+  { mask, seen = mask, tables }: PooledTokens,
 ): Tensor {
   return withoutAutocast(() => {
     const largest = modes.includes('max') ? maxTokens(states, seen) : null;
     if (modes.length === 1 && largest !== null) return largest;
+    const { device } = states;
     const [texts, length, width] = states.shape as [number, number, number];
-    const weights = tokenWeights(modes, valuesOf(mask), valuesOf(seen), [texts, length]);
-    const parts = matmul(states.device.tensor(weights, [texts, modes.length, length]), states);
+    const [tokens, pooled] = [valuesOf(mask), valuesOf(seen)];
+    const whole = texts === 1 && pooled.every((one) => one !== 0);
+    const kept = (key: string, make: () => Tensor): Tensor => (whole ? tables.of(key, make) : make());
+    const weights = kept(`${modes} of ${length}`, () =>
+      device.tensor(tokenWeights(modes, tokens, pooled, [texts, length]), [texts, modes.length, length]),
+    );
+    const parts = matmul(weights, states);
     if (largest === null) return reshape(parts, [texts, -1]);
-    const place = Float32Array.from(modes, (mode) => Number(mode === 'max'));
-    const spread = mul(reshape(largest, [texts, 1, width]), states.device.tensor(place, [modes.length, 1]));
+    const place = kept(`${modes}`, () =>
+      device.tensor(
+        Float32Array.from(modes, (mode) => Number(mode === 'max')),
+        [modes.length, 1],
+      ),
+    );
+    const spread = mul(reshape(largest, [texts, 1, width]), place);
     return reshape(add(parts, spread), [texts, -1]);
   });
 }

@@ -6,6 +6,7 @@ import { AutoModel } from '../models/auto.ts';
 import type { BaseModel } from '../models/common/base-model.ts';
 import type { PretrainedConfig } from '../models/common/config.ts';
 import { checkInputs, type ModelInputs, modelInputNames } from '../models/common/inputs.ts';
+import { KeptTables } from '../models/common/length-tables.ts';
 import { PreTrainedModel } from '../models/common/pretrained.ts';
 import { baseInputs } from '../models/common/tasks.ts';
 import { hubOptionNames, resolveModel } from '../models/files/hub.ts';
@@ -13,11 +14,11 @@ import type { LoadOptions } from '../models/files/load.ts';
 import { type Pushed, type PushOptions, pushWritten } from '../models/files/push.ts';
 import { type SaveOptions, writeModel } from '../models/files/save.ts';
 import type { FileWeight } from '../models/files/weight-names.ts';
-import { declareOwn } from '../nn/module.ts';
+import { declarePure } from '../nn/module.ts';
 import { check, checkOptions, type OptionNames } from '../options.ts';
 import type { FolderWriter } from '../platform/contract.ts';
 import type { Device } from '../tensor/device.ts';
-import { normalize } from '../tensor/ops/embeddings.ts';
+import { normalize } from '../tensor/ops/text-vectors.ts';
 import { reshape } from '../tensor/ops/view.ts';
 import { Tensor } from '../tensor/tensor.ts';
 import { AutoTokenizer } from '../text/auto.ts';
@@ -97,9 +98,13 @@ const settingNames: OptionNames<SentenceSettings> = {
   similarityFnName: true,
 };
 
+/** Lengths of texts whose pooling is kept: a few numbers each. */
+const MOST_LENGTHS = 64;
+
 export class SentenceTransformer extends PreTrainedModel {
   readonly tokenizer: PreTrainedTokenizer | null;
   settings: SentenceSettings;
+  private readonly pooling = new KeptTables<string>(MOST_LENGTHS);
 
   /** Around a model without a head. Throws `ConfigError` for an unknown option or prompt. */
   constructor(
@@ -162,6 +167,10 @@ export class SentenceTransformer extends PreTrainedModel {
 
   override get architecture(): string {
     return this.transformer.architecture;
+  }
+
+  override ownTables(): readonly Tensor[] {
+    return this.pooling.all;
   }
 
   override namedParameters(prefix = ''): [string, Tensor][] {
@@ -234,7 +243,7 @@ export class SentenceTransformer extends PreTrainedModel {
       const ones = () => new Int32Array(texts.inputIds.size).fill(1);
       const mask = texts.attentionMask ?? this.device.tensor(ones(), texts.inputIds.shape);
       const { poolingMode, normalize: toUnits } = this.settings;
-      const pooled = pool(lastHiddenState, poolingMode, { mask, ...(seen && { seen }) });
+      const pooled = pool(lastHiddenState, poolingMode, { mask, seen, tables: this.pooling });
       const vectors = toUnits ? normalize(pooled) : pooled;
       return {
         sentenceEmbedding: shape.length === 3 ? reshape(vectors, [shape[0]!, shape[1]!, -1]) : vectors,
@@ -375,4 +384,4 @@ function flattened(inputs: SentenceInputs): SentenceInputs {
   return Object.fromEntries(entries) as unknown as SentenceInputs;
 }
 
-declareOwn(SentenceTransformer);
+declarePure(SentenceTransformer);

@@ -3,7 +3,7 @@
  * memory, to show what the work takes.
  */
 import type { KernelVariant } from '../gpu/pipelines.ts';
-import { LengthTables } from '../models/common/length-tables.ts';
+import { KeptTables, LengthTables } from '../models/common/length-tables.ts';
 import { Module } from '../nn/module.ts';
 import { Device, type DeviceStatistics } from '../tensor/device.ts';
 import { Tensor } from '../tensor/tensor.ts';
@@ -16,6 +16,7 @@ function copyTo<M extends Module>(device: Device, model: M): M {
     if (value instanceof Device) return device;
     if (value instanceof Tensor) return copyTensor(device, value);
     if (value instanceof LengthTables) return new LengthTables();
+    if (value instanceof KeptTables) return new KeptTables();
     if (Array.isArray(value)) return value.map(copy);
     return value instanceof Module ? Object.create(Object.getPrototypeOf(value) as object) : value;
   };

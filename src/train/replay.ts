@@ -45,8 +45,9 @@ class Watch {
       this.addAll(module);
       this.add(module, 'forward');
       for (const [key, value] of Object.entries(module))
-        if (Array.isArray(value) || key === 'config') this.addAll(value as object);
-        else if (value instanceof Tensor) this.addWeight(value);
+        if (value instanceof Tensor) this.addWeight(value);
+        else if (key === 'config') this.addAll(value as object);
+        else this.addPlain(value);
     }
     this.add(gpu, 'subgroupMatrices');
     this.add(gpu.tuning, 'changes');
@@ -70,6 +71,15 @@ class Watch {
     this.keyCounts.set(owner, keys.length);
     // Predicting switches training off, whatever it was.
     for (const key of keys) if (key !== 'training') this.add(owner, key);
+  }
+
+  /** Lists and settings, and what is in them. */
+  private addPlain(value: unknown): void {
+    const plain =
+      Array.isArray(value) || (value !== null && Reflect.getPrototypeOf(Object(value)) === Object.prototype);
+    if (typeof value !== 'object' || !plain) return;
+    this.addAll(value as object);
+    for (const part of Object.values(value as object)) this.addPlain(part);
   }
 
   private add(owner: object, key: string): void {

@@ -265,31 +265,26 @@ describe('standard input', () => {
 describe('the corpus of pretrain', () => {
   it('may have a mark, returns and another encoding: the same text gives the same training', async () => {
     const text = 'the café was warm\nthe day was long\n\nwe went home\n'.repeat(4);
-    const train = async (name: string, bytes: string | Uint8Array, ...more: string[]) => {
-      const corpus = await file(name, bytes);
-      const output = join(scratch, `${name}-out`);
-      const { code, stderr } = await dawngrad([
+    const outputOf = (name: string) => join(scratch, `${name}-out`);
+    const pretrain = async (name: string, bytes: string | Uint8Array, ...more: string[]) =>
+      dawngrad([
         'pretrain',
-        ...[
-          '--corpus',
-          corpus,
-          '--tokenizer',
-          model,
-          '--output',
-          output,
-          '--max-steps',
-          '2',
-          '--batch-size',
-          '4',
-        ],
-        ...['--hidden-size', '16', '--layers', '1', '--max-length', '16', ...more],
+        ...['--corpus', await file(name, bytes), '--tokenizer', model, '--output', outputOf(name)],
+        ...['--max-steps', '2', '--batch-size', '4', '--hidden-size', '16', '--max-length', '16', ...more],
       ]);
+    const train = async (name: string, bytes: string | Uint8Array, ...more: string[]) => {
+      const { code, stderr } = await pretrain(name, bytes, '--layers', '1', ...more);
       expect(code, stderr).toBe(0);
-      return readFile(join(output, 'model.safetensors'));
+      return readFile(join(outputOf(name), 'model.safetensors'));
     };
     const plain = await train('plain.txt', text);
     expect(await train('marked.txt', `\uFEFF${text.replaceAll('\n', '\r\n')}`)).toEqual(plain);
     expect(await train('latin1.txt', Buffer.from(text, 'latin1'), '--encoding', 'latin1')).toEqual(plain);
+    const larger = await pretrain('plain.txt', text, '--layers', '2', '--resume');
+    expect([larger.code, larger.stderr]).toEqual([
+      1,
+      expect.stringMatching(/--layers is 2, in '.*checkpoint-2' it was 1 · resume with --layers 1/),
+    ]);
     const bad = await file('bad.txt', Buffer.from(text, 'latin1'));
     const refused = await dawngrad([
       'pretrain',

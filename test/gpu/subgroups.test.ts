@@ -5,9 +5,9 @@ import { platform } from '#platform';
 import { SUBGROUP_SIZE_CONTROL, subgroupsOf } from '../../src/gpu/subgroups.ts';
 import { type DeviceOptions, requestDevice } from '../../src/tensor/device.ts';
 import { attention } from '../../src/tensor/ops/attention.ts';
-import { normalize } from '../../src/tensor/ops/embeddings.ts';
 import { matmul } from '../../src/tensor/ops/matmul.ts';
 import { layerNorm, softmax } from '../../src/tensor/ops/normalize.ts';
+import { normalize } from '../../src/tensor/ops/text-vectors.ts';
 import { reshape } from '../../src/tensor/ops/view.ts';
 
 afterEach(() => vi.restoreAllMocks());

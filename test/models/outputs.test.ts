@@ -1,7 +1,7 @@
 /**
  * Hidden states, attention weights and positions of the caller's, of every model, as transformers gives them.
  */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   AutoModel,
   AutoModelForQuestionAnswering,
@@ -25,6 +25,7 @@ import {
   readTensors,
   relativeError,
 } from '../support/fixtures.ts';
+import { tinySizes } from '../support/toy.ts';
 import { weightsOf } from '../support/weights.ts';
 
 const device = useDevice();
@@ -163,6 +164,26 @@ describe('attention weights', () => {
     unknown.overwritten();
     expect(maxDifference(await run(unknown), before)).toBe(0);
     model.dispose();
+  });
+
+  it('take as many uploads in two layers as in one', async () => {
+    for (const type of ['bert', 'modernbert'] as const) {
+      const uploads: number[] = [];
+      for (const numHiddenLayers of [1, 2]) {
+        const layerTypes = new Array<'sliding_attention'>(numHiddenLayers).fill('sliding_attention');
+        const local = type === 'modernbert' && { localAttention: 2, layerTypes };
+        const own = makeConfig(type, { ...tinySizes, numHiddenLayers, ...local });
+        const model = (await AutoModel.fromConfig(own, { device: device.current })).eval();
+        using _scope = device.current.scope();
+        const inputs = { inputIds: ids(), attentionMask: mask(), outputAttentions: true };
+        const writes = vi.spyOn(device.current.gpu.recorder, 'write');
+        noGrad(() => model.forward(inputs));
+        uploads.push(writes.mock.calls.length);
+        writes.mockRestore();
+        model.dispose();
+      }
+      expect(uploads[1], type).toBe(uploads[0]);
+    }
   });
 
   it('in mixed precision are float32, near those of float32', async ({ skip }) => {

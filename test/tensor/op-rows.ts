@@ -5,7 +5,6 @@ import { distanceAttention, firstsOf } from '../../src/tensor/ops/distance-atten
 import { byDistance } from '../../src/tensor/ops/distances.ts';
 import * as elementwise from '../../src/tensor/ops/elementwise.ts';
 import { embedding, positionIds } from '../../src/tensor/ops/embedding.ts';
-import { maxTokens, normalize } from '../../src/tensor/ops/embeddings.ts';
 import { feedForward } from '../../src/tensor/ops/feed-forward.ts';
 import { gated } from '../../src/tensor/ops/gated.ts';
 import { bceWithLogits, crossEntropy, mseLoss } from '../../src/tensor/ops/loss.ts';
@@ -14,6 +13,7 @@ import { addLayerNorm, layerNorm, softmax } from '../../src/tensor/ops/normalize
 import { mean, sum } from '../../src/tensor/ops/reduction.ts';
 import { rotary } from '../../src/tensor/ops/rotary.ts';
 import { takeRows } from '../../src/tensor/ops/rows.ts';
+import { maxTokens, normalize } from '../../src/tensor/ops/text-vectors.ts';
 import { narrow, permute, reshape } from '../../src/tensor/ops/view.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { at, build, erf, map, type NdArray, nd, sumOver } from '../support/ndarray.ts';

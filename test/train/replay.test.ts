@@ -1,7 +1,7 @@
 /** A batch of a shape seen before is replayed, and gives the bits that the model gives. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { DeviceLostError, DisposedError, ShapeError } from '../../src/errors.ts';
-import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
+import { AutoModel, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import { BertForSequenceClassification } from '../../src/models/bert.ts';
 import type { PreTrainedModel } from '../../src/models/common/pretrained.ts';
 import type { TaskOutput } from '../../src/models/common/tasks.ts';
@@ -9,6 +9,9 @@ import { makeConfig } from '../../src/models/config.ts';
 import type { ModelType } from '../../src/models/registry.ts';
 import { LayerNorm, type Linear } from '../../src/nn/layers.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
+import type { SentenceSettings } from '../../src/sentence/folder.ts';
+import type { PoolingMode } from '../../src/sentence/pooling.ts';
+import { SentenceTransformer } from '../../src/sentence/sentence-transformer.ts';
 import { type Device, requestDevice } from '../../src/tensor/device.ts';
 import { scale } from '../../src/tensor/ops/elementwise.ts';
 import { type PredictOptions, predictBatches, type TrainableModel } from '../../src/train/predict.ts';
@@ -89,6 +92,44 @@ describe.each(families)('%s', (family) => {
     await check(model, inputOf(9, 5, 2), false);
     await check(model, inputOf(9, 6), true);
     expect(liveBesideTables(model)).toBe(live);
+    model.dispose();
+  });
+});
+
+describe('vectors of texts', () => {
+  const made = async (poolingMode: PoolingMode[], more: Partial<SentenceSettings> = {}) =>
+    new SentenceTransformer(
+      await AutoModel.fromConfig(makeConfig('bert', sizes), { device: device.current }),
+      { poolingMode, ...more },
+    ).eval();
+
+  const modes: PoolingMode[][] = [['mean'], ['cls', 'lasttoken'], ['max'], ['mean', 'max'], ['weightedmean']];
+  it.each(modes.map((mode) => [mode.join(), mode] as const))('%s: are replayed', async (_, mode) => {
+    const model = await made(mode, { normalize: true });
+    const live = liveBesideTables(model);
+    // The first text of a length makes the weights of its tokens, but for the largest numbers.
+    for (let first = 0; first < (mode.join() === 'max' ? 1 : 2); first += 1) {
+      await check(model, textOf(9, 1), false);
+      await check(model, textOf(5, 2), false);
+    }
+    await check(model, textOf(9, 3), true);
+    await check(model, textOf(5, 4), true);
+    await check(model, textOf(9, 5, 2), false);
+    await check(model, textOf(9, 6), true);
+    expect(liveBesideTables(model)).toBe(live);
+    model.dispose();
+  });
+
+  it('are computed anew with other settings, and with a prompt that is not pooled', async () => {
+    const model = await made(['mean']);
+    for (const replayed of [false, false, true]) await check(model, textOf(9, 1), replayed);
+    model.settings.normalize = true;
+    for (const replayed of [false, true]) await check(model, textOf(9, 1), replayed);
+    (model.settings.poolingMode as PoolingMode[])[0] = 'cls';
+    for (const replayed of [false, false, true]) await check(model, textOf(9, 1), replayed);
+    const poolingMask = Int32Array.from({ length: 9 }, (_, at) => Number(at > 2));
+    for (let again = 0; again < 2; again += 1)
+      await check(model, { ...textOf(9, 1), poolingMask } as Text, false);
     model.dispose();
   });
 });

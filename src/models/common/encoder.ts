@@ -9,7 +9,12 @@ import { checkpoint } from '../../tensor/checkpoint.ts';
 import type { Device, TensorTree } from '../../tensor/device.ts';
 import { selfAttention } from '../../tensor/ops/attention.ts';
 import { type DistanceAttentionOptions, distanceAttention } from '../../tensor/ops/distance-attention.ts';
-import { type PlainAttentionOptions, plainSelfAttention } from '../../tensor/ops/plain-attention.ts';
+import {
+  maskBias,
+  type PlainAttentionOptions,
+  plainSelfAttention,
+  windowBias,
+} from '../../tensor/ops/plain-attention.ts';
 import { select } from '../../tensor/ops/view.ts';
 import { isGradEnabled } from '../../tensor/tape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -83,8 +88,10 @@ export interface RelativePositions {
 
 /** What attention takes that gives its weights, computed the plain way. */
 export interface PlainlySeen {
-  mask: Tensor | undefined;
   plain: true;
+  /** Of the mask, and of layers that see near tokens only; see `plainSelfAttention`. */
+  hidden?: Tensor | undefined;
+  near?: Tensor | undefined;
   /** float32, added to the scores: broadcasts to [B, heads, L, L]. */
   bias?: Tensor | undefined;
   /** float32 [B, 1, L, 1], by which the scores are multiplied before: 0 for a query that sees nothing. */
@@ -124,8 +131,10 @@ export function attend(
   layer?: LayerDistances,
 ): Attended {
   if ('plain' in seen) {
-    const { mask, bias, queries } = seen;
-    return plainSelfAttention(qkv, { mask, bias, queries, products, ...options, ...layer?.plainly });
+    const { hidden, bias, queries } = seen;
+    const { window, ...more } = options;
+    const near = window === undefined ? undefined : seen.near;
+    return plainSelfAttention(qkv, { hidden, near, bias, queries, products, ...more, ...layer?.plainly });
   }
   const { bias, distances, shown: __, ...tokens } = seen;
   const { window, ...more } = options;
@@ -261,9 +270,14 @@ export abstract class LayerStack extends Module {
   /** Layers that thaw together, from the top down. */
   abstract groups(): Module[][];
 
-  /** What all layers see that give the weights of attention. */
-  protected plainly(_length: number, mask: Tensor | undefined): PlainlySeen {
-    return { mask, plain: true };
+  /** What all layers see that give the weights of attention. Made once, whatever their number. */
+  protected plainly(device: Device, length: number, mask: Tensor | undefined): PlainlySeen {
+    const { reach } = this;
+    return {
+      plain: true,
+      hidden: mask && maskBias(mask),
+      near: reach === undefined ? undefined : windowBias(device, length, reach),
+    };
   }
 
   /** What distances add to scores in texts of up to `length` tokens; `mask`: of those that are not packed. */
@@ -277,8 +291,10 @@ export abstract class LayerStack extends Module {
     return this.values.positionEmbeddingType !== 'absolute';
   }
 
-  /** Whether layers see near tokens only. */
-  protected readonly local: boolean = false;
+  /** The largest distance to a token that layers see that see near tokens only. */
+  protected get reach(): number | undefined {
+    return undefined;
+  }
 
   /** Angles of the positions 0 to count − 1, for layers with rotary positions. */
   protected rotaryAngles?(device: Device, count: number): RotaryPositions['angles'];
@@ -298,12 +314,12 @@ export abstract class LayerStack extends Module {
     const { outputAttentions: weights = false } = inputs;
     const { device, shape } = embedded;
     // Where tokens between others are left out, distances are not what they were.
-    const gapless = this.local || this.knowsDistances;
+    const gapless = this.reach !== undefined || this.knowsDistances;
     const packing = skipPadding && !weights ? Packing.of(mask, gapless) : null;
     const rotary = this.rotaryPositions(embedded, inputs.positionIds, packing);
     if (packing === null) {
       const seen = weights
-        ? this.plainly(shape[1]!, mask)
+        ? this.plainly(device, shape[1]!, mask)
         : { mask, ...this.relative(device, shape[1]!, mask) };
       return this.run(embedded, { ...seen, rotary }, { all, weights });
     }

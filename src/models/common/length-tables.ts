@@ -28,28 +28,47 @@ export function lengthTable(device: Device, length: number, rule: LengthRule, wi
 /** Lengths whose tables are kept. */
 const MOST_KEPT = 16;
 
-/** A module's tables, kept from one text to the next of the same length. */
-export class LengthTables {
-  private readonly kept = new Map<LengthRule, Map<number, Tensor>>();
+/** A module's tables of one kind by what they are made for, kept from one forward pass to the next. */
+export class KeptTables<K> {
+  private readonly kept = new Map<K, Tensor>();
 
-  /** As `lengthTable`, but the table belongs to no scope. */
-  of(device: Device, length: number, rule: LengthRule, width?: number): Tensor {
-    const tables = cached(this.kept, rule, () => new Map<number, Tensor>());
-    const known = tables.get(length);
-    const table = known?.disposed === false ? known : device.keep(lengthTable(device, length, rule, width));
+  /** `most`: tables that are kept, the latest ones. */
+  constructor(private readonly most = MOST_KEPT) {}
+
+  /** The table that `make` gives, which belongs to no scope. */
+  of(key: K, make: () => Tensor): Tensor {
+    const { kept } = this;
+    const known = kept.get(key);
+    const made = known?.disposed === false ? known : make();
+    const table = made === known ? known : made.device.keep(made);
     // The latest comes last.
-    tables.delete(length);
-    tables.set(length, table);
-    const [oldest] = tables.keys();
-    if (tables.size > MOST_KEPT) {
-      tables.get(oldest!)!.dispose();
-      tables.delete(oldest!);
+    kept.delete(key);
+    kept.set(key, table);
+    const [oldest] = kept.keys();
+    if (kept.size > this.most) {
+      kept.get(oldest!)!.dispose();
+      kept.delete(oldest!);
     }
     return table;
   }
 
   get all(): Tensor[] {
-    return [...this.kept.values()].flatMap((tables) => [...tables.values()]);
+    return [...this.kept.values()];
+  }
+}
+
+/** A module's tables, kept from one text to the next of the same length. */
+export class LengthTables {
+  private readonly kept = new Map<LengthRule, KeptTables<number>>();
+
+  /** As `lengthTable`, but the table belongs to no scope. */
+  of(device: Device, length: number, rule: LengthRule, width?: number): Tensor {
+    const tables = cached(this.kept, rule, () => new KeptTables<number>());
+    return tables.of(length, () => lengthTable(device, length, rule, width));
+  }
+
+  get all(): Tensor[] {
+    return [...this.kept.values()].flatMap((tables) => tables.all);
   }
 }
 

@@ -2,9 +2,9 @@
 import { DataError } from '../../errors.ts';
 import { withoutAutocast } from '../../tensor/autocast.ts';
 import { mul, relu, scale, sub } from '../../tensor/ops/elementwise.ts';
-import { normalize } from '../../tensor/ops/embeddings.ts';
 import { matmul } from '../../tensor/ops/matmul.ts';
 import { sum } from '../../tensor/ops/reduction.ts';
+import { normalize } from '../../tensor/ops/text-vectors.ts';
 import { select } from '../../tensor/ops/view.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { ComputeLoss } from '../../train/predict.ts';

@@ -2,7 +2,7 @@
 import { ConfigError } from '../../errors.ts';
 import { check, checkOptions, type OptionNames } from '../../options.ts';
 import { add, scale } from '../../tensor/ops/elementwise.ts';
-import { normalize } from '../../tensor/ops/embeddings.ts';
+import { normalize } from '../../tensor/ops/text-vectors.ts';
 import { narrow } from '../../tensor/ops/view.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { SentenceInputs, SentenceTransformer } from '../sentence-transformer.ts';

@@ -1,4 +1,5 @@
 /** Attention as separate ops, which keeps the matrix of weights for callers that ask for it. */
+import type { Device } from '../device.ts';
 import type { Tensor } from '../tensor.ts';
 import type { AttentionOptions } from './attention.ts';
 import { add, dropout as drop, type FloatDtype, mul, scale, to } from './elementwise.ts';
@@ -10,7 +11,7 @@ import { permute, reshape, select } from './view.ts';
 const LOWEST = -3.4028234663852886e38;
 
 /** The bias [B, 1, 1, L] for scores [B, heads, L, L]: the lowest float for padding, as in transformers. */
-function maskBias(mask: Tensor): Tensor {
+export function maskBias(mask: Tensor): Tensor {
   const [batch, length] = mask.shape as [number, number];
   const shape = [batch, 1, 1, length];
   const { device, integers } = mask;
@@ -23,23 +24,23 @@ function maskBias(mask: Tensor): Tensor {
 }
 
 /** The bias [L, L] for keys that are too far: so large that a padding's, added to it, does not overflow. */
-function windowBias({ device, shape }: Tensor, window: number | undefined): Tensor | undefined {
-  const length = shape[1]!;
-  if (window === undefined || window >= length - 1) return undefined;
+export function windowBias(device: Device, length: number, window: number): Tensor | undefined {
+  if (window >= length - 1) return undefined;
   const far = (at: number) => Math.abs(Math.floor(at / length) - (at % length)) > window;
   const values = Float32Array.from({ length: length * length }, (_, at) => (far(at) ? -1e30 : 0));
   return device.tensor(values, [length, length]);
 }
 
-export interface PlainAttentionOptions extends AttentionOptions {
+export interface PlainAttentionOptions extends Omit<AttentionOptions, 'mask'> {
+  /** `maskBias` of the mask, and `windowBias` of a layer that sees near tokens only. */
+  hidden?: Tensor | undefined;
+  near?: Tensor | undefined;
   /** float32, added to the scores: broadcasts to [B, heads, L, L]. */
   bias?: Tensor | undefined;
   /** float32 [B, 1, L, 1], by which the scores are multiplied before. */
   queries?: Tensor | undefined;
   /** Products that are summed up before they are scaled by 1 / √(products · size). Default 1. */
   products?: number | undefined;
-  /** Largest distance between a query and a key that it sees. Default: any. */
-  window?: number | undefined;
   /**
    * What to add to the products of queries and keys, both [B, heads, L, size], before they are scaled: a
    * tensor that broadcasts to [B, heads, L, L].
@@ -54,7 +55,7 @@ export interface PlainAttentionOptions extends AttentionOptions {
  */
 export function plainSelfAttention(
   qkv: Tensor,
-  { heads, mask, bias, queries, more, products = 1, window, dropout = 0 }: PlainAttentionOptions,
+  { heads, hidden, near, bias, queries, more, products = 1, dropout = 0 }: PlainAttentionOptions,
 ): { result: Tensor; weights: Tensor } {
   const [batch, length, columns] = qkv.shape as [number, number, number];
   const width = columns / 3;
@@ -65,12 +66,11 @@ export function plainSelfAttention(
   const product = to(matmul(query, key, { transposeB: true }), 'float32');
   const sum = more === undefined ? product : add(product, to(more(query, key), 'float32'));
   const scaled = scale(sum, 1 / Math.sqrt(products * size));
-  const scores = [bias, windowBias(qkv, window)].reduce<Tensor>(
+  const scores = [bias, near, hidden].reduce<Tensor>(
     (total, one) => (one === undefined ? total : add(total, one)),
     queries === undefined ? scaled : mul(scaled, queries),
   );
-  const seen = mask === undefined ? scores : add(scores, maskBias(mask));
-  const weights = drop(softmax(seen), dropout);
+  const weights = drop(softmax(scores), dropout);
   const mixed = matmul(to(weights, qkv.dtype as FloatDtype), value);
   return { result: reshape(permute(mixed, [0, 2, 1, 3]), [batch, length, width]), weights };
 }

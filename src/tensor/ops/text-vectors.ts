@@ -1,7 +1,7 @@
-/** What makes embeddings of token states: vectors of unit length, and the largest values over tokens. */
+/** Vectors of texts: of unit length, and the largest numbers over tokens. */
 import { ShapeError } from '../../errors.ts';
 import { spreadAlong } from '../../kernels/along.ts';
-import { maxTokens as maxTokensKernel, unitRows } from '../../kernels/embeddings.ts';
+import { maxTokens as maxTokensKernel, unitRows } from '../../kernels/text-vectors.ts';
 import { checkOptions } from '../../options.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';

@@ -1,4 +1,4 @@
-/** Launchers for what makes embeddings of token states: rows of unit length, and the largest over tokens. */
+/** Launchers for vectors of texts: rows of unit length, and the largest numbers over tokens. */
 import type { GpuContext } from '../gpu/context.ts';
 import { elementGrid, kernel, launch, rowWindows, type Slot, slice } from './launch.ts';
 import type { RowsLaunch } from './normalize.ts';
