@@ -13,6 +13,7 @@ import { LoraConfig } from '../src/models/peft/config.ts';
 import { getPeftModel } from '../src/models/peft/peft-model.ts';
 import { attentionTargets } from '../src/models/peft/targets.ts';
 import { Device, requestDevice } from '../src/tensor/device.ts';
+import type { FloatDtype } from '../src/tensor/ops/elementwise.ts';
 import { resolveArguments } from '../src/train/argument-checks.ts';
 import type { TrainingArguments } from '../src/train/arguments.ts';
 import { estimateMemory, type MemoryEstimate } from '../src/train/estimate.ts';
@@ -32,8 +33,8 @@ interface Options {
 interface Variant {
   name: string;
   args: Partial<TrainingArguments>;
-  /** Trains an adapter, with PEFT's defaults. */
-  lora?: true;
+  /** Trains an adapter, with PEFT's defaults, over a base of this type. */
+  lora?: FloatDtype;
 }
 
 function readShape(text: string): [number, number] {
@@ -55,16 +56,23 @@ const options = new Command('memory')
   .parse()
   .opts<Options>();
 
-const variants: readonly Variant[] = [false, true].flatMap((fp16): Variant[] => [
-  { name: fp16 ? 'fp16' : 'float32', args: { fp16 } },
-  { name: fp16 ? 'fp16, checkpointing' : 'checkpointing', args: { fp16, gradientCheckpointing: true } },
-  { name: fp16 ? 'fp16, LoRA' : 'LoRA', args: { fp16 }, lora: true },
-  {
-    name: fp16 ? 'fp16, LoRA, checkpointing' : 'LoRA, checkpointing',
-    args: { fp16, gradientCheckpointing: true },
-    lora: true,
-  },
-]);
+const variants: readonly Variant[] = [false, true].flatMap((fp16) =>
+  [undefined, 'float32' as const, 'float16' as const].flatMap((lora) =>
+    [false, true].map((gradientCheckpointing): Variant => {
+      const adapter = lora === undefined ? [] : [lora === 'float16' ? 'LoRA, float16 base' : 'LoRA'];
+      const names = [
+        ...(fp16 ? ['fp16'] : []),
+        ...adapter,
+        ...(gradientCheckpointing ? ['checkpointing'] : []),
+      ];
+      return {
+        name: names.join(', ') || 'float32',
+        args: { fp16, gradientCheckpointing },
+        ...(lora && { lora }),
+      };
+    }),
+  ),
+);
 
 const size = jobSizes.find(({ name }) => name === options.model)!;
 const [count, length] = options.shape;
@@ -89,7 +97,8 @@ const argsOf = (variant: Variant): TrainingArguments =>
 async function modelOf(device: Device, { args, lora }: Variant): Promise<TrainableModel> {
   const model = await makeModel(device, size);
   const targetModules = attentionTargets(model);
-  if (lora === true) getPeftModel(model, new LoraConfig({ taskType: 'SEQ_CLS', targetModules }));
+  if (lora !== undefined)
+    getPeftModel(model, new LoraConfig({ taskType: 'SEQ_CLS', targetModules }), { baseDtype: lora });
   if (args.gradientCheckpointing === true) model.gradientCheckpointingEnable();
   return model as TrainableModel;
 }
@@ -139,7 +148,7 @@ async function runAll(able: readonly Variant[], steps: number): Promise<{ second
 
 const device = await requestDevice(options.adapter === undefined ? {} : { adapter: options.adapter });
 const { gpu, description } = device;
-const able = variants.filter(({ args }) => args.fp16 !== true || gpu.float16);
+const able = variants.filter(({ args, lora }) => gpu.float16 || (args.fp16 !== true && lora !== 'float16'));
 const rows: MemoryEstimate[] = [];
 for (const variant of able) rows.push(await estimate(gpu, variant));
 const measured = options.run === undefined ? null : await runAll(able, options.run);
