@@ -269,8 +269,8 @@ function checkOptions(options: FinetuneOptions): void {
   if (options.train !== undefined && options.dataset !== undefined)
     throw new UsageError('there are --train and --dataset', { remedy: 'give one of them' });
   if (options.lora !== undefined) new LoraConfig(loraOptions(options.lora));
-  if (options.fewShot === true && (options.lora !== undefined || options.dryRun === true))
-    throw new UsageError('--lora and --dry-run do not go with --few-shot', { remedy: 'leave them out' });
+  if (options.fewShot === true && options.dryRun === true)
+    throw new UsageError('--dry-run does not go with --few-shot', { remedy: 'leave one of them out' });
   if (options.lora !== undefined && options.fromScratch === true)
     throw new UsageError('there are --lora and --from-scratch', { remedy: 'give one of them' });
   needs('pass --eval or --train-split', evaluates(options), {
@@ -375,7 +375,8 @@ async function prepare(
   if (options.lora !== undefined && model.adapters === null && resumes)
     throw new UsageError('--lora: the checkpoint holds a whole model', { remedy: 'leave it out' });
   if (options.lora === undefined || resumes) model.adapters?.train();
-  else console.error(addLora(model, options.lora, { task: task.name, base: options.model!, missing }));
+  else
+    console.error(addLora(model, options.lora, { task: task.name, base: options.model!, folder, missing }));
   const bound = task.bind(
     tokenizer,
     model.config,

@@ -51,7 +51,7 @@ export class ModelAdapters {
   private chosen: string | null = null;
 
   /** Freezes the model, whose adapters learn in its place. */
-  constructor(private readonly model: PreTrainedModel) {
+  constructor(readonly model: PreTrainedModel) {
     model.setRequiresGrad(false);
   }
 
