@@ -5,6 +5,7 @@
  *
  *     npm run memory -- --model bert-base --shape 8x512
  *     npm run memory -- --model MiniLM --shape 8x128 --run 3
+ *     npm run memory -- --shape 2x128 --run 5 --only float32 checkpointing
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Batch } from '../src/data/collate.ts';
@@ -26,6 +27,7 @@ interface Options {
   model: string;
   shape: [batch: number, length: number];
   padded?: boolean;
+  only?: string[];
   run?: number;
   adapter?: string;
 }
@@ -51,6 +53,7 @@ const options = new Command('memory')
   )
   .option('--shape <batch>x<length>', 'of a step', readShape, [8, 512] as [number, number])
   .option('--padded', 'texts of all lengths up to the longest, so that half is padding')
+  .option('--only <names...>', 'these rows, by their names')
   .option('--run <steps>', 'also compute so many steps', Number)
   .option('--adapter <name>', 'as for the dawngrad command')
   .parse()
@@ -148,7 +151,8 @@ async function runAll(able: readonly Variant[], steps: number): Promise<{ second
 
 const device = await requestDevice(options.adapter === undefined ? {} : { adapter: options.adapter });
 const { gpu, description } = device;
-const able = variants.filter(({ args, lora }) => gpu.float16 || (args.fp16 !== true && lora !== 'float16'));
+const runs = ({ args, lora }: Variant): boolean => gpu.float16 || (args.fp16 !== true && lora !== 'float16');
+const able = variants.filter((variant) => (options.only?.includes(variant.name) ?? true) && runs(variant));
 const rows: MemoryEstimate[] = [];
 for (const variant of able) rows.push(await estimate(gpu, variant));
 const measured = options.run === undefined ? null : await runAll(able, options.run);

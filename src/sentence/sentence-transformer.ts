@@ -146,7 +146,8 @@ export class SentenceTransformer extends PreTrainedModel {
     const entries = Object.entries(options);
     const own = Object.fromEntries(entries.filter(([name]) => Object.hasOwn(settingNames, name)));
     const load = Object.fromEntries(entries.filter(([name]) => !Object.hasOwn(settingNames, name)));
-    const tokenizer = await AutoTokenizer.fromPretrained(path);
+    const hub = entries.filter(([name]) => Object.hasOwn(hubOptionNames, name));
+    const tokenizer = await AutoTokenizer.fromPretrained(path, Object.fromEntries(hub));
     const transformer = await AutoModel.fromPretrained(path, load);
     // An adapter's base is found by the name that people gave.
     if (path === folder && transformer.adapters === null) transformer.nameOrPath = idOrFolder;
