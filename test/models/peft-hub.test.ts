@@ -56,6 +56,8 @@ beforeAll(async () => {
   const lora = new LoraConfig({
     taskType: 'SEQ_CLS',
     initLoraWeights: false,
+    // Which its checkpoint lacks.
+    modulesToSave: ['pooler'],
     baseModelNameOrPath: 'org/sentiment',
   });
   const own = getPeftModel(plain, lora);
