@@ -5,6 +5,7 @@
  *
  *     npm run memory -- --model bert-base --shape 8x512
  *     npm run memory -- --model MiniLM --shape 8x128 --run 3
+ *     npm run memory -- --shape 2x128 --run 5 --only float32 checkpointing
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Batch } from '../src/data/collate.ts';
@@ -13,6 +14,7 @@ import { LoraConfig } from '../src/models/peft/config.ts';
 import { getPeftModel } from '../src/models/peft/peft-model.ts';
 import { attentionTargets } from '../src/models/peft/targets.ts';
 import { Device, requestDevice } from '../src/tensor/device.ts';
+import type { FloatDtype } from '../src/tensor/ops/elementwise.ts';
 import { resolveArguments } from '../src/train/argument-checks.ts';
 import type { TrainingArguments } from '../src/train/arguments.ts';
 import { estimateMemory, type MemoryEstimate } from '../src/train/estimate.ts';
@@ -25,6 +27,7 @@ interface Options {
   model: string;
   shape: [batch: number, length: number];
   padded?: boolean;
+  only?: string[];
   run?: number;
   adapter?: string;
 }
@@ -32,8 +35,8 @@ interface Options {
 interface Variant {
   name: string;
   args: Partial<TrainingArguments>;
-  /** Trains an adapter, with PEFT's defaults. */
-  lora?: true;
+  /** Trains an adapter, with PEFT's defaults, over a base of this type. */
+  lora?: FloatDtype;
 }
 
 function readShape(text: string): [number, number] {
@@ -50,21 +53,29 @@ const options = new Command('memory')
   )
   .option('--shape <batch>x<length>', 'of a step', readShape, [8, 512] as [number, number])
   .option('--padded', 'texts of all lengths up to the longest, so that half is padding')
+  .option('--only <names...>', 'these rows, by their names')
   .option('--run <steps>', 'also compute so many steps', Number)
   .option('--adapter <name>', 'as for the dawngrad command')
   .parse()
   .opts<Options>();
 
-const variants: readonly Variant[] = [false, true].flatMap((fp16): Variant[] => [
-  { name: fp16 ? 'fp16' : 'float32', args: { fp16 } },
-  { name: fp16 ? 'fp16, checkpointing' : 'checkpointing', args: { fp16, gradientCheckpointing: true } },
-  { name: fp16 ? 'fp16, LoRA' : 'LoRA', args: { fp16 }, lora: true },
-  {
-    name: fp16 ? 'fp16, LoRA, checkpointing' : 'LoRA, checkpointing',
-    args: { fp16, gradientCheckpointing: true },
-    lora: true,
-  },
-]);
+const variants: readonly Variant[] = [false, true].flatMap((fp16) =>
+  [undefined, 'float32' as const, 'float16' as const].flatMap((lora) =>
+    [false, true].map((gradientCheckpointing): Variant => {
+      const adapter = lora === undefined ? [] : [lora === 'float16' ? 'LoRA, float16 base' : 'LoRA'];
+      const names = [
+        ...(fp16 ? ['fp16'] : []),
+        ...adapter,
+        ...(gradientCheckpointing ? ['checkpointing'] : []),
+      ];
+      return {
+        name: names.join(', ') || 'float32',
+        args: { fp16, gradientCheckpointing },
+        ...(lora && { lora }),
+      };
+    }),
+  ),
+);
 
 const size = jobSizes.find(({ name }) => name === options.model)!;
 const [count, length] = options.shape;
@@ -89,7 +100,8 @@ const argsOf = (variant: Variant): TrainingArguments =>
 async function modelOf(device: Device, { args, lora }: Variant): Promise<TrainableModel> {
   const model = await makeModel(device, size);
   const targetModules = attentionTargets(model);
-  if (lora === true) getPeftModel(model, new LoraConfig({ taskType: 'SEQ_CLS', targetModules }));
+  if (lora !== undefined)
+    getPeftModel(model, new LoraConfig({ taskType: 'SEQ_CLS', targetModules }), { baseDtype: lora });
   if (args.gradientCheckpointing === true) model.gradientCheckpointingEnable();
   return model as TrainableModel;
 }
@@ -139,7 +151,8 @@ async function runAll(able: readonly Variant[], steps: number): Promise<{ second
 
 const device = await requestDevice(options.adapter === undefined ? {} : { adapter: options.adapter });
 const { gpu, description } = device;
-const able = variants.filter(({ args }) => args.fp16 !== true || gpu.float16);
+const runs = ({ args, lora }: Variant): boolean => gpu.float16 || (args.fp16 !== true && lora !== 'float16');
+const able = variants.filter((variant) => (options.only?.includes(variant.name) ?? true) && runs(variant));
 const rows: MemoryEstimate[] = [];
 for (const variant of able) rows.push(await estimate(gpu, variant));
 const measured = options.run === undefined ? null : await runAll(able, options.run);

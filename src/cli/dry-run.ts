@@ -42,6 +42,6 @@ time    ${seconds === null ? 'not measured, because the memory is too little' : 
 disk    ${mib(disk.model + kept * disk.checkpoint)}: the model ${mib(disk.model)}, checkpoints ${kept} × ${mib(disk.checkpoint)}`);
   if (limit === undefined || peak <= limit) return;
   console.log(`\n${mib(peak)} do not fit into ${mib(limit)}:`);
-  for (const line of roomFor(args)) console.log(`- ${inCommandNames(line)}`);
+  for (const line of roomFor(args, options.model)) console.log(`- ${inCommandNames(line)}`);
   process.exitCode = 1;
 }

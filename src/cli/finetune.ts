@@ -9,7 +9,6 @@ import { withOverrides } from '../models/config.ts';
 import { hasTrainedClassifier } from '../models/files/class-head.ts';
 import { resolveModel } from '../models/files/hub.ts';
 import { loadConfig } from '../models/files/load.ts';
-import { LoraConfig } from '../models/peft/config.ts';
 import { defined } from '../options.ts';
 import { SENTENCE_FILES } from '../sentence/folder.ts';
 import { SetFitModel } from '../sentence/setfit.ts';
@@ -26,7 +25,6 @@ import { configOption, type DatasetOptions, datasetOption } from './data-source.
 import { bytes, printDryRun } from './dry-run.ts';
 import {
   addFewShotOptions,
-  checkFewShot,
   checkFewShotLabels,
   type FewShotOptions,
   fewShotValues,
@@ -34,15 +32,15 @@ import {
   trainFewShot,
 } from './few-shot.ts';
 import { readFiles } from './finetune-data.ts';
+import { checkOptions, evaluates } from './finetune-options.ts';
 import { checkAlone, first, isFirst } from './group.ts';
-import { addLora, loraOptions } from './lora.ts';
+import { addLora } from './lora.ts';
 import {
   addDataOptions,
   addModelOptions,
   addResumeOption,
   type CommonOptions,
   checkOutput,
-  checkPositive,
   type DataOptions,
   integer,
   number,
@@ -54,7 +52,7 @@ import {
 import { downloadProgress } from './progress.ts';
 import { addPushOptions, pushTraining, type TrainingPushOptions, trainingTarget } from './push.ts';
 import { formatEvaluation, formatOutcome } from './report.ts';
-import { addStreamingOptions, checkStreaming, type StreamingOptions } from './streaming.ts';
+import { addStreamingOptions, type StreamingOptions } from './streaming.ts';
 import { addTaskOptions, encodingOptions, type TaskOptions } from './task-options.ts';
 import { train } from './train.ts';
 import type { Trained } from './trained.ts';
@@ -251,44 +249,6 @@ async function finetune(options: FinetuneOptions): Promise<void> {
   device.destroy();
 }
 
-const evaluates = ({ eval: files, evalSplit, trainSplit }: FinetuneOptions): boolean =>
-  [files, evalSplit, trainSplit].some((option) => option !== undefined);
-
-const tests = ({ test, testSplit }: FinetuneOptions): boolean =>
-  test !== undefined || testSplit !== undefined;
-
-/** Throws `UsageError` for options that need others. */
-function checkOptions(options: FinetuneOptions): void {
-  const needs = (remedy: string, there: boolean, names: Record<string, unknown>): void => {
-    for (const [name, value] of Object.entries(names))
-      if (value !== undefined && !there) throw new UsageError(`${name} needs evaluations`, { remedy });
-  };
-  const evaluation = options.eval === undefined ? options.evalSplit && '--eval-split' : '--eval';
-  if (options.trainSplit !== undefined && evaluation !== undefined)
-    throw new UsageError(`there are ${evaluation} and --train-split`, { remedy: 'give one of them' });
-  if (options.train !== undefined && options.dataset !== undefined)
-    throw new UsageError('there are --train and --dataset', { remedy: 'give one of them' });
-  if (options.lora !== undefined) new LoraConfig(loraOptions(options.lora));
-  if (options.fewShot === true && (options.lora !== undefined || options.dryRun === true))
-    throw new UsageError('--lora and --dry-run do not go with --few-shot', { remedy: 'leave them out' });
-  if (options.lora !== undefined && options.fromScratch === true)
-    throw new UsageError('there are --lora and --from-scratch', { remedy: 'give one of them' });
-  needs('pass --eval or --train-split', evaluates(options), {
-    '--early-stopping': options.earlyStopping,
-    '--metric': options.metric,
-    '--eval-steps': options.evalSteps,
-  });
-  needs('pass --eval or --test', evaluates(options) || tests(options), {
-    '--predictions': options.predictions,
-    '--max-eval-samples': options.maxEvalSamples,
-  });
-  checkStreaming(options);
-  checkFewShot(options);
-  checkPositive('--max-length', options.maxLength);
-  checkPositive('--max-train-samples', options.maxTrainSamples);
-  checkPositive('--max-eval-samples', options.maxEvalSamples);
-}
-
 /** What the data or the checkpoint decide, printed a line each. */
 async function decide(
   { problemType, head, loss, fromScratch, fewShot }: FinetuneOptions,
@@ -375,7 +335,8 @@ async function prepare(
   if (options.lora !== undefined && model.adapters === null && resumes)
     throw new UsageError('--lora: the checkpoint holds a whole model', { remedy: 'leave it out' });
   if (options.lora === undefined || resumes) model.adapters?.train();
-  else console.error(addLora(model, options.lora, { task: task.name, base: options.model!, missing }));
+  else
+    console.error(addLora(model, options.lora, { task: task.name, base: options.model!, folder, missing }));
   const bound = task.bind(
     tokenizer,
     model.config,

@@ -4,6 +4,8 @@ import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { LoraConfig, type LoraOptions, type TaskType } from '../models/peft/config.ts';
 import { getPeftModel } from '../models/peft/peft-model.ts';
 import { attentionTargets } from '../models/peft/targets.ts';
+import { SentenceTransformer } from '../sentence/sentence-transformer.ts';
+import { SetFitModel } from '../sentence/setfit.ts';
 
 /** Names of the option's settings, as short as they read, and PEFT's. */
 const settings: Readonly<Record<string, keyof LoraOptions>> = {
@@ -54,37 +56,45 @@ export function loraOptions(text: string | true): LoraOptions {
 /** What decides about an adapter besides `--lora`. */
 interface Given {
   task: string;
-  /** The folder or hub id that `--model` names. */
+  /** The folder or hub id that `--model` names, and where it lies. */
   base: string;
+  folder: string;
   /** Weights that the checkpoint lacks: their modules learn as a whole. */
   missing: readonly string[];
 }
 
+/** What gets the adapter: the transformer of a model of vectors, whose other modules have nothing to learn. */
+const adaptable = (model: PreTrainedModel): PreTrainedModel =>
+  model instanceof SetFitModel || model instanceof SentenceTransformer ? model.base : model;
+
 /**
  * Gives a model an adapter, and returns a line that says what learns. Throws `UsageError` for a model that has
- * one, or a task without, `ConfigError` for settings that cannot be used.
+ * one, `ConfigError` for settings that cannot be used.
  */
-export function addLora(model: PreTrainedModel, text: string | true, { task, base, missing }: Given): string {
+export function addLora(
+  model: PreTrainedModel,
+  text: string | true,
+  { task, base, folder, missing }: Given,
+): string {
   if (model.adapters !== null)
     throw new UsageError('--lora: the model has an adapter', {
       remedy: 'leave --lora out to go on training it, or merge it first: dawngrad merge',
     });
-  if (task === 'sentence-similarity')
-    throw new UsageError('--lora: adapters of sentence-similarity are not supported', {
-      remedy: 'leave --lora out',
-    });
+  const learner = adaptable(model);
+  const headless = learner !== model;
   const { targetModules, modulesToSave, ...options } = loraOptions(text);
-  const fresh = missing.map((name) => name.replace(/\.[^.]*$/, ''));
+  const fresh = headless ? [] : missing.map((name) => name.replace(/\.[^.]*$/, ''));
   const saved = [...new Set([...(modulesToSave ?? []), ...fresh])];
-  const usual = attentionTargets(model);
+  const usual = attentionTargets(learner);
   const config = new LoraConfig({
-    taskType: taskTypes[task] ?? null,
+    taskType: headless ? 'FEATURE_EXTRACTION' : (taskTypes[task] ?? null),
     ...options,
     targetModules: targetModules ?? (usual.length === 0 ? null : usual),
     modulesToSave: saved.length === 0 ? null : saved,
-    baseModelNameOrPath: base,
+    // A model of vectors may keep its transformer in a folder of its own.
+    baseModelNameOrPath: headless && learner.nameOrPath !== folder ? learner.nameOrPath : base,
   });
-  const adapted = getPeftModel(model, config);
+  const adapted = getPeftModel(learner, config);
   const [learn, all] = [adapted.numParameters({ onlyTrainable: true }), adapted.numParameters()];
   const count = (n: number): string => n.toLocaleString('en-US');
   const targets = adapted.peftConfig.default!.targetModules!;

@@ -153,9 +153,13 @@ export class Embedding extends Module {
     this.weight.write(new Float32Array(width), this.paddingIdx * width);
   }
 
-  /** ids int32 [...] → [..., embeddingDim]. */
+  /** ids int32 [...] → float32 [..., embeddingDim]. */
   forward(ids: Tensor): Tensor {
-    return embedding(this.weight, ids, this.paddingIdx ?? -1);
+    const rows = embedding(this.weight, ids, this.paddingIdx ?? -1);
+    if (rows.dtype === 'float32') return rows;
+    const wide = to(rows, 'float32');
+    rows.dispose();
+    return wide;
   }
 
   /** `forward` of the ids 0 to count − 1, [count, embeddingDim], without the ids. */

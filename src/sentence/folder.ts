@@ -14,12 +14,16 @@ const POOLING_FOLDER = '1_Pooling';
 const POOLING_NAME = `${POOLING_FOLDER}/config.json`;
 const NORMALIZE_FOLDER = '2_Normalize';
 
+/** setfit's file of classes, for folders without a config.json: those of adapters. */
+const LABELS_NAME = 'config_setfit.json';
+
 /** Files to download from the hub beside the transformer's. */
 export const SENTENCE_FILES: readonly string[] = [
   MODULES_NAME,
   SETTINGS_NAME,
   TRANSFORMER_NAME,
   POOLING_NAME,
+  LABELS_NAME,
   ...[2, 3].flatMap((at) => [`${at}_Dense/config.json`, `${at}_Dense/${WEIGHTS_NAME}`]),
 ];
 
@@ -67,6 +71,8 @@ const poolingSchema = v.looseObject({
   include_prompt: flag,
   ...Object.fromEntries(Object.values(poolingKeys).map((key) => [key, flag])),
 });
+
+const labelsSchema = v.looseObject({ labels: v.nullish(v.array(v.string())) });
 
 async function readObject(path: string): Promise<Record<string, unknown>> {
   if (!(await platform.exists(path))) return {};
@@ -193,6 +199,18 @@ function modulesFile({ normalize }: SentenceSettings, dense?: string): string {
       type: `sentence_transformers.models.${name}`,
     })),
   );
+}
+
+/** The file of a few-shot classifier's classes. */
+export const labelsFile = (labels: readonly string[]): Record<string, string> => ({
+  [LABELS_NAME]: pretty({ labels }),
+});
+
+/** The classes that `labelsFile` names; null without. */
+export async function readLabels(folder: string): Promise<readonly string[] | null> {
+  const source = platform.joinPath(folder, LABELS_NAME);
+  const { labels } = checkJson(labelsSchema, await readObject(source), { source, error: ConfigError });
+  return labels ?? null;
 }
 
 /** The head's config, and modules.json with it. `shape`: [classes, width]. */

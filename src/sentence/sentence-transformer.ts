@@ -14,6 +14,9 @@ import type { LoadOptions } from '../models/files/load.ts';
 import { type Pushed, type PushOptions, pushWritten } from '../models/files/push.ts';
 import { type SaveOptions, writeModel } from '../models/files/save.ts';
 import type { FileWeight } from '../models/files/weight-names.ts';
+import type { ModelAdapters } from '../models/peft/adapters.ts';
+import type { LoraConfig } from '../models/peft/config.ts';
+import { DEFAULT_ADAPTER } from '../models/peft/names.ts';
 import { declarePure } from '../nn/module.ts';
 import { check, checkOptions, type OptionNames } from '../options.ts';
 import type { FolderWriter } from '../platform/contract.ts';
@@ -135,20 +138,24 @@ export class SentenceTransformer extends PreTrainedModel {
       throw new ConfigError(`'${folder}' is a few-shot classifier`, {
         remedy: 'load it with SetFitModel, whose body is the SentenceTransformer',
       });
-    return SentenceTransformer.withoutDense(folder, options);
+    return SentenceTransformer.withoutDense(folder, options, idOrFolder);
   }
 
   /** @internal As `fromPretrained` of a folder, without the head of a few-shot classifier. */
   static async withoutDense(
     folder: string,
     options: LoadOptions & Partial<SentenceSettings>,
+    idOrFolder = folder,
   ): Promise<SentenceTransformer> {
     const { settings, transformer: path } = await readSettings(folder);
     const entries = Object.entries(options);
     const own = Object.fromEntries(entries.filter(([name]) => Object.hasOwn(settingNames, name)));
     const load = Object.fromEntries(entries.filter(([name]) => !Object.hasOwn(settingNames, name)));
-    const tokenizer = await AutoTokenizer.fromPretrained(path);
+    const hub = entries.filter(([name]) => Object.hasOwn(hubOptionNames, name));
+    const tokenizer = await AutoTokenizer.fromPretrained(path, Object.fromEntries(hub));
     const transformer = await AutoModel.fromPretrained(path, load);
+    // An adapter's base is found by the name that people gave.
+    if (path === folder && transformer.adapters === null) transformer.nameOrPath = idOrFolder;
     const model = new SentenceTransformer(transformer, { ...settings, ...own, tokenizer });
     return model.eval();
   }
@@ -173,6 +180,23 @@ export class SentenceTransformer extends PreTrainedModel {
     return this.pooling.all;
   }
 
+  override get adapters(): ModelAdapters | null {
+    return this.transformer.adapters;
+  }
+
+  /**
+   * Makes an adapter of the transformer, which learns in its place; `savePretrained` then writes the adapter with
+   * the modules' files, as Python does. Throws `ConfigError` for a name that is taken, or modules that are not
+   * there. `new PeftModel(model.transformer)` has all else that concerns adapters.
+   */
+  async addAdapter(config: LoraConfig, adapterName = DEFAULT_ADAPTER): Promise<void> {
+    // Code that few pages need is loaded apart.
+    const { adaptersOf } = await import('../models/peft/inject.ts');
+    const adapters = adaptersOf(this.transformer);
+    adapters.add(adapterName, config);
+    adapters.choose(adapterName);
+  }
+
   override namedParameters(prefix = ''): [string, Tensor][] {
     return this.transformer.namedParameters(prefix);
   }
@@ -184,6 +208,10 @@ export class SentenceTransformer extends PreTrainedModel {
   /** @internal */
   override fileWeights(): Map<string, FileWeight> {
     return this.transformer.fileWeights();
+  }
+
+  override dispose(): void {
+    this.transformer.dispose();
   }
 
   /** @internal */

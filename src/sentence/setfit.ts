@@ -10,6 +10,7 @@ import type { LoadOptions } from '../models/files/load.ts';
 import { writeSafetensors } from '../models/files/safetensors-writer.ts';
 import { type SaveOptions, writeModel } from '../models/files/save.ts';
 import type { FileWeight } from '../models/files/weight-names.ts';
+import type { ModelAdapters } from '../models/peft/adapters.ts';
 import { Linear } from '../nn/layers.ts';
 import type { Module } from '../nn/module.ts';
 import { checkOptions } from '../options.ts';
@@ -20,7 +21,7 @@ import { predictBatches } from '../train/predict.ts';
 import type { TrainOutput } from '../train/trainer.ts';
 import { batchesByLength } from './batches.ts';
 import { contrastivePairs, type PairOptions } from './contrastive-pairs.ts';
-import { denseFiles, readSettings, SENTENCE_FILES } from './folder.ts';
+import { denseFiles, labelsFile, readLabels, readSettings, SENTENCE_FILES } from './folder.ts';
 import { fitLogisticRegression } from './logistic-regression.ts';
 import { CosineSimilarityLoss } from './losses/scored-pairs.ts';
 import { type SentenceInputs, SentenceTransformer } from './sentence-transformer.ts';
@@ -62,7 +63,10 @@ export class SetFitModel extends PreTrainedModel {
     const hub = Object.entries(options).filter(([name]) => Object.hasOwn(hubOptionNames, name));
     const folder = await resolveModel(idOrFolder, Object.fromEntries(hub), 'all', SENTENCE_FILES);
     const { dense } = await readSettings(folder);
-    const model = new SetFitModel(await SentenceTransformer.withoutDense(folder, options));
+    const labels = options.id2label === undefined && dense !== null ? await readLabels(folder) : null;
+    const classes = labels === null ? {} : { id2label: Object.fromEntries(labels.entries()) };
+    const given = { ...options, ...classes };
+    const model = new SetFitModel(await SentenceTransformer.withoutDense(folder, given, idOrFolder));
     if (dense !== null && options.id2label === undefined) await model.loadHead(dense);
     return model.eval();
   }
@@ -99,6 +103,15 @@ export class SetFitModel extends PreTrainedModel {
     return this.body.architecture;
   }
 
+  override get adapters(): ModelAdapters | null {
+    return this.body.adapters;
+  }
+
+  override dispose(): void {
+    this.body.dispose();
+    this.head.dispose();
+  }
+
   override namedParameters(prefix = ''): [string, Tensor][] {
     return this.body.namedParameters(prefix);
   }
@@ -118,7 +131,12 @@ export class SetFitModel extends PreTrainedModel {
 
   /** @internal */
   override extraFiles(): Record<string, string> {
-    return { ...this.body.extraFiles(), ...denseFiles(this.body.settings, this.head.weight.shape) };
+    const { adapters, body, config, head } = this;
+    return {
+      ...body.extraFiles(),
+      ...denseFiles(body.settings, head.weight.shape),
+      ...(adapters !== null && labelsFile(namesOf(config))),
+    };
   }
 
   /**

@@ -1,4 +1,5 @@
 /** Kinds of values that training arguments take. */
+import { floatDtypes } from '../gpu/dtype.ts';
 import { isObject } from '../json.ts';
 import { schedulerTypes } from '../optim/schedule.ts';
 import { optimizerNames } from './optimizers.ts';
@@ -86,6 +87,11 @@ export const optimizer = kind(
   (value) => (optimizerNames as readonly unknown[]).includes(value),
   `use one of ${optimizerNames.join(', ')}`,
   { choices: optimizerNames },
+);
+export const floats = kind(
+  (value) => (floatDtypes as readonly unknown[]).includes(value),
+  `use one of ${floatDtypes.join(', ')}`,
+  { choices: floatDtypes },
 );
 export const trackers = kind(
   (value) =>

@@ -3,6 +3,7 @@
  * command's options, resuming and docs/training.md read.
  */
 import type { SchedulerKwargs, SchedulerType } from '../optim/schedule.ts';
+import type { FloatDtype } from '../tensor/ops/elementwise.ts';
 import * as k from './argument-kinds.ts';
 import type { OptimizerName } from './optimizers.ts';
 import type { Tracker } from './tracker-names.ts';
@@ -31,6 +32,8 @@ export interface TrainingArguments {
   adamEpsilon: number;
   /** Mixed precision: float16 activations over float32 weights, with dynamic loss scaling. */
   fp16: boolean;
+  /** How an adapter's frozen base is stored; float16 halves the memory of its matrices. Null: as it is. */
+  baseDtype: FloatDtype | null;
   /** Layers keep no activations, and compute them again for their gradients: less memory, more time. */
   gradientCheckpointing: boolean;
   /** Gradients are clipped to this joint norm; 0 switches clipping off. */
@@ -288,6 +291,10 @@ export const argumentTable: { readonly [K in keyof Arguments]: Argument<Argument
     'mixed precision: float16 activations over float32 weights (default: float32)',
     { option: '--fp16', pretrain: {} },
   ),
+  baseDtype: argument(k.orNull(k.floats), null, 'how the frozen base of an adapter (--lora) is stored', {
+    option: '--base-dtype <dtype>',
+    note: '`float32` or `float16`; null: as it is',
+  }),
   mpiFp16: argument(k.flag, false, 'gradients travel between processes as float16', {
     resume: 'free',
     option: '--mpi-fp16',

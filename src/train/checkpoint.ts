@@ -9,7 +9,7 @@ import { openSafetensors, type SafetensorsFile } from '../models/files/safetenso
 import { type TensorToWrite, writeSafetensors } from '../models/files/safetensors-writer.ts';
 import { partToWrite, writeModel } from '../models/files/save.ts';
 import { type FileWeight, storedWeights } from '../models/files/weight-names.ts';
-import { openAdapter } from '../models/peft/files.ts';
+import { hasConfig, openAdapter } from '../models/peft/files.ts';
 import { ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME } from '../models/peft/names.ts';
 import { type Optimizer, type SavedState, type StateKind, stateKinds } from '../optim/optimizer.ts';
 import { snakeCase } from '../options.ts';
@@ -249,9 +249,9 @@ export async function loadWeights(path: string, model: PreTrainedModel): Promise
   }
 }
 
-/** Names of weight files, in transformers, PEFT and here. */
+/** Names of weight files, and of the config beside them, in transformers, PEFT and here. */
 const WEIGHT_FILE =
-  /^(model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|adapter_(config\.json|model\.safetensors))$/;
+  /^(config\.json|model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|adapter_(config\.json|model\.safetensors))$/;
 
 /**
  * Writes the finished model, tokenizer and state into the output folder. Removes files of an older model, and
@@ -259,8 +259,10 @@ const WEIGHT_FILE =
  */
 export async function saveFinal(content: FinalContent): Promise<void> {
   const { model, tokenizer, args, state } = content;
-  const weights = model.adapters === null ? [WEIGHTS_NAME] : [ADAPTER_WEIGHTS_NAME, ADAPTER_CONFIG_NAME];
-  const written = new Set([CONFIG_NAME, ...weights, ...(tokenizer?.fileNames ?? [])]);
+  const { adapters } = model;
+  const weights = adapters === null ? [WEIGHTS_NAME] : [ADAPTER_WEIGHTS_NAME, ADAPTER_CONFIG_NAME];
+  const config = adapters === null || hasConfig(adapters) ? [CONFIG_NAME] : [];
+  const written = new Set([...config, ...weights, ...(tokenizer?.fileNames ?? [])]);
   await platform.writeFolder(args.outputDir, 'merge', async (folder) => {
     await writeFinal(folder, content);
     const log = state.logHistory.map((entry) => `${JSON.stringify(entry)}\n`);

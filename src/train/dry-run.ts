@@ -6,6 +6,7 @@ import { type DiskEstimate, estimateDisk, estimateMemory, type MemoryEstimate } 
 import { countTokens } from './inputs.ts';
 import { loaderOf } from './loader.ts';
 import { Ranks } from './ranks.ts';
+import { setUpModel } from './setup.ts';
 import { TrainingStep } from './step.ts';
 import { Trainer, type TrainerOptions } from './trainer.ts';
 
@@ -31,7 +32,7 @@ const TIMED = 2;
 export async function dryRun(options: TrainerOptions, limit = Number.POSITIVE_INFINITY): Promise<DryRun> {
   const trainer = new Trainer(options);
   const { args, model } = trainer;
-  if (args.gradientCheckpointing) model.gradientCheckpointingEnable();
+  setUpModel(model, args);
   model.device.manualSeed(args.seed);
   const loader = loaderOf(options.trainDataset!, args, trainer.collate(), new Ranks(null));
   const accumulation = args.gradientAccumulationSteps;

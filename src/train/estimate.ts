@@ -47,8 +47,8 @@ export async function estimateMemory(
   return { peak, weights, gradients, state, activations: Math.max(peak - kept - gradients, 0) };
 }
 
-/** What makes a training fit into less memory, by the names of arguments. */
-export function roomFor(args: TrainingArguments): string[] {
+/** What makes a training fit into less memory, by the names of arguments. `model`: what is trained. */
+export function roomFor(args: TrainingArguments, { adapters, device }: TrainableModel): string[] {
   const { perDeviceTrainBatchSize: size, gradientAccumulationSteps: steps } = args;
   const half = Math.ceil(size / 2);
   return [
@@ -56,8 +56,11 @@ export function roomFor(args: TrainingArguments): string[] {
     ...(size > 1
       ? [`set perDeviceTrainBatchSize ${half} and gradientAccumulationSteps ${steps * 2}: the same steps`]
       : []),
-    ...(args.fp16 ? [] : ['set fp16']),
-    'cut texts to fewer tokens; or train an adapter (LoRA)',
+    ...(args.fp16 || !device.gpu.float16 ? [] : ['set fp16']),
+    ...(adapters?.baseDtype === 'float32' && device.gpu.float16
+      ? ["set baseDtype float16: half of the frozen weights' memory"]
+      : []),
+    `cut texts to fewer tokens${adapters === null ? '; or train an adapter (LoRA)' : ''}`,
   ];
 }
 
@@ -69,14 +72,14 @@ export function outOfMemory(
   error: unknown,
   batches: readonly Batch[],
   args: TrainingArguments,
-  { step, saved }: { step: number; saved: string | null },
+  { model, step, saved }: { model: TrainableModel; step: number; saved: string | null },
 ): unknown {
   if (!(error instanceof GpuOutOfMemoryError)) return error;
   const shape = batches.map(({ shape }) => shape).sort((a, b) => sizeOf(b) - sizeOf(a))[0]!;
   const what = `step ${step}, of ${shape[0]} texts of up to ${shape.at(-1)} tokens, does not fit`;
   const stays = saved === null ? '' : `; the checkpoint '${saved}' stays`;
   return new GpuOutOfMemoryError(`${error.message.split(' · ')[0]}: ${what}${stays}`, {
-    remedy: roomFor(args).join('; or '),
+    remedy: roomFor(args, model).join('; or '),
     cause: error,
   });
 }

@@ -30,6 +30,7 @@ import { LossTally } from './loss-tally.ts';
 import type { Progress } from './progress.ts';
 import { Ranks } from './ranks.ts';
 import { compareArguments, compareData, dataMark } from './resume.ts';
+import { setUpModel } from './setup.ts';
 import { sharedTraining } from './shared.ts';
 import { freshState, type LogEntry, round } from './state.ts';
 import { TrainingStep } from './step.ts';
@@ -74,8 +75,7 @@ export class TrainingRun {
         remedy: 'pass evalDataset',
       });
     }
-    if (args.fp16) model.device.requireFloat16();
-    if (args.gradientCheckpointing) model.gradientCheckpointingEnable();
+    setUpModel(model, args);
     this.best = new BestModel(trainer);
     this.ranks = new Ranks(options.processGroup);
     const { ranks } = this;
@@ -266,9 +266,9 @@ export class TrainingRun {
 
   /** An error of too little memory says what did not fit, and what helps; any other stays. */
   private explained(error: unknown, batches: readonly Batch[]): unknown {
-    const { args, state } = this.trainer;
+    const { args, model, state } = this.trainer;
     const saved = this.lastSaved?.path ?? null;
-    return outOfMemory(error, batches, args, { step: state.globalStep + 1, saved });
+    return outOfMemory(error, batches, args, { model, step: state.globalStep + 1, saved });
   }
 
   /** Compiles the kernels of the first step. The user's functions are not called for it. */

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { bytes } from '../../src/cli/dry-run.ts';
 import { loraOptions } from '../../src/cli/lora.ts';
 import { dawngrad, root } from '../support/command.ts';
+import { fixtures } from '../support/fixtures.ts';
 
 let scratch = '';
 beforeAll(async () => {
@@ -87,6 +88,79 @@ it('trains, resumes, evaluates, predicts, exports and merges an adapter', { time
     '8',
   ]);
   expect(evaluated.code).toBe(0);
+});
+
+it('trains over a base of float16, and says so if a resumed training does not', {
+  timeout: 600_000,
+}, async () => {
+  const output = join(scratch, 'half');
+  const half = ['--lora', '--base-dtype', 'float16', '--save-steps', '2'];
+  const trained = await finetune(output, ...half);
+  if (/no float16/.test(trained.stderr)) return;
+  expect(trained.code, trained.stderr).toBe(0);
+  expect(await readdir(output)).toContain('adapter_model.safetensors');
+  const resumed = await finetune(
+    output,
+    '--lora',
+    '--save-steps',
+    '2',
+    '--resume',
+    join(output, 'checkpoint-2'),
+  );
+  expect(resumed.code, resumed.stderr).toBe(0);
+  expect(resumed.stderr).toMatch(
+    /note: --base-dtype is null, in '.*' it was 'float16': it holds from here on/,
+  );
+  const whole = await finetune(join(scratch, 'whole'), '--base-dtype', 'float16');
+  expect(whole.code).toBe(1);
+  expect(whole.stderr).toContain("--base-dtype is 'float16', but the whole model learns");
+});
+
+it('trains adapters of vectors and of few-shot classifiers, which predict and merge', {
+  timeout: 600_000,
+}, async () => {
+  const [pairs, labelled] = [join(scratch, 'pairs.jsonl'), join(scratch, 'few.tsv')];
+  const texts = [
+    'a man is playing the guitar',
+    'the dog runs in the park',
+    'a woman is eating food',
+    'a cat sleeps',
+  ];
+  await writeFile(
+    pairs,
+    texts.map((anchor) => JSON.stringify({ anchor, positive: `the ${anchor}` })).join('\n'),
+  );
+  await writeFile(
+    labelled,
+    `text\tlabel\n${texts.map((one, at) => `${one}\t${at % 2 ? 'b' : 'a'}`).join('\n')}\n`,
+  );
+  const model = join(fixtures, 'sentence/model');
+  for (const [name, data, more] of [
+    ['vectors', pairs, []],
+    ['few', labelled, ['--few-shot']],
+  ] as const) {
+    const output = join(scratch, name);
+    const given = ['finetune', '--model', model, '--train', data, '--output', output, '--epochs', '2'];
+    const trained = await dawngrad([...given, '--lora', 'r=4', '--lr', '1e-2', ...more]);
+    expect(trained.code, trained.stderr).toBe(0);
+    expect(trained.stderr).toMatch(/LoRA of query, value: 1,536 of [\d,]+ weights learn/);
+    expect(await readdir(output)).not.toContain('model.safetensors');
+    expect(await readdir(output)).not.toContain('config.json');
+    const merged = `${output}-merged`;
+    const merging = await dawngrad(['merge', output, '--output', merged]);
+    expect(merging.code, merging.stderr).toBe(0);
+    const [own, plain] = await Promise.all(
+      [output, merged].map(async (folder) => {
+        const { code, stdout, stderr } = await dawngrad(['predict', '--model', folder, '--json', texts[0]!]);
+        expect(code, stderr).toBe(0);
+        return JSON.parse(stdout) as { embedding?: number[]; label?: string };
+      }),
+    );
+    expect(plain!.label).toBe(own!.label);
+    expect(plain!.embedding?.length).toBe(own!.embedding?.length);
+    for (const [at, value] of (own!.embedding ?? []).entries())
+      expect(plain!.embedding![at]).toBeCloseTo(value, 4);
+  }
 });
 
 it('says what a training would take, and what to change', { timeout: 300_000 }, async () => {

@@ -1,127 +1,46 @@
 /** Adapters against PEFT (test/reference/peft_fixtures.py): files both ways, logits, gradients, 20 steps, merging. */
-import { readdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CheckpointError, ConfigError, FileError } from '../../src/errors.ts';
-import {
-  AutoModelForMaskedLM,
-  AutoModelForQuestionAnswering,
-  AutoModelForSequenceClassification,
-  AutoModelForTokenClassification,
-} from '../../src/models/auto.ts';
-import type { PreTrainedModel } from '../../src/models/common/pretrained.ts';
+import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import { LoraConfig, type LoraOptions } from '../../src/models/peft/config.ts';
 import { getPeftModel, PeftModel } from '../../src/models/peft/peft-model.ts';
 import { LoraLinear } from '../../src/nn/lora.ts';
-import { AdamW } from '../../src/optim/adamw.ts';
-import { clipGradNorm } from '../../src/optim/clip.ts';
 import { autocast } from '../../src/tensor/autocast.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
+import { maxDifference, models, readTensors } from '../support/fixtures.ts';
 import {
-  fixtures,
-  type Ids,
-  int32,
-  maxDifference,
-  models,
-  readJson,
-  readTensors,
-} from '../support/fixtures.ts';
+  cases,
+  inputsOf,
+  type Loaded,
+  load,
+  logitsOf,
+  referenceOf,
+  root,
+  shown,
+  trainSteps,
+} from '../support/peft.ts';
 
 const device = useDevice();
-const root = join(fixtures, 'peft');
 let scratch = '';
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), 'dawngrad-'));
 });
 afterAll(() => rm(scratch, { recursive: true }));
 
-interface Reference {
-  task: string | null;
-  base: string;
-  inputs: { input_ids: Ids; attention_mask: Ids };
-  labels: { labels?: number[] | Ids; start_positions?: number[]; end_positions?: number[] };
-  logits: number[];
-  merged: number[];
-  loss: number;
-  gradients: Record<string, number>;
-  sums: Record<string, number>;
-  losses: number[];
-}
-
-interface Output {
-  loss?: Tensor;
-  logits?: Tensor;
-  startLogits?: Tensor;
-  endLogits?: Tensor;
-}
-
-type Loaded = PreTrainedModel & { forward(inputs: object): Output };
-
-const cases = readdirSync(root).sort();
-const referenceOf = (name: string) => readJson<Reference>(join(root, name, 'reference.json'));
-
-function autoOf({ task }: Pick<Reference, 'task'>) {
-  if (task === 'SEQ_CLS') return AutoModelForSequenceClassification;
-  if (task === 'TOKEN_CLS') return AutoModelForTokenClassification;
-  return task === 'QUESTION_ANS' ? AutoModelForQuestionAnswering : AutoModelForMaskedLM;
-}
-
-const load = async (folder: string, reference: Pick<Reference, 'task'>): Promise<Loaded> =>
-  (await autoOf(reference).fromPretrained(folder, {
-    device: device.current,
-    onReport: ({ text }) => expect(text).toBe(''),
-  })) as unknown as Loaded;
-
-function inputsOf({ inputs, labels }: Reference): object {
-  const { current } = device;
-  const entries = {
-    labels: labels.labels,
-    startPositions: labels.start_positions,
-    endPositions: labels.end_positions,
-  };
-  return {
-    inputIds: int32(current, inputs.input_ids),
-    attentionMask: int32(current, inputs.attention_mask),
-    ...Object.fromEntries(
-      Object.entries(entries)
-        .filter(([, value]) => value !== undefined)
-        .map(([key, value]) => [key, int32(current, value as number[])]),
-    ),
-  };
-}
-
-/** Logits at the tokens that the mask shows, of both sides. */
-async function logitsOf(model: Loaded, reference: Reference): Promise<number[]> {
-  const scope = device.current.scope();
-  const out = noGrad(() => model.forward(inputsOf(reference)));
-  const parts = [out.logits, out.startLogits, out.endLogits].filter((one) => one !== undefined);
-  const read = Promise.all(parts.map((one) => one.float32Data()));
-  scope.close();
-  return (await read).flatMap((values) => [...values]);
-}
-
-/** With a row for each token, only those that the mask shows. */
-function shown(values: readonly number[], { inputs }: Reference): number[] {
-  const mask = inputs.attention_mask.flat();
-  const each = values.length / mask.length;
-  if (each < 1 || !Number.isInteger(each)) return [...values];
-  if (each === 2) return values.filter((_, at) => mask[at % mask.length] === 1);
-  return values.filter((_, at) => mask[Math.floor(at / each)] === 1);
-}
-
 describe.each(cases)('%s', (name) => {
   it('is read: PEFT’s logits, loss and gradients', async () => {
     const reference = await referenceOf(name);
-    const model = await load(join(root, name), reference);
+    const model = await load(device.current, join(root, name), reference);
     model.adapters!.train();
     const scope = device.current.scope();
     const actual = await logitsOf(model, reference);
     expect(maxDifference(shown(actual, reference), shown(reference.logits, reference))).toBeLessThan(1e-4);
-    const { loss } = model.forward(inputsOf(reference));
+    const { loss } = model.forward(inputsOf(device.current, reference));
     expect(Math.abs((await loss!.item()) - reference.loss)).toBeLessThan(1e-5);
     loss!.backward();
     const learning = new Map<string, Float32Array>();
@@ -153,24 +72,10 @@ describe.each(cases)('%s', (name) => {
 
   it('learns 20 steps as in PEFT, is saved as PEFT does, and merges', async () => {
     const reference = await referenceOf(name);
-    const model = await load(join(root, name), reference);
-    model.adapters!.train();
-    const learning = model.parameters().filter(({ requiresGrad }) => requiresGrad);
-    const optimizer = new AdamW(learning, { lr: 1e-3, weightDecay: 0.01 });
-    const losses: number[] = [];
-    for (let step = 0; step < 20; step += 1) {
-      const scope = device.current.scope();
-      const { loss } = model.forward(inputsOf(reference));
-      loss!.backward();
-      clipGradNorm(learning, 1);
-      optimizer.step();
-      optimizer.zeroGrad();
-      losses.push(await loss!.item());
-      scope.close();
-    }
+    const model = await load(device.current, join(root, name), reference);
+    const losses = await trainSteps(model, reference);
     for (const [step, loss] of losses.entries())
       expect(Math.abs(loss / reference.losses[step]! - 1), `step ${step}`).toBeLessThan(1e-3);
-    optimizer.dispose();
     const before = await logitsOf(model, reference);
     expect(maxDifference(shown(before, reference), shown(reference.merged, reference))).toBeLessThan(3e-2);
 
@@ -186,7 +91,7 @@ describe.each(cases)('%s', (name) => {
     expect([...merged.modules()].some((module) => module instanceof LoraLinear)).toBe(false);
     expect(maxDifference(await logitsOf(merged, reference), before)).toBeLessThan(1e-4);
     await merged.savePretrained(`${folder}-merged`);
-    const plain = await load(`${folder}-merged`, reference);
+    const plain = await load(device.current, `${folder}-merged`, reference);
     expect(maxDifference(await logitsOf(plain, reference), before)).toBeLessThan(1e-4);
     for (const one of [plain, merged]) one.dispose();
   });
@@ -255,7 +160,7 @@ describe('a PeftModel', () => {
     model.eval();
     expect(maxDifference(await read(model), first)).toBe(0);
     if (device.current.gpu.float16) {
-      const out = noGrad(() => autocast(() => model.forward(inputsOf(reference) as never)));
+      const out = noGrad(() => autocast(() => model.forward(inputsOf(device.current, reference) as never)));
       expect(maxDifference(await (out as { logits: Tensor }).logits.float32Data(), first)).toBeLessThan(0.05);
     }
     model.dispose();

@@ -1,7 +1,8 @@
 """Writes fixtures/peft/: adapters of PEFT over the tiny models of fixtures/models/.
 
 For each case: the adapter as PEFT saves it, with weights that are not zero, and reference.json with inputs, logits,
-the loss, each adapter weight's gradient, and the losses of 20 AdamW steps with the weights' norms after them.
+the loss, each adapter weight's gradient, and the losses of 20 AdamW steps with the weights' norms after them; and,
+over a base whose matrices are rounded to float16, logits, loss and the losses of 20 steps.
 
     pip install -r requirements.txt peft==0.21.2 && python peft_fixtures.py
 """
@@ -15,7 +16,7 @@ import shutil
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoModelForMaskedLM,
     AutoModelForQuestionAnswering,
@@ -86,6 +87,40 @@ def learning(model):
     return {plain(name): p for name, p in model.named_parameters() if p.requires_grad}
 
 
+def steps(model, inputs, labels):
+    optimizer = torch.optim.AdamW(learning(model).values(), lr=1e-3, weight_decay=0.01)
+    losses = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = model(**inputs, **labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learning(model).values(), 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def logits_of(out):
+    logits = out.logits if hasattr(out, "logits") else torch.stack([out.start_logits, out.end_logits])
+    return logits.flatten().tolist()
+
+
+def rounded(kind, base, folder):
+    """The adapter over a base whose frozen matrices are rounded to float16, computed in float32."""
+    make, _ = kind
+    model = make.from_pretrained(MODELS / base, attn_implementation="eager")
+    model = PeftModel.from_pretrained(model, folder, is_trainable=True).eval()
+    with torch.no_grad():
+        for name, module in model.named_modules():
+            if "lora_" in name or ".modules_to_save" in name:
+                continue
+            if isinstance(module, torch.nn.Linear) or module is model.get_input_embeddings():
+                module.weight.copy_(module.weight.half().float())
+    inputs, labels = inputs_of(kind, model.config)
+    out = model(**inputs, **labels)
+    return {"logits": logits_of(out), "loss": out.loss.item(), "losses": steps(model, inputs, labels)}
+
+
 def run(name, kind, base, options):
     make, task = kind
     model = make.from_pretrained(MODELS / base, attn_implementation="eager")
@@ -104,32 +139,22 @@ def run(name, kind, base, options):
     (folder / "README.md").unlink(missing_ok=True)
     inputs, labels = inputs_of(kind, model.config)
     out = model(**inputs, **labels)
-    logits = out.logits if hasattr(out, "logits") else torch.stack([out.start_logits, out.end_logits])
     out.loss.backward()
     reference = {
         "task": task,
         "base": base,
         "inputs": {k: v.tolist() for k, v in inputs.items()},
         "labels": {k: v.tolist() for k, v in labels.items()},
-        "logits": logits.flatten().tolist(),
+        "logits": logits_of(out),
         "loss": out.loss.item(),
         "gradients": {k: p.grad.norm().item() for k, p in learning(model).items()},
         "sums": {k: p.grad.sum().item() for k, p in learning(model).items()},
     }
-    optimizer = torch.optim.AdamW(learning(model).values(), lr=1e-3, weight_decay=0.01)
-    losses = []
-    for _ in range(20):
-        optimizer.zero_grad()
-        loss = model(**inputs, **labels).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learning(model).values(), 1.0)
-        optimizer.step()
-        losses.append(loss.item())
-    reference["losses"] = losses
+    reference["losses"] = losses = steps(model, inputs, labels)
     with torch.no_grad():
         merged = model.merge_and_unload()(**inputs)
-    merged = merged.logits if hasattr(merged, "logits") else torch.stack([merged.start_logits, merged.end_logits])
-    reference["merged"] = merged.flatten().tolist()
+    reference["merged"] = logits_of(merged)
+    reference["rounded"] = rounded(kind, base, folder)
     (folder / "reference.json").write_text(json.dumps(reference) + "\n")
     print(name, len(learning(model)), losses[0], losses[-1])
 

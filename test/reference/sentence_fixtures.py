@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 
 import torch
+import transformers.integrations.peft
+from peft import LoraConfig
 from sentence_transformers import CrossEncoder, SentenceTransformer, losses, util
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers import BertConfig, BertForSequenceClassification, BertModel, BertTokenizerFast
@@ -162,6 +164,36 @@ def trainings():
     return out
 
 
+def adapter():
+    """A folder with an adapter of PEFT, its vectors, and the losses of ten AdamW steps of it."""
+    # transformers 5.24 asks for a PEFT that is not out.
+    transformers.integrations.peft.MIN_PEFT_VERSION = "0.18.0"
+    model = SentenceTransformer(str(HERE / "model"), device="cpu")
+    torch.manual_seed(4)
+    model.add_adapter(LoraConfig(r=4, lora_alpha=8, target_modules=["query", "value"]))
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "lora_B" in name:
+                p.normal_(std=0.3)
+    model.save_pretrained(str(HERE / "adapter"), create_model_card=False)
+    settings = HERE / "adapter" / "adapter_config.json"
+    content = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**content, "base_model_name_or_path": "../model"}, indent=2) + "\n")
+    vectors = [rounded(row) for row in torch.tensor(model.encode(TEXTS))]
+    model.train()
+    loss = losses.MultipleNegativesRankingLoss(model)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2, weight_decay=0.0)
+    steps = []
+    for step in range(10):
+        rows = [[TEXTS[(step % 2 + example + 2 * column) % 6] for example in range(3)] for column in range(3)]
+        value = loss([model.preprocess(texts) for texts in rows], None)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        steps.append(value.item())
+    return {"vectors": vectors, "losses": steps}
+
+
 def cross_encoder():
     torch.manual_seed(2)
     folder = HERE / "cross-encoder"
@@ -197,6 +229,7 @@ def main():
         "losses": loss_cases(),
         "trainings": trainings(),
         "crossEncoder": cross_encoder(),
+        "adapter": adapter(),
     }
     # One file of weights is enough: the tests copy it.
     shutil.rmtree(plain)

@@ -1,4 +1,4 @@
-/** Trains the adapters of fixtures/peft/ a step further and saves them, for check_peft.py. */
+/** Draws the adapters of fixtures/peft/ anew, and one of a model of vectors, and saves them for check_peft.py. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as dawngrad from '../../src/index.ts';
@@ -45,4 +45,14 @@ for (const name of readdirSync(join(root, 'peft'))) {
   writeFileSync(join(output, name, 'logits.json'), `${JSON.stringify(content)}\n`);
   model.dispose();
 }
+const base = join(root, 'sentence/model');
+const { texts } = JSON.parse(readFileSync(join(root, 'sentence/expected.json'), 'utf8')) as {
+  texts: string[];
+};
+const sentences = await dawngrad.SentenceTransformer.fromPretrained(base, { device });
+await sentences.addAdapter(new dawngrad.LoraConfig({ targetModules: ['query', 'value', 'dense'] }));
+for (const tensor of sentences.parameters()) if (tensor.requiresGrad) device.fillNormal(tensor, { std: 0.1 });
+await sentences.savePretrained(join(output, 'sentence'));
+const vectors = (await sentences.encode(texts)).map((vector) => [...vector]);
+writeFileSync(join(output, 'sentence/logits.json'), `${JSON.stringify({ texts, vectors })}\n`);
 device.destroy();

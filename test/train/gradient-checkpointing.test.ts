@@ -2,6 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import { type ConfigOverrides, makeConfig } from '../../src/models/config.ts';
+import { LoraConfig, type LoraOptions } from '../../src/models/peft/config.ts';
+import { getPeftModel } from '../../src/models/peft/peft-model.ts';
+import { attentionTargets } from '../../src/models/peft/targets.ts';
 import type { ModelType } from '../../src/models/registry.ts';
 import { checkpoint } from '../../src/tensor/checkpoint.ts';
 import { type Device, requestDevice } from '../../src/tensor/device.ts';
@@ -44,15 +47,23 @@ interface Training {
   family: ModelType;
   config?: object;
   args?: Partial<TrainingArguments>;
+  /** Trains an adapter. */
+  lora?: LoraOptions;
 }
 
 /** Losses, norms and the weights at the end. */
-async function train(where: Device, { family, config, args }: Training, gradientCheckpointing: boolean) {
+async function train(
+  where: Device,
+  { family, config, args, lora }: Training,
+  gradientCheckpointing: boolean,
+) {
   where.manualSeed(3);
   const values = { ...sizes, ...dropouts, ...own[family], ...config };
   const model = await AutoModelForSequenceClassification.fromConfig(makeConfig(family, values), {
     device: where,
   });
+  if (lora !== undefined)
+    getPeftModel(model, new LoraConfig({ targetModules: attentionTargets(model), ...lora }));
   const trainer = new Trainer({
     model: model as TrainableModel,
     trainDataset: toyDataset(24, 3, 1),
@@ -103,6 +114,23 @@ describe('the same bits', () => {
     await expectSame(current, { family: 'deberta-v2', config: { hiddenDropoutProb: 0 } });
     await expectSame(current, { family: 'deberta-v2', config: { shareAttKey: true } });
     await expectSame(current, { family: 'bert', config: { positionEmbeddingType: 'relative_key_query' } });
+  });
+
+  it.each<Partial<TrainingArguments>>([
+    {},
+    { baseDtype: 'float16' },
+    { fp16: true },
+    { fp16: true, baseDtype: 'float16' },
+  ])('with an adapter that learns, %o', async (args) => {
+    const { current } = device;
+    if (Object.keys(args).length > 0 && !current.gpu.float16) return;
+    for (const lora of [
+      { taskType: 'SEQ_CLS', loraDropout: 0.1 },
+      { bias: 'all', layersToTransform: [1] },
+    ] as const)
+      await expectSame(current, { family: 'bert', args, lora });
+    await expectSame(current, { family: 'modernbert', args, lora: { targetModules: 'all-linear' } });
+    await expectSame(current, { family: 'deberta-v2', args, lora: { r: 2 } });
   });
 
   it('while layers thaw, and if nothing but the head learns', async () => {

@@ -73,7 +73,7 @@ export async function resolveModel(
   } catch (cause) {
     // A repository without a model may hold an adapter.
     if (part !== 'all' || !(cause instanceof FileError) || cause instanceof NotFoundError) throw cause;
-    return downloadAdapter(idOrFolder, options).catch(() => {
+    return downloadAdapter(idOrFolder, options, more).catch(() => {
       throw cause;
     });
   }
@@ -89,12 +89,12 @@ export async function resolveAdapter(idOrFolder: string, options: HubOptions = {
   return downloadAdapter(idOrFolder, options);
 }
 
-const downloadAdapter = (id: string, options: HubOptions): Promise<string> =>
+const downloadAdapter = (id: string, options: HubOptions, more: readonly string[] = []): Promise<string> =>
   download(id, {
     ...options,
     required: [ADAPTER_CONFIG_NAME],
     optional: [],
-    beside: [CONFIG_NAME, ...TOKENIZER_FILES],
+    beside: [CONFIG_NAME, ...TOKENIZER_FILES, ...more],
     weights: {
       single: ADAPTER_WEIGHTS_NAME,
       index: `${ADAPTER_WEIGHTS_NAME}.index.json`,

@@ -121,11 +121,13 @@ export async function loadPretrained<M extends PreTrainedModel>(
   checkChoice('ignoreMismatchedSizes', options.ignoreMismatchedSizes, [true, false, 'head']);
   const folder = await resolveModel(idOrFolder, options);
   const adapter = await adapterIn(folder);
-  const hub = Object.entries(options).filter(([name]) => Object.hasOwn(hubOptionNames, name));
-  const base = adapter === null ? folder : await baseFolder(folder, adapter, Object.fromEntries(hub));
+  const hub: HubOptions = Object.fromEntries(
+    Object.entries(options).filter(([name]) => Object.hasOwn(hubOptionNames, name)),
+  );
+  const base = adapter === null ? folder : await baseFolder(folder, adapter, hub);
   const entries = Object.entries(options).filter(([name]) => Object.hasOwn(overrideNames, name));
   const overrides: ConfigOverrides = Object.fromEntries(entries);
-  const saved = await loadConfig(folder);
+  const saved = await loadConfig(folder, hub);
   checkOverrides('fromPretrained', saved.modelType, overrides);
   const config = withOverrides(saved, overrides);
   const checkpoint = await openCheckpoint(base);

@@ -34,6 +34,7 @@ export async function writeModel(
   model: PreTrainedModel,
   { dtype = 'F32' }: SaveOptions = {},
 ): Promise<void> {
+  for (const [name, text] of Object.entries(model.extraFiles())) await folder.writeText(name, text);
   if (model.adapters !== null) return writeAdapters(folder, model, model.adapters, dtype);
   const name = dtype === 'F16' ? 'float16' : 'float32';
   await folder.writeText(
@@ -44,7 +45,6 @@ export async function writeModel(
     partToWrite(weight.name, weight.tensor, weight, dtype),
   );
   await folder.writeFile(WEIGHTS_NAME, (sink) => writeSafetensors(sink, tensors));
-  for (const [name, text] of Object.entries(model.extraFiles())) await folder.writeText(name, text);
 }
 
 /** Saves config.json and model.safetensors so that the folder's files appear whole or not at all. */

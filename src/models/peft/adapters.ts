@@ -1,8 +1,10 @@
 /** The adapters of a model: made, chosen, saved and merged. */
 import { CheckpointError, ConfigError } from '../../errors.ts';
-import { parameter, skipInit } from '../../nn/layers.ts';
+import { cast } from '../../kernels/pointwise.ts';
+import { Linear, parameter, skipInit } from '../../nn/layers.ts';
 import { LoraAdapter, LoraLinear, LoraPart, PartBias } from '../../nn/lora.ts';
 import type { Module } from '../../nn/module.ts';
+import type { FloatDtype } from '../../tensor/ops/elementwise.ts';
 import { formatShape, sameShape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { PreTrainedModel } from '../common/pretrained.ts';
@@ -49,7 +51,7 @@ export class ModelAdapters {
   private chosen: string | null = null;
 
   /** Freezes the model, whose adapters learn in its place. */
-  constructor(private readonly model: PreTrainedModel) {
+  constructor(readonly model: PreTrainedModel) {
     model.setRequiresGrad(false);
   }
 
@@ -185,8 +187,46 @@ export class ModelAdapters {
   private keep(kept: Omit<Kept, 'own'>): Kept {
     const { device, shape, parts } = kept.original;
     const own = parameter(device, shape, parts);
-    device.assign(own, kept.original);
+    copyValues(own, kept.original);
     return { ...kept, own };
+  }
+
+  /** Frozen matrices that products read: of linear layers and the word embeddings. */
+  private baseMatrices(): Omit<Kept, 'own'>[] {
+    const plain = [...this.model.modules()].filter(
+      (module) => module.constructor === Linear || module instanceof LoraLinear,
+    );
+    const matrices = new Set(
+      [...(plain as Linear[]), this.model.base.wordEmbeddings].map((one) => one.weight),
+    );
+    const copied = [...this.byName.values()].flatMap(({ kept }) => kept);
+    for (const { original, own } of copied) for (const tensor of [original, own]) matrices.delete(tensor);
+    return this.weights((_, tensor) => matrices.has(tensor));
+  }
+
+  /**
+   * Stores the frozen matrices of linear layers and the word embeddings as another type: float16 takes half of the
+   * memory. Biases, norms, small tables and what learns stay float32. Throws `DtypeError` if the adapter of the
+   * device has no float16.
+   */
+  castBase(dtype: FloatDtype): void {
+    const { device } = this.model;
+    if (dtype === 'float16') device.requireFloat16();
+    for (const { original, places } of this.baseMatrices()) {
+      if (original.dtype === dtype) continue;
+      const made = Object.assign(device.raw(original.shape, dtype), { parts: original.parts });
+      copyValues(made, original);
+      place(places, made);
+      original.dispose();
+      // Otherwise the pool would keep what this is to save.
+      device.trim();
+    }
+    for (const layer of this.layers.keys()) Reflect.set(layer.plain[0], 'weight', layer.weight);
+  }
+
+  /** The type of the frozen matrices. */
+  get baseDtype(): FloatDtype {
+    return this.baseMatrices().some(({ original }) => original.dtype === 'float16') ? 'float16' : 'float32';
   }
 
   /** Has one adapter act, and learn; null: none. Throws `ConfigError` for one that is not there. */
@@ -291,6 +331,10 @@ export class ModelAdapters {
     const { chosen } = this;
     if (merge && chosen === null)
       throw new ConfigError('no adapter acts', { remedy: 'choose one: setAdapter(name)' });
+    if (merge && this.baseDtype === 'float16')
+      throw new ConfigError('the base is float16, which would round the merged weights', {
+        remedy: 'save the adapter, load it with a float32 base (no baseDtype), and merge there',
+      });
     if (merge) {
       const { changed, kept } = this.adapter(chosen!);
       for (const { layer } of changed) layer.merge(adapterOf(layer, chosen!));
@@ -324,6 +368,12 @@ const whole = (key: string, tensor: Tensor): [string, FileWeight] => [
 /** With biases, PEFT also writes those of a saved module that it keeps as they were. */
 const isCopy = (key: string): boolean =>
   key.includes('.original_module.') || key.includes('.modules_to_save.');
+
+/** Copies values, of another type too. */
+function copyValues(target: Tensor, source: Tensor): void {
+  if (target.dtype === source.dtype) target.device.assign(target, source);
+  else cast(target.device.gpu, { x: source.slot, y: target.slot, count: source.size });
+}
 
 function place(places: Kept['places'], tensor: Tensor): void {
   for (const [owner, key] of places) Reflect.set(owner, key, tensor);

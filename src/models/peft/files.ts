@@ -1,4 +1,4 @@
-/** An adapter's folder: PEFT's two files, and config.json, so that the classes of a head are known. */
+/** An adapter's folder: PEFT's two files, and config.json if there is a head, so that its classes are known. */
 import { platform } from '#platform';
 import { ConfigError, FileError } from '../../errors.ts';
 import type { FolderWriter } from '../../platform/contract.ts';
@@ -14,6 +14,12 @@ import type { ModelAdapters } from './adapters.ts';
 import { LoraConfig } from './config.ts';
 import { ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME, DEFAULT_ADAPTER, PREFIX } from './names.ts';
 
+/**
+ * Whether an adapter's folder has config.json, for the classes of a head. Without a head there is none, as in Python:
+ * transformers and sentence-transformers would look for the whole model beside it.
+ */
+export const hasConfig = ({ model }: ModelAdapters): boolean => model.base !== model;
+
 /** Writes a model's adapters into a folder under construction: others than `default` into folders of their names. */
 export async function writeAdapters(
   folder: FolderWriter,
@@ -22,7 +28,8 @@ export async function writeAdapters(
   dtype: TensorToWrite['dtype'] = 'F32',
 ): Promise<void> {
   const { traits } = model.base;
-  await folder.writeText(CONFIG_NAME, writeConfig(traits.config, model.config, model.architecture));
+  if (hasConfig(adapters))
+    await folder.writeText(CONFIG_NAME, writeConfig(traits.config, model.config, model.architecture));
   for (const name of adapters.names) {
     const inside = name === DEFAULT_ADAPTER ? '' : `${name}/`;
     const tensors = storedWeights(adapters.fileWeights(name)).map((weight) =>

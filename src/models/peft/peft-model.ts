@@ -2,7 +2,8 @@
 import { ConfigError } from '../../errors.ts';
 import type { Linear } from '../../nn/layers.ts';
 import { declarePure, type Module } from '../../nn/module.ts';
-import { checkOptions } from '../../options.ts';
+import { checkChoice, checkOptions } from '../../options.ts';
+import type { FloatDtype } from '../../tensor/ops/elementwise.ts';
 import type { BaseModel } from '../common/base-model.ts';
 import { PreTrainedModel } from '../common/pretrained.ts';
 import { type HubOptions, hubOptionNames, resolveAdapter } from '../files/hub.ts';
@@ -16,6 +17,11 @@ import { DEFAULT_ADAPTER } from './names.ts';
 export interface AdapterOptions {
   /** Default `default`. */
   adapterName?: string;
+  /**
+   * How the frozen base is stored: float16 halves the memory of its matrices, whose values are rounded. Default: as
+   * it is, float32.
+   */
+  baseDtype?: FloatDtype;
 }
 
 export interface LoadAdapterOptions extends AdapterOptions, HubOptions {
@@ -23,7 +29,7 @@ export interface LoadAdapterOptions extends AdapterOptions, HubOptions {
   isTrainable?: boolean;
 }
 
-const loadNames = { ...hubOptionNames, adapterName: true, isTrainable: true } as const;
+const loadNames = { ...hubOptionNames, adapterName: true, baseDtype: true, isTrainable: true } as const;
 
 /** What a model's `forward` takes and gives. */
 type Takes<M> = M extends { forward(inputs: infer I): unknown } ? I : never;
@@ -131,9 +137,11 @@ export class PeftModel<M extends PreTrainedModel = PreTrainedModel> extends PreT
    */
   async loadAdapter(idOrFolder: string, options: LoadAdapterOptions = {}): Promise<void> {
     checkOptions<LoadAdapterOptions>('loadAdapter', options, loadNames);
-    const { adapterName = DEFAULT_ADAPTER, isTrainable = false, ...hub } = options;
+    const { adapterName = DEFAULT_ADAPTER, isTrainable = false, baseDtype, ...hub } = options;
+    checkChoice('baseDtype', baseDtype, ['float32', 'float16']);
     const folder = await resolveAdapter(idOrFolder, hub);
     await addFrom(this.model, folder, { adapterName, isTrainable });
+    if (baseDtype !== undefined) this.all.castBase(baseDtype);
   }
 
   /** Chooses the adapter that acts, and learns if it may. Throws `ConfigError` for one that is not there. */
@@ -164,7 +172,8 @@ export class PeftModel<M extends PreTrainedModel = PreTrainedModel> extends PreT
 
   /**
    * Adds the acting adapter to the model's weights, and gives the model without adapters: `savePretrained` then
-   * writes a plain checkpoint. Its weights stay frozen, as in PEFT: `setRequiresGrad(true)` thaws them.
+   * writes a plain checkpoint. Its weights stay frozen, as in PEFT: `setRequiresGrad(true)` thaws them. Throws
+   * `ConfigError` if no adapter acts, or for a base of float16.
    */
   mergeAndUnload(): M {
     this.all.unload({ merge: true });
@@ -205,7 +214,8 @@ export function getPeftModel<M extends PreTrainedModel>(
   config: LoraConfig,
   options: AdapterOptions = {},
 ): PeftModel<M> {
-  checkOptions<AdapterOptions>('getPeftModel', options, { adapterName: true });
+  checkOptions<AdapterOptions>('getPeftModel', options, { adapterName: true, baseDtype: true });
+  checkChoice('baseDtype', options.baseDtype, ['float32', 'float16']);
   requireModel(model);
   if (!(config instanceof Config))
     throw new ConfigError('getPeftModel: the config is no LoraConfig', {
@@ -215,6 +225,8 @@ export function getPeftModel<M extends PreTrainedModel>(
     throw new ConfigError('getPeftModel: the model has adapters already', {
       remedy: 'addAdapter adds another',
     });
-  adaptersOf(model).add(options.adapterName ?? DEFAULT_ADAPTER, config);
+  const adapters = adaptersOf(model);
+  adapters.add(options.adapterName ?? DEFAULT_ADAPTER, config);
+  if (options.baseDtype !== undefined) adapters.castBase(options.baseDtype);
   return new PeftModel(model);
 }

@@ -5,7 +5,7 @@ import { withAutocast, withAutocastOperand } from '../autocast.ts';
 import { defineOp } from '../op.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { gradientA, LINEAR, linearForward, planOf, productGradients } from './matmul.ts';
+import { asRead, gradientA, LINEAR, linearForward, planOf, productGradients } from './matmul.ts';
 
 /** What a linear layer multiplies by and adds: weight [out, in], bias [out]; both may be computed. */
 export interface LinearParameters {
@@ -80,10 +80,12 @@ const feedForwardOp = defineOp({
     if (needs.x || needs.innerWeight || needs.innerBias) {
       // The epilogue of the product that gives the gradient of `hidden` applies the activation's derivative.
       const plan = planOf({ a: hidden, b: outerOperand }, LINEAR);
-      const between = gradientA(dy, outerOperand, hidden.shape, plan, {
-        activation,
-        preactivation: { slot: preactivation!.slot, use: 'slope' },
-      });
+      const between = asRead(outerOperand, hidden.dtype, (read) =>
+        gradientA(dy, read, hidden.shape, plan, {
+          activation,
+          preactivation: { slot: preactivation!.slot, use: 'slope' },
+        }),
+      );
       inner = productGradients(context, {
         dy: between,
         a: x,
@@ -105,8 +107,8 @@ const feedForwardOp = defineOp({
 
 /**
  * outer(activation(inner(x))): x [..., in], inner in → middle, outer middle → out; gives [..., out]. The
- * products' kernels apply the activation and its derivative. x may be float16 beside float32 weights; the
- * result has the type of x. Throws `ShapeError`.
+ * products' kernels apply the activation and its derivative. x may be float16 beside float32 weights, or float32
+ * beside frozen float16 ones; the result has the type of x. Throws `ShapeError`.
  */
 export function feedForward(
   x: Tensor,

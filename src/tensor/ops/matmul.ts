@@ -4,13 +4,13 @@ import { DtypeError, ShapeError } from '../../errors.ts';
 import { type Activation, activations } from '../../kernels/activations.ts';
 import { type Slot, shifted } from '../../kernels/launch.ts';
 import { type MatmulLaunch, matmul as matmulKernel } from '../../kernels/matmul/matmul.ts';
-import { unary } from '../../kernels/pointwise.ts';
+import { cast, unary } from '../../kernels/pointwise.ts';
 import { checkChoice, checkOptions } from '../../options.ts';
 import { withAutocast, withAutocastOperand } from '../autocast.ts';
 import { type BackwardContext, defineOp } from '../op.ts';
 import { float16Copy } from '../parameters.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import type { Dtype, Tensor } from '../tensor.ts';
 import { sumTo } from './reduction.ts';
 
 export interface MatmulOptions {
@@ -75,15 +75,31 @@ export function planOf(inputs: Inputs, options: MatmulOptions): Plan {
 }
 
 /**
- * @internal The tensor that matmul's kernels read for b beside this a: b itself, or the float16 copy of a
- * float32 weight. The caller disposes of it.
+ * @internal The tensor that a product with this a needs of b: b itself, or the float16 copy of a float32 weight.
+ * The caller disposes of it. Kernels read it as `asRead` gives it.
  */
 export function operandB({ a, b }: Inputs): Tensor {
-  if (a.dtype === b.dtype) return b.alias();
+  const frozen = b.isLeaf && !b.requiresGrad;
+  if (a.dtype === b.dtype || (a.dtype === 'float32' && b.dtype === 'float16' && frozen)) return b.alias();
   if (a.dtype === 'float16' && b.dtype === 'float32' && b.isLeaf) return float16Copy(b).alias();
   throw new DtypeError(`matmul: a is ${a.dtype}, b ${b.dtype}`, {
-    remedy: 'give them one type with to(); only weights may be float32 beside float16',
+    remedy:
+      'give them one type with to(); only weights may be of another type, float16 ones if they are frozen',
   });
+}
+
+/**
+ * @internal Runs `use` on an operand in the type of the other one: a frozen float16 weight is widened for one
+ * product at a time, so that only float16 stays in memory.
+ */
+export function asRead<T>(operand: Tensor, dtype: Dtype, use: (operand: Tensor) => T): T {
+  if (operand.dtype === dtype) return use(operand);
+  const { device, shape, size } = operand;
+  const wide = device.raw(shape, dtype);
+  cast(device.gpu, { x: operand.slot, y: wide.slot, count: size });
+  const result = use(wide);
+  wide.dispose();
+  return result;
 }
 
 // Launch options are written out field by field: V8 is slow at literals of several spreads and gives each a
@@ -159,7 +175,7 @@ function gradientB(dy: Tensor, a: Tensor, db: Tensor, plan: Plan, dbias?: Tensor
   return db;
 }
 
-/** A product in an op's backward: its operands as the kernel read them, and the gradient of its result. */
+/** A product in an op's backward: a, the operand of b (`operandB`), and the gradient of its result. */
 interface Product<Name extends string> {
   dy: Tensor;
   a: Tensor;
@@ -181,7 +197,7 @@ export function productGradients<Name extends string>(
   const bias = along ? gradient(names.bias) : alone ? sumTo(dy, shape(names.bias)) : undefined;
   const wantsA = names.a !== undefined && needs[names.a];
   return {
-    a: wantsA ? gradientA(dy, b, a.shape, plan) : undefined,
+    a: wantsA ? asRead(b, a.dtype, (read) => gradientA(dy, read, a.shape, plan)) : undefined,
     b: needs[names.b] ? gradientB(dy, a, gradient(names.b), plan, along ? bias : undefined) : undefined,
     bias,
   };
@@ -198,7 +214,9 @@ const matmulOp = defineOp({
   }),
   forward: (inputs, y, options) => {
     const operand = operandB(inputs);
-    matmulKernel(y.device.gpu, launchOptions(inputs, operand, y, planOf(inputs, options)));
+    asRead(operand, inputs.a.dtype, (read) =>
+      matmulKernel(y.device.gpu, launchOptions(inputs, read, y, planOf(inputs, options))),
+    );
     return { operand };
   },
   saves: ['a', 'operand'],
@@ -212,7 +230,7 @@ const matmulOp = defineOp({
 export const LINEAR: MatmulOptions = { transposeB: true };
 
 /**
- * @internal Fills y with activation(x · weightᵀ + bias). Returns the weight as the kernel read it and, if
+ * @internal Fills y with activation(x · weightᵀ + bias). Returns the weight's operand (`operandB`) and, if
  * `recorded`, the activation's argument.
  */
 export function linearForward(
@@ -225,11 +243,13 @@ export function linearForward(
   const inputs = { a: x, b: weight, bias };
   const operand = operandB(inputs);
   const preactivation = recorded ? device.raw(y.shape, y.dtype) : undefined;
-  matmulKernel(device.gpu, {
-    ...launchOptions(inputs, operand, y, planOf(inputs, LINEAR)),
-    activation,
-    preactivation: preactivation && { slot: preactivation.slot, use: 'store' },
-  });
+  asRead(operand, x.dtype, (read) =>
+    matmulKernel(device.gpu, {
+      ...launchOptions(inputs, read, y, planOf(inputs, LINEAR)),
+      activation,
+      preactivation: preactivation && { slot: preactivation.slot, use: 'store' },
+    }),
+  );
   return preactivation === undefined ? { operand } : { operand, preactivation };
 }
 
@@ -259,9 +279,9 @@ const linearActivationOp = defineOp({
 
 /**
  * a · b over the last two dimensions, each transposed on request. Leading dimensions of both must be equal; a
- * b of two dimensions is shared. Both are float32 or both float16, and so is the result; a float16 a may also
- * meet a float32 leaf b, a weight, which is rounded to float16. Throws `ShapeError` naming both shapes,
- * `DtypeError` naming both types.
+ * b of two dimensions is shared. Both are float32 or both float16, and so is the result. A leaf b, a weight, may
+ * be of another type than a: float32 is rounded to float16, and float16 that needs no gradient is widened.
+ * Throws `ShapeError` naming both shapes, `DtypeError` naming both types.
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   checkOptions<MatmulOptions>('matmul', options, { transposeA: true, transposeB: true });
@@ -273,7 +293,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 /**
  * activation(x · weightᵀ + bias): x [..., in], weight [out, in], bias [out] → [..., out]. The product's
  * kernel applies the activation, but not its derivative (`feedForward` does both). x may be float16 beside
- * float32 weights; the result has the type of x. Throws `ShapeError`, `DtypeError`.
+ * float32 weights, or float32 beside frozen float16 ones; the result has the type of x. Throws `ShapeError`, `DtypeError`.
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, activation: Activation = 'none'): Tensor {
   checkChoice('linear: the activation', activation, activations);
