@@ -115,7 +115,11 @@ export {
   type PickedFolder,
   zipFolder,
 } from './models/files/folders.ts';
-export type { DownloadProgress, HubOptions } from './models/files/hub.ts';
+export {
+  type DownloadProgress,
+  type HubOptions,
+  snapshotDownload,
+} from './models/files/hub.ts';
 export type { LoadOptions, LoadReport } from './models/files/load.ts';
 export { type Pushed, type PushOptions, pushFolder, pushTarget } from './models/files/push.ts';
 export { type SaveOptions, saveModel } from './models/files/save.ts';

@@ -14,7 +14,7 @@ describe('choices', () => {
   const row = (text: string, label: string) => ({ text, label });
 
   it('suggests a lower rate for a wider model, and no longer texts than it takes', () => {
-    const model = { name: 'm', type: 'bert', layers: 12, hiddenSize: 768, maxLength: 512 };
+    const model = { hiddenSize: 768, maxLength: 512 };
     expect(defaultSettings(model)).toMatchObject({ learningRate: 3e-5, maxLength: 128 });
     expect(defaultSettings({ ...model, hiddenSize: 128, maxLength: 64 })).toMatchObject({
       learningRate: 5e-4,

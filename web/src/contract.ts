@@ -13,7 +13,8 @@ import type { Inspector } from './inspect/inspector.ts';
 
 export type ModelSource =
   | { kind: 'example' }
-  | { kind: 'hub'; id: string }
+  /** `token` and `hubUrl` are empty for a public model of huggingface.co. */
+  | { kind: 'hub'; id: string; token: string; hubUrl: string }
   /** A picked folder. */
   | { kind: 'folder'; handle: FileSystemDirectoryHandle }
   /** Files of an input or a drop. */
@@ -68,8 +69,12 @@ export interface ModelReport {
   type: string;
   layers: number;
   hiddenSize: number;
+  /** Numbers in its weights. */
+  parameters: number;
   /** The most tokens of a text. */
   maxLength: number;
+  /** What people should know of it. */
+  notes: readonly string[];
 }
 
 export interface ClassCount {

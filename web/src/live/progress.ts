@@ -1,13 +1,8 @@
 /** What a training has told so far, from its events. */
 import type { LogEntry } from 'dawngrad';
 import type { TrainEvent } from '../contract.ts';
-import { formatBytes } from '../parts/format.ts';
+import { downloadText } from '../parts/format.ts';
 import { Pace } from './pace.ts';
-
-function downloadText({ file, loadedBytes, totalBytes }: TrainEvent & { kind: 'download' }): string {
-  const total = totalBytes > 0 ? ` of ${formatBytes(totalBytes)}` : '';
-  return `Downloading ${file}: ${formatBytes(loadedBytes)}${total}`;
-}
 
 export class TrainingProgress {
   modelName = '';

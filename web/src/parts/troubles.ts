@@ -13,8 +13,11 @@ export interface Trouble {
   remedies: readonly string[];
 }
 
-/** Paths in the browser's own storage, of which only the last name means something to people. */
-const STORED = /(?:opfs|memory|folder):\/[^\s'"]*\/(?=[^\s'"/]+)/g;
+/** Paths that the page made up, of which only the last name means something to people; spaces are in quotes. */
+const STORED =
+  /(?<=')(?:opfs|memory|folder):\/(?:[^']*\/)?(?=[^'/]+')|(?:opfs|memory|folder):\/(?:[^\s'"]*\/)?(?=[^\s'"/]+)/g;
+/** A page's models come from folders, or from the hub. */
+const NO_FOLDER = / is no folder, and it| is no folder, and/;
 
 const known: Readonly<Record<string, Omit<Trouble, 'text'>>> = {
   GpuOutOfMemoryError: {
@@ -46,22 +49,57 @@ const known: Readonly<Record<string, Omit<Trouble, 'text'>>> = {
   DataError: { title: 'The data cannot be used as they are', remedies: [] },
   FileError: { title: 'A file could not be read or written', remedies: [] },
   NotFoundError: { title: 'There is no such model', remedies: [] },
+  CheckpointError: { title: 'The weights of the model cannot be used', remedies: [] },
+  TokenizerError: { title: 'The tokenizer of the model cannot be used', remedies: [] },
+  UnsupportedModelError: { title: 'Models of this kind cannot be trained here', remedies: [] },
 };
 
-const fullStorage: Omit<Trouble, 'text'> = {
-  title: 'The storage that the browser gives to this page is full',
-  remedies: [
-    'Download the model of your last training, and remove it here: reload the page.',
-    'Free some space on the disk.',
-    'Take a smaller model.',
+/** Those that are known by their message: a `FileError` may be of many kinds. */
+const byMessage: readonly (readonly [RegExp, Omit<Trouble, 'text'>])[] = [
+  [
+    /storage for this page is full/,
+    {
+      title: 'The storage that the browser gives to this page is full',
+      remedies: [
+        'Download the model of your last training, and remove it here: reload the page.',
+        'Free some space on the disk.',
+        'Take a smaller model.',
+      ],
+    },
   ],
-};
+  [
+    /the hub at \S+ cannot be reached/,
+    {
+      title: 'The hub cannot be reached',
+      remedies: ['Check the network, and the address of the hub.', 'Or choose a folder that has the model.'],
+    },
+  ],
+  [
+    /could not be downloaded whole/,
+    {
+      title: 'The download broke off',
+      remedies: ['Try again: files that came whole are not downloaded again.'],
+    },
+  ],
+  [/ is gated: /, { title: 'The model is gated', remedies: [] }],
+  [/could not be downloaded from the hub/, { title: 'The model could not be downloaded', remedies: [] }],
+  [
+    /the page has no permission/,
+    {
+      title: 'The browser keeps the page out of that folder',
+      remedies: [
+        'Try again, and allow the page to use the folder.',
+        'Choose another folder: those of the system are never given to pages.',
+      ],
+    },
+  ],
+];
 
 /** Splits the library's `what · remedy`. */
 export function troubleOf({ name, message }: WorkerError): Trouble {
-  const [text = '', ...own] = message.replace(STORED, '').split(' · ');
-  const full = /storage for this page is full/.test(message) ? fullStorage : undefined;
-  const { title, remedies } = full ?? known[name] ?? { title: 'Something went wrong', remedies: [] };
+  const [text = '', ...own] = message.replace(STORED, '').replace(NO_FOLDER, '').split(' · ');
+  const special = byMessage.find(([pattern]) => pattern.test(message))?.[1];
+  const { title, remedies } = special ?? known[name] ?? { title: 'Something went wrong', remedies: [] };
   const sentences = own.map((remedy) => `${remedy[0]!.toUpperCase()}${remedy.slice(1)}.`);
   // Those for people who write programs are of no use here.
   return { title, text, remedies: remedies.length > 0 ? remedies : sentences };

@@ -1,13 +1,13 @@
 /** What the page's worker does: it holds the device, the training under way and the finished model. */
 import {
-  AutoConfig,
-  AutoTokenizer,
   ConfigError,
   copyFolder,
   type Device,
+  type DownloadProgress,
   GpuError,
   mountFolder,
   requestDevice,
+  snapshotDownload,
   zipFolder,
 } from 'dawngrad';
 import type {
@@ -27,6 +27,7 @@ import type {
 import { type Inspector, inspectorOf } from '../inspect/inspector.ts';
 import { type DataPaths, describeData } from './data.ts';
 import { discardKept, findKept, keepFile, keepPlan, keepRun, keptPlan, keptRun, places } from './kept.ts';
+import { describeModel } from './model.ts';
 import { type Ended, halved, reopenRun, runTraining, type TrainingPlan, type Wishes } from './training.ts';
 
 const ROWS_FILE = 'rows.jsonl';
@@ -55,14 +56,8 @@ export class Session implements PageWorker {
   }
 
   async readModel(source: ModelSource, onEvent: OnTrainEvent): Promise<ModelReport> {
-    const { path, name } = await this.modelAt(source);
-    const onProgress = (progress: { file: string; loadedBytes: number; totalBytes: number }): void =>
-      onEvent({ kind: 'download', ...progress });
-    const config = await AutoConfig.fromPretrained(path, { onProgress });
-    const tokenizer = await AutoTokenizer.fromPretrained(path, { onProgress });
-    const { modelType: type, numHiddenLayers: layers, hiddenSize } = config;
-    const maxLength = Math.min(config.maxPositionEmbeddings, tokenizer.modelMaxLength);
-    return { name, type, layers, hiddenSize, maxLength };
+    const { path, name } = await this.modelAt(source, onEvent);
+    return describeModel(await this.opened(), path, name);
   }
 
   async readData(source: DataSource): Promise<DataReport> {
@@ -71,9 +66,9 @@ export class Session implements PageWorker {
 
   train(request: TrainRequest, onEvent: OnTrainEvent): Promise<TrainOutcome> {
     return this.exclusively(async () => {
+      const { path, name } = await this.modelAt(request.model, onEvent);
       this.close();
       await discardKept();
-      const { path, name } = await this.modelAt(request.model);
       const plan: TrainingPlan = {
         model: path,
         modelName: name,
@@ -202,9 +197,13 @@ export class Session implements PageWorker {
     this.live = null;
   }
 
-  private async modelAt(source: ModelSource): Promise<{ path: string; name: string }> {
+  private async modelAt(source: ModelSource, onEvent: OnTrainEvent): Promise<{ path: string; name: string }> {
     if (source.kind === 'example') return { path: this.example('model'), name: 'Embedded example' };
-    if (source.kind === 'hub') return { path: source.id, name: source.id };
+    if (source.kind === 'hub') {
+      const { id, token, hubUrl } = source;
+      const onProgress = (progress: DownloadProgress): void => onEvent({ kind: 'download', ...progress });
+      return { path: await snapshotDownload(id, { token, hubUrl, onProgress }), name: id };
+    }
     const path = await mountFolder(source.kind === 'folder' ? source.handle : source.files);
     return { path, name: source.kind === 'folder' ? source.handle.name : path.split('/').at(-1)! };
   }

@@ -4,7 +4,6 @@ import {
   AutoModelForSequenceClassification,
   AutoTokenizer,
   type Device,
-  type DownloadProgress,
   type Example,
   type LogEntry,
   labelsOfModel,
@@ -109,9 +108,8 @@ async function loadFresh(
   { train }: Data,
   onEvent: OnTrainEvent,
 ): Promise<Loaded> {
-  const onProgress = (progress: DownloadProgress): void => onEvent({ kind: 'download', ...progress });
-  const config = await AutoConfig.fromPretrained(path, { onProgress });
-  const tokenizer = await AutoTokenizer.fromPretrained(path, { onProgress });
+  const config = await AutoConfig.fromPretrained(path);
+  const tokenizer = await AutoTokenizer.fromPretrained(path);
   const { config: decided } = task.decide(train, {});
   const head = sharesSomeNames(config, Object.values(decided.id2label ?? {})) ? 'new' : undefined;
   if (head === 'new')
@@ -123,7 +121,6 @@ async function loadFresh(
   device.manualSeed(settings.seed);
   const model = await AutoModelForSequenceClassification.fromPretrained(path, {
     device,
-    onProgress,
     ...decided,
     ...(head !== undefined && { head }),
     ignoreMismatchedSizes: 'head',
