@@ -326,12 +326,14 @@ export {
   type TrainerCallback,
 } from './train/callbacks.ts';
 export { lastCheckpoint } from './train/checkpoint.ts';
+export { compileAhead } from './train/compile.ts';
 export type { ComputeMetrics, EvalPrediction, EvaluationHooks } from './train/evaluate.ts';
 export { type BatchTensors, toTensors, type UploadedBatch } from './train/inputs.ts';
 export * from './train/metrics.ts';
 export {
   type BatchPrediction,
   type ComputeLoss,
+  compilePrediction,
   type LossInputs,
   type PredictOptions,
   predictBatches,

@@ -111,6 +111,7 @@ export type TrainEvent =
       steps: number;
       step: number;
       epochs: number;
+      batchSize: number;
       log: readonly LogEntry[];
     }
   | {
@@ -127,6 +128,8 @@ export type TrainEvent =
   | { kind: 'log'; entry: LogEntry }
   | { kind: 'saved'; step: number }
   | { kind: 'warning'; text: string };
+
+export type OnCompile = (progress: { compiled: number; total: number }) => void;
 
 export type OnTrainEvent = (event: TrainEvent) => void;
 
@@ -184,8 +187,11 @@ export interface LiveRun {
 
 /** What the worker offers, by comlink. */
 export interface PageWorker {
-  /** Opens the device; `page` is the page's address. Throws `NoAdapterError` if there is no adapter. */
-  open(page: string): Promise<AdapterReport>;
+  /**
+   * Opens the device; `page` is the page's address. `onCompile` is told whenever kernels are compiled. Throws
+   * `NoAdapterError` if there is no adapter.
+   */
+  open(page: string, onCompile: OnCompile): Promise<AdapterReport>;
   readModel(source: ModelSource, onEvent: OnTrainEvent): Promise<ModelReport>;
   readData(source: DataSource): Promise<DataReport>;
   train(request: TrainRequest, onEvent: OnTrainEvent): Promise<TrainOutcome>;
@@ -201,8 +207,11 @@ export interface PageWorker {
   discard(): Promise<void>;
   /** The finished model as a zip. */
   zip(): Promise<Blob>;
-  /** Copies the finished model into a folder that may be written to. */
-  saveTo(folder: FileSystemDirectoryHandle): Promise<void>;
+  /**
+   * Copies the finished model into a folder that may be written to: into itself if it is empty, else into a
+   * new folder `name`, or `name-2` and so on, in it. Returns the new folder's name; null for the folder itself.
+   */
+  saveTo(folder: FileSystemDirectoryHandle, name: string): Promise<string | null>;
   /** Reads the model of the finished training. */
   readonly inspect: Inspector;
 }

@@ -1,9 +1,9 @@
 /** What can be asked about a finished training; computed in the worker. */
-import { argmaxRows } from 'dawngrad';
-import type { LiveRun } from '../contract.ts';
+import { argmaxRows, compileAhead, type Encoding, noGrad } from 'dawngrad';
+import type { ClassificationModel, LiveRun } from '../contract.ts';
 import { attentionOf, type LayerAttention } from './attention.ts';
-import { attribute } from './attribution.ts';
-import { encoded, kindOf, logitsOf, outputsOf } from './predictions.ts';
+import { attribute, sharesOf } from './attribution.ts';
+import { encoded, idsOf, kindOf, logitsOf, outputsOf } from './predictions.ts';
 import { type Mistakes, mistakesOf, type Scores, scoresOf } from './scores.ts';
 import { type Token, tokensOf } from './tokens.ts';
 
@@ -40,6 +40,16 @@ export interface Inspector {
   attention(text: string, pair: string | undefined, layer: number): Promise<Attention>;
 }
 
+/** Compiles what the first explanation takes, and the first map of attention. */
+const compileExplanation = (
+  model: ClassificationModel,
+  encoding: Pick<Encoding, 'inputIds' | 'tokenTypeIds'>,
+): Promise<void> =>
+  compileAhead(model, 'explain', false, (copy) => {
+    sharesOf(copy as ClassificationModel, encoding, 0);
+    noGrad(() => copy.forward({ ...idsOf(copy.device, encoding), outputAttentions: true } as never));
+  });
+
 /** Reads the model of a finished training. */
 export function inspectorOf(live: LiveRun): Inspector {
   const { run, model, tokenizer, rows } = live;
@@ -47,7 +57,10 @@ export function inspectorOf(live: LiveRun): Inspector {
   let held: Promise<Float32Array> | null = null;
   // The rows held out are predicted once.
   const logits = () => {
-    held ??= logitsOf(live, rows);
+    held ??= logitsOf(live, rows).catch((error: unknown) => {
+      held = null;
+      throw error;
+    });
     return held;
   };
   const outputs = async (text: string, pair?: string) =>
@@ -71,6 +84,7 @@ export function inspectorOf(live: LiveRun): Inspector {
       const found = await outputs(text, pair);
       const output = chosen ?? argmaxRows(found, found.length)[0]!;
       const { encoding, shown } = tokenized(text, pair);
+      await compileExplanation(model, encoding);
       const shares = [...(await attribute(model, encoding, output))];
       return { ...shown, outputs: found, output, shares };
     },

@@ -11,6 +11,7 @@ export class TrainingProgress {
   steps = 0;
   epoch = 0;
   epochs = 0;
+  batchSize = 0;
   memoryBytes = 0;
   /** How far the compilation ahead of the first step, or the first evaluation, is; null when none is. */
   compiling: { done: number; total: number } | null = null;
@@ -44,8 +45,8 @@ export class TrainingProgress {
     this.compiling = done < total ? { done, total } : null;
   }
 
-  private begin({ modelName, steps, step, epochs, log }: TrainEvent & { kind: 'begin' }): void {
-    Object.assign(this, { modelName, steps, step, epochs, log: [...log] });
+  private begin({ modelName, steps, step, epochs, batchSize, log }: TrainEvent & { kind: 'begin' }): void {
+    Object.assign(this, { modelName, steps, step, epochs, batchSize, log: [...log] });
     this.epoch = log.at(-1)?.epoch ?? 0;
     // It goes on from a checkpoint.
     if (step > 0) this.savedStep = step;

@@ -19,6 +19,8 @@ const STORED =
 /** A page's models come from folders, or from the hub. */
 const NO_FOLDER = / is no folder, and it| is no folder, and/;
 
+const LABEL_COLUMN = 'call the column of the labels “label”';
+
 const known: Readonly<Record<string, Omit<Trouble, 'text'>>> = {
   GpuOutOfMemoryError: {
     title: 'The GPU has too little memory for this training',
@@ -81,6 +83,7 @@ const byMessage: readonly (readonly [RegExp, Omit<Trouble, 'text'>])[] = [
       remedies: ['Try again: files that came whole are not downloaded again.'],
     },
   ],
+  [/its disk is full/, { title: 'The disk is full', remedies: [] }],
   [/ is gated: /, { title: 'The model is gated', remedies: [] }],
   [/could not be downloaded from the hub/, { title: 'The model could not be downloaded', remedies: [] }],
   [
@@ -95,12 +98,33 @@ const byMessage: readonly (readonly [RegExp, Omit<Trouble, 'text'>])[] = [
   ],
 ];
 
+const sentence = (text: string): string => `${text[0]!.toUpperCase()}${text.slice(1)}.`;
+
+/** What to do in the file, in place of options that only the command has. */
+const inFile: readonly (readonly [RegExp, string])[] = [
+  [
+    /^pass --header or --no-header.*/,
+    'write the names of the columns, such as text and label, into the first line',
+  ],
+  [/^name it with --text-column/, 'call the column of the texts “text”'],
+  [/^name .*with --label-column(, or several with commas between them where each is a class)?/, LABEL_COLUMN],
+  [/^name it 'label'.*/, LABEL_COLUMN],
+  [/^pass --problem-type .*/, 'write classes as words, and values as numbers'],
+];
+
+/** A remedy without options of the command; null if nothing is left. */
+function forPage(remedy: string): string | null {
+  const worded = inFile.reduce((text, [pattern, words]) => text.replace(pattern, words), remedy);
+  const ways = worded.split(/, or /).filter((way) => !/--[a-z]/.test(way));
+  return ways.length === 0 ? null : ways.join(', or ');
+}
+
 /** Splits the library's `what · remedy`. */
 export function troubleOf({ name, message }: WorkerError): Trouble {
   const [text = '', ...own] = message.replace(STORED, '').replace(NO_FOLDER, '').split(' · ');
   const special = byMessage.find(([pattern]) => pattern.test(message))?.[1];
   const { title, remedies } = special ?? known[name] ?? { title: 'Something went wrong', remedies: [] };
-  const sentences = own.map((remedy) => `${remedy[0]!.toUpperCase()}${remedy.slice(1)}.`);
+  const sentences = own.flatMap((remedy) => forPage(remedy) ?? []).map(sentence);
   // Those for people who write programs are of no use here.
   return { title, text, remedies: remedies.length > 0 ? remedies : sentences };
 }

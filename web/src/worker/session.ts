@@ -18,6 +18,7 @@ import type {
   LiveRun,
   ModelReport,
   ModelSource,
+  OnCompile,
   OnTrainEvent,
   PageWorker,
   Run,
@@ -25,8 +26,19 @@ import type {
   TrainRequest,
 } from '../contract.ts';
 import { type Inspector, inspectorOf } from '../inspect/inspector.ts';
+import { recovering } from '../inspect/recovering.ts';
 import { type DataPaths, describeData } from './data.ts';
-import { discardKept, findKept, keepFile, keepPlan, keepRun, keptPlan, keptRun, places } from './kept.ts';
+import {
+  discardKept,
+  findKept,
+  freeNameIn,
+  keepFile,
+  keepPlan,
+  keepRun,
+  keptPlan,
+  keptRun,
+  places,
+} from './kept.ts';
 import { describeModel } from './model.ts';
 import { type Ended, halved, reopenRun, runTraining, type TrainingPlan, type Wishes } from './training.ts';
 
@@ -42,9 +54,11 @@ export class Session implements PageWorker {
   private live: { run: LiveRun; inspector: Inspector } | null = null;
   private wishes: Wishes = { pause: false, stop: false };
   private onEvent: OnTrainEvent = () => {};
+  private onCompile: OnCompile = () => {};
 
-  async open(page: string): Promise<AdapterReport> {
+  async open(page: string, onCompile: OnCompile): Promise<AdapterReport> {
     this.page = page;
+    this.onCompile = onCompile;
     const adapter = await navigator.gpu?.requestAdapter();
     const device = await this.opened();
     return {
@@ -127,14 +141,26 @@ export class Session implements PageWorker {
     return new Blob(parts, { type: 'application/zip' });
   }
 
-  async saveTo(folder: FileSystemDirectoryHandle): Promise<void> {
-    await copyFolder(this.held().run.run.modelPath, await mountFolder(folder), {
-      filter: (path) => !isCheckpoint(path),
-    });
+  async saveTo(folder: FileSystemDirectoryHandle, name: string): Promise<string | null> {
+    const from = this.held().run.run.modelPath;
+    const made = await freeNameIn(folder, name);
+    const to = await mountFolder(folder);
+    await copyFolder(from, made === null ? to : `${to}/${made}`, { filter: (path) => !isCheckpoint(path) });
+    return made;
   }
 
   get inspect(): Inspector {
-    return this.held().inspector;
+    return recovering(
+      () => this.held().inspector,
+      () => this.recover(),
+    );
+  }
+
+  /** Loads the finished model again, on another device. */
+  private async recover(): Promise<void> {
+    this.device?.destroy();
+    this.device = null;
+    await this.reopen();
   }
 
   /** The device; a new one if the last was lost. */
@@ -143,7 +169,10 @@ export class Session implements PageWorker {
       this.device = null;
     });
     this.device ??= await requestDevice({
-      onCompile: (progress) => this.onEvent({ kind: 'compile', ...progress }),
+      onCompile: (progress) => {
+        this.onEvent({ kind: 'compile', ...progress });
+        this.onCompile(progress);
+      },
     });
     return this.device;
   }
@@ -205,7 +234,10 @@ export class Session implements PageWorker {
       return { path: await snapshotDownload(id, { token, hubUrl, onProgress }), name: id };
     }
     const path = await mountFolder(source.kind === 'folder' ? source.handle : source.files);
-    return { path, name: source.kind === 'folder' ? source.handle.name : path.split('/').at(-1)! };
+    if (source.kind === 'folder') return { path, name: source.handle.name };
+    // Files of an input for folders know theirs.
+    const [folder] = source.files[0]!.webkitRelativePath.split('/');
+    return { path, name: folder || 'Your files' };
   }
 
   private example(name: string): string {
