@@ -8,7 +8,7 @@ import { build, preview } from 'vite';
 
 const configFile = fileURLToPath(new URL('../../web/vite.config.ts', import.meta.url));
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 90_000;
 
 export interface PageSite {
   url: string;

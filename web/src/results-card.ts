@@ -33,9 +33,8 @@ export function resultsCard(worker: PageWorker, run: Run): HTMLElement {
     download(await worker.zip(), name);
     tell(`Saved as ${name}: unpacked, it is a folder for ${LOADER}.`);
   });
-  const picker = folderPicker();
   const copy = guarded(async () => {
-    const folder = await picker!({ mode: 'readwrite' });
+    const folder = await folderPicker()!({ mode: 'readwrite' });
     tell('Copying the model…');
     const made = await worker.saveTo(folder, folderName);
     const place = made === null ? folder.name : `${folder.name}/${made}`;
@@ -52,7 +51,7 @@ export function resultsCard(worker: PageWorker, run: Run): HTMLElement {
         'div',
         { class: 'buttons' },
         h('button', { type: 'button', class: 'primary', on: { click: zip } }, 'Download'),
-        picker === null
+        folderPicker() === null
           ? null
           : h('button', { type: 'button', class: 'secondary', on: { click: copy } }, 'Save to a folder…'),
       ),

@@ -1,7 +1,7 @@
 /** A GPU that runs out of memory in the midst of a training. */
 import { describe, expect, it } from 'vitest';
 import { openSite, startTraining, untilFinished, untilStep } from '../../../tools/web/site.ts';
-import { type Suite, troubleIn } from './suite.ts';
+import type { Suite } from './suite.ts';
 
 /**
  * Begins the worker's script: counts the bytes of buffers; one that exceeds `budget` asks for more than the
@@ -31,7 +31,9 @@ export function memoryWays(suite: () => Suite): void {
       await startTraining(page, 1);
       await untilStep(page, 10);
       await page.workers()[0]!.evaluate('budget = taken');
-      expect(await troubleIn(page, 'Training')).toMatch(
+      const alert = page.getByRole('alert');
+      await alert.waitFor();
+      expect((await alert.allInnerTexts()).join(' ').replaceAll(/\s+/g, ' ')).toMatch(
         /The GPU has too little memory for this training.*VK_ERROR_OUT_OF_DEVICE_MEMORY.*of 16 texts.*Halve the batch size/,
       );
       await page
