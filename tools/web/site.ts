@@ -8,7 +8,7 @@ import { build, preview } from 'vite';
 
 const configFile = fileURLToPath(new URL('../../web/vite.config.ts', import.meta.url));
 
-const PATIENCE_MS = 90_000;
+const PATIENCE_MS = 4 * 60_000;
 
 export interface PageSite {
   url: string;

@@ -10,7 +10,7 @@ export interface Suite {
 }
 
 /** Of `expect.poll`: guards against hangs only. */
-export const patience = { timeout: 30_000 };
+export const patience = { timeout: 4 * 60_000 };
 
 export type Files = Record<string, Uint8Array>;
 

@@ -17,7 +17,7 @@ export interface Trouble {
 const STORED =
   /(?<=')(?:opfs|memory|folder):\/(?:[^']*\/)?(?=[^'/]+')|(?:opfs|memory|folder):\/(?:[^\s'"]*\/)?(?=[^\s'"/]+)/g;
 /** A page's models come from folders, or from the hub. */
-const NO_FOLDER = / is no folder, and it| is no folder, and/;
+const NO_FOLDER = /'[^']*' is no folder, and (?=the hub)| is no folder, and it/;
 
 const LABEL_COLUMN = 'call the column of the labels “label”';
 

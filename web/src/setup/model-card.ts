@@ -131,7 +131,7 @@ function hubForm(take: Take): HTMLElement {
       h('summary', {}, 'A private or gated model, or another hub'),
       h(
         'div',
-        { class: 'fields' },
+        { class: 'stacked' },
         field('Access token', token, 'From huggingface.co/settings/tokens. It is not kept.'),
         field('Address of the hub', address, 'Of a mirror. It gets the token, too.'),
       ),
