@@ -103,6 +103,14 @@ it('keeps nothing of a file that broke off, and says so', async () => {
   expect(await platform.list(`${cacheDir}/models--org--cut/snapshots/${sha}`)).toEqual(['config.json']);
 });
 
+it('downloads again what a closed page left empty', async () => {
+  const path = `${cacheDir}/models--org--whole/snapshots/${sha}/model.safetensors`;
+  await platform.append(path, new Uint8Array());
+  expect((await platform.openFile(path)).size).toBe(0);
+  await platform.downloadModel('org/whole', wanted());
+  expect((await platform.openFile(path)).size).toBe(weights.length);
+});
+
 it('names what is missing or refused', async () => {
   await expect(platform.downloadModel('org/none', wanted())).rejects.toThrow(
     /has no model 'org\/none', or it is private · check the name, or pass a token/,

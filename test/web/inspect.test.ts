@@ -340,9 +340,13 @@ describe('a finished training', () => {
         if (compiled === total) ahead += total;
       },
     });
-    const model = await AutoModelForSequenceClassification.fromPretrained(examples, { device: other });
+    const model = await AutoModelForSequenceClassification.fromPretrained(examples, {
+      device: other,
+      id2label: live.model.config.id2label,
+    });
     const fresh = inspectorOf({ ...live, model: model.eval() });
     const before = other.statistics().pipelines;
+    await fresh.scores();
     await fresh.explain('The film was good.');
     await fresh.attention('The film was good.', undefined, 0);
     expect(ahead).toBeGreaterThan(20);

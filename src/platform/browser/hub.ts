@@ -5,7 +5,7 @@
 import { FileError, NotFoundError } from '../../errors.ts';
 import type { ModelDownload } from '../contract.ts';
 import { cachedSnapshot, wantedFiles } from '../hub-files.ts';
-import { exists, readText, writeStream } from './files.ts';
+import { exists, openFile, readText, writeStream } from './files.ts';
 import { joinPath } from './places.ts';
 import { request } from './urls.ts';
 
@@ -110,7 +110,7 @@ async function fetchFiles(
   const get = async (names: readonly string[]): Promise<void> => {
     for (const name of names) {
       const path = joinPath(snapshot, name);
-      if (await exists(path)) continue;
+      if (await isWhole(path, sizes.get(name))) continue;
       const address = `${id}/resolve/${sha}/${name.split('/').map(encodeURIComponent).join('/')}`;
       await saveFile(id, name, path, await hubFetch(id, address, download), sizes.get(name), download);
     }
@@ -124,6 +124,13 @@ async function fetchFiles(
   }
   if (revision !== sha) await writeStream(joinPath(repo, 'refs', revision), once(sha));
   return snapshot;
+}
+
+/** A page that was closed in the midst of a download leaves an empty file. */
+async function isWhole(path: string, size: number | undefined): Promise<boolean> {
+  if (!(await exists(path))) return false;
+  const { size: found } = await openFile(path);
+  return size === undefined ? found > 0 : found === size;
 }
 
 async function* once(text: string): AsyncGenerator<Uint8Array> {

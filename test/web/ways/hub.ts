@@ -127,6 +127,7 @@ export function hubWays(opened: () => { page: Page; log: string[] }): void {
       await takeRows(page);
       await openHub();
       log.length = 0;
+      requested();
       await ask('org/tiny');
       await untilReady(page);
       expect(requested()).toEqual(['GET /api/models/org/tiny/revision/main']);

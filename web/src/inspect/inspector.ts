@@ -1,9 +1,9 @@
 /** What can be asked about a finished training; computed in the worker. */
-import { argmaxRows, compileAhead, type Encoding, noGrad } from 'dawngrad';
+import { argmaxRows, compileAhead, noGrad, toTensors } from 'dawngrad';
 import type { ClassificationModel, LiveRun } from '../contract.ts';
 import { attentionOf, type LayerAttention } from './attention.ts';
 import { attribute, sharesOf } from './attribution.ts';
-import { encoded, idsOf, kindOf, logitsOf, outputsOf } from './predictions.ts';
+import { batchOf, encoded, type Input, idsOf, kindOf, logitsOf, outputsOf } from './predictions.ts';
 import { type Mistakes, mistakesOf, type Scores, scoresOf } from './scores.ts';
 import { type Token, tokensOf } from './tokens.ts';
 
@@ -41,14 +41,14 @@ export interface Inspector {
 }
 
 /** Compiles what the first explanation takes, and the first map of attention. */
-const compileExplanation = (
-  model: ClassificationModel,
-  encoding: Pick<Encoding, 'inputIds' | 'tokenTypeIds'>,
-): Promise<void> =>
-  compileAhead(model, 'explain', false, (copy) => {
-    sharesOf(copy as ClassificationModel, encoding, 0);
+function compileExplanation(live: LiveRun, input: Input): Promise<void> {
+  const encoding = encoded(live, input);
+  return compileAhead(live.model, 'explain', false, (copy) => {
+    noGrad(() => copy.forward(toTensors(copy.device, batchOf(live, [input])) as never));
     noGrad(() => copy.forward({ ...idsOf(copy.device, encoding), outputAttentions: true } as never));
+    sharesOf(copy as ClassificationModel, encoding, 0);
   });
+}
 
 /** Reads the model of a finished training. */
 export function inspectorOf(live: LiveRun): Inspector {
@@ -63,6 +63,11 @@ export function inspectorOf(live: LiveRun): Inspector {
     });
     return held;
   };
+  let ready: Promise<void> | null = null;
+  const prepare = (input: Input) => {
+    ready ??= compileExplanation(live, input);
+    return ready;
+  };
   const outputs = async (text: string, pair?: string) =>
     outputsOf(kind, await logitsOf(live, [{ text, pair }]));
   const tokenized = (text: string, pair?: string) => {
@@ -72,7 +77,10 @@ export function inspectorOf(live: LiveRun): Inspector {
   };
   return {
     async scores() {
-      return scoresOf(kind, run.labels, rows, await logits());
+      const found = scoresOf(kind, run.labels, rows, await logits());
+      // While people read the scores.
+      if (rows[0] !== undefined) void prepare(rows[0]).catch(() => {});
+      return found;
     },
     async mistakes(most) {
       return mistakesOf(kind, run.labels, rows, outputsOf(kind, await logits()), most);
@@ -81,10 +89,10 @@ export function inspectorOf(live: LiveRun): Inspector {
       return outputs(text, pair);
     },
     async explain(text, pair, chosen) {
+      await prepare({ text, pair });
       const found = await outputs(text, pair);
       const output = chosen ?? argmaxRows(found, found.length)[0]!;
       const { encoding, shown } = tokenized(text, pair);
-      await compileExplanation(model, encoding);
       const shares = [...(await attribute(model, encoding, output))];
       return { ...shown, outputs: found, output, shares };
     },
