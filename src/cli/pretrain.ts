@@ -126,7 +126,10 @@ async function pretrain(options: PretrainOptions): Promise<void> {
     {
       model: model as TrainableModel,
       processingClass: tokenizer,
-      trainDataset: new ArrayDataset(examples.slice(held)),
+      trainDataset: new ArrayDataset(examples.slice(held), {
+        maxLength,
+        mlmProbability: options.mlmProbability,
+      }),
       evalDataset: new ArrayDataset(examples.slice(0, Math.max(held, 1))),
       dataCollator: dataCollatorForLanguageModeling(masking),
       args,

@@ -16,14 +16,22 @@ export interface Example {
   endPositions?: number;
 }
 
+/** Settings by name. */
+export type Settings = Readonly<Record<string, string | number | boolean | null | readonly number[]>>;
+
 /** Anything with a length and examples by index. The collator must understand its examples. */
 export interface Dataset<E = Example> {
   readonly length: number;
+  /** What is made of the examples, and learned of them. Checkpoints keep it, and a resume reports other values. */
+  readonly settings?: Settings | undefined;
   get(index: number): E;
 }
 
 export class ArrayDataset<E = Example> implements Dataset<E> {
-  constructor(private readonly examples: readonly E[]) {}
+  constructor(
+    private readonly examples: readonly E[],
+    readonly settings?: Settings,
+  ) {}
 
   get length(): number {
     return this.examples.length;

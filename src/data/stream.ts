@@ -2,7 +2,7 @@
 import { DataError } from '../errors.ts';
 import { type Advice, check, checkOptions, type OptionNames } from '../options.ts';
 import type { Batch, PaddedBatch } from './collate.ts';
-import type { Dataset, Example } from './dataset.ts';
+import type { Dataset, Example, Settings } from './dataset.ts';
 import { callUser } from './example-checks.ts';
 import { Random } from './random.ts';
 import { collatePart, type Shard } from './shard.ts';
@@ -15,6 +15,8 @@ export interface StreamDataset<R = unknown, E = Example> {
   readonly bufferSize: number;
   /** Tells other data: of a checkpoint that a training goes on from. */
   readonly digest: string;
+  /** As of `Dataset`. */
+  readonly settings?: Settings | undefined;
   /** The rows in their order, from the first one, each time. */
   rows(): AsyncIterable<R>;
   /** An example for each row. A method, because its parameters are bivariant. */

@@ -199,6 +199,17 @@ const position =
     return graph.node('Reshape', [found, graph.ints(op.y.dims.map(() => 1))]);
   };
 
+/** The values of a dimension at positions that are computed. */
+function taken(op: TracedOp, { graph, name }: Context): string {
+  const { dim, keepdim } = option<{ dim: number; keepdim: boolean }>(op);
+  const { dims } = op.inputs.x!;
+  const axis = (dim + dims.length) % dims.length;
+  const rows = name(op, 'rows');
+  const kept = keepdim ? rows : graph.node('Unsqueeze', [rows, graph.ints([axis])]);
+  const values = graph.node('GatherElements', [name(op, 'x'), kept], { axis: { int: axis } });
+  return keepdim ? values : graph.node('Squeeze', [values, graph.ints([axis])]);
+}
+
 /** Values between two limits, of which either may be infinite. */
 function limited(op: TracedOp, { graph, name }: Context): string {
   const { low, high } = option<{ low: number; high: number }>(op);
@@ -257,6 +268,7 @@ const converts: Readonly<Record<string, Convert>> = {
   },
   argmax: position('ArgMax'),
   argmin: position('ArgMin'),
+  takeAlong: taken,
   amax: reduction('ReduceMax'),
   amin: reduction('ReduceMin'),
   sum: reduction('ReduceSum'),

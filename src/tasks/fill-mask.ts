@@ -116,6 +116,7 @@ export const fillMask: Task<Passage, PassageFeature> = {
         remedy: "name one as 'mask_token' in tokenizer_config.json",
       });
     const { mlmProbability = 0.15, wholeWordMask = false, topK = 5, seed = 42 } = options;
+    const settings = { maxLength: options.maxLength, mlmProbability, wholeWordMask };
     const pad = dataCollatorWithPadding({ padTokenId });
     const draw = dataCollatorForLanguageModeling({
       padTokenId,
@@ -145,7 +146,8 @@ export const fillMask: Task<Passage, PassageFeature> = {
       return { ...batch, positions, shapes: { positions: [positions.length] } };
     };
     return {
-      encode: (examples) => featureList(examples, examples.map(encode)),
+      settings: () => settings,
+      encode: (examples) => featureList(examples, examples.map(encode), settings),
       collate: (features, indices, stream) =>
         features[0]!.masks.length > 0 ? fill(features, indices) : draw(features, indices, stream),
 

@@ -85,6 +85,7 @@ export const multipleChoice: Task<Choices, ChoiceExample> = {
 
   bind(tokenizer, _config, options) {
     checkEncoding(options);
+    const settings = { maxLength: options.maxLength };
     const encode = ({ prompt, endings, label, place }: Choices): ChoiceExample => {
       const pairs = endings.map((pair) => encodeText(tokenizer, { text: prompt, pair, place }, options));
       return {
@@ -94,7 +95,8 @@ export const multipleChoice: Task<Choices, ChoiceExample> = {
       };
     };
     return {
-      encode: (examples) => featureList(examples, examples.map(encode)),
+      settings: () => settings,
+      encode: (examples) => featureList(examples, examples.map(encode), settings),
       collate: dataCollatorForMultipleChoice({
         padTokenId: tokenizer.padTokenId,
         paddingSide: tokenizer.paddingSide,

@@ -25,7 +25,7 @@ import {
   type Row,
   type Task,
 } from './task.ts';
-import { strideOf } from './text-windows.ts';
+import { strideOf, windowSettings } from './text-windows.ts';
 
 interface QuestionFeature {
   inputIds: readonly number[];
@@ -144,11 +144,14 @@ export const questionAnswering: Task<Question, QuestionFeature> = {
       return rankAll(predictions, features, { ...options, mayBeNone });
     };
 
+    const settings = windowSettings(options);
     return {
+      settings: () => settings,
       encode: (examples) =>
         featureList(
           examples,
           examples.flatMap((question, at) => windowsOfQuestion(question, at, tokenizer, options)),
+          settings,
         ),
       collate,
 

@@ -1,5 +1,6 @@
 /** Vectors of texts that are close if the texts are alike. */
 import { oneLabelColumn } from '../data/columns.ts';
+import type { Settings } from '../data/dataset.ts';
 import type { TableOptions } from '../data/table.ts';
 import {
   readTextSets,
@@ -173,8 +174,14 @@ export const sentenceSimilarity: Task<TextSet, SentenceExample> = {
         classes: kind === 'labelled',
       };
     };
+    const settings = ([first]: readonly TextSet[]): Settings => ({
+      maxLength,
+      loss: first === undefined ? null : lossFor(options.loss, first.texts.length, labelKinds[first.kind]),
+      matryoshkaDims: options.matryoshkaDims ?? null,
+    });
     return {
-      encode: (examples) => featureList(examples, examples.map(encodeSet)),
+      settings,
+      encode: (examples) => featureList(examples, examples.map(encodeSet), settings(examples)),
       collate: sentenceCollator({ padTokenId, paddingSide }),
       computeLoss: lossOf(model, options),
       computeMetrics: ({ predictions, labelIds, dataset }) => {
@@ -198,7 +205,11 @@ export const sentenceSimilarity: Task<TextSet, SentenceExample> = {
   },
 };
 
-/** The loss asked for where it fits a batch, else the usual one; only vectors if nothing is to be learned. */
+/** The loss asked for where it fits, else the usual one; null if nothing is to be learned. */
+const lossFor = (loss: LossName | undefined, columns: number, labels: LabelKind): LossName | null =>
+  loss !== undefined && fittingLosses(columns, labels).includes(loss) ? loss : usualLoss(columns, labels);
+
+/** Computes a batch's loss, or only vectors if nothing is to be learned. */
 function lossOf(
   model: SentenceTransformer,
   { loss, matryoshkaDims, miniBatchSize }: EncodingOptions,
@@ -213,9 +224,7 @@ function lossOf(
     const inputs = rest as unknown as SentenceLossInputs;
     const { labels } = inputs;
     const kind = labels === undefined ? 'none' : labels.dtype === 'int32' ? 'classes' : 'scores';
-    const columns = inputs.inputIds.shape[1]!;
-    const usual = usualLoss(columns, kind);
-    const name = loss !== undefined && fittingLosses(columns, kind).includes(loss) ? loss : usual;
+    const name = lossFor(loss, inputs.inputIds.shape[1]!, kind);
     return name === null ? { ...model.forward(inputs) } : { ...named(name).forward(inputs) };
   };
 }

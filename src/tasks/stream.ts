@@ -38,7 +38,11 @@ export async function streamFiles<E, F>(
   { surveys, count, bufferSize }: StreamedFiles<E>,
 ): Promise<StreamDataset<unknown, F>> {
   const examples = () => first(surveys, count);
-  const about = { bufferSize, digest: surveys.map(({ digest }) => digest).join(' ') };
+  const about = {
+    bufferSize,
+    digest: surveys.map(({ digest }) => digest).join(' '),
+    settings: bound.settings(surveys[0]!.examples),
+  };
   const encode = (some: readonly E[]): F[] => {
     const features = bound.encode(some);
     return Array.from({ length: features.length }, (_, at) => features.get(at));

@@ -1,6 +1,6 @@
 /** What sets a task apart: its files, its model, its examples, its metrics and its predictions. */
 import type { Batch } from '../data/collate.ts';
-import type { Dataset } from '../data/dataset.ts';
+import type { Dataset, Settings } from '../data/dataset.ts';
 import type { TableOptions } from '../data/table.ts';
 import type { AutoClass } from '../models/auto.ts';
 import type { PretrainedConfig, ProblemType } from '../models/common/config.ts';
@@ -131,6 +131,8 @@ export interface Row {
 
 /** A task with a model's tokenizer and classes. */
 export interface Bound<E, F = unknown> {
+  /** Of features that are learned from. */
+  settings(examples: readonly E[]): Settings;
   encode(examples: readonly E[]): Features<E, F>;
   /** A method, because its parameters are bivariant. */
   collate(examples: readonly F[], indices: readonly number[], stream: number): Batch;
@@ -195,6 +197,10 @@ export interface Task<E = unknown, F = unknown> {
 }
 
 /** The features of examples, in a list. */
-export function featureList<E, F>(examples: readonly E[], features: readonly F[]): Features<E, F> {
-  return { examples, length: features.length, get: (index) => features[index]! };
+export function featureList<E, F>(
+  examples: readonly E[],
+  features: readonly F[],
+  settings: Settings,
+): Features<E, F> {
+  return { examples, length: features.length, get: (index) => features[index]!, settings };
 }

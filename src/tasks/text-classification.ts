@@ -128,7 +128,9 @@ export const textClassification: Task<TextExample, Example> = {
     const labels = labelsOfModel(config);
     const padding = { padTokenId: tokenizer.padTokenId, paddingSide: tokenizer.paddingSide };
     const floatLabels = labels.problemType !== 'single_label_classification';
+    const settings = { maxLength };
     return {
+      settings: () => settings,
       encode(examples) {
         const tables = tablesOf(examples);
         const known = tables.every(({ rows }) => rows.every(({ label }) => label !== undefined));
@@ -144,7 +146,7 @@ export const textClassification: Task<TextExample, Example> = {
           );
           return table.rows.map((_, at) => encoded.get(at));
         });
-        return featureList(examples, features);
+        return featureList(examples, features, settings);
       },
       collate: dataCollatorWithPadding({ ...padding, floatLabels }) as Collator<Example>,
 

@@ -1,4 +1,5 @@
 /** A text as windows of tokens, each token with its word. */
+import type { Settings } from '../data/dataset.ts';
 import type { TaggedText } from '../data/tokens.ts';
 import { DataError } from '../errors.ts';
 import type { Encoding } from '../text/assemble.ts';
@@ -33,8 +34,17 @@ function tooLong(what: string, maxLength: number): DataError {
   });
 }
 
+/** Tokens that adjacent windows share unless asked otherwise. */
+const STRIDE = 128;
+
+/** What a training on windows depends on. */
+export const windowSettings = ({ maxLength, docStride = STRIDE }: EncodingOptions): Settings => ({
+  maxLength,
+  docStride,
+});
+
 /** Tokens that adjacent windows share: as asked, at most a third of a window. */
-export function strideOf({ docStride = 128 }: Pick<EncodingOptions, 'docStride'>, room: number): number {
+export function strideOf({ docStride = STRIDE }: Pick<EncodingOptions, 'docStride'>, room: number): number {
   return Math.max(0, Math.min(docStride, Math.floor(room / 3)));
 }
 

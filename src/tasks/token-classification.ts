@@ -29,7 +29,7 @@ import { nameOf } from './file-front.ts';
 import { surveyed } from './stream.ts';
 import { areTags } from './tags.ts';
 import { checkEncoding, type Decision, type Features, featureList, type Row, type Task } from './task.ts';
-import { isolatesWords, type TextWindow, windowsOfText } from './text-windows.ts';
+import { isolatesWords, type TextWindow, windowSettings, windowsOfText } from './text-windows.ts';
 
 interface TokenFeature extends TextWindow {
   /** Number of its text among the examples. */
@@ -145,6 +145,7 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
     const padding = { padTokenId: tokenizer.padTokenId };
     const [labelled, plain] = [dataCollatorForTokenClassification(padding), dataCollatorWithPadding(padding)];
     const isolates = isolatesWords(tokenizer);
+    const settings = windowSettings(options);
 
     const idOf = (tag: string, place: string): number => {
       const id = find(tag);
@@ -167,7 +168,8 @@ export const tokenClassification: Task<TaggedText, TokenFeature> = {
     };
 
     return {
-      encode: (examples) => featureList(examples, examples.flatMap(featuresOf)),
+      settings: () => settings,
+      encode: (examples) => featureList(examples, examples.flatMap(featuresOf), settings),
       collate: (features, indices) =>
         (features[0]?.label === undefined ? plain : labelled)(features, indices),
 

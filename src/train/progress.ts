@@ -1,5 +1,6 @@
 /** progress.json: what a resume needs besides the keys of trainer_state.json. */
 import * as v from 'valibot';
+import type { Settings } from '../data/dataset.ts';
 import { count, finite, readSaved } from './state.ts';
 
 const uint32 = v.pipe(count, v.maxValue(2 ** 32 - 1));
@@ -16,8 +17,15 @@ export interface Progress {
   lossSteps: number;
   /** Of the last step; null before the first. */
   learningRate: number | null;
-  /** The training data: the number of examples, a digest of some of them, and the buffer of a stream. */
-  data?: { examples: number; digest: string; buffer?: number | undefined } | undefined;
+  /** The training data: the number of examples, a digest of some of them, its settings, and the buffer of a stream. */
+  data?:
+    | {
+        examples: number;
+        digest: string;
+        buffer?: number | undefined;
+        settings?: Settings | undefined;
+      }
+    | undefined;
   /** Processes that trained together; each took its part of a batch. */
   processes?: number | undefined;
   /** With `fp16`. */
@@ -25,6 +33,8 @@ export interface Progress {
   /** Steps taken, by parameter. */
   optimizerSteps: Record<string, number>;
 }
+
+const plain = v.union([v.string(), v.number(), v.boolean()]);
 
 const schema = v.object({
   epoch: count,
@@ -34,7 +44,14 @@ const schema = v.object({
   lossSum: finite,
   lossSteps: count,
   learningRate: v.optional(v.nullable(finite), null),
-  data: v.optional(v.object({ examples: count, digest: v.string(), buffer: v.optional(count) })),
+  data: v.optional(
+    v.object({
+      examples: count,
+      digest: v.string(),
+      buffer: v.optional(count),
+      settings: v.optional(v.record(v.string(), v.nullable(v.union([plain, v.array(v.number())])))),
+    }),
+  ),
   processes: v.optional(v.pipe(count, v.minValue(1))),
   scaler: v.optional(
     v.object({ scale: v.pipe(finite, v.gtValue(0)), growthTracker: count, skippedSteps: count }),

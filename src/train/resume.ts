@@ -1,6 +1,6 @@
 /** Decides whether a training can continue from a checkpoint with its present arguments and data. */
 import * as v from 'valibot';
-import type { Example } from '../data/dataset.ts';
+import type { Example, Settings } from '../data/dataset.ts';
 import { callUser } from '../data/example-checks.ts';
 import { isStream, type TrainDataset } from '../data/stream.ts';
 import { CheckpointError, ConfigError } from '../errors.ts';
@@ -68,6 +68,12 @@ const show = (value: unknown): string =>
       ? JSON.stringify(value)
       : String(value);
 
+const difference = (name: string, value: unknown, old: unknown, checkpoint: string): string =>
+  `${name} is ${show(value)}, in '${checkpoint}' it was ${show(old)}`;
+
+const courseNote = (...differing: Parameters<typeof difference>): string =>
+  `${difference(...differing)}: it holds from here on`;
+
 const same = (a: unknown, b: unknown): boolean => a === b || show(a) === show(b);
 
 /**
@@ -92,7 +98,7 @@ export function compareArguments(
     const [old, value] = [was[name], is[name]];
     const effect = name === 'processes' ? 'place' : argumentTable[name].resume;
     if (same(old, value) || effect === 'free') continue;
-    const what = `${name} is ${show(value)}, in '${checkpoint}' it was ${show(old)}`;
+    const what = difference(name, value, old, checkpoint);
     if (effect === 'state')
       throw new ConfigError(what, {
         remedy: `resume with ${name} ${show(old)}: its state is of another kind`,
@@ -119,8 +125,9 @@ const SAMPLED = 256;
  * word.
  */
 export function dataMark(dataset: TrainDataset): NonNullable<Progress['data']> {
+  const { settings } = dataset;
   if (isStream(dataset))
-    return { examples: dataset.length, digest: dataset.digest, buffer: dataset.bufferSize };
+    return { examples: dataset.length, digest: dataset.digest, buffer: dataset.bufferSize, settings };
   let hash = 0x811c9dc5;
   const take = (value: number): void => {
     for (const byte of new Uint8Array(Float64Array.of(value).buffer))
@@ -137,11 +144,12 @@ export function dataMark(dataset: TrainDataset): NonNullable<Progress['data']> {
     for (const id of ids) take(id);
     for (const value of [label ?? -1, startPositions ?? [], endPositions ?? []].flat()) take(Number(value));
   }
-  return { examples: dataset.length, digest: hash.toString(16).padStart(8, '0') };
+  return { examples: dataset.length, digest: hash.toString(16).padStart(8, '0'), settings };
 }
 
 /**
- * Returns a note if the data differs from the checkpoint's. Throws `ConfigError` for another number of
+ * Returns a note for each setting of the data that differs from the checkpoint's, and one if the data itself does.
+ * Throws `ConfigError` for another number of
  * examples.
  */
 export function compareData(
@@ -163,10 +171,20 @@ export function compareData(
       remedy: 'resume with the same, or start a new training from the checkpoint',
     });
   }
-  if (before.digest === now.digest) return [];
-  return [
-    `the training data is not what it was in '${checkpoint}': examples may be trained twice or not at all`,
-  ];
+  const notes = compareSettings(before.settings, now.settings, checkpoint);
+  if (before.digest !== now.digest)
+    notes.push(
+      `the training data is not what it was in '${checkpoint}': examples may be trained twice or not at all`,
+    );
+  return notes;
+}
+
+/** A note for each setting that both have, and that differs: a checkpoint may be older than a setting. */
+function compareSettings(before: Settings = {}, now: Settings = {}, checkpoint: string): string[] {
+  return Object.entries(now).flatMap(([name, value]) => {
+    const old = before[name];
+    return old === undefined || same(old, value) ? [] : [courseNote(name, value, old, checkpoint)];
+  });
 }
 
 /** The state of a training at a checkpoint, and its arguments. */

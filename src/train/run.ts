@@ -1,7 +1,7 @@
 /** One call of `Trainer.train`. */
 import { platform } from '#platform';
 import type { Batch } from '../data/collate.ts';
-import { ConfigError, NonFiniteError } from '../errors.ts';
+import { ConfigError } from '../errors.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 import { BestModel } from './best.ts';
 import {
@@ -26,19 +26,17 @@ import { outOfMemory } from './estimate.ts';
 import { applyFreezing } from './freeze.ts';
 import { computingWeights } from './inputs.ts';
 import { loaderOf } from './loader.ts';
+import { LossTally } from './loss-tally.ts';
 import type { Progress } from './progress.ts';
 import { Ranks } from './ranks.ts';
 import { compareArguments, compareData, dataMark } from './resume.ts';
-import { freshState, type LogEntry } from './state.ts';
+import { freshState, type LogEntry, round } from './state.ts';
 import { TrainingStep } from './step.ts';
 import { trackersOf } from './trackers.ts';
 import type { Trainer, TrainerOptions, TrainOutput } from './trainer.ts';
 
 /** Steps that the host may be ahead of the GPU. */
 const STEPS_IN_FLIGHT = 2;
-
-/** At a loss scale this small, gradients overflow even unscaled. */
-const LEAST_SCALE = 1e-4;
 
 /** The next epoch and batch. */
 type Place = Pick<Progress, 'epoch' | 'batch'>;
@@ -51,13 +49,8 @@ export class TrainingRun {
   private readonly step: TrainingStep;
   private readonly stepsPerEpoch: number;
   private readonly fixed: ReadonlySet<Tensor>;
-  /** Steps since the last log. */
-  private lossSteps = 0;
-  private totalLoss = 0;
-  private totalSteps = 0;
+  private readonly losses: LossTally;
   private started = performance.now();
-  /** Of the last step. */
-  private learningRate: number | null = null;
   /** Floating-point operations per token. */
   private readonly flosPerToken: number;
   private readonly data: NonNullable<Progress['data']>;
@@ -108,6 +101,7 @@ export class TrainingRun {
       optimizer: options.optimizer,
       ranks,
     });
+    this.losses = new LossTally(this.step, ranks);
     model.device.manualSeed(args.seed);
     model.device.randomState = ranks.ownRandom(model.device.randomState);
   }
@@ -135,15 +129,19 @@ export class TrainingRun {
       await callAll(this.callbacks, 'onTrainEnd', this.context);
       return {
         globalStep: trainer.state.globalStep,
-        trainingLoss: this.totalLoss / Math.max(this.totalSteps, 1),
+        trainingLoss: this.losses.mean,
         interruptedAt,
         stoppedEarly: this.stoppedEarly,
-        seconds: (performance.now() - this.started) / 1000,
+        seconds: this.seconds,
         ...end,
       };
     } finally {
       this.release();
     }
+  }
+
+  private get seconds(): number {
+    return (performance.now() - this.started) / 1000;
   }
 
   private get stoppedEarly(): boolean {
@@ -185,13 +183,10 @@ export class TrainingRun {
         outputDir: args.outputDir,
         checkpoint: path,
       });
-    const { scheduler, lossSum, scaler } = this.step;
+    const { scheduler, scaler } = this.step;
     scheduler.moveTo(progress.schedulerStep);
-    this.learningRate = progress.learningRate;
+    this.losses.resume(progress);
     model.device.randomState = this.ranks.ownRandom(progress.random);
-    // Its sum over all processes.
-    lossSum.write(Float32Array.of(this.ranks.isFirst ? progress.lossSum : 0));
-    this.lossSteps = progress.lossSteps;
     if (progress.scaler !== undefined) scaler?.loadState(progress.scaler);
     this.best.resume();
     return { epoch: progress.epoch, batch: progress.batch * batchRatio };
@@ -244,8 +239,7 @@ export class TrainingRun {
       throw this.explained(error, batches);
     });
     const { tokens, computed } = this.step.totals;
-    this.learningRate = learningRate;
-    this.lossSteps += 1;
+    this.losses.count(learningRate);
     state.globalStep += 1;
     state.epoch = epoch;
     state.numInputTokensSeen += tokens;
@@ -253,7 +247,7 @@ export class TrainingRun {
     await this.pace().catch((error: unknown) => {
       throw this.explained(error, batches);
     });
-    const seconds = (performance.now() - this.started) / 1000;
+    const { seconds } = this;
     await callAll(this.callbacks, 'onStepEnd', this.context, { learningRate, tokens, seconds });
     await this.agree();
   }
@@ -311,44 +305,10 @@ export class TrainingRun {
     if (due(args.saveStrategy, args.saveSteps)) await this.save(place);
   }
 
-  /**
-   * Reads the losses since the last log and records their mean. Throws `NonFiniteError` if they, or the last
-   * gradient, are not finite.
-   */
+  /** Records the losses since the last log. Throws `NonFiniteError` if one, or the gradient, is not finite. */
   private async log(): Promise<void> {
-    const { state, model } = this.trainer;
-    if (this.lossSteps === 0) return;
-    const { lossSum, norm: lastNorm, scaler } = this.step;
-    const [own, [norm], scaling] = await Promise.all([
-      lossSum.float32Data(),
-      lastNorm.float32Data(),
-      scaler?.state(),
-    ]);
-    const [sum] = await this.ranks.sum([own[0]!]);
-    const loss = sum! / this.lossSteps;
-    if (scaling !== undefined && scaling.scale < LEAST_SCALE) {
-      throw new NonFiniteError(
-        `fp16: gradients stay infinite at a loss scale of ${scaling.scale}, at step ${state.globalStep}`,
-        { remedy: 'lower the learning rate, or train without fp16' },
-      );
-    }
-    // With a scaler, a norm that is not finite belongs to a skipped step.
-    if (!Number.isFinite(loss) || (scaling === undefined && !Number.isFinite(norm))) {
-      const what = Number.isFinite(loss) ? `gradient norm is ${norm}` : `loss is ${loss}`;
-      throw new NonFiniteError(`the ${what} at step ${state.globalStep}`, {
-        remedy: 'lower the learning rate, add warm-up or look for broken labels',
-      });
-    }
-    this.totalLoss += sum!;
-    this.totalSteps += this.lossSteps;
-    this.lossSteps = 0;
-    model.device.fill(lossSum, 0);
-    await this.record({
-      loss: round(loss, 6),
-      grad_norm: Number.isFinite(norm) ? norm! : null,
-      learning_rate: this.learningRate,
-      ...(scaling && { loss_scale: scaling.scale, skipped_steps: scaling.skippedSteps }),
-    });
+    const entry = await this.losses.read(this.trainer.state.globalStep);
+    if (entry !== null) await this.record(entry);
   }
 
   private async record(values: LogEntry): Promise<void> {
@@ -372,22 +332,16 @@ export class TrainingRun {
   private async save(place: Place): Promise<{ path: string }> {
     const { trainer } = this;
     const { args, state, model } = trainer;
-    const { optimizer, scheduler, scaler } = this.step;
+    const { optimizer, scheduler } = this.step;
     if (this.lastSaved?.step === state.globalStep) return this.lastSaved;
-    const [lossSum] = await this.ranks.sum([...(await this.step.lossSum.float32Data())]);
-    const [norm] = await this.step.norm.float32Data();
-    const broken = !Number.isFinite(lossSum) || (scaler === null && !Number.isFinite(norm));
-    if (broken) await this.log();
+    const losses = await this.losses.progress(state.globalStep);
     const progress: Omit<Progress, 'optimizerSteps'> = {
       ...place,
       schedulerStep: scheduler.lastStep,
       random: model.device.randomState,
-      lossSum: lossSum!,
-      lossSteps: this.lossSteps,
-      learningRate: this.learningRate,
+      ...losses,
       data: this.data,
       ...(this.ranks.size > 1 && { processes: this.ranks.size }),
-      ...(scaler && { scaler: await scaler.state() }),
     };
     if (state.bestGlobalStep === state.globalStep)
       state.bestModelCheckpoint = checkpointPath(args.outputDir, state.globalStep);
@@ -412,15 +366,15 @@ export class TrainingRun {
     const outcome = await this.ranks.first(() => this.best.restore());
     if (outcome.restoredStep !== null) await this.ranks.copyFirst(model.parameters());
     model.eval();
-    const seconds = (performance.now() - this.started) / 1000;
+    const { losses, seconds } = this;
     // On average: the last step of an epoch may have fewer.
     const textsPerStep = this.data.examples / this.stepsPerEpoch;
     await this.record({
       train_runtime: round(seconds, 4),
-      train_samples_per_second: round((this.totalSteps * textsPerStep) / seconds, 3),
-      train_steps_per_second: round(this.totalSteps / seconds, 3),
+      train_samples_per_second: round((losses.readSteps * textsPerStep) / seconds, 3),
+      train_steps_per_second: round(losses.readSteps / seconds, 3),
       total_flos: state.totalFlos,
-      train_loss: this.totalLoss / Math.max(this.totalSteps, 1),
+      train_loss: losses.mean,
     });
     state.statefulCallbacks = callbackStates(this.callbacks, true);
     await this.ranks.first(() => saveFinal({ model, tokenizer: this.options.processingClass, args, state }));
@@ -432,8 +386,4 @@ export class TrainingRun {
     this.step.dispose();
     this.trainer.disposeLoss();
   }
-}
-
-function round(value: number, digits: number): number {
-  return Number(value.toFixed(digits));
 }

@@ -8,6 +8,11 @@ import type { TrainingArguments } from './arguments.ts';
 /** One entry of the log: a training loss or an evaluation. */
 export type LogEntry = Record<string, number | null>;
 
+/** @internal Shortens a number for the log. */
+export function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
+
 /** A callback's entry in a checkpoint: its options, and its state. */
 export interface CallbackState {
   args: Record<string, unknown>;

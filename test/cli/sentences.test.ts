@@ -75,6 +75,26 @@ describe('sentence-similarity', () => {
     expect(evaluated.stdout).toMatch(metric);
   });
 
+  it('says on a resume that the loss is another', async () => {
+    const [out, path] = [join(scratch, 'of-scored.tsv'), join(scratch, 'scored.tsv')];
+    const resume = (...more: string[]) =>
+      dawngrad([
+        'finetune',
+        ...['--model', model, '--train', path, '--eval', path, '--output', out, '--resume'],
+        ...['--max-steps', '2', '--batch-size', '4', '--max-length', '9', '--task', 'sentence-similarity'],
+        ...more,
+      ]);
+    const same = await resume('--loss', 'CoSENTLoss', '--mini-batch-size', '2');
+    expect(same.code, same.stderr).toBe(0);
+    expect(same.stderr).not.toMatch(/it was/);
+    const other = await resume('--loss', 'CosineSimilarityLoss', '--matryoshka-dims', '24,8');
+    expect(other.code, other.stderr).toBe(0);
+    expect(other.stderr).toMatch(
+      /note: --loss is 'CosineSimilarityLoss', in '.*' it was 'CoSENTLoss': it holds from here on/,
+    );
+    expect(other.stderr).toMatch(/note: --matryoshka-dims is \[24,8\], in '.*' it was null/);
+  });
+
   it('predicts vectors, and how alike pairs are', async () => {
     const json = await dawngrad(['predict', '--model', model, '--json', 'a man', 'a dog runs']);
     expect(json.code, json.stderr).toBe(0);

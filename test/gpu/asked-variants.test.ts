@@ -23,6 +23,7 @@ import { GradScaler } from '../../src/optim/grad-scaler.ts';
 import { autocast } from '../../src/tensor/autocast.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import { useDevice } from '../support/device.ts';
+import { tinySizes } from '../support/toy.ts';
 import { everyVariant } from '../support/variants.ts';
 
 const device = useDevice({ adapter: 'null' });
@@ -121,13 +122,7 @@ async function run({ type, task, values }: Case, fp16: boolean): Promise<void> {
   const { current } = device;
   using _scope = current.scope();
   const config = AutoConfig.forModel(type, {
-    vocabSize: 41,
-    hiddenSize: 24,
-    numHiddenLayers: 1,
-    numAttentionHeads: 2,
-    intermediateSize: 36,
-    maxPositionEmbeddings: 16,
-    padTokenId: 1,
+    ...tinySizes,
     numLabels: task === 'answers' ? 2 : 3,
     ...values,
   });

@@ -20,18 +20,11 @@ import {
   readTensors,
   relativeError,
 } from '../support/fixtures.ts';
+import { tinySizes } from '../support/toy.ts';
 import { weightsOf } from '../support/weights.ts';
 
 const device = useDevice();
-const tiny = {
-  vocabSize: 31,
-  embeddingSize: 7,
-  hiddenSize: 12,
-  numHiddenLayers: 1,
-  numAttentionHeads: 3,
-  intermediateSize: 10,
-  maxPositionEmbeddings: 9,
-};
+const tiny = { ...tinySizes, embeddingSize: 7 };
 const made = (values: object) =>
   new AlbertModel(AutoConfig.forModel('albert', { ...tiny, ...values }), { device: device.current });
 

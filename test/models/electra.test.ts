@@ -12,34 +12,27 @@ import { ElectraForPreTraining } from '../../src/models/electra.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import { useDevice } from '../support/device.ts';
 import { type FixtureInputs, type Ids, int32, modelInputs, models, readJson } from '../support/fixtures.ts';
+import { tinySizes } from '../support/toy.ts';
 
 const device = useDevice();
-const tiny = {
-  vocabSize: 31,
-  hiddenSize: 12,
-  numHiddenLayers: 1,
-  numAttentionHeads: 3,
-  intermediateSize: 10,
-  maxPositionEmbeddings: 9,
-};
 
 describe('embeddings', () => {
   it('are projected if they have another width, and only then', async () => {
     for (const [embeddingSize, projected] of [
       [7, true],
-      [12, false],
+      [24, false],
     ] as const) {
-      const config = AutoConfig.forModel('electra', { ...tiny, embeddingSize });
+      const config = AutoConfig.forModel('electra', { ...tinySizes, embeddingSize });
       const model = await AutoModel.fromConfig(config, { device: device.current });
       const state = model.stateDict();
-      expect(state.get('embeddings.word_embeddings.weight')!.shape).toEqual([31, embeddingSize]);
-      expect(state.get('embeddings_project.weight')?.shape).toEqual(projected ? [12, 7] : undefined);
+      expect(state.get('embeddings.word_embeddings.weight')!.shape).toEqual([41, embeddingSize]);
+      expect(state.get('embeddings_project.weight')?.shape).toEqual(projected ? [24, 7] : undefined);
       model.dispose();
     }
   });
 
   it('thaw last, with their projection', async () => {
-    const config = AutoConfig.forModel('electra', { ...tiny, embeddingSize: 7 });
+    const config = AutoConfig.forModel('electra', { ...tinySizes, embeddingSize: 7 });
     const model = await AutoModelForSequenceClassification.fromConfig(config, { device: device.current });
     const groups = model.layerGroups();
     expect(groups.map((group) => group.map((part) => part.constructor.name))).toEqual([
@@ -109,7 +102,7 @@ describe('replaced tokens', () => {
 describe('the summary of a choice', () => {
   const make = (values: object) =>
     AutoModelForMultipleChoice.fromConfig(
-      AutoConfig.forModel('electra', { ...tiny, embeddingSize: 7, ...values }),
+      AutoConfig.forModel('electra', { ...tinySizes, embeddingSize: 7, ...values }),
       { device: device.current },
     );
 

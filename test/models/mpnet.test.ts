@@ -5,16 +5,10 @@ import { distanceBucket, MPNetModel } from '../../src/models/mpnet.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import { useDevice } from '../support/device.ts';
 import { liveBesideTables } from '../support/live.ts';
+import { tinySizes } from '../support/toy.ts';
 
 const device = useDevice();
-const config = AutoConfig.forModel('mpnet', {
-  vocabSize: 31,
-  hiddenSize: 12,
-  numHiddenLayers: 2,
-  numAttentionHeads: 3,
-  intermediateSize: 10,
-  maxPositionEmbeddings: 9,
-});
+const config = AutoConfig.forModel('mpnet', { ...tinySizes, numHiddenLayers: 2 });
 
 it('sorts distances into the buckets of transformers', () => {
   // The first distance of each bucket, as MPNetEncoder.relative_position_bucket has them.

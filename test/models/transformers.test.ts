@@ -23,18 +23,14 @@ import {
   lossError,
   outputErrors,
   type Reference,
+  readCurve,
   readReference,
-  type StepResult,
   trainSteps,
   weightErrors,
 } from '../support/reference.ts';
 import { weightsOf } from '../support/weights.ts';
 
 const device = useDevice();
-
-interface Decayed {
-  weight_decay: Record<string, { decay: string[]; no_decay: string[] }>;
-}
 
 function expectBelow(errors: Iterable<[string, number]>, limit: number, label: string): void {
   for (const [name, error] of errors) expect(error, `${label}: ${name}`).toBeLessThan(limit);
@@ -124,18 +120,10 @@ describe.each(families)('%s', (family) => {
   });
 
   it('follows twenty steps of AdamW with schedule, clipping and weight decay', async () => {
-    const folder = `${models}${family}-single`;
-    const curve = await readJson<{ batches: FixtureInputs[]; labels: number[][]; steps: StepResult[] }>(
-      `${folder}/curve.json`,
-    );
-    const model = await AutoModelForSequenceClassification.fromPretrained(folder, { device: device.current });
-    const { weight_decay } = await readJson<Decayed>(`${models}optim.json`);
-    const { decay, no_decay } = weight_decay[`${family}-single`]!;
-    expect([...weightsOf(model).keys()].sort()).toEqual([...decay, ...no_decay].sort());
-    const steps = await trainSteps(model, decay, (step) => {
-      const labels = int32(device.current, curve.labels[step % 5]!);
-      return model.forward({ ...modelInputs(device.current, curve.batches[step % 5]!), labels }).loss!;
-    });
+    const curve = await readCurve(device.current, family);
+    const { model, decay, undecayed } = curve;
+    expect([...weightsOf(model).keys()].sort()).toEqual([...decay, ...undecayed].sort());
+    const steps = await trainSteps(model, decay, curve.lossOf);
     expect(steps.length).toBe(curve.steps.length);
     for (const [step, expected] of curve.steps.entries()) {
       const { loss, norm, lr } = steps[step]!;
@@ -143,7 +131,7 @@ describe.each(families)('%s', (family) => {
       expect(Math.abs(loss / expected.loss - 1), `loss of step ${step}`).toBeLessThan(limits.steps);
       expect(Math.abs(norm / expected.norm - 1), `norm of step ${step}`).toBeLessThan(limits.steps);
     }
-    const weights = await readTensors(`${folder}/curve.safetensors`);
+    const weights = await readTensors(`${models}${family}-single/curve.safetensors`);
     const kept = new Map([...weights].map(([name, values]) => [`weight.${name}`, values]));
     expectBelow(await weightErrors(model, kept), limits.steps, 'weights');
     model.dispose();

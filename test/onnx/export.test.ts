@@ -12,7 +12,7 @@ import { Graph } from '../../src/onnx/graph.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../../src/tensor/float16.ts';
 import { eq, ge, gt, le, lt, maximum, minimum, ne, where } from '../../src/tensor/ops/compare.ts';
 import { add, dropout, mul, scale, sub } from '../../src/tensor/ops/elementwise.ts';
-import { amax, amin, argmax, argmin } from '../../src/tensor/ops/extremes.ts';
+import { amax, amin, argmax, argmin, max, min } from '../../src/tensor/ops/extremes.ts';
 import { abs, clamp, log, pow, sqrt } from '../../src/tensor/ops/functions.ts';
 import { cat, stack } from '../../src/tensor/ops/join.ts';
 import { mean } from '../../src/tensor/ops/reduction.ts';
@@ -289,6 +289,13 @@ describe('what a model computes', () => {
     positions: (y) => {
       const best = argmax(y, 1, true);
       return add(where(eq(best, argmin(y)), y, scale(y, 3)), where(gt(best, 0), 1, y));
+    },
+    'extremes with their positions': (y) => {
+      const [largest, smallest] = [max(y, -1, true), min(y, 0)];
+      const first = max(stack([y, scale(y, -1)], 1), 2).values;
+      return [mul(largest.values, y), scale(smallest.values, 2), where(largest.indices, y, first)].reduce(
+        (a, b) => add(a, b),
+      );
     },
     joining: (y) => {
       const doubled = cat([y, scale(y, 2), scale(y, 3)], 1);

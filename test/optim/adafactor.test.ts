@@ -1,17 +1,21 @@
 /** Adafactor, compared with transformers' (test/reference/optimizer_fixtures.py). */
 import { describe, expect, it } from 'vitest';
-import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import { Adafactor, type AdafactorOptions } from '../../src/optim/adafactor.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
-import { clipGradNorm } from '../../src/optim/clip.ts';
-import type { OptimizerState, SavedState, StateKind } from '../../src/optim/optimizer.ts';
 import type { Device } from '../../src/tensor/device.ts';
-import { float16Copy, gradientMemory } from '../../src/tensor/parameters.ts';
+import { float16Copy } from '../../src/tensor/parameters.ts';
+import { sizeOf } from '../../src/tensor/shape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
-import { type FixtureInputs, int32, modelInputs, models, readJson } from '../support/fixtures.ts';
-import { losses, tinyTrainer, useFolders } from '../support/trainer.ts';
-import { weightsOf } from '../support/weights.ts';
+import { readJson } from '../support/fixtures.ts';
+import {
+  expectCurve,
+  expectExactResume,
+  expectResumedTraining,
+  learning,
+  setGradient,
+} from '../support/optimizers.ts';
+import { useFolders } from '../support/trainer.ts';
 
 interface Fixture {
   lr: number;
@@ -37,19 +41,8 @@ const device = devices['kernels for CPUs'];
 const freshFolder = useFolders();
 const { steps } = fixture;
 
-function makeWeights(current: Device): Tensor[] {
-  return steps.shapes.map((shape, at) => {
-    const weight = current.keep(current.tensor(Float32Array.from(steps.start[at]!), shape));
-    weight.requiresGrad = true;
-    return weight;
-  });
-}
-
-function setGradient(weight: Tensor, gradient: readonly number[]): void {
-  weight.grad?.dispose();
-  weight.grad = gradientMemory(weight);
-  weight.grad.write(Float32Array.from(gradient));
-}
+const makeWeights = (current: Device): Tensor[] =>
+  steps.shapes.map((shape, at) => learning(current, Float32Array.from(steps.start[at]!), shape));
 
 const groupsOf = (weights: readonly Tensor[]) => [
   { params: weights.slice(0, 3), weightDecay: 0.1 },
@@ -94,8 +87,7 @@ describe.each(Object.entries(devices))('Adafactor with %s', (_, one) => {
 it('treats each part of a weight as a matrix or a vector of its own', async () => {
   const run = async (shapes: readonly number[][], parts: number): Promise<number[]> => {
     const weights = shapes.map((shape) => {
-      const weight = device.current.keep(device.current.zeros(shape));
-      weight.requiresGrad = true;
+      const weight = learning(device.current, new Float32Array(sizeOf(shape)), shape);
       weight.parts = parts;
       return weight;
     });
@@ -132,32 +124,14 @@ it('treats each part of a weight as a matrix or a vector of its own', async () =
   );
 });
 
-it('goes on with the same bits from a state that was saved', async () => {
-  const read = async ({ step, ...views }: OptimizerState): Promise<SavedState> => {
-    const saved: SavedState = { step };
-    for (const [kind, view] of Object.entries(views)) saved[kind as StateKind] = await view.float32Data();
-    return saved;
-  };
-  const run = async (saved: boolean): Promise<Float32Array[]> => {
-    const weights = makeWeights(device.current);
-    let optimizer = new Adafactor(groupsOf(weights));
-    for (const [step, gradients] of steps.gradients.entries()) {
-      if (saved && step === 2) {
-        const next = new Adafactor(groupsOf(weights));
-        for (const weight of weights) next.loadState(weight, await read(optimizer.state(weight)!));
-        optimizer.dispose();
-        optimizer = next;
-      }
-      for (const [at, weight] of weights.entries()) setGradient(weight, gradients[at]!);
-      optimizer.step();
-    }
-    const result = await Promise.all(weights.map((weight) => weight.float32Data()));
-    optimizer.dispose();
-    for (const weight of weights) weight.dispose();
-    return result;
-  };
-  expect(await run(true)).toEqual(await run(false));
-});
+it('goes on with the same bits from a state that was saved', () =>
+  expectExactResume(
+    () => makeWeights(device.current),
+    (weights) => new Adafactor(groupsOf(weights)),
+    (weights, step) => {
+      for (const [at, weight] of weights.entries()) setGradient(weight, steps.gradients[step]![at]!);
+    },
+  ));
 
 it('scales gradients as it reads them, skips a step that is not finite, and lets float16 copies be made anew', async () => {
   const weights = makeWeights(device.current).slice(1, 7);
@@ -187,59 +161,15 @@ it('scales gradients as it reads them, skips a step that is not finite, and lets
   for (const weight of weights) weight.dispose();
 });
 
-it("has the curve of transformers' over 20 steps", async () => {
-  const folder = `${models}bert-single`;
-  const { batches, labels } = await readJson<{ batches: FixtureInputs[]; labels: number[][] }>(
-    `${folder}/curve.json`,
-  );
-  const { weight_decay } = await readJson<{ weight_decay: Record<string, { decay: string[] }> }>(
-    `${models}optim.json`,
-  );
-  const model = await AutoModelForSequenceClassification.fromPretrained(folder, { device: device.current });
-  model.train();
-  const weights = weightsOf(model);
-  const decay = new Set(weight_decay['bert-single']!.decay.map((name) => weights.get(name)!.tensor));
-  const optimizer = new Adafactor(
-    [
-      { params: [...decay], weightDecay: 0.1 },
-      { params: model.parameters().filter((one) => !decay.has(one)) },
-    ],
-    { lr: fixture.lr },
-  );
-  for (const [step, expected] of fixture.losses.entries()) {
-    using _scope = device.current.scope();
-    const { loss } = model.forward({
-      ...modelInputs(device.current, batches[step % 5]!),
-      labels: int32(device.current, labels[step % 5]!),
-    });
-    loss!.backward();
-    clipGradNorm(model.parameters(), 0.5);
-    expect(Math.abs((await loss!.item()) / expected - 1), `loss of step ${step}`).toBeLessThan(1e-3);
-    optimizer.step();
-    optimizer.zeroGrad();
-  }
-  optimizer.dispose();
-  model.dispose();
-});
+it("has the curve of transformers' over 20 steps", () =>
+  expectCurve(device.current, fixture.losses, (groups) => new Adafactor(groups, { lr: fixture.lr })));
 
-it('trains by its name, and a resumed training goes on with its bits', async () => {
-  const args = { optim: 'adafactor', learningRate: 1e-3, maxSteps: 6 } as const;
-  const part = freshFolder();
-  const unbroken = await tinyTrainer(device.current, freshFolder(), { args });
-  await unbroken.train();
-  const saving = await tinyTrainer(device.current, part, {
-    args: { ...args, saveStrategy: 'steps', saveSteps: 3 },
-  });
-  await saving.train();
-  const resumed = await tinyTrainer(device.current, freshFolder(), { args });
-  await resumed.train({ resumeFromCheckpoint: `${part}/checkpoint-3` });
-  expect(losses(resumed)).toEqual(losses(unbroken));
-});
+it('trains by its name, and a resumed training goes on with its bits', () =>
+  expectResumedTraining(device.current, freshFolder, { optim: 'adafactor', learningRate: 1e-3 }));
 
 it('needs a hundredth of the memory that AdamW needs beside the weights', () => {
   const bytes = (make: (params: Tensor[]) => AdamW | Adafactor): number => {
-    const weight = device.current.keep(device.current.zeros([1000, 500]));
-    weight.requiresGrad = true;
+    const weight = learning(device.current, new Float32Array(500_000), [1000, 500]);
     setGradient(weight, new Array(weight.size).fill(1));
     const optimizer = make([weight]);
     const { liveBytes } = device.current.statistics();

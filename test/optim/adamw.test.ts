@@ -4,10 +4,11 @@ import { AdamW, type AdamWOptions, type ParameterGroup, type StepOptions } from 
 import { clipFactor, clipGradNorm } from '../../src/optim/clip.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import { float16ToFloat32, float32ToFloat16 } from '../../src/tensor/float16.ts';
-import { float16Copy, gradientMemory, layParameters } from '../../src/tensor/parameters.ts';
+import { float16Copy, layParameters } from '../../src/tensor/parameters.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
 import { randomArray } from '../support/ndarray.ts';
+import { expectExactResume, type Laid, learning, setGradient } from '../support/optimizers.ts';
 
 /**
  * Both kernel families, and bindings so small that every tensor of more than 64 elements is walked in
@@ -27,23 +28,7 @@ const sizes = [
 const values = (size: number, seed: number): Float32Array =>
   Float32Array.from(randomArray([size], seed).data);
 
-function makeWeights(device: Device): Tensor[] {
-  return sizes.map((size, at) => {
-    const weight = device.keep(device.tensor(values(size, at)));
-    weight.requiresGrad = true;
-    return weight;
-  });
-}
-
-/** Where a test's gradients are: in their places, as after backward, or each in a buffer of its own. */
-type Laid = 'in place' | 'apart';
-
-function setGradient(weight: Tensor, gradient: Float32Array, laid: Laid = 'in place'): void {
-  const { device } = weight;
-  weight.grad?.dispose();
-  weight.grad = laid === 'apart' ? device.raw(weight.shape) : gradientMemory(weight);
-  weight.grad.write(gradient);
-}
+const makeWeights = (device: Device): Tensor[] => sizes.map((size, at) => learning(device, values(size, at)));
 
 const everyLayout = Object.entries(devices).flatMap(([name, device]) =>
   (['in place', 'apart'] as const).map((laid) => ({ name, device, laid })),
@@ -134,32 +119,15 @@ describe.each(everyLayout)('AdamW with $name, gradients $laid', ({ device, laid 
     for (const weight of weights) weight.dispose();
   });
 
-  it('goes on with the same bits from a state that was saved', async () => {
-    const run = async (saved: boolean): Promise<Float32Array[]> => {
-      const weights = makeWeights(device.current);
-      let optimizer = new AdamW(weights, defaults);
-      for (let step = 0; step < 4; step += 1) {
-        if (saved && step === 2) {
-          const next = new AdamW(weights, defaults);
-          for (const weight of [...weights].reverse()) {
-            const { step: count, expAvg, expAvgSq } = optimizer.state(weight)!;
-            const [first, second] = [await expAvg.float32Data(), await expAvgSq.float32Data()];
-            next.loadState(weight, { step: count, expAvg: first, expAvgSq: second });
-          }
-          optimizer.dispose();
-          optimizer = next;
-        }
+  it('goes on with the same bits from a state that was saved', () =>
+    expectExactResume(
+      () => makeWeights(device.current),
+      (weights) => new AdamW(weights, defaults),
+      (weights, step) => {
         for (const [at, weight] of weights.entries())
           setGradient(weight, values(weight.size, 10 * step + at), laid);
-        optimizer.step();
-      }
-      const result = await Promise.all(weights.map((weight) => weight.float32Data()));
-      optimizer.dispose();
-      for (const weight of weights) weight.dispose();
-      return result;
-    };
-    expect(await run(true)).toEqual(await run(false));
-  });
+      },
+    ));
 
   it('scales gradients as it reads them, and skips a step whose norm is not finite only where told to', async () => {
     const weight = makeWeights(device.current)[14]!;
@@ -200,11 +168,7 @@ describe.each(everyLayout)('AdamW with $name, gradients $laid', ({ device, laid 
       [25, 9],
       [1021, 3],
     ];
-    const weights = shapes.map((shape, at) => {
-      const weight = current.keep(current.tensor(values(shape[0]! * shape[1]!, at), shape));
-      weight.requiresGrad = true;
-      return weight;
-    });
+    const weights = shapes.map((shape, at) => learning(current, values(shape[0]! * shape[1]!, at), shape));
     const check = async (): Promise<number> => {
       const before = current.statistics().dispatches;
       const copies = weights.map((weight) => float16Copy(weight));
@@ -410,11 +374,7 @@ describe('dispatches', () => {
   it('take neighbours as one', () => {
     const { current } = devices['kernels for CPUs'];
     const many = (): Tensor[] =>
-      Array.from({ length: 40 }, (_, at) => {
-        const weight = current.keep(current.tensor(values(128, at), [2, 64]));
-        weight.requiresGrad = true;
-        return weight;
-      });
+      Array.from({ length: 40 }, (_, at) => learning(current, values(128, at), [2, 64]));
     // Two for the norm, one for AdamW.
     expect(count(many(), 'in place')).toBe(3);
     const buffers = buffersOf(current);

@@ -1,17 +1,21 @@
 /** Lion, compared with its formula in double precision, and with PyTorch (test/reference/optimizer_fixtures.py). */
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
-import { clipGradNorm } from '../../src/optim/clip.ts';
 import { Lion, type LionOptions } from '../../src/optim/lion.ts';
 import type { Device } from '../../src/tensor/device.ts';
-import { float16Copy, gradientMemory } from '../../src/tensor/parameters.ts';
+import { float16Copy } from '../../src/tensor/parameters.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { useDevice } from '../support/device.ts';
-import { type FixtureInputs, int32, modelInputs, models, readJson } from '../support/fixtures.ts';
+import { readJson } from '../support/fixtures.ts';
 import { randomArray } from '../support/ndarray.ts';
-import { losses, tinyTrainer, useFolders } from '../support/trainer.ts';
-import { weightsOf } from '../support/weights.ts';
+import {
+  expectCurve,
+  expectExactResume,
+  expectResumedTraining,
+  learning,
+  setGradient,
+} from '../support/optimizers.ts';
+import { tinyTrainer, useFolders } from '../support/trainer.ts';
 
 const devices = {
   'kernels for CPUs': useDevice({ kernels: 'cpu' }),
@@ -25,19 +29,8 @@ const sizes = [1, 3, 4, 63, 64, 65, 129, 257, 1021, 6, 70_001, 11];
 const values = (size: number, seed: number): Float32Array =>
   Float32Array.from(randomArray([size], seed).data);
 
-function makeWeights(current: Device): Tensor[] {
-  return sizes.map((size, at) => {
-    const weight = current.keep(current.tensor(values(size, at)));
-    weight.requiresGrad = true;
-    return weight;
-  });
-}
-
-function setGradient(weight: Tensor, gradient: Float32Array): void {
-  weight.grad?.dispose();
-  weight.grad = gradientMemory(weight);
-  weight.grad.write(gradient);
-}
+const makeWeights = (current: Device): Tensor[] =>
+  sizes.map((size, at) => learning(current, values(size, at)));
 
 const defaults: Required<LionOptions> = { lr: 1e-2, betas: [0.9, 0.99], weightDecay: 0.1 };
 
@@ -96,30 +89,14 @@ describe.each(Object.entries(devices))('Lion with %s', (_, one) => {
   });
 });
 
-it('goes on with the same bits from a state that was saved', async () => {
-  const run = async (saved: boolean): Promise<Float32Array[]> => {
-    const weights = makeWeights(device.current);
-    let optimizer = new Lion(weights, defaults);
-    for (let step = 0; step < 4; step += 1) {
-      if (saved && step === 2) {
-        const next = new Lion(weights, defaults);
-        for (const weight of [...weights].reverse()) {
-          const { step: count, expAvg } = optimizer.state(weight)!;
-          next.loadState(weight, { step: count, expAvg: await expAvg.float32Data() });
-        }
-        optimizer.dispose();
-        optimizer = next;
-      }
+it('goes on with the same bits from a state that was saved', () =>
+  expectExactResume(
+    () => makeWeights(device.current),
+    (weights) => new Lion(weights, defaults),
+    (weights, step) => {
       for (const [at, weight] of weights.entries()) setGradient(weight, values(weight.size, 10 * step + at));
-      optimizer.step();
-    }
-    const result = await Promise.all(weights.map((weight) => weight.float32Data()));
-    optimizer.dispose();
-    for (const weight of weights) weight.dispose();
-    return result;
-  };
-  expect(await run(true)).toEqual(await run(false));
-});
+    },
+  ));
 
 it('scales gradients as it reads them, skips a step that is not finite, and stores float16 copies', async () => {
   const weight = makeWeights(device.current)[5]!;
@@ -145,56 +122,18 @@ it('has PyTorch’s curve over 20 steps', async () => {
   const { lion } = await readJson<{ lion: { lr: number; betas: [number, number]; losses: number[] } }>(
     new URL('../reference/fixtures/optimizers.json', import.meta.url).pathname,
   );
-  const folder = `${models}bert-single`;
-  const { batches, labels } = await readJson<{ batches: FixtureInputs[]; labels: number[][] }>(
-    `${folder}/curve.json`,
-  );
-  const { weight_decay } = await readJson<{
-    weight_decay: Record<string, { decay: string[]; no_decay: string[] }>;
-  }>(`${models}optim.json`);
-  const model = await AutoModelForSequenceClassification.fromPretrained(folder, { device: device.current });
-  model.train();
-  const weights = weightsOf(model);
-  const named = (names: string[]) => [...new Set(names.map((name) => weights.get(name)!.tensor))];
-  const { decay, no_decay } = weight_decay['bert-single']!;
-  const optimizer = new Lion(
-    [
-      { params: named(decay), weightDecay: 0.1 },
-      { params: named(no_decay), weightDecay: 0 },
-    ],
-    { lr: lion.lr, betas: lion.betas },
-  );
-  for (const [step, expected] of lion.losses.entries()) {
-    using _scope = device.current.scope();
-    const { loss } = model.forward({
-      ...modelInputs(device.current, batches[step % 5]!),
-      labels: int32(device.current, labels[step % 5]!),
-    });
-    loss!.backward();
-    clipGradNorm(model.parameters(), 0.5);
-    expect(Math.abs((await loss!.item()) / expected - 1), `loss of step ${step}`).toBeLessThan(1e-3);
-    optimizer.step();
-    optimizer.zeroGrad();
-  }
-  optimizer.dispose();
-  model.dispose();
+  const { lr, betas } = lion;
+  await expectCurve(device.current, lion.losses, (groups) => new Lion(groups, { lr, betas }));
 });
 
 it('trains by its name, and a resumed training goes on with its bits', async () => {
-  const args = { optim: 'lion_32bit', learningRate: 1e-4, maxSteps: 6 } as const;
-  const [whole, part] = [freshFolder(), freshFolder()];
-  const unbroken = await tinyTrainer(device.current, whole, { args });
-  await unbroken.train();
-  const saving = await tinyTrainer(device.current, part, {
-    args: { ...args, saveStrategy: 'steps', saveSteps: 3 },
+  const args = { optim: 'lion_32bit', learningRate: 1e-4 } as const;
+  const checkpoint = await expectResumedTraining(device.current, freshFolder, args);
+  expect(existsSync(`${checkpoint}/optimizer.safetensors`)).toBe(true);
+  const other = await tinyTrainer(device.current, freshFolder(), {
+    args: { ...args, maxSteps: 6, optim: 'adamw_torch' },
   });
-  await saving.train();
-  expect(existsSync(`${part}/checkpoint-3/optimizer.safetensors`)).toBe(true);
-  const resumed = await tinyTrainer(device.current, freshFolder(), { args });
-  await resumed.train({ resumeFromCheckpoint: `${part}/checkpoint-3` });
-  expect(losses(resumed)).toEqual(losses(unbroken));
-  const other = await tinyTrainer(device.current, freshFolder(), { args: { ...args, optim: 'adamw_torch' } });
-  await expect(other.train({ resumeFromCheckpoint: `${part}/checkpoint-3` })).rejects.toThrow(
+  await expect(other.train({ resumeFromCheckpoint: checkpoint })).rejects.toThrow(
     /optim is 'adamw_torch', in .* it was 'lion_32bit' · resume with optim 'lion_32bit'/,
   );
 });

@@ -1,4 +1,5 @@
-"""The Python side of trial.ts: fine-tunes on the same rows in the same order, with transformers and PyTorch.
+"""The Python side of trial.ts: fine-tunes on the same rows in the same order, from the same new weights, with
+transformers and PyTorch.
 
     python test/reference/trial.py trials [sst2 mrpc …]       # every run.json under trials/; writes python.json beside
     python test/reference/trial.py trials --table             # the Markdown table of all that is there
@@ -248,6 +249,10 @@ def head_task(run):
     task = kind(run, tokenizer)
     set_seed(run["seed"])
     model = task.model(run["model"])
+    with torch.no_grad():
+        for name, values in run["initial"].items():
+            parameter = model.get_parameter(name)
+            parameter.copy_(torch.tensor(values).view_as(parameter))
     batches = batches_of(run, len(task.train))
     losses = loop(model, model.named_parameters(), batches,
                   lambda rows: model(**task.collate([task.train[row] for row in rows])).loss, run["args"])

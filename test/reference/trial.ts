@@ -3,8 +3,8 @@
  *
  *     npx tsx test/reference/trial.ts --model <folder> --data <folder> --output trials [--seeds 1,2,3] [--plan] [sst2 mrpc …] [-- --fp16]
  *
- * Writes `trials/<task>/seed-<n>/run.json`: the settings, the order of the rows in each epoch, the command,
- * and the metrics that it reports. A run that is there is left as it is; --plan does not train. What follows
+ * Writes `trials/<task>/seed-<n>/run.json`: the settings, the order of the rows in each epoch, the values of new
+ * weights, the command, and the metrics that it reports. A run that is there is left as it is; --plan does not train. What follows
  * `--` goes to the command.
  */
 import { spawnSync } from 'node:child_process';
@@ -12,7 +12,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { TableOptions } from '../../src/data/table.ts';
-import { DataLoader, requestDevice, taskNamed } from '../../src/index.ts';
+import { DataLoader, type LoadReport, requestDevice, taskNamed } from '../../src/index.ts';
 import { AutoTokenizer } from '../../src/text/auto.ts';
 import { root } from '../support/command.ts';
 
@@ -101,10 +101,8 @@ const trials: Record<string, Trial> = {
     task: 'question-answering',
     train: 'made/xquad-train.json',
     eval: 'made/xquad-test.json',
-    rows: 300,
-    tests: 120,
-    epochs: 2,
-    lr: 3e-4,
+    rows: 991,
+    batchSize: 8,
     maxLength: 192,
     shown: ['exact_match', 'f1'],
   },
@@ -212,8 +210,11 @@ function commandOf({ train, eval: test, columns, options = [], ...trial }: Trial
   return ['finetune', ...Object.entries(all).flatMap(([name, value]) => [name, String(value)]), ...options];
 }
 
-/** The order in which the command draws the features of the training data, for each epoch. */
-async function ordersOf(trial: Trial, seeds: readonly number[]) {
+/**
+ * What a run of the command draws: the order of the features in each epoch, and the values of new weights, by
+ * their names in checkpoints.
+ */
+async function drawsOf(trial: Trial, seed: number) {
   const { epochs, batchSize, maxLength, docStride } = { ...usual, ...trial };
   const task = taskNamed((trial.task ?? 'text-classification') as 'text-classification');
   const options = trial.columns ?? {};
@@ -221,18 +222,26 @@ async function ordersOf(trial: Trial, seeds: readonly number[]) {
   const test = await task.read(pathOf(trial.eval), options);
   const device = await requestDevice();
   const { config } = task.decide(train, {});
-  const made = await task.auto.fromPretrained(model!, { device, ...config, onReport: () => {} });
+  const missing: string[] = [];
+  const onReport = (report: LoadReport): void => void missing.push(...report.missing);
+  device.manualSeed(seed);
+  const made = await task.auto.fromPretrained(model!, { device, ...config, onReport });
   const tokenizer = await AutoTokenizer.fromPretrained(model!);
   const encoding = { maxLength, ...(trial.task === 'question-answering' && { docStride }) };
   const bound = task.bind(tokenizer, made.config, encoding, made);
   const dataset = bound.encode(train.examples.slice(0, trial.rows));
   const { collate } = bound;
+  const named = made.namedParameters().filter(([name]) => missing.includes(name));
+  const initial = Object.fromEntries(
+    await Promise.all(
+      named.map(async ([name, tensor]) => [name, [...(await tensor.float32Data())]] as const),
+    ),
+  );
   device.destroy();
-  const orders = seeds.map((seed) => {
-    const loader = new DataLoader(dataset, { batchSize, collate, shuffle: true, seed });
-    return Array.from({ length: epochs }, (_, epoch) => loader.order(epoch));
-  });
-  return { orders, rows: dataset.examples.length, tests: test.examples.slice(0, trial.tests).length };
+  const loader = new DataLoader(dataset, { batchSize, collate, shuffle: true, seed });
+  const orders = Array.from({ length: epochs }, (_, epoch) => loader.order(epoch));
+  const tests = test.examples.slice(0, trial.tests).length;
+  return { orders, initial, rows: dataset.examples.length, tests };
 }
 
 /** The metrics on the model card. */
@@ -256,7 +265,7 @@ for (const seed of seeds) {
     const known = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : null;
     if (known !== null && (values.plan || known.dawngrad !== undefined)) continue;
     mkdirSync(folder, { recursive: true });
-    const { orders, rows, tests } = await ordersOf(trial, [seed]);
+    const draws = await drawsOf(trial, seed);
     const command = [...commandOf(trial, seed), ...more];
     const run = {
       task: name,
@@ -264,12 +273,10 @@ for (const seed of seeds) {
       model,
       train: pathOf(rest.train),
       eval: pathOf(test),
-      rows,
-      tests,
       shown,
       args: { ...usual, ...rest },
       command,
-      orders: orders[0],
+      ...draws,
     };
     writeFileSync(file, JSON.stringify(run));
     if (values.plan) continue;

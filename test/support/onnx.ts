@@ -312,6 +312,20 @@ function gathered([x, ids]: NdArray[], { axis }: Attributes): NdArray {
   return { shape, data };
 }
 
+/** The elements of x at the positions that `ids` has along a dimension; elsewhere at their own. */
+function gatheredElements([x, ids]: NdArray[], { axis }: Attributes): NdArray {
+  const at = ((axis as number) + x!.shape.length) % x!.shape.length;
+  const others = (shape: readonly number[]) => String(shape.toSpliced(at, 1));
+  if (others(x!.shape) !== others(ids!.shape)) throw new Error(`GatherElements of [${x!.shape}]`);
+  const inner = sizeOf(x!.shape.slice(at + 1));
+  const data = Float64Array.from(ids!.data, (id, flat) => {
+    const outer = Math.floor(flat / inner / ids!.shape[at]!);
+    if (id < 0 || id >= x!.shape[at]!) throw new Error(`GatherElements: id ${id}`);
+    return x!.data[(outer * x!.shape[at]! + id) * inner + (flat % inner)]!;
+  });
+  return { shape: ids!.shape, data };
+}
+
 function normalized([x, weight, bias]: NdArray[], { epsilon }: Attributes): NdArray {
   return rows(x!, (row) => {
     const mean = row.reduce((sum, value) => sum + value, 0) / row.length;
@@ -392,6 +406,7 @@ const compute: Record<string, Compute> = {
   Exp: each(Math.exp),
   MatMul: (inputs) => product(inputs),
   Gather: gathered,
+  GatherElements: gatheredElements,
   CumSum: ([x]) => {
     let sum = 0;
     return rows(x!, (row) => {

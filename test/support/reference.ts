@@ -1,17 +1,23 @@
 /** A model beside what transformers and PyTorch compute of it (test/reference/README.md, `fixtures/models/`). */
+import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
 import type { PreTrainedModel } from '../../src/models/common/pretrained.ts';
+import type { Adafactor } from '../../src/optim/adafactor.ts';
 import { AdamW } from '../../src/optim/adamw.ts';
 import { clipFactor, clipGradNorm } from '../../src/optim/clip.ts';
 import { GradScaler } from '../../src/optim/grad-scaler.ts';
-import { getLinearScheduleWithWarmup } from '../../src/optim/schedule.ts';
+import type { Lion } from '../../src/optim/lion.ts';
+import { getConstantSchedule, getLinearScheduleWithWarmup } from '../../src/optim/schedule.ts';
 import { autocast } from '../../src/tensor/autocast.ts';
+import type { Device } from '../../src/tensor/device.ts';
 import { add } from '../../src/tensor/ops/elementwise.ts';
 import { mseLoss } from '../../src/tensor/ops/loss.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import {
   type FixtureInputs,
+  int32,
   maxDifference,
   modelInputs,
+  models,
   readJson,
   readTensors,
   relativeError,
@@ -184,31 +190,42 @@ export interface StepResult {
   lr: number;
 }
 
-/** The steps of AdamW that fixtures are made with. */
-export const STEPS = 20;
+/** The steps that fixtures are made with. */
+const STEPS = 20;
+
+interface DecayGroup {
+  params: Tensor[];
+  weightDecay: number;
+}
+
+export interface StepOptions {
+  /** In mixed precision, with a scaled loss. */
+  half?: boolean;
+  /** Makes an optimizer, whose rate is constant. Default: AdamW, with warm-up and linear decay. */
+  make?: (groups: [decayed: DecayGroup, rest: DecayGroup]) => AdamW | Lion | Adafactor;
+}
 
 /**
- * Twenty steps of AdamW with warm-up, clipping, and decay of the weights with the names in `decay`. `lossOf`
- * computes a step's loss in a scope of that step. `half`: in mixed precision, with a scaled loss.
+ * Twenty steps with clipping and decay of the weights with the names in `decay`. `lossOf` computes a step's loss
+ * in a scope of that step.
  */
 export async function trainSteps(
   model: PreTrainedModel,
   decay: Iterable<string>,
   lossOf: (step: number) => Tensor,
-  { half = false } = {},
+  { half = false, make }: StepOptions = {},
 ): Promise<StepResult[]> {
   model.train();
   const weights = weightsOf(model);
   const decayed = new Set([...decay].map((name) => weights.get(name)!.tensor));
   const rest = [...new Set([...weights.values()].map(({ tensor }) => tensor))];
-  const optimizer = new AdamW(
-    [
-      { params: [...decayed], weightDecay: 0.1 },
-      { params: rest.filter((tensor) => !decayed.has(tensor)), weightDecay: 0 },
-    ],
-    { lr: 1e-3 },
-  );
-  const scheduler = getLinearScheduleWithWarmup(optimizer, 4, STEPS);
+  const groups: [DecayGroup, DecayGroup] = [
+    { params: [...decayed], weightDecay: 0.1 },
+    { params: rest.filter((tensor) => !decayed.has(tensor)), weightDecay: 0 },
+  ];
+  const optimizer = make?.(groups) ?? new AdamW(groups, { lr: 1e-3 });
+  const scheduler =
+    make === undefined ? getLinearScheduleWithWarmup(optimizer, 4, STEPS) : getConstantSchedule(optimizer);
   const scaler = half ? new GradScaler(model.device) : null;
   const results: StepResult[] = [];
   for (let step = 0; step < STEPS; step += 1) {
@@ -230,6 +247,38 @@ export async function trainSteps(
   scaler?.dispose();
   model.eval();
   return results;
+}
+
+export interface CurveReference {
+  model: PreTrainedModel;
+  /** The names of the weights that decay, and of the others. */
+  decay: string[];
+  undecayed: string[];
+  /** The loss of a step's batch. */
+  lossOf(step: number): Tensor;
+  /** PyTorch's, with AdamW. */
+  steps: StepResult[];
+}
+
+/** A family's model of classification, and the batches that its fixture's curve is of. */
+export async function readCurve(device: Device, family: string): Promise<CurveReference> {
+  const folder = `${models}${family}-single`;
+  const { batches, labels, steps } = await readJson<{
+    batches: FixtureInputs[];
+    labels: number[][];
+    steps: StepResult[];
+  }>(`${folder}/curve.json`);
+  const { weight_decay } = await readJson<{
+    weight_decay: Record<string, { decay: string[]; no_decay: string[] }>;
+  }>(`${models}optim.json`);
+  const { decay, no_decay: undecayed } = weight_decay[`${family}-single`]!;
+  const model = await AutoModelForSequenceClassification.fromPretrained(folder, { device });
+  const lossOf = (step: number): Tensor =>
+    model.forward({
+      ...modelInputs(device, batches[step % batches.length]!),
+      labels: int32(device, labels[step % labels.length]!),
+    }).loss!;
+  return { model, decay, undecayed, lossOf, steps };
 }
 
 /**

@@ -15,6 +15,7 @@ import { compileAhead } from '../../src/train/compile.ts';
 import { predictBatches, type TrainableModel } from '../../src/train/predict.ts';
 import { TrainingStep } from '../../src/train/step.ts';
 import { useDevice } from '../support/device.ts';
+import { tinySizes } from '../support/toy.ts';
 import { tinyTrainer, useFolders } from '../support/trainer.ts';
 
 const folder = useFolders();
@@ -38,15 +39,7 @@ function tensorsOf(value: unknown, seen = new Set<unknown>()): Tensor[] {
 const step = (model: TrainableModel) => new TrainingStep({ model, args, maxSteps: 2 });
 
 function tiny(type: (typeof modelTypes)[number], device: Device) {
-  const config = AutoConfig.forModel(type, {
-    vocabSize: 41,
-    hiddenSize: 24,
-    numHiddenLayers: 1,
-    numAttentionHeads: 2,
-    intermediateSize: 36,
-    maxPositionEmbeddings: 16,
-    padTokenId: 1,
-  });
+  const config = AutoConfig.forModel(type, tinySizes);
   return { config, options: { device } };
 }
 

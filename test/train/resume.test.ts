@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ArrayDataset } from '../../src/data/dataset.ts';
+import { ArrayDataset, type Settings } from '../../src/data/dataset.ts';
 import { CheckpointError, ConfigError, FileError } from '../../src/errors.ts';
 import type { TrainingArguments } from '../../src/train/arguments.ts';
 import { EarlyStoppingCallback, type TrainerCallback } from '../../src/train/callbacks.ts';
@@ -127,6 +127,37 @@ describe('data', () => {
     expect(warnings).toEqual([
       `the training data is not what it was in '${checkpoint}': examples may be trained twice or not at all`,
     ]);
+  });
+
+  it('with other settings is said, and holds; settings that the checkpoint lacks are not', async () => {
+    const data = (settings?: Settings) => ({
+      trainDataset: new ArrayDataset(
+        Array.from({ length: 40 }, (_, at) => toyDataset(40, 3, 1).get(at)),
+        settings,
+      ),
+    });
+    const before = { maxLength: 12, loss: 'CoSENTLoss', matryoshkaDims: null, wholeWordMask: false };
+    const folder = freshFolder();
+    const checkpoint = await stopAt(3, folder, data(before));
+    const cases: [Settings | undefined, string[]][] = [
+      [before, []],
+      [undefined, []],
+      [{ ...before, docStride: 3 }, []],
+      [{ ...before, loss: 'CosineSimilarityLoss' }, ["loss is 'CosineSimilarityLoss', was 'CoSENTLoss'"]],
+      [{ ...before, matryoshkaDims: [8, 4] }, ['matryoshkaDims is [8,4], was null']],
+      [
+        { ...before, maxLength: 9, wholeWordMask: true },
+        ['maxLength is 9, was 12', 'wholeWordMask is true, was false'],
+      ],
+    ];
+    for (const [settings, notes] of cases) {
+      const warnings: string[] = [];
+      await resume(freshFolder(), checkpoint, { ...data(settings), warnings });
+      const wanted = notes.map((note) =>
+        note.replace(/, was (.*)/, `, in '${checkpoint}' it was $1: it holds from here on`),
+      );
+      expect(warnings).toEqual(wanted);
+    }
   });
 
   it('whose labels alone are others is said', async () => {

@@ -100,15 +100,21 @@ export const amax = defineEven('amax');
 /** The smallest number, as `amax`. */
 export const amin = defineEven('amin');
 
+/** `axis` is that of `dim`. */
+interface TakeOptions extends ReduceOptions {
+  dim: number;
+  axis: Axis;
+}
+
 const takeOp = defineOp({
   name: 'takeAlong',
   inputs: { x: 'float', rows: 'int32' },
-  shape: ({ x, rows }, _axis: Axis) => ({ shape: rows.shape, dtype: x.dtype }),
-  forward: ({ x, rows }, y, axis) => {
+  shape: ({ x, rows }, _options: TakeOptions) => ({ shape: rows.shape, dtype: x.dtype }),
+  forward: ({ x, rows }, y, { axis }) => {
     if (y.size > 0) takeAlong(y.device.gpu, { x: x.slot, rows: rows.slot, y: y.slot, ...axis });
   },
   saves: ['rows'],
-  backward: ({ dy, saved: { rows }, shape, options: axis }) => {
+  backward: ({ dy, saved: { rows }, shape, options: { axis } }) => {
     const dx = dy.device.raw(shape('x'), dy.dtype);
     if (dx.size > 0) spreadAlong(dy.device.gpu, { dy: dy.slot, rows: rows.slot, dx: dx.slot, ...axis });
     return { x: dx };
@@ -133,7 +139,7 @@ function defineMax(arg: Arg, all: (x: Tensor) => Tensor, op: string): Max {
     if (dim === undefined) return all(x);
     const { axis } = axisFor(op, x, { dim, keepdim });
     const indices = arg(x, dim, keepdim);
-    return { values: takeOp({ x, rows: indices }, axis), indices };
+    return { values: takeOp({ x, rows: indices }, { axis, dim, keepdim }), indices };
   }
   return max;
 }
