@@ -253,7 +253,7 @@ describe.skipIf(noChromium !== null)('the page', () => {
       await page.getByRole('button', { name: 'Predict' }).click();
       await page.locator('.token-text', { hasText: 'bo met a tall band' }).waitFor();
       await page.getByText('What the layers look at').click();
-      await page.getByLabel('Token that looks').waitFor();
+      await page.getByLabel('Token that looks', { exact: true }).waitFor();
       expect(log.filter((line) => line.startsWith('error'))).toEqual([]);
     });
   });
