@@ -29,7 +29,8 @@ export function memoryWays(suite: () => Suite): void {
       });
       await page.reload();
       await startTraining(page, 1);
-      await untilStep(page, 10);
+      // The checkpoint of step 10 is whole by then.
+      await untilStep(page, 12);
       await page.workers()[0]!.evaluate('budget = taken');
       const alert = page.getByRole('alert');
       await alert.waitFor();
