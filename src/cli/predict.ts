@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { linesOf } from '../data/chunks.ts';
 import { DataError, UsageError } from '../errors.ts';
 import type { ProcessGroup } from '../platform/contract.ts';
+import { Digest } from '../tasks/stream.ts';
 import type { Features, Input, Row, Task } from '../tasks/task.ts';
 import { Ranks } from '../train/ranks.ts';
 import { Trainer } from '../train/trainer.ts';
@@ -141,16 +142,19 @@ async function sharedRows(
   const own: Row[][] = [];
   let waiting: unknown[] = [];
   let number = 0;
+  const digest = new Digest();
   const flush = async (): Promise<void> => {
     if (number % ranks.size === ranks.rank) own.push(await rows(waiting));
     number += 1;
     waiting = [];
   };
   for await (const example of input) {
+    digest.take(JSON.stringify(example));
     waiting.push(example);
     if (waiting.length === batchSize) await flush();
   }
   if (waiting.length > 0) await flush();
+  await ranks.checkSame(() => ({ 'the number of batches': number, 'the digest of the data': `${digest}` }));
   return (await ranks.dealt(own)).flat();
 }
 

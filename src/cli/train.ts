@@ -55,7 +55,25 @@ function interruptSignal(print: (line: string) => void): AbortSignal {
   };
   // SIGHUP: the terminal is gone.
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
+  whenLeft(() => {
+    if (!controller.signal.aborted) stop();
+  });
   return controller.signal;
+}
+
+/** How often to look whether the parent lives. */
+const PARENT_MS = 250;
+
+/** npx and npm pass SIGTERM on to their shell alone, which ends and leaves its program behind. */
+function whenLeft(stop: () => void): void {
+  const parent = process.ppid;
+  if (process.env.npm_command === undefined) return;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    stop();
+  }, PARENT_MS);
+  watch.unref();
 }
 
 /** Prints where a training stopped and how to resume it, and sets the exit code of an interrupted process. */

@@ -13,6 +13,7 @@ import type { LossRule } from './losses.ts';
 import { type Evaluation, evaluateLogits, type Metrics } from './metrics.ts';
 import { type ComputeLoss, predictBatches, type TrainableModel } from './predict.ts';
 import { Ranks } from './ranks.ts';
+import { sharedData } from './shared.ts';
 
 type Arrays<T> = Readonly<Record<string, T>>;
 
@@ -133,6 +134,7 @@ export async function evaluateModel(
   const { computeMetrics, preprocessLogitsForMetrics: preprocess, computeLoss } = hooks;
   const { weightOf = (batch: Batch) => lossWeight(model, batch) } = hooks;
   const own: EvaluatedBatch[] = [];
+  await ranks.checkSame(() => sharedData(loader.dataset));
   const wanted = (name: string): boolean => labelNames?.includes(name) ?? isLabel(name);
   // Other outputs (scores of a whole vocabulary, say) are large, and only `computeMetrics` would use them.
   const some = (name: string, { shape }: Tensor): boolean =>

@@ -48,6 +48,27 @@ export class Ranks {
     return { seed: (seed + Math.imul(this.rank, 0x9e37_79b1)) >>> 0, stream };
   }
 
+  /**
+   * Throws `ProcessGroupError`, in all processes, unless they have the same of each of `things`, by name: plain
+   * values, which are made for a group alone.
+   */
+  async checkSame(things: () => Readonly<Record<string, unknown>>): Promise<void> {
+    if (this.group === null) return;
+    const own = Object.fromEntries(
+      Object.entries(things()).map(([name, value]) => [name, JSON.stringify(value) ?? 'not set']),
+    );
+    const all = await this.group.allGatherObject(own);
+    const shown = (text = 'not set'): string => (text.length > 100 ? `${text.slice(0, 100)}…` : text);
+    for (const name of new Set(all.flatMap((one) => Object.keys(one)))) {
+      const rank = all.findIndex((one) => one[name] !== all[0]![name]);
+      if (rank < 0) continue;
+      const [here, there] = [shown(all[0]![name]), shown(all[rank]![name])];
+      throw new ProcessGroupError(`${name} is ${here} in rank 0, and ${there} in rank ${rank}`, {
+        remedy: 'give all processes the same model, data and options',
+      });
+    }
+  }
+
   /** Sums over all processes. */
   async sum(values: readonly number[]): Promise<number[]> {
     if (this.group === null) return [...values];

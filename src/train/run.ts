@@ -30,6 +30,7 @@ import { LossTally } from './loss-tally.ts';
 import type { Progress } from './progress.ts';
 import { Ranks } from './ranks.ts';
 import { compareArguments, compareData, dataMark } from './resume.ts';
+import { sharedTraining } from './shared.ts';
 import { freshState, type LogEntry, round } from './state.ts';
 import { TrainingStep } from './step.ts';
 import { trackersOf } from './trackers.ts';
@@ -114,6 +115,7 @@ export class TrainingRun {
     const { trainer, ranks } = this;
     const { outputDir } = trainer.args;
     try {
+      await ranks.checkSame(() => sharedTraining(trainer, this.data));
       await ranks.first(async () => {
         // Fail now rather than at the first save.
         await platform.checkWritable(outputDir);

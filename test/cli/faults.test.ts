@@ -52,10 +52,15 @@ interface Running {
   ended: Promise<number | null>;
 }
 
-function start(args: string[]): Running {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
+/** Starts the command, by itself or as npx does: from a shell. */
+function start(args: string[], byNpx = false): Running {
+  const words = [process.execPath, '--import', 'tsx', 'src/cli/main.ts', ...args];
+  // A shell that had one command would become it.
+  const [program, ...rest] = byNpx ? ['sh', '-c', '"$0" "$@"; exit $?', ...words] : words;
+  const child = spawn(program!, rest, {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...(byNpx && { npm_command: 'exec' }) },
   });
   let text = '';
   const listeners = new Set<() => void>();
@@ -109,6 +114,19 @@ function close({ child }: Running): void {
   child.stdout.destroy();
   child.stderr.destroy();
 }
+
+describe('npx that is ended', () => {
+  it('saves a checkpoint and leaves no training behind', async () => {
+    const output = freshOutput();
+    const running = start(train(output, '--epochs', '4000', '--save-steps', '20'), true);
+    await until(() => checkpoints(output).length > 0);
+    running.child.kill('SIGTERM');
+    // Its pipes close when the training itself ends.
+    await running.ended;
+    expect(running.said()).toMatch(/^saved .*checkpoint-\d+$/m);
+    count('npx and a signal');
+  });
+});
 
 describe('a closed output', () => {
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('and then %s: a checkpoint is saved', async (signal) => {

@@ -1,9 +1,7 @@
 /** Finds an MPI library, and calls it. */
 import { createRequire } from 'node:module';
 import { ProcessGroupError } from '../../errors.ts';
-
-/** What started the processes: Open MPI's mpirun, a launcher that speaks PMI (MPICH's, Intel's), or Slurm. */
-export type Launcher = 'Open MPI' | 'PMI' | 'Slurm';
+import { inSlurm, isOpenMpi, type Launcher } from './mpi-launch.ts';
 
 type Native = ((...args: unknown[]) => number) & {
   async: (...args: [...unknown[], (error: unknown, code: number) => void]) => void;
@@ -122,7 +120,7 @@ function describe(library: Library, path: string): MpiLibrary {
 
 /** Whether a library can join what a launcher started: others would take each process for the only one. */
 function suits({ version }: MpiLibrary, launcher: Launcher): boolean {
-  return launcher === 'Slurm' || /open mpi/i.test(version) === (launcher === 'Open MPI');
+  return launcher === 'Slurm' || isOpenMpi(version) === (launcher === 'Open MPI');
 }
 
 /**
@@ -145,14 +143,12 @@ export function loadMpi(launcher: Launcher): MpiLibrary {
         });
     }
   }
-  const [what, install] =
-    launcher === 'PMI'
-      ? ['MPICH', 'install MPICH (apt-get install mpich)']
-      : ['Open MPI', 'install Open MPI (apt-get install openmpi-bin)'];
+  const [what, name] = launcher === 'PMI' ? ['MPICH', 'mpich'] : ['Open MPI', 'openmpi-bin'];
+  const other = launcher === 'PMI' && inSlurm() ? ', use srun --mpi=pmix with Open MPI' : '';
   throw new ProcessGroupError(
     `${launcher} started several processes, and the library of ${what} is not found`,
     {
-      remedy: `${install}, or name another library with DAWNGRAD_MPI`,
+      remedy: `install ${what} (apt-get install ${name})${other}, or name another library with DAWNGRAD_MPI`,
     },
   );
 }

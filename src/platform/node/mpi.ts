@@ -3,33 +3,8 @@ import { hostname } from 'node:os';
 import { deserialize, serialize } from 'node:v8';
 import { ProcessGroupError } from '../../errors.ts';
 import type { ProcessGroup } from '../contract.ts';
-import type { Environment } from './environment.ts';
-import { type Launcher, loadMpi, type MpiLibrary } from './mpi-library.ts';
-
-export interface Launched {
-  launcher: Launcher;
-  rank: number;
-  size: number;
-}
-
-/** Variables by which launchers tell processes who they are. */
-const variables: readonly [launcher: Launcher, rank: string, size: string][] = [
-  ['Open MPI', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'],
-  ['PMI', 'PMI_RANK', 'PMI_SIZE'],
-  // A job's script has SLURM_PROCID too: only what srun started is a task of a step.
-  ['Slurm', 'SLURM_PROCID', 'SLURM_STEP_NUM_TASKS'],
-];
-
-/** What the launcher says; null for a process that was started alone, or with DAWNGRAD_MPI=off. */
-export function launchedBy(env: Environment = process.env): Launched | null {
-  if (env.DAWNGRAD_MPI === 'off') return null;
-  for (const [launcher, rank, size] of variables) {
-    if (env[rank] === undefined || env[size] === undefined) continue;
-    const found = { launcher, rank: Number(env[rank]), size: Number(env[size]) };
-    return found.size > 1 ? found : null;
-  }
-  return null;
-}
+import { apart, checkJoins, checkLine, type Launched, launchedBy } from './mpi-launch.ts';
+import { loadMpi, type MpiLibrary } from './mpi-library.ts';
 
 /** How often to look whether the other processes live while a call waits for them. */
 const WATCH_MS = 250;
@@ -94,8 +69,10 @@ class MpiGroup implements ProcessGroup {
   private peers: Peer[] = [];
 
   constructor(launched: Launched) {
+    checkLine(launched);
     this.library = loadMpi(launched.launcher);
     this.description = this.library.version;
+    checkJoins(launched, this.description);
     this.mpi = functionsOf(this.library);
     const { serialized, handles } = this.library;
     // Open MPI's waiting threads leave the core to others that have work.
@@ -105,16 +82,8 @@ class MpiGroup implements ProcessGroup {
     this.mpi.rank(handles.world, rank);
     this.mpi.size(handles.world, size);
     [this.rank, this.size] = [rank[0]!, size[0]!];
-    if (this.size !== launched.size)
-      throw new ProcessGroupError(
-        `${launched.launcher} started ${launched.size} processes, and ${this.description} sees ${this.size}`,
-        {
-          remedy:
-            launched.launcher === 'Slurm'
-              ? 'use srun --mpi=pmix (or pmi2), as the library was built, or set DAWNGRAD_MPI=off for processes on their own'
-              : 'name the library that belongs to mpirun with DAWNGRAD_MPI',
-        },
-      );
+    if (launched.size !== null && this.size !== launched.size)
+      throw apart(launched, `${this.description} sees ${this.size}`);
     if (level[0]! < serialized)
       throw new ProcessGroupError(`${this.description} was built without threads`, {
         remedy: 'install a build with MPI_THREAD_SERIALIZED',
@@ -266,7 +235,11 @@ let joined: Promise<ProcessGroup | null> | null = null;
 export function initProcessGroup(): Promise<ProcessGroup | null> {
   joined ??= (async () => {
     const launched = launchedBy();
-    return launched === null ? null : new MpiGroup(launched).meet();
+    if (launched === null) return null;
+    const group = new MpiGroup(launched);
+    if (group.size > 1) return group.meet();
+    await group.finalize();
+    return null;
   })();
   return joined;
 }
