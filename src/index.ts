@@ -115,7 +115,11 @@ export {
   type PickedFolder,
   zipFolder,
 } from './models/files/folders.ts';
-export type { DownloadProgress, HubOptions } from './models/files/hub.ts';
+export {
+  type DownloadProgress,
+  type HubOptions,
+  snapshotDownload,
+} from './models/files/hub.ts';
 export type { LoadOptions, LoadReport } from './models/files/load.ts';
 export { type Pushed, type PushOptions, pushFolder, pushTarget } from './models/files/push.ts';
 export { type SaveOptions, saveModel } from './models/files/save.ts';
@@ -322,12 +326,14 @@ export {
   type TrainerCallback,
 } from './train/callbacks.ts';
 export { lastCheckpoint } from './train/checkpoint.ts';
+export { compileAhead } from './train/compile.ts';
 export type { ComputeMetrics, EvalPrediction, EvaluationHooks } from './train/evaluate.ts';
 export { type BatchTensors, toTensors, type UploadedBatch } from './train/inputs.ts';
 export * from './train/metrics.ts';
 export {
   type BatchPrediction,
   type ComputeLoss,
+  compilePrediction,
   type LossInputs,
   type PredictOptions,
   predictBatches,

@@ -269,8 +269,10 @@ function limitsOf({ limits }: GPUDevice): GpuLimits {
 
 function toGpuError(error: GPUError): GpuError {
   if (error instanceof GPUOutOfMemoryError) {
-    return new GpuOutOfMemoryError(`the GPU is out of memory: ${error.message}`, {
+    // The lines below the first are of Dawn's own code.
+    return new GpuOutOfMemoryError(`the GPU is out of memory: ${error.message.split('\n')[0]}`, {
       remedy: 'use a smaller batch, a shorter sequence or gradient accumulation',
+      cause: error,
     });
   }
   return new GpuError(`the GPU refused an operation: ${error.message}`);

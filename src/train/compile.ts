@@ -7,17 +7,17 @@ import { isAutocastEnabled } from '../tensor/autocast.ts';
 import type { TrainableModel } from './predict.ts';
 import { rehearse } from './rehearsal.ts';
 
-/** What is rehearsed: a model's prediction, or its training step. */
-type Part = 'predict' | 'train';
 const known = new WeakMap<TrainableModel, Set<string>>();
 
 /**
- * Compiles what a part of a model's work takes, the first time that it is asked for. `act` does that work with
- * a copy of the model. Models with modules of other packages are left alone: these may do as they like.
+ * Compiles the kernels of a part of a model's work, many at once, the first time that the part is asked for by
+ * its name (`train` and `predict` are the trainer's). `act` does that work with a copy of the model on a device
+ * that computes nothing: it makes tensors on the copy's device, and reads none back. Models with modules of
+ * other packages are left alone: these may do as they like.
  */
 export async function compileAhead(
   model: TrainableModel,
-  part: Part,
+  part: string,
   fp16: boolean,
   act: (copy: TrainableModel) => void | Promise<void>,
 ): Promise<void> {

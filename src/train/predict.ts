@@ -93,11 +93,11 @@ export async function* predictBatches<B extends Batch>(
   }
 }
 
-/** Compiles what the model's first prediction takes. */
-async function compilePrediction(
+/** Compiles what the model's first prediction takes, as `predictBatches` does if nobody did before. */
+export async function compilePrediction(
   model: TrainableModel,
   batch: Batch,
-  { fp16 = false, computeLoss }: PredictOptions,
+  { fp16 = false, computeLoss }: PredictOptions = {},
 ): Promise<void> {
   if (computeLoss !== undefined) return;
   await compileAhead(model, 'predict', fp16, (copy) => {

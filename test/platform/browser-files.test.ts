@@ -228,15 +228,22 @@ describe('checkWritable', () => {
     );
   });
 
-  it('names the storage that is full', async () => {
+  it('names the storage, or the disk, that is full', async () => {
     const disk = new MemoryFolder(`disk-${made++}`);
     const path = await platform.mount(disk);
-    vi.stubGlobal('navigator', { storage: { estimate: async () => ({ usage: 9e6, quota: 10e6 }) } });
+    const storage = {
+      estimate: async () => ({ usage: 9e6, quota: 10e6 }),
+      getDirectory: async () => new MemoryFolder(),
+    };
+    vi.stubGlobal('navigator', { storage });
     vi.spyOn(MemoryFolder.prototype, 'getFileHandle').mockImplementation(async () => {
       throw new DOMException('full', 'QuotaExceededError');
     });
+    await expect(platform.writeFolder('opfs:/a', 'merge', write({ a: '1' }))).rejects.toThrow(
+      "cannot write 'opfs:/a': the browser's storage for this page is full (9 MB of 10 MB)",
+    );
     await expect(platform.writeFolder(`${path}/a`, 'merge', write({ a: '1' }))).rejects.toThrow(
-      `cannot write '${path}/a': the browser's storage for this page is full (9 MB of 10 MB)`,
+      `cannot write '${path}/a': its disk is full · free some space, or choose a folder on another disk`,
     );
     vi.restoreAllMocks();
   });

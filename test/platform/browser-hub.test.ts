@@ -1,5 +1,6 @@
 /** A browser's downloads from a local hub, into memory. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { NotFoundError } from '../../src/errors.ts';
 import { platform } from '../../src/platform/browser.ts';
 import type { DownloadProgress, ModelDownload } from '../../src/platform/contract.ts';
 import { type HubModel, type HubServer, startHub } from '../support/hub-server.ts';
@@ -30,6 +31,11 @@ const models: Record<string, HubModel> = {
     sha,
     files: { 'config.json': bytes('{}'), 'model.safetensors': weights },
     token: 'secret',
+  },
+  'org/gated': {
+    sha,
+    files: { 'config.json': bytes('{}'), 'model.safetensors': weights },
+    gatedBy: 'secret',
   },
 };
 let hub: HubServer;
@@ -97,10 +103,26 @@ it('keeps nothing of a file that broke off, and says so', async () => {
   expect(await platform.list(`${cacheDir}/models--org--cut/snapshots/${sha}`)).toEqual(['config.json']);
 });
 
+it('downloads again what a closed page left empty', async () => {
+  const path = `${cacheDir}/models--org--whole/snapshots/${sha}/model.safetensors`;
+  await platform.append(path, new Uint8Array());
+  expect((await platform.openFile(path)).size).toBe(0);
+  await platform.downloadModel('org/whole', wanted());
+  expect((await platform.openFile(path)).size).toBe(weights.length);
+});
+
 it('names what is missing or refused', async () => {
   await expect(platform.downloadModel('org/none', wanted())).rejects.toThrow(
+    /has no model 'org\/none', or it is private · check the name, or pass a token/,
+  );
+  await expect(platform.downloadModel('org/none', wanted())).rejects.toBeInstanceOf(NotFoundError);
+  await expect(platform.downloadModel('org/whole', wanted({ revision: 'v9' }))).rejects.toThrow(
     'HTTP 404 · check the name and the revision',
   );
+  await expect(platform.downloadModel('org/gated', wanted())).rejects.toThrow(
+    `ask for access at ${hub.url}/org/gated, and pass a token`,
+  );
+  await platform.downloadModel('org/gated', wanted({ token: 'secret' }));
   await expect(platform.downloadModel('org/private', wanted())).rejects.toThrow('HTTP 401 · pass a token');
   await platform.downloadModel('org/private', wanted({ token: 'secret' }));
   await expect(platform.downloadModel('org/whole', wanted({ required: ['y'] }))).rejects.toThrow('has no y');

@@ -52,12 +52,21 @@ export interface HubModel {
   files: Record<string, Uint8Array>;
   /** The token required for a private model. */
   token?: string;
+  /** The token without which files are refused; anybody may list them. */
+  gatedBy?: string;
   /** Files whose download breaks off after half their bytes. */
   cut?: readonly string[];
 }
 
 const hash = (bytes: Uint8Array | string, algorithm = 'sha256') =>
   createHash(algorithm).update(bytes).digest('hex');
+
+/** The hub's answers for pages of other sites. */
+const CORS = {
+  'access-control-allow-origin': '*',
+  'access-control-allow-headers': 'authorization, range',
+  'access-control-expose-headers': 'X-Error-Code, ETag, Content-Range',
+};
 
 /** Like the hub, stores larger files separately under their sha256. */
 const LARGE = 1000;
@@ -152,6 +161,13 @@ async function answer(
       paths.filter((name) => name in model.files).map((name) => pathInfo(name, model.files[name]!)),
     );
   }
+  if (model.gatedBy !== undefined && request.headers.authorization !== `Bearer ${model.gatedBy}`)
+    return json(
+      response,
+      request.headers.authorization === undefined ? 401 : 403,
+      { error: `Access to model ${id} is restricted. Visit its page to ask for access.` },
+      { 'x-error-code': 'GatedRepo' },
+    );
   sendFile(request, response, model, path);
 }
 
@@ -290,7 +306,9 @@ export async function startHub(
       path: request.url!.split('?')[0]!,
       authorization: request.headers.authorization,
     });
+    for (const [name, value] of Object.entries(CORS)) response.setHeader(name, value);
     const answered = async (): Promise<void> => {
+      if (request.method === 'OPTIONS') return void response.writeHead(204).end();
       if (user !== null && (await takeUpload(hub, user, request, response, storage))) return;
       if (/^(\/api)?\/datasets\//.test(request.url!)) return answerDataset(datasets, request, response);
       return answer(models, request, response);

@@ -14,7 +14,7 @@ describe('choices', () => {
   const row = (text: string, label: string) => ({ text, label });
 
   it('suggests a lower rate for a wider model, and no longer texts than it takes', () => {
-    const model = { name: 'm', type: 'bert', layers: 12, hiddenSize: 768, maxLength: 512 };
+    const model = { hiddenSize: 768, maxLength: 512 };
     expect(defaultSettings(model)).toMatchObject({ learningRate: 3e-5, maxLength: 128 });
     expect(defaultSettings({ ...model, hiddenSize: 128, maxLength: 64 })).toMatchObject({
       learningRate: 5e-4,
@@ -133,7 +133,7 @@ describe('the progress', () => {
     progress.take({ kind: 'compile', compiled: 3, total: 34 });
     expect(progress.compiling).toEqual({ done: 3, total: 34 });
     const log = [{ loss: 1, step: 20, epoch: 0.7 }];
-    progress.take({ kind: 'begin', modelName: 'm', steps: 58, step: 20, epochs: 2, log });
+    progress.take({ kind: 'begin', modelName: 'm', steps: 58, step: 20, epochs: 2, batchSize: 16, log });
     const step = { kind: 'step', step: 21, epoch: 0.72, tokens: 50, seconds: 1, memoryBytes: 9, kernels: 37 };
     progress.take(step as Parameters<TrainingProgress['take']>[0]);
     expect(progress).toMatchObject({ step: 21, steps: 58, compiling: null, kernels: 37, memoryBytes: 9 });
@@ -179,6 +179,16 @@ describe('advice', () => {
       text: 'shop.csv: no label',
       remedies: ['Add one.'],
     });
+    const told = (remedy: string) => troubleOf(new DataError('shop.csv: x', { remedy })).remedies;
+    expect(told('save the file as UTF-8, or pass --encoding big5 (encoding: big5)')).toEqual([
+      'Save the file as UTF-8.',
+    ]);
+    expect(told('name it with --text-column (there are a, b)')).toEqual([
+      'Call the column of the texts “text” (there are a, b).',
+    ]);
+    expect(told('leave --encoding out (encoding)')).toEqual([]);
+    const folder = new DataError("'folder:/my models/a b/config.json' is cut");
+    expect(troubleOf(folder).text).toBe("'config.json' is cut");
     expect(troubleOf({ name: 'TypeError', message: 'x' }).title).toBe('Something went wrong');
   });
 });

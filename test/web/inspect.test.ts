@@ -1,12 +1,15 @@
 /** What the page's worker tells about a finished training. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DeviceLostError } from '../../src/errors.ts';
 import { AutoModelForSequenceClassification } from '../../src/models/auto.ts';
+import { requestDevice } from '../../src/tensor/device.ts';
 import { noGrad } from '../../src/tensor/tape.ts';
 import { AutoTokenizer } from '../../src/text/auto.ts';
 import type { EvaluationRow, LiveRun } from '../../web/src/contract.ts';
 import { attribute } from '../../web/src/inspect/attribution.ts';
 import { type Inspector, inspectorOf } from '../../web/src/inspect/inspector.ts';
 import { type Kind, outputsOf } from '../../web/src/inspect/predictions.ts';
+import { recovering } from '../../web/src/inspect/recovering.ts';
 import { mistakesOf, scoresOf } from '../../web/src/inspect/scores.ts';
 import { piecesOf, tokensOf } from '../../web/src/inspect/tokens.ts';
 import { useDevice } from '../support/device.ts';
@@ -328,6 +331,50 @@ describe('a finished training', () => {
     alone.push(await inspector.predict(text));
     alone.push(await inspector.explain(text, undefined, 1));
     expect(together).toEqual(alone);
+  });
+
+  it('compiles many kernels at once before an explanation, and none on its way', async () => {
+    let ahead = 0;
+    const other = await requestDevice({
+      onCompile: ({ compiled, total }) => {
+        if (compiled === total) ahead += total;
+      },
+    });
+    const model = await AutoModelForSequenceClassification.fromPretrained(examples, {
+      device: other,
+      id2label: live.model.config.id2label,
+    });
+    const fresh = inspectorOf({ ...live, model: model.eval() });
+    const before = other.statistics().pipelines;
+    await fresh.scores();
+    await fresh.explain('The film was good.');
+    await fresh.attention('The film was good.', undefined, 0);
+    expect(ahead).toBeGreaterThan(20);
+    expect(other.statistics().pipelines - before).toBe(ahead);
+    other.destroy();
+  });
+
+  it('is asked again, once for all, when a GPU is lost', async () => {
+    const lost = async () => {
+      throw new DeviceLostError('gone');
+    };
+    let current: Inspector = { ...inspector, predict: lost, explain: lost };
+    let recovered = 0;
+    const safe = recovering(
+      () => current,
+      async () => {
+        recovered += 1;
+        if (recovered === 1) throw new Error('not yet');
+        current = inspector;
+      },
+    );
+    const text = 'The film was good.';
+    await expect(safe.predict(text)).rejects.toThrow('not yet');
+    const [outputs] = await Promise.all([safe.predict(text), safe.explain(text)]);
+    expect(outputs).toEqual(await inspector.predict(text));
+    expect(recovered).toBe(2);
+    // Other errors are told.
+    await expect(safe.attention(text, undefined, 9)).rejects.toThrow('there is no layer 9');
   });
 
   it('gives values and sets as they are', () => {

@@ -9,12 +9,11 @@ const example = fileURLToPath(new URL('../../examples/sentiment', import.meta.ur
 
 /** What the page's defaults make of the example. */
 export function examplePlan(outputDir: string, epochs: number): TrainingPlan {
-  const model = { name: 'Embedded example', type: 'bert', layers: 2, hiddenSize: 128, maxLength: 64 };
   return {
     model: `${example}/model`,
-    modelName: model.name,
+    modelName: 'Embedded example',
     data: { train: `${example}/train.tsv`, evaluation: `${example}/dev.tsv` },
-    settings: { ...defaultSettings(model), epochs },
+    settings: { ...defaultSettings({ hiddenSize: 128, maxLength: 64 }), epochs },
     outputDir,
   };
 }

@@ -25,6 +25,11 @@ import { bundle } from '../support/bundle.ts';
 import { noChromium, openChromium } from '../support/chromium.ts';
 import { faultsInAllLooks } from './axe.ts';
 import { examplePlan, trainInNode } from './node-run.ts';
+import { dataWays } from './ways/data.ts';
+import { folderWays, savingWays } from './ways/folders.ts';
+import { hubWays } from './ways/hub.ts';
+import { memoryWays } from './ways/memory.ts';
+import { openWithRows } from './ways/suite.ts';
 
 if (noChromium !== null) console.warn(`the page is not tested in a browser: ${noChromium}`);
 
@@ -229,6 +234,31 @@ describe.skipIf(noChromium !== null)('the page', () => {
     expect(await faultsInAllLooks(bare)).toEqual([]);
     await context.close();
   });
+
+  describe('ways into it', () => {
+    let opened: Awaited<ReturnType<typeof openWithRows>>;
+    beforeAll(async () => {
+      opened = await openWithRows({ site, browser });
+    });
+    afterAll(() => opened?.page.context().close());
+    dataWays(() => opened);
+    hubWays(() => opened);
+    savingWays(() => ({ ...opened, device }));
+    folderWays(() => opened);
+
+    it('answers after the GPU was lost, with the model on another', async () => {
+      const { page, log } = opened;
+      await crashGpu(browser);
+      await page.getByLabel('Try a sentence').fill('bo met a tall band');
+      await page.getByRole('button', { name: 'Predict' }).click();
+      await page.locator('.token-text', { hasText: 'bo met a tall band' }).waitFor();
+      await page.getByText('What the layers look at').click();
+      await page.getByLabel('Token that looks', { exact: true }).waitFor();
+      expect(log.filter((line) => line.startsWith('error'))).toEqual([]);
+    });
+  });
+
+  memoryWays(() => ({ site, browser }));
 
   it('computes the smoke subset of the op table', async () => {
     const { code } = await bundle(

@@ -2,6 +2,7 @@
 import { proxy } from 'comlink';
 import type { AdapterReport, Kept, PageWorker, TrainOutcome } from './contract.ts';
 import { livePanel } from './live/panel.ts';
+import { noteCompiling } from './parts/compiling.ts';
 import { h } from './parts/dom.ts';
 import { noAdapterAdvice } from './parts/support.ts';
 import { troubleView } from './parts/trouble-view.ts';
@@ -47,7 +48,7 @@ export class App {
 
   async open(): Promise<void> {
     try {
-      this.adapter = await this.worker.open(document.baseURI);
+      this.adapter = await this.worker.open(document.baseURI, proxy(noteCompiling));
     } catch (error) {
       const advice = noAdapterAdvice(navigator.userAgent);
       const isAdapter = (error as WorkerError).name === 'NoAdapterError';
@@ -140,7 +141,7 @@ export class App {
       const run = await this.worker.reopen();
       const { modelName, steps, log } = run;
       const epochs = Math.ceil(log.at(-1)?.epoch ?? 1);
-      this.live.take({ kind: 'begin', modelName, steps, step: steps, epochs, log });
+      this.live.take({ kind: 'begin', modelName, steps, step: steps, epochs, batchSize: 0, log });
       this.live.show('finished');
       this.showRun(run);
     });
@@ -162,7 +163,8 @@ export class App {
 
   /** A way on for a training that the GPU had no memory for, if there is a checkpoint. */
   private smallerBatches(): HTMLElement | null {
-    if (this.live.progress.savedStep === null) return null;
+    const { savedStep, batchSize } = this.live.progress;
+    if (savedStep === null || batchSize % 2 !== 0) return null;
     return h(
       'button',
       { type: 'button', class: 'secondary', on: { click: () => this.resume(true) } },

@@ -13,7 +13,8 @@ import type { Inspector } from './inspect/inspector.ts';
 
 export type ModelSource =
   | { kind: 'example' }
-  | { kind: 'hub'; id: string }
+  /** `token` and `hubUrl` are empty for a public model of huggingface.co. */
+  | { kind: 'hub'; id: string; token: string; hubUrl: string }
   /** A picked folder. */
   | { kind: 'folder'; handle: FileSystemDirectoryHandle }
   /** Files of an input or a drop. */
@@ -68,8 +69,12 @@ export interface ModelReport {
   type: string;
   layers: number;
   hiddenSize: number;
+  /** Numbers in its weights. */
+  parameters: number;
   /** The most tokens of a text. */
   maxLength: number;
+  /** What people should know of it. */
+  notes: readonly string[];
 }
 
 export interface ClassCount {
@@ -106,6 +111,7 @@ export type TrainEvent =
       steps: number;
       step: number;
       epochs: number;
+      batchSize: number;
       log: readonly LogEntry[];
     }
   | {
@@ -122,6 +128,8 @@ export type TrainEvent =
   | { kind: 'log'; entry: LogEntry }
   | { kind: 'saved'; step: number }
   | { kind: 'warning'; text: string };
+
+export type OnCompile = (progress: { compiled: number; total: number }) => void;
 
 export type OnTrainEvent = (event: TrainEvent) => void;
 
@@ -179,8 +187,11 @@ export interface LiveRun {
 
 /** What the worker offers, by comlink. */
 export interface PageWorker {
-  /** Opens the device; `page` is the page's address. Throws `NoAdapterError` if there is no adapter. */
-  open(page: string): Promise<AdapterReport>;
+  /**
+   * Opens the device; `page` is the page's address. `onCompile` is told whenever kernels are compiled. Throws
+   * `NoAdapterError` if there is no adapter.
+   */
+  open(page: string, onCompile: OnCompile): Promise<AdapterReport>;
   readModel(source: ModelSource, onEvent: OnTrainEvent): Promise<ModelReport>;
   readData(source: DataSource): Promise<DataReport>;
   train(request: TrainRequest, onEvent: OnTrainEvent): Promise<TrainOutcome>;
@@ -196,8 +207,11 @@ export interface PageWorker {
   discard(): Promise<void>;
   /** The finished model as a zip. */
   zip(): Promise<Blob>;
-  /** Copies the finished model into a folder that may be written to. */
-  saveTo(folder: FileSystemDirectoryHandle): Promise<void>;
+  /**
+   * Copies the finished model into a folder that may be written to: into itself if it is empty, else into a
+   * new folder `name`, or `name-2` and so on, in it. Returns the new folder's name; null for the folder itself.
+   */
+  saveTo(folder: FileSystemDirectoryHandle, name: string): Promise<string | null>;
   /** Reads the model of the finished training. */
   readonly inspect: Inspector;
 }

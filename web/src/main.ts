@@ -3,6 +3,7 @@ import { wrap } from 'comlink';
 import { App } from './app.ts';
 import type { PageWorker } from './contract.ts';
 import { h } from './parts/dom.ts';
+import { refuseOtherDrops } from './parts/files.ts';
 import { adviceFor } from './parts/support.ts';
 import { troubleView } from './parts/trouble-view.ts';
 import { unsupportedView } from './unsupported.ts';
@@ -30,6 +31,7 @@ if (advice !== null) {
   chip.textContent = 'no WebGPU';
   root.replaceChildren(unsupportedView(advice));
 } else {
+  refuseOtherDrops();
   root.replaceChildren(h('p', { class: 'hint', role: 'status' }, 'Opening the GPU…'));
   await new App(openWorker(), root, chip).open();
 }

@@ -6,33 +6,39 @@ import { counted, formatSeconds } from './parts/format.ts';
 import { troubleView } from './parts/trouble-view.ts';
 import { resultsView } from './results/view.ts';
 
-/** The name of a file for a model: without folders, and with what every system takes. */
-export const fileNameOf = (modelName: string): string =>
+/** The name of a folder for a model: without those above it, and with what every system takes. */
+export const folderNameOf = (modelName: string): string =>
   `${modelName
     .split('/')
     .at(-1)!
-    .replace(/[^\w.-]+/g, '-')}-fine-tuned.zip`;
+    .replace(/[^\w.-]+/g, '-')}-fine-tuned`;
+
+const LOADER = 'AutoModelForSequenceClassification.from_pretrained';
 
 export function resultsCard(worker: PageWorker, run: Run): HTMLElement {
   const status = h('div', { role: 'status', class: 'card-status' });
-  const guarded = (body: () => Promise<string>) => async (): Promise<void> => {
-    status.replaceChildren(h('p', { class: 'hint' }, 'Packing the model…'));
+  const tell = (text: string): void => status.replaceChildren(h('p', { class: 'hint' }, text));
+  const guarded = (body: () => Promise<void>) => async (): Promise<void> => {
+    status.replaceChildren();
     try {
-      status.replaceChildren(h('p', { class: 'hint' }, await body()));
+      await body();
     } catch (error) {
       status.replaceChildren(...(isCancelled(error) ? [] : [troubleView(error)]));
     }
   };
+  const folderName = folderNameOf(run.modelName);
   const zip = guarded(async () => {
-    const name = fileNameOf(run.modelName);
+    const name = `${folderName}.zip`;
+    tell('Packing the model…');
     download(await worker.zip(), name);
-    return `Saved as ${name}: unpacked, it is a folder for AutoModelForSequenceClassification.from_pretrained.`;
+    tell(`Saved as ${name}: unpacked, it is a folder for ${LOADER}.`);
   });
-  const picker = folderPicker();
   const copy = guarded(async () => {
-    const folder = await picker!({ mode: 'readwrite' });
-    await worker.saveTo(folder);
-    return `Saved in the folder ${folder.name}.`;
+    const folder = await folderPicker()!({ mode: 'readwrite' });
+    tell('Copying the model…');
+    const made = await worker.saveTo(folder, folderName);
+    const place = made === null ? folder.name : `${folder.name}/${made}`;
+    tell(`Saved in ${place}: it is a folder for ${LOADER}.`);
   });
   return h(
     'section',
@@ -45,7 +51,7 @@ export function resultsCard(worker: PageWorker, run: Run): HTMLElement {
         'div',
         { class: 'buttons' },
         h('button', { type: 'button', class: 'primary', on: { click: zip } }, 'Download'),
-        picker === null
+        folderPicker() === null
           ? null
           : h('button', { type: 'button', class: 'secondary', on: { click: copy } }, 'Save to a folder…'),
       ),

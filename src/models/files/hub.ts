@@ -1,7 +1,7 @@
 /** A model's folder: on disk, or downloaded from the hub into the cache that Python uses too. */
 import { platform } from '#platform';
 import { DawngradError, FileError, NotFoundError } from '../../errors.ts';
-import type { OptionNames } from '../../options.ts';
+import { checkOptions, type OptionNames } from '../../options.ts';
 import type { HubOptions, ModelDownload } from '../../platform/contract.ts';
 import { ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME } from '../peft/names.ts';
 import { CONFIG_NAME, INDEX_NAME, parseIndex, WEIGHTS_NAME } from './checkpoint-files.ts';
@@ -61,6 +61,15 @@ export async function resolveModel(
       remedy: 'give a folder, or a hub id such as bert-base-uncased',
     });
   }
+  return fetchModel(idOrFolder, options, part, more);
+}
+
+async function fetchModel(
+  id: string,
+  options: HubOptions,
+  part: ModelPart,
+  more: readonly string[],
+): Promise<string> {
   const model = {
     required: part === 'tokenizer' ? [] : [CONFIG_NAME],
     optional: part === 'config' ? [] : TOKENIZER_FILES,
@@ -69,14 +78,29 @@ export async function resolveModel(
     weights: part === 'all' ? WEIGHTS : null,
   };
   try {
-    return await download(idOrFolder, { ...options, ...model });
+    return await download(id, { ...options, ...model });
   } catch (cause) {
     // A repository without a model may hold an adapter.
     if (part !== 'all' || !(cause instanceof FileError) || cause instanceof NotFoundError) throw cause;
-    return downloadAdapter(idOrFolder, options, more).catch(() => {
+    return downloadAdapter(id, options, more).catch(() => {
       throw cause;
     });
   }
+}
+
+/**
+ * Downloads the files of a model from the hub, those that are not in the cache yet: config, tokenizer and
+ * weights. Returns the folder, which everything that takes one takes. Unlike Python's function of this name it
+ * leaves out other files of the repository. Throws `NotFoundError` if the hub has no such model, `FileError` if
+ * it cannot be had.
+ */
+export async function snapshotDownload(id: string, options: HubOptions = {}): Promise<string> {
+  checkOptions('snapshotDownload', options, hubOptionNames);
+  if (typeof id !== 'string' || !HUB_ID.test(id))
+    throw new FileError(`${JSON.stringify(id)} is no hub id`, {
+      remedy: 'an id has letters, digits, -, _ and ., and one / at most: google-bert/bert-base-uncased',
+    });
+  return fetchModel(id, options, 'all', []);
 }
 
 /** The folder of an adapter: `idOrFolder` itself if it is one, else a download of that hub id. Throws `FileError`. */

@@ -35,16 +35,19 @@ async function fileError(action: string, path: string, cause: unknown): Promise<
   };
   const remedies: Record<string, string> = {
     NotAllowedError: "call the folder's requestPermission({ mode: 'readwrite' }) when the user clicks",
-    QuotaExceededError: 'remove older folders, set saveTotalLimit, or ask for navigator.storage.persist()',
+    QuotaExceededError: path.startsWith('folder:')
+      ? 'free some space, or choose a folder on another disk'
+      : 'remove older folders, set saveTotalLimit, or ask for navigator.storage.persist()',
     NoModificationAllowedError: 'close the other page, or wait for it',
   };
-  const full = cause.name === 'QuotaExceededError' ? await usage() : null;
+  const full = cause.name === 'QuotaExceededError' ? await usage(path) : null;
   const reason = full ?? reasons[cause.name] ?? cause.message;
   return new FileError(`cannot ${action} '${path}': ${reason}`, { remedy: remedies[cause.name], cause });
 }
 
-/** How full the browser's storage is. */
-async function usage(): Promise<string> {
+/** How full the browser's storage is; of a folder that the user picked, pages are not told. */
+async function usage(path: string): Promise<string> {
+  if (path.startsWith('folder:')) return 'its disk is full';
   const { usage: used = 0, quota = 0 } = (await globalThis.navigator?.storage?.estimate?.()) ?? {};
   const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
   return `the browser's storage for this page is full (${megabytes(used)} of ${megabytes(quota)})`;

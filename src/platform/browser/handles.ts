@@ -82,8 +82,17 @@ export async function fill(
   } catch (error) {
     await writable.abort().catch(() => {});
     // Opening made it, empty.
-    if (before === null) await folder.removeEntry(name).catch(() => {});
+    if (before === null) await removeAborted(folder, name);
     throw error;
+  }
+}
+
+/** Removes a file whose stream was aborted: browsers keep it locked for some time after that. */
+async function removeAborted(folder: FolderHandle, name: string): Promise<void> {
+  for (let wait = 10; wait < 1000; wait *= 2) {
+    const error: unknown = await folder.removeEntry(name).catch((cause: unknown) => cause);
+    if (errorName(error) !== 'NoModificationAllowedError') return;
+    await new Promise((resolve) => setTimeout(resolve, wait));
   }
 }
 

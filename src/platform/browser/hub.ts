@@ -2,10 +2,10 @@
  * Downloads models from the hub by fetch into files that the browser keeps: `opfs:/huggingface/hub`, with the
  * folders of Python's cache but the files themselves in place of links.
  */
-import { FileError } from '../../errors.ts';
+import { FileError, NotFoundError } from '../../errors.ts';
 import type { ModelDownload } from '../contract.ts';
 import { cachedSnapshot, wantedFiles } from '../hub-files.ts';
-import { exists, readText, writeStream } from './files.ts';
+import { exists, openFile, readText, writeStream } from './files.ts';
 import { joinPath } from './places.ts';
 import { request } from './urls.ts';
 
@@ -67,11 +67,24 @@ async function hubFetch(id: string, path: string, download: ModelDownload): Prom
   });
   if (response.status >= 500) throw unreachable(`HTTP ${response.status}`);
   if (response.ok) return response;
-  const refused = [401, 403].includes(response.status);
-  throw new FileError(
-    `'${id}' is no folder, and it could not be downloaded from the hub: HTTP ${response.status}`,
-    { remedy: refused ? 'pass a token that may read it' : 'check the name and the revision' },
-  );
+  throw refusal(id, hub, response);
+}
+
+/** What a hub's refusal means; it tells those without access to a model that there is none. */
+function refusal(id: string, hub: string, { status, headers }: Response): FileError {
+  const code = headers.get('x-error-code');
+  if (code === 'RepoNotFound')
+    return new NotFoundError(`the hub at ${hub} has no model '${id}', or it is private`, {
+      remedy: 'check the name, or pass a token that may read it',
+    });
+  if (code === 'GatedRepo')
+    return new FileError(`'${id}' is gated: its authors decide who may download it from the hub`, {
+      remedy: `ask for access at ${hub}/${id}, and pass a token of your account`,
+    });
+  const refused = [401, 403].includes(status);
+  return new FileError(`'${id}' is no folder, and it could not be downloaded from the hub: HTTP ${status}`, {
+    remedy: refused ? 'pass a token that may read it' : 'check the name and the revision',
+  });
 }
 
 async function askHub(id: string, revision: string, download: ModelDownload): Promise<HubModel> {
@@ -97,7 +110,7 @@ async function fetchFiles(
   const get = async (names: readonly string[]): Promise<void> => {
     for (const name of names) {
       const path = joinPath(snapshot, name);
-      if (await exists(path)) continue;
+      if (await isWhole(path, sizes.get(name))) continue;
       const address = `${id}/resolve/${sha}/${name.split('/').map(encodeURIComponent).join('/')}`;
       await saveFile(id, name, path, await hubFetch(id, address, download), sizes.get(name), download);
     }
@@ -111,6 +124,13 @@ async function fetchFiles(
   }
   if (revision !== sha) await writeStream(joinPath(repo, 'refs', revision), once(sha));
   return snapshot;
+}
+
+/** A page that was closed in the midst of a download leaves an empty file. */
+async function isWhole(path: string, size: number | undefined): Promise<boolean> {
+  if (!(await exists(path))) return false;
+  const { size: found } = await openFile(path);
+  return size === undefined ? found > 0 : found === size;
 }
 
 async function* once(text: string): AsyncGenerator<Uint8Array> {

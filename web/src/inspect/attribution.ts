@@ -4,7 +4,7 @@
  * LayerNorm: were it the word's alone, families that normalize that would have zeros, because LayerNorm does
  * not see how long a vector is.
  */
-import { ConfigError, type EncoderModel, type Encoding, mul, noGrad, sum } from 'dawngrad';
+import { ConfigError, type EncoderModel, type Encoding, mul, noGrad, sum, type Tensor } from 'dawngrad';
 import type { ClassificationModel } from '../contract.ts';
 import { idsOf } from './predictions.ts';
 
@@ -17,11 +17,25 @@ export async function attribute(
   encoding: Pick<Encoding, 'inputIds' | 'tokenTypeIds'>,
   output: number,
 ): Promise<Float32Array> {
+  const scope = model.device.scope();
+  try {
+    return sharesOf(model, encoding, output).float32Data();
+  } finally {
+    // The result is being read already: the scope must not stay open while others compute.
+    scope.close();
+  }
+}
+
+/** As `attribute`, on the device; the result belongs to the open scope. */
+export function sharesOf(
+  model: ClassificationModel,
+  encoding: Pick<Encoding, 'inputIds' | 'tokenTypeIds'>,
+  output: number,
+): Tensor {
   const { device, training } = model;
   const { embeddings } = model.base as unknown as EncoderModel;
   // Only the embeddings want a gradient; a training that goes on keeps its own.
   const learning = model.parameters().filter(({ requiresGrad }) => requiresGrad);
-  const scope = device.scope();
   try {
     for (const weight of learning) weight.requiresGrad = false;
     model.eval();
@@ -35,11 +49,9 @@ export async function attribute(
     if (!chosen.includes(1))
       throw new ConfigError(`there is no output ${output}`, { remedy: `use 0 to ${logits.size - 1}` });
     logits.backward(device.tensor(chosen, logits.shape));
-    return noGrad(() => sum(mul(embedded.grad!, embedded), -1)).float32Data();
+    return noGrad(() => sum(mul(embedded.grad!, embedded), -1));
   } finally {
-    // The result is being read already: the scope must not stay open while others compute.
     Reflect.deleteProperty(embeddings, 'forward');
-    scope.close();
     for (const weight of learning) weight.requiresGrad = true;
     model.train(training);
   }

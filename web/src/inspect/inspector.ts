@@ -1,9 +1,9 @@
 /** What can be asked about a finished training; computed in the worker. */
-import { argmaxRows } from 'dawngrad';
-import type { LiveRun } from '../contract.ts';
+import { argmaxRows, compileAhead, noGrad, toTensors } from 'dawngrad';
+import type { ClassificationModel, LiveRun } from '../contract.ts';
 import { attentionOf, type LayerAttention } from './attention.ts';
-import { attribute } from './attribution.ts';
-import { encoded, kindOf, logitsOf, outputsOf } from './predictions.ts';
+import { attribute, sharesOf } from './attribution.ts';
+import { batchOf, encoded, type Input, idsOf, kindOf, logitsOf, outputsOf } from './predictions.ts';
 import { type Mistakes, mistakesOf, type Scores, scoresOf } from './scores.ts';
 import { type Token, tokensOf } from './tokens.ts';
 
@@ -40,6 +40,16 @@ export interface Inspector {
   attention(text: string, pair: string | undefined, layer: number): Promise<Attention>;
 }
 
+/** Compiles what the first explanation takes, and the first map of attention. */
+function compileExplanation(live: LiveRun, input: Input): Promise<void> {
+  const encoding = encoded(live, input);
+  return compileAhead(live.model, 'explain', false, (copy) => {
+    noGrad(() => copy.forward(toTensors(copy.device, batchOf(live, [input])) as never));
+    noGrad(() => copy.forward({ ...idsOf(copy.device, encoding), outputAttentions: true } as never));
+    sharesOf(copy as ClassificationModel, encoding, 0);
+  });
+}
+
 /** Reads the model of a finished training. */
 export function inspectorOf(live: LiveRun): Inspector {
   const { run, model, tokenizer, rows } = live;
@@ -47,8 +57,16 @@ export function inspectorOf(live: LiveRun): Inspector {
   let held: Promise<Float32Array> | null = null;
   // The rows held out are predicted once.
   const logits = () => {
-    held ??= logitsOf(live, rows);
+    held ??= logitsOf(live, rows).catch((error: unknown) => {
+      held = null;
+      throw error;
+    });
     return held;
+  };
+  let ready: Promise<void> | null = null;
+  const prepare = (input: Input) => {
+    ready ??= compileExplanation(live, input);
+    return ready;
   };
   const outputs = async (text: string, pair?: string) =>
     outputsOf(kind, await logitsOf(live, [{ text, pair }]));
@@ -59,7 +77,10 @@ export function inspectorOf(live: LiveRun): Inspector {
   };
   return {
     async scores() {
-      return scoresOf(kind, run.labels, rows, await logits());
+      const found = scoresOf(kind, run.labels, rows, await logits());
+      // While people read the scores.
+      if (rows[0] !== undefined) void prepare(rows[0]).catch(() => {});
+      return found;
     },
     async mistakes(most) {
       return mistakesOf(kind, run.labels, rows, outputsOf(kind, await logits()), most);
@@ -68,6 +89,7 @@ export function inspectorOf(live: LiveRun): Inspector {
       return outputs(text, pair);
     },
     async explain(text, pair, chosen) {
+      await prepare({ text, pair });
       const found = await outputs(text, pair);
       const output = chosen ?? argmaxRows(found, found.length)[0]!;
       const { encoding, shown } = tokenized(text, pair);

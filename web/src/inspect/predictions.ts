@@ -24,17 +24,22 @@ export function idsOf(
   return { inputIds: row(inputIds), tokenTypeIds: row(tokenTypeIds) };
 }
 
-/** The logits of texts, [texts, outputs] row-major. */
-export async function logitsOf(live: LiveRun, inputs: readonly Input[]): Promise<Float32Array> {
-  const { model, tokenizer, run } = live;
-  const batches = Array.from({ length: Math.ceil(inputs.length / BATCH) }, (_, at) => ({
+/** Texts as one batch. */
+export function batchOf({ tokenizer, run }: LiveRun, inputs: readonly Input[]) {
+  return {
     ...tokenizer.encodeBatch(
-      inputs
-        .slice(at * BATCH, (at + 1) * BATCH)
-        .map(({ text, pair }) => (pair === undefined ? text : ([text, pair] as const))),
+      inputs.map(({ text, pair }) => (pair === undefined ? text : ([text, pair] as const))),
       { truncation: true, maxLength: run.maxLength, padding: true },
     ),
-  }));
+  };
+}
+
+/** The logits of texts, [texts, outputs] row-major. */
+export async function logitsOf(live: LiveRun, inputs: readonly Input[]): Promise<Float32Array> {
+  const { model } = live;
+  const batches = Array.from({ length: Math.ceil(inputs.length / BATCH) }, (_, at) =>
+    batchOf(live, inputs.slice(at * BATCH, (at + 1) * BATCH)),
+  );
   const parts: number[] = [];
   for await (const { logits } of predictBatches(model, batches)) parts.push(...logits);
   return Float32Array.from(parts);

@@ -1,13 +1,8 @@
 /** What a training has told so far, from its events. */
 import type { LogEntry } from 'dawngrad';
 import type { TrainEvent } from '../contract.ts';
-import { formatBytes } from '../parts/format.ts';
+import { downloadText } from '../parts/format.ts';
 import { Pace } from './pace.ts';
-
-function downloadText({ file, loadedBytes, totalBytes }: TrainEvent & { kind: 'download' }): string {
-  const total = totalBytes > 0 ? ` of ${formatBytes(totalBytes)}` : '';
-  return `Downloading ${file}: ${formatBytes(loadedBytes)}${total}`;
-}
 
 export class TrainingProgress {
   modelName = '';
@@ -16,6 +11,7 @@ export class TrainingProgress {
   steps = 0;
   epoch = 0;
   epochs = 0;
+  batchSize = 0;
   memoryBytes = 0;
   /** How far the compilation ahead of the first step, or the first evaluation, is; null when none is. */
   compiling: { done: number; total: number } | null = null;
@@ -49,8 +45,8 @@ export class TrainingProgress {
     this.compiling = done < total ? { done, total } : null;
   }
 
-  private begin({ modelName, steps, step, epochs, log }: TrainEvent & { kind: 'begin' }): void {
-    Object.assign(this, { modelName, steps, step, epochs, log: [...log] });
+  private begin({ modelName, steps, step, epochs, batchSize, log }: TrainEvent & { kind: 'begin' }): void {
+    Object.assign(this, { modelName, steps, step, epochs, batchSize, log: [...log] });
     this.epoch = log.at(-1)?.epoch ?? 0;
     // It goes on from a checkpoint.
     if (step > 0) this.savedStep = step;

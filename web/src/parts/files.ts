@@ -14,18 +14,49 @@ export const isCancelled = (error: unknown): boolean =>
 interface DroppedItem {
   kind: string;
   getAsFile(): File | null;
+  /** Missing in Firefox and Safari. */
   getAsFileSystemHandle?(): Promise<FileSystemHandle | null>;
+  webkitGetAsEntry?(): FileSystemEntry | null;
 }
 
-/** What was dropped: a folder if there is one, else the files. */
+/** What was dropped: a folder if there is one, else the files. Throws `FileError` for anything else. */
 export async function droppedModel(transfer: DataTransfer): Promise<ModelSource> {
-  const items = [...transfer.items] as unknown as DroppedItem[];
-  // Both must be asked for before the first wait: the transfer is empty afterwards.
+  const items = ([...transfer.items] as unknown as DroppedItem[]).filter(({ kind }) => kind === 'file');
+  // All must be asked for before the first wait: the transfer is empty afterwards.
   const files = items.flatMap((item) => item.getAsFile() ?? []);
-  const handles = items.map((item) => (item.kind === 'file' ? item.getAsFileSystemHandle?.() : null));
+  const entries = items.map((item) => item.webkitGetAsEntry?.() ?? null);
+  const handles = items.map((item) => item.getAsFileSystemHandle?.());
   for (const handle of await Promise.all(handles))
     if (handle?.kind === 'directory') return { kind: 'folder', handle: handle as FileSystemDirectoryHandle };
-  return { kind: 'files', files };
+  const folder = entries.find((entry) => entry?.isDirectory);
+  const found = folder ? await filesOf(folder as FileSystemDirectoryEntry) : files;
+  if (found.length > 0) return { kind: 'files', files: found };
+  throw Object.assign(
+    new Error('what was dropped is no file and no folder · drop them from a folder’s window'),
+    {
+      name: 'FileError',
+    },
+  );
+}
+
+/** The files of a folder, without those of folders in it. */
+async function filesOf(folder: FileSystemDirectoryEntry): Promise<File[]> {
+  const reader = folder.createReader();
+  const files: File[] = [];
+  for (;;) {
+    // Gives some of the entries each time.
+    const entries = await new Promise<FileSystemEntry[]>((done, fail) => reader.readEntries(done, fail));
+    if (entries.length === 0) return files;
+    for (const entry of entries)
+      if (entry.isFile)
+        files.push(await new Promise((done, fail) => (entry as FileSystemFileEntry).file(done, fail)));
+  }
+}
+
+/** Keeps the browser from leaving the page for a file that is dropped beside the places for it. */
+export function refuseOtherDrops(): void {
+  for (const type of ['dragover', 'drop'] as const)
+    window.addEventListener(type, (event) => event.preventDefault());
 }
 
 /** Makes an element take drops. */

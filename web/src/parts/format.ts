@@ -1,7 +1,15 @@
 /** Numbers for people. */
 
 const plain = new Intl.NumberFormat('en-US');
+const compact = new Intl.NumberFormat('en-US', {
+  notation: 'compact',
+  compactDisplay: 'long',
+  maximumSignificantDigits: 3,
+});
 const short = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
+
+/** `4.39 million`. */
+export const formatCompact = (value: number): string => compact.format(value);
 
 export const formatCount = (value: number): string => plain.format(value);
 
@@ -14,6 +22,20 @@ export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   const at = Math.min(bytes < 1 ? 0 : Math.floor(Math.log10(bytes) / 3), units.length - 1);
   return `${short.format(bytes / 1000 ** at)} ${units[at]}`;
+}
+
+/** How far the download of a file is. */
+export function downloadText({
+  file,
+  loadedBytes,
+  totalBytes,
+}: {
+  file: string;
+  loadedBytes: number;
+  totalBytes: number;
+}): string {
+  const total = totalBytes > 0 ? ` of ${formatBytes(totalBytes)}` : '';
+  return `Downloading ${file}: ${formatBytes(loadedBytes)}${total}`;
 }
 
 /** `8 s`, `1 min 20 s`, `2 h 5 min`. */

@@ -1,5 +1,6 @@
 /** A map of the attention of a layer: who looks at whom, by head. */
 import type { Attention } from '../inspect/inspector.ts';
+import { showCompiling } from '../parts/compiling.ts';
 import { field, h } from '../parts/dom.ts';
 import { formatShare } from '../parts/format.ts';
 import { troubleView } from '../parts/trouble-view.ts';
@@ -18,9 +19,10 @@ export function attentionView(ask: (layer: number) => Promise<Attention>): HTMLE
   let shown: ReturnType<typeof panel> | null = null;
   const show = async (layer: number): Promise<void> => {
     const isLast = latest.next();
-    if (shown === null) content.replaceChildren(h('p', { class: 'hint' }, 'Reading the layer…'));
+    const hint = h('p', { class: 'hint' }, 'Reading the layer…');
+    if (shown === null) content.replaceChildren(hint);
     try {
-      const attention = await ask(layer);
+      const attention = await showCompiling(hint, ask(layer));
       if (!isLast()) return;
       if (shown === null) {
         shown = panel(attention, (chosen) => void show(chosen));

@@ -1,11 +1,13 @@
 /** Parts of the page that wait for the worker. */
+import { showCompiling } from '../parts/compiling.ts';
 import { h } from '../parts/dom.ts';
 import { troubleView } from '../parts/trouble-view.ts';
 
 /** A place for what `body` gives, with a hint until then; an error is shown in its place. */
 export function loaded(hint: string, body: () => Promise<readonly HTMLElement[]>): HTMLElement {
-  const place = h('div', { class: 'loaded', 'aria-busy': 'true' }, h('p', { class: 'hint' }, hint));
-  void body()
+  const words = h('p', { class: 'hint' }, hint);
+  const place = h('div', { class: 'loaded', 'aria-busy': 'true' }, words);
+  void showCompiling(words, body())
     .then((parts) => place.replaceChildren(...parts))
     .catch((error: unknown) => place.replaceChildren(troubleView(error)))
     .finally(() => place.removeAttribute('aria-busy'));

@@ -1,6 +1,7 @@
 /** The box to try a sentence: what the model gives to it, which tokens count, what its layers look at. */
 import type { PageWorker, Run } from '../contract.ts';
 import type { Explanation } from '../inspect/inspector.ts';
+import { showCompiling } from '../parts/compiling.ts';
 import { field, h } from '../parts/dom.ts';
 import { formatNumber, formatShare } from '../parts/format.ts';
 import { troubleView } from '../parts/trouble-view.ts';
@@ -33,11 +34,11 @@ export function sentenceView(worker: PageWorker, run: Run): SentenceView {
 
   const tell = async (question: Question, output?: number): Promise<void> => {
     const isLast = latest.next();
-    const hint = 'Reading the text; the first time, kernels are compiled…';
-    if (output === undefined) answer.replaceChildren(h('p', { class: 'hint' }, hint));
+    const hint = h('p', { class: 'hint' }, 'Reading the text…');
+    if (output === undefined) answer.replaceChildren(hint);
     try {
       const { text, pair } = question;
-      const found = await worker.inspect.explain(text, pair, output);
+      const found = await showCompiling(hint, worker.inspect.explain(text, pair, output));
       if (!isLast()) return;
       const again = (chosen: number) => tell(question, chosen);
       answer.replaceChildren(...answerParts(worker, run, question, found, again));

@@ -7,7 +7,7 @@ const SMALL = 400;
 /** Longer texts cost more, and few need them. */
 const USUAL_LENGTH = 128;
 
-export function defaultSettings(model: ModelReport | null): Settings {
+export function defaultSettings(model: Pick<ModelReport, 'hiddenSize' | 'maxLength'> | null): Settings {
   const width = model?.hiddenSize ?? 0;
   return {
     epochs: 3,

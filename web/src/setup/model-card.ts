@@ -3,7 +3,7 @@ import { proxy } from 'comlink';
 import type { ModelReport, ModelSource, PageWorker } from '../contract.ts';
 import { choice, field, h } from '../parts/dom.ts';
 import { acceptDrops, droppedModel, folderPicker, isCancelled } from '../parts/files.ts';
-import { formatBytes } from '../parts/format.ts';
+import { counted, downloadText, formatCompact } from '../parts/format.ts';
 import { troubleView } from '../parts/trouble-view.ts';
 
 export interface PickedModel {
@@ -18,26 +18,29 @@ export function modelCard(worker: PageWorker, onPick: (model: PickedModel | null
   const status = h('div', { class: 'card-status', role: 'status' });
   let latest = 0;
 
-  const take = async (source: ModelSource): Promise<void> => {
-    latest += 1;
-    const asked = latest;
-    onPick(null);
-    status.replaceChildren(h('p', { class: 'hint' }, 'Reading the model…'));
+  /** `chosen` may wait for the user, who may change their mind: then all stays as it was. */
+  const take = async (chosen: ModelSource | Promise<ModelSource>): Promise<void> => {
+    let asked = latest;
     try {
+      const source = await chosen;
+      latest += 1;
+      asked = latest;
+      onPick(null);
+      status.replaceChildren(h('p', { class: 'hint' }, 'Reading the model…'));
       const report = await worker.readModel(
         source,
         proxy((event) => {
           if (event.kind === 'download' && asked === latest)
-            status.replaceChildren(
-              h('p', { class: 'hint' }, `Downloading ${event.file}: ${formatBytes(event.loadedBytes)}`),
-            );
+            status.replaceChildren(h('p', { class: 'hint' }, `${downloadText(event)}…`));
         }),
       );
       if (asked !== latest) return;
       status.replaceChildren(summary(report));
       onPick({ source, report });
     } catch (error) {
-      if (asked === latest) status.replaceChildren(troubleView(error));
+      if (asked !== latest || isCancelled(error)) return;
+      onPick(null);
+      status.replaceChildren(troubleView(error));
     }
   };
 
@@ -77,12 +80,27 @@ export function modelCard(worker: PageWorker, onPick: (model: PickedModel | null
   );
 }
 
-function summary({ name, type, layers, hiddenSize, maxLength }: ModelReport): HTMLElement {
-  const parts = [type, `${layers} layers`, `width ${hiddenSize}`, `up to ${maxLength} tokens`];
-  return h('p', { class: 'ready' }, h('strong', {}, name), ` ${parts.join(' · ')}`);
+function summary({ name, type, layers, hiddenSize, parameters, maxLength, notes }: ModelReport): HTMLElement {
+  const parts = [
+    type,
+    counted(layers, 'layer'),
+    `width ${hiddenSize}`,
+    `${formatCompact(parameters)} weights`,
+    `up to ${counted(maxLength, 'token')}`,
+  ];
+  return h(
+    'div',
+    {},
+    h('p', { class: 'ready' }, h('strong', {}, name), ` ${parts.join(' · ')}`),
+    ...notes.map((note) => h('p', { class: 'hint' }, note)),
+  );
 }
 
-function hubForm(take: (source: ModelSource) => Promise<void>): HTMLElement {
+const HUB_URL = 'https://huggingface.co';
+
+type Take = (chosen: ModelSource | Promise<ModelSource>) => Promise<void>;
+
+function hubForm(take: Take): HTMLElement {
   const input = h('input', {
     type: 'text',
     required: true,
@@ -90,9 +108,12 @@ function hubForm(take: (source: ModelSource) => Promise<void>): HTMLElement {
     autocomplete: 'off',
     spellcheck: 'false',
   });
+  const token = h('input', { type: 'password', autocomplete: 'off' });
+  const address = h('input', { type: 'url', placeholder: HUB_URL, autocomplete: 'off' });
   const submit = (event: Event): void => {
     event.preventDefault();
-    void take({ kind: 'hub', id: input.value.trim() });
+    const [id, own, hubUrl] = [input, token, address].map(({ value }) => value.trim());
+    void take({ kind: 'hub', id: id!, token: own!, hubUrl: hubUrl! });
   };
   return h(
     'form',
@@ -101,13 +122,24 @@ function hubForm(take: (source: ModelSource) => Promise<void>): HTMLElement {
       'div',
       { class: 'row' },
       field('Hugging Face model id', input),
-      h('button', { type: 'submit', class: 'secondary' }, 'Read'),
+      h('button', { type: 'submit', class: 'secondary' }, 'Get'),
     ),
     h('small', { class: 'hint' }, 'Downloaded once from huggingface.co, and kept by this browser.'),
+    h(
+      'details',
+      {},
+      h('summary', {}, 'A private or gated model, or another hub'),
+      h(
+        'div',
+        { class: 'stacked' },
+        field('Access token', token, 'From huggingface.co/settings/tokens. It is not kept.'),
+        field('Address of the hub', address, 'Of a mirror. It gets the token, too.'),
+      ),
+    ),
   );
 }
 
-function folderPanel(take: (source: ModelSource) => Promise<void>): HTMLElement {
+function folderPanel(take: Take): HTMLElement {
   const input = h('input', {
     type: 'file',
     webkitdirectory: true,
@@ -121,17 +153,15 @@ function folderPanel(take: (source: ModelSource) => Promise<void>): HTMLElement 
       },
     },
   });
-  const choose = async (): Promise<void> => {
+  const choose = (): void => {
     const picker = folderPicker();
-    if (picker === null) {
-      input.click();
+    if (picker !== null) {
+      void take(picker().then((handle) => ({ kind: 'folder', handle })));
       return;
     }
-    try {
-      await take({ kind: 'folder', handle: await picker() });
-    } catch (error) {
-      if (!isCancelled(error)) throw error;
-    }
+    // So that the same folder can be chosen again, once it is mended.
+    input.value = '';
+    input.click();
   };
   const zone = h(
     'div',
@@ -141,6 +171,6 @@ function folderPanel(take: (source: ModelSource) => Promise<void>): HTMLElement 
     h('small', { class: 'hint' }, 'config.json, the tokenizer’s files and model.safetensors.'),
     input,
   );
-  acceptDrops(zone, async (transfer) => take(await droppedModel(transfer)));
+  acceptDrops(zone, (transfer) => void take(droppedModel(transfer)));
   return zone;
 }

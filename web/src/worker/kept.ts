@@ -71,6 +71,17 @@ export async function findKept(): Promise<Kept | null> {
   return { state: 'unfinished', modelName, step: state.global_step, steps: state.max_steps };
 }
 
+/** A name for a new folder in one that the user picked; null if that one is empty. */
+export async function freeNameIn(folder: FileSystemDirectoryHandle, wanted: string): Promise<string | null> {
+  const names = new Set<string>();
+  for await (const name of (folder as unknown as { keys(): AsyncIterable<string> }).keys()) names.add(name);
+  if (names.size === 0) return null;
+  for (let at = 1; ; at += 1) {
+    const name = at === 1 ? wanted : `${wanted}-${at}`;
+    if (!names.has(name)) return name;
+  }
+}
+
 /** Throws `FileError` in a window that keeps no files. */
 export async function discardKept(): Promise<void> {
   const root = await navigator.storage.getDirectory().catch((cause: unknown) => {

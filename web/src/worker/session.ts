@@ -1,13 +1,13 @@
 /** What the page's worker does: it holds the device, the training under way and the finished model. */
 import {
-  AutoConfig,
-  AutoTokenizer,
   ConfigError,
   copyFolder,
   type Device,
+  type DownloadProgress,
   GpuError,
   mountFolder,
   requestDevice,
+  snapshotDownload,
   zipFolder,
 } from 'dawngrad';
 import type {
@@ -18,6 +18,7 @@ import type {
   LiveRun,
   ModelReport,
   ModelSource,
+  OnCompile,
   OnTrainEvent,
   PageWorker,
   Run,
@@ -25,8 +26,20 @@ import type {
   TrainRequest,
 } from '../contract.ts';
 import { type Inspector, inspectorOf } from '../inspect/inspector.ts';
+import { recovering } from '../inspect/recovering.ts';
 import { type DataPaths, describeData } from './data.ts';
-import { discardKept, findKept, keepFile, keepPlan, keepRun, keptPlan, keptRun, places } from './kept.ts';
+import {
+  discardKept,
+  findKept,
+  freeNameIn,
+  keepFile,
+  keepPlan,
+  keepRun,
+  keptPlan,
+  keptRun,
+  places,
+} from './kept.ts';
+import { describeModel } from './model.ts';
 import { type Ended, halved, reopenRun, runTraining, type TrainingPlan, type Wishes } from './training.ts';
 
 const ROWS_FILE = 'rows.jsonl';
@@ -41,9 +54,11 @@ export class Session implements PageWorker {
   private live: { run: LiveRun; inspector: Inspector } | null = null;
   private wishes: Wishes = { pause: false, stop: false };
   private onEvent: OnTrainEvent = () => {};
+  private onCompile: OnCompile = () => {};
 
-  async open(page: string): Promise<AdapterReport> {
+  async open(page: string, onCompile: OnCompile): Promise<AdapterReport> {
     this.page = page;
+    this.onCompile = onCompile;
     const adapter = await navigator.gpu?.requestAdapter();
     const device = await this.opened();
     return {
@@ -55,14 +70,8 @@ export class Session implements PageWorker {
   }
 
   async readModel(source: ModelSource, onEvent: OnTrainEvent): Promise<ModelReport> {
-    const { path, name } = await this.modelAt(source);
-    const onProgress = (progress: { file: string; loadedBytes: number; totalBytes: number }): void =>
-      onEvent({ kind: 'download', ...progress });
-    const config = await AutoConfig.fromPretrained(path, { onProgress });
-    const tokenizer = await AutoTokenizer.fromPretrained(path, { onProgress });
-    const { modelType: type, numHiddenLayers: layers, hiddenSize } = config;
-    const maxLength = Math.min(config.maxPositionEmbeddings, tokenizer.modelMaxLength);
-    return { name, type, layers, hiddenSize, maxLength };
+    const { path, name } = await this.modelAt(source, onEvent);
+    return describeModel(await this.opened(), path, name);
   }
 
   async readData(source: DataSource): Promise<DataReport> {
@@ -71,9 +80,9 @@ export class Session implements PageWorker {
 
   train(request: TrainRequest, onEvent: OnTrainEvent): Promise<TrainOutcome> {
     return this.exclusively(async () => {
+      const { path, name } = await this.modelAt(request.model, onEvent);
       this.close();
       await discardKept();
-      const { path, name } = await this.modelAt(request.model);
       const plan: TrainingPlan = {
         model: path,
         modelName: name,
@@ -132,14 +141,26 @@ export class Session implements PageWorker {
     return new Blob(parts, { type: 'application/zip' });
   }
 
-  async saveTo(folder: FileSystemDirectoryHandle): Promise<void> {
-    await copyFolder(this.held().run.run.modelPath, await mountFolder(folder), {
-      filter: (path) => !isCheckpoint(path),
-    });
+  async saveTo(folder: FileSystemDirectoryHandle, name: string): Promise<string | null> {
+    const from = this.held().run.run.modelPath;
+    const made = await freeNameIn(folder, name);
+    const to = await mountFolder(folder);
+    await copyFolder(from, made === null ? to : `${to}/${made}`, { filter: (path) => !isCheckpoint(path) });
+    return made;
   }
 
   get inspect(): Inspector {
-    return this.held().inspector;
+    return recovering(
+      () => this.held().inspector,
+      () => this.recover(),
+    );
+  }
+
+  /** Loads the finished model again, on another device. */
+  private async recover(): Promise<void> {
+    this.device?.destroy();
+    this.device = null;
+    await this.reopen();
   }
 
   /** The device; a new one if the last was lost. */
@@ -148,7 +169,10 @@ export class Session implements PageWorker {
       this.device = null;
     });
     this.device ??= await requestDevice({
-      onCompile: (progress) => this.onEvent({ kind: 'compile', ...progress }),
+      onCompile: (progress) => {
+        this.onEvent({ kind: 'compile', ...progress });
+        this.onCompile(progress);
+      },
     });
     return this.device;
   }
@@ -202,11 +226,18 @@ export class Session implements PageWorker {
     this.live = null;
   }
 
-  private async modelAt(source: ModelSource): Promise<{ path: string; name: string }> {
+  private async modelAt(source: ModelSource, onEvent: OnTrainEvent): Promise<{ path: string; name: string }> {
     if (source.kind === 'example') return { path: this.example('model'), name: 'Embedded example' };
-    if (source.kind === 'hub') return { path: source.id, name: source.id };
+    if (source.kind === 'hub') {
+      const { id, token, hubUrl } = source;
+      const onProgress = (progress: DownloadProgress): void => onEvent({ kind: 'download', ...progress });
+      return { path: await snapshotDownload(id, { token, hubUrl, onProgress }), name: id };
+    }
     const path = await mountFolder(source.kind === 'folder' ? source.handle : source.files);
-    return { path, name: source.kind === 'folder' ? source.handle.name : path.split('/').at(-1)! };
+    if (source.kind === 'folder') return { path, name: source.handle.name };
+    // Files of an input for folders know theirs.
+    const [folder] = source.files[0]!.webkitRelativePath.split('/');
+    return { path, name: folder || 'Your files' };
   }
 
   private example(name: string): string {

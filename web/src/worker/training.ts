@@ -3,8 +3,8 @@ import {
   AutoConfig,
   AutoModelForSequenceClassification,
   AutoTokenizer,
+  compilePrediction,
   type Device,
-  type DownloadProgress,
   type Example,
   type LogEntry,
   labelsOfModel,
@@ -109,9 +109,8 @@ async function loadFresh(
   { train }: Data,
   onEvent: OnTrainEvent,
 ): Promise<Loaded> {
-  const onProgress = (progress: DownloadProgress): void => onEvent({ kind: 'download', ...progress });
-  const config = await AutoConfig.fromPretrained(path, { onProgress });
-  const tokenizer = await AutoTokenizer.fromPretrained(path, { onProgress });
+  const config = await AutoConfig.fromPretrained(path);
+  const tokenizer = await AutoTokenizer.fromPretrained(path);
   const { config: decided } = task.decide(train, {});
   const head = sharesSomeNames(config, Object.values(decided.id2label ?? {})) ? 'new' : undefined;
   if (head === 'new')
@@ -123,7 +122,6 @@ async function loadFresh(
   device.manualSeed(settings.seed);
   const model = await AutoModelForSequenceClassification.fromPretrained(path, {
     device,
-    onProgress,
     ...decided,
     ...(head !== undefined && { head }),
     ignoreMismatchedSizes: 'head',
@@ -132,21 +130,28 @@ async function loadFresh(
   return { model, tokenizer };
 }
 
+/** `prepare` is called once, after the first step. */
 function callbacksFor(
   plan: TrainingPlan,
   device: Device,
   wishes: Wishes,
   onEvent: OnTrainEvent,
+  prepare: () => void,
 ): TrainerCallback {
+  let prepared = false;
   return {
     onTrainBegin({ state: { maxSteps: steps, globalStep: step, numTrainEpochs: epochs, logHistory: log } }) {
-      onEvent({ kind: 'begin', modelName: plan.modelName, steps, step, epochs, log: [...log] });
+      const { modelName, settings } = plan;
+      const { batchSize } = settings;
+      onEvent({ kind: 'begin', modelName, steps, step, epochs, batchSize, log: [...log] });
     },
     onStepEnd({ state, control }, { tokens, seconds }) {
       const { liveBytes, idleBytes, pipelines: kernels } = device.statistics();
       const { globalStep: step, epoch } = state;
       onEvent({ kind: 'step', step, epoch, tokens, seconds, memoryBytes: liveBytes + idleBytes, kernels });
       if (wishes.stop) control.shouldTrainingStop = true;
+      if (!prepared) prepare();
+      prepared = true;
     },
     onLog: (_, entry) => onEvent({ kind: 'log', entry }),
     onSave: ({ state }) => onEvent({ kind: 'saved', step: state.globalStep }),
@@ -177,14 +182,22 @@ export async function runTraining(
   try {
     const { encoded, maxLength } = encodeParts(loaded, data, settings.maxLength);
     onEvent({ kind: 'stage', text: 'Preparing the first step' });
+    const args = argumentsFor(settings, encoded.train.length, outputDir);
+    // While steps are taken, so that the first evaluation does not wait.
+    const prepare = (): void => {
+      const rows = [...Array(Math.min(encoded.evaluation.length, args.perDeviceEvalBatchSize!)).keys()];
+      const examples = rows.map((row) => encoded.evaluation.get(row));
+      const batch = encoded.collate(examples, rows, 0);
+      void compilePrediction(loaded.model, batch, { fp16: settings.fp16 }).catch(() => {});
+    };
     const trainer = new Trainer({
       model: loaded.model,
       processingClass: loaded.tokenizer,
       trainDataset: encoded.train,
       evalDataset: encoded.evaluation,
       dataCollator: encoded.collate,
-      args: argumentsFor(settings, encoded.train.length, outputDir),
-      callbacks: [callbacksFor(plan, device, wishes, onEvent)],
+      args,
+      callbacks: [callbacksFor(plan, device, wishes, onEvent, prepare)],
       onWarning: (text) => onEvent({ kind: 'warning', text }),
       signal: {
         get aborted() {
