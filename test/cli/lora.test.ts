@@ -143,7 +143,7 @@ it('trains adapters of vectors and of few-shot classifiers, which predict and me
     const given = ['finetune', '--model', model, '--train', data, '--output', output, '--epochs', '2'];
     const trained = await dawngrad([...given, '--lora', 'r=4', '--lr', '1e-2', ...more]);
     expect(trained.code, trained.stderr).toBe(0);
-    expect(trained.stderr).toMatch(/LoRA of query, value: 1,536 of [\d,]+ weights learn/);
+    expect(trained.stderr).toMatch(/LoRA of query, value: 768 of [\d,]+ weights learn/);
     expect(await readdir(output)).not.toContain('model.safetensors');
     expect(await readdir(output)).not.toContain('config.json');
     const merged = `${output}-merged`;
