@@ -74,6 +74,14 @@ describe.skipIf(!hasMpi)('two processes and one', () => {
     for (const name of Object.keys(one)) expect(two[1]![name], name).toEqual(two[0]![name]);
   });
 
+  it('send the gradients of an adapter alone', () => {
+    const { learning, reduced } = two[0]!['an adapter']!;
+    // 50 steps, and a few more numbers each.
+    expect(reduced / 50).toBeGreaterThanOrEqual(learning);
+    expect(reduced / 50).toBeLessThan(learning + 64);
+    expect(learning).toBeLessThan(two[0]!.classes!.learning / 10);
+  });
+
   it('evaluate alike', () => {
     for (const [name, { metrics }] of Object.entries(one)) {
       const others = two[0]![name]!.metrics;

@@ -1,6 +1,8 @@
 /** Trainings that several processes, or one with as large batches, are to do alike. */
 import type { Batch } from '../../src/data/collate.ts';
 import { AutoModelForMaskedLM, AutoModelForSequenceClassification } from '../../src/models/auto.ts';
+import { LoraConfig } from '../../src/models/peft/config.ts';
+import { getPeftModel } from '../../src/models/peft/peft-model.ts';
 import type { ProcessGroup } from '../../src/platform/contract.ts';
 import type { Device } from '../../src/tensor/device.ts';
 import type { TrainingArguments } from '../../src/train/arguments.ts';
@@ -37,6 +39,8 @@ function maskedRows(examples: readonly unknown[], indices: readonly number[]): B
 
 interface Training {
   masked?: boolean;
+  /** Trains an adapter. */
+  lora?: boolean;
   args?: Partial<TrainingArguments>;
   examples: number;
 }
@@ -55,6 +59,7 @@ const trainings: Record<string, Training> = {
     args: { gradientCheckpointing: true, freezeEncoderEpochs: 1, unfreezeLayersPerEpoch: 1 },
   },
   'mixed precision': { examples: 40, args: { fp16: true } },
+  'an adapter': { examples: 53, lora: true, args: { gradientCheckpointing: true } },
   'float16 between processes': { examples: 48, args: { mpiFp16: true } },
 };
 
@@ -63,13 +68,34 @@ export interface Trained {
   norms: number[];
   weights: Record<string, Float32Array>;
   metrics: Record<string, number | null>;
+  /** Numbers that learn, and numbers of gradients that were added up between processes. */
+  learning: number;
+  reduced: number;
+}
+
+/** A group that counts the float32 numbers that its processes add up. */
+function counting(group: ProcessGroup | null): { group: ProcessGroup | null; reduced(): number } {
+  let reduced = 0;
+  if (group === null) return { group, reduced: () => reduced };
+  const counted = new Proxy(group, {
+    get(target, name) {
+      if (name === 'allReduce')
+        return (values: Float32Array, sums: Float32Array) => {
+          if (values instanceof Float32Array) reduced += values.length;
+          return target.allReduce(values, sums);
+        };
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === 'function' ? (value as () => unknown).bind(target) : value;
+    },
+  });
+  return { group: counted, reduced: () => reduced };
 }
 
 const isTime = (name: string): boolean => /runtime|per_second/.test(name);
 
 async function train(
-  { masked = false, args, examples }: Training,
-  { device, group, folder }: { device: Device; group: ProcessGroup | null; folder: string },
+  { masked = false, lora = false, args, examples }: Training,
+  { device, group: all, folder }: { device: Device; group: ProcessGroup | null; folder: string },
 ): Promise<Trained> {
   const auto = masked ? AutoModelForMaskedLM : AutoModelForSequenceClassification;
   const model = (await auto.fromPretrained(`${models}${masked ? 'roberta-mlm' : 'bert-single'}`, {
@@ -77,6 +103,9 @@ async function train(
     hiddenDropoutProb: 0,
     attentionProbsDropoutProb: 0,
   })) as TrainableModel;
+  device.manualSeed(5);
+  if (lora) getPeftModel(model as never, new LoraConfig({ taskType: 'SEQ_CLS', r: 4 }));
+  const { group, reduced } = counting(all);
   const trainer = new Trainer({
     model,
     processGroup: group,
@@ -95,7 +124,9 @@ async function train(
       ...args,
     },
   });
+  const learning = model.numParameters({ onlyTrainable: true });
   await trainer.train();
+  const sent = reduced();
   const weights: Trained['weights'] = {};
   for (const [name, tensor] of model.namedParameters()) weights[name] = await tensor.float32Data();
   const log = trainer.state.logHistory;
@@ -107,6 +138,8 @@ async function train(
     norms: training.map((entry) => entry.grad_norm ?? Number.NaN),
     weights,
     metrics: Object.fromEntries(evaluation),
+    learning,
+    reduced: sent,
   };
 }
 
