@@ -211,6 +211,7 @@ export class SentenceTransformer extends PreTrainedModel {
   }
 
   override dispose(): void {
+    super.dispose();
     this.transformer.dispose();
   }
 

@@ -57,6 +57,15 @@ async function edited(name: string, file: string, change: (json: Record<string, 
   return target;
 }
 
+it('gives back its memory, with what it kept for texts of a length', async () => {
+  const { live } = device.statistics();
+  const poolingMode: PoolingMode[] = ['weightedmean', 'mean'];
+  const model = await SentenceTransformer.fromPretrained(folder, { device, poolingMode });
+  for (let times = 0; times < 3; times += 1) await model.encode(expected.texts[0]!);
+  model.dispose();
+  expect(device.statistics().live).toBe(live);
+});
+
 describe('encode', () => {
   it.each(Object.keys(expected.vectors))('gives the vectors of %s pooling', async (modes) => {
     const poolingMode = modes.split('+') as PoolingMode[];
