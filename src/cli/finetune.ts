@@ -34,7 +34,7 @@ import {
 import { readFiles } from './finetune-data.ts';
 import { checkOptions, evaluates } from './finetune-options.ts';
 import { checkAlone, first, isFirst } from './group.ts';
-import { addLora } from './lora.ts';
+import { addLora, resumeLora } from './lora.ts';
 import {
   addDataOptions,
   addModelOptions,
@@ -332,9 +332,8 @@ async function prepare(
             },
           },
         );
-  if (options.lora !== undefined && model.adapters === null && resumes)
-    throw new UsageError('--lora: the checkpoint holds a whole model', { remedy: 'leave it out' });
-  if (options.lora === undefined || resumes) model.adapters?.train();
+  if (options.lora === undefined) model.adapters?.train();
+  else if (resumes) resumeLora(model, options.lora);
   else
     console.error(addLora(model, options.lora, { task: task.name, base: options.model!, folder, missing }));
   const bound = task.bind(

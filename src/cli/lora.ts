@@ -3,7 +3,7 @@ import { UsageError } from '../errors.ts';
 import type { PreTrainedModel } from '../models/common/pretrained.ts';
 import { LoraConfig, type LoraOptions, type TaskType } from '../models/peft/config.ts';
 import { getPeftModel } from '../models/peft/peft-model.ts';
-import { attentionTargets } from '../models/peft/targets.ts';
+import { attentionTargets, layersOf, targetNames } from '../models/peft/targets.ts';
 import { SentenceTransformer } from '../sentence/sentence-transformer.ts';
 import { SetFitModel } from '../sentence/setfit.ts';
 
@@ -100,4 +100,33 @@ export function addLora(
   const targets = adapted.peftConfig.default!.targetModules!;
   const shown = typeof targets === 'string' || targets.length > 4 ? 'linear layers' : targets.join(', ');
   return `LoRA of ${shown}: ${count(learn)} of ${count(all)} weights learn (${((100 * learn) / all).toFixed(2)} %)`;
+}
+
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+/**
+ * Lets the adapter of a checkpoint learn on. Throws `UsageError` if there is none, or if it has another value of a
+ * setting that is given.
+ */
+export function resumeLora({ adapters }: PreTrainedModel, text: string | true): void {
+  if (adapters === null)
+    throw new UsageError('--lora: the checkpoint holds a whole model', { remedy: 'leave it out' });
+  const had = adapters.config(adapters.active!);
+  // Layers have several names, and what the base lacked is among the modules, too.
+  const reach = (config: LoraConfig) => targetNames(layersOf(adapters.model, config));
+  const agrees: Partial<Record<keyof LoraOptions, (given: LoraConfig) => boolean>> = {
+    targetModules: (given) => same(reach(given), reach(had)),
+    modulesToSave: ({ modulesToSave }) => modulesToSave!.every((name) => had.modulesToSave?.includes(name)),
+  };
+  const options = loraOptions(text);
+  for (const name of Object.keys(options) as (keyof LoraOptions)[]) {
+    const given = had.with({ [name]: options[name] });
+    const [old, value] = [had[name], given[name]];
+    if (agrees[name]?.(given) ?? same(old, value)) continue;
+    const [was, is] = [old, value].map((one) => JSON.stringify(one));
+    throw new UsageError(`--lora: ${name} is ${is}, in the checkpoint it is ${was}`, {
+      remedy: 'leave --lora out, or start a new training',
+    });
+  }
+  adapters.train();
 }

@@ -56,6 +56,15 @@ it('trains, resumes, evaluates, predicts, exports and merges an adapter', { time
     join(again, 'checkpoint-2'),
   );
   expect(resumed.code).toBe(0);
+  const other = await finetune(
+    again,
+    '--lora',
+    'target=value+query,r=8',
+    '--resume',
+    join(again, 'checkpoint-2'),
+  );
+  expect(other.code).toBe(1);
+  expect(other.stderr).toContain('--lora: r is 8, in the checkpoint it is 4');
   const losses = (lines: string) =>
     lines
       .split('\n')
@@ -92,11 +101,11 @@ it('trains, resumes, evaluates, predicts, exports and merges an adapter', { time
 
 it('trains over a base of float16, and says so if a resumed training does not', {
   timeout: 600_000,
-}, async () => {
+}, async ({ skip }) => {
   const output = join(scratch, 'half');
   const half = ['--lora', '--base-dtype', 'float16', '--save-steps', '2'];
   const trained = await finetune(output, ...half);
-  if (/no float16/.test(trained.stderr)) return;
+  skip(/no float16/.test(trained.stderr), 'the adapter has no float16');
   expect(trained.code, trained.stderr).toBe(0);
   expect(await readdir(output)).toContain('adapter_model.safetensors');
   const resumed = await finetune(

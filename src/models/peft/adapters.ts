@@ -19,6 +19,7 @@ import {
   replaceModule,
   type Site,
   sitesOf,
+  targetNames,
   targetsOf,
 } from './targets.ts';
 
@@ -93,9 +94,8 @@ export class ModelAdapters {
     const saved = this.savedWeights(config);
     const changed = targets.map(({ site, layer, parts }) => this.change(name, config, site, layer, parts));
     const kept = [...saved, ...this.biases(config, saved)].map((one) => this.keep(one));
-    const names = targets.flatMap(({ site, parts }) => parts.map((part) => site.names[part]!));
     const all = config.targetModules === 'all-linear';
-    const named = all ? config.with({ targetModules: names }) : config;
+    const named = all ? config.with({ targetModules: targetNames(targets) }) : config;
     this.byName.set(name, { config: named, trainable, changed, kept });
     this.collect(name, false);
     if (this.chosen === null) this.choose(name);

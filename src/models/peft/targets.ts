@@ -150,6 +150,10 @@ export function layersOf(
   });
 }
 
+/** Names in files of the layers that get adapters. */
+export const targetNames = (targets: ReturnType<typeof layersOf>): string[] =>
+  targets.flatMap(({ site, parts }) => parts.map((part) => site.names[part]!));
+
 /** A layer's value in a pattern: that of the first key that its name ends with. */
 export function byPattern(patterns: Readonly<Record<string, number>>, name: string, usual: number): number {
   const key = Object.keys(patterns).find((one) => pattern(`(?:.*\\.)?(?:${one})`, 'the pattern').test(name));
