@@ -17,7 +17,7 @@ export interface Progress {
   lossSteps: number;
   /** Of the last step; null before the first. */
   learningRate: number | null;
-  /** The training data: the number of examples, a digest of some of them, its settings, and the buffer of a stream. */
+  /** The training data: the number of examples, a digest of some, its settings, and the buffer of a stream. */
   data?:
     | {
         examples: number;

@@ -4,8 +4,8 @@
  *     npx tsx test/reference/trial.ts --model <folder> --data <folder> --output trials [--seeds 1,2,3] [--plan] [sst2 mrpc …] [-- --fp16]
  *
  * Writes `trials/<task>/seed-<n>/run.json`: the settings, the order of the rows in each epoch, the values of new
- * weights, the command, and the metrics that it reports. A run that is there is left as it is; --plan does not train. What follows
- * `--` goes to the command.
+ * weights, the command, and the metrics that it reports. A run that is there is left as it is; --plan does not
+ * train. What follows `--` goes to the command.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

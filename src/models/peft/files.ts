@@ -15,8 +15,8 @@ import { LoraConfig } from './config.ts';
 import { ADAPTER_CONFIG_NAME, ADAPTER_WEIGHTS_NAME, DEFAULT_ADAPTER, PREFIX } from './names.ts';
 
 /**
- * Whether an adapter's folder has config.json, for the classes of a head. Without a head there is none, as in Python:
- * transformers and sentence-transformers would look for the whole model beside it.
+ * Whether an adapter's folder has config.json, for the classes of a head. Without a head there is none, as in
+ * Python: transformers and sentence-transformers would look for the whole model beside it.
  */
 export const hasConfig = ({ model }: ModelAdapters): boolean => model.base !== model;
 

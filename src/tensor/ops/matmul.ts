@@ -293,7 +293,8 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 /**
  * activation(x · weightᵀ + bias): x [..., in], weight [out, in], bias [out] → [..., out]. The product's
  * kernel applies the activation, but not its derivative (`feedForward` does both). x may be float16 beside
- * float32 weights, or float32 beside frozen float16 ones; the result has the type of x. Throws `ShapeError`, `DtypeError`.
+ * float32 weights, or float32 beside frozen float16 ones; the result has the type of x. Throws `ShapeError`,
+ * `DtypeError`.
  */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor, activation: Activation = 'none'): Tensor {
   checkChoice('linear: the activation', activation, activations);
