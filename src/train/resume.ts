@@ -148,9 +148,8 @@ export function dataMark(dataset: TrainDataset): NonNullable<Progress['data']> {
 }
 
 /**
- * Returns a note for each setting of the data that differs from the checkpoint's, and one if the data itself does.
- * Throws `ConfigError` for another number of
- * examples.
+ * Returns a note for each setting of the data that differs from the checkpoint's, and one if the data itself
+ * does. Throws `ConfigError` for another number of examples.
  */
 export function compareData(
   before: Progress['data'],

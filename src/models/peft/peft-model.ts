@@ -1,5 +1,7 @@
 /** `PeftModel`: a model with adapters, as PEFT wraps it. */
+
 import { ConfigError } from '../../errors.ts';
+import { floatDtypes } from '../../gpu/dtype.ts';
 import type { Linear } from '../../nn/layers.ts';
 import { declarePure, type Module } from '../../nn/module.ts';
 import { checkChoice, checkOptions } from '../../options.ts';
@@ -138,7 +140,7 @@ export class PeftModel<M extends PreTrainedModel = PreTrainedModel> extends PreT
   async loadAdapter(idOrFolder: string, options: LoadAdapterOptions = {}): Promise<void> {
     checkOptions<LoadAdapterOptions>('loadAdapter', options, loadNames);
     const { adapterName = DEFAULT_ADAPTER, isTrainable = false, baseDtype, ...hub } = options;
-    checkChoice('baseDtype', baseDtype, ['float32', 'float16']);
+    checkChoice('baseDtype', baseDtype, floatDtypes);
     const folder = await resolveAdapter(idOrFolder, hub);
     await addFrom(this.model, folder, { adapterName, isTrainable });
     if (baseDtype !== undefined) this.all.castBase(baseDtype);
@@ -215,7 +217,7 @@ export function getPeftModel<M extends PreTrainedModel>(
   options: AdapterOptions = {},
 ): PeftModel<M> {
   checkOptions<AdapterOptions>('getPeftModel', options, { adapterName: true, baseDtype: true });
-  checkChoice('baseDtype', options.baseDtype, ['float32', 'float16']);
+  checkChoice('baseDtype', options.baseDtype, floatDtypes);
   requireModel(model);
   if (!(config instanceof Config))
     throw new ConfigError('getPeftModel: the config is no LoraConfig', {
